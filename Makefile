@@ -1,0 +1,36 @@
+# Two commands: `make ablations` and `make test`. Both make .venv and install what is needed if it is not there.
+# PYTHON chooses the interpreter (3.11 or later); EXTRAS what is installed besides (cuda, tpu).
+
+PYTHON ?= python3
+EXTRAS ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+comma := ,
+
+.PHONY: ablations test test-slow lint setup clean
+.DEFAULT_GOAL := ablations
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "PYTHON=$(PYTHON): expected Python 3.11 or later, got $$($(PYTHON) --version); run make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check uv --constraint constraints.txt
+	$(RUN) -m uv pip install --quiet --python $(RUN) --constraint constraints.txt --editable '.[test$(if $(EXTRAS),$(comma)$(EXTRAS))]'
+	@touch $@
+
+ablations: setup
+	$(RUN) -m bench run --suite ablations
+
+test: setup
+	$(RUN) -m pytest -q -n 2 --dist loadfile -m 'not slow'
+
+test-slow: setup
+	$(RUN) -m pytest -q -m slow
+
+lint: setup
+	$(RUN) -m uv pip install --quiet --python $(RUN) --constraint constraints.txt --editable '.[dev]'
+	$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy bench tasks models && $(VENV)/bin/typos
+
+clean:
+	rm -rf $(VENV) build *.egg-info

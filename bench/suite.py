@@ -1,0 +1,277 @@
+"""What a suite is: tables of arms, each arm a method and a task; and what makes two trials the same trial.
+
+A suite is a value. Its tables expand to trials (task x method x budget x seed); arms of several tables that are equal
+values are one trial. Every arm is compared, field by field, with the baseline of its table: a difference that the
+arm did not declare is an error, so that arms never drift apart by accident.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from bench.errors import UsageError, nearest
+from models.method import Method
+from tasks.budgets import BUDGETS, Budget, sized
+from tasks.photos import SceneTask
+
+
+def described(value: Any) -> Any:
+    """A value as JSON: a dataclass becomes its type's name and all its fields, defaults included.
+
+    Fields whose metadata says `{"identity": False}` are left out: they do not change what comes out of a trial.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [f for f in dataclasses.fields(value) if f.metadata.get("identity", True)]
+        if hasattr(value, "apply"):  # a linen module: flax adds `parent` and `name`
+            fields = [f for f in fields if f.name not in ("parent", "name")]
+        return {"type": type(value).__name__} | {f.name: described(getattr(value, f.name)) for f in fields}
+    if isinstance(value, Mapping):
+        return {str(k): described(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [described(v) for v in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    raise TypeError(f"described: expected a dataclass or a JSON value, got {type(value).__name__}")
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted names of a described value.
+
+    Example:
+        >>> flat({"type": "NeRF", "field": {"type": "MLP", "width": 64}})
+        {'type': 'NeRF', 'field': 'MLP', 'field.width': 64}
+    """
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            found[prefix + name] = value.get("type")
+            found |= {k: v for k, v in flat(value, f"{prefix}{name}.").items() if k != f"{prefix}{name}.type"}
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def differences(value: Any, other: Any) -> dict[str, tuple[Any, Any]]:
+    """Fields in which two dataclasses differ: dotted name -> (value's, other's); None where one lacks the field."""
+    left, right = flat(described(value)), flat(described(other))
+    names = list(dict.fromkeys([*right, *left]))
+    return {name: (left.get(name), right.get(name)) for name in names if left.get(name) != right.get(name)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One thing to train: a task, a method, a budget and a seed. Sizes are filled from the budget when it is made.
+
+    Attributes:
+        task: What is to be solved.
+        method: How.
+        budget: Where open sizes came from.
+        seed: Of everything that is random in training.
+        variant: The method's short name, for folders and tables; not part of the identity.
+    """
+
+    task: SceneTask
+    method: Method
+    budget: Budget
+    seed: int
+    variant: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "task", sized(self.task, self.budget))
+        object.__setattr__(self, "method", sized(self.method, self.budget))
+
+    def identity(self) -> dict[str, Any]:
+        """All that makes a trial this trial, as JSON."""
+        return {
+            "task": described(self.task),
+            "method": described(self.method),
+            "fingerprint": self.task.fingerprint(),
+            "budget": described(self.budget),
+            "seed": self.seed,
+        }
+
+    @functools.cached_property
+    def id(self) -> str:
+        """Folder name: readable, and unique through a hash of the identity: `nerf__knight__8v__s0__3f9c1a2b`."""
+        return f"{self.variant}__{self.task.name}__s{self.seed}__{digest(self.identity())}"
+
+
+def digest(tree: Any) -> str:
+    """Eight hexadecimal digits of a JSON value."""
+    text = json.dumps(tree, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A row of an ablation table.
+
+    Attributes:
+        method: What is trained.
+        variant: The method's short name.
+        task: Fields of the table's tasks that this arm changes, such as `{"num_views": 100}`.
+        changes: Dotted fields in which it may differ from the baseline: `method.field.encoding`, `task.num_views`. A
+            name covers the fields below it.
+        note: A sentence for the table's foot.
+    """
+
+    method: Method
+    variant: str
+    task: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    changes: tuple[str, ...] = ()
+    note: str = ""
+
+
+class Cell(NamedTuple):
+    """One trial's place in a table; a trial may have several."""
+
+    table: str
+    arm: str
+    trial_id: str
+    cluster: str
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """An ablation table: arms over tasks, one of them the baseline.
+
+    Attributes:
+        name: Title, and key on the command line.
+        question: What it answers.
+        tasks: What every arm is trained on.
+        baseline: Name of the arm that the others are compared with.
+        arms: Rows, in the order in which they are printed.
+        metrics: Columns, the most telling first.
+        protocol: How numbers are made.
+    """
+
+    name: str
+    question: str
+    tasks: tuple[SceneTask, ...]
+    baseline: str
+    arms: Mapping[str, Arm]
+    metrics: tuple[str, ...]
+    protocol: str
+
+    def __post_init__(self) -> None:
+        if self.baseline not in self.arms:
+            raise UsageError(
+                f"table {self.name}: expected a baseline among its arms, got {self.baseline!r}; "
+                f"{nearest(self.baseline, self.arms)}"
+            )
+        for name in self.arms:
+            undeclared = self.undeclared(name)
+            if undeclared:
+                said = ", ".join(f"{k}: {a!r} instead of {b!r}" for k, (a, b) in undeclared.items())
+                raise UsageError(
+                    f"table {self.name}, arm {name}: expected to differ from {self.baseline!r} in "
+                    f"{list(self.arms[name].changes)}, got also {said}; declare it in `changes`, or undo it"
+                )
+
+    def arm_differences(self, name: str) -> dict[str, tuple[Any, Any]]:
+        """How an arm differs from the baseline: dotted field -> (arm's value, baseline's)."""
+        arm, baseline = self.arms[name], self.arms[self.baseline]
+        found = {f"method.{k}": v for k, v in differences(arm.method, baseline.method).items()}
+        task = self.tasks[0]
+        arm_task, baseline_task = (dataclasses.replace(task, **dict(a.task)) for a in (arm, baseline))  # type: ignore[type-var]
+        return found | {f"task.{k}": v for k, v in differences(arm_task, baseline_task).items()}
+
+    def undeclared(self, name: str) -> dict[str, tuple[Any, Any]]:
+        """Differences from the baseline that the arm does not declare."""
+        changes = self.arms[name].changes
+        return {
+            field: pair
+            for field, pair in self.arm_differences(name).items()
+            if not any(field == c or field.startswith(c + ".") for c in changes)
+        }
+
+    def trials(self, budget: Budget, seeds: Iterable[int]) -> list[tuple[str, Trial]]:
+        """Its trials with their arms' names: seeds outermost, so that balanced blocks finish first."""
+        return [
+            (
+                name,
+                Trial(
+                    task=dataclasses.replace(task, **dict(arm.task)),  # type: ignore[type-var]
+                    method=arm.method,
+                    budget=budget,
+                    seed=seed,
+                    variant=arm.variant,
+                ),
+            )
+            for seed in seeds
+            for name, arm in self.arms.items()
+            for task in self.tasks
+        ]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A study: tables, and how many seeds each budget takes.
+
+    Attributes:
+        name: On the command line.
+        question: What it answers, in a sentence.
+        tables: By budget: at `paper` a suite may hold other arms than in the embedded world.
+        num_seeds: By budget.
+    """
+
+    name: str
+    question: str
+    tables: Mapping[str, tuple[Table, ...]]
+    num_seeds: Mapping[str, int]
+
+    def tables_at(self, budget: Budget) -> tuple[Table, ...]:
+        """The tables of a budget; one changed with `--set` keeps the first part of its name."""
+        return self.tables[base_name(budget)]
+
+    def seeds_at(self, budget: Budget) -> tuple[int, ...]:
+        """The seeds of a budget."""
+        return tuple(range(self.num_seeds[base_name(budget)]))
+
+    def protocols_at(self, budget: Budget) -> tuple[str, ...]:
+        """Names of the protocols that its trials are scored under."""
+        return tuple(dict.fromkeys(table.protocol for table in self.tables_at(budget)))
+
+    def expand(self, budget: Budget, seeds: Iterable[int] | None = None) -> tuple[list[Trial], list[Cell]]:
+        """All trials, each once, and their places in the tables."""
+        seeds = self.seeds_at(budget) if seeds is None else tuple(seeds)
+        trials: dict[str, Trial] = {}
+        cells = []
+        for table in self.tables_at(budget):
+            for arm, trial in table.trials(budget, seeds):
+                trials.setdefault(trial.id, trial)
+                cells.append(Cell(table.name, arm, trial.id, trial.task.cluster, trial.seed))
+        order = sorted(trials.values(), key=lambda trial: trial.seed)  # stable: balanced blocks finish first
+        return order, cells
+
+
+def base_name(budget: Budget) -> str:
+    """The name of the budget that a changed one came from: `quick` of `quick+num_steps=100`."""
+    return budget.name.split("+")[0]
+
+
+def budget_named(name: str) -> Budget:
+    """The budget of a name; UsageError names the nearest."""
+    if name not in BUDGETS:
+        raise UsageError(f"--budget: expected one of {', '.join(BUDGETS)}, got {name!r}; {nearest(name, BUDGETS)}")
+    return BUDGETS[name]
+
+
+def snake(name: str) -> str:
+    """The command line's form of a type's name.
+
+    Example:
+        >>> snake("NeRF"), snake("DreamFields"), snake("DietNeRF")
+        ('nerf', 'dream_fields', 'dietnerf')
+    """
+    name = name.replace("NeRF", "Nerf").replace("DietNerf", "Dietnerf")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,126 @@
+"""What a method is: pure functions of a frozen dataclass, all that a user writes to enter the benchmark.
+
+The trainer maps these functions over a leading trial axis and shards that axis over devices; a method never sees
+it. What trials of one pack share is static: the method with its numbers taken out. What they may differ in are the
+fields declared with `number`: they reach the functions as `numbers`, an array a field, one value a trial.
+
+*b: any leading axes, s: samples along a ray.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from tasks.cameras import Rays
+
+Params = PyTree
+State = PyTree
+Data = PyTree
+Frozen = dict[str, Any]
+Numbers = dict[str, Float[Array, ""]]
+Metrics = dict[str, Float[Array, ""]]
+
+
+class Views(NamedTuple):
+    """What a field looks like from given rays.
+
+    Attributes:
+        color: In [0, 1], on the task's background.
+        opacity: In [0, 1]: how much of the ray the field stops.
+        distance: Expected `t` of what is seen, `far` where nothing is.
+    """
+
+    color: Float[Array, "*b 3"]
+    opacity: Float[Array, "*b"]
+    distance: Float[Array, "*b"]
+
+
+def number(default: float) -> Any:
+    """Declares a field of a method that may differ between the trials of one pack (a weight, a rate, a target).
+
+    In the method's functions read it from `numbers`, not from `self`.
+    """
+    return dataclasses.field(default=default, metadata={"number": True})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Method(abc.ABC):
+    """A recipe. Subclass it as `@dataclasses.dataclass(frozen=True, kw_only=True)`; check fields in `__post_init__`.
+
+    A size left as None is filled from the budget's field of that name (`tasks.budgets.sized`).
+
+    Attributes:
+        num_steps: Gradient steps.
+        encoders: Names of the encoders that training looks through; loaded once a pack, never trained.
+    """
+
+    num_steps: int | None = None
+    encoders: ClassVar[tuple[str, ...]] = ()
+
+    @abc.abstractmethod
+    def prepare(self, frozen: Frozen, task: Any) -> Data:
+        """A trial's arrays: rays, colours, embeddings. Called once, before training, outside of `jit`."""
+
+    @abc.abstractmethod
+    def init(self, key: PRNGKeyArray, data: Data) -> tuple[Params, State]:
+        """Parameters, and state that moves without gradients (a tracked origin, an occupancy grid)."""
+
+    @abc.abstractmethod
+    def loss(
+        self,
+        params: Params,
+        state: State,
+        frozen: Frozen,
+        data: Data,
+        numbers: Numbers,
+        key: PRNGKeyArray,
+        step: Int[Array, ""],
+    ) -> tuple[Float[Array, ""], tuple[State, Metrics]]:
+        """The loss of one step, the next state, and scalars for the curves.
+
+        `step` is never mapped: `jax.lax.cond` on it runs one branch only, in a pack too.
+        """
+
+    @abc.abstractmethod
+    def optimizer(self, num_steps: int, numbers: Numbers) -> optax.GradientTransformation:
+        """Built inside the compiled step, so that rates may be numbers of a trial."""
+
+    @abc.abstractmethod
+    def render(
+        self, params: Params, state: State, data: Data, rays: Rays, num_samples: int | None = None
+    ) -> Views:
+        """What is seen along rays, without any randomness. The trainer calls it on chunks of rays."""
+
+    @abc.abstractmethod
+    def field_at(
+        self, params: Params, state: State, data: Data, points: Float[Array, "*b 3"]
+    ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
+        """Density (an inverse length) and colour at points, for meshes and to find empty and solid volumes."""
+
+
+def number_names(method: Method) -> tuple[str, ...]:
+    """Names of the fields declared with `number`, in order."""
+    return tuple(f.name for f in dataclasses.fields(method) if f.metadata.get("number"))
+
+
+def split_numbers(method: Method) -> tuple[Method, dict[str, float]]:
+    """Takes the numbers out of a method.
+
+    Returns:
+        The method with every number at its default, which is the same for all trials that may share a pack, and
+        the numbers.
+    """
+    numbers = {name: float(getattr(method, name)) for name in number_names(method)}
+    defaults = {f.name: f.default for f in dataclasses.fields(method) if f.name in numbers}
+    return (dataclasses.replace(method, **defaults) if defaults else method), numbers
+
+
+def num_parameters(params: Params) -> int:
+    """How many trained numbers there are."""
+    return sum(int(leaf.size) for leaf in jax.tree.leaves(params))

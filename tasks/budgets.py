@@ -1,0 +1,108 @@
+"""What a budget is: a named size of everything, and how sizes reach the values that left them open.
+
+A task or a method leaves a size open by writing None; `sized` fills it from the budget field of the same
+name. A size that is written down stays: that is how `--set nerf.num_rays=512` wins over a budget.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Budget:
+    """A named size of everything. It changes sizes only, never what is trained.
+
+    Attributes:
+        name: The word on the command line.
+        image_px: Width and height of the views.
+        num_spp: Samples a pixel when an embedded scene is rendered.
+        num_steps: Gradient steps of a trial.
+        num_rays: Rays of a step.
+        num_samples: Stratified samples along a ray.
+        num_importance: Further samples of the fine network.
+        width: Units of a hidden layer.
+        depth: Hidden layers.
+        num_curve_points: Points of a training curve.
+        consistency_px: Width and height of the render that an encoder sees.
+        num_crops: Augmented crops of one render.
+        encoder: Name of the encoder that guides, where a method leaves it open.
+    """
+
+    name: str
+    image_px: int
+    num_spp: int
+    num_steps: int
+    num_rays: int
+    num_samples: int
+    num_importance: int
+    width: int
+    depth: int
+    num_curve_points: int = 50
+    consistency_px: int = 64
+    num_crops: int = 8
+    encoder: str = "embedded-vit-8"
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int) and value < (0 if field.name == "num_importance" else 1):
+                raise ValueError(f"budget {self.name}: {field.name} is at least 1, got {value}")
+
+
+def sized(value: T, budget: Budget) -> T:
+    """Fills the sizes that a task or a method left open, in it and in the dataclasses inside it.
+
+    Args:
+        value: A frozen dataclass; a field is open if it is None and the budget has a field of that name.
+        budget: Where the sizes come from.
+
+    Returns:
+        The same type of value, with no size left open.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Net:
+        ...     width: int | None = None
+        ...     activation: str | None = None
+        >>> sized(Net(), BUDGETS["smoke"])
+        Net(width=16, activation=None)
+    """
+    changes = {}
+    for field in dataclasses.fields(value):  # type: ignore[arg-type]
+        if not field.init or field.name in ("parent", "name"):  # flax adds `parent` and `name` to a linen module
+            continue
+        inner = getattr(value, field.name)
+        if inner is None and hasattr(budget, field.name):
+            changes[field.name] = getattr(budget, field.name)
+        elif dataclasses.is_dataclass(inner) and not isinstance(inner, type):
+            filled = sized(inner, budget)
+            if filled != inner:
+                changes[field.name] = filled
+    return dataclasses.replace(value, **changes) if changes else value  # type: ignore[type-var]
+
+
+BUDGETS = {
+    budget.name: budget
+    for budget in (
+        Budget(
+            name="smoke", image_px=16, num_spp=4, num_steps=20, num_rays=32, num_samples=8, num_importance=8,
+            width=16, depth=2, num_curve_points=5, consistency_px=16, num_crops=2,
+        ),
+        Budget(
+            name="quick", image_px=48, num_spp=64, num_steps=400, num_rays=192, num_samples=32, num_importance=32,
+            width=64, depth=4, consistency_px=32, num_crops=4,
+        ),
+        Budget(
+            name="standard", image_px=96, num_spp=128, num_steps=4000, num_rays=1024, num_samples=48, num_importance=48,
+            width=128, depth=8, consistency_px=64,
+        ),
+        Budget(
+            name="paper", image_px=400, num_spp=256, num_steps=200_000, num_rays=1024, num_samples=64,
+            num_importance=128, width=256, depth=8, num_curve_points=200, consistency_px=168, encoder="openai-vit-b-32",
+        ),
+    )
+}

@@ -1,0 +1,221 @@
+import dataclasses
+import math
+
+import pytest
+from flax import linen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import plan
+from bench.errors import UsageError
+from bench.suite import Arm, Suite, Table, Trial, budget_named, described, differences, flat, snake
+from models.method import split_numbers
+from tasks.budgets import BUDGETS, Budget, sized
+from tests.toys import ToyMethod, ToyTask
+
+SMOKE = BUDGETS["smoke"]
+
+
+def trial(seed=0, method=None, task=None, budget=SMOKE):
+    return Trial(task=task or ToyTask(), method=method or ToyMethod(), budget=budget, seed=seed, variant="toy")
+
+
+def table(**changes):
+    given_ = {
+        "name": "toys",
+        "question": "does it?",
+        "tasks": (ToyTask(), ToyTask(scene="dark")),
+        "baseline": "base",
+        "arms": {
+            "base": Arm(method=ToyMethod(), variant="toy"),
+            "loud": Arm(method=ToyMethod(label="loud"), variant="toy_loud", changes=("method.label",)),
+            "more views": Arm(method=ToyMethod(), variant="toy", task={"num_views": 5}, changes=("task.num_views",)),
+        },
+        "metrics": ("psnr",),
+        "protocol": "std-v1",
+    }
+    return Table(**(given_ | changes))
+
+
+def suite(*tables):
+    everywhere = {name: tables for name in BUDGETS}
+    return Suite(name="toys", question="?", tables=everywhere, num_seeds={name: 2 for name in BUDGETS})
+
+
+class TestTrial:
+    def test_sizes_come_from_the_budget(self):
+        made = trial()
+        assert made.task.image_px == SMOKE.image_px
+        assert made.method.num_rays == SMOKE.num_rays
+        assert made.method.num_steps == SMOKE.num_steps
+
+    def test_a_written_size_stays(self):
+        assert trial(method=ToyMethod(num_rays=7)).method.num_rays == 7
+
+    def test_id_is_readable_and_stable(self):
+        assert trial().id.startswith("toy__grey__2v__s0__")
+        assert trial().id == trial().id
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            trial(seed=1),
+            trial(method=ToyMethod(learning_rate=0.2)),
+            trial(method=ToyMethod(label="other")),
+            trial(task=ToyTask(num_views=3)),
+            trial(budget=dataclasses.replace(SMOKE, num_crops=3)),
+        ],
+    )
+    def test_every_part_counts(self, other):
+        assert other.id.rsplit("__", 1)[1] != trial().id.rsplit("__", 1)[1]
+
+    def test_fingerprint_counts(self, monkeypatch):
+        before = trial().id
+        monkeypatch.setattr(ToyTask, "fingerprint", lambda self: "rendered anew")
+        assert trial().id != before
+
+    def test_variant_names_the_folder_only(self):
+        other = dataclasses.replace(trial(), variant="renamed")
+        assert other.id.split("__")[-1] == trial().id.split("__")[-1]
+
+    @given(st.integers(0, 10**6), st.floats(1e-6, 1.0, allow_nan=False))
+    def test_identity_is_strict_json(self, seed, rate):
+        made = trial(seed=seed, method=ToyMethod(learning_rate=rate))
+        assert made.id == trial(seed=seed, method=ToyMethod(learning_rate=rate)).id
+
+    def test_a_number_that_is_not_finite_has_no_identity(self):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            _ = trial(method=ToyMethod(learning_rate=math.nan)).id
+
+
+class TestDescribed:
+    def test_modules_without_what_flax_adds(self):
+        assert described(linen.Dense(3))["features"] == 3
+        assert "parent" not in described(linen.Dense(3))
+
+    def test_identity_false_is_left_out(self):
+        @dataclasses.dataclass(frozen=True)
+        class Value:
+            kept: int = 1
+            left: int = dataclasses.field(default=2, metadata={"identity": False})
+
+        assert described(Value()) == {"type": "Value", "kept": 1}
+
+    def test_other_things_are_refused(self):
+        with pytest.raises(TypeError, match="expected a dataclass or a JSON value, got object"):
+            described(object())
+
+    def test_flat_and_differences(self):
+        assert flat({"type": "A", "net": {"type": "B", "width": 1}}) == {"type": "A", "net": "B", "net.width": 1}
+        assert differences(ToyMethod(label="x"), ToyMethod()) == {"label": ("x", "plain")}
+        assert differences(ToyMethod(), ToyMethod()) == {}
+
+
+class TestTable:
+    def test_undeclared_difference_is_an_error(self):
+        arms = {"base": Arm(method=ToyMethod(), variant="toy"), "b": Arm(method=ToyMethod(label="b"), variant="toy")}
+        with pytest.raises(UsageError, match="arm b: expected to differ from 'base' in .*got also method.label: 'b'"):
+            table(arms=arms)
+
+    def test_a_declared_field_covers_those_below_it(self):
+        assert set(table().arm_differences("loud")) == {"method.label"}
+        assert set(table().arm_differences("more views")) == {"task.num_views"}
+        assert table().arm_differences("base") == {}
+
+    def test_unknown_baseline_names_the_nearest(self):
+        with pytest.raises(UsageError, match="got 'bse'; the nearest is 'base'"):
+            table(baseline="bse")
+
+
+class TestSuite:
+    def test_equal_arms_of_several_tables_are_one_trial(self):
+        trials, cells = suite(table(), table(name="again")).expand(SMOKE)
+        assert len(trials) == 3 * 2 * 2  # arms x scenes x seeds
+        assert len(cells) == 2 * len(trials)
+        assert {cell.trial_id for cell in cells} == {t.id for t in trials}
+
+    def test_balanced_blocks_come_first(self):
+        trials, _ = suite(table()).expand(SMOKE)
+        assert [t.seed for t in trials] == [0] * 6 + [1] * 6
+
+    def test_a_changed_budget_keeps_its_tables(self):
+        changed = dataclasses.replace(SMOKE, name="smoke+num_steps=3", num_steps=3)
+        trials, _ = suite(table()).expand(changed, seeds=[4])
+        assert {t.method.num_steps for t in trials} == {3}
+        assert {t.seed for t in trials} == {4}
+
+    def test_unknown_budget_names_the_nearest(self):
+        with pytest.raises(UsageError, match="got 'standrad'; the nearest is 'standard'"):
+            budget_named("standrad")
+
+
+class TestPacks:
+    def test_trials_that_differ_in_numbers_share_a_program(self):
+        packs = plan.make_packs([trial(), trial(method=ToyMethod(learning_rate=0.3)), trial(seed=1)], 8)
+        assert [len(pack.trials) for pack in packs] == [3]
+
+    def test_static_fields_and_shapes_do_not(self):
+        packs = plan.make_packs([trial(), trial(method=ToyMethod(label="b")), trial(task=ToyTask(num_views=4))], 8)
+        assert len({pack.key for pack in packs}) == 3
+
+    @given(st.integers(1, 40), st.integers(1, 9))
+    def test_every_trial_is_in_one_pack(self, num_trials, pack_size):
+        trials = [trial(seed=i) for i in range(num_trials)]
+        packs = plan.make_packs(trials, pack_size)
+        assert sorted(t.seed for pack in packs for t in pack.trials) == list(range(num_trials))
+        sizes = [len(pack.trials) for pack in packs]
+        assert max(sizes) <= pack_size
+        assert len(packs) == math.ceil(num_trials / pack_size)
+        assert len(set(sizes[:-1])) <= 1  # few sizes: a program is compiled once a size
+
+    def test_halves(self):
+        pack = plan.make_packs([trial(seed=i) for i in range(5)], 8)[0]
+        assert [len(half.trials) for half in pack.halves()] == [3, 2]
+        assert pack.halves()[0].key == pack.key
+
+    def test_seconds_share_work_over_workers(self):
+        packs = plan.make_packs([trial(seed=i) for i in range(4)], 2)
+        costs = {packs[0].key: plan.Cost(compile_s=4.0, step_s=0.1, render_s=1.0)}
+        # 4 s of compiling, 4 trials of 20 steps at 0.1 s and 1 s of rendering: 16 s of work.
+        assert plan.seconds(packs, costs, 1) == pytest.approx(16.0)
+        assert plan.seconds(packs, costs, 2) == pytest.approx(8.0)
+
+
+class TestSized:
+    def test_open_sizes_inside_modules_are_filled(self):
+        @dataclasses.dataclass(frozen=True)
+        class Net:
+            width: int | None = None
+            activation: str | None = None
+
+        @dataclasses.dataclass(frozen=True)
+        class Outer:
+            net: Net = Net()
+            num_rays: int | None = 3
+
+        assert sized(Outer(), SMOKE) == Outer(net=Net(width=SMOKE.width), num_rays=3)
+
+    def test_budgets_are_checked(self):
+        with pytest.raises(ValueError, match="num_rays is at least 1, got 0"):
+            Budget(**{**{f.name: getattr(SMOKE, f.name) for f in dataclasses.fields(Budget)}, "num_rays": 0})
+
+
+def test_numbers_are_split_off():
+    static, numbers = split_numbers(ToyMethod(learning_rate=0.7, label="x"))
+    assert numbers == {"learning_rate": 0.7, "breaks_at": -1.0}
+    assert static == ToyMethod(label="x")
+
+
+def test_snake():
+    assert snake("ToyMethod") == "toy_method"
+
+
+def test_every_field_counts_for_the_identity():
+    """A new field of a task, a method or a budget changes what comes out, unless it says `identity: False` here too."""
+    from bench import registry
+
+    without = set()
+    for name in registry.VARIANTS:
+        method = registry.variant(name)
+        without |= {f"{type(method).__name__}.{f.name}" for f in dataclasses.fields(method) if not f.metadata.get("identity", True)}
+    assert without == set()

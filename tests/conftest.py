@@ -1,0 +1,26 @@
+"""Rules for every test: shapes are checked, ranks are never promoted silently, warnings are errors."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+from jaxtyping import install_import_hook  # noqa: E402
+
+install_import_hook(["tasks", "models", "bench"], "beartype.beartype")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """Rendered data and compiled programs of the tests live in a folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "BENCH_TEST_DATA_DIR" in os.environ:
+            patch.setenv("BENCH_DATA_DIR", os.environ["BENCH_TEST_DATA_DIR"])
+        else:
+            patch.setenv("BENCH_DATA_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
