@@ -1,0 +1,154 @@
+"""Decides whose `tasks`, `models` and `bench` are imported: those of this repository, wherever the user stands.
+
+`python -m bench` puts the user's folder first on the path, and that folder may well hold a `models/` of its own. Ours
+come first all the same; the user's folder follows, so that `my_pkg.field:MyField` is found there. What cannot work is
+a plug-in that itself needs a module that ours hides: that is refused, with its name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pathlib
+import sys
+from types import ModuleType
+from typing import Any
+
+from bench.errors import UsageError, nearest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+"""The root of the repository, or of the copy of it that a Ray worker on another host was given."""
+
+OURS = ("tasks", "models", "bench")
+
+_plugin_sources: dict[str, str] = {}
+
+
+def put_root_first(user_folder: str | None = None) -> None:
+    """Puts `ROOT` first on `sys.path` and the user's folder second, if it is not there already.
+
+    Args:
+        user_folder: Where plug-ins are looked for; None is the current folder (none at all under `python -P`).
+
+    Raises:
+        UsageError: A `tasks`, `models` or `bench` of somebody else's was imported before.
+    """
+    for name in OURS:
+        module = sys.modules.get(name)
+        if module is not None and not _is_ours(module):
+            raise UsageError(
+                f"import: expected `{name}` of {ROOT}, got one that was imported before from "
+                f"{_place(module)}; start `python -m bench` in a process of its own"
+            )
+    if user_folder is None and not sys.flags.safe_path:
+        user_folder = os.getcwd()
+    others = [entry or os.getcwd() for entry in sys.path]
+    if user_folder is not None and user_folder not in others:
+        others.insert(0, user_folder)
+    sys.path[:] = dict.fromkeys([str(ROOT), *(entry for entry in others if not _is_root(entry))])
+
+
+def import_plugin(reference: str) -> Any:
+    """Imports what a user named, from the user's folder or an installed package.
+
+    Args:
+        reference: `module:object`, as in `my_pkg.field:MyField`. One of ours (`models.nerf:NERF`) will do, unless the
+            user's folder holds a module of that name too.
+
+    Raises:
+        UsageError: It is no such reference, or there is no such module or object, or the plug-in needs a module
+            that ours hides.
+    """
+    module_name, colon, name = reference.partition(":")
+    if not colon or not all(part.isidentifier() for part in [*module_name.split("."), *name.split(".")]):
+        raise UsageError(f"{reference}: expected module:object, got {reference!r}; write my_pkg.field:MyField")
+    if module_name.split(".")[0] in OURS:
+        _refuse_if_hidden(reference, module_name)
+    module = _import(reference, module_name)
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            public = [known for known in vars(module) if not known.startswith("_")]
+            raise UsageError(
+                f"{reference}: expected an object of that name in {_place(module)}, got none; {nearest(name, public)}"
+            )
+        found = getattr(found, part)
+    return found
+
+
+def plugin_sources() -> list[str]:
+    """Folders and files of the plug-ins imported from outside of `ROOT` and of installed packages.
+
+    Workers on other hosts are given these.
+    """
+    return list(_plugin_sources.values())
+
+
+def _import(reference: str, module_name: str) -> ModuleType:
+    """Imports a plug-in's module; a failure that ours cause is told from one that is the plug-in's own."""
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        missing = error.name or ""
+        _refuse_if_hidden(reference, missing, error)
+        if isinstance(error, ModuleNotFoundError):
+            if f"{module_name}.".startswith(f"{missing}."):
+                raise UsageError(
+                    f"{reference}: expected a module {missing} in {os.getcwd()} or installed, got none; "
+                    "run from the folder that holds it"
+                ) from error
+            raise UsageError(
+                f"{reference}: expected the module {missing}, which it imports, got none; install it"
+            ) from error
+        raise
+    except AttributeError as error:  # `import models; models.mine`
+        if isinstance(error.obj, ModuleType):
+            _refuse_if_hidden(reference, error.obj.__name__, error)
+        raise
+    _remember(module_name.split(".")[0])
+    return module
+
+
+def _refuse_if_hidden(reference: str, module_name: str, cause: Exception | None = None) -> None:
+    """Raises if a module stands in the user's folder, where one of ours hides it."""
+    top = module_name.split(".")[0]
+    hidden = _hidden(module_name) if top in OURS else None
+    if hidden is not None:
+        raise UsageError(
+            f"{reference}: expected a plug-in that does without a module named `{top}`, got one that needs {hidden}, "
+            f"which the benchmark's own `{top}` hides; rename your `{top}`, or move it into a package of yours"
+        ) from cause
+
+
+def _hidden(module_name: str) -> pathlib.Path | None:
+    """The file or folder of a module outside of `ROOT`, if there is one on the path."""
+    for entry in sys.path:
+        if _is_root(entry):
+            continue
+        stem = pathlib.Path(entry or os.getcwd(), *module_name.split("."))
+        for path in (stem, stem.with_name(stem.name + ".py")):
+            if path.exists():
+                return path
+    return None
+
+
+def _remember(top: str) -> None:
+    module = sys.modules[top]
+    place = _place(module)
+    if top not in OURS and "site-packages" not in pathlib.Path(place).parts:
+        _plugin_sources[top] = place
+
+
+def _place(module: ModuleType) -> str:
+    """A package's folder, or a module's file."""
+    folders = list(getattr(module, "__path__", []))
+    return folders[0] if folders else str(getattr(module, "__file__", None) or module.__name__)
+
+
+def _is_ours(module: ModuleType) -> bool:
+    return pathlib.Path(_place(module)).resolve().parent == ROOT
+
+
+def _is_root(entry: str) -> bool:
+    return os.path.realpath(entry or os.getcwd()) == str(ROOT)

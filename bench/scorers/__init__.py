@@ -1,0 +1,1 @@
+"""From views, or from a field, to numbers; which of them count is for `bench.protocols` to say."""

@@ -1,0 +1,213 @@
+"""How far a rendered view is from the true one, pixel by pixel: PSNR and SSIM in the definitions that papers use.
+
+All are pure functions of images in [0, 1], one number an image, in float32 at highest precision. What is fed to them
+(clipped or not, on 8 bits or not) is for `bench.protocols` to say.
+
+*b: any leading axes, h and w: pixels of a view, n: views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Shaped
+
+SSIM_MIN_PX = 11
+"""Smallest width and height with a whole Gaussian window."""
+SSIM_SK7_MIN_PX = 7
+"""Smallest width and height with a whole 7 x 7 window."""
+MSE_FLOOR = 1e-10
+"""Equal images have 100 dB, not infinitely many: one of them would decide a mean."""
+
+_CHUNK_VIEWS = 5  # divides 25 and 200, the test views of the protocols: no chunk is filled up in vain
+_CHUNK_PX = 2**18  # 400 px views one by one: VGG keeps 256 bytes a pixel for each of its first layers
+
+
+def mse(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b"]:
+    """Mean squared error over pixels and channels.
+
+    Example:
+        >>> half, black = jnp.full((2, 2, 3), 0.5), jnp.zeros((2, 2, 3))
+        >>> print(mse(half, black))
+        0.25
+    """
+    return jnp.mean(jnp.square(prediction - truth), axis=(-3, -2, -1))
+
+
+def decibels(squared_error: Float[Array, "*b"]) -> Float[Array, "*b"]:
+    """A mean squared error as a peak signal-to-noise ratio for a peak of 1, at most 100 dB.
+
+    Example:
+        >>> print(decibels(jnp.array([0.01, 0.0])))
+        [ 20. 100.]
+    """
+    return -10 * jnp.log10(jnp.maximum(squared_error, MSE_FLOOR))
+
+
+def psnr(
+    prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], *, clip: bool = True
+) -> Float[Array, "*b"]:
+    """Peak signal-to-noise ratio in dB, at most 100.
+
+    Args:
+        prediction: What the field looks like.
+        truth: In [0, 1].
+        clip: Bring the prediction to [0, 1] first. DietNeRF's code does not.
+
+    Example:
+        >>> bright, white = jnp.full((2, 2, 3), 1.1), jnp.ones((2, 2, 3))
+        >>> print(f"{psnr(bright, white):.2f} {psnr(bright, white, clip=False):.2f}")
+        100.00 20.00
+    """
+    return decibels(mse(jnp.clip(prediction, 0, 1) if clip else prediction, truth))
+
+
+def to_8bit(image: Float[Array, "*b h w 3"], rounding: Literal["round", "truncate"]) -> Float[Array, "*b h w 3"]:
+    """The values that an image has after it was saved with 8 bits and read again, as floats in [0, 1].
+
+    Args:
+        image: Clipped to [0, 1] first.
+        rounding: "truncate" is what `to8b` of the NeRF code does, half a level darker on average.
+
+    Example:
+        >>> grey = jnp.full((1, 1, 3), 0.501)  # 127.755 of 255
+        >>> [f"{255 * to_8bit(grey, how)[0, 0, 0]:.2f}" for how in ("round", "truncate")]
+        ['128.00', '127.00']
+    """
+    levels = jnp.clip(image, 0, 1) * 255
+    return (jnp.round(levels) if rounding == "round" else jnp.floor(levels)) / 255
+
+
+def psnr_u8(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b"]:
+    """PSNR in dB of both images rounded to 8 bits: what one gets from saved PNG files. Matters above 40 dB only.
+
+    Example:
+        >>> image = jnp.full((2, 2, 3), 0.5)
+        >>> print(psnr_u8(image, image + 0.001))  # 127.50 and 127.755 of 255: both are saved as 128
+        100.0
+    """
+    return psnr(to_8bit(prediction, "round"), to_8bit(truth, "round"))
+
+
+def psnr_foreground(
+    prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], alpha: Float[Array, "*b h w"]
+) -> tuple[Float[Array, "*b"], Bool[Array, "*b"]]:
+    """PSNR in dB over the pixels on the object: a wide white background otherwise lends every method some dB.
+
+    Args:
+        prediction: What the field looks like; clipped to [0, 1].
+        truth: In [0, 1].
+        alpha: The true one; above 0.5 is foreground.
+
+    Returns:
+        The number, and whether there is any foreground: where there is none the number means nothing.
+
+    Example:
+        >>> truth, alpha = jnp.zeros((2, 2, 3)), jnp.array([[1.0, 0.0], [0.0, 0.0]])
+        >>> prediction = truth.at[0, 0].set(0.1)
+        >>> value, has_foreground = psnr_foreground(prediction, truth, alpha)
+        >>> print(f"{value:.2f} {has_foreground} {psnr(prediction, truth):.2f}")
+        20.00 True 26.02
+    """
+    inside = (alpha > 0.5).astype(jnp.float32)
+    errors = jnp.mean(jnp.square(jnp.clip(prediction, 0, 1) - truth), axis=-1)
+    # Divided by the mask's area, not by the image's: the latter grows with the background (nerfbaselines does that).
+    num_inside = jnp.sum(inside, axis=(-2, -1))
+    return decibels(jnp.sum(errors * inside, axis=(-2, -1)) / jnp.maximum(num_inside, 1)), num_inside > 0
+
+
+def ssim(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b"]:
+    """Structural similarity: Gaussian window of 11 px and sigma 1.5 where it is whole, range 1, mean over channels.
+
+    The definition of `tf.image.ssim`, dm_pix and torchmetrics.
+
+    Raises:
+        ValueError: If the images are smaller than the window.
+
+    References:
+        Wang et al., Image quality assessment: from error visibility to structural similarity, 2004.
+
+    Example:
+        >>> truth = jnp.linspace(0, 1, 12 * 12 * 3).reshape(12, 12, 3)
+        >>> print(f"{ssim(truth, truth):.4f} {ssim(1 - truth, truth):.2f}")
+        1.0000 -0.93
+    """
+    import dm_pix
+
+    _check_size("ssim", prediction.shape, SSIM_MIN_PX)
+    leading, image = prediction.shape[:-3], prediction.shape[-3:]
+    values = dm_pix.ssim(prediction.reshape(-1, *image), truth.reshape(-1, *image), precision=jax.lax.Precision.HIGHEST)
+    return values.reshape(leading)
+
+
+def ssim_sk7(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b"]:
+    """Structural similarity as in scikit-image: uniform 7 x 7 window, sample covariance, border of 3 px left out.
+
+    The defaults of scikit-image before 0.18 at range 1, as DietNeRF and pixelNeRF use it.
+
+    Raises:
+        ValueError: If the images are smaller than the window.
+
+    Example:
+        >>> truth = jnp.linspace(0, 1, 12 * 12 * 3).reshape(12, 12, 3)
+        >>> print(f"{ssim_sk7(truth, truth):.4f} {ssim_sk7(1 - truth, truth):.2f}")
+        1.0000 -0.83
+    """
+    _check_size("ssim_sk7", prediction.shape, SSIM_SK7_MIN_PX)
+    c1, c2, num_px = 0.01**2, 0.03**2, 7 * 7
+
+    def window_mean(x: Float[Array, "*b h w 3"]) -> Float[Array, "*b i j 3"]:
+        # Down, then across: 14 additions a pixel and not 49.
+        for axis in (x.ndim - 3, x.ndim - 2):
+            window = tuple(7 if i == axis else 1 for i in range(x.ndim))
+            x = jax.lax.reduce_window(x, 0.0, jax.lax.add, window, (1,) * x.ndim, "valid")
+        return x / num_px
+
+    # A variance does not see a constant; taking the image's mean off keeps its digits from cancelling in float32.
+    offset = jnp.mean(truth, axis=(-3, -2), keepdims=True)
+    x, y = prediction - offset, truth - offset
+    mean_x, mean_y = window_mean(x), window_mean(y)
+    sample = num_px / (num_px - 1)
+    variance_x = sample * (window_mean(x * x) - mean_x * mean_x)
+    variance_y = sample * (window_mean(y * y) - mean_y * mean_y)
+    covariance = sample * (window_mean(x * y) - mean_x * mean_y)
+    mean_x, mean_y = mean_x + offset, mean_y + offset
+    similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
+        (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
+    )
+    return jnp.mean(similarity, axis=(-3, -2, -1))
+
+
+def per_image(score: Callable[..., Any], *images: Shaped[np.ndarray, "n h w ..."]) -> Any:
+    """Calls a compiled scorer on views in chunks of one size, so that digits do not depend on how many there are.
+
+    The last chunk is filled up with copies: one program an image size, and the same one for a view alone.
+
+    Args:
+        score: Takes stacked views and gives arrays (or tuples of arrays) with one entry a view.
+        images: Arrays with the views in front, at least one.
+
+    Returns:
+        What `score` gives, as NumPy arrays over all views.
+
+    Example:
+        >>> views = np.zeros((7, 4, 4, 3), np.float32)
+        >>> print(per_image(jax.jit(mse), views, views + np.float32(0.5)))
+        [0.25 0.25 0.25 0.25 0.25 0.25 0.25]
+    """
+    num_views, height, width = images[0].shape[:3]
+    chunk = max(1, min(_CHUNK_VIEWS, _CHUNK_PX // (height * width)))
+    parts = []
+    for start in range(0, num_views, chunk):
+        index = np.minimum(np.arange(start, start + chunk), num_views - 1)
+        parts.append(jax.tree.map(np.asarray, score(*(jnp.asarray(x[index]) for x in images))))
+    return jax.tree.map(lambda *chunks: np.concatenate(chunks)[:num_views], *parts)
+
+
+def _check_size(name: str, shape: tuple[int, ...], min_px: int) -> None:
+    if min(shape[-3:-1]) < min_px:
+        raise ValueError(f"{name}: expected images of at least {min_px} px, got {shape[-2]} x {shape[-3]}")

@@ -1,0 +1,110 @@
+"""Which metrics there are: how each is made of rendered and true views, and how it is read.
+
+To add one: a function in `bench.scorers`, a row in `METRICS`, a row in `SCORERS`, and its name in a protocol.
+
+n: views, h and w: pixels of a view.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from bench.scorers import image, perceptual
+
+
+class Metric(NamedTuple):
+    """How a number is read.
+
+    Attributes:
+        name: Its key in scores and on the command line.
+        unit: Empty where it has none.
+        higher_is_better: Which way is up.
+        digits: After the point, where it is printed.
+        title: For tables and axes.
+    """
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    digits: int
+    title: str
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("psnr", "dB", True, 2, "PSNR"),
+        Metric("psnr_fg", "dB", True, 2, "PSNR, foreground"),
+        Metric("psnr_u8", "dB", True, 2, "PSNR, 8 bits"),
+        Metric("mse", "", False, 5, "MSE"),
+        Metric("ssim", "", True, 3, "SSIM"),
+        Metric("ssim_sk7", "", True, 3, "SSIM, uniform 7 px"),
+        Metric("lpips_vgg", "", False, 3, "LPIPS, VGG"),
+        Metric("lpips_alex", "", False, 3, "LPIPS, AlexNet"),
+        Metric("lpips_vgg_01", "", False, 3, "LPIPS, VGG fed [0, 1]"),
+    )
+}
+
+
+class Seen(NamedTuple):
+    """Views and truths as the metrics of a protocol get them."""
+
+    color: Float[np.ndarray, "n h w 3"]
+    truth: Float[np.ndarray, "n h w 3"]
+    alphas: Float[np.ndarray, "n h w"]
+
+
+Scored = tuple[list[float | None], str | None]
+"""A number a view, and why some are missing."""
+
+
+def _numbers(values: Float[np.ndarray, " n"]) -> list[float | None]:
+    return [float(value) for value in values]
+
+
+def _by_image(function: Callable[..., Any], name: str, min_px: int = 1) -> Callable[[Seen], Scored]:
+    """A scorer from a function of prediction and truth; numbers of too small views are missing."""
+
+    def scorer(seen: Seen) -> Scored:
+        num_views, height, width = seen.alphas.shape
+        if min(height, width) < min_px:
+            return [None] * num_views, f"{name} needs views of at least {min_px} px, these are {width} x {height}"
+        return _numbers(image.per_image(function, seen.color, seen.truth)), None
+
+    return scorer
+
+
+_psnr_foreground = jax.jit(image.psnr_foreground)
+
+
+def _psnr_fg(seen: Seen) -> Scored:
+    if (seen.alphas > 0.5).all():
+        return [None] * len(seen.alphas), "there is no background: the true views bring no alpha, or nothing else"
+    values, present = image.per_image(_psnr_foreground, *seen)
+    reason = None if present.all() else f"no foreground in {(~present).sum()} of {len(present)} views"
+    return [value if ok else None for value, ok in zip(_numbers(values), present, strict=True)], reason
+
+
+def _lpips(name: str, network: perceptual.Network, legacy_01: bool = False) -> Callable[[Seen], Scored]:
+    function = functools.partial(perceptual.lpips, network=network, legacy_01=legacy_01)
+    return _by_image(function, name, perceptual.MIN_PX[network])
+
+
+# `psnr` does not clip here: what becomes of the colours first is the protocol's to say.
+SCORERS: dict[str, Callable[[Seen], Scored]] = {
+    "psnr": _by_image(jax.jit(functools.partial(image.psnr, clip=False)), "psnr"),
+    "psnr_fg": _psnr_fg,
+    "psnr_u8": _by_image(jax.jit(image.psnr_u8), "psnr_u8"),
+    "mse": _by_image(jax.jit(image.mse), "mse"),
+    "ssim": _by_image(jax.jit(image.ssim), "ssim", image.SSIM_MIN_PX),
+    "ssim_sk7": _by_image(jax.jit(image.ssim_sk7), "ssim_sk7", image.SSIM_SK7_MIN_PX),
+    "lpips_vgg": _lpips("lpips_vgg", "vgg"),
+    "lpips_alex": _lpips("lpips_alex", "alex"),
+    "lpips_vgg_01": _lpips("lpips_vgg_01", "vgg", legacy_01=True),
+}

