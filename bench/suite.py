@@ -121,6 +121,8 @@ class Arm:
         changes: Dotted fields in which it may differ from the baseline: `method.field.encoding`, `task.num_views`. A
             name covers the fields below it.
         note: A sentence for the table's foot.
+        exceptions: Clusters on which another variant is trained, as papers tune scene by scene: cluster -> (variant,
+            method). Tables say so.
     """
 
     method: Method
@@ -128,6 +130,11 @@ class Arm:
     task: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     changes: tuple[str, ...] = ()
     note: str = ""
+    exceptions: Mapping[str, tuple[str, Method]] = dataclasses.field(default_factory=dict)
+
+    def on(self, cluster: str) -> tuple[str, Method]:
+        """Variant and method that it trains on a cluster."""
+        return self.exceptions.get(cluster, (self.variant, self.method))
 
 
 class Cell(NamedTuple):
@@ -178,12 +185,16 @@ class Table:
                 )
 
     def arm_differences(self, name: str) -> dict[str, tuple[Any, Any]]:
-        """How an arm differs from the baseline: dotted field -> (arm's value, baseline's)."""
+        """How an arm differs from the baseline: dotted field -> (arm's value, baseline's), of the first task that does."""
         arm, baseline = self.arms[name], self.arms[self.baseline]
-        found = {f"method.{k}": v for k, v in differences(arm.method, baseline.method).items()}
-        task = self.tasks[0]
-        arm_task, baseline_task = (dataclasses.replace(task, **dict(a.task)) for a in (arm, baseline))  # type: ignore[type-var]
-        return found | {f"task.{k}": v for k, v in differences(arm_task, baseline_task).items()}
+        found: dict[str, tuple[Any, Any]] = {}
+        for task in self.tasks:
+            methods = (side.on(task.cluster)[1] for side in (arm, baseline))
+            tasks = (dataclasses.replace(task, **dict(side.task)) for side in (arm, baseline))  # type: ignore[type-var]
+            here = {f"method.{k}": v for k, v in differences(*methods).items()}
+            here |= {f"task.{k}": v for k, v in differences(*tasks).items()}
+            found = here | found
+        return found
 
     def undeclared(self, name: str) -> dict[str, tuple[Any, Any]]:
         """Differences from the baseline that the arm does not declare."""
@@ -196,21 +207,15 @@ class Table:
 
     def trials(self, budget: Budget, seeds: Iterable[int]) -> list[tuple[str, Trial]]:
         """Its trials with their arms' names: seeds outermost, so that balanced blocks finish first."""
-        return [
-            (
-                name,
-                Trial(
-                    task=dataclasses.replace(task, **dict(arm.task)),  # type: ignore[type-var]
-                    method=arm.method,
-                    budget=budget,
-                    seed=seed,
-                    variant=arm.variant,
-                ),
-            )
-            for seed in seeds
-            for name, arm in self.arms.items()
-            for task in self.tasks
-        ]
+        found = []
+        for seed in seeds:
+            for name, arm in self.arms.items():
+                for task in self.tasks:
+                    variant, method = arm.on(task.cluster)
+                    changed = dataclasses.replace(task, **dict(arm.task))  # type: ignore[type-var]
+                    trial = Trial(task=changed, method=method, budget=budget, seed=seed, variant=variant)
+                    found.append((name, trial))
+        return found
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -217,5 +217,9 @@ def test_every_field_counts_for_the_identity():
     without = set()
     for name in registry.VARIANTS:
         method = registry.variant(name)
-        without |= {f"{type(method).__name__}.{f.name}" for f in dataclasses.fields(method) if not f.metadata.get("identity", True)}
+        without |= {
+            f"{type(method).__name__}.{f.name}"
+            for f in dataclasses.fields(method)
+            if not f.metadata.get("identity", True)
+        }
     assert without == set()

@@ -1,0 +1,104 @@
+"""How a pack's arrays and programs meet the devices: compiled once, kept on disk, spread over the trial axis."""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, PyTree
+
+from tasks import cache
+
+_PROGRAMS: dict[Any, Any] = {}
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs on disk, so that the next process does not compile them again."""
+    jax.config.update("jax_compilation_cache_dir", str(cache.folder() / "programs"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+
+
+def compiled(
+    function: Callable[..., Any], static: tuple[Any, ...], dynamic: tuple[PyTree, ...], donate: tuple[int, ...] = ()
+) -> Any:
+    """The compiled program of `function(*static, *dynamic)`, to be called with `*dynamic`.
+
+    It is kept for as long as the process lives, so that the next pack of the same program does not compile again.
+
+    Args:
+        function: Traced once.
+        static: Leading arguments that hold no arrays (a method, sizes); hashable.
+        dynamic: Arrays as they will be passed: only their shapes, types and places count.
+        donate: Places in `dynamic` whose memory the results may take over.
+    """
+    leaves, structure = jax.tree.flatten(dynamic)
+    key = (function, static, structure, tuple((x.shape, x.dtype, x.sharding) for x in leaves))
+    if key not in _PROGRAMS:
+        jitted = jax.jit(lambda *arrays: function(*static, *arrays), donate_argnums=donate)
+        _PROGRAMS[key] = jitted.lower(*dynamic).compile()
+    return _PROGRAMS[key]
+
+
+def shard_trials(tree: PyTree) -> PyTree:
+    """Spreads the leading trial axis over the local devices; whole copies go to each where it does not divide."""
+    devices = jax.local_devices()
+    if len(devices) == 1:
+        return jax.device_put(tree, devices[0])
+    mesh = jax.sharding.Mesh(np.asarray(devices), ("trial",))
+
+    def put(x: Array) -> Array:
+        spread = x.ndim > 0 and x.shape[0] % len(devices) == 0
+        spec = jax.sharding.PartitionSpec("trial") if spread else jax.sharding.PartitionSpec()
+        return jax.device_put(x, jax.sharding.NamedSharding(mesh, spec))
+
+    return jax.tree.map(put, tree)
+
+
+def share(tree: PyTree) -> PyTree:
+    """Puts a whole copy on every local device."""
+    devices = jax.local_devices()
+    if len(devices) == 1:
+        return jax.device_put(tree, devices[0])
+    mesh = jax.sharding.Mesh(np.asarray(devices), ("trial",))
+    return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
+
+
+def num_local() -> int:
+    """How many devices this process sees."""
+    return len(jax.local_devices())
+
+
+def is_cpu() -> bool:
+    """Whether programs run on the host's own cores."""
+    return jax.default_backend() == "cpu"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device, and not the program, is to blame."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+
+
+def num_accelerators() -> int:
+    """How many accelerators jax could use here, without starting any: a driver that started one would take its memory."""
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    if platforms and set(platforms.split(",")) <= {"cpu"}:
+        return 0
+    has_cuda = any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13))
+    if has_cuda:
+        shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+        devices = [path for path in glob.glob("/dev/nvidia*") if re.fullmatch(r"/dev/nvidia\d+", path)]
+        return len(devices) if shown is None else len([x for x in shown.split(",") if x.strip() not in ("", "-1")])
+    if importlib.util.find_spec("libtpu"):
+        return len(glob.glob("/dev/accel*")) + len(glob.glob("/dev/vfio/[0-9]*"))
+    return 0
+
+
+def num_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

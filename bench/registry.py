@@ -1,0 +1,95 @@
+"""What short names mean: one table of variants and suites, and how a user's own come in.
+
+A name is an entry of these tables, an entry point of the group `bench.methods`, or `module:object`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import importlib.metadata
+from typing import Any
+
+from flax import linen
+
+from bench import _layout
+from bench.errors import UsageError, nearest
+from bench.suite import Suite
+from models.method import Method
+
+VARIANTS = {
+    "nerf": "models.nerf:NERF",
+    "simplified_nerf": "models.nerf:SIMPLIFIED_NERF",
+    "mip_nerf": "models.nerf:MIP_NERF",
+    "raw_nerf": "models.nerf:RAW_NERF",
+    "nerf_without_directions": "models.nerf:NERF_WITHOUT_DIRECTIONS",
+    "nerf_2021": "models.nerf:NERF_2021",
+    "simplified_nerf_2021": "models.nerf:SIMPLIFIED_NERF_2021",
+    "simplified_nerf_2021_lego": "models.nerf:SIMPLIFIED_NERF_2021_LEGO",
+    "simplified_nerf_2021_hotdog": "models.nerf:SIMPLIFIED_NERF_2021_HOTDOG",
+    "simplified_nerf_2021_materials": "models.nerf:SIMPLIFIED_NERF_2021_MATERIALS",
+}
+"""Named values of methods. An underscore and a year: trained as that paper's code does."""
+
+SUITES = {
+    "ablations": "bench.suites.ablations:ABLATIONS",
+}
+
+ENTRY_POINT_GROUP = "bench.methods"
+
+
+def suite(name: str) -> Suite:
+    """The suite of a name.
+
+    Raises:
+        UsageError: There is none; names the nearest.
+    """
+    if name not in SUITES:
+        raise UsageError(f"--suite: expected a suite, got {name!r}; {nearest(name, SUITES)}")
+    return _object(SUITES[name])
+
+
+def variant(name: str) -> Method:
+    """The method of a short name, an entry point, or `module:object`.
+
+    A class is made with its defaults; a linen module becomes the field of the common NeRF recipe.
+
+    Raises:
+        UsageError: There is no such thing, or it is neither a method nor a network.
+    """
+    if name in VARIANTS:
+        return _object(VARIANTS[name])
+    points = {point.name: point for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
+    if name in points:
+        return as_method(name, points[name].load())
+    if ":" in name:
+        return as_method(name, _layout.import_plugin(name))
+    raise UsageError(
+        f"method: expected a variant, an entry point of {ENTRY_POINT_GROUP} or module:object, got {name!r}; "
+        f"{nearest(name, [*VARIANTS, *points])}"
+    )
+
+
+def as_method(name: str, found: Any) -> Method:
+    """Makes a method of what a user named: a method, a class of one, or a network for the common recipe."""
+    value = found() if isinstance(found, type) else found
+    if isinstance(value, linen.Module):
+        return dataclasses.replace(_object(VARIANTS["nerf"]), field=value)  # type: ignore[call-arg]
+    if isinstance(value, Method):
+        return value
+    raise UsageError(
+        f"{name}: expected a bench method or a flax.linen.Module, got {type(value).__name__}; "
+        "see models/method.py for the six functions of a method"
+    )
+
+
+@functools.cache
+def _named_values() -> tuple[tuple[str, Method], ...]:
+    return tuple((name, _object(where)) for name, where in VARIANTS.items())
+
+
+def _object(where: str) -> Any:
+    """Imports one of ours."""
+    module, _, name = where.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,389 @@
+"""The loop: a pack of trials goes in; parameters, views, curves, timings and scores of each come out.
+
+A method is written for one trial. Here it is mapped over a leading trial axis with `jax.vmap`, scanned over a chunk
+of steps with `lax.scan`, compiled once, and its trial axis is sharded over the local devices.
+
+k: trials of a pack, c: steps of a chunk, n: test views, h and w: pixels of a view, r: rays rendered at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
+
+from bench import device, protocols, record
+from bench.errors import OutOfDeviceMemory
+from bench.plan import Cost, Pack
+from bench.suite import Trial
+from models.method import Data, Frozen, Method, Numbers, Params, State, Views, num_parameters, split_numbers
+from tasks.cameras import Intrinsics, pixel_rays
+from tasks.photos import SceneData
+
+RAYS_AT_ONCE = {"cpu": 1 << 11, "accelerator": 1 << 15}
+"""Rays that a whole pack renders at once: few enough for a core's cache, enough to fill an accelerator."""
+
+
+class Progress(NamedTuple):
+    """Where a pack stands: what is printed while it runs."""
+
+    phase: str
+    step: int
+    num_steps: int
+    loss: float
+
+
+class Carry(NamedTuple):
+    """What a trial takes from step to step."""
+
+    params: Params
+    state: State
+    optimizer: PyTree
+    alive: Bool[Array, "*k"]
+    first_bad_step: Int[Array, "*k"]
+
+
+class Cameras(NamedTuple):
+    """The test cameras of a trial."""
+
+    poses: Float[Array, "*k n 4 4"]
+    intrinsics: Intrinsics
+    near: Float[Array, "*k"]
+    far: Float[Array, "*k"]
+    pixel_center: Float[Array, "*k"]
+
+
+class Batch(NamedTuple):
+    """A pack as arrays: everything has a leading trial axis but `frozen`."""
+
+    frozen: Frozen
+    data: Data
+    numbers: Numbers
+    keys: PRNGKeyArray
+    cameras: Cameras
+
+
+def train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progress], None]) -> list[record.Outcome]:
+    """Trains, renders and scores a pack; halves it for as long as it does not fit in memory.
+
+    Args:
+        pack: Trials of one program.
+        protocol_names: How numbers are made of their views.
+        report: Called now and then with where things stand.
+
+    Raises:
+        OutOfDeviceMemory: A single trial does not fit; the message names what to turn down.
+    """
+    try:
+        return _train(pack, protocol_names, report)
+    except jax.errors.JaxRuntimeError as error:
+        if not device.is_out_of_memory(error):
+            raise
+        message = str(error)
+    # Outside of the handler: the traceback of the error would keep the arrays that did not fit.
+    if len(pack.trials) == 1:
+        raise OutOfDeviceMemory(does_not_fit(pack.trials[0], message))
+    return [outcome for half in pack.halves() for outcome in train(half, protocol_names, report)]
+
+
+def does_not_fit(trial: Trial, message: str) -> str:
+    """What to tell a user whose single trial is too large for the device: the knobs, and where they stand."""
+    knobs = ("encoder", "num_samples", "num_importance", "num_crops", "consistency_px", "num_rays", "image_px")
+    values = {name: getattr(trial.method, name, None) or getattr(trial.task, name, None) for name in knobs}
+    said = ", ".join(f"{name}={value}" for name, value in values.items() if value is not None)
+    return (
+        f"{trial.id}: does not fit in the memory of {jax.local_devices()[0].device_kind} even alone; "
+        f"turn down one of {said} with --set ({message.splitlines()[0][:120]})"
+    )
+
+
+def _train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progress], None]) -> list[record.Outcome]:
+    """One attempt at the whole pack."""
+    clock = Clock()
+    num_steps = pack.trials[0].method.num_steps or 0
+    report(Progress("prepare", 0, num_steps, math.nan))
+    static, batch, scenes = load(pack)
+    carry = device.shard_trials(initial(static, batch))
+    clock.lap("prepare_s")
+
+    report(Progress("compile", 0, num_steps, math.nan))
+    programs = Programs.of(pack, static, carry, batch)
+    clock.lap("compile_s")
+
+    curves: dict[str, list[Any]] = {"step": []}
+    loss = math.nan
+    for start in range(0, num_steps, programs.num_chunk):
+        carry, metrics = programs.advance(carry, batch, jnp.asarray(start, jnp.int32))
+        for name, values in jax.device_get(metrics).items():
+            curves.setdefault(name, []).append(values)
+        curves["step"].append(min(start + programs.num_chunk, num_steps))
+        loss = float(np.mean(curves["loss"][-1]))
+        report(Progress("train", curves["step"][-1], num_steps, loss))
+    clock.lap("train_s")
+
+    report(Progress("render", num_steps, num_steps, loss))
+    views = jax.device_get(programs.render(carry.params, carry.state, batch))
+    carry = jax.device_get(carry._replace(optimizer=None))
+    clock.lap("render_s")
+
+    report(Progress("score", num_steps, num_steps, loss))
+    scores = [score(scenes[i], at(views, i), protocol_names) for i in range(len(pack.trials))]
+    clock.lap("score_s")
+    timings = clock.shared_by(len(pack.trials))
+    return [
+        finish(trial, at(carry, i), at(views, i), curve_of(curves, i), scores[i], scenes[i], timings, len(pack.trials))
+        for i, trial in enumerate(pack.trials)
+    ]
+
+
+class Programs(NamedTuple):
+    """The two compiled programs of a pack."""
+
+    advance: Callable[..., Any]
+    render: Callable[..., Any]
+    num_chunk: int
+
+    @classmethod
+    def of(cls, pack: Pack, static: Method, carry: Carry, batch: Batch) -> Programs:
+        """Compiles them, or takes those of an earlier pack."""
+        device.use_compilation_cache()
+        num_steps, layout = static.num_steps or 0, pack.trials[0].task.layout()
+        num_chunk = math.ceil(num_steps / pack.trials[0].budget.num_curve_points)
+        start = jnp.zeros((), jnp.int32)
+        num_at_once = max(1, RAYS_AT_ONCE["cpu" if device.is_cpu() else "accelerator"] // len(pack.trials))
+        return cls(
+            advance=device.compiled(advance, (static, num_steps, num_chunk), (carry, batch, start), donate=(0,)),
+            render=device.compiled(
+                render, (static, layout.height, layout.width, num_at_once), (carry.params, carry.state, batch)
+            ),
+            num_chunk=num_chunk,
+        )
+
+
+class Clock:
+    """Wall time, split into laps that start where the last one ended."""
+
+    def __init__(self) -> None:
+        self.last = self.start = time.perf_counter()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        """Ends a lap."""
+        now = time.perf_counter()
+        self.laps[name], self.last = now - self.last, now
+
+    def shared_by(self, num_trials: int) -> dict[str, float]:
+        """Each trial's share of every lap, and of the whole."""
+        return {name: lap / num_trials for name, lap in (self.laps | {"wall_s": self.last - self.start}).items()}
+
+
+def load(pack: Pack) -> tuple[Method, Batch, list[SceneData]]:
+    """The pack's static method, its arrays, and the scenes they came from."""
+    static = split_numbers(pack.trials[0].method)[0]
+    frozen: Frozen = {}
+    scenes = [trial.task.load() for trial in pack.trials]
+    data = [trial.method.prepare(frozen, trial.task) for trial in pack.trials]
+    numbers = [
+        {name: jnp.asarray(value, jnp.float32) for name, value in split_numbers(trial.method)[1].items()}
+        for trial in pack.trials
+    ]
+    cameras = [
+        Cameras(
+            poses=jnp.asarray(scene.test.poses),
+            intrinsics=Intrinsics(*(jnp.asarray(x, jnp.float32) for x in scene.test.intrinsics)),
+            near=jnp.asarray(scene.near, jnp.float32),
+            far=jnp.asarray(scene.far, jnp.float32),
+            pixel_center=jnp.asarray(scene.pixel_center, jnp.float32),
+        )
+        for scene in scenes
+    ]
+    keys = jnp.stack([jax.random.key(trial.seed) for trial in pack.trials])
+    mapped = device.shard_trials((stack(data), stack(numbers), keys, stack(cameras)))
+    return static, Batch(device.share(frozen), *mapped), scenes
+
+
+def stack(trees: list[PyTree]) -> PyTree:
+    """Trees of arrays as one tree with a leading trial axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def at(tree: PyTree, i: int) -> PyTree:
+    """One trial of a tree with a leading trial axis."""
+    return jax.tree.map(lambda x: x[i], tree)
+
+
+def curve_of(curves: dict[str, list[Any]], i: int) -> dict[str, list[float]]:
+    """One trial's curves; `step` is the same for all."""
+    return {name: [float(x if name == "step" else x[i]) for x in points] for name, points in curves.items()}
+
+
+def initial(method: Method, batch: Batch) -> Carry:
+    """Every trial before its first step."""
+
+    def one(data: Data, numbers: Numbers, key: PRNGKeyArray) -> Carry:
+        params, state = method.init(jax.random.fold_in(key, 0), data)
+        optimizer = method.optimizer(method.num_steps or 0, numbers).init(params)
+        return Carry(params, state, optimizer, jnp.asarray(True), jnp.asarray(-1, jnp.int32))
+
+    return jax.jit(jax.vmap(one))(batch.data, batch.numbers, batch.keys)
+
+
+def one_step(
+    method: Method,
+    num_steps: int,
+    frozen: Frozen,
+    carry: Carry,
+    data: Data,
+    numbers: Numbers,
+    key: PRNGKeyArray,
+    step: Int[Array, ""],
+) -> tuple[Carry, dict[str, Float[Array, ""]]]:
+    """One gradient step of one trial; one whose loss or gradient is not finite stays as it was, from then on."""
+    key = jax.random.fold_in(jax.random.fold_in(key, 1), step)
+    (loss, (state, metrics)), grads = jax.value_and_grad(method.loss, has_aux=True)(
+        carry.params, carry.state, frozen, data, numbers, key, step
+    )
+    updates, optimizer = method.optimizer(num_steps, numbers).update(grads, carry.optimizer, carry.params)
+    params = optax.apply_updates(carry.params, updates)
+    good = carry.alive & jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
+    params, state, optimizer = jax.tree.map(
+        lambda new, old: jnp.where(good, new, old),
+        (params, state, optimizer),
+        (carry.params, carry.state, carry.optimizer),
+    )
+    first_bad_step = jnp.where(carry.alive & ~good, step, carry.first_bad_step)
+    return Carry(params, state, optimizer, good, first_bad_step), {"loss": loss, **metrics}
+
+
+def advance(
+    method: Method, num_steps: int, num_chunk: int, carry: Carry, batch: Batch, start: Int[Array, ""]
+) -> tuple[Carry, dict[str, Float[Array, "k"]]]:
+    """A chunk of steps of a whole pack, and the mean of each curve over the chunk.
+
+    The last chunk is as long as the others; steps past `num_steps` are skipped in it, so that one program serves all.
+    """
+    step_all = jax.vmap(functools.partial(one_step, method, num_steps, batch.frozen), in_axes=(0, 0, 0, 0, None))
+
+    def body(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, dict[str, Float[Array, "k"]]]:
+        return step_all(carry, batch.data, batch.numbers, batch.keys, step)
+
+    def skip(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, dict[str, Float[Array, "k"]]]:
+        metrics = jax.eval_shape(body, carry, step)[1]
+        return carry, jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)
+
+    if num_steps % num_chunk:
+        carry, metrics = lax.scan(
+            lambda carry, step: lax.cond(step < num_steps, body, skip, carry, step), carry, start + jnp.arange(num_chunk)
+        )
+    else:
+        carry, metrics = lax.scan(body, carry, start + jnp.arange(num_chunk))
+    num_real = jnp.minimum(num_chunk, num_steps - start).astype(jnp.float32)
+    return carry, jax.tree.map(lambda m: m.sum(axis=0) / num_real, metrics)
+
+
+def render(
+    method: Method, height: int, width: int, num_at_once: int, params: Params, state: State, batch: Batch
+) -> Views:
+    """All test views of a whole pack, as float16, some rays of each trial at a time; leading axes k n h w."""
+
+    def one(params: Params, state: State, data: Data, cameras: Cameras) -> Views:
+        num_views = cameras.poses.shape[0]
+        num_rays = num_views * height * width
+
+        def some(index: Int[Array, "r"]) -> Views:
+            view, rest = index // (height * width), index % (height * width)
+            rays = pixel_rays(
+                cameras.poses[view],
+                Intrinsics(*(x[view] for x in cameras.intrinsics)),
+                rest % width + cameras.pixel_center,
+                rest // width + cameras.pixel_center,
+                cameras.near,
+                cameras.far,
+            )
+            seen = method.render(params, state, data, rays)
+            return jax.tree.map(lambda x: x.astype(jnp.float16), seen)
+
+        num_blocks = math.ceil(num_rays / num_at_once)
+        index = jnp.minimum(jnp.arange(num_blocks * num_at_once), num_rays - 1).reshape(num_blocks, num_at_once)
+        views = lax.map(some, index)
+        return jax.tree.map(
+            lambda x: x.reshape((-1, *x.shape[2:]))[:num_rays].reshape((num_views, height, width, *x.shape[2:])), views
+        )
+
+    return jax.vmap(one)(params, state, batch.data, batch.cameras)
+
+
+def score(scene: SceneData, views: Views, protocol_names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """A trial's scores under each protocol, from its float16 views, as `rescore` makes them from the stored ones."""
+    arrays = stored_views(scene, views)
+    return {name: protocols.score(protocols.get(name), scene, arrays).to_json() for name in protocol_names}
+
+
+def stored_views(scene: SceneData, views: Views) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Views as they are stored."""
+    arrays = {name: np.asarray(value, np.float16) for name, value in views._asdict().items()}
+    return arrays | {"ids": np.asarray(scene.test.ids, np.int32)}
+
+
+def finish(
+    trial: Trial,
+    carry: Carry,
+    views: Views,
+    curves: dict[str, list[float]],
+    scores: dict[str, dict[str, Any]],
+    scene: SceneData,
+    timings: dict[str, float],
+    pack_size: int,
+) -> record.Outcome:
+    """What a trial leaves, once its pack is done."""
+    parameters = {"params": carry.params} | ({"state": carry.state} if jax.tree.leaves(carry.state) else {})
+    flat = flax.traverse_util.flatten_dict(parameters, sep="/")
+    bad_step = None if bool(carry.alive) else int(carry.first_bad_step)
+    return record.Outcome(
+        record=record.of_trial(
+            trial,
+            status="finished" if bad_step is None else "failed",
+            reason=None if bad_step is None else f"the loss or its gradient was not finite at step {bad_step}",
+            curves=curves,
+            timings=timings,
+            num_parameters=num_parameters(carry.params),
+            pack_size=pack_size,
+            first_bad_step=bad_step,
+        ),
+        parameters={name: np.asarray(value) for name, value in flat.items()},
+        views=stored_views(scene, views),
+        scores=scores if bad_step is None else {},
+    )
+
+
+def pilot(pack: Pack) -> Cost:
+    """Measures what a program costs here: compiles it, takes two chunks of steps, renders once."""
+    static, batch, _ = load(pack)
+    carry = device.shard_trials(initial(static, batch))
+    clock = Clock()
+    programs = Programs.of(pack, static, carry, batch)
+    clock.lap("compile_s")
+    start = jnp.zeros((), jnp.int32)
+    carry, _ = jax.block_until_ready(programs.advance(carry, batch, start))
+    clock.lap("warm_s")
+    carry, _ = jax.block_until_ready(programs.advance(carry, batch, start))
+    clock.lap("train_s")
+    jax.block_until_ready(programs.render(carry.params, carry.state, batch))
+    clock.lap("render_s")
+    num_trials = len(pack.trials)
+    return Cost(
+        compile_s=clock.laps["compile_s"],
+        step_s=clock.laps["train_s"] / programs.num_chunk / num_trials,
+        render_s=clock.laps["render_s"] / num_trials,
+    )

@@ -1,0 +1,84 @@
+"""What several verbs ask for: a suite at a budget, its trials, and where results lie."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pathlib
+import shlex
+
+from bench import device, overrides, registry
+from bench._layout import ROOT
+from bench.suite import Cell, Suite, Table, Trial, budget_named
+from tasks.budgets import BUDGETS, Budget
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Selection:
+    """A suite with the command line's choices carried out."""
+
+    suite: Suite
+    budget: Budget
+    trials: list[Trial]
+    cells: list[Cell]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Tables of which some trial was chosen."""
+        chosen = {cell.table for cell in self.cells}
+        return tuple(table for table in self.suite.tables_at(self.budget) if table.name in chosen)
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """Names of the protocols its trials are scored under."""
+        return self.suite.protocols_at(self.budget)
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Options that choose trials."""
+    parser.add_argument("--suite", required=True, metavar="NAME", help=f"one of {', '.join(registry.SUITES)}")
+    parser.add_argument(
+        "--budget",
+        metavar="NAME",
+        help=f"size of everything: {', '.join(BUDGETS)} (default: standard on an accelerator, else quick)",
+    )
+    parser.add_argument("--seeds", metavar="0-4", help="seeds, instead of the suite's")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="KEY=VALUE", help=f"trials of one {', '.join(overrides.KEYS)}"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="HEAD.FIELD=VALUE", dest="settings",
+        help="change a field of a variant, of `task` or of `budget`: nerf.num_rays=512",
+    )  # fmt: skip
+    add_results(parser)
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """Where trials are stored."""
+    parser.add_argument(
+        "--results", type=pathlib.Path, default=ROOT / "results" / "runs", metavar="FOLDER", help="where trials are stored"
+    )
+
+
+def selection(args: argparse.Namespace) -> Selection:
+    """The trials that the command line asks for.
+
+    Raises:
+        UsageError: An unknown suite, budget, arm, scene, key or value.
+    """
+    suite = registry.suite(args.suite)
+    budget = budget_named(args.budget or ("standard" if device.num_accelerators() else "quick"))
+    suite, budget = overrides.apply(suite, budget, args.settings)
+    seeds = overrides.parsed_seeds(args.seeds) if args.seeds else None
+    trials, cells = suite.expand(budget, seeds)
+    trials, cells = overrides.only(trials, cells, args.only)
+    return Selection(suite=suite, budget=budget, trials=trials, cells=cells)
+
+
+def command_line(verb: str, args: argparse.Namespace) -> str:
+    """The command that makes this again, without where results lie."""
+    words = [f"python -m bench {verb}", f"--suite {args.suite}"]
+    words += [f"--{name} {getattr(args, name)}" for name in ("budget", "seeds") if getattr(args, name)]
+    words += [f"--only {shlex.quote(condition)}" for condition in args.only]
+    words += [f"--set {shlex.quote(setting)}" for setting in args.settings]
+    return " ".join(words)

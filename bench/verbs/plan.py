@@ -1,0 +1,104 @@
+"""`plan`: what `run` would do: trials, packs, how each arm differs from its baseline, and how long it will take."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from rich.console import Console
+from rich.table import Table as Printed
+
+from bench import device, plan, store
+from bench.live import clock
+from bench.suite import Table
+from bench.verbs import options, run
+
+HELP = "say what run would do: trials, packs, arms' differences, time"
+EXAMPLE = "python -m bench plan --suite ablations --budget standard"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `plan`."""
+    options.add_selection(parser)
+    parser.add_argument("--no-pilot", action="store_true", help="do not compile and time a few steps of each program")
+    parser.add_argument("--workers", type=int, metavar="N", help="workers to plan for (default: accelerators, else cores)")
+    parser.add_argument("--pack-size", type=int, metavar="N", help="trials trained at once by one program")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prints the plan."""
+    chosen = options.selection(args)
+    trials_store = store.open(args.results)
+    missing = [trial for trial in chosen.trials if not trials_store.finished(trial.id)]
+    num_accelerators = device.num_accelerators()
+    size = args.pack_size or plan.default_pack_size("accelerator" if num_accelerators else "cpu")
+    packs = plan.make_packs(missing, size)
+    num_workers = args.workers or num_accelerators or device.num_cores()
+    costs = {} if args.no_pilot or not packs else pilots(packs)
+    left_s = plan.seconds(packs, costs, num_workers) if costs else None
+    if args.json:
+        print(json.dumps(as_json(chosen, packs, costs, left_s), indent=1))
+        return 0
+    console = Console()
+    for table in chosen.tables:
+        print_arms(console, table)
+    print_packs(console, packs, costs)
+    console.print(f"{len(chosen.trials)} trials at budget {chosen.budget.name}, {len(chosen.trials) - len(missing)} of them finished")
+    if left_s is not None:
+        console.print(f"about {clock(left_s)} on {num_workers} workers of this kind, from a pilot of each program")
+    return 0
+
+
+def pilots(packs: list[plan.Pack]) -> dict[str, plan.Cost]:
+    """Compiles each program and times a few of its steps."""
+    from bench import trainer
+
+    run.prepare_data([trial for pack in packs for trial in pack.trials])
+    first = {pack.key: pack for pack in reversed(packs)}
+    return {key: trainer.pilot(pack) for key, pack in first.items()}
+
+
+def print_arms(console: Console, table: Table) -> None:
+    """A line an arm: how it differs from the baseline."""
+    printed = Printed(title=f"{table.name}: {table.question}", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    printed.add_column("arm")
+    printed.add_column(f"differs from {table.baseline} in")
+    for name in table.arms:
+        found = table.arm_differences(name)
+        said = ", ".join(f"{field}: {other} → {value}" for field, (value, other) in found.items())
+        printed.add_row(name, "the baseline" if name == table.baseline else said)
+    console.print(printed)
+
+
+def print_packs(console: Console, packs: list[plan.Pack], costs: dict[str, plan.Cost]) -> None:
+    """A line a program: its packs, and what the pilot measured."""
+    printed = Printed(title="programs", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name, justify in (("program", "left"), ("packs", "right"), ("trials", "right"), ("steps", "right"),
+                          ("compile", "right"), ("ms a trial and step", "right")):  # fmt: skip
+        printed.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for key in dict.fromkeys(pack.key for pack in packs):
+        mine = [pack for pack in packs if pack.key == key]
+        cost = costs.get(key)
+        measured = (f"{cost.compile_s:.1f} s", f"{1e3 * cost.step_s:.2f}") if cost else ("", "")
+        num_trials = sum(len(pack.trials) for pack in mine)
+        printed.add_row(key, str(len(mine)), str(num_trials), str(mine[0].trials[0].method.num_steps), *measured)
+    console.print(printed)
+
+
+def as_json(
+    chosen: options.Selection, packs: list[plan.Pack], costs: dict[str, plan.Cost], left_s: float | None
+) -> dict[str, object]:
+    """The plan as one JSON value."""
+    return {
+        "suite": chosen.suite.name,
+        "budget": chosen.budget.name,
+        "trials": [trial.id for trial in chosen.trials],
+        "packs": [{"key": pack.key, "trials": [trial.id for trial in pack.trials]} for pack in packs],
+        "differences": {
+            table.name: {arm: {k: list(v) for k, v in table.arm_differences(arm).items()} for arm in table.arms}
+            for table in chosen.tables
+        },
+        "costs": {key: cost._asdict() for key, cost in costs.items()},
+        "left_s": left_s,
+    }

@@ -1,0 +1,142 @@
+"""`report`: tables, figures and pictures of what is stored, without training anything."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from collections.abc import Sequence
+
+from PIL import Image
+
+from bench import compare, store
+from bench._layout import ROOT
+from bench.compare import TableResult
+from bench.report import media, page, tables
+from bench.store import Store
+from bench.suite import Cell, Table, Trial
+from bench.verbs import options
+
+HELP = "write the tables, figures and pictures of stored results again"
+EXAMPLE = "python -m bench report --suite ablations --budget quick"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `report`."""
+    options.add_selection(parser)
+    parser.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="where to write (default: reports/SUITE-BUDGET)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prints the tables and writes the page."""
+    chosen = options.selection(args)
+    results, written = write(chosen, store.open(args.results), command=options.command_line("run", args), out=args.out)
+    print_tables(results)
+    print(f"report: {written}")
+    return 0
+
+
+def write(
+    chosen: options.Selection, trials_store: Store, *, command: str, out: pathlib.Path | None = None
+) -> tuple[list[TableResult], pathlib.Path]:
+    """Compares what is stored and writes the report's folder; the tables, and the page's path."""
+    frame = trials_store.frame()
+    results = [result_of(table, chosen, frame) for table in chosen.tables]
+    stored = [trials_store.read(trial.id) for trial in chosen.trials if is_stored(trials_store, trial.id)]
+    sheets: dict[str, Image.Image] = {}
+    for table in chosen.tables:
+        for errors in (False, True):
+            title = f"{table.name}: " + ("where they are wrong" if errors else "the same view by each arm")
+            made = sheet(table, chosen, trials_store, errors=errors)
+            if made is not None:
+                sheets[title] = made
+    notes = [f"Budget {chosen.budget.name}. A small study of the scenes below; its numbers are not those of a paper."]
+    notes += [f"Set aside, it did not parse, and its trial runs again: {name}" for name in trials_store.set_aside]
+    written = page.write(
+        chosen.suite.name,
+        results,
+        frame=frame,
+        cells=chosen.cells,
+        records=stored,
+        sheets=sheets,
+        command=command,
+        question=chosen.suite.question,
+        notes=notes,
+        out=out or ROOT / "reports" / f"{chosen.suite.name}-{chosen.budget.name}",
+    )
+    return results, written
+
+
+def result_of(table: Table, chosen: options.Selection, frame: object) -> TableResult:
+    """The paired comparison of one table."""
+    arms = {name: "; ".join(filter(None, (arm.note, spelled(table, name)))) for name, arm in table.arms.items()}
+    return compare.compare(
+        frame,  # type: ignore[arg-type]
+        chosen.cells,
+        table=table.name,
+        baseline=table.baseline,
+        protocol=table.protocol,
+        metrics=table.metrics,
+        question=table.question,
+        arm_notes=arms,
+    )
+
+
+def spelled(table: Table, name: str) -> str:
+    """How an arm differs from the baseline, in words."""
+    found = table.arm_differences(name)
+    return ", ".join(f"{field.removeprefix('method.')} {value} instead of {other}" for field, (value, other) in found.items())
+
+
+def sheet(table: Table, chosen: options.Selection, trials_store: Store, *, errors: bool) -> Image.Image | None:
+    """A picture: a row a scene, the truth and then every arm's first seed, from one test camera."""
+    trials = {trial.id: trial for trial in chosen.trials}
+    seed = min(cell.seed for cell in chosen.cells if cell.table == table.name)
+    cells = [cell for cell in chosen.cells if cell.table == table.name and cell.seed == seed]
+    rows = {}
+    for cluster in dict.fromkeys(cell.cluster for cell in cells):
+        row = [cell for cell in cells if cell.cluster == cluster]
+        views = {cell.arm: stored_views(trials_store, cell.trial_id) for cell in row}
+        if any(views.values()):
+            rows[cluster] = media.comparison(
+                first_of(row, table.baseline, trials).task.load(), views, labels=labels(row, trials_store, table), errors=errors
+            )
+    return media.sheet(rows) if rows else None
+
+
+def first_of(row: Sequence[Cell], baseline: str, trials: dict[str, Trial]) -> Trial:
+    """The baseline's trial, or the first there is: its training views choose the camera."""
+    found = [cell for cell in row if cell.arm == baseline] or list(row)
+    return trials[found[0].trial_id]
+
+
+def labels(row: Sequence[Cell], trials_store: Store, table: Table) -> dict[str, str]:
+    """What stands under each tile: the mean of the table's first metric, or why there is none."""
+    metric = table.metrics[0]
+    said = {}
+    for cell in row:
+        if not is_stored(trials_store, cell.trial_id):
+            said[cell.arm] = "not run"
+            continue
+        scores = trials_store.scores(cell.trial_id).get(table.protocol)
+        values = [x for x in scores["per_view"].get(metric, []) if x is not None] if scores else []
+        said[cell.arm] = f"{sum(values) / len(values):.2f}" if values else "failed"
+    return said
+
+
+def stored_views(trials_store: Store, trial_id: str) -> dict | None:
+    """A trial's views; None where it has none."""
+    if not trials_store.finished(trial_id) or not trials_store.has_views(trial_id):
+        return None
+    return trials_store.views(trial_id)
+
+
+def is_stored(trials_store: Store, trial_id: str) -> bool:
+    """Whether the trial left a record."""
+    return trials_store.finished(trial_id) or trials_store.failed(trial_id)
+
+
+def print_tables(results: Sequence[TableResult]) -> None:
+    """Prints every table in the terminal."""
+    for result in results:
+        tables.print_table(result)
+        print()

@@ -1,0 +1,38 @@
+"""`rescore`: makes the numbers of stored trials again, from their stored views."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench import protocols, store
+from bench.errors import UsageError
+from bench.verbs import options
+
+HELP = "score stored views again, under the suite's protocols or another"
+EXAMPLE = "python -m bench rescore --suite ablations --protocol dietnerf-2021"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `rescore`."""
+    options.add_selection(parser)
+    parser.add_argument("--protocol", action="append", metavar="NAME", help=f"one of {', '.join(protocols.PROTOCOLS)}")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Scores every finished trial of the selection."""
+    chosen = options.selection(args)
+    names = tuple(args.protocol or chosen.protocols)
+    for name in names:
+        protocols.get(name)
+    trials_store = store.open(args.results)
+    finished = [trial for trial in chosen.trials if trials_store.finished(trial.id)]
+    if not finished:
+        raise UsageError(f"rescore: expected finished trials in {args.results}, found none; run the suite first")
+    with trials_store.lock():
+        for trial in finished:
+            views, data = trials_store.views(trial.id), trial.task.load()
+            for name in names:
+                scores = protocols.score(protocols.get(name), data, views)
+                trials_store.write_scores(trial.id, name, scores.to_json())
+            print(f"{trial.id}: {', '.join(names)}")
+    return 0

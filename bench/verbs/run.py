@@ -1,0 +1,81 @@
+"""`run`: trains what is missing of a suite, scores it, prints the tables and writes the report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+
+from bench import device, plan, schedule, store
+from bench.live import Board, clock
+from bench.store import Store
+from bench.suite import Trial
+from bench.verbs import options, report
+
+HELP = "train what is missing of a suite, score it, print its tables and write its report"
+EXAMPLE = "python -m bench run --suite ablations --budget quick --only scene=kettle"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `run`."""
+    options.add_selection(parser)
+    parser.add_argument("--executor", choices=("ray", "inline"), default="ray", help="ray workers, or this process")
+    parser.add_argument("--address", metavar="ADDRESS", help="join the Ray cluster at this address")
+    parser.add_argument("--pack-size", type=int, metavar="N", help="trials trained at once by one program")
+    parser.add_argument("--json", action="store_true", help="print the tables as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Runs; 1 if a trial failed."""
+    start = time.monotonic()
+    chosen = options.selection(args)
+    trials_store = store.open(args.results)
+    with trials_store.lock():
+        num_new = train_missing(args, chosen, trials_store)
+    results, page = report.write(chosen, trials_store, command=options.command_line("run", args))
+    if args.json:
+        print(json.dumps([result.to_json() for result in results], indent=1, allow_nan=False))
+    else:
+        report.print_tables(results)
+        print(f"report: {page}")
+        print(f"{num_new} trials trained, {len(chosen.trials) - num_new} found finished, in {clock(time.monotonic() - start)}")
+    for name in trials_store.set_aside:
+        print(f"set aside, it did not parse: {name}", file=sys.stderr)
+    num_failed = sum(trials_store.failed(trial.id) for trial in chosen.trials)
+    if num_failed:
+        print(f"{num_failed} trials failed: python -m bench ls --failed; then python -m bench retry --all", file=sys.stderr)
+    return 1 if num_failed else 0
+
+
+def train_missing(args: argparse.Namespace, chosen: options.Selection, trials_store: Store) -> int:
+    """Trains the trials that are neither finished nor failed; says how many there were."""
+    missing = [t for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
+    if not missing:
+        return 0
+    prepare_data(missing)
+    pack_size = args.pack_size or plan.default_pack_size("accelerator" if device.num_accelerators() else "cpu")
+    packs = plan.make_packs(missing, pack_size)
+    num_done = sum(trials_store.finished(t.id) for t in chosen.trials)
+    with Board(len(chosen.trials), num_done, trials_store.write_status) as board:
+
+        def keep(outcome) -> None:
+            trials_store.write(outcome)
+            board.on_outcome(outcome)
+
+        schedule.run(
+            packs,
+            chosen.protocols,
+            executor=args.executor,
+            address=args.address,
+            on_outcome=keep,
+            on_progress=board.on_progress,
+        )
+    return len(missing)
+
+
+def prepare_data(trials: list[Trial]) -> None:
+    """Renders or reads what the trials need before any worker starts."""
+    from tasks import sparse_view
+
+    sparse_view.prepare_all([trial.task for trial in trials])

@@ -1,0 +1,190 @@
+import dataclasses
+import math
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from bench import device, record, trainer
+from bench.errors import OutOfDeviceMemory
+from bench.plan import Pack, program_key
+from bench.suite import Trial
+from models.method import split_numbers
+from tasks.budgets import BUDGETS
+from tasks.cameras import Intrinsics, view_rays
+from tests.toys import ToyMethod, ToyTask
+
+SMOKE = dataclasses.replace(BUDGETS["smoke"], num_steps=23, image_px=6)  # 23: not a multiple of the chunk of 5
+
+
+def pack(*methods, seeds=None, task=None):
+    seeds = range(len(methods)) if seeds is None else seeds
+    trials = tuple(
+        Trial(task=task or ToyTask(), method=m, budget=SMOKE, seed=s, variant="toy")
+        for m, s in zip(methods, seeds, strict=True)
+    )
+    return Pack(trials=trials, key=program_key(trials[0]))
+
+
+def quiet(progress):
+    pass
+
+
+def slow_twin(method, task, seed, num_steps):
+    """The same training with nothing mapped, scanned or compiled."""
+    static, numbers = split_numbers(method)
+    numbers = {k: jnp.asarray(v, jnp.float32) for k, v in numbers.items()}
+    data, key = method.prepare({}, task), jax.random.key(seed)
+    params, state = static.init(jax.random.fold_in(key, 0), data)
+    optimizer = static.optimizer(num_steps, numbers)
+    opt_state = optimizer.init(params)
+    losses = []
+    for step in range(num_steps):
+        step_key = jax.random.fold_in(jax.random.fold_in(key, 1), step)
+        (loss, (state, _)), grads = jax.value_and_grad(static.loss, has_aux=True)(
+            params, state, {}, data, numbers, step_key, jnp.asarray(step)
+        )
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        params = optax.apply_updates(params, updates)
+        losses.append(float(loss))
+    return params, state, losses
+
+
+class TestTrain:
+    def test_equals_a_plain_loop(self):
+        methods = [ToyMethod(), ToyMethod(learning_rate=0.01)]
+        outcomes = trainer.train(pack(*methods), (), quiet)
+        for i, outcome in enumerate(outcomes):
+            trial = pack(*methods).trials[i]
+            params, state, losses = slow_twin(trial.method, trial.task, trial.seed, 23)
+            np.testing.assert_allclose(outcome.parameters["params/mean"], params["mean"], rtol=2e-5)
+            assert outcome.parameters["state/num_seen"] == state["num_seen"] == 23
+            chunks = [losses[i : i + 5] for i in range(0, 23, 5)]
+            np.testing.assert_allclose(outcome.record.curves["loss"], [np.mean(c) for c in chunks], rtol=2e-4)
+            assert outcome.record.curves["step"] == [5, 10, 15, 20, 23]
+
+    def test_alone_or_packed_is_the_same(self):
+        alone = trainer.train(pack(ToyMethod(), seeds=[3]), (), quiet)[0]
+        packed = trainer.train(pack(ToyMethod(learning_rate=0.4), ToyMethod(), seeds=[9, 3]), (), quiet)[1]
+        np.testing.assert_allclose(alone.parameters["params/mean"], packed.parameters["params/mean"], rtol=1e-6)
+        np.testing.assert_array_equal(alone.views["color"], packed.views["color"])
+
+    def test_a_loss_that_is_not_finite_ends_its_trial_not_its_pack(self):
+        good, bad = trainer.train(pack(ToyMethod(), ToyMethod(breaks_at=7.0)), ("std-v1",), quiet)
+        assert good.record.status == "finished"
+        assert good.scores["std-v1"]
+        assert bad.record.status == "failed"
+        assert bad.record.first_bad_step == 7
+        assert "not finite at step 7" in bad.record.reason
+        assert bad.scores == {}
+        frozen, _, _ = slow_twin(ToyMethod(num_rays=SMOKE.num_rays), pack(ToyMethod()).trials[0].task, 1, 7)
+        np.testing.assert_allclose(bad.parameters["params/mean"], frozen["mean"], rtol=2e-5)
+
+    def test_views_are_in_the_order_of_pixels(self):
+        outcome = trainer.train(pack(ToyMethod()), (), quiet)[0]
+        scene = pack(ToyMethod()).trials[0].task.load()
+        for i in range(3):
+            inner = Intrinsics(*(x[i] for x in scene.test.intrinsics))
+            rays = view_rays(jnp.asarray(scene.test.poses[i]), inner, 6, 6, 2.0, 6.0)
+            wanted = np.clip(outcome.parameters["params/mean"][None, None] + 0.1 * np.asarray(rays.directions), 0, 1)
+            np.testing.assert_allclose(outcome.views["color"][i], wanted, atol=1e-3)
+        assert outcome.views["color"].dtype == np.float16
+        assert list(outcome.views["ids"]) == [0, 1, 2]
+
+    def test_blocks_of_rays_do_not_change_views(self, monkeypatch):
+        whole = trainer.train(pack(ToyMethod()), (), quiet)[0]
+        monkeypatch.setitem(trainer.RAYS_AT_ONCE, "cpu", 7)
+        device._PROGRAMS.clear()
+        parts = trainer.train(pack(ToyMethod()), (), quiet)[0]
+        np.testing.assert_array_equal(whole.views["color"], parts.views["color"])
+
+    def test_progress_and_timings(self):
+        heard = []
+        outcomes = trainer.train(pack(ToyMethod(), ToyMethod()), (), heard.append)
+        assert [p.phase for p in heard] == ["prepare", "compile"] + ["train"] * 5 + ["render", "score"]
+        assert heard[-1].step == 23
+        timings = outcomes[0].record.timings
+        laps = [timings[k] for k in ("prepare_s", "compile_s", "train_s", "render_s", "score_s")]
+        assert sum(laps) == pytest.approx(timings["wall_s"])
+        assert outcomes[0].record.pack_size == 2
+
+    def test_the_next_pack_of_a_program_does_not_compile(self):
+        device._PROGRAMS.clear()
+        trainer.train(pack(ToyMethod(), seeds=[0]), (), quiet)
+        num_programs = len(device._PROGRAMS)
+        trainer.train(pack(ToyMethod(learning_rate=0.5), seeds=[5]), (), quiet)
+        assert len(device._PROGRAMS) == num_programs == 2
+
+
+class TestMemory:
+    def test_a_pack_that_does_not_fit_is_halved(self, monkeypatch):
+        sizes = []
+
+        def attempt(tried, protocols, report):
+            sizes.append(len(tried.trials))
+            if len(tried.trials) > 1:
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory while allocating")
+            return [record.failed(tried.trials[0], "for the test")]
+
+        monkeypatch.setattr(trainer, "_train", attempt)
+        outcomes = trainer.train(pack(*[ToyMethod()] * 3), (), quiet)
+        assert [outcome.record.seed for outcome in outcomes] == [0, 1, 2]
+        assert sizes == [3, 2, 1, 1, 1]
+
+    def test_a_single_trial_that_does_not_fit_names_the_knobs(self, monkeypatch):
+        def attempt(tried, protocols, report):
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory while allocating")
+
+        monkeypatch.setattr(trainer, "_train", attempt)
+        with pytest.raises(
+            OutOfDeviceMemory, match="does not fit .* even alone; turn down one of num_rays=32, image_px=6"
+        ):
+            trainer.train(pack(ToyMethod()), (), quiet)
+
+    def test_other_errors_pass(self, monkeypatch):
+        def attempt(tried, protocols, report):
+            raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+        monkeypatch.setattr(trainer, "_train", attempt)
+        with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
+            trainer.train(pack(ToyMethod()), (), quiet)
+
+
+def test_pilot_measures():
+    cost = trainer.pilot(pack(ToyMethod(), ToyMethod()))
+    assert cost.step_s > 0
+    assert cost.render_s > 0
+    assert math.isfinite(cost.compile_s)
+
+
+SHARDED = """
+import jax, numpy as np
+from tests.bench.test_trainer import pack, quiet
+from tests.toys import ToyMethod
+from bench import device, trainer
+assert len(jax.local_devices()) == 2
+put = device.shard_trials(jax.numpy.zeros((4, 3)))
+assert len(put.sharding.device_set) == 2 and put.addressable_shards[0].data.shape == (2, 3)
+methods = [ToyMethod(learning_rate=r) for r in (0.1, 0.2, 0.3, 0.4)]
+outcomes = trainer.train(pack(*methods), (), quiet)
+print(*(x for o in outcomes for x in o.parameters["params/mean"]))
+"""
+
+
+def test_the_trial_axis_is_sharded_over_devices(tmp_path):
+    env = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "BENCH_DATA_DIR": str(tmp_path),
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": os.getcwd(),
+    }
+    done = subprocess.run([sys.executable, "-c", SHARDED], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    methods = [ToyMethod(learning_rate=r) for r in (0.1, 0.2, 0.3, 0.4)]
+    here = [x for o in trainer.train(pack(*methods), (), quiet) for x in o.parameters["params/mean"]]
+    np.testing.assert_allclose([float(x) for x in done.stdout.split()], here, rtol=1e-5)
