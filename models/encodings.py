@@ -110,7 +110,7 @@ class FourierFeatures(nn.Module):
     Attributes:
         num_octaves: Lengths of the random directions are 2^u, u uniform between 0 and this.
         num_directions: How many random directions, besides the three axes of length one.
-        unit_directions: What the lengths are lengths of. False is the released code, to the bit: it normalises each
+        unit_directions: What the lengths are lengths of. False is as the released code: it normalises each
             coordinate over the directions, not each direction, which makes them about 0.15 as long as written; cut
             to integers, 60 of the 128 are zero, 61 are distinct and none is longer than 41. True is the text.
         integrated: Whether a piece's extent damps its waves; False sees its middle only.
@@ -179,7 +179,7 @@ _COSINE = tuple(np.float32(c) for c in (0.04166664555668831, -0.0013887366512790
 
 
 @jax.custom_jvp
-def sine_ahead(x: Float[Array, "*b f"], quarters: Int[Array | np.ndarray, "f"]) -> Float[Array, "*b f"]:
+def sine_ahead(x: Float[Array, "*b f"], quarters: Int[Array | np.ndarray, " f"]) -> Float[Array, "*b f"]:
     """`sin(x + quarters pi / 2)` in float32, wrong by at most 1.3e-7 up to |x| = 200,000: one quarter is a cosine.
 
     Without branches: on a CPU this takes a sixth of the time of `jnp.sin`, which there is the better part of a small
@@ -202,7 +202,7 @@ def sine_ahead(x: Float[Array, "*b f"], quarters: Int[Array | np.ndarray, "f"]) 
 
 
 @sine_ahead.defjvp
-def _sine_ahead_jvp(primals, tangents):  # type: ignore[no-untyped-def]
+def _sine_ahead_jvp(primals, tangents):
     x, quarters = primals
     return sine_ahead(x, quarters), sine_ahead(x, quarters + 1) * tangents[0]
 
@@ -215,7 +215,7 @@ def _waves(
     scales = 2.0 ** np.concatenate([[0] * identity, octaves, octaves])
     quarters = np.repeat([0] * identity + [0, 1], [1] * identity + [num_octaves] * 2)
 
-    def of_each_row(y: Float[Array, "*b 3"], factors: Float[np.ndarray, "rows"]) -> Float[Array, "*b f"]:
+    def of_each_row(y: Float[Array, "*b 3"], factors: Float[np.ndarray, " rows"]) -> Float[Array, "*b f"]:
         column = factors.astype(np.float32).reshape(*(1,) * (y.ndim - 1), -1, 1)
         return (y[..., None, :] * column).reshape(*y.shape[:-1], 3 * len(factors))
 

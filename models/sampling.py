@@ -206,6 +206,6 @@ def widened(samples: Samples, scale: float | Float[Array, ""]) -> Samples:
     return samples._replace(t_var=samples.t_var * scale**2, r_var=samples.r_var * scale**2)
 
 
-def _expand(x: Float[Array | np.ndarray, "k"], num_leading: int) -> Float[Array, "*ones k"]:
+def _expand(x: Float[Array | np.ndarray, " k"], num_leading: int) -> Float[Array, "*ones k"]:
     """Adds leading axes of length one: rank promotion is an error in this project."""
     return jnp.expand_dims(x, tuple(range(num_leading)))

@@ -201,7 +201,8 @@ def test_the_gradient_matches_finite_differences():
 def test_vmap_over_trials_equals_a_loop():
     rays = some_rays(3)
     fields = [some_field(3, 4, seed=seed) for seed in range(2)]
-    packed = jax.jit(jax.vmap(lambda d, c, t: rendering.render(d, c, t, rays, 1.0)))(*map(jnp.stack, zip(*fields, strict=True)))
+    stacked = map(jnp.stack, zip(*fields, strict=True))
+    packed = jax.jit(jax.vmap(lambda d, c, t: rendering.render(d, c, t, rays, 1.0)))(*stacked)
     for i, field in enumerate(fields):
         alone = jit_render(*field, rays, 1.0)
         jax.tree.map(lambda both, one, i=i: np.testing.assert_allclose(both[i], one, atol=1e-6), packed, alone)

@@ -303,9 +303,8 @@ def test_conical_frustums_of_no_length_are_finite_and_have_no_length():
 
 def test_a_thin_frustum_is_as_wide_as_its_pixel():
     # A uniform density as wide as the pixel has variance width^2 / 12; `Rays.radius` is made for that.
-    rays = view_rays(
-        jnp.asarray(look_at(np.array(0.0), np.array(0.0), np.array(4.0))), intrinsics_from_fov(40.0, 8, 8), 8, 8, 2.0, 6.0
-    )
+    pose = jnp.asarray(look_at(np.array(0.0), np.array(0.0), np.array(4.0)))
+    rays = view_rays(pose, intrinsics_from_fov(40.0, 8, 8), 8, 8, 2.0, 6.0)
     samples = jit_frustums(rays, jnp.broadcast_to(jnp.array([3.999, 4.001]), (8, 8, 2)))
     width = 4.0 * float(jnp.linalg.norm(rays.directions[3, 4] - rays.directions[3, 3]))
     np.testing.assert_allclose(samples.r_var[3, 3, 0], width**2 / 12, rtol=1e-5)
