@@ -45,6 +45,17 @@ def compiled(
     return _PROGRAMS[key]
 
 
+def over_trials(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    """Maps a function of one trial over the leading axis of all its arguments.
+
+    An accelerator takes all trials at once (`jax.vmap`). A core takes one after the other (`lax.map`): batched
+    products of small matrices gain nothing there, and its cache holds one trial's activations but not a pack's.
+    """
+    if not is_cpu() or num_local() > 1:
+        return jax.vmap(function)
+    return lambda *arguments: jax.lax.map(lambda one: function(*one), arguments)
+
+
 def shard_trials(tree: PyTree) -> PyTree:
     """Spreads the leading trial axis over the local devices; whole copies go to each where it does not divide."""
     devices = jax.local_devices()

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from bench import protocols
 from bench.errors import UsageError, nearest
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget, sized
@@ -175,6 +176,12 @@ class Table:
                 f"table {self.name}: expected a baseline among its arms, got {self.baseline!r}; "
                 f"{nearest(self.baseline, self.arms)}"
             )
+        known = protocols.get(self.protocol).metrics
+        for metric in self.metrics:
+            if metric not in known:
+                raise UsageError(
+                    f"table {self.name}: expected metrics of {self.protocol}, got {metric!r}; {nearest(metric, known)}"
+                )
         for name in self.arms:
             undeclared = self.undeclared(name)
             if undeclared:

@@ -1,7 +1,7 @@
 """The loop: a pack of trials goes in; parameters, views, curves, timings and scores of each come out.
 
-A method is written for one trial. Here it is mapped over a leading trial axis with `jax.vmap`, scanned over a chunk
-of steps with `lax.scan`, compiled once, and its trial axis is sharded over the local devices.
+A method is written for one trial. Here it is mapped over a leading trial axis, scanned over a chunk of steps with
+`lax.scan`, compiled once, and its trial axis is sharded over the local devices.
 
 k: trials of a pack, c: steps of a chunk, n: test views, h and w: pixels of a view, r: rays rendered at once.
 """
@@ -32,7 +32,7 @@ from tasks.cameras import Intrinsics, pixel_rays
 from tasks.photos import SceneData
 
 RAYS_AT_ONCE = {"cpu": 1 << 11, "accelerator": 1 << 15}
-"""Rays that a whole pack renders at once: few enough for a core's cache, enough to fill an accelerator."""
+"""Rays rendered at once: by one trial, few enough for a core's cache; by a pack, enough to fill an accelerator."""
 
 
 class Progress(NamedTuple):
@@ -161,7 +161,7 @@ class Programs(NamedTuple):
         num_steps, layout = static.num_steps or 0, pack.trials[0].task.layout()
         num_chunk = math.ceil(num_steps / pack.trials[0].budget.num_curve_points)
         start = jnp.zeros((), jnp.int32)
-        num_at_once = max(1, RAYS_AT_ONCE["cpu" if device.is_cpu() else "accelerator"] // len(pack.trials))
+        num_at_once = RAYS_AT_ONCE["cpu"] if device.is_cpu() else max(1, RAYS_AT_ONCE["accelerator"] // len(pack.trials))
         return cls(
             advance=device.compiled(advance, (static, num_steps, num_chunk), (carry, batch, start), donate=(0,)),
             render=device.compiled(
@@ -243,11 +243,11 @@ def one_step(
     method: Method,
     num_steps: int,
     frozen: Frozen,
+    step: Int[Array, ""],
     carry: Carry,
     data: Data,
     numbers: Numbers,
     key: PRNGKeyArray,
-    step: Int[Array, ""],
 ) -> tuple[Carry, dict[str, Float[Array, ""]]]:
     """One gradient step of one trial; one whose loss or gradient is not finite stays as it was, from then on."""
     key = jax.random.fold_in(jax.random.fold_in(key, 1), step)
@@ -273,10 +273,10 @@ def advance(
 
     The last chunk is as long as the others; steps past `num_steps` are skipped in it, so that one program serves all.
     """
-    step_all = jax.vmap(functools.partial(one_step, method, num_steps, batch.frozen), in_axes=(0, 0, 0, 0, None))
 
     def body(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, dict[str, Float[Array, "k"]]]:
-        return step_all(carry, batch.data, batch.numbers, batch.keys, step)
+        one = functools.partial(one_step, method, num_steps, batch.frozen, step)
+        return device.over_trials(one)(carry, batch.data, batch.numbers, batch.keys)
 
     def skip(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, dict[str, Float[Array, "k"]]]:
         metrics = jax.eval_shape(body, carry, step)[1]
@@ -321,7 +321,7 @@ def render(
             lambda x: x.reshape((-1, *x.shape[2:]))[:num_rays].reshape((num_views, height, width, *x.shape[2:])), views
         )
 
-    return jax.vmap(one)(params, state, batch.data, batch.cameras)
+    return device.over_trials(one)(params, state, batch.data, batch.cameras)
 
 
 def score(scene: SceneData, views: Views, protocol_names: tuple[str, ...]) -> dict[str, dict[str, Any]]:

@@ -97,7 +97,7 @@ BUDGETS = {
             width=64, depth=4, consistency_px=32, num_crops=4,
         ),
         Budget(
-            name="standard", image_px=96, num_spp=128, num_steps=4000, num_rays=1024, num_samples=48, num_importance=48,
+            name="standard", image_px=96, num_spp=64, num_steps=4000, num_rays=1024, num_samples=48, num_importance=48,
             width=128, depth=8, consistency_px=64,
         ),
         Budget(

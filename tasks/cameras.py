@@ -63,7 +63,7 @@ def intrinsics_from_fov(fov_deg: float, width: int, height: int) -> Intrinsics:
 
 
 def look_at(
-    azimuth_deg: Float[np.ndarray, "*b"], elevation_deg: Float[np.ndarray, "*b"], radius: Float[np.ndarray, "*b"]
+    azimuth_deg: Float[np.ndarray, "*#b"], elevation_deg: Float[np.ndarray, "*#b"], radius: Float[np.ndarray, "*#b"]
 ) -> Float[np.ndarray, "*b 4 4"]:
     """Poses (camera to world) on a sphere, looking at the origin with +z up. Computed in float64, given in float32.
 

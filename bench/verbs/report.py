@@ -50,6 +50,7 @@ def write(
             if made is not None:
                 sheets[title] = made
     notes = [f"Budget {chosen.budget.name}. A small study of the scenes below; its numbers are not those of a paper."]
+    notes += [line for table in chosen.tables for line in spoilt(table, chosen.cells, trials_store)]
     notes += [f"Set aside, it did not parse, and its trial runs again: {name}" for name in trials_store.set_aside]
     written = page.write(
         chosen.suite.name,
@@ -79,6 +80,20 @@ def result_of(table: Table, chosen: options.Selection, frame: object) -> TableRe
         question=table.question,
         arm_notes=arms,
     )
+
+
+def spoilt(table: Table, cells: Sequence[Cell], trials_store: Store) -> list[str]:
+    """Which arms have fields that ended empty or solid, and on what: a failure of training, not a quality."""
+    lines = []
+    for arm in table.arms:
+        found: dict[str, list[str]] = {}
+        for cell in cells:
+            if (cell.table, cell.arm) == (table.name, arm) and is_stored(trials_store, cell.trial_id):
+                state = trials_store.scores(cell.trial_id).get(table.protocol, {}).get("field_state", "ok")
+                if state != "ok":
+                    found.setdefault(state, []).append(f"{cell.cluster} (seed {cell.seed})")
+        lines += [f"{table.name}, {arm}: {len(where)} {state} fields: {', '.join(where)}" for state, where in found.items()]
+    return lines
 
 
 def spelled(table: Table, name: str) -> str:

@@ -127,6 +127,21 @@ class TestTable:
             table(baseline="bse")
 
 
+    def test_metrics_must_be_the_protocols(self):
+        with pytest.raises(UsageError, match="expected metrics of std-v1, got 'psnrr'; the nearest is 'psnr"):
+            table(metrics=("psnrr",))
+
+    def test_scenes_may_have_methods_of_their_own(self):
+        special = Arm(
+            method=ToyMethod(label="a"), variant="toy_a", changes=("method.label",), exceptions={"dark": ("toy_b", ToyMethod(label="b"))}
+        )
+        made = table(arms={"base": Arm(method=ToyMethod(), variant="toy"), "tuned": special})
+        labels = {t.task.scene: (t.variant, t.method.label) for arm, t in made.trials(SMOKE, [0]) if arm == "tuned"}
+        assert labels == {"grey": ("toy_a", "a"), "dark": ("toy_b", "b")}
+        with pytest.raises(UsageError, match="got also method.label: 'b' instead of 'plain'"):
+            table(arms={"base": Arm(method=ToyMethod(), variant="toy"), "tuned": dataclasses.replace(special, method=ToyMethod(), changes=())})
+
+
 class TestSuite:
     def test_equal_arms_of_several_tables_are_one_trial(self):
         trials, cells = suite(table(), table(name="again")).expand(SMOKE)

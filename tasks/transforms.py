@@ -1,0 +1,232 @@
+"""What a `transforms.json` says: the format of NeRF Realistic Synthetic and of captured scenes, read and written.
+
+NeRF Realistic Synthetic gives `camera_angle_x` for all frames; captured scenes (instant-ngp, nerfstudio) give focal
+lengths and centres in pixels, at the top or frame by frame. Cameras are OpenGL, as in `tasks.cameras`.
+
+h and w: pixels of an image, c: 3 channels or 4.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from bench.errors import UsageError
+
+DISTORTIONS = ("k1", "k2", "k3", "k4", "p1", "p2")
+PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "PERSPECTIVE")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
+
+
+class Frame(NamedTuple):
+    """One photo.
+
+    Attributes:
+        id: Its place in the file.
+        where: File and frame, for messages.
+        image: Path of the image; whether it is there is seen when it is opened.
+        pose: Camera to world.
+        camera: The keys that tell the intrinsics; those of the frame win over those of the file.
+    """
+
+    id: int
+    where: str
+    image: pathlib.Path
+    pose: Float[np.ndarray, "4 4"]
+    camera: Mapping[str, Any]
+
+
+def read(path: pathlib.Path) -> list[Frame]:
+    """Frames of a transforms file, in its order.
+
+    Raises:
+        UsageError: The file, one of its keys or a pose is not as it should be.
+    """
+    try:
+        stat = path.stat()
+        return list(_parsed(path, stat.st_mtime_ns, stat.st_size))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: expected a transforms file, got no such file; check the folder") from None
+    except OSError as error:
+        raise UsageError(f"{path}: expected a transforms file, got {error.strerror!r}; check the folder") from error
+
+
+@functools.lru_cache(maxsize=64)  # shapes are asked for once a trial
+def _parsed(path: pathlib.Path, mtime_ns: int, num_bytes: int) -> tuple[Frame, ...]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # JSON or UTF-8
+        raise UsageError(f"{path}: expected JSON, got {error}; was it downloaded whole?") from error
+    if not isinstance(told, dict) or not isinstance(told.get("frames"), list) or not told["frames"]:
+        raise UsageError(f"{path}: expected a key 'frames' with at least one frame; is it a transforms file?")
+    top = {key: value for key, value in told.items() if key != "frames"}
+    return tuple(_frame(path, i, top, frame) for i, frame in enumerate(told["frames"]))
+
+
+def _frame(path: pathlib.Path, i: int, top: Mapping[str, Any], frame: Any) -> Frame:
+    where = f"{path}, frame {i}"
+    if not isinstance(frame, dict):
+        raise UsageError(f"{where}: expected an object, got {frame!r:.40}; see transforms_train.json of any NeRF scene")
+    for key, kind in (("file_path", str), ("transform_matrix", list)):
+        if not isinstance(frame.get(key), kind):
+            raise UsageError(
+                f"{where}: expected a key {key!r} with a {kind.__name__}, got {frame.get(key)!r:.40}; add it"
+            )
+    return Frame(
+        i, where, _image(path.parent, frame["file_path"]), _pose(where, frame["transform_matrix"]), {**top, **frame}
+    )
+
+
+def _image(folder: pathlib.Path, file_path: str) -> pathlib.Path:
+    """The path of an image; NeRF's own files leave out its extension."""
+    image = folder / file_path
+    if image.suffix.lower() in EXTENSIONS:
+        return image
+    others = (image.with_name(image.name + extension) for extension in EXTENSIONS[1:])
+    return next((other for other in others if other.exists()), image.with_name(image.name + EXTENSIONS[0]))
+
+
+def _pose(where: str, matrix: list[Any]) -> Float[np.ndarray, "4 4"]:
+    try:
+        pose = np.asarray(matrix, np.float64)
+    except (TypeError, ValueError):
+        pose = np.zeros(())
+    if pose.shape == (3, 4):
+        pose = np.vstack([pose, [0, 0, 0, 1]])
+    if pose.shape != (4, 4) or not np.isfinite(pose).all():
+        raise UsageError(f"{where}: expected transform_matrix of 4 x 4 numbers, got {matrix!r:.60}; export it again")
+    rotation = pose[:3, :3]
+    error = np.abs(rotation @ rotation.T - np.eye(3)).max()
+    if error > 1e-3 or np.linalg.det(rotation) < 0 or np.abs(pose[3] - [0, 0, 0, 1]).max() > 1e-6:
+        raise UsageError(
+            f"{where}: expected transform_matrix to be a rotation and a translation (camera to world), got a matrix "
+            f"{error:.2g} from orthonormal with determinant {np.linalg.det(rotation):.3g}; remove scale and mirroring"
+        )
+    return pose.astype(np.float32)
+
+
+def intrinsics(frame: Frame, width: int, height: int) -> tuple[float, float, float, float]:
+    """Focal lengths x and y and centre x and y, in pixels of an image of this size.
+
+    Raises:
+        UsageError: No focal length, a size that is not the image's, or a lens that is not a pinhole.
+    """
+    told = frame.camera
+    model = told.get("camera_model", "PINHOLE")
+    bent = [key for key in DISTORTIONS if abs(_number(frame, key, 0.0)) > 1e-8]
+    if model not in PINHOLES or bent:
+        got = ", ".join(bent) or f"camera_model {model!r}"
+        raise UsageError(
+            f"{frame.where}: expected a pinhole camera, got {got}; undistort the images first "
+            "(colmap image_undistorter)"
+        )
+    for key, value in (("w", width), ("h", height)):
+        if _number(frame, key, value) != value:
+            raise UsageError(
+                f"{frame.where}: expected an image with {key}={told[key]}, got {value} in {frame.image.name}; "
+                "give intrinsics and images of one size"
+            )
+    if "fl_x" in told:
+        focal_x = _number(frame, "fl_x", 0.0)
+    elif "camera_angle_x" in told:
+        angle = _number(frame, "camera_angle_x", 0.0)
+        focal_x = 0.5 * width / math.tan(0.5 * angle) if 0 < angle < math.pi else 0.0
+    else:
+        raise UsageError(f"{frame.where}: expected a key 'camera_angle_x' or 'fl_x', got neither; add it to the file")
+    focal_y = _number(frame, "fl_y", focal_x)
+    if focal_x <= 0 or focal_y <= 0:
+        raise UsageError(
+            f"{frame.where}: expected focal lengths above 0, got {focal_x:g} and {focal_y:g}; correct the file"
+        )
+    return focal_x, focal_y, _number(frame, "cx", width / 2), _number(frame, "cy", height / 2)
+
+
+def _number(frame: Frame, key: str, default: float | int) -> float:
+    value = frame.camera.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{frame.where}: expected a number for {key!r}, got {value!r:.40}; correct the file")
+    return float(value)
+
+
+def image_size(frame: Frame) -> tuple[int, int]:
+    """Width and height of a frame's image, from its head only."""
+    from PIL import Image
+
+    try:
+        with Image.open(frame.image) as image:
+            return image.size
+    except OSError as error:
+        raise _unreadable(frame, error) from error
+
+
+def read_image(frame: Frame) -> UInt8[np.ndarray, "h w c"]:
+    """A frame's image: with straight alpha if the file brings it.
+
+    Raises:
+        UsageError: The image is missing, broken or has more than 8 bits.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(frame.image) as image:
+            if image.mode in ("1", "F") or image.mode.startswith("I"):
+                raise UsageError(
+                    f"{frame.where}: expected an image of 8 bits, got mode {image.mode} in {frame.image}; convert it"
+                )
+            alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+            return np.asarray(image.convert("RGBA" if alpha else "RGB"))
+    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError on some broken PNG files
+        raise _unreadable(frame, error) from error
+
+
+def _unreadable(frame: Frame, error: Exception) -> UsageError:
+    missing = isinstance(error, FileNotFoundError)
+    got = "no such file" if missing else str(error).splitlines()[0]
+    return UsageError(
+        f"{frame.where}: expected an image {frame.image}, got {got!r}; put it there, or correct file_path"
+    )
+
+
+def area_filter(image: Float[np.ndarray, "h w c"], height: int, width: int) -> Float[np.ndarray, "h2 w2 c"]:
+    """Makes an image smaller: each pixel is the mean of the area it covers, as OpenCV's INTER_AREA.
+
+    Args:
+        image: Of any range.
+        height: New one, at most the old one.
+        width: New one, at most the old one.
+    """
+    rows, columns = _coverage(image.shape[0], height), _coverage(image.shape[1], width)
+    return np.einsum("yh,hwc,xw->yxc", rows, image, columns, optimize=["einsum_path", (0, 1), (0, 1)])
+
+
+def _coverage(old: int, new: int) -> Float[np.ndarray, "new old"]:
+    """Of each new pixel, the share that each old pixel covers; rows add up to 1."""
+    assert new <= old
+    edges = np.arange(new + 1) * (old / new)
+    low, high = edges[:-1, None], edges[1:, None]
+    left = np.arange(old)[None, :]
+    overlap = np.clip(np.minimum(high, left + 1) - np.maximum(low, left), 0, None)
+    return (overlap * (new / old)).astype(np.float32)
+
+
+def written(poses: Float[np.ndarray, "n 4 4"], file_paths: Iterable[str], fov_deg: float) -> str:
+    """The text of a transforms file exactly as NeRF Realistic Synthetic has it.
+
+    Args:
+        poses: Camera to world.
+        file_paths: Of the images, without extension: `./train/r_0`.
+        fov_deg: Horizontal field of view, in degrees.
+    """
+    frames = [
+        # `rotation` is the step of the turntable in the original files; no reader uses it, some expect it.
+        {"file_path": file_path, "rotation": math.radians(0.72), "transform_matrix": pose.tolist()}
+        for file_path, pose in zip(file_paths, np.asarray(poses, np.float64), strict=True)
+    ]
+    return json.dumps({"camera_angle_x": math.radians(fov_deg), "frames": frames}, indent=4) + "\n"
