@@ -14,7 +14,7 @@ VERBS = ("run", "plan", "status", "ls", "show", "rescore", "retry", "report", "c
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one verb; 0 is good, 1 a trial or a check that failed, 2 a mistake of the user's."""
+    """Runs one verb; 0 is good, 1 a trial or a check that failed, 2 a mistake of the user's, 130 Ctrl-C."""
     _layout.put_root_first()
     argv = sys.argv[1:] if argv is None else argv
     try:
@@ -22,6 +22,9 @@ def main(argv: list[str] | None = None) -> int:
     except UsageError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nbench: stopped; what is finished is stored, the same command continues", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # `bench ls | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

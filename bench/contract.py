@@ -57,7 +57,9 @@ def frozen_and_hashable(subject: Subject) -> str:
         ) from error
     if dataclasses.replace(method) != method:
         raise Broken("a copy is not equal to it; keep arrays out of its fields: they belong in `prepare` or `init`")
-    open_sizes = [f.name for f in dataclasses.fields(method) if f.name == "num_steps" and getattr(method, f.name) is None]
+    open_sizes = [
+        f.name for f in dataclasses.fields(method) if f.name == "num_steps" and getattr(method, f.name) is None
+    ]
     if open_sizes:
         raise Broken(f"{open_sizes} is open; leave it None in the class so that the budget fills it")
     return f"{len(described(method)) - 1} fields, identity {digest(described(method))}"
@@ -81,7 +83,9 @@ def shapes(subject: Subject) -> str:
     wanted = Views(color=(7, 3), opacity=(7,), distance=(7,))
     for name in Views._fields:
         if getattr(views, name).shape != getattr(wanted, name):
-            raise Broken(f"render: expected {name} of shape {getattr(wanted, name)} for 7 rays, got {getattr(views, name).shape}")
+            raise Broken(
+                f"render: expected {name} of shape {getattr(wanted, name)} for 7 rays, got {getattr(views, name).shape}"
+            )
     density, color = jax.eval_shape(
         lambda p, s, x: method.field_at(p, s, data, x), params, state, jnp.zeros((5, 3), jnp.float32)
     )
@@ -94,14 +98,20 @@ def gradients(subject: Subject) -> str:
     """The first gradient is finite and moves at least half of the parameters' arrays."""
     method, data, numbers, key = parts(subject.trial(0))
     params, state = method.init(key, data)
-    grads = jax.jit(jax.grad(lambda p: method.loss(p, state, {}, data, numbers, key, jnp.zeros((), jnp.int32))[0]))(params)
+    grads = jax.jit(jax.grad(lambda p: method.loss(p, state, {}, data, numbers, key, jnp.zeros((), jnp.int32))[0]))(
+        params
+    )
     leaves = jax.tree_util.tree_leaves_with_path(grads)
     for path, leaf in leaves:
         if not bool(jnp.isfinite(leaf).all()):
-            raise Broken(f"the gradient of {jax.tree_util.keystr(path)} is not finite at the first step; look for 0/0 or sqrt(0)")
+            raise Broken(
+                f"the gradient of {jax.tree_util.keystr(path)} is not finite at the first step; look for 0/0 or sqrt(0)"
+            )
     moved = sum(bool(jnp.any(leaf != 0)) for _, leaf in leaves)
     if moved * 2 < len(leaves):
-        raise Broken(f"only {moved} of {len(leaves)} parameter arrays have a gradient; is the field dead at initialisation?")
+        raise Broken(
+            f"only {moved} of {len(leaves)} parameter arrays have a gradient; is the field dead at initialisation?"
+        )
     return f"{moved} of {len(leaves)} arrays have a gradient"
 
 
@@ -125,7 +135,8 @@ def alone_or_packed(subject: Subject) -> str:
         worst = max(worst, float(np.max(np.abs(value - packed.parameters[name]), initial=0.0)))
     if worst > 2e-3:
         raise Broken(
-            f"parameters differ by {worst:.1e} between a trial alone and in a pack; `loss` must depend on its arguments only"
+            f"parameters differ by {worst:.1e} between a trial alone and in a pack; "
+            "`loss` must depend on its arguments only"
         )
     return f"greatest difference {worst:.1e}"
 

@@ -96,7 +96,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def num_accelerators() -> int:
-    """How many accelerators jax could use here, without starting any: a driver that started one would take its memory."""
+    """How many accelerators jax could use here; starts none, for a driver that did would take its memory."""
     platforms = os.environ.get("JAX_PLATFORMS", "")
     if platforms and set(platforms.split(",")) <= {"cpu"}:
         return 0

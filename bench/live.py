@@ -46,7 +46,9 @@ class Board:
         self.running: dict[tuple[str, ...], Running] = {}
         self.logged: dict[tuple[str, ...], float] = {}
         self.on_change = on_change
-        self.live = Live(console=self.console, refresh_per_second=4, get_renderable=self.draw) if self.is_terminal else None
+        self.live = (
+            Live(console=self.console, refresh_per_second=4, get_renderable=self.draw) if self.is_terminal else None
+        )
 
     @property
     def is_terminal(self) -> bool:
@@ -101,7 +103,12 @@ class Board:
                 "num_failed": self.num_failed,
                 "left_s": self.left_s(),
                 "running": [
-                    {"trial_ids": list(ids), "phase": r.progress.phase, "step": r.progress.step, "num_steps": r.progress.num_steps}
+                    {
+                        "trial_ids": list(ids),
+                        "phase": r.progress.phase,
+                        "step": r.progress.step,
+                        "num_steps": r.progress.num_steps,
+                    }
                     for ids, r in self.running.items()
                 ],
             }
@@ -119,7 +126,13 @@ class Board:
     def draw(self) -> Group:
         """The table, as it stands now."""
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
-        for name, justify in (("pack", "left"), ("trials", "right"), ("phase", "left"), ("", "left"), ("loss", "right")):
+        for name, justify in (
+            ("pack", "left"),
+            ("trials", "right"),
+            ("phase", "left"),
+            ("", "left"),
+            ("loss", "right"),
+        ):
             table.add_column(name, justify=justify)  # type: ignore[arg-type]
         for ids, pack in self.running.items():
             progress = pack.progress

@@ -34,7 +34,9 @@ def parsed_seeds(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
         if not match or int(match[2] or match[1]) < int(match[1]):
-            raise UsageError(f"--seeds: expected numbers and ranges such as 0-4 or 0,2,5, got {text!r}; try --seeds 0-4")
+            raise UsageError(
+                f"--seeds: expected numbers and ranges such as 0-4 or 0,2,5, got {text!r}; try --seeds 0-4"
+            )
         seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
     return tuple(dict.fromkeys(seeds))
 
@@ -66,9 +68,7 @@ def _with_task_field(table: Table, field: str, text: str, setting: str) -> Table
     return dataclasses.replace(table, tasks=tuple(with_field(task, field, text, setting) for task in table.tasks))
 
 
-def _with_method_field(
-    tables: tuple[Table, ...], head: str, field: str, text: str, setting: str
-) -> tuple[Table, ...]:
+def _with_method_field(tables: tuple[Table, ...], head: str, field: str, text: str, setting: str) -> tuple[Table, ...]:
     """Tables in which every arm of a variant or of a method's type has a field changed."""
     heads = {name for table in tables for arm in table.arms.values() for name in heads_of(arm)}
     if head not in heads:
@@ -80,7 +80,9 @@ def _with_method_field(
         for name, arm in table.arms.items():
             if head in heads_of(arm):
                 method = with_field(arm.method, field, text, setting)
-                changes = (*arm.changes, f"method.{field}") if arm.variant == head and name != table.baseline else arm.changes
+                changes = (
+                    (*arm.changes, f"method.{field}") if arm.variant == head and name != table.baseline else arm.changes
+                )
                 arm = dataclasses.replace(
                     arm, method=method, variant=folder_safe(f"{arm.variant}+{field}={text}"), changes=changes
                 )
@@ -141,7 +143,9 @@ def typed(text: str, kind: Any, setting: str) -> Any:
     elif origin is typing.Literal:
         if text in choices:
             return text
-        raise UsageError(f"--set {setting}: expected one of {', '.join(choices)}, got {text!r}; {nearest(text, choices)}")
+        raise UsageError(
+            f"--set {setting}: expected one of {', '.join(choices)}, got {text!r}; {nearest(text, choices)}"
+        )
     elif origin is tuple:
         return tuple(typed(part, choices[0], setting) for part in text.split(",") if part)
     elif kind is bool and text in ("True", "true", "False", "false"):
@@ -164,9 +168,7 @@ KEYS = ("scene", "arm", "variant", "table", "seed")
 """What `--only` may ask for."""
 
 
-def only(
-    trials: Sequence[Trial], cells: Sequence[Cell], conditions: Sequence[str]
-) -> tuple[list[Trial], list[Cell]]:
+def only(trials: Sequence[Trial], cells: Sequence[Cell], conditions: Sequence[str]) -> tuple[list[Trial], list[Cell]]:
     """Trials and cells that meet every condition such as `scene=kettle,rook` (one of the two).
 
     Raises:
@@ -182,7 +184,10 @@ def only(
         values = {cell: _value(key, cell, by_id) for cell in cells}
         for word in wanted:
             if word not in values.values():
-                raise UsageError(f"--only {condition}: expected a {key} of the suite, got {word!r}; {nearest(word, set(values.values()))}")
+                raise UsageError(
+                    f"--only {condition}: expected a {key} of the suite, got {word!r}; "
+                    f"{nearest(word, set(values.values()))}"
+                )
         kept = [cell for cell in kept if values[cell] in wanted]
     ids = {cell.trial_id for cell in kept}
     return [trial for trial in trials if trial.id in ids], kept

@@ -8,7 +8,6 @@ k: trials of a pack, c: steps of a chunk, n: test views, h and w: pixels of a vi
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 import time
@@ -161,7 +160,9 @@ class Programs(NamedTuple):
         num_steps, layout = static.num_steps or 0, pack.trials[0].task.layout()
         num_chunk = math.ceil(num_steps / pack.trials[0].budget.num_curve_points)
         start = jnp.zeros((), jnp.int32)
-        num_at_once = RAYS_AT_ONCE["cpu"] if device.is_cpu() else max(1, RAYS_AT_ONCE["accelerator"] // len(pack.trials))
+        num_at_once = (
+            RAYS_AT_ONCE["cpu"] if device.is_cpu() else max(1, RAYS_AT_ONCE["accelerator"] // len(pack.trials))
+        )
         return cls(
             advance=device.compiled(advance, (static, num_steps, num_chunk), (carry, batch, start), donate=(0,)),
             render=device.compiled(
@@ -268,23 +269,25 @@ def one_step(
 
 def advance(
     method: Method, num_steps: int, num_chunk: int, carry: Carry, batch: Batch, start: Int[Array, ""]
-) -> tuple[Carry, dict[str, Float[Array, "k"]]]:
+) -> tuple[Carry, dict[str, Float[Array, " k"]]]:
     """A chunk of steps of a whole pack, and the mean of each curve over the chunk.
 
     The last chunk is as long as the others; steps past `num_steps` are skipped in it, so that one program serves all.
     """
 
-    def body(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, dict[str, Float[Array, "k"]]]:
+    def body(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, dict[str, Float[Array, " k"]]]:
         one = functools.partial(one_step, method, num_steps, batch.frozen, step)
         return device.over_trials(one)(carry, batch.data, batch.numbers, batch.keys)
 
-    def skip(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, dict[str, Float[Array, "k"]]]:
+    def skip(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, dict[str, Float[Array, " k"]]]:
         metrics = jax.eval_shape(body, carry, step)[1]
         return carry, jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)
 
     if num_steps % num_chunk:
         carry, metrics = lax.scan(
-            lambda carry, step: lax.cond(step < num_steps, body, skip, carry, step), carry, start + jnp.arange(num_chunk)
+            lambda carry, step: lax.cond(step < num_steps, body, skip, carry, step),
+            carry,
+            start + jnp.arange(num_chunk),
         )
     else:
         carry, metrics = lax.scan(body, carry, start + jnp.arange(num_chunk))
@@ -301,7 +304,7 @@ def render(
         num_views = cameras.poses.shape[0]
         num_rays = num_views * height * width
 
-        def some(index: Int[Array, "r"]) -> Views:
+        def some(index: Int[Array, " r"]) -> Views:
             view, rest = index // (height * width), index % (height * width)
             rays = pixel_rays(
                 cameras.poses[view],

@@ -1,0 +1,1 @@
+"""What solves it: sampling, rendering, encodings, networks, and the methods that train them."""

@@ -92,9 +92,7 @@ class Method(abc.ABC):
         """Built inside the compiled step, so that rates may be numbers of a trial."""
 
     @abc.abstractmethod
-    def render(
-        self, params: Params, state: State, data: Data, rays: Rays, num_samples: int | None = None
-    ) -> Views:
+    def render(self, params: Params, state: State, data: Data, rays: Rays, num_samples: int | None = None) -> Views:
         """What is seen along rays, without any randomness. The trainer calls it on chunks of rays."""
 
     @abc.abstractmethod

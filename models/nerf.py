@@ -14,7 +14,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -88,9 +88,13 @@ class NeRF(Method):
 
     def __post_init__(self) -> None:
         if self.cones and self.far_wall:
-            raise UsageError("nerf: expected cones or far_wall, got both; cones end where the ray does: set far_wall=False")
+            raise UsageError(
+                "nerf: expected cones or far_wall, got both; cones end where the ray does: set far_wall=False"
+            )
         if self.share_levels and self.num_importance == 0:
-            raise UsageError("nerf: expected two levels to share a network, got num_importance=0; set share_levels=False")
+            raise UsageError(
+                "nerf: expected two levels to share a network, got num_importance=0; set share_levels=False"
+            )
 
     def prepare(self, frozen: Frozen, task: SceneTask) -> Pixels:
         """The task's training photographs."""
@@ -128,7 +132,11 @@ class NeRF(Method):
         levels = self.levels(params, data, rays, ray_key)
         errors = [jnp.mean((views.color - colors) ** 2) for views in levels]
         loss = errors[-1] + (numbers["coarse_weight"] * errors[0] if len(errors) > 1 else 0.0)
-        metrics = {"mse": errors[-1], "psnr_train": -10 * jnp.log10(errors[-1]), "opacity": jnp.mean(levels[-1].opacity)}
+        metrics = {
+            "mse": errors[-1],
+            "psnr_train": -10 * jnp.log10(errors[-1]),
+            "opacity": jnp.mean(levels[-1].opacity),
+        }
         return loss, (state, metrics)
 
     def optimizer(self, num_steps: int, numbers: Numbers) -> optax.GradientTransformation:
@@ -137,9 +145,7 @@ class NeRF(Method):
             lambda count: numbers["learning_rate"] * numbers["final_rate"] ** (count / max(num_steps, 1)), eps=1e-8
         )
 
-    def render(
-        self, params: Params, state: State, data: Pixels, rays: Rays, num_samples: int | None = None
-    ) -> Views:
+    def render(self, params: Params, state: State, data: Pixels, rays: Rays, num_samples: int | None = None) -> Views:
         """The last level, with regular samples."""
         return self.levels(params, data, rays, None, num_samples)[-1]
 
@@ -261,9 +267,7 @@ def simplified_2021(learning_rate: float, num_octaves: int, view_directions: boo
     field = dataclasses.replace(
         FIELD_2021, encoding=Positional(num_octaves=num_octaves), view_directions=view_directions
     )
-    return dataclasses.replace(
-        NERF_2021, field=field, num_samples=128, num_importance=0, learning_rate=learning_rate
-    )
+    return dataclasses.replace(NERF_2021, field=field, num_samples=128, num_importance=0, learning_rate=learning_rate)
 
 
 SIMPLIFIED_NERF_2021 = simplified_2021(5e-5, 6, view_directions=False)

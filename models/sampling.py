@@ -68,9 +68,7 @@ def fenceposts(
     return jnp.where(fractions < 1, tdist, far)
 
 
-def points_in_bins(
-    tdist: Float[Array, "*b p"], key: PRNGKeyArray | None = None
-) -> Float[Array, "*b p-1"]:
+def points_in_bins(tdist: Float[Array, "*b p"], key: PRNGKeyArray | None = None) -> Float[Array, "*b p-1"]:
     """One point in every bin: uniform (NeRF, equation 2), or its middle where key is None."""
     low, high = tdist[..., :-1], tdist[..., 1:]
     fraction = jax.random.uniform(key, low.shape) if key is not None else jnp.full(low.shape, 0.5, jnp.float32)

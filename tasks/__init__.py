@@ -1,0 +1,1 @@
+"""What is to be solved: embedded scenes, folders of photos, and their cameras."""

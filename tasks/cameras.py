@@ -177,7 +177,7 @@ def view_rays(
 
 def angle_to_nearest_deg(
     poses: Float[np.ndarray, "n 4 4"], others: Float[np.ndarray, "m 4 4"]
-) -> Float[np.ndarray, "n"]:
+) -> Float[np.ndarray, " n"]:
     """Degrees between each camera's position, seen from the origin, and the nearest of the other cameras'."""
 
     def unit(x: Float[np.ndarray, "k 4 4"]) -> Float[np.ndarray, "k 3"]:

@@ -87,9 +87,7 @@ class SceneTask(Protocol):
         """The arrays; cached, so that it is cheap to call again."""
 
 
-def composite(
-    straight_rgba: Float[np.ndarray, "*b 4"], background: float
-) -> Float[np.ndarray, "*b 3"]:
+def composite(straight_rgba: Float[np.ndarray, "*b 4"], background: float) -> Float[np.ndarray, "*b 3"]:
     """Puts an image with straight (not premultiplied) alpha on a grey background: 1 is white, 0 black."""
     alpha = straight_rgba[..., 3:]
     return straight_rgba[..., :3] * alpha + background * (1 - alpha)

@@ -28,8 +28,9 @@ from jaxtyping import Float, UInt8
 from tasks.parts import Fragment
 from tasks.shapes import Mesh
 
-INTEGRATOR = {"type": "path", "max_depth": 8, "rr_depth": 6, "hide_emitters": True, "block_size": 16}
-"""Depth 8: through both walls of a glass and back; `hide_emitters`: the light shows in mirrors, never behind things."""
+INTEGRATOR = {"type": "path", "max_depth": 16, "rr_depth": 6, "hide_emitters": True, "block_size": 16}
+"""Depth 16: with 8 a bottle's thick bottom stays black; it costs no more, as most paths end by Russian roulette.
+`hide_emitters`: the light shows in mirrors and through glass, never behind things."""
 
 SHOULDER = 0.5
 """Linear radiance is kept up to here; above, it nears 1 ever more slowly, so that bright places keep their shapes."""

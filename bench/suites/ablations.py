@@ -49,7 +49,10 @@ def architectures(scenes: tuple[str, ...], num_all: int = 100) -> Table:
         arms={
             "NeRF": Arm(method=NERF, variant="nerf", note="positional encoding, coarse and fine, view directions"),
             "NeRF, 100 views": Arm(
-                method=NERF, variant="nerf", task={"num_views": num_all}, changes=("task.num_views",),
+                method=NERF,
+                variant="nerf",
+                task={"num_views": num_all},
+                changes=("task.num_views",),
                 note="upper bound",
             ),
             "Simplified NeRF": Arm(

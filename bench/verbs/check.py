@@ -32,7 +32,10 @@ def main(args: argparse.Namespace) -> int:
     for name, said, what_to_do in contract.check(subject):
         found.append({"step": name, "kept": said is not None, "found": said, "do": what_to_do})
         if not args.json:
-            print(f"{'ok    ' if said is not None else 'BROKEN'} {name}: {said if said is not None else what_to_do}", flush=True)
+            print(
+                f"{'ok    ' if said is not None else 'BROKEN'} {name}: {said if said is not None else what_to_do}",
+                flush=True,
+            )
     if args.json:
         print(json.dumps(found, indent=1))
     return 0 if all(step["kept"] for step in found) else 1

@@ -1,15 +1,14 @@
-"""What several verbs ask for: a suite at a budget, its trials, and where results lie."""
+"""What several verbs ask for: a suite at a budget, and its trials."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import pathlib
 import shlex
 
 from bench import device, overrides, registry
-from bench._layout import ROOT
 from bench.suite import Cell, Suite, Table, Trial, budget_named
+from bench.verbs.places import add_results
 from tasks.budgets import BUDGETS, Budget
 
 
@@ -51,13 +50,6 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         help="change a field of a variant, of `task` or of `budget`: nerf.num_rays=512",
     )  # fmt: skip
     add_results(parser)
-
-
-def add_results(parser: argparse.ArgumentParser) -> None:
-    """Where trials are stored."""
-    parser.add_argument(
-        "--results", type=pathlib.Path, default=ROOT / "results" / "runs", metavar="FOLDER", help="where trials are stored"
-    )
 
 
 def selection(args: argparse.Namespace) -> Selection:

@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `plan`."""
     options.add_selection(parser)
     parser.add_argument("--no-pilot", action="store_true", help="do not compile and time a few steps of each program")
-    parser.add_argument("--workers", type=int, metavar="N", help="workers to plan for (default: accelerators, else cores)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="workers to plan for (default: accelerators, else cores)"
+    )
     parser.add_argument("--pack-size", type=int, metavar="N", help="trials trained at once by one program")
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
@@ -44,7 +46,10 @@ def main(args: argparse.Namespace) -> int:
     for table in chosen.tables:
         print_arms(console, table)
     print_packs(console, packs, costs)
-    console.print(f"{len(chosen.trials)} trials at budget {chosen.budget.name}, {len(chosen.trials) - len(missing)} of them finished")
+    console.print(
+        f"{len(chosen.trials)} trials at budget {chosen.budget.name}, "
+        f"{len(chosen.trials) - len(missing)} of them finished"
+    )
     if left_s is not None:
         console.print(f"about {clock(left_s)} on {num_workers} workers of this kind, from a pilot of each program")
     return 0

@@ -23,7 +23,9 @@ EXAMPLE = "python -m bench report --suite ablations --budget quick"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `report`."""
     options.add_selection(parser)
-    parser.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="where to write (default: reports/SUITE-BUDGET)")
+    parser.add_argument(
+        "--out", type=pathlib.Path, metavar="FOLDER", help="where to write (default: reports/SUITE-BUDGET)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -92,14 +94,18 @@ def spoilt(table: Table, cells: Sequence[Cell], trials_store: Store) -> list[str
                 state = trials_store.scores(cell.trial_id).get(table.protocol, {}).get("field_state", "ok")
                 if state != "ok":
                     found.setdefault(state, []).append(f"{cell.cluster} (seed {cell.seed})")
-        lines += [f"{table.name}, {arm}: {len(where)} {state} fields: {', '.join(where)}" for state, where in found.items()]
+        lines += [
+            f"{table.name}, {arm}: {len(where)} {state} fields: {', '.join(where)}" for state, where in found.items()
+        ]
     return lines
 
 
 def spelled(table: Table, name: str) -> str:
     """How an arm differs from the baseline, in words."""
     found = table.arm_differences(name)
-    return ", ".join(f"{field.removeprefix('method.')} {value} instead of {other}" for field, (value, other) in found.items())
+    return ", ".join(
+        f"{field.removeprefix('method.')} {value} instead of {other}" for field, (value, other) in found.items()
+    )
 
 
 def sheet(table: Table, chosen: options.Selection, trials_store: Store, *, errors: bool) -> Image.Image | None:
@@ -113,7 +119,10 @@ def sheet(table: Table, chosen: options.Selection, trials_store: Store, *, error
         views = {cell.arm: stored_views(trials_store, cell.trial_id) for cell in row}
         if any(views.values()):
             rows[cluster] = media.comparison(
-                first_of(row, table.baseline, trials).task.load(), views, labels=labels(row, trials_store, table), errors=errors
+                first_of(row, table.baseline, trials).task.load(),
+                views,
+                labels=labels(row, trials_store, table),
+                errors=errors,
             )
     return media.sheet(rows) if rows else None
 

@@ -9,6 +9,7 @@ import time
 
 from bench import device, plan, schedule, store
 from bench.live import Board, clock
+from bench.record import Outcome
 from bench.store import Store
 from bench.suite import Trial
 from bench.verbs import options, report
@@ -39,12 +40,18 @@ def main(args: argparse.Namespace) -> int:
     else:
         report.print_tables(results)
         print(f"report: {page}")
-        print(f"{num_new} trials trained, {len(chosen.trials) - num_new} found finished, in {clock(time.monotonic() - start)}")
+        print(
+            f"{num_new} trials trained, {len(chosen.trials) - num_new} found finished, "
+            f"in {clock(time.monotonic() - start)}"
+        )
     for name in trials_store.set_aside:
         print(f"set aside, it did not parse: {name}", file=sys.stderr)
     num_failed = sum(trials_store.failed(trial.id) for trial in chosen.trials)
     if num_failed:
-        print(f"{num_failed} trials failed: python -m bench ls --failed; then python -m bench retry --all", file=sys.stderr)
+        print(
+            f"{num_failed} trials failed: python -m bench ls --failed; then python -m bench retry --all",
+            file=sys.stderr,
+        )
     return 1 if num_failed else 0
 
 
@@ -53,25 +60,37 @@ def train_missing(args: argparse.Namespace, chosen: options.Selection, trials_st
     missing = [t for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if not missing:
         return 0
+    check_scorers()
     prepare_data(missing)
     pack_size = args.pack_size or plan.default_pack_size("accelerator" if device.num_accelerators() else "cpu")
     packs = plan.make_packs(missing, pack_size)
     num_done = sum(trials_store.finished(t.id) for t in chosen.trials)
     with Board(len(chosen.trials), num_done, trials_store.write_status) as board:
 
-        def keep(outcome) -> None:
+        def keep(outcome: Outcome) -> None:
             trials_store.write(outcome)
             board.on_outcome(outcome)
 
-        schedule.run(
-            packs,
-            chosen.protocols,
-            executor=args.executor,
-            address=args.address,
-            on_outcome=keep,
-            on_progress=board.on_progress,
-        )
+        try:
+            schedule.run(
+                packs,
+                chosen.protocols,
+                executor=args.executor,
+                address=args.address,
+                on_outcome=keep,
+                on_progress=board.on_progress,
+            )
+        finally:
+            trials_store.clear_status()
     return len(missing)
+
+
+def check_scorers() -> None:
+    """Refuses altered LPIPS weights before anything is trained, not after."""
+    from bench.scorers import perceptual
+
+    for network in ("alex", "vgg"):
+        perceptual.load_weights(network)
 
 
 def prepare_data(trials: list[Trial]) -> None:

@@ -3,7 +3,6 @@
 import dataclasses
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import pytest
 
@@ -19,7 +18,11 @@ def subject(method):
 
 def small(method):
     """A method whose written sizes are made small: a test has no time for those of a paper."""
-    fields = {f.name: getattr(BUDGETS["smoke"], f.name) for f in dataclasses.fields(method) if hasattr(BUDGETS["smoke"], f.name)}
+    fields = {
+        f.name: getattr(BUDGETS["smoke"], f.name)
+        for f in dataclasses.fields(method)
+        if hasattr(BUDGETS["smoke"], f.name)
+    }
     if fields.get("num_importance") and method.num_importance == 0:
         fields["num_importance"] = 0
     field = dataclasses.replace(method.field, width=16, depth=2)

@@ -38,8 +38,8 @@ def table(**changes):
 
 
 def suite(*tables):
-    everywhere = {name: tables for name in BUDGETS}
-    return Suite(name="toys", question="?", tables=everywhere, num_seeds={name: 2 for name in BUDGETS})
+    everywhere = dict.fromkeys(BUDGETS, tables)
+    return Suite(name="toys", question="?", tables=everywhere, num_seeds=dict.fromkeys(BUDGETS, 2))
 
 
 class TestTrial:
@@ -126,20 +126,27 @@ class TestTable:
         with pytest.raises(UsageError, match="got 'bse'; the nearest is 'base'"):
             table(baseline="bse")
 
-
     def test_metrics_must_be_the_protocols(self):
         with pytest.raises(UsageError, match="expected metrics of std-v1, got 'psnrr'; the nearest is 'psnr"):
             table(metrics=("psnrr",))
 
     def test_scenes_may_have_methods_of_their_own(self):
         special = Arm(
-            method=ToyMethod(label="a"), variant="toy_a", changes=("method.label",), exceptions={"dark": ("toy_b", ToyMethod(label="b"))}
+            method=ToyMethod(label="a"),
+            variant="toy_a",
+            changes=("method.label",),
+            exceptions={"dark": ("toy_b", ToyMethod(label="b"))},
         )
         made = table(arms={"base": Arm(method=ToyMethod(), variant="toy"), "tuned": special})
         labels = {t.task.scene: (t.variant, t.method.label) for arm, t in made.trials(SMOKE, [0]) if arm == "tuned"}
         assert labels == {"grey": ("toy_a", "a"), "dark": ("toy_b", "b")}
         with pytest.raises(UsageError, match="got also method.label: 'b' instead of 'plain'"):
-            table(arms={"base": Arm(method=ToyMethod(), variant="toy"), "tuned": dataclasses.replace(special, method=ToyMethod(), changes=())})
+            table(
+                arms={
+                    "base": Arm(method=ToyMethod(), variant="toy"),
+                    "tuned": dataclasses.replace(special, method=ToyMethod(), changes=()),
+                }
+            )
 
 
 class TestSuite:

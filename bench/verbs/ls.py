@@ -1,0 +1,85 @@
+"""`ls`: the trials that are stored, a line each."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import math
+import sys
+from typing import Any
+
+from bench import store
+from bench.record import Record, finite
+from bench.store import Store
+from bench.verbs.places import add_results
+
+HELP = "list the trials that are stored"
+EXAMPLE = "python -m bench ls 'nerf__*' --failed"
+
+PREFERRED = "std-v1"
+"""The protocol whose PSNR is shown, where a trial was scored under several."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `ls`."""
+    parser.add_argument(
+        "pattern",
+        nargs="?",
+        default="*",
+        metavar="PATTERN",
+        help="only ids like this: nerf__*; a bare word anywhere in them",
+    )
+    parser.add_argument("--failed", action="store_true", help="only those that failed, with their reasons")
+    add_results(parser)
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prints the list."""
+    trials = store.open(args.results)
+    pattern = args.pattern if any(c in args.pattern for c in "*?[") else f"*{args.pattern}*"
+    chosen = [
+        record
+        for record in trials.records()
+        if fnmatch.fnmatchcase(record.trial_id, pattern) and (record.status == "failed" or not args.failed)
+    ]
+    rows = [_row(trials, record) for record in chosen]
+    if args.json:
+        print(json.dumps(rows, indent=1, allow_nan=False))
+    else:
+        print("\n".join([*_lines(rows), f"{len(rows)} of {len(trials.ids())} trials in {args.results}"]))
+    for name in trials.set_aside:
+        print(f"set aside, it did not parse: {name}", file=sys.stderr)
+    return 0
+
+
+def _row(trials: Store, record: Record) -> dict[str, Any]:
+    return {
+        "trial_id": record.trial_id,
+        "status": record.status,
+        "psnr": _psnr(trials.scores(record.trial_id)),
+        "num_steps": record.num_steps,
+        "wall_s": finite(record.timings.get("wall_s", math.nan)),
+        "reason": record.reason,
+    }
+
+
+def _psnr(scores: dict[str, dict[str, Any]]) -> float | None:
+    """The mean over views; None if it was not scored, or not in every view."""
+    protocol = PREFERRED if PREFERRED in scores else min(scores, default=None)
+    values = [] if protocol is None else scores[protocol]["per_view"].get("psnr", [])
+    return None if not values or None in values else sum(values) / len(values)
+
+
+def _lines(rows: list[dict[str, Any]]) -> list[str]:
+    width = max((len(row["trial_id"]) for row in rows), default=0)
+    lines = [f"{'trial':{width}}  {'status':8}  {'psnr':>6}  {'steps':>7}  {'wall_s':>8}"] if rows else []
+    for row in rows:
+        psnr = "-" if row["psnr"] is None else f"{row['psnr']:.2f}"
+        wall = "-" if row["wall_s"] is None else f"{row['wall_s']:.1f}"
+        reason = "" if row["reason"] is None else f"  {row['reason']}"
+        lines.append(
+            f"{row['trial_id']:{width}}  {row['status']:8}  {psnr:>6}  {row['num_steps']:>7}  {wall:>8}{reason}"
+        )
+    return lines

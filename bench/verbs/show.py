@@ -1,0 +1,82 @@
+"""`show`: all that is known of one trial."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from typing import Any
+
+from bench import store
+from bench.record import Record
+from bench.verbs.places import add_results
+
+HELP = "show all that is known of one trial"
+EXAMPLE = "python -m bench show nerf__knight__8v__s0"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `show`."""
+    parser.add_argument("trial", metavar="TRIAL", help="an id, or its start")
+    add_results(parser)
+    parser.add_argument("--json", action="store_true", help="print it as JSON, curves and scores included")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prints the record; UsageError names the nearest id."""
+    trials = store.open(args.results)
+    trial_id = trials.find(args.trial)
+    record, scores = trials.read(trial_id), trials.scores(trial_id)
+    if args.json:
+        print(json.dumps(record.to_json() | {"scores": scores}, indent=1, allow_nan=False))
+        return 0
+    print("\n".join([*_head(record), *_scores(scores), *_curves(record), *_tree("identity", record.identity)]))
+    print("\n".join(_tree("environment", record.environment)))
+    if record.traceback:
+        print(record.traceback.rstrip())
+    return 0
+
+
+def _head(record: Record) -> list[str]:
+    why = "" if record.reason is None else f": {record.reason}"
+    timings = ", ".join(f"{name.removesuffix('_s')} {seconds:.1f}" for name, seconds in record.timings.items())
+    return [
+        record.trial_id,
+        f"  {record.status}{why}",
+        f"  {record.variant} on {record.task} (cluster {record.cluster}), seed {record.seed}, budget {record.budget}",
+        f"  {record.num_steps} steps, {record.num_parameters} parameters, in a pack of {record.pack_size}",
+        *([f"  seconds: {timings}"] if timings else []),
+    ]
+
+
+def _scores(scores: dict[str, dict[str, Any]]) -> list[str]:
+    """The mean over views of every metric, under each protocol."""
+    lines = []
+    for protocol, score in scores.items():
+        lines.append(f"scores under {protocol}, means over {len(score['view_ids'])} views")
+        for metric, values in score["per_view"].items():
+            present = [x for x in values if x is not None]
+            mean = f"{sum(present) / len(present):.4f}" if present else "-"
+            missing = f" ({len(values) - len(present)} missing: {score['reasons'].get(metric)})"
+            lines.append(f"  {metric}: {mean}{missing if len(present) < len(values) else ''}")
+    return lines
+
+
+def _curves(record: Record) -> list[str]:
+    lines = ["curves, first and last point"] if record.curves else []
+    for name, curve in record.curves.items():
+        ends = [curve[0], curve[-1]] if curve else []
+        lines.append(f"  {name}: {' .. '.join('not finite' if math.isnan(x) else f'{x:g}' for x in ends)}")
+    return lines
+
+
+def _tree(title: str, tree: dict[str, Any], depth: int = 0) -> list[str]:
+    """Nested JSON, indented."""
+    indent = "  " * depth
+    lines = [f"{indent}{title}"]
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            lines += _tree(name, value, depth + 1)
+        else:
+            lines.append(f"{indent}  {name}: {value}")
+    return lines

@@ -1,0 +1,205 @@
+import json
+import math
+import os
+import pathlib
+import re
+import subprocess
+import types
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import record
+from bench._layout import ROOT
+from bench.errors import UsageError
+from bench.record import Record
+
+
+def some_record(**changes):
+    fields = {
+        "schema_version": record.SCHEMA_VERSION,
+        "trial_id": "nerf__knight__8v__s0__3f9c1a2b",
+        "status": "finished",
+        "variant": "nerf",
+        "task": "knight__8v",
+        "cluster": "knight",
+        "seed": 0,
+        "budget": "smoke",
+        "identity": {"task": {"type": "SparseViews", "num_views": 8}, "seed": 0},
+        "environment": {"device": "cpu"},
+        "curves": {"step": [1.0, 2.0], "loss": [0.5, 0.25]},
+        "timings": {"wall_s": 1.5},
+        "num_steps": 2,
+        "num_parameters": 100,
+        "pack_size": 1,
+        "first_bad_step": None,
+        "reason": None,
+        "traceback": None,
+    }
+    return Record(**fields | changes)
+
+
+def some_trial(**changes):
+    fields = {
+        "id": "nerf__knight__8v__s3__3f9c1a2b",
+        "variant": "nerf",
+        "task": types.SimpleNamespace(name="knight__8v", cluster="knight"),
+        "method": types.SimpleNamespace(num_steps=20),
+        "budget": types.SimpleNamespace(name="smoke"),
+        "seed": 3,
+        "identity": lambda: {"seed": 3},
+    }
+    return types.SimpleNamespace(**fields | changes)
+
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=64)
+
+
+@given(
+    curves=st.dictionaries(st.text(), st.lists(NUMBERS)),
+    timings=st.dictionaries(st.text(), NUMBERS),
+    seed=st.integers(0, 2**40),
+    failure=st.none() | st.text(),
+)
+def test_json_and_back(curves, timings, seed, failure):
+    status = "finished" if failure is None else "failed"
+    before = some_record(curves=curves, timings=timings, seed=seed, status=status, reason=failure)
+    assert Record.from_json(json.loads(record.dumps(before))) == before
+
+
+def test_what_is_not_finite_is_null_in_curves_and_timings_and_nan_again():
+    before = some_record(curves={"loss": [1.0, math.nan, math.inf, -math.inf]}, timings={"wall_s": math.nan})
+    text = record.dumps(before)
+    assert '"loss": [1.0, null, null, null]' in text
+    assert '"wall_s": null' in text
+    after = Record.from_json(json.loads(text))
+    assert after.curves["loss"][0] == 1.0
+    assert all(math.isnan(x) for x in after.curves["loss"][1:])
+    assert math.isnan(after.timings["wall_s"])
+
+
+def test_anywhere_else_it_is_refused():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        record.dumps(some_record(identity={"far": math.inf}))
+
+
+def test_text_has_a_line_a_field():
+    assert len(record.dumps(some_record()).splitlines()) == 18 + 2
+
+
+def test_another_schema_version_is_refused_with_what_to_do():
+    plain = some_record().to_json() | {"schema_version": 2}
+    with pytest.raises(
+        UsageError,
+        match="here: expected a record of schema version 1, got 2; it stays as it is: read it with .* --results",
+    ):
+        Record.from_json(plain, where="here")
+
+
+@pytest.mark.parametrize("plain", [[], None, {}, {"schema_version": "1"}])
+def test_what_is_no_record(plain):
+    with pytest.raises(ValueError, match="expected a record, got something without a schema version"):
+        Record.from_json(plain)
+
+
+def test_a_record_with_other_fields_names_them():
+    plain = some_record().to_json()
+    del plain["seed"]
+    with pytest.raises(ValueError, match=r"other or missing \['seed', 'sead'\]|other or missing \['sead', 'seed'\]"):
+        Record.from_json(plain | {"sead": 0})
+
+
+@pytest.mark.parametrize(("status", "reason"), [("failed", None), ("finished", "why")])
+def test_a_failure_and_nothing_else_has_a_reason(status, reason):
+    with pytest.raises(ValueError, match="expected a reason if and only if it failed"):
+        some_record(status=status, reason=reason)
+
+
+def test_an_unknown_status_is_no_record():
+    with pytest.raises(ValueError, match="expected a status finished or failed, got 'done'"):
+        Record.from_json(some_record().to_json() | {"status": "done"})
+
+
+def test_of_trial_takes_everything_from_the_trial():
+    made = record.of_trial(some_trial(), status="finished", curves={"loss": [1.0]}, num_parameters=7, pack_size=4)
+    assert made.trial_id == "nerf__knight__8v__s3__3f9c1a2b"
+    assert (made.variant, made.task, made.cluster, made.seed, made.budget) == (
+        "nerf",
+        "knight__8v",
+        "knight",
+        3,
+        "smoke",
+    )
+    assert (made.num_steps, made.num_parameters, made.pack_size) == (20, 7, 4)
+    assert made.identity == {"seed": 3}
+    assert made.environment["device"] == "cpu"  # conftest.py: JAX_PLATFORMS=cpu
+
+
+def test_a_failed_outcome_has_one_line_and_no_folders():
+    home = str(pathlib.Path.home())
+    outcome = record.failed(some_trial(), "a\n  b", f'File "{ROOT}/bench/x.py", "{home}/lib/y.py"', pack_size=2)
+    assert outcome.record.status == "failed"
+    assert outcome.record.reason == "a b"
+    assert outcome.record.traceback == 'File "bench/x.py", "~/lib/y.py"'
+    assert outcome.record.pack_size == 2
+    assert outcome.record.environment["device"] is None
+    assert (outcome.parameters, outcome.views, outcome.scores) == ({}, {}, {})
+
+
+def test_environment_says_what_was_used_and_by_nobody():
+    import jax
+    import numpy
+
+    found = record.environment()
+    assert found["packages"]["jax"] == jax.__version__
+    assert found["packages"]["numpy"] == numpy.__version__
+    assert re.fullmatch(r"3\.\d+\.\d+.*", found["python"])
+    assert found["num_devices"] == jax.local_device_count()
+    text = json.dumps(found, allow_nan=False)
+    assert str(ROOT) not in text
+    assert str(pathlib.Path.home()) + "/" not in text
+    assert os.uname().nodename not in text
+
+
+def test_commit_and_changes_of_a_checkout(tmp_path, monkeypatch):
+    def git(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(
+            ["git", "-C", str(tmp_path), *who, *arguments], check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    for name in ("GIT_DIR", "BENCH_GIT_COMMIT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(record, "ROOT", tmp_path)
+    ask = record._git.__wrapped__
+    assert ask() == (None, None)  # no checkout
+    git("init", "-q")
+    assert ask() == (None, None)  # no commit
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "a.py").write_text("")
+    git("add", ".")
+    git("commit", "-q", "-m", "a")
+    assert ask() == (git("rev-parse", "HEAD"), False)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "new").write_text("")
+    assert ask()[1] is False  # a run writes results itself
+    (tmp_path / "bench" / "b.py").write_text("")
+    assert ask()[1] is True
+    monkeypatch.setattr(record, "ROOT", tmp_path / "bench")
+    assert ask() == (None, None)  # inside of somebody else's checkout
+    monkeypatch.setattr(record, "ROOT", tmp_path)
+    monkeypatch.setenv("PATH", "")
+    assert ask() == (None, None)  # no git
+
+
+def test_a_worker_without_a_checkout_is_told_the_commit(monkeypatch):
+    monkeypatch.setattr(record, "_git", lambda: ("abc", True))
+    variables = record.git_variables()
+    monkeypatch.undo()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert record._git.__wrapped__() == ("abc", True)
+    monkeypatch.setattr(record, "_git", lambda: (None, None))
+    assert record.git_variables() == {}
