@@ -1,0 +1,343 @@
+"""What stands in a table, word by word, before any format: rows of cells, captions and what they come to.
+
+`bench.report.tables` and `bench.report.page` turn grids into text, Markdown, LaTeX and HTML, and escape there; here
+texts are plain. A column that would say the same in every row becomes a sentence of the caption instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from bench import statistics
+from bench.compare import FEWEST_CLUSTERS, Entry, TableResult
+from bench.protocols import METRICS
+
+Tone = Literal["", "better", "worse", "quiet"]
+
+DASH = "–"
+"""Where there is no number."""
+
+
+class Cell(NamedTuple):
+    """A field of a table.
+
+    Attributes:
+        text: What it says.
+        aside: What follows in a quieter voice: the half width of an interval, with its sign.
+        below: A second line, for formats that have room.
+        tone: How the second line, or a cell without one, is coloured.
+        strong: Whether it is the best of its column and resolved.
+        is_number: Whether it is set as a number.
+    """
+
+    text: str
+    aside: str = ""
+    below: str = ""
+    tone: Tone = ""
+    strong: bool = False
+    is_number: bool = False
+
+
+class Grid(NamedTuple):
+    """A table as rows of cells; columns are set to the right, but for those named in `left`."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    left: tuple[int, ...] = (0,)
+
+
+def number(value: float | None, digits: int, *, signed: bool = False) -> str:
+    """A number with so many digits after the point; a dash for none, and no sign before a zero.
+
+    Example:
+        >>> number(-0.004, 2, signed=True), number(1.2345, 2, signed=True), number(None, 2)
+        ('0.00', '+1.23', '–')
+    """
+    if value is None:
+        return DASH
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    return text.lstrip("+-") if float(text) == 0 else text
+
+
+def half_width(low: float | None, high: float | None, digits: int) -> str:
+    """Half of an interval, which lies evenly about its mean: `±0.52`; empty where there is none."""
+    return "" if low is None or high is None else f"±{number((high - low) / 2, digits)}"
+
+
+def mean_cell(entry: Entry, strong: bool = False) -> Cell:
+    """An arm's mean with its interval."""
+    digits = METRICS[entry.metric].digits
+    aside = half_width(entry.low, entry.high, digits)
+    return Cell(number(entry.mean, digits), aside, strong=strong, is_number=entry.mean is not None)
+
+
+def difference_cell(entry: Entry) -> Cell:
+    """Its difference to the baseline with its interval."""
+    if entry.verdict == "baseline":
+        return Cell("baseline", tone="quiet")
+    digits = METRICS[entry.metric].digits
+    aside = half_width(entry.difference_low, entry.difference_high, digits)
+    return Cell(number(entry.difference, digits, signed=True), aside, is_number=entry.difference is not None)
+
+
+def tone(entry: Entry) -> Tone:
+    """Only what is resolved has a colour."""
+    if entry.verdict == "better" or entry.verdict == "worse":
+        return entry.verdict
+    return "quiet"
+
+
+def verdict_cell(entry: Entry, noun: str) -> Cell:
+    """The verdict in words, with what would be needed for another one."""
+    text: str = "" if entry.verdict == "baseline" else entry.verdict
+    if entry.verdict == "too few":
+        text = f"too few: {entry.num_pairs} of {counted(FEWEST_CLUSTERS, noun)}"
+    if entry.verdict == "not resolved":
+        text = f"not resolved, {needs(entry, noun)}"
+    return Cell(text, tone=tone(entry))
+
+
+def needs(entry: Entry, noun: str) -> str:
+    """How many clusters would resolve a difference, two digits of it at most: it is a rough guide."""
+    if entry.clusters_to_resolve is None:
+        return f">{statistics.MOST_CLUSTERS} {plural(noun)}"
+    size = 10 ** max(0, len(str(entry.clusters_to_resolve)) - 2)
+    return f"~{math.ceil(entry.clusters_to_resolve / size) * size} {plural(noun)}"
+
+
+def trials_cell(entry: Entry) -> Cell:
+    """How many trials gave a number, and of how many where some are lost."""
+    if entry.num_lost:
+        return Cell(f"{entry.num_trials} of {entry.num_planned}", tone="worse")
+    return Cell(str(entry.num_trials), is_number=True)
+
+
+def steps_cell(entry: Entry) -> Cell:
+    """Steps trained; a range where trials of one arm differ."""
+    if entry.num_steps is None or entry.fewest_steps is None:
+        return Cell(DASH)
+    if entry.fewest_steps != entry.num_steps:
+        return Cell(f"{entry.fewest_steps}-{entry.num_steps}", tone="worse")
+    return Cell(str(entry.num_steps), is_number=True)
+
+
+def seconds_cell(entry: Entry) -> Cell:
+    """Mean seconds of a trial, three digits."""
+    if entry.wall_s is None:
+        return Cell(DASH)
+    digits = 0 if entry.wall_s >= 99.5 else 1 if entry.wall_s >= 9.95 else 2
+    return Cell(number(entry.wall_s, digits), is_number=True)
+
+
+def run_columns(result: TableResult, metric: str) -> list[tuple[str, tuple[Cell, ...]]]:
+    """What it took: trials, steps where arms differ in them, seconds."""
+    column = result.column(metric)
+    found = [("trials", tuple(trials_cell(e) for e in column))]
+    if same_steps(result) is None and any(e.num_steps for e in column):
+        found.append(("steps", tuple(steps_cell(e) for e in column)))
+    return [*found, ("s/trial", tuple(seconds_cell(e) for e in column))]
+
+
+def metric_grid(result: TableResult, metric: str, *, with_p: bool = False, with_run: bool = True) -> Grid:
+    """One metric in full: a row an arm.
+
+    Args:
+        result: The table.
+        metric: Which.
+        with_p: With the corrected p and the smallest that it could have been.
+        with_run: With trials, steps and seconds.
+    """
+    column, best = result.column(metric), best_arm(result, metric)
+    columns = [
+        ("arm", tuple(Cell(e.arm) for e in column)),
+        ("mean", tuple(mean_cell(e, e.arm == best) for e in column)),
+        ("difference", tuple(difference_cell(e) for e in column)),
+    ]
+    if with_p:
+        columns.append(("p", tuple(Cell(p_text(e.p_holm), is_number=e.p_holm is not None) for e in column)))
+        columns.append(("lowest p", tuple(Cell(p_text(e.p_floor), is_number=e.p_floor is not None) for e in column)))
+    columns.append(("verdict", tuple(verdict_cell(e, result.cluster_noun) for e in column)))
+    columns += run_columns(result, metric) if with_run else []
+    header, cells = zip(*columns, strict=True)
+    return Grid(header, tuple(zip(*cells, strict=True)), left=(0, header.index("verdict")))
+
+
+def p_text(p: float | None) -> str:
+    """A p with two digits that count.
+
+    Example:
+        >>> p_text(0.0390625), p_text(1.0), p_text(0.00012), p_text(None)
+        ('0.039', '1.00', '<0.001', '–')
+    """
+    if p is None:
+        return DASH
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def summary_grid(result: TableResult, metrics: Sequence[str]) -> Grid:
+    """All metrics side by side, as papers print them: a row an arm, its differences in the second lines."""
+    columns = [("arm", tuple(Cell(arm) for arm in result.arms))]
+    for metric in metrics:
+        best, cells = best_arm(result, metric), []
+        for entry in result.column(metric):
+            difference = difference_cell(entry)
+            said = " ".join(filter(None, (difference.text, difference.aside, word(entry))))
+            cells.append(mean_cell(entry, entry.arm == best)._replace(below=said, tone=tone(entry)))
+        columns.append((heading(metric), tuple(cells)))
+    columns += run_columns(result, metrics[0])
+    header, cells_by_column = zip(*columns, strict=True)
+    return Grid(header, tuple(zip(*cells_by_column, strict=True)))
+
+
+def word(entry: Entry) -> str:
+    """The verdict where there is little room; "baseline" is said already."""
+    return "" if entry.verdict == "baseline" else entry.verdict
+
+
+def scenes_grid(result: TableResult, metric: str) -> Grid:
+    """One metric cluster by cluster: a row an arm, a column a scene, the mean at the end."""
+    digits = METRICS[metric].digits
+    rows = []
+    for arm in result.arms:
+        values = [*result.by_cluster[metric][arm].values(), result.entry(arm, metric).mean]
+        rows.append((Cell(arm), *(Cell(number(x, digits), is_number=x is not None) for x in values)))
+    return Grid(("arm", *result.clusters, "mean"), tuple(rows))
+
+
+def best_arm(result: TableResult, metric: str) -> str | None:
+    """The arm to set in bold: the best mean, if its difference to the baseline is resolved.
+
+    The baseline itself is the best where every other arm that was compared with it is resolved to be worse.
+    """
+    column = [e for e in result.column(metric) if e.mean is not None]
+    if not column:
+        return None
+    sign = 1 if METRICS[metric].higher_is_better else -1
+    best = max(column, key=lambda e: sign * (e.mean or 0.0))
+    others = [e.verdict for e in column if e.verdict != "baseline"]
+    if best.verdict == "baseline":
+        return best.arm if others and set(others) == {"worse"} else None
+    return best.arm if best.verdict == "better" else None
+
+
+def heading(metric: str) -> str:
+    """A column's head: title, unit and which way is up.
+
+    Example:
+        >>> heading("psnr"), heading("lpips_vgg")
+        ('PSNR [dB] ↑', 'LPIPS, VGG ↓')
+    """
+    known = METRICS[metric]
+    unit = f" [{known.unit}]" if known.unit else ""
+    return f"{known.title}{unit} {'↑' if known.higher_is_better else '↓'}"
+
+
+def direction(metric: str) -> str:
+    """A block's title: `PSNR [dB], higher is better`."""
+    return f"{heading(metric)[:-2]}, {'higher' if METRICS[metric].higher_is_better else 'lower'} is better"
+
+
+def caption(result: TableResult) -> str:
+    """How the numbers were made, and of how many."""
+    steps = same_steps(result)
+    told = "steps differ between arms" if any(e.num_steps for e in result.entries) else ""
+    parts = [
+        f"protocol {result.protocol}",
+        f"budget {', '.join(result.budgets)}" if result.budgets else "nothing run yet",
+        f"{counted(len(result.clusters), result.cluster_noun)} × {counted(result.num_seeds, 'seed')} an arm",
+        f"{steps} steps a trial" if steps is not None else told,
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def legend(result: TableResult, *, with_needs: bool = True) -> str:
+    """How to read it; what `~ 40 scenes` means only where that is said."""
+    noun = plural(result.cluster_noun)
+    return (
+        f"± is half a 95% interval over {noun}; differences to {result.baseline}, paired by "
+        f"{result.cluster_noun} and seed; better and worse: p < {statistics.ALPHA} by sign flips, corrected over the "
+        "arms (Holm), and the interval leaves out zero"
+        + (f"; ~ {noun}: so many would resolve it" if with_needs else "")
+    )
+
+
+def resolution(result: TableResult, metric: str) -> str:
+    """What this design could have seen under a metric: the floor of p, and the differences that it resolves."""
+    tested = [e for e in result.column(metric) if e.p_floor is not None]
+    if not tested:
+        return f"no verdict with fewer than {counted(FEWEST_CLUSTERS, result.cluster_noun)} that both arms have"
+    floors = sorted({e.p_floor for e in tested if e.p_floor is not None})
+    least = min(e.num_pairs for e in tested)
+    design = f"{counted(least, result.cluster_noun)}, {counted(len(tested), 'comparison')}"
+    if floors[0] >= statistics.ALPHA:
+        enough = statistics.clusters_for_any(len(tested))
+        remedy = f"; {counted(enough, result.cluster_noun)} could" if enough else ""
+        return f"{design}: the smallest possible p is {p_text(floors[0])}, so nothing can be resolved{remedy}"
+    floor = f"{design}: the smallest possible p is {p_text(floors[-1])}"
+    seen = sorted(e.resolvable for e in tested if e.resolvable is not None)
+    if not seen:
+        return floor
+    known = METRICS[metric]
+    low, high = (number(x, known.digits) for x in (seen[0], seen[-1]))
+    unit = f" {known.unit}" if known.unit else ""
+    return f"{floor}; the smallest resolvable difference about " + (
+        f"{low}{unit}" if low == high else f"{low} to {high}{unit}, by arm"
+    )
+
+
+def conclusion(result: TableResult) -> list[tuple[Tone, str]]:
+    """What the table comes to, a sentence a verdict."""
+    titles = {metric: METRICS[metric].title for metric in result.metrics}
+    found: list[tuple[Tone, str]] = []
+    unresolved = [e for e in result.entries if e.verdict == "not resolved"]
+    hopeless = all((e.p_floor or 0) >= statistics.ALPHA for e in unresolved)
+    clause = f", nor could it be with so few {plural(result.cluster_noun)}" if hopeless else ""
+    for told, phrase, how in (
+        ("better", f"Better than {result.baseline}", "better"),
+        ("worse", f"Worse than {result.baseline}", "worse"),
+        ("not resolved", f"Not resolved{clause}", "quiet"),
+        ("too few", f"Too few {plural(result.cluster_noun)} for a verdict", "quiet"),
+        ("no data", "No data", "quiet"),
+    ):
+        said = []
+        for arm in result.arms:
+            where = [titles[m] for m in result.metrics if result.entry(arm, m).verdict == told]
+            if where:
+                said.append(arm if len(where) == len(titles) else f"{arm} ({'; '.join(where)})")
+        if said:
+            found.append((how, f"{phrase}: {' · '.join(said)}"))  # type: ignore[arg-type]
+    return found
+
+
+def losses(result: TableResult) -> list[str]:
+    """Where trials or numbers are missing, and why: a line an arm and cause."""
+    found: dict[str, list[str]] = {}
+    for entry in result.entries:
+        kinds = (("failed", entry.num_failed), ("not run", entry.num_absent), ("without a number", entry.num_missing))
+        parts = [f"{num} {kind}" for kind, num in kinds if num]
+        if entry.num_views_missing:
+            parts.append(f"{counted(entry.num_views_missing, 'view')} without a number")
+        if parts:
+            why = "; ".join(f"{reason} ({num})" for reason, num in entry.reasons.items())
+            line = f"{entry.arm}, of {entry.num_planned} trials: {', '.join(parts)}" + (f": {why}" if why else "")
+            found.setdefault(line, []).append(METRICS[entry.metric].title)
+    everywhere = len(result.metrics)
+    return [line if len(where) == everywhere else f"{line} [{'; '.join(where)}]" for line, where in found.items()]
+
+
+def same_steps(result: TableResult) -> int | None:
+    """The number of steps of every trial; None where they differ or none ran."""
+    found = {x for e in result.entries for x in (e.num_steps, e.fewest_steps) if x is not None}
+    return found.pop() if len(found) == 1 else None
+
+
+def plural(noun: str) -> str:
+    """More than one of it."""
+    return f"{noun}s"
+
+
+def counted(num: int, noun: str) -> str:
+    """So many of it: `1 scene`, `8 scenes`."""
+    return f"{num} {noun if num == 1 else plural(noun)}"

@@ -1,0 +1,330 @@
+"""Writes a study's report: a folder with a page, the same as Markdown, and every table, figure and picture as a file.
+
+    index.html   opens from disk, needs no network and no script
+    index.md     for reading where code is read
+    tables/      <table>.csv, <table>.tex, <table>-scenes.csv
+    figures/     <name>.svg with <name>.csv
+    sheets/      <name>.png
+    results.json what `bench.compare` found
+
+The same inputs give the same bytes. Files are written under a temporary name, then renamed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pathlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+from PIL import Image
+
+from bench.compare import TableResult
+from bench.errors import UsageError
+from bench.protocols import PROTOCOLS
+from bench.record import Record
+from bench.report import figures, grids, markup, media, tables
+from bench.report.figures import Figure, slug
+from bench.suite import Cell
+
+
+class Drawn(NamedTuple):
+    """The figures of one table.
+
+    Attributes:
+        forests: A metric each, the primary ones.
+        lines: Error against angle, learning curves: what could be drawn of them.
+    """
+
+    forests: tuple[Figure, ...]
+    lines: tuple[Figure, ...]
+
+
+class Sheet(NamedTuple):
+    """A picture's file.
+
+    Attributes:
+        title: What it shows.
+        path: In the report's folder.
+        content: Of the PNG.
+        size: Width and height in pixels.
+    """
+
+    title: str
+    path: str
+    content: bytes
+    size: tuple[int, int]
+
+
+def write(
+    suite_name: str,
+    results: Sequence[TableResult],
+    *,
+    frame: pd.DataFrame,
+    cells: Sequence[Cell],
+    records: Sequence[Record],
+    sheets: Mapping[str, Image.Image | pathlib.Path],
+    command: str,
+    out: pathlib.Path,
+    question: str = "",
+    notes: Sequence[str] = (),
+) -> pathlib.Path:
+    """Writes the report of a suite.
+
+    Args:
+        suite_name: Its title.
+        results: Its tables.
+        frame: What they were made of, for the figures.
+        cells: Places of trials in tables, for the figures.
+        records: Of the trials, for curves, costs and where they ran; in any order.
+        sheets: Pictures by title: images, or paths of PNG files.
+        command: What makes this again.
+        out: Folder, made if it is missing. Files of the same names are replaced, others left.
+        question: What the suite asks.
+        notes: What a reader must know first, such as that the scenes are the embedded ones.
+
+    Returns:
+        Path of `index.html`.
+
+    Raises:
+        UsageError: Two tables' names make the same file name.
+    """
+    check_names([result.table for result in results])
+    records = sorted(records, key=lambda record: record.trial_id)
+    drawn = [draw(result, frame, cells, records) for result in results]
+    pictures = [load_sheet(title, image) for title, image in sheets.items()]
+    check_names([picture.title for picture in pictures])
+    made = how_made(results, records, command)
+    head = Head(suite_name, question, tuple(notes), summary_line(results, records))
+    contents: dict[str, str | bytes] = {
+        "index.html": html_page(head, list(zip(results, drawn, strict=True)), pictures, made),
+        "index.md": markdown_page(head, list(zip(results, drawn, strict=True)), pictures, made),
+        "results.json": json.dumps([result.to_json() for result in results], indent=1, allow_nan=False) + "\n",
+    }
+    for result, its in zip(results, drawn, strict=True):
+        contents |= dict(table_files(result))
+        for figure in (*its.forests, *its.lines):
+            contents[f"figures/{figure.name}.svg"] = figures.standalone(figure.svg)
+            contents[f"figures/{figure.name}.csv"] = tables.csv_rows(figure.rows)
+    contents |= {picture.path: picture.content for picture in pictures}
+    for name, content in contents.items():
+        write_file(out / name, content)
+    return out / "index.html"
+
+
+class Head(NamedTuple):
+    """How a report begins."""
+
+    title: str
+    question: str
+    notes: tuple[str, ...]
+    summary: str
+
+
+# --- what stands in it ------------------------------------------------------------------------------------------------
+
+
+def draw(result: TableResult, frame: pd.DataFrame, cells: Sequence[Cell], records: Sequence[Record]) -> Drawn:
+    """The figures that a table's numbers allow."""
+    primary = result.metrics[: tables.NUM_PRIMARY]
+    compared = [m for m in primary if any(e.difference is not None for e in result.column(m))]
+    lines = (figures.by_angle(frame, cells, result, primary[0]), figures.curves(records, cells, result))
+    return Drawn(
+        forests=tuple(figures.forest(result, metric) for metric in compared),
+        lines=tuple(figure for figure in lines if figure is not None),
+    )
+
+
+def load_sheet(title: str, image: Image.Image | pathlib.Path) -> Sheet:
+    """A picture for the folder, whether it is drawn yet or lies on disk."""
+    content = media.png(image) if isinstance(image, Image.Image) else image.read_bytes()
+    with Image.open(io.BytesIO(content)) as opened:
+        return Sheet(title, f"sheets/{slug(title)}.png", content, opened.size)
+
+
+def table_files(result: TableResult) -> Iterator[tuple[str, str]]:
+    """A table's files: their paths in the folder, and what stands in them."""
+    stem = f"tables/{slug(result.table)}"
+    yield f"{stem}.csv", tables.csv_text(result)
+    yield f"{stem}.tex", tables.latex(result)
+    yield f"{stem}-scenes.csv", tables.scenes_csv(result)
+
+
+def summary_line(results: Sequence[TableResult], records: Sequence[Record]) -> str:
+    """How much was done, on one line."""
+    num_failed = sum(record.status == "failed" for record in records)
+    parts = [
+        grids.counted(len(results), "table"),
+        grids.counted(len(records), "trial") + (f", {num_failed} failed" if num_failed else ""),
+        cost(records),
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def cost(records: Sequence[Record]) -> str:
+    """What the trials took, all together and each; a pack's seconds are shared among its trials."""
+    seconds = [float(s) for record in records if (s := record.timings.get("wall_s")) is not None and s == s]
+    if not seconds:
+        return ""
+    total = sum(seconds)
+    told = f"{total / 3600:.1f} hours" if total >= 3600 else f"{total / 60:.1f} minutes"
+    return f"{told} of training and scoring, {total / len(seconds):.1f} s a trial"
+
+
+def how_made(results: Sequence[TableResult], records: Sequence[Record], command: str) -> list[tuple[str, str]]:
+    """Where the numbers come from: the command, definitions, devices, versions, commit."""
+    rows = [("command", command)]
+    for name in dict.fromkeys(result.protocol for result in results):
+        known = PROTOCOLS.get(name)
+        rows.append(("protocol", f"{name} {known.version}: {known.about}" if known else name))
+    rows.append(("budget", ", ".join(dict.fromkeys(b for result in results for b in result.budgets)) or grids.DASH))
+    environments = [record.environment for record in records]
+    commits = [
+        f"{str(e['git_commit'])[:12]}{' with local changes' if e.get('git_dirty') else ''}"
+        for e in environments if e.get("git_commit")
+    ]  # fmt: skip
+    rows += [("commit", tallied(commits))] if commits else []
+    for name in ("device", "num_devices", "platform", "python"):
+        found = [str(e[name]) for e in environments if e.get(name) is not None]
+        rows += [(name.replace("num_devices", "devices a host"), tallied(found))] if found else []
+    packages: dict[str, list[str]] = {}
+    for environment in environments:
+        for package, version in environment.get("packages", {}).items():
+            packages.setdefault(package, []).append(version)
+    if packages:
+        rows.append(("packages", ", ".join(f"{name} {tallied(packages[name])}" for name in sorted(packages))))
+    return rows
+
+
+def tallied(values: Sequence[str]) -> str:
+    """Each value once; where they differ, with how many trials have it."""
+    found = Counter(values)
+    if len(found) == 1:
+        return values[0]
+    return " | ".join(f"{value} ({num} trials)" for value, num in sorted(found.items()))
+
+
+# --- HTML -------------------------------------------------------------------------------------------------------------
+
+
+def html_page(
+    head: Head, parts: Sequence[tuple[TableResult, Drawn]], pictures: Sequence[Sheet], made: Sequence[tuple[str, str]]
+) -> str:
+    """The page."""
+    anchors = [(slug(result.table), result.table) for result, _ in parts]
+    anchors += [("pictures", "pictures")] if pictures else []
+    links = "".join(markup.link(f"#{anchor}", text) for anchor, text in [*anchors, ("made", "how it was made")])
+    body = [
+        f"<header>\n<h1>{markup.escaped(head.title)}</h1>",
+        f'<p class="question">{markup.escaped(head.question)}</p>' if head.question else "",
+        f'<p class="small">{markup.escaped(head.summary)}</p>',
+        "".join(f"<p>{markup.escaped(note)}</p>" for note in head.notes),
+        f"<nav>{links}</nav>\n</header>",
+        *(html_table(result, drawn) for result, drawn in parts),
+    ]
+    if pictures:
+        sheets = "\n".join(markup.picture(p.path, p.title, *p.size) for p in pictures)
+        body.append(f'<section id="pictures">\n<h2>Pictures</h2>\n{sheets}\n</section>')
+    rows = "".join(
+        f"<dt>{markup.escaped(name)}</dt><dd>{markup.escaped(text)}</dd>" for name, text in made if name != "command"
+    )
+    body.append(
+        '<section id="made">\n<h2>How it was made</h2>\n<p class="quiet">This makes it again; trials that are there '
+        f"are not trained again.</p>\n<pre>{markup.escaped(dict(made)['command'])}</pre>\n<dl>{rows}</dl>\n</section>"
+    )
+    return markup.document(head.title, "\n".join(filter(None, body)))
+
+
+def html_table(result: TableResult, drawn: Drawn) -> str:
+    """A table's section: what it comes to, the numbers, the figures, and what only some will open."""
+    stem, noun = f"tables/{slug(result.table)}", result.cluster_noun
+    primary = result.metrics[: tables.NUM_PRIMARY]
+    files = ((".csv", "all numbers (CSV)"), ("-scenes.csv", f"by {noun} (CSV)"), (".tex", "for a paper (LaTeX)"))
+    links = ", ".join(markup.link(stem + end, text) for end, text in files)
+    missing = [("worse", f"Missing: {line}") for line in grids.losses(result)]
+    feet = [
+        grids.caption(result),
+        grids.legend(result, with_needs=False),
+        f"{grids.heading(primary[0])[:-2]}: {grids.resolution(result, primary[0])}",
+    ]
+    # what a person wrote stays as it is; our own lines become sentences
+    feet = [*map(tables.sentence, feet), *result.notes, *(f"{arm}: {note}" for arm, note in result.arm_notes.items())]
+    foot = "<br>".join(map(markup.escaped, feet))
+    in_full = "\n".join(
+        f"<h3>{markup.escaped(grids.direction(metric))}</h3>"
+        f"{markup.table(grids.metric_grid(result, metric, with_p=True, with_run=False), is_small=True)}"
+        f'<p class="small">{markup.escaped(grids.resolution(result, metric))}</p>'
+        for metric in result.metrics
+    )
+    by_scene = "\n".join(
+        f"<h3>{markup.escaped(grids.direction(metric))}</h3>"
+        f"{markup.table(grids.scenes_grid(result, metric), is_small=True)}"
+        for metric in result.metrics
+    )
+    return "\n".join(
+        [
+            f'<section id="{slug(result.table)}">\n<h2>{markup.escaped(result.table)}</h2>',
+            f'<p class="question">{markup.escaped(result.question)}</p>' if result.question else "",
+            markup.items(grids.conclusion(result)),
+            markup.table(grids.summary_grid(result, primary)),
+            markup.items(missing) if missing else "",
+            f'<p class="small">{foot}<br>Files: {links}.</p>',
+            *(
+                f'<div class="figures{kind}">{"".join(map(markup.figure, some))}</div>'
+                for kind, some in (("", drawn.forests), (" lines", drawn.lines)) if some
+            ),
+            markup.details("Every metric: tests and verdicts", in_full),
+            markup.details(f"Every {noun}", by_scene),
+            "</section>",
+        ]
+    )  # fmt: skip
+
+
+# --- Markdown ---------------------------------------------------------------------------------------------------------
+
+
+def markdown_page(
+    head: Head, parts: Sequence[tuple[TableResult, Drawn]], pictures: Sequence[Sheet], made: Sequence[tuple[str, str]]
+) -> str:
+    """The same in Markdown."""
+    md = tables.md
+    body = [f"# {md(head.title)}", md(head.question), md(head.summary), *map(md, head.notes)]
+    for result, drawn in parts:
+        body += [f"## {md(result.table)}", tables.markdown(result).rstrip()]
+        for metric in result.metrics[: tables.NUM_PRIMARY]:
+            body += [f"**By {md(result.cluster_noun)}: {md(grids.direction(metric))}**",
+                     tables.markdown_grid(grids.scenes_grid(result, metric))]  # fmt: skip
+        body += [f"![{md(f.title)}](figures/{f.name}.svg)" for f in (*drawn.forests, *drawn.lines)]
+    if pictures:
+        body += ["## Pictures", *(f"{md(p.title)}\n\n![{md(p.title)}]({p.path})" for p in pictures)]
+    fenced = tables.printable(dict(made)["command"])
+    body += ["## How it was made", "    " + fenced]
+    body += ["\n".join(f"- {md(name)}: {md(text)}" for name, text in made if name != "command")]
+    return "\n\n".join(filter(None, body)) + "\n"
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def check_names(names: Sequence[str]) -> None:
+    """UsageError where two names would be one file."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if slug(name) in seen:
+            raise UsageError(
+                f"report: expected names that differ in their letters and digits, got {seen[slug(name)]!r} and "
+                f"{name!r}; rename one"
+            )
+        seen[slug(name)] = name
+
+
+def write_file(path: pathlib.Path, content: str | bytes) -> None:
+    """Writes a file, in one step for whoever reads it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(temporary, path)

@@ -1,0 +1,123 @@
+"""Sheets show the pixels of one camera, row by row, and say where there are none."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.errors import UsageError
+from bench.report import media
+from tasks.cameras import Intrinsics, intrinsics_from_fov, look_at
+from tasks.photos import Photos, SceneData
+
+PX = 16
+
+
+def photos(azimuths_deg, colors):
+    num = len(azimuths_deg)
+    poses = look_at(np.array(azimuths_deg, float), np.full(num, 20.0), np.full(num, 4.0))
+    intrinsics = Intrinsics(*(np.full(num, x, np.float32) for x in intrinsics_from_fov(40.0, PX, PX)))
+    ids, alphas = tuple(range(100, 100 + num)), np.ones(colors.shape[:3], np.float32)
+    return Photos(ids=ids, colors=colors, alphas=alphas, poses=poses, intrinsics=intrinsics)
+
+
+@pytest.fixture
+def data():
+    """Training cameras at 0 degrees, test cameras at 50, 5, 120: by angle, the middle one is the first."""
+    colors = np.random.default_rng(0).uniform(0, 1, (3, PX, PX, 3)).astype(np.float32)
+    train = photos([0.0], np.zeros((1, PX, PX, 3), np.float32))
+    test = photos([50.0, 5.0, 120.0], colors)
+    return SceneData(train=train, test=test, near=2.0, far=6.0, pixel_center=0.5, all_train_poses=train.poses)
+
+
+def views(colors, ids=(102, 100, 101)):
+    """As a store gives them: float16, in an order of its own."""
+    return {"color": np.asarray(colors, np.float16), "ids": np.array(ids, np.int32)}
+
+
+def test_the_middle_view_is_shown_never_the_best(data):
+    assert media.middle_view(data) == 100
+
+
+def test_a_row_is_of_one_camera_whatever_the_order_of_views(data):
+    row = media.comparison(data, {"arm": views(data.test.colors[[2, 0, 1]]), "failed": None}, labels={"failed": "died"})
+    assert list(row) == ["truth", "arm", "failed"] and row["truth"].label == "view 100"
+    np.testing.assert_array_equal(row["truth"].color, data.test.colors[0])
+    np.testing.assert_allclose(row["arm"].color, data.test.colors[0], atol=1e-3)
+    assert row["failed"] == media.Tile(None, "died")
+
+
+def test_unknown_views_and_other_sizes_are_refused(data):
+    with pytest.raises(UsageError, match="expected a test view's id, got 7; there are 100, 101, 102"):
+        media.comparison(data, {}, view_id=7)
+    with pytest.raises(UsageError, match="views of 16 x 16 px as the truth, got 8 x 8; show trials of one budget"):
+        media.comparison(data, {"arm": views(np.zeros((3, 8, 8, 3)))})
+
+
+def test_a_sheet_repeats_pixels_and_invents_none(data):
+    row = media.comparison(data, {"arm": views(data.test.colors[[2, 0, 1]]), "failed": None})
+    pixels = np.asarray(media.sheet({"chair": row}))
+    truth = np.rint(data.test.colors[0] * 255).astype(np.uint8)
+    big = truth.repeat(10, axis=0).repeat(10, axis=1)  # 160 px a tile, 16 px a view
+    found = [x for x in range(pixels.shape[1] - 159) if (pixels[:, x] == big[:1, 0]).all(-1).any()]
+    rows = range(pixels.shape[0] - 159)
+    places = [(y, x) for x in found for y in rows if (pixels[y : y + 160, x : x + 160] == big).all()]
+    assert len(places) == 1, "the truth, pixel by pixel; the arm went through float16"
+    y, x = places[0]
+    step = 160 + media.GAP_PX
+    assert np.abs(pixels[y : y + 160, x + step : x + step + 160].astype(int) - big).max() <= 1
+    assert tuple(pixels[y + 3, x + 2 * step + 3]) == media.NOTHING
+
+
+def test_same_views_same_bytes(data):
+    rows = {"chair": media.comparison(data, {"arm é": views(data.test.colors)})}
+    content = media.png(media.sheet(rows))
+    assert content == media.png(media.sheet(rows))
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.format == "PNG" and not image.info
+
+
+def test_labels_are_drawn_and_cut_where_they_do_not_fit():
+    assert media.wrapped("one two", 500) == ["one two"]
+    lines = media.wrapped("Simplified NeRF without any view directions", 90)
+    assert len(lines) > 1 and all(media.font().getlength(line) <= 90 for line in lines)
+    assert media.fitting("m" * 100, 60).endswith("…")
+    color = np.ones((16, 16, 3), np.float32)
+    plain, named = (np.asarray(media.sheet({"s": {"a": media.Tile(color, label)}})) for label in ("", "23.15 dB"))
+    assert (plain != named).any() and plain.shape == named.shape
+
+
+def test_large_views_are_averaged_down_and_middling_ones_stay():
+    checks = np.indices((400, 400)).sum(0) % 2
+    color = np.repeat(checks[..., None], 3, axis=-1).astype(np.float32)
+    small = media.resized(color)
+    assert small.shape == (200, 200, 3) and set(np.unique(small)) == {128}
+    assert media.resized(color[:200, :200]).shape == (200, 200, 3)
+    assert media.resized(color[:48, :48]).shape == (144, 144, 3)
+    assert media.resized(color[:96, :96]).shape == (192, 192, 3)
+
+
+def test_what_is_not_finite_is_magenta():
+    color = np.full((2, 2, 3), 0.5, np.float32)
+    color[0, 1, 2] = np.nan
+    found = media.to_bytes(color)
+    assert found[0, 1].tolist() == [255, 0, 255] and found[0, 0].tolist() == [128, 128, 128]
+
+
+def test_error_maps_share_a_scale():
+    truth = np.zeros((1, 4, 3), np.float32)
+    color = np.array([0.0, media.ERROR_LIMIT / 2, media.ERROR_LIMIT, 1.0], np.float32)[None, :, None].repeat(3, -1)
+    found = media.error_map(color, truth)
+    assert found.sum(-1)[0].tolist() == sorted(found.sum(-1)[0].tolist())
+    assert found[0, 0].max() < 0.02, "no error is black"
+    np.testing.assert_array_equal(found[0, 2], found[0, 3])
+    broken = media.error_map(np.full((1, 1, 3), np.nan, np.float32), truth[:, :1])
+    np.testing.assert_array_equal(broken[0, 0], found[0, 3])
+
+
+def test_a_sheet_without_any_view_is_refused():
+    with pytest.raises(UsageError, match="sheet: expected at least one view, got none; the trials left no views"):
+        media.sheet({"chair": {"arm": media.Tile(None, "died")}})

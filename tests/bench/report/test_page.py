@@ -1,0 +1,186 @@
+"""A report is whole, opens from disk, loads nothing from elsewhere, and comes out the same each time."""
+
+from __future__ import annotations
+
+import dataclasses
+import html.parser
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.compare import TableResult
+from bench.errors import UsageError
+from bench.report import page
+
+VOID = {"meta", "link", "br", "img", "path", "use", "rect"}
+
+
+class Reader(html.parser.HTMLParser):
+    """Checks that tags are closed in order; gathers links, pictures, ids and text."""
+
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self.open, self.links, self.pictures, self.ids, self.text = [], [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        known = dict(attrs)
+        self.links += [known["href"]] if tag == "a" else []
+        self.pictures += [known] if tag == "img" else []
+        self.ids += [known["id"]] if "id" in known else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.text.append(data)
+
+
+def read(text):
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def write(made, out, **changes):
+    picture = Image.fromarray(np.full((4, 6, 3), 200, np.uint8))
+    arguments = {
+        "frame": made.frame, "cells": made.cells, "records": made.records, "sheets": {"Renders & errors": picture},
+        "command": "python -m bench run --suite <parts>", "question": "Which part?", "notes": ["Embedded <scenes>."],
+    } | changes  # fmt: skip
+    return page.write("a <suite>", [made.result], out=out, **arguments)
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def written(usual, tmp_path_factory):
+    return write(usual, tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def written_hostile(hostile, tmp_path_factory):
+    return write(hostile, tmp_path_factory.mktemp("hostile"))
+
+
+def test_every_file_is_there_and_every_link_leads_to_one(written):
+    names = set(contents(written.parent))
+    assert names == {
+        "index.html", "index.md", "results.json", "sheets/renders-errors.png",
+        *(f"tables/parts{end}" for end in (".csv", ".tex", "-scenes.csv")),
+        *(f"figures/parts-{name}.{end}" for name in ("forest-psnr", "forest-ssim", "forest-lpips-vgg", "angle-psnr",
+                                                     "curves-loss") for end in ("svg", "csv")),
+    }  # fmt: skip
+    reader = read(written.read_text())
+    targets = [*reader.links, *(picture["src"] for picture in reader.pictures)]
+    assert {t for t in targets if not t.startswith("#")} <= names
+    assert {t[1:] for t in targets if t.startswith("#")} <= set(reader.ids)
+    for target in re.findall(r"\]\(([^)]+)\)", (written.parent / "index.md").read_text()):
+        assert target in names
+
+
+@pytest.mark.parametrize("name", ["written", "written_hostile"])
+def test_the_page_loads_nothing_and_runs_nothing(name, request):
+    text = request.getfixturevalue(name).read_text()
+    reader = read(text)
+    assert "<script" not in text and "@import" not in text and "javascript:" not in text
+    namespaces = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert set(re.findall(r"https?://[^\"' )<]+", text)) <= namespaces
+    assert len(reader.ids) == len(set(reader.ids)), "ids are unique"
+    assert not re.search(r"\bon\w+=", re.sub(r">[^<]*<", "><", text))
+
+
+def test_pictures_wait_until_they_are_seen_and_have_their_size(written):
+    (picture,) = read(written.read_text()).pictures
+    assert (picture["loading"], picture["width"], picture["height"]) == ("lazy", "6", "4")
+    assert picture["alt"] == "Renders & errors"
+
+
+def test_names_are_shown_as_they_were_written(written_hostile, hostile):
+    text = written_hostile.read_text()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; $x^2$" in text and "\x1b" not in text
+    shown = "".join(read(text).text)
+    assert hostile.result.arms[0] in shown and hostile.result.arms[2] in shown
+    assert "python -m bench run --suite <parts>" in shown and "Embedded <scenes>." in shown
+    markdown = (written_hostile.parent / "index.md").read_text()
+    assert "<script" not in markdown and "<b>" not in markdown
+
+
+def test_the_page_says_what_the_table_says(written, usual):
+    shown = " ".join("".join(read(written.read_text()).text).split())
+    entry = usual.result.entry("better", "psnr")
+    assert f"{entry.mean:.2f}" in shown and f"+{entry.difference:.2f}" in shown
+    assert "Better than base: better" in shown and "Not resolved: same" in shown
+    assert "Missing: same, of 16 trials: 1 failed: the loss was not finite at step 7 (1)" in shown
+    assert "48 trials, 1 failed" in shown and "10.4 minutes of training and scoring, 13.0 s a trial" in shown
+    assert "same: changes nothing" in shown and "scores of an older protocol" in shown
+    assert "−" in shown and not re.search(r"(?<!\w)-\d", shown), "minus signs are minuses"
+
+
+def test_where_the_numbers_come_from(written):
+    shown = "".join(read(written.read_text()).text)
+    for said in ("std-v1 1.0: floats clipped to [0, 1]", "jax 0.10.2", "3.11.9", "cpu", "Linux-x86_64", "quick",
+                 "aaaaaaaaaaaa (24 trials) | aaaaaaaaaaaa with local changes (24 trials)"):  # fmt: skip
+        assert said in shown
+
+
+def test_light_and_dark_and_narrow(written):
+    text = written.read_text()
+    assert "@media (prefers-color-scheme: dark)" in text and 'name="viewport"' in text
+    colors = re.findall(r"--(\w+): #", text.split("* {")[0])
+    assert {name: colors.count(name) for name in colors} == dict.fromkeys(colors, 2), "each colour in both schemes"
+    used = set(re.findall(r"var\(--(\w+)\)", text))
+    assert used <= set(colors)
+
+
+def test_the_same_study_gives_the_same_bytes(written, usual, tmp_path):
+    write(usual, tmp_path, records=usual.records[::-1], frame=usual.frame.sample(frac=1, random_state=0))
+    assert contents(tmp_path) == contents(written.parent)
+
+
+def test_writing_again_leaves_other_files_and_no_temporary_ones(usual, tmp_path):
+    (tmp_path / "mine.txt").write_text("keep")
+    sheet = tmp_path / "drawn.png"
+    Image.new("RGB", (3, 2)).save(sheet)
+    write(usual, tmp_path, sheets={"Drawn": sheet})
+    names = set(contents(tmp_path))
+    assert {"mine.txt", "sheets/drawn.png", "index.html"} <= names and not any(n.endswith(".tmp") for n in names)
+
+
+def test_results_come_back_from_the_file(written, usual):
+    (stored,) = json.loads((written.parent / "results.json").read_text())
+    assert TableResult.from_json(stored) == usual.result
+
+
+def test_a_study_of_which_nothing_ran_still_has_a_page(usual, tmp_path):
+    from bench.compare import compare
+
+    nothing = usual.frame.iloc[:0]
+    result = compare(nothing, usual.cells, table="parts", baseline="base", protocol="std-v1", metrics=["psnr"])
+    others = {"cells": usual.cells, "records": [], "sheets": {}, "command": "c"}
+    written = page.write("s", [result], frame=nothing, out=tmp_path, **others)
+    shown = "".join(read(written.read_text()).text)
+    assert "nothing run yet" in shown and "16 not run" in shown and "No data: better · same" in shown
+    assert "steps" not in shown
+
+
+def test_names_that_would_be_one_file_are_refused(usual, tmp_path):
+    twice = [usual.result, dataclasses.replace(usual.result, table="Parts!")]
+    with pytest.raises(UsageError, match="differ in their letters and digits, got 'parts' and 'Parts!'; rename one"):
+        page.write("s", twice, frame=usual.frame, cells=usual.cells, records=[], sheets={}, command="c",
+                   out=pathlib.Path(tmp_path))  # fmt: skip
+    assert contents(tmp_path) == {}

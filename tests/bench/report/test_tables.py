@@ -1,0 +1,176 @@
+"""Tables read as they should in every format, and no name breaks out of one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+
+from bench.report import grids, tables
+
+
+def printed(result, **arguments):
+    out = io.StringIO()
+    tables.print_table(result, file=out, **arguments)
+    return out.getvalue()
+
+
+def block(text, title):
+    """The lines of one metric's block, by their first word."""
+    lines = text.split(title)[1].split("\n\n")[0].strip().splitlines()
+    return {line.split("  ")[0]: line for line in lines}
+
+
+def test_numbers_have_the_digits_of_their_metric(usual):
+    entry = usual.result.entry("better", "psnr")
+    lines = block(printed(usual.result), "PSNR [dB], higher is better")
+    half = (entry.difference_high - entry.difference_low) / 2
+    assert f"{entry.mean:.2f} ±{(entry.high - entry.low) / 2:.2f}" in lines["better"]
+    assert f"+{entry.difference:.2f} ±{half:.2f}" in lines["better"]
+    ssim = usual.result.entry("better", "ssim")
+    assert f"{ssim.mean:.3f} ±" in block(printed(usual.result), "\nSSIM, higher is better")["better"]
+
+
+def test_a_log_file_gets_a_hundred_columns_and_no_colours(usual, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    text = printed(usual.result)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "\x1b" not in text
+
+
+def test_the_paper_shaped_table_fits_without_folding(make_study):
+    arms = ("DietNeRF", "NeRF, 100 views", "Simplified NeRF", "integrated encoding", "no view directions")
+    text = printed(make_study(arms=arms).result)
+    for arm in arms:
+        assert sum(line.startswith(arm) for line in text.splitlines()) == 3, "a line in each of three blocks"
+
+
+def test_what_it_says_of_the_study(usual):
+    text = printed(usual.result)
+    lines = block(text, "PSNR [dB], higher is better")
+    assert re.search(r"baseline +16 +12\.0", lines["base"])
+    assert re.search(r"better +16 +13\.0", lines["better"])
+    assert re.search(r"not resolved, ~\d+ scenes +15 of 16 +14\.0", lines["same"])
+    assert "protocol std-v1; budget quick; 8 scenes × 2 seeds an arm; 400 steps a trial" in text
+    assert "8 scenes, 2 comparisons: the smallest possible p is 0.016" in text
+    assert "Better than base: better\n" in text and "Not resolved: same\n" in text
+    assert "missing: same, of 16 trials: 1 failed: the loss was not finite at step 7 (1)" in text
+    assert "note: scores of an older protocol" in text
+
+
+def test_a_design_that_can_resolve_nothing_says_so(make_study):
+    text = printed(make_study(num_scenes=5).result)
+    said = "5 scenes, 2 comparisons: the smallest possible p is 0.12, so nothing can be resolved; 7 scenes could"
+    assert said in text and "Not resolved, nor could it be with so few scenes: better · same" in text
+    few = printed(make_study(num_scenes=3).result)
+    assert "too few: 3 of 5 scenes" in few and "no verdict with fewer than 5 scenes that both arms have" in few
+
+
+def test_an_output_that_is_not_unicode_gets_relatives(usual):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    tables.print_table(usual.result, file=out)
+    out.flush()
+    text = out.buffer.getvalue().decode("ascii")
+    assert re.search(r"\d+\.\d\d \+-\d\.\d\d", text) and "8 scenes x 2 seeds" in text
+
+
+def test_more_metrics_than_fit_are_named(usual):
+    assert "in the report also: SSIM; LPIPS, VGG" in printed(usual.result, metrics=("psnr",))
+
+
+def test_a_terminal_gets_no_control_characters_of_a_name(hostile):
+    text = printed(hostile.result)
+    assert "\x1b" not in text and "[red]" in text
+
+
+def test_by_scene(usual):
+    out = io.StringIO()
+    tables.print_scenes(usual.result, "psnr", file=out)
+    header, *rows = out.getvalue().splitlines()[1:]
+    assert header.split() == ["arm", *(f"scene{i}" for i in range(8)), "mean"]
+    values = [f"{x:.2f}" for x in usual.result.by_cluster["psnr"]["better"].values()]
+    assert rows[1].split() == ["better", *values, f"{usual.result.entry('better', 'psnr').mean:.2f}"]
+
+
+@pytest.mark.parametrize("study", ["usual", "hostile"])
+def test_markdown_tables_keep_their_columns(study, request):
+    text = tables.markdown(request.getfixturevalue(study).result)
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(rows) == 3 * (2 + 3)
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {9}
+    assert "<script" not in text and "\x1b" not in text
+
+
+def test_bold_only_where_resolved(usual, make_study):
+    assert tables.markdown(usual.result).count("**2") == 1, "the better arm's PSNR"
+    assert "mathbf" in tables.latex(usual.result)
+    few = make_study(num_scenes=5).result
+    assert "mathbf" not in tables.latex(few) and "**2" not in tables.markdown(few)
+    assert [grids.best_arm(few, m) for m in few.metrics] == [None] * 3
+
+
+def test_the_baseline_is_best_only_where_all_others_are_worse(make_study):
+    # the second arm is better by 3 dB: with it as the baseline the other two are resolved to be worse
+    made = make_study(arms=("low", "high", "low too"))
+    from bench.compare import compare
+
+    turned = compare(made.frame, made.cells, table="parts", baseline="high", protocol="std-v1", metrics=["psnr"])
+    assert {e.verdict for e in turned.column("psnr")} == {"baseline", "worse"}
+    assert grids.best_arm(turned, "psnr") == "high"
+    assert grids.best_arm(made.result, "psnr") == "high"
+
+
+def test_latex_is_escaped_and_rectangular(hostile):
+    text = tables.latex(hostile.result)
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    assert len(body) == 3
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {8}
+    assert r"50\% of \#1\_\{x\}\textasciitilde{}\textbackslash{}" in body[2]
+    assert r"\$x\textasciicircum{}2\$ {[}red{]}" in body[1]
+    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+    spec = re.search(r"\\begin{tabular}{(\w+)}", text)[1]
+    assert len(spec) == 9 and r"\toprule" in text and "hline" not in text
+
+
+def test_latex_stars_what_is_resolved(usual):
+    rows = tables.latex(usual.result).split(r"\midrule")[1].splitlines()
+    better = next(row for row in rows if row.startswith("better"))
+    assert better.count("^{*}") == 3 and "^{*}" not in next(row for row in rows if row.startswith("same"))
+
+
+def test_csv_holds_every_entry(hostile):
+    result = hostile.result
+    rows = list(csv.DictReader(io.StringIO(tables.csv_text(result))))
+    assert len(rows) == len(result.entries) == 9
+    for row, entry in zip(rows, result.entries, strict=True):
+        assert (row["metric"], row["verdict"]) == (entry.metric, entry.verdict)
+        assert int(row["num_trials"]) == entry.num_trials
+        assert float(row["mean"]) == pytest.approx(entry.mean, rel=1e-5)
+        assert row["difference"] == ("" if entry.difference is None else f"{entry.difference:.6g}")
+    assert rows[2]["arm"] == result.arms[2], "quotes and backslashes come back"
+    scenes = list(csv.DictReader(io.StringIO(tables.scenes_csv(result))))
+    assert len(scenes) == 3 * 3 * 8
+
+
+def test_steps_that_differ_get_a_column(make_study):
+    made = make_study()
+    from bench.compare import compare
+
+    made.frame.loc[made.frame["trial_id"].str.startswith("v1"), "num_steps"] = 999
+    result = compare(made.frame, made.cells, table="parts", baseline="base", protocol="std-v1", metrics=["psnr"])
+    text = printed(result)
+    assert "steps differ between arms" in text
+    assert re.search(r"better .* 16 +999 +13\.0", text) and re.search(r"baseline +16 +400 +12\.0", text)
+
+
+@pytest.mark.parametrize(
+    ("clusters", "said"), [(9, "~9 scenes"), (84, "~84 scenes"), (161, "~170 scenes"), (None, ">10000 scenes")]
+)
+def test_needs_are_rough(usual, clusters, said):
+    import dataclasses
+
+    entry = dataclasses.replace(usual.result.entry("same", "psnr"), clusters_to_resolve=clusters)
+    assert grids.needs(entry, "scene") == said

@@ -1,0 +1,143 @@
+"""The whole way, from the command line to tables and a page, as a user goes it."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bench import __main__ as command_line
+from bench import store
+from bench._layout import ROOT
+
+RUN = ["run", "--suite", "ablations", "--budget", "smoke", "--only", "scene=kettle"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+def bench(*words):
+    return command_line.main([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def first(folder):
+    """A first run, of one arm."""
+    code = bench(*RUN, "--only", "arm=NeRF", "--results", folder, "--executor", "inline")
+    return code, store.open(folder).ids()
+
+
+class TestRun:
+    def test_leaves_a_finished_trial(self, first, folder):
+        code, ids = first
+        assert code == 0
+        assert [i.rsplit("__", 1)[0] for i in ids] == ["nerf__kettle__8v__s0"]
+        record = store.open(folder).read(ids[0])
+        assert record.status == "finished"
+        assert record.num_steps == 20
+        assert record.identity["method"]["field"]["width"] == 16
+
+    def test_the_same_command_trains_nothing(self, first, folder, capsys):
+        before = {p: p.stat().st_mtime_ns for p in pathlib.Path(folder).glob("*/record.json")}
+        assert bench(*RUN, "--only", "arm=NeRF", "--results", folder) == 0
+        printed = capsys.readouterr().out
+        assert "0 trials trained, 1 found finished" in printed
+        assert {p: p.stat().st_mtime_ns for p in pathlib.Path(folder).glob("*/record.json")} == before
+
+    def test_a_wider_command_trains_only_what_is_missing(self, first, folder, capsys):
+        code = bench(*RUN, "--results", folder, "--executor", "inline", "--only", "variant=nerf", "--json")
+        assert code == 0
+        results = json.loads(capsys.readouterr().out)
+        assert results[0]["table"] == "architectures"
+        assert len(store.open(folder).ids()) == 2  # NeRF at 8 views, found, and at 12, trained
+
+    def test_rescore_gives_the_same_digits(self, first, folder, capsys):
+        trial = first[1][0]
+        before = store.open(folder).scores(trial)["std-v1"]
+        assert bench("rescore", *RUN[1:], "--only", "arm=NeRF", "--results", folder) == 0
+        assert store.open(folder).scores(trial)["std-v1"] == before
+
+    def test_rescore_under_another_protocol(self, first, folder):
+        assert bench("rescore", *RUN[1:], "--only", "arm=NeRF", "--results", folder, "--protocol", "dietnerf-2021") == 0
+        scores = store.open(folder).scores(first[1][0])["dietnerf-2021"]
+        assert "defined at 400 px" in scores["departs"]
+
+    def test_report_writes_the_page_again(self, first, folder, tmp_path, capsys):
+        words = ["report", *RUN[1:], "--only", "arm=NeRF", "--results", folder, "--out"]
+        assert bench(*words, tmp_path / "a") == 0
+        assert bench(*words, tmp_path / "b") == 0
+        pages = [
+            {
+                p.relative_to(tmp_path / side): p.read_bytes()
+                for p in sorted((tmp_path / side).rglob("*"))
+                if p.is_file()
+            }
+            for side in "ab"
+        ]
+        assert pages[0] == pages[1]
+        assert b"kettle" in pages[0][pathlib.Path("index.html")]
+
+    def test_plan_counts(self, first, folder, capsys):
+        assert bench("plan", *RUN[1:], "--results", folder, "--no-pilot", "--json") == 0
+        planned = json.loads(capsys.readouterr().out)
+        assert len(planned["trials"]) == 6
+        missing = [trial for pack in planned["packs"] for trial in pack["trials"]]
+        assert set(missing) <= set(planned["trials"]) - {first[1][0]}
+        assert planned["differences"]["architectures"]["raw coordinates"] == {
+            "method.field.encoding": ["Raw", "Positional"],
+            "method.field.encoding.identity": [None, True],
+            "method.field.encoding.num_octaves": [None, 10],
+        }
+
+    def test_a_failure_is_a_row_and_exits_1_and_can_be_retried(self, folder, capsys):
+        words = [*RUN, "--only", "arm=NeRF", "--seeds", "1", "--results", folder, "--executor", "inline"]
+        broken = [*words, "--set", "nerf.learning_rate=1e38"]
+        assert bench(*broken) == 1
+        printed = capsys.readouterr()
+        assert "failed" in printed.out
+        assert "1 trials failed" in printed.err
+        assert bench("retry", "--all", "--results", folder) == 0
+        assert list(folder.glob("failed-1/*"))
+
+    def test_a_record_that_does_not_parse_is_set_aside_and_run_again(self, first, folder, capsys):
+        path = folder / first[1][0] / "record.json"
+        path.write_text("{ half a rec")
+        code = bench(*RUN, "--only", "arm=NeRF", "--results", folder, "--executor", "inline")
+        printed = capsys.readouterr()
+        assert code == 0
+        assert "1 trials trained" in printed.out
+        assert "set aside, it did not parse" in printed.err
+
+    def test_a_store_of_another_schema_is_refused(self, first, folder, tmp_path, capsys):
+        other = tmp_path / "old" / first[1][0]
+        other.mkdir(parents=True)
+        text = json.dumps({"schema_version": 999})
+        (other / "record.json").write_text(text)
+        assert bench(*RUN, "--results", tmp_path / "old", "--executor", "inline") == 2
+        assert "got 999" in capsys.readouterr().err
+        assert (other / "record.json").read_text() == text
+
+
+@pytest.mark.slow
+def test_a_killed_driver_loses_nothing_that_is_finished(tmp_path):
+    """`kill -9` in the middle, then the same command: what is finished is neither lost nor run again."""
+    words = [sys.executable, "-m", "bench", *RUN, "--results", str(tmp_path), "--executor", "inline"]
+    process = subprocess.Popen(words, cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob("*__*/record.json")) and process.poll() is None:
+        time.sleep(0.1)  # until the first trial is stored; the run has five more to go
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*__*/record.json")}
+    assert 0 < len(finished) < 6
+    done = subprocess.run(words, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(finished)} found finished" in done.stdout
+    after = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*__*/record.json")}
+    assert len(after) == 6
+    assert finished.items() <= after.items()
