@@ -192,7 +192,7 @@ class Table:
                 )
 
     def arm_differences(self, name: str) -> dict[str, tuple[Any, Any]]:
-        """How an arm differs from the baseline: dotted field -> (arm's value, baseline's), of the first task to differ."""
+        """How an arm differs from the baseline: dotted field -> (arm's value, baseline's), first task that differs."""
         arm, baseline = self.arms[name], self.arms[self.baseline]
         found: dict[str, tuple[Any, Any]] = {}
         for task in self.tasks:

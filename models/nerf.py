@@ -69,7 +69,8 @@ class NeRF(Method):
         batching: Whether a step's rays come from all photographs or from one, drawn anew.
         precrop_steps: For so many first steps rays come from the middle half of the photographs only.
         coarse_weight: Of the first level's loss.
-        learning_rate: Of Adam at the first step.
+        learning_rate: Of Adam at the first step, for a network of 256 units; a narrower one takes it times
+            256 / width, so that one value serves all budgets.
         final_rate: What becomes of it over the training, exponentially, as a share.
     """
 
@@ -83,7 +84,7 @@ class NeRF(Method):
     batching: Literal["all views", "one view"] = "all views"
     precrop_steps: int = 0
     coarse_weight: float = number(1.0)
-    learning_rate: float = number(2e-3)
+    learning_rate: float = number(1e-3)
     final_rate: float = number(0.1)
 
     def __post_init__(self) -> None:
@@ -141,9 +142,8 @@ class NeRF(Method):
 
     def optimizer(self, num_steps: int, numbers: Numbers) -> optax.GradientTransformation:
         """Adam with a rate that falls exponentially."""
-        return optax.adam(
-            lambda count: numbers["learning_rate"] * numbers["final_rate"] ** (count / max(num_steps, 1)), eps=1e-8
-        )
+        first = numbers["learning_rate"] * 256 / (getattr(self.field, "width", None) or 256)
+        return optax.adam(lambda count: first * numbers["final_rate"] ** (count / max(num_steps, 1)))
 
     def render(self, params: Params, state: State, data: Pixels, rays: Rays, num_samples: int | None = None) -> Views:
         """The last level, with regular samples."""

@@ -58,8 +58,8 @@ def architectures(scenes: tuple[str, ...], num_all: int = 100) -> Table:
             "Simplified NeRF": Arm(
                 method=SIMPLIFIED_NERF,
                 variant="simplified_nerf",
-                changes=("method.field", "method.num_importance", "method.num_samples"),
-                note="one network, fewer octaves, no view directions, as many samples in all",
+                changes=("method.field", "method.num_importance"),
+                note="one network, one level, six octaves, no view directions",
             ),
             "integrated encoding": Arm(
                 method=MIP_NERF,
