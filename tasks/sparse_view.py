@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.metadata
+import json
 import os
 import pathlib
 from collections.abc import Iterable
@@ -127,26 +128,40 @@ def scene_fingerprint(scene: str, image_px: int, num_spp: int) -> str:
     """Of a scene's source and the renderer, see `tasks.scenes.fingerprint`.
 
     That builds the scene, which takes seconds, and every command asks: it is kept on disk for as long as the files
-    that build scenes stay as they are.
+    that build scenes stay as they are. A host without the renderer takes the fingerprint that came with its data.
     """
-    path = cache.folder() / "fingerprints" / digest([source_digest(), scene, image_px, num_spp])
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        found = scenes.fingerprint(scene, image_px, num_spp)
+    renderer = renderer_version()
+    path = cache.folder() / "fingerprints" / f"{digest([source_digest(), scene, image_px, num_spp])}.json"
+    if path.exists():
+        kept = json.loads(path.read_text())
+        if renderer in (None, kept["renderer"]):
+            return kept["fingerprint"]
+    if renderer is None:
+        raise UsageError(
+            f"scene {scene}: expected Mitsuba, or rendered data with its fingerprint in {cache.folder()}, got neither; "
+            "pip install mitsuba==3.9.1, or bring the folder from where it was rendered"
+        )
+    found = scenes.fingerprint(scene, image_px, num_spp)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_text(found)
+    temporary.write_text(json.dumps({"renderer": renderer, "fingerprint": found}))
     temporary.replace(path)
     return found
 
 
+def renderer_version() -> str | None:
+    """Mitsuba's version; None where it is not installed."""
+    try:
+        return importlib.metadata.version("mitsuba")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 @functools.cache
 def source_digest() -> str:
-    """Of all that a scene's description depends on: the files that build it and the renderer's version."""
+    """Of the files that build the scenes."""
     modules = (parts, scenes, shapes, still_lifes, tracer, cameras)
-    texts = [pathlib.Path(str(module.__file__)).read_text() for module in modules]
-    return digest([importlib.metadata.version("mitsuba"), np.__version__, *texts])
+    return digest([pathlib.Path(str(module.__file__)).read_text() for module in modules])
 
 
 @functools.lru_cache(maxsize=16)  # a suite's scenes; at 400 px one holds 85 MB

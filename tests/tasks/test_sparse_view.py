@@ -517,3 +517,45 @@ def test_cameras_are_those_of_the_renderer(real):
     assert right > 100
     assert max(hull(real.train, off) for off in (0.0, 1.0)) < 0.8 * right
     assert hull(real.train, real.pixel_center, mirror=-1) < 0.1 * right
+
+
+class TestFingerprintOnDisk:
+    @pytest.fixture
+    def counted(self, monkeypatch, tmp_path):
+        """Counts how often a scene is built for its fingerprint."""
+        built = []
+
+        def fingerprint(scene, image_px, num_spp):
+            built.append(scene)
+            return f"of-{scene}"
+
+        monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+        monkeypatch.setattr(sparse_view.scenes, "fingerprint", fingerprint)
+        sparse_view.scene_fingerprint.cache_clear()
+        yield built
+        sparse_view.scene_fingerprint.cache_clear()
+
+    def ask(self):
+        sparse_view.scene_fingerprint.cache_clear()  # as another process would
+        return sparse_view.scene_fingerprint("kettle", 16, 4)
+
+    def test_a_scene_is_built_once(self, counted):
+        assert self.ask() == self.ask() == "of-kettle"
+        assert counted == ["kettle"]
+
+    def test_another_renderer_builds_it_again(self, counted, monkeypatch):
+        self.ask()
+        monkeypatch.setattr(sparse_view, "renderer_version", lambda: "99.0")
+        self.ask()
+        assert len(counted) == 2
+
+    def test_without_the_renderer_it_comes_with_the_data(self, counted, monkeypatch):
+        self.ask()
+        monkeypatch.setattr(sparse_view, "renderer_version", lambda: None)
+        assert self.ask() == "of-kettle"
+        assert len(counted) == 1
+
+    def test_without_either_it_says_what_to_do(self, counted, monkeypatch):
+        monkeypatch.setattr(sparse_view, "renderer_version", lambda: None)
+        with pytest.raises(UsageError, match="expected Mitsuba, or rendered data with its fingerprint"):
+            self.ask()
