@@ -90,12 +90,16 @@ class Trial:
         object.__setattr__(self, "method", sized(self.method, self.budget))
 
     def identity(self) -> dict[str, Any]:
-        """All that makes a trial this trial, as JSON."""
+        """All that makes a trial this trial, as JSON.
+
+        Of the budget only the name: its sizes have been filled into task and method, and those that neither uses may
+        change without making another trial of this one.
+        """
         return {
             "task": described(self.task),
             "method": described(self.method),
             "fingerprint": self.task.fingerprint(),
-            "budget": described(self.budget),
+            "budget": self.budget.name,
             "seed": self.seed,
         }
 

@@ -125,9 +125,7 @@ def by_angle(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, me
     return Figure(name, title, svg, tuple(rows))
 
 
-def angle_rows(
-    frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, metric: str
-) -> list[dict[str, Any]]:
+def angle_rows(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, metric: str) -> list[dict[str, Any]]:
     """Means and intervals by arm and bin of angles, over clusters: views and seeds of a scene count as one."""
     places = pd.DataFrame(
         [(c.arm, c.trial_id, c.cluster) for c in cells if c.table == result.table], columns=["arm", "trial_id", "place"]

@@ -173,7 +173,7 @@ def details(title: str, body: str) -> str:
 
 def items(lines: Sequence[tuple[str, str]]) -> str:
     """A list of sentences, each with its tone."""
-    return "<ul class=\"plain\">" + "".join(f'<li class="{how}">{escaped(said)}</li>' for how, said in lines) + "</ul>"
+    return '<ul class="plain">' + "".join(f'<li class="{how}">{escaped(said)}</li>' for how, said in lines) + "</ul>"
 
 
 def link(path: str, text: str) -> str:

@@ -63,11 +63,14 @@ class TestTrial:
             trial(method=ToyMethod(learning_rate=0.2)),
             trial(method=ToyMethod(label="other")),
             trial(task=ToyTask(num_views=3)),
-            trial(budget=dataclasses.replace(SMOKE, num_crops=3)),
+            trial(budget=dataclasses.replace(SMOKE, name="smoke+num_rays=3", num_rays=3)),
         ],
     )
     def test_every_part_counts(self, other):
         assert other.id.rsplit("__", 1)[1] != trial().id.rsplit("__", 1)[1]
+
+    def test_a_size_that_nothing_uses_does_not_count(self):
+        assert trial(budget=dataclasses.replace(SMOKE, num_crops=3)).id == trial().id
 
     def test_fingerprint_counts(self, monkeypatch):
         before = trial().id
