@@ -24,6 +24,7 @@ from jaxtyping import Float, UInt8
 from bench.errors import UsageError, nearest
 from tasks import cache, cameras, parts, scenes, shapes, still_lifes, tracer
 from tasks.cameras import BLENDER_FOV_DEG, hemisphere, intrinsics_from_fov
+from tasks.locking import unwritable
 from tasks.photos import Layout, Photos, SceneData, composite
 from tasks.subsets import background_label, checked_num_views, digest, label, subset
 
@@ -142,10 +143,13 @@ def scene_fingerprint(scene: str, image_px: int, num_spp: int) -> str:
             "pip install mitsuba==3.9.1, or bring the folder from where it was rendered"
         )
     found = scenes.fingerprint(scene, image_px, num_spp)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps({"renderer": renderer, "fingerprint": found}))
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps({"renderer": renderer, "fingerprint": found}))
+        temporary.replace(path)
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
     return found
 
 

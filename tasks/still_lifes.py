@@ -376,7 +376,7 @@ def castle() -> dict[str, Fragment]:
 
 def _pedestal() -> list[tuple[float, float]]:
     """The foot of a chess piece, as a profile from its middle outward and up to a neck at height 0.34."""
-    foot = [(0, 0), (0.36, 0), (0.38, 0.03), (0.38, 0.09), (0.35, 0.12)]
+    foot = [(0.0, 0.0), (0.36, 0.0), (0.38, 0.03), (0.38, 0.09), (0.35, 0.12)]
     return [*foot, (0.32, 0.13), (0.33, 0.17), (0.30, 0.21), (0.27, 0.22), (0.235, 0.25), (0.215, 0.285), (0.2, 0.34)]
 
 

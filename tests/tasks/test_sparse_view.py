@@ -253,6 +253,7 @@ def test_fingerprint_tells_data_apart(painter, monkeypatch):
 def test_a_changed_scene_is_rendered_anew(painter, monkeypatch):
     first = tiny().load()
     monkeypatch.setattr(scenes, "fingerprint", lambda *_: "another source")
+    monkeypatch.setattr(sparse_view, "source_digest", lambda: "of changed files")
     forget()
     second = tiny().load()
     assert len(painter.calls) == 2
@@ -450,7 +451,7 @@ def test_a_cache_that_is_no_folder_is_told(painter, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "file"))
     with pytest.raises(
-        UsageError, match=r"file/embedded_scenes: expected a folder that can be written, got 'Not a direct"
+        UsageError, match=r"file/fingerprints: expected a folder that can be written, got 'Not a direct"
     ):
         tiny().load()
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "file" / "deeper"))
