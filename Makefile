@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 comma := ,
 
-.PHONY: ablations test test-slow lint setup clean
+.PHONY: ablations test test-slow parity lint setup clean
 .DEFAULT_GOAL := ablations
 
 setup: $(VENV)/.installed
@@ -27,6 +27,19 @@ test: setup
 
 test-slow: setup
 	$(RUN) -m pytest -q -m slow
+
+# The towers of CLIP against their PyTorch originals, in an environment of its own (Python 3.11).
+PARITY := .venv-parity
+parity: $(PARITY)/.installed
+	JAX_PLATFORMS=cpu $(PARITY)/bin/python -m pytest -q -m parity tests/models/clip
+
+$(PARITY)/.installed: setup.cfg
+	$(PYTHON) -m venv $(PARITY)
+	$(PARITY)/bin/python -m pip install --quiet torch==2.13.0
+	$(PARITY)/bin/python -m pip install --quiet --no-deps open_clip_torch==3.3.0 torchvision==0.28.0
+	$(PARITY)/bin/python -m pip install --quiet transformers==5.23.0 jax==0.10.2 flax==0.12.8 optax==0.2.8 numpy==2.4.6 \
+		jaxtyping beartype pytest hypothesis safetensors huggingface_hub instant-clip-tokenizer pillow regex ftfy tqdm
+	@touch $@
 
 lint: setup
 	$(RUN) -m uv pip install --quiet --python $(RUN) --constraint constraints.txt --editable '.[dev]'

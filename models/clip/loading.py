@@ -1,0 +1,269 @@
+"""How the name of an encoder becomes the encoder: the catalog's names, and names that say where a file is.
+
+| name | what it is |
+|---|---|
+| `openai-vit-b-32` ... | an entry of `ENTRIES`: revision and SHA-256 pinned, looked for on disk, else fetched |
+| an entry of `EMBEDDED` | a small encoder that comes with the project |
+| `open_clip:ARCHITECTURE/PATH` | a safetensors file in open_clip's layout; `hf:OWNER/NAME@COMMIT` may stand for PATH |
+| `hf:PATH`, `hf:OWNER/NAME@COMMIT` | a folder or repository of `transformers.CLIPModel` |
+| `openai:PATH` | OpenAI's original TorchScript file; needs torch |
+| `file:PATH` | a file that `weights.write` wrote |
+| `clip-jax:PATH` | a folder of the package clip-jax; needs the extra of that name |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from bench.errors import UsageError, nearest
+from models.clip import architectures, catalog, dual, hub, layouts, weights
+from models.clip.catalog import EMBEDDED, ENTRIES, Entry
+from models.clip.dual import DualEncoder
+from models.clip.encoder import OPENAI_MEAN, OPENAI_STD, Encoder, LinenTowers
+from models.clip.hub import HubFile
+from models.clip.tokenizers import CLIP_NUM_TOKENS, ClipTokenizer, Tokenizer
+from models.clip.weights import Checkpoint
+
+# Words in the names of checkpoints that were trained with QuickGELU.
+_QUICK_GELU_WORDS = ("openai", "quickgelu", "metaclip", "dfn2b", "dfn5b", "yfcc15m", "cc12m")
+
+
+def load(name: str, *, dtype: Any = jnp.float32) -> Encoder:
+    """The encoder of a name; its weights are read anew each time.
+
+    Args:
+        name: See the table at the head of this file.
+        dtype: Compute type, float32 or bfloat16. Parameters and features are float32. Judges are always float32.
+
+    Raises:
+        UsageError: There is no such encoder, or its weights are not on disk and cannot be fetched, or they are not
+            the file or the architecture that they should be.
+    """
+    dtype = jnp.dtype(dtype)
+    if dtype not in (jnp.float32, jnp.bfloat16):
+        raise UsageError(f"{name}: expected dtype float32 or bfloat16, got {dtype}; choose one of the two")
+    scheme, colon, rest = name.partition(":")
+    if name in ENTRIES:
+        return _published(ENTRIES[name], dtype)
+    if name in EMBEDDED:
+        return _embedded(name, dtype)
+    if colon and scheme in SCHEMES:
+        return SCHEMES[scheme](name, rest, dtype)
+    raise UsageError(
+        f"encoder: expected one of the catalog, got {name!r}; {nearest(name, [*ENTRIES, *EMBEDDED])}; others are "
+        f"written {', '.join(f'{scheme}:...' for scheme in SCHEMES)}; python -m bench encoders lists them"
+    )
+
+
+def convert(name: str, path: pathlib.Path) -> pathlib.Path:
+    """Writes OpenAI's original file as safetensors where the catalog looks; torch is needed this once.
+
+    Raises:
+        UsageError: The entry has no such file, the file is not it, or torch is not there.
+    """
+    known = [other.name for other in ENTRIES.values() if other.openai_sha256]
+    if name not in known:
+        raise UsageError(f"--convert: expected a model of OpenAI's, got {name!r}; {nearest(name, known)}")
+    entry = ENTRIES[name]
+    if not path.is_file():
+        raise UsageError(f"--convert: expected a file {path}, got none; check the path")
+    assert entry.openai_sha256 is not None
+    hub.check_sha256(path, entry.openai_sha256, name)
+    model, variables = _torchscript(path, name)
+    card = {"converted_from_sha256": entry.openai_sha256, "variables_sha256": weights.sha256_of_variables(variables)}
+    weights.write(entry.place, Checkpoint(model=model, variables=variables, tokenizer=ClipTokenizer(), card=card))
+    return entry.place
+
+
+def _encoder(
+    name: str,
+    model: DualEncoder,
+    variables: PyTree,
+    tokenizer: Tokenizer | None,
+    sha256: str,
+    dtype: Any,
+    **pixels: Any,
+) -> Encoder:
+    return Encoder(
+        name=name,
+        params=jax.tree.map(jnp.asarray, variables),
+        towers=LinenTowers(dual.with_dtype(model, dtype)),
+        tokenizer=tokenizer,
+        sha256=sha256,
+        **pixels,
+    )
+
+
+def _published(entry: Entry, dtype: Any) -> Encoder:
+    """From the place for files put there by hand, else from the hub's cache, else over the network."""
+    model = architectures.named(entry.architecture)
+    if entry.place.is_file():
+        return _placed(entry, model, dtype)
+    if not entry.sources:
+        raise UsageError(f"{entry.name}: expected its weights at {entry.place}, got no such file; {entry.how_to_get}")
+    path = hub.fetch(entry.sources[0], entry.name, entry.how_to_get)
+    variables = weights.read_foreign(path, model, "open_clip", entry.name)
+    assert entry.sources[0].sha256 is not None
+    return _encoder(entry.name, model, variables, ClipTokenizer(), entry.sources[0].sha256, dtype)
+
+
+def _placed(entry: Entry, model: DualEncoder, dtype: Any) -> Encoder:
+    """A file put there by hand: one of the pinned ones, or what `convert` made of OpenAI's."""
+    shapes, _, _ = weights.read_tensors(entry.place, entry.name)
+    layout = layouts.sniff(shapes)
+    if layout == "ours":
+        checkpoint = weights.read(entry.place, entry.name)
+        got = (checkpoint.card.get("converted_from_sha256"), checkpoint.card.get("variables_sha256"))
+        if got != (entry.openai_sha256, weights.sha256_of_variables(checkpoint.variables)):
+            raise UsageError(
+                f"{entry.name}: expected {entry.place} as `--convert` wrote it, got an altered file or another's; "
+                "delete it and convert OpenAI's file again"
+            )
+        digest = hub.sha256_of(entry.place)
+        return _encoder(entry.name, model, checkpoint.variables, ClipTokenizer(), digest, dtype)
+    pinned = [source.sha256 for source in entry.sources]
+    digest = hub.sha256_of(entry.place)
+    if layout is None or digest not in pinned:
+        raise UsageError(
+            f"{entry.name}: expected {entry.place} with SHA-256 {' or '.join(map(str, pinned)) or 'of a pinned file'}, "
+            f"got {digest}; the file is truncated, altered or another: delete it, then {entry.how_to_get}"
+        )
+    variables = weights.read_foreign(entry.place, model, layout, entry.name)
+    return _encoder(entry.name, model, variables, ClipTokenizer(), digest, dtype)
+
+
+def _embedded(name: str, dtype: Any) -> Encoder:
+    path = catalog.EMBEDDED_FOLDER / f"{name}.safetensors"
+    if not path.is_file():
+        raise UsageError(f"{name}: expected {path}, which comes with the project, got no such file; check it out again")
+    digest = hub.check_sha256(path, EMBEDDED[name], name)
+    return _own(name, path, digest, dtype)
+
+
+def _own(name: str, path: pathlib.Path, digest: str, dtype: Any) -> Encoder:
+    found = weights.read(path, name)
+    return _encoder(name, found.model, found.variables, found.tokenizer, digest, dtype, mean=found.mean, std=found.std)
+
+
+def _load_file(name: str, rest: str, dtype: Any) -> Encoder:
+    """`file:PATH`."""
+    path = pathlib.Path(rest).expanduser()
+    if not path.is_file():
+        raise UsageError(f"{name}: expected a file {path}, got none; check the path")
+    return _own(name, path, hub.sha256_of(path), dtype)
+
+
+def _load_open_clip(name: str, rest: str, dtype: Any) -> Encoder:
+    """`open_clip:ARCHITECTURE/PATH`."""
+    architecture, slash, place = rest.partition("/")
+    model = architectures.named(architecture)
+    if not place:
+        raise UsageError(f"{name}: expected open_clip:ARCHITECTURE/PATH, got no path; write the file after the slash")
+    plain = not architecture.endswith((architectures.QUICK, architectures.EXACT))
+    word = next((word for word in _QUICK_GELU_WORDS if word in place.lower()), None)
+    if plain and word:
+        raise UsageError(
+            f"{name}: expected {architecture}{architectures.QUICK} for {word!r} weights, which were trained with "
+            f"QuickGELU, got {architecture}, which is GELU and gives wrong features; write "
+            f"open_clip:{architecture}{architectures.QUICK}/{place} "
+            f"(or {architecture}{architectures.EXACT} if you are sure)"
+        )
+    if place.startswith("hf:"):
+        source = _hub(name, place.removeprefix("hf:"), "open_clip_model.safetensors")
+        path = hub.fetch(source, name, f"where there is a network do `{source.command}` and give the file's path")
+    else:
+        path = pathlib.Path(place).expanduser()
+    variables = weights.read_foreign(path, model, "open_clip", name)
+    return _encoder(name, model, variables, _clip_tokenizer(model), hub.sha256_of(path), dtype)
+
+
+def _load_huggingface(name: str, rest: str, dtype: Any) -> Encoder:
+    """`hf:PATH` or `hf:OWNER/NAME@COMMIT`."""
+    place = pathlib.Path(rest).expanduser()
+    if place.exists() or rest.startswith((".", "/", "~")):
+        path = place if place.is_file() or place.suffix else place / "model.safetensors"
+        config_path = path.parent / "config.json"
+        pixels_path: pathlib.Path | None = path.parent / "preprocessor_config.json"
+        if not config_path.is_file():
+            raise UsageError(
+                f"{name}: expected {config_path}, which says the architecture and its nonlinearity, got none; "
+                "put the checkpoint's config.json beside its tensors"
+            )
+    else:
+        source = _hub(name, rest, "model.safetensors")
+        by_hand = f"where there is a network do `hf download {source.repository} --revision {source.revision}`"
+        by_hand += " and write hf:FOLDER with the folder it prints"
+        config_path = hub.fetch(dataclasses.replace(source, file="config.json"), name, by_hand)
+        path = hub.fetch(source, name, by_hand)
+        pixels_path = hub.in_cache(dataclasses.replace(source, file="preprocessor_config.json"))
+    model = architectures.from_huggingface(json.loads(config_path.read_text()))
+    variables = weights.read_foreign(path, model, "huggingface", name)
+    said = json.loads(pixels_path.read_text()) if pixels_path and pixels_path.is_file() else {}
+    pixels = {"mean": tuple(said.get("image_mean", OPENAI_MEAN)), "std": tuple(said.get("image_std", OPENAI_STD))}
+    return _encoder(name, model, variables, _clip_tokenizer(model), hub.sha256_of(path), dtype, **pixels)
+
+
+def _load_openai(name: str, rest: str, dtype: Any) -> Encoder:
+    """`openai:PATH`."""
+    path = pathlib.Path(rest).expanduser()
+    model, variables = _torchscript(path, name)
+    digest = hub.sha256_of(path)
+    known = {entry.openai_sha256: entry for entry in ENTRIES.values()}
+    named = [entry for entry in ENTRIES.values() if architectures.named(entry.architecture) == model]
+    if named and digest not in known:
+        raise UsageError(
+            f"{name}: expected OpenAI's file of {named[0].name} with SHA-256 {named[0].openai_sha256}, got {digest}; "
+            "the file is truncated, altered or another: get it again"
+        )
+    return _encoder(name, model, variables, ClipTokenizer(), digest, dtype)
+
+
+def _torchscript(path: pathlib.Path, where: str) -> tuple[DualEncoder, PyTree]:
+    """Architecture and variables of OpenAI's original file; all of OpenAI's models are QuickGELU."""
+    tensors = weights.read_torchscript(path, where)
+    shapes = {name: np.shape(tensor) for name, tensor in tensors.items()}
+    name = layouts.architecture_of("open_clip", shapes) or architectures.NAMES[0]
+    model = architectures.named(name + architectures.QUICK)
+    layouts.check(model, "open_clip", shapes, where)
+    return model, layouts.to_ours(model, "open_clip", lambda key: tensors[key])
+
+
+def _load_clip_jax(name: str, rest: str, dtype: Any) -> Encoder:
+    """`clip-jax:PATH`."""
+    from models.clip import clip_jax_package
+
+    return clip_jax_package.load(name, pathlib.Path(rest).expanduser(), dtype)
+
+
+SCHEMES: dict[str, Callable[[str, str, Any], Encoder]] = {
+    "open_clip": _load_open_clip,
+    "hf": _load_huggingface,
+    "openai": _load_openai,
+    "file": _load_file,
+    "clip-jax": _load_clip_jax,
+}
+
+
+def _hub(name: str, rest: str, file: str) -> HubFile:
+    """`OWNER/NAME@COMMIT`."""
+    repository, _, revision = rest.partition("@")
+    if repository.count("/") != 1:
+        raise UsageError(f"{name}: expected hf:OWNER/NAME@COMMIT or hf:PATH, got {rest!r}; check the path")
+    return HubFile(repository=repository, file=file, revision=revision)
+
+
+def _clip_tokenizer(model: DualEncoder) -> Tokenizer | None:
+    """CLIP's own vocabulary, where the text tower has as many tokens."""
+    tower = model.text_tower
+    if tower is None or tower.num_tokens != CLIP_NUM_TOKENS:
+        return None
+    return ClipTokenizer(context_length=tower.context_length)
