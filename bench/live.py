@@ -158,7 +158,7 @@ def clock(seconds: float) -> str:
 
     Example:
         >>> clock(8), clock(200), clock(7300)
-        ('8 s', '3 min 20 s', '2 h 2 min')
+        ('8 s', '3 min 20 s', '2 h 1 min')
     """
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 60:

@@ -22,12 +22,14 @@ from tasks.cameras import Intrinsics, look_at
 def photos(tmp_path_factory):
     """A folder as NeRF Realistic Synthetic is, of tiny images."""
     root = tmp_path_factory.mktemp("synthetic")
+    Image.fromarray(np.full((400, 400, 4), 128, np.uint8)).save(root / "grey.png")
+    grey = (root / "grey.png").read_bytes()
     for scene in BLENDER_SCENES:
         for split, num in (("train", 100), ("test", 200)):
             (root / scene / split).mkdir(parents=True)
             frames = []
             for i in range(num):
-                Image.fromarray(np.full((4, 4, 4), 128, np.uint8)).save(root / scene / split / f"r_{i}.png")
+                (root / scene / split / f"r_{i}.png").write_bytes(grey)
                 pose = look_at(np.array(3.6 * i), np.array(30.0), np.array(4.0))
                 frames.append({"file_path": f"./{split}/r_{i}", "transform_matrix": pose.tolist()})
             content = {"camera_angle_x": 0.6911112070083618, "frames": frames}

@@ -64,7 +64,7 @@ def study(arms=("base", "better", "same"), table="parts", question="What brings 
     return SimpleNamespace(cells=cells, frame=frame, records=records, result=result)
 
 
-HOSTILE = ("a|b*c*", "<script>alert(1)</script> & $x^2$ [red]\x1b[31m", "50% of #1_{x}~\\ \"q\"")
+HOSTILE = ("a|b*c*", "<script>alert(1)</script> & $x^2$ [red]\x1b[31m", '50% of #1_{x}~\\ "q"')
 """Names that mean something to Markdown, HTML, LaTeX, matplotlib, rich and terminals."""
 
 
