@@ -17,7 +17,7 @@ from jaxtyping import PyTree
 from bench import trainer
 from bench.plan import Pack, program_key
 from bench.suite import Trial, described, digest
-from models.method import Method, Views, num_parameters, split_numbers
+from models.method import Method, num_parameters, split_numbers
 from tasks.budgets import BUDGETS
 from tasks.cameras import Rays
 from tasks.photos import SceneTask
@@ -80,11 +80,11 @@ def shapes(subject: Subject) -> str:
         raise Broken("loss: expected scalar metrics; take their mean")
     rays = some_rays(7)
     views = jax.eval_shape(lambda p, s, r: method.render(p, s, data, r), params, state, rays)
-    wanted = Views(color=(7, 3), opacity=(7,), distance=(7,))
-    for name in Views._fields:
-        if getattr(views, name).shape != getattr(wanted, name):
+    wanted = {"color": (7, 3), "opacity": (7,), "distance": (7,)}
+    for name in wanted:
+        if getattr(views, name).shape != wanted[name]:
             raise Broken(
-                f"render: expected {name} of shape {getattr(wanted, name)} for 7 rays, got {getattr(views, name).shape}"
+                f"render: expected {name} of shape {wanted[name]} for 7 rays, got {getattr(views, name).shape}"
             )
     density, color = jax.eval_shape(
         lambda p, s, x: method.field_at(p, s, data, x), params, state, jnp.zeros((5, 3), jnp.float32)
@@ -144,7 +144,7 @@ def alone_or_packed(subject: Subject) -> str:
 def one_program(subject: Subject) -> str:
     """Packs that differ in seeds and numbers share one compiled program."""
     static, numbers = split_numbers(subject.trial(0).method)
-    shifted = dataclasses.replace(subject.trial(0).method, **{name: value * 1.5 for name, value in numbers.items()})
+    shifted = dataclasses.replace(subject.trial(0).method, **{name: value * 1.5 for name, value in numbers.items()})  # type: ignore[arg-type]
     other = dataclasses.replace(subject, method=shifted)
     if program_key(subject.trial(0)) != program_key(other.trial(1)):
         raise Broken("a change of numbers changes its program; declare rates and weights with `number(...)`")

@@ -75,7 +75,7 @@ def as_method(name: str, found: Any) -> Method:
     """Makes a method of what a user named: a method, a class of one, or a network for the common recipe."""
     value = found() if isinstance(found, type) else found
     if isinstance(value, linen.Module):
-        return dataclasses.replace(_object(VARIANTS["nerf"]), field=value)  # type: ignore[call-arg]
+        return dataclasses.replace(_object(VARIANTS["nerf"]), field=value)
     if isinstance(value, Method):
         return value
     raise UsageError(

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import jax
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from tasks.cameras import Rays
 
-Params = PyTree
-State = PyTree
-Data = PyTree
+Params: TypeAlias = Any
+State: TypeAlias = Any
+Data: TypeAlias = Any
 Frozen = dict[str, Any]
 Numbers = dict[str, Float[Array, ""]]
 Metrics = dict[str, Float[Array, ""]]
@@ -116,7 +116,7 @@ def split_numbers(method: Method) -> tuple[Method, dict[str, float]]:
     """
     numbers = {name: float(getattr(method, name)) for name in number_names(method)}
     defaults = {f.name: f.default for f in dataclasses.fields(method) if f.name in numbers}
-    return (dataclasses.replace(method, **defaults) if defaults else method), numbers
+    return (dataclasses.replace(method, **defaults) if defaults else method), numbers  # type: ignore[arg-type]
 
 
 def num_parameters(params: Params) -> int:

@@ -166,6 +166,7 @@ class NeRF(Method):
 
     def draw(self, data: Pixels, key: PRNGKeyArray, step: Int[Array, ""]) -> tuple[Rays, Float[Array, "r 3"]]:
         """Rays through random pixels of the photographs, and the colours they should show."""
+        assert self.num_rays, "nerf: num_rays is open; give the method to tasks.budgets.sized first"
         num_views, height, width, _ = data.colors.shape
         view_key, row_key, column_key = jax.random.split(key, 3)
         shape = (self.num_rays,) if self.batching == "all views" else (1,)
@@ -196,6 +197,7 @@ class NeRF(Method):
     ) -> list[Views]:
         """What each level sees; key None is for rendering: regular samples, no noise."""
         keys = jax.random.split(key, 4) if key is not None else (None,) * 4
+        assert self.num_samples and self.num_importance is not None, "nerf: sizes are open; see tasks.budgets.sized"
         num = num_samples or self.num_samples
         first = sampling.fenceposts(rays.near, rays.far, num if self.cones else num - 1, keys[0])
         views, weights = self.level(params, "coarse", data, rays, first, keys[1])
@@ -227,21 +229,24 @@ class NeRF(Method):
         self, params: Params, level: str, samples: sampling.Samples, key: PRNGKeyArray | None
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Density and colour from a level's network."""
-        return self.field.apply({"params": params[level if level in params else "coarse"]}, samples, key=key)
+        variables = {"params": params[level if level in params else "coarse"]}
+        return self.field.apply(variables, samples, key=key)  # type: ignore[return-value]
 
 
-NERF = NeRF()
+FIELD = MLP(density_activation="shifted_softplus")
+
+NERF = NeRF(field=FIELD)
 """NeRF as it is best trained today: rays from all photographs, a density that always has a gradient, no wall."""
 
-NERF_WITHOUT_DIRECTIONS = dataclasses.replace(NERF, field=dataclasses.replace(NERF.field, view_directions=False))
+NERF_WITHOUT_DIRECTIONS = dataclasses.replace(NERF, field=dataclasses.replace(FIELD, view_directions=False))
 """Colour depends on the point alone."""
 
-RAW_NERF = dataclasses.replace(NERF, field=dataclasses.replace(NERF.field, encoding=Raw()))
+RAW_NERF = dataclasses.replace(NERF, field=dataclasses.replace(FIELD, encoding=Raw()))
 """Positions as they are; directions are still encoded."""
 
 MIP_NERF = dataclasses.replace(
     NERF,
-    field=dataclasses.replace(NERF.field, encoding=Integrated(num_octaves=10)),
+    field=dataclasses.replace(FIELD, encoding=Integrated(num_octaves=10)),
     cones=True,
     share_levels=True,
     coarse_weight=0.1,
@@ -250,7 +255,7 @@ MIP_NERF = dataclasses.replace(
 
 SIMPLIFIED_NERF = dataclasses.replace(
     NERF,
-    field=dataclasses.replace(NERF.field, encoding=Positional(num_octaves=6), view_directions=False),
+    field=dataclasses.replace(FIELD, encoding=Positional(num_octaves=6), view_directions=False),
     num_importance=0,
 )
 """One common setting of DietNeRF's Simplified NeRF: one network, six octaves, no view directions."""

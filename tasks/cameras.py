@@ -59,7 +59,7 @@ def intrinsics_from_fov(fov_deg: float, width: int, height: int) -> Intrinsics:
         height: Pixels down.
     """
     focal = 0.5 * width / np.tan(0.5 * np.radians(fov_deg))
-    return Intrinsics(*(np.float32(x) for x in (focal, focal, width / 2, height / 2)))
+    return Intrinsics(*(np.float32(x) for x in (focal, focal, width / 2, height / 2)))  # type: ignore[arg-type]
 
 
 def look_at(

@@ -65,9 +65,17 @@ class Layout(NamedTuple):
 class SceneTask(Protocol):
     """What every sparse-view task offers: a frozen dataclass with these."""
 
-    scene: str
-    num_views: int
-    image_px: int | None
+    @property
+    def scene(self) -> str:
+        """What is photographed."""
+
+    @property
+    def num_views(self) -> int:
+        """How many training views are seen."""
+
+    @property
+    def image_px(self) -> int | None:
+        """Width of the views; None until a budget fills it."""
 
     @property
     def name(self) -> str:

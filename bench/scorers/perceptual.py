@@ -153,7 +153,7 @@ def _widened(call: Callable[..., Any], arguments: tuple[Any, ...], options: dict
         return call(*arguments, **options)
     (x,) = arguments
     height, width = x.shape[1:3]
-    lacking = [max(kernel - size, 0) for kernel, size in zip(module.kernel_size, (height, width), strict=True)]
+    lacking = [max(kernel - size, 0) for kernel, size in zip(module.kernel_size, (height, width), strict=True)]  # type: ignore[arg-type]
     if not any(lacking):
         return call(x, **options)
     x = jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), (0, lacking[0]), (0, lacking[1]), (0, 0))))

@@ -20,6 +20,7 @@ from typing import Any
 from bench.suite import Arm, Suite, Table
 from models.encodings import Raw
 from models.nerf import (
+    FIELD_2021,
     MIP_NERF,
     NERF,
     NERF_2021,
@@ -87,7 +88,7 @@ def architectures(scenes: tuple[str, ...], num_all: int = 100) -> Table:
 
 def architectures_2021() -> Table:
     """The same question with the settings of DietNeRF's released code, on NeRF Realistic Synthetic."""
-    field = NERF_2021.field
+    field = FIELD_2021
 
     def arm(variant: str, change: tuple[str, ...], **fields: Any) -> Arm:
         method = dataclasses.replace(NERF_2021, field=dataclasses.replace(field, **fields))

@@ -6,6 +6,7 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
+import pandas as pd
 from PIL import Image
 
 from bench import compare, store
@@ -69,11 +70,11 @@ def write(
     return results, written
 
 
-def result_of(table: Table, chosen: options.Selection, frame: object) -> TableResult:
+def result_of(table: Table, chosen: options.Selection, frame: pd.DataFrame) -> TableResult:
     """The paired comparison of one table."""
     arms = {name: "; ".join(filter(None, (arm.note, spelled(table, name)))) for name, arm in table.arms.items()}
     return compare.compare(
-        frame,  # type: ignore[arg-type]
+        frame,
         chosen.cells,
         table=table.name,
         baseline=table.baseline,
@@ -143,7 +144,7 @@ def labels(row: Sequence[Cell], trials_store: Store, table: Table) -> dict[str, 
             continue
         scores = trials_store.scores(cell.trial_id).get(table.protocol)
         values = [x for x in scores["per_view"].get(metric, []) if x is not None] if scores else []
-        said[cell.arm] = f"{sum(values) / len(values):.2f}" if values else "failed"
+        said[cell.arm] = f"mean {sum(values) / len(values):.2f}" if values else "failed"
     return said
 
 
