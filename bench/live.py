@@ -153,7 +153,7 @@ def share_done(progress: Progress) -> float:
     return 0.9 * progress.step / max(1, progress.num_steps)
 
 
-def clock(seconds: float) -> str:
+def clock(seconds: float | int) -> str:
     """Seconds for a person.
 
     Example:
