@@ -442,7 +442,8 @@ def test_a_cluster_that_asks_for_its_token(monkeypatch):
 
 def test_ray_trains_everything_on_workers_that_stay(ray, fake):
     packs = [
-        fake.Pack(trials=(fake.Trial(f"{key}{i}", "sleep 0.2", method=fake.Steps(i)),), key=key)
+        # long enough for a worker that is late on a busy machine to find something left
+        fake.Pack(trials=(fake.Trial(f"{key}{i}", "sleep 1.5", method=fake.Steps(i)),), key=key)
         for key in "ab"
         for i in range(4)
     ]
