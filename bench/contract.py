@@ -17,7 +17,7 @@ from jaxtyping import PyTree
 from bench import trainer
 from bench.plan import Pack, program_key
 from bench.suite import Trial, described, digest
-from models.method import Method, num_parameters, split_numbers
+from models.method import Frozen, Method, Numbers, num_parameters, split_numbers
 from tasks.budgets import BUDGETS
 from tasks.cameras import Rays
 from tasks.photos import SceneTask
@@ -68,10 +68,10 @@ def frozen_and_hashable(subject: Subject) -> str:
 def shapes(subject: Subject) -> str:
     """`init`, `loss`, `render` and `field_at` give the shapes that the trainer relies on, by `jax.eval_shape`."""
     trial = subject.trial(0)
-    method, data, numbers, key = parts(trial)
+    method, frozen, data, numbers, key = parts(trial)
     params, state = jax.eval_shape(method.init, key, data)
     loss, (new_state, metrics) = jax.eval_shape(
-        method.loss, params, state, {}, data, numbers, key, jnp.zeros((), jnp.int32)
+        method.loss, params, state, frozen, data, numbers, key, jnp.zeros((), jnp.int32)
     )
     if loss.shape != () or loss.dtype != jnp.float32:
         raise Broken(f"loss: expected a float32 scalar, got {loss.dtype}{list(loss.shape)}; take the mean")
@@ -96,9 +96,9 @@ def shapes(subject: Subject) -> str:
 
 def gradients(subject: Subject) -> str:
     """The first gradient is finite and moves at least half of the parameters' arrays."""
-    method, data, numbers, key = parts(subject.trial(0))
+    method, frozen, data, numbers, key = parts(subject.trial(0))
     params, state = method.init(key, data)
-    grads = jax.jit(jax.grad(lambda p: method.loss(p, state, {}, data, numbers, key, jnp.zeros((), jnp.int32))[0]))(
+    grads = jax.jit(jax.grad(lambda p: method.loss(p, state, frozen, data, numbers, key, jnp.zeros((), jnp.int32))[0]))(
         params
     )
     leaves = jax.tree_util.tree_leaves_with_path(grads)
@@ -175,11 +175,12 @@ def check(subject: Subject) -> Iterator[tuple[str, str | None, str]]:
             return
 
 
-def parts(trial: Trial) -> tuple[Method, PyTree, dict[str, jax.Array], jax.Array]:
-    """A trial's static method, data, numbers and key."""
+def parts(trial: Trial) -> tuple[Method, Frozen, PyTree, Numbers, jax.Array]:
+    """A trial's static method, encoders, data, numbers and key."""
     static, numbers = split_numbers(trial.method)
-    data = trial.method.prepare({}, trial.task)
-    return static, data, {k: jnp.asarray(v, jnp.float32) for k, v in numbers.items()}, jax.random.key(trial.seed)
+    frozen = trainer.encoders_of(static)
+    data = trial.method.prepare(frozen, trial.task)
+    return static, frozen, data, trainer.numbers_of(trial.method), jax.random.key(trial.seed)
 
 
 def some_rays(num_rays: int) -> Rays:

@@ -41,17 +41,51 @@ class Pack:
     trials: tuple[Trial, ...]
     key: str
 
+    @property
+    def roots(self) -> tuple[Trial, ...]:
+        """What is trained from the start, each once: a trial, or what it continues."""
+        return tuple(dict.fromkeys(root(trial) for trial in self.trials))
+
+    @property
+    def num_steps(self) -> int:
+        """Gradient steps of all its trials; those that trials share count once."""
+        shared = sum(trial.method.total_steps for trial in self.roots)
+        phases = [trial for trial in self.trials if trial.method.continues is not None]
+        return shared + sum(trial.method.total_steps - root(trial).method.total_steps for trial in phases)
+
     def halves(self) -> tuple[Pack, ...]:
-        """Two packs of half the size: what is tried when one does not fit in memory."""
-        middle = (len(self.trials) + 1) // 2
-        parts = (self.trials[:middle], self.trials[middle:])
+        """Two packs of half the size: what is tried when one does not fit in memory.
+
+        Trials that continue another stay with it, unless they are all that is left.
+        """
+        roots = self.roots if len(self.roots) > 1 else self.trials
+        first = set(roots[: (len(roots) + 1) // 2])
+        of = root if len(self.roots) > 1 else (lambda trial: trial)
+        parts = (tuple(t for t in self.trials if (of(t) in first) == wanted) for wanted in (True, False))
         return tuple(dataclasses.replace(self, trials=part) for part in parts if part)
+
+
+def root(trial: Trial) -> Trial:
+    """The trial that this one continues, named as it; itself if it starts afresh."""
+    method = trial.method
+    while method.continues is not None:
+        method = method.continues
+    return dataclasses.replace(trial, method=method, variant=ROOT_VARIANT)
+
+
+ROOT_VARIANT = "root"
+"""Stands for a variant's name where trials are told apart by what they train only."""
+
+
+def program_digest(trial: Trial) -> str:
+    """A hash of all that is static in what a trial trains first: equal for trials that may share a pack."""
+    static, _ = split_numbers(root(trial).method)
+    return digest([described(static), list(trial.task.layout())])
 
 
 def program_key(trial: Trial) -> str:
     """Names the compiled program of a trial: its variant, and a hash of all that is static."""
-    static, _ = split_numbers(trial.method)
-    return f"{trial.variant}-{digest([described(static), list(trial.task.layout())])}"
+    return f"{trial.variant}-{program_digest(trial)}"
 
 
 def default_pack_size(platform: str) -> int:
@@ -66,16 +100,20 @@ def default_pack_size(platform: str) -> int:
 def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
     """Packs of at most `pack_size`, of even sizes within a program so that it is compiled for few of them.
 
-    Packs of low seeds come first, so that balanced blocks finish first.
+    A trial is in the pack of what it continues, and does not count there. Packs of low seeds come first, so that
+    balanced blocks finish first.
     """
-    groups: dict[str, list[Trial]] = {}
+    groups: dict[str, dict[Trial, list[Trial]]] = {}
     for trial in trials:
-        groups.setdefault(program_key(trial), []).append(trial)
+        groups.setdefault(program_digest(trial), {}).setdefault(root(trial), []).append(trial)
     packs = []
-    for key, members in groups.items():
+    for families in groups.values():
+        members = list(families.values())
         num_packs = math.ceil(len(members) / pack_size)
         size = math.ceil(len(members) / num_packs)
-        packs += [Pack(trials=tuple(members[i : i + size]), key=key) for i in range(0, len(members), size)]
+        for i in range(0, len(members), size):
+            mine = tuple(trial for family in members[i : i + size] for trial in family)
+            packs.append(Pack(trials=mine, key=program_key(members[0][0])))
     return sorted(packs, key=lambda pack: min(trial.seed for trial in pack.trials))
 
 
@@ -84,5 +122,5 @@ def seconds(packs: Sequence[Pack], costs: Mapping[str, Cost], num_workers: int) 
     work = sum(costs[key].compile_s for key in {pack.key for pack in packs})
     for pack in packs:
         cost = costs[pack.key]
-        work += sum((trial.method.num_steps or 0) * cost.step_s + cost.render_s for trial in pack.trials)
+        work += pack.num_steps * cost.step_s + len(pack.trials) * cost.render_s
     return work / max(1, min(num_workers, len(packs)))

@@ -182,7 +182,7 @@ def of_trial(
         environment=environment(with_device=with_device),
         curves=curves or {},
         timings=timings or {},
-        num_steps=trial.method.num_steps or 0,
+        num_steps=trial.method.total_steps,
         num_parameters=num_parameters,
         pack_size=pack_size,
         first_bad_step=first_bad_step,

@@ -24,8 +24,9 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from bench import device, protocols, record
 from bench.errors import OutOfDeviceMemory
-from bench.plan import Cost, Pack
+from bench.plan import Cost, Pack, root
 from bench.suite import Trial
+from models import clip
 from models.method import Data, Frozen, Method, Numbers, Params, State, Views, num_parameters, split_numbers
 from tasks.cameras import Intrinsics, pixel_rays
 from tasks.photos import SceneData
@@ -108,63 +109,124 @@ def does_not_fit(trial: Trial, message: str) -> str:
 
 
 def _train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progress], None]) -> list[record.Outcome]:
-    """One attempt at the whole pack."""
-    clock = Clock()
-    num_steps = pack.trials[0].method.num_steps or 0
-    report(Progress("prepare", 0, num_steps, math.nan))
+    """One attempt at the whole pack: what its trials share first, then the phases that continue it."""
+    clock, roots = Clock(), pack.roots
+    report(Progress("prepare", 0, roots[0].method.total_steps, math.nan))
     static, batch, scenes = load(pack)
     carry = device.shard_trials(initial(static, batch))
     clock.lap("prepare_s")
+    outcomes: dict[str, record.Outcome] = {}
+    first = Stage(static, 0, tuple(t for t in pack.trials if t.method.continues is None), clock.laps)
+    carry, curves, laps = _stage(first, pack, roots, carry, batch, scenes, protocol_names, report, {}, outcomes)
+    phases: dict[Method, list[Trial]] = {}
+    for trial in pack.trials:
+        if trial.method.continues is not None:
+            phases.setdefault(split_numbers(trial.method)[0], []).append(trial)
+    for method, trials in phases.items():
+        assert method.continues is not None and method.continues.continues is None, "a phase continues a whole training"
+        rows = np.asarray([roots.index(root(trial)) for trial in trials])
+        mine = device.shard_trials(jax.tree.map(lambda x, rows=rows: x[rows], (carry, batch._replace(frozen={}))))
+        numbers = {
+            name: jnp.stack([jnp.asarray(split_numbers(t.method)[1][name]) for t in trials]) for name in batch.numbers
+        }
+        before = {name: [x if name == "step" else x[rows] for x in points] for name, points in curves.items()}
+        stage = Stage(method, method.continues.total_steps, tuple(trials), laps)
+        theirs = mine[1]._replace(frozen=batch.frozen, numbers=numbers)
+        known = [scenes[row] for row in rows]
+        _stage(stage, pack, tuple(map(root, trials)), mine[0], theirs, known, protocol_names, report, before, outcomes)
+    return [outcomes[trial.id] for trial in pack.trials]
 
-    report(Progress("compile", 0, num_steps, math.nan))
-    programs = Programs.of(pack, static, carry, batch)
+
+class Stage(NamedTuple):
+    """Steps of a pack that one compiled program takes.
+
+    Attributes:
+        method: Static.
+        start: First step; the method's `total_steps` is behind the last.
+        trials: Those that are finished at its end.
+        laps: Seconds that each trial has taken before.
+    """
+
+    method: Method
+    start: int
+    trials: tuple[Trial, ...]
+    laps: dict[str, float]
+
+
+def _stage(
+    stage: Stage,
+    pack: Pack,
+    roots: tuple[Trial, ...],
+    carry: Carry,
+    batch: Batch,
+    scenes: list[SceneData],
+    protocol_names: tuple[str, ...],
+    report: Callable[[Progress], None],
+    curves: dict[str, list[Any]],
+    outcomes: dict[str, record.Outcome],
+) -> tuple[Carry, dict[str, list[Any]], dict[str, float]]:
+    """Takes a stage's steps, and finishes its trials; a row of every array is one of `roots`.
+
+    Returns:
+        The last carry, the curves so far, and each trial's share of the time so far, which was spent on training.
+    """
+    clock, last = Clock(), stage.method.total_steps
+    report(Progress("compile", stage.start, last, math.nan))
+    programs = Programs.of(pack, stage.method, stage.start, carry, batch)
     clock.lap("compile_s")
-
-    curves: dict[str, list[Any]] = {"step": []}
-    loss = math.nan
-    for start in range(0, num_steps, programs.num_chunk):
+    curves, loss = {name: list(points) for name, points in curves.items()} or {"step": []}, math.nan
+    for start in range(stage.start, last, programs.num_chunk):
         carry, metrics = programs.advance(carry, batch, jnp.asarray(start, jnp.int32))
-        for name, values in jax.device_get(metrics).items():
-            curves.setdefault(name, []).append(values)
-        curves["step"].append(min(start + programs.num_chunk, num_steps))
+        found = jax.device_get(metrics)
+        for name in {*curves, *found} - {"step"}:  # what a phase has not is not a number there
+            past = [np.full(len(roots), math.nan)] * len(curves["step"])
+            curves.setdefault(name, past).append(found.get(name, np.full(len(roots), math.nan)))
+        curves["step"].append(min(start + programs.num_chunk, last))
         loss = float(np.mean(curves["loss"][-1]))
-        report(Progress("train", curves["step"][-1], num_steps, loss))
+        report(Progress("train", curves["step"][-1], last, loss))
     clock.lap("train_s")
+    spent = added(stage.laps, clock.shared_by(len(roots)))
+    if stage.trials:
+        report(Progress("render", last, last, loss))
+        views = jax.device_get(programs.render(carry.params, carry.state, batch))
+        ended = jax.device_get(carry._replace(optimizer=None))
+        clock.lap("render_s")
+        report(Progress("score", last, last, loss))
+        rows = [roots.index(root(trial)) for trial in stage.trials] if not stage.start else range(len(roots))
+        scores = [score(scenes[row], at(views, row), protocol_names) for row in rows]
+        clock.lap("score_s")
+        timings = added(stage.laps, clock.shared_by(len(roots)))
+        timings["wall_s"] = sum(value for name, value in timings.items() if name != "wall_s")
+        for trial, row, mine in zip(stage.trials, rows, scores, strict=True):
+            outcomes[trial.id] = finish(
+                trial, at(ended, row), at(views, row), curve_of(curves, row), mine, scenes[row], timings, len(roots)
+            )
+    return carry, curves, spent
 
-    report(Progress("render", num_steps, num_steps, loss))
-    views = jax.device_get(programs.render(carry.params, carry.state, batch))
-    carry = jax.device_get(carry._replace(optimizer=None))
-    clock.lap("render_s")
 
-    report(Progress("score", num_steps, num_steps, loss))
-    scores = [score(scenes[i], at(views, i), protocol_names) for i in range(len(pack.trials))]
-    clock.lap("score_s")
-    timings = clock.shared_by(len(pack.trials))
-    return [
-        finish(trial, at(carry, i), at(views, i), curve_of(curves, i), scores[i], scenes[i], timings, len(pack.trials))
-        for i, trial in enumerate(pack.trials)
-    ]
+def added(*laps: dict[str, float]) -> dict[str, float]:
+    """Seconds by name, summed."""
+    return {name: sum(lap.get(name, 0.0) for lap in laps) for name in dict.fromkeys(n for lap in laps for n in lap)}
 
 
 class Programs(NamedTuple):
-    """The two compiled programs of a pack."""
+    """The two compiled programs of a stage."""
 
     advance: Callable[..., Any]
     render: Callable[..., Any]
     num_chunk: int
 
     @classmethod
-    def of(cls, pack: Pack, static: Method, carry: Carry, batch: Batch) -> Programs:
+    def of(cls, pack: Pack, static: Method, first: int, carry: Carry, batch: Batch) -> Programs:
         """Compiles them, or takes those of an earlier pack."""
         device.use_compilation_cache()
-        num_steps, layout = static.num_steps or 0, pack.trials[0].task.layout()
-        num_chunk = math.ceil(num_steps / pack.trials[0].budget.num_curve_points)
+        last, layout = static.total_steps, pack.trials[0].task.layout()
+        num_chunk = min(math.ceil((static.num_steps or 0) / pack.trials[0].budget.num_curve_points), last - first)
+        num_trials = carry.alive.shape[0]
         start = jnp.zeros((), jnp.int32)
-        num_at_once = (
-            RAYS_AT_ONCE["cpu"] if device.is_cpu() else max(1, RAYS_AT_ONCE["accelerator"] // len(pack.trials))
-        )
+        num_at_once = RAYS_AT_ONCE["cpu"] if device.is_cpu() else max(1, RAYS_AT_ONCE["accelerator"] // num_trials)
         return cls(
-            advance=device.compiled(advance, (static, num_steps, num_chunk), (carry, batch, start), donate=(0,)),
+            advance=device.compiled(advance, (static, first, last, num_chunk), (carry, batch, start), donate=(0,)),
             render=device.compiled(
                 render, (static, layout.height, layout.width, num_at_once), (carry.params, carry.state, batch)
             ),
@@ -190,15 +252,13 @@ class Clock:
 
 
 def load(pack: Pack) -> tuple[Method, Batch, list[SceneData]]:
-    """The pack's static method, its arrays, and the scenes they came from."""
-    static = split_numbers(pack.trials[0].method)[0]
-    frozen: Frozen = {}
-    scenes = [trial.task.load() for trial in pack.trials]
-    data = [trial.method.prepare(frozen, trial.task) for trial in pack.trials]
-    numbers = [
-        {name: jnp.asarray(value, jnp.float32) for name, value in split_numbers(trial.method)[1].items()}
-        for trial in pack.trials
-    ]
+    """The static method of what a pack trains first, its arrays, and the scenes they came from; a row a root."""
+    roots = pack.roots
+    static = split_numbers(roots[0].method)[0]
+    frozen = encoders_of(static)
+    scenes = [trial.task.load() for trial in roots]
+    data = [trial.method.prepare(frozen, trial.task) for trial in roots]
+    numbers = [numbers_of(trial.method) for trial in roots]
     cameras = [
         Cameras(
             poses=jnp.asarray(scene.test.poses),
@@ -209,9 +269,19 @@ def load(pack: Pack) -> tuple[Method, Batch, list[SceneData]]:
         )
         for scene in scenes
     ]
-    keys = jnp.stack([jax.random.key(trial.seed) for trial in pack.trials])
+    keys = jnp.stack([jax.random.key(trial.seed) for trial in roots])
     mapped = device.shard_trials((stack(data), stack(numbers), keys, stack(cameras)))
     return static, Batch(device.share(frozen), *mapped), scenes
+
+
+def encoders_of(method: Method) -> Frozen:
+    """The encoders that a method looks through."""
+    return {name: clip.load(name, dtype=jnp.dtype(method.encoder_dtype)) for name in method.encoders}
+
+
+def numbers_of(method: Method) -> Numbers:
+    """A method's numbers as arrays."""
+    return {name: jnp.asarray(value, jnp.float32) for name, value in split_numbers(method)[1].items()}
 
 
 def stack(trees: list[PyTree]) -> PyTree:
@@ -268,30 +338,31 @@ def one_step(
 
 
 def advance(
-    method: Method, num_steps: int, num_chunk: int, carry: Carry, batch: Batch, start: Int[Array, ""]
+    method: Method, first: int, last: int, num_chunk: int, carry: Carry, batch: Batch, start: Int[Array, ""]
 ) -> tuple[Carry, dict[str, Float[Array, " k"]]]:
     """A chunk of steps of a whole pack, and the mean of each curve over the chunk.
 
-    The last chunk is as long as the others; steps past `num_steps` are skipped in it, so that one program serves all.
+    Chunks go from step `first` to before step `last`. The last one is as long as the others; what is past the end is
+    skipped in it, so that one program serves all.
     """
 
     def body(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, dict[str, Float[Array, " k"]]]:
-        one = functools.partial(one_step, method, num_steps, batch.frozen, step)
+        one = functools.partial(one_step, method, method.num_steps or 0, batch.frozen, step)
         return device.over_trials(one)(carry, batch.data, batch.numbers, batch.keys)
 
     def skip(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, dict[str, Float[Array, " k"]]]:
         metrics = jax.eval_shape(body, carry, step)[1]
         return carry, jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)
 
-    if num_steps % num_chunk:
+    if (last - first) % num_chunk:
         carry, metrics = lax.scan(
-            lambda carry, step: lax.cond(step < num_steps, body, skip, carry, step),
+            lambda carry, step: lax.cond(step < last, body, skip, carry, step),
             carry,
             start + jnp.arange(num_chunk),
         )
     else:
         carry, metrics = lax.scan(body, carry, start + jnp.arange(num_chunk))
-    num_real = jnp.minimum(num_chunk, num_steps - start).astype(jnp.float32)
+    num_real = jnp.minimum(num_chunk, last - start).astype(jnp.float32)
     return carry, jax.tree.map(lambda m: m.sum(axis=0) / num_real, metrics)
 
 
@@ -375,7 +446,7 @@ def pilot(pack: Pack) -> Cost:
     static, batch, _ = load(pack)
     carry = device.shard_trials(initial(static, batch))
     clock = Clock()
-    programs = Programs.of(pack, static, carry, batch)
+    programs = Programs.of(pack, static, 0, carry, batch)
     clock.lap("compile_s")
     start = jnp.zeros((), jnp.int32)
     carry, _ = jax.block_until_ready(programs.advance(carry, batch, start))
@@ -384,7 +455,7 @@ def pilot(pack: Pack) -> Cost:
     clock.lap("train_s")
     jax.block_until_ready(programs.render(carry.params, carry.state, batch))
     clock.lap("render_s")
-    num_trials = len(pack.trials)
+    num_trials = len(pack.roots)
     return Cost(
         compile_s=clock.laps["compile_s"],
         step_s=clock.laps["train_s"] / programs.num_chunk / num_trials,

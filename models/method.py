@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import optax
@@ -56,12 +56,34 @@ class Method(abc.ABC):
     A size left as None is filled from the budget's field of that name (`tasks.budgets.sized`).
 
     Attributes:
-        num_steps: Gradient steps.
-        encoders: Names of the encoders that training looks through; loaded once a pack, never trained.
+        num_steps: Gradient steps; what rates and targets are scheduled by.
     """
 
     num_steps: int | None = None
-    encoders: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Names of the encoders that training looks through: loaded once a pack into `frozen`, never trained."""
+        return ()
+
+    @property
+    def encoder_dtype(self) -> str:
+        """The type that they compute in; a method that wants a choice declares a field of this name."""
+        return "float32"
+
+    @property
+    def continues(self) -> Method | None:
+        """The method whose finished training this one goes on from; None if it starts afresh.
+
+        That method has the same `prepare`, `init`, optimiser and `num_steps`; steps go on counting. Where both are in
+        a plan, what they share is trained once.
+        """
+        return None
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of its whole training, those of the method that it continues included."""
+        return self.num_steps or 0
 
     @abc.abstractmethod
     def prepare(self, frozen: Frozen, task: Any) -> Data:

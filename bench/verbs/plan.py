@@ -87,7 +87,14 @@ def print_packs(console: Console, packs: list[plan.Pack], costs: dict[str, plan.
         cost = costs.get(key)
         measured = (f"{cost.compile_s:.1f} s", f"{1e3 * cost.step_s:.2f}") if cost else ("", "")
         num_trials = sum(len(pack.trials) for pack in mine)
-        printed.add_row(key, str(len(mine)), str(num_trials), str(mine[0].trials[0].method.num_steps), *measured)
+        steps = str(max(trial.method.total_steps for trial in mine[0].trials))
+        printed.add_row(
+            key,
+            str(len(mine)),
+            str(num_trials),
+            steps,
+            *measured,
+        )
     console.print(printed)
 
 

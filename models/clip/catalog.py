@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
+from bench.errors import UsageError
 from models.clip import hub
 from models.clip.hub import HubFile
 from tasks import cache
@@ -16,6 +17,9 @@ EMBEDDED_FOLDER = pathlib.Path(__file__).parent / "embedded"
 
 EMBEDDED: dict[str, str] = {}
 """Name of each encoder that comes with the project, to the SHA-256 of its file in `embedded/`."""
+
+JUDGES = ("embedded-judge-rn", "embedded-judge-vit")
+"""Embedded encoders that never guide: trained on other renders, under other light, so that they may judge."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,6 +138,19 @@ ENTRIES: dict[str, Entry] = {
     )
 }
 # fmt: on
+
+
+def check_guide(name: str) -> None:
+    """Refuses a judge as what a field is trained with.
+
+    Raises:
+        UsageError: It is one; other embedded encoders are named.
+    """
+    if name in JUDGES:
+        guides = ", ".join(known for known in EMBEDDED if known not in JUDGES)
+        raise UsageError(
+            f"encoder: expected one that may guide, got {name!r}, which is kept for judging; choose {guides}"
+        )
 
 
 def folder() -> pathlib.Path:
