@@ -72,9 +72,9 @@ PROTOCOLS: dict[str, Protocol] = {
     for protocol in (
         Protocol(
             name="std-v1",
-            version="1.0",
+            version="1.1",
             about="floats clipped to [0, 1], all test views, on white; the one for claims about differences",
-            metrics=("psnr", "psnr_fg", "ssim", "lpips_vgg", "lpips_alex", "psnr_u8", "mse"),
+            metrics=("psnr", "psnr_fg", "ssim", "lpips_vgg", "lpips_alex", "psnr_u8", "mse", "floaters"),
             levels="clip",
         ),
         Protocol(
@@ -110,7 +110,7 @@ def get(name: str) -> Protocol:
 
     Example:
         >>> get("std-v1").version
-        '1.0'
+        '1.1'
     """
     if name not in PROTOCOLS:
         raise UsageError(f"protocol: expected a known name, got {name!r}; {nearest(name, PROTOCOLS)}")
@@ -220,7 +220,8 @@ def score(protocol: Protocol, data: SceneData, views: Mapping[str, Shaped[np.nda
     Args:
         protocol: How.
         data: The task's arrays, with the true views.
-        views: "color" and "ids", and "opacity" if there is one, as float16; the views in any order.
+        views: "color" and "ids", and "opacity" if there is one, as float16; the views in any order. "near_opacity", if
+            there is one, is of other cameras.
 
     Raises:
         UsageError: If the views are not views of this task's test set.
@@ -229,6 +230,7 @@ def score(protocol: Protocol, data: SceneData, views: Mapping[str, Shaped[np.nda
     color = views["color"][rows].astype(np.float32)
     finite = np.isfinite(color).all(axis=(1, 2, 3))
     seen = _prepared(protocol, np.nan_to_num(color, posinf=0, neginf=0), data, places)
+    seen = seen._replace(near_opacity=views.get("near_opacity"))
     per_view, reasons = {}, {}
     for name in protocol.metrics:
         values, reason = SCORERS[name](seen)

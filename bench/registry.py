@@ -29,11 +29,17 @@ VARIANTS = {
     "simplified_nerf_2021_lego": "models.nerf:SIMPLIFIED_NERF_2021_LEGO",
     "simplified_nerf_2021_hotdog": "models.nerf:SIMPLIFIED_NERF_2021_HOTDOG",
     "simplified_nerf_2021_materials": "models.nerf:SIMPLIFIED_NERF_2021_MATERIALS",
+    "dietnerf": "models.dietnerf:DIETNERF",
+    "dietnerf_finetuned": "models.dietnerf:DIETNERF_FINETUNED",
+    "dietnerf_2021": "models.dietnerf:DIETNERF_2021",
+    "dietnerf_finetuned_2021": "models.dietnerf:DIETNERF_FINETUNED_2021",
 }
 """Named values of methods. An underscore and a year: trained as that paper's code does."""
 
 SUITES = {
     "ablations": "bench.suites.ablations:ABLATIONS",
+    "sparse-views": "bench.suites.sparse_views:SPARSE_VIEWS",
+    "sparse-views-ablations": "bench.suites.sparse_views_ablations:SPARSE_VIEWS_ABLATIONS",
 }
 
 ENTRY_POINT_GROUP = "bench.methods"

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from bench import protocols
 from bench.errors import UsageError, nearest
+from models.clip import catalog
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget, sized
 from tasks.photos import SceneTask
@@ -95,13 +96,16 @@ class Trial:
         Of the budget only the name: its sizes have been filled into task and method, and those that neither uses may
         change without making another trial of this one.
         """
-        return {
+        made = {
             "task": described(self.task),
             "method": described(self.method),
             "fingerprint": self.task.fingerprint(),
             "budget": self.budget.name,
             "seed": self.seed,
         }
+        if self.method.encoders:  # a name may come to mean other weights
+            made["encoders"] = {name: catalog.fingerprint(name) for name in self.method.encoders}
+        return made
 
     @functools.cached_property
     def id(self) -> str:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Float16, Int, PRNGKeyArray, PyTree, Shaped
 
 from bench import device, protocols, record
 from bench.errors import OutOfDeviceMemory
@@ -28,11 +28,16 @@ from bench.plan import Cost, Pack, root
 from bench.suite import Trial
 from models import clip
 from models.method import Data, Frozen, Method, Numbers, Params, State, Views, num_parameters, split_numbers
-from tasks.cameras import Intrinsics, pixel_rays
-from tasks.photos import SceneData
+from tasks.cameras import Intrinsics, Rays, pixel_rays
+from tasks.photos import Photos, SceneData
 
 RAYS_AT_ONCE = {"cpu": 1 << 11, "accelerator": 1 << 15}
 """Rays rendered at once: by one trial, few enough for a core's cache; by a pack, enough to fill an accelerator."""
+
+
+NUM_NEAR_VIEWS, NEAR_PX, NEAR_SHARE = 8, 24, 0.2
+"""What is kept of the space right before the photographs' cameras: how many of them, rays along a side, and how far
+in."""
 
 
 class Progress(NamedTuple):
@@ -55,7 +60,7 @@ class Carry(NamedTuple):
 
 
 class Cameras(NamedTuple):
-    """The test cameras of a trial."""
+    """Cameras of a trial: those of the test views, or those that took the photographs."""
 
     poses: Float[Array, "*k n 4 4"]
     intrinsics: Intrinsics
@@ -72,6 +77,7 @@ class Batch(NamedTuple):
     numbers: Numbers
     keys: PRNGKeyArray
     cameras: Cameras
+    photographers: Cameras
 
 
 def train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progress], None]) -> list[record.Outcome]:
@@ -259,19 +265,22 @@ def load(pack: Pack) -> tuple[Method, Batch, list[SceneData]]:
     scenes = [trial.task.load() for trial in roots]
     data = [trial.method.prepare(frozen, trial.task) for trial in roots]
     numbers = [numbers_of(trial.method) for trial in roots]
-    cameras = [
-        Cameras(
-            poses=jnp.asarray(scene.test.poses),
-            intrinsics=Intrinsics(*(jnp.asarray(x, jnp.float32) for x in scene.test.intrinsics)),
-            near=jnp.asarray(scene.near, jnp.float32),
-            far=jnp.asarray(scene.far, jnp.float32),
-            pixel_center=jnp.asarray(scene.pixel_center, jnp.float32),
-        )
-        for scene in scenes
-    ]
+    cameras = [cameras_of(scene, scene.test) for scene in scenes]
+    photographers = [cameras_of(scene, scene.train, NUM_NEAR_VIEWS) for scene in scenes]
     keys = jnp.stack([jax.random.key(trial.seed) for trial in roots])
-    mapped = device.shard_trials((stack(data), stack(numbers), keys, stack(cameras)))
+    mapped = device.shard_trials((stack(data), stack(numbers), keys, stack(cameras), stack(photographers)))
     return static, Batch(device.share(frozen), *mapped), scenes
+
+
+def cameras_of(scene: SceneData, photos: Photos, most: int | None = None) -> Cameras:
+    """The cameras of photographs, the first `most` of them."""
+    return Cameras(
+        poses=jnp.asarray(photos.poses[:most]),
+        intrinsics=Intrinsics(*(jnp.asarray(x[:most], jnp.float32) for x in photos.intrinsics)),
+        near=jnp.asarray(scene.near, jnp.float32),
+        far=jnp.asarray(scene.far, jnp.float32),
+        pixel_center=jnp.asarray(scene.pixel_center, jnp.float32),
+    )
 
 
 def encoders_of(method: Method) -> Frozen:
@@ -366,18 +375,55 @@ def advance(
     return carry, jax.tree.map(lambda m: m.sum(axis=0) / num_real, metrics)
 
 
+class Rendered(NamedTuple):
+    """What is kept of a finished field.
+
+    Attributes:
+        views: Of the test cameras.
+        near_opacity: Of the first part of rays from the photographs' cameras, where there should be nothing.
+    """
+
+    views: Views
+    near_opacity: Float16[Array, "*k m p p"]
+
+
 def render(
     method: Method, height: int, width: int, num_at_once: int, params: Params, state: State, batch: Batch
-) -> Views:
+) -> Rendered:
     """All test views of a whole pack, as float16, some rays of each trial at a time; leading axes k n h w."""
 
-    def one(params: Params, state: State, data: Data, cameras: Cameras) -> Views:
-        num_views = cameras.poses.shape[0]
-        num_rays = num_views * height * width
+    def one(params: Params, state: State, data: Data, cameras: Cameras, photographers: Cameras) -> Rendered:
+        def seen(rays: Rays) -> Views:
+            found = method.render(params, state, data, rays)
+            return jax.tree.map(lambda x: x.astype(jnp.float16), found)
 
-        def some(index: Int[Array, " r"]) -> Views:
-            view, rest = index // (height * width), index % (height * width)
-            rays = pixel_rays(
+        views = along(cameras, height, width, num_at_once, seen)
+        blocks = NEAR_PX / height, NEAR_PX / width
+        near = photographers._replace(
+            intrinsics=scaled(photographers.intrinsics, *blocks),
+            far=photographers.near + NEAR_SHARE * (photographers.far - photographers.near),
+            pixel_center=jnp.asarray(0.5),
+        )
+        return Rendered(views, along(near, NEAR_PX, NEAR_PX, num_at_once, seen).opacity)
+
+    return device.over_trials(one)(params, state, batch.data, batch.cameras, batch.photographers)
+
+
+def scaled(intrinsics: Intrinsics, down: float, across: float) -> Intrinsics:
+    """Those of the same camera with another number of pixels."""
+    focal_x, focal_y, center_x, center_y = intrinsics
+    return Intrinsics(focal_x * across, focal_y * down, center_x * across, center_y * down)
+
+
+def along(cameras: Cameras, height: int, width: int, num_at_once: int, seen: Callable[[Rays], Views]) -> Views:
+    """What is seen through every pixel of some cameras, some rays at a time."""
+    num_views = cameras.poses.shape[0]
+    num_rays = num_views * height * width
+
+    def some(index: Int[Array, " r"]) -> Views:
+        view, rest = index // (height * width), index % (height * width)
+        return seen(
+            pixel_rays(
                 cameras.poses[view],
                 Intrinsics(*(x[view] for x in cameras.intrinsics)),
                 rest % width + cameras.pixel_center,
@@ -385,35 +431,33 @@ def render(
                 cameras.near,
                 cameras.far,
             )
-            seen = method.render(params, state, data, rays)
-            return jax.tree.map(lambda x: x.astype(jnp.float16), seen)
-
-        num_blocks = math.ceil(num_rays / num_at_once)
-        index = jnp.minimum(jnp.arange(num_blocks * num_at_once), num_rays - 1).reshape(num_blocks, num_at_once)
-        views = lax.map(some, index)
-        return jax.tree.map(
-            lambda x: x.reshape((-1, *x.shape[2:]))[:num_rays].reshape((num_views, height, width, *x.shape[2:])), views
         )
 
-    return device.over_trials(one)(params, state, batch.data, batch.cameras)
+    num_blocks = math.ceil(num_rays / num_at_once)
+    index = jnp.minimum(jnp.arange(num_blocks * num_at_once), num_rays - 1).reshape(num_blocks, num_at_once)
+    views = lax.map(some, index)
+    return jax.tree.map(
+        lambda x: x.reshape((-1, *x.shape[2:]))[:num_rays].reshape((num_views, height, width, *x.shape[2:])), views
+    )
 
 
-def score(scene: SceneData, views: Views, protocol_names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def score(scene: SceneData, rendered: Rendered, protocol_names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """A trial's scores under each protocol, from its float16 views, as `rescore` makes them from the stored ones."""
-    arrays = stored_views(scene, views)
+    arrays = stored_views(scene, rendered)
     return {name: protocols.score(protocols.get(name), scene, arrays).to_json() for name in protocol_names}
 
 
-def stored_views(scene: SceneData, views: Views) -> dict[str, Shaped[np.ndarray, "..."]]:
+def stored_views(scene: SceneData, rendered: Rendered) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Views as they are stored."""
-    arrays = {name: np.asarray(value, np.float16) for name, value in views._asdict().items()}
+    arrays = {name: np.asarray(value, np.float16) for name, value in rendered.views._asdict().items()}
+    arrays["near_opacity"] = np.asarray(rendered.near_opacity, np.float16)
     return arrays | {"ids": np.asarray(scene.test.ids, np.int32)}
 
 
 def finish(
     trial: Trial,
     carry: Carry,
-    views: Views,
+    rendered: Rendered,
     curves: dict[str, list[float]],
     scores: dict[str, dict[str, Any]],
     scene: SceneData,
@@ -436,7 +480,7 @@ def finish(
             first_bad_step=bad_step,
         ),
         parameters={name: np.asarray(value) for name, value in flat.items()},
-        views=stored_views(scene, views),
+        views=stored_views(scene, rendered),
         scores=scores if bad_step is None else {},
     )
 

@@ -25,7 +25,7 @@ from models.clip import catalog, preprocess
 from models.clip.dual import normalized
 from models.clip.encoder import Encoder
 from models.method import Frozen, Method, Metrics, Numbers, Params, State, number
-from models.nerf import NeRF, Pixels
+from models.nerf import NERF_2021, NeRF, Pixels
 from tasks.cameras import Intrinsics, Rays, pixel_rays
 from tasks.photos import SceneTask
 
@@ -67,6 +67,7 @@ class DietNeRF(NeRF):
             even in area; "interpolated" between three of the photographs' poses, as released for captured scenes;
             "observed", the photographs' own.
         finetune_steps: Further steps, after the others, on pixels alone. Such a trial continues the one without them.
+            None takes the budget's number.
         encoder_dtype: The encoder's compute type.
     """
 
@@ -78,7 +79,7 @@ class DietNeRF(NeRF):
     consistency_px: int | None = None
     view_share: float = 0.84
     pose_distribution: PoseDistribution = "hemisphere"
-    finetune_steps: int = 0
+    finetune_steps: int | None = 0
     encoder_dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
@@ -91,8 +92,9 @@ class DietNeRF(NeRF):
         if not 0 < self.view_share <= 1:
             raise UsageError(f"dietnerf: expected view_share above 0 and up to 1, got {self.view_share}")
         for name, least in (("consistency_every", 1), ("finetune_steps", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"dietnerf: expected {name} of at least {least}, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"dietnerf: expected {name} of at least {least}, got {value}")
         if self.encoder is not None:
             catalog.check_guide(self.encoder)
 
@@ -109,7 +111,7 @@ class DietNeRF(NeRF):
     @property
     def total_steps(self) -> int:
         """Both phases."""
-        return (self.num_steps or 0) + self.finetune_steps
+        return (self.num_steps or 0) + (self.finetune_steps or 0)
 
     def prepare(self, frozen: Frozen, task: SceneTask) -> Observed:  # type: ignore[override]
         """The task's photographs and their features."""
@@ -251,4 +253,13 @@ def _seen(feature: str, encoder: Encoder, photos: Float[Array, "v h w 3"]) -> Fl
     return jax.lax.map(lambda photo: _features(feature, encoder, photo[None])[0], photos)
 
 
-DIETNERF = DietNeRF()
+DIETNERF = DietNeRF(consistency_weight=0.01, coarse_consistency_weight=0.01)
+"""DietNeRF on the common NeRF recipe."""
+
+DIETNERF_FINETUNED = dataclasses.replace(DIETNERF, finetune_steps=None)
+"""The same, with a last phase on pixels alone."""
+
+DIETNERF_2021 = DietNeRF(**{f.name: getattr(NERF_2021, f.name) for f in dataclasses.fields(NERF_2021)})
+"""DietNeRF as its code trains it: weights 0.1 on both levels, every tenth step, 168 pixels a side."""
+
+DIETNERF_FINETUNED_2021 = dataclasses.replace(DIETNERF_2021, finetune_steps=None)

@@ -29,6 +29,7 @@ class Budget:
         num_curve_points: Points of a training curve.
         consistency_px: Width and height of the render that an encoder sees.
         num_crops: Augmented crops of one render.
+        finetune_steps: Further steps of a method with a last phase.
         encoder: Name of the encoder that guides, where a method leaves it open.
     """
 
@@ -44,6 +45,7 @@ class Budget:
     num_curve_points: int = 50
     consistency_px: int = 64
     num_crops: int = 8
+    finetune_steps: int = 500
     encoder: str = "embedded-vit-8"
 
     def __post_init__(self) -> None:
@@ -101,6 +103,7 @@ BUDGETS = {
             num_curve_points=5,
             consistency_px=16,
             num_crops=2,
+            finetune_steps=5,
         ),
         Budget(
             name="quick",
@@ -114,6 +117,7 @@ BUDGETS = {
             depth=4,
             consistency_px=32,
             num_crops=4,
+            finetune_steps=175,
         ),
         Budget(
             name="standard",
@@ -139,6 +143,7 @@ BUDGETS = {
             depth=8,
             num_curve_points=200,
             consistency_px=168,
+            finetune_steps=50_000,
             encoder="openai-vit-b-32",
         ),
     )

@@ -48,16 +48,25 @@ METRICS: dict[str, Metric] = {
         Metric("lpips_vgg", "", False, 3, "LPIPS, VGG"),
         Metric("lpips_alex", "", False, 3, "LPIPS, AlexNet"),
         Metric("lpips_vgg_01", "", False, 3, "LPIPS, VGG fed [0, 1]"),
+        Metric("floaters", "%", False, 2, "floaters"),
     )
 }
 
 
 class Seen(NamedTuple):
-    """Views and truths as the metrics of a protocol get them."""
+    """Views and truths as the metrics of a protocol get them.
+
+    Attributes:
+        color: Rendered.
+        truth: Likewise prepared.
+        alphas: True ones.
+        near_opacity: Of the first fifth of rays from the photographs' cameras; None if it was not stored.
+    """
 
     color: Float[np.ndarray, "n h w 3"]
     truth: Float[np.ndarray, "n h w 3"]
     alphas: Float[np.ndarray, "n h w"]
+    near_opacity: Float[np.ndarray, "m p q"] | None = None
 
 
 Scored = tuple[list[float | None], str | None]
@@ -86,7 +95,7 @@ _psnr_foreground = jax.jit(image.psnr_foreground)
 def _psnr_fg(seen: Seen) -> Scored:
     if (seen.alphas > 0.5).all():
         return [None] * len(seen.alphas), "there is no background: the true views bring no alpha, or nothing else"
-    values, present = image.per_image(_psnr_foreground, *seen)
+    values, present = image.per_image(_psnr_foreground, *seen[:3])
     reason = None if present.all() else f"no foreground in {(~present).sum()} of {len(present)} views"
     return [value if ok else None for value, ok in zip(_numbers(values), present, strict=True)], reason
 
@@ -94,6 +103,17 @@ def _psnr_fg(seen: Seen) -> Scored:
 def _lpips(name: str, network: perceptual.Network, legacy_01: bool = False) -> Callable[[Seen], Scored]:
     function = functools.partial(perceptual.lpips, network=network, legacy_01=legacy_01)
     return _by_image(function, name, perceptual.MIN_PX[network])
+
+
+def _floaters(seen: Seen) -> Scored:
+    """How much stands right before the cameras that took the photographs, in percent; one number for all views.
+
+    A field that has too few photographs explains each of them by a sheet before its camera. Nothing else sees it.
+    """
+    num_views = len(seen.alphas)
+    if seen.near_opacity is None:
+        return [None] * num_views, "nothing was stored of what stands right before the photographs' cameras"
+    return [100 * float(seen.near_opacity.mean(dtype=np.float64))] * num_views, None
 
 
 # `psnr` does not clip here: what becomes of the colours first is the protocol's to say.
@@ -107,4 +127,5 @@ SCORERS: dict[str, Callable[[Seen], Scored]] = {
     "lpips_vgg": _lpips("lpips_vgg", "vgg"),
     "lpips_alex": _lpips("lpips_alex", "alex"),
     "lpips_vgg_01": _lpips("lpips_vgg_01", "vgg", legacy_01=True),
+    "floaters": _floaters,
 }

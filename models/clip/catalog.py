@@ -153,6 +153,17 @@ def check_guide(name: str) -> None:
         )
 
 
+def fingerprint(name: str) -> str | None:
+    """Of an encoder's weights: the SHA-256 that the catalog or a named file has; None where neither says one."""
+    if name in EMBEDDED:
+        return EMBEDDED[name]
+    if name in ENTRIES:
+        entry = ENTRIES[name]
+        return entry.sources[0].sha256 if entry.sources else entry.openai_sha256
+    path = pathlib.Path(name.partition(":")[2]).expanduser()
+    return hub.sha256_of(path) if path.is_file() else None
+
+
 def folder() -> pathlib.Path:
     """Where weights that were put on disk by hand are looked for: `encoders/` in the cache folder."""
     return cache.folder() / "encoders"

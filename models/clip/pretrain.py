@@ -79,9 +79,9 @@ class Recipe:
     text_tower: TextTransformer
     family: Family = "guide"
     seed: int = 0
-    num_renders: int = 30_000
+    num_renders: int = 20_000
     num_spp: int = 64
-    num_steps: int = 12_000
+    num_steps: int = 6_000
     batch_size: int = 512
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
@@ -125,11 +125,11 @@ RECIPES: dict[str, Recipe] = {
     "embedded-rn": Recipe(image_tower=resnet(20, (2, 2, 2, 2)), text_tower=text_tower(128, 3, 4, 128), seed=3),
     "embedded-judge-rn": Recipe(
         image_tower=resnet(24, (1, 2, 3, 1)), text_tower=text_tower(160, 2, 5, 128), seed=11, family="judge",
-        num_renders=12_000,
+        num_renders=8_000,
     ),
     "embedded-judge-vit": Recipe(
         image_tower=vit(8, 160, 5, 5), text_tower=text_tower(160, 2, 5, 128), seed=12, family="judge",
-        num_renders=12_000,
+        num_renders=8_000,
     ),
 }  # fmt: skip
 """Every encoder that comes with the project."""
