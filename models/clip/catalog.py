@@ -15,7 +15,10 @@ from tasks import cache
 
 EMBEDDED_FOLDER = pathlib.Path(__file__).parent / "embedded"
 
-EMBEDDED: dict[str, str] = {}
+EMBEDDED: dict[str, str] = {
+    "embedded-vit-8": "d471228b45de2fd374a6ba93147c6f6db1ebacac82e3ca12636359ca85839ccd",
+    "embedded-judge-rn": "08ef9a2b1fef60199fea2ae199c9691abb74e57d32c39bdf45d7397a8fab3ff5",
+}
 """Name of each encoder that comes with the project, to the SHA-256 of its file in `embedded/`."""
 
 JUDGES = ("embedded-judge-rn", "embedded-judge-vit")
