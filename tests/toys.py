@@ -92,3 +92,23 @@ class ToyMethod(Method):
 
     def field_at(self, params, state, data, points):
         return jnp.ones(points.shape[:-1]), jnp.broadcast_to(params["mean"], points.shape)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ToyPhase(ToyMethod):
+    """One that goes on, for some steps, toward black."""
+
+    extra_steps: int = 0
+
+    @property
+    def continues(self):
+        return dataclasses.replace(self, extra_steps=0) if self.extra_steps else None
+
+    @property
+    def total_steps(self):
+        return self.num_steps + self.extra_steps
+
+    def loss(self, params, state, frozen, data, numbers, key, step):
+        if self.extra_steps:
+            return jnp.sum(params["mean"] ** 2), (state, {"dark": params["mean"][0]})
+        return super().loss(params, state, frozen, data, numbers, key, step)

@@ -33,7 +33,7 @@ from tasks.sparse_view import SparseViews
 NUM_VIEWS = 3
 
 CONSISTENCY = (
-    "method.encoder", "method.feature", "method.consistency_weight", "method.coarse_consistency_weight",
+    "method.type", "method.encoder", "method.feature", "method.consistency_weight", "method.coarse_consistency_weight",
     "method.consistency_every", "method.consistency_px", "method.view_share", "method.pose_distribution",
     "method.encoder_dtype", "method.finetune_steps",
 )  # fmt: skip

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.errors import UsageError, nearest
-from models.clip import architectures, catalog, dual, loading, weights
+from models.clip import architectures, cards, catalog, dual, loading, weights
 
 HELP = "list encoders: what there is, what is on disk, how to get the rest"
 EXAMPLE = "python -m bench encoders openai-vit-b-32"
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `encoders`."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="say all about one encoder")
     parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser.add_argument("--cards", action="store_true", help="print the cards of the embedded ones as Markdown")
     parser.add_argument(
         "--convert",
         metavar="NAME=PATH",
@@ -37,12 +38,17 @@ def main(args: argparse.Namespace) -> int:
             raise UsageError(f"--convert: expected NAME=PATH, got {args.convert!r}; write openai-rn50=RN50.pt")
         print(f"{name}: written to {loading.convert(name, pathlib.Path(path).expanduser())}")
         return 0
+    if args.cards:
+        print(cards.markdown(), end="")
+        return 0
     if args.name:
         names = [*catalog.EMBEDDED, *catalog.ENTRIES]
         if args.name not in names:
             raise UsageError(f"encoders: expected one of the catalog, got {args.name!r}; {nearest(args.name, names)}")
         found = described(args.name)
-        print(json.dumps(found, indent=1) if args.json else "\n".join(f"{k:12} {v}" for k, v in found.items() if v))
+        print(
+            json.dumps(found, indent=1) if args.json else "\n".join(cards.lines({k: v for k, v in found.items() if v}))
+        )
         return 0
     rows = [summary(name) for name in (*catalog.EMBEDDED, *catalog.ENTRIES)]
     if args.json:
@@ -66,7 +72,7 @@ def summary(name: str) -> dict[str, Any]:
         "architecture": architecture,
         "image_px": model.image_tower.image_px,
         "embedding_dim": model.image_tower.embedding_dim,
-        "trained_on": trained_on,
+        "trained_on": trained_on + (", judge" if name in catalog.JUDGES else ""),
         "on_disk": str(found) if found else None,
     }
 
@@ -75,7 +81,7 @@ def described(name: str) -> dict[str, Any]:
     """All about one encoder."""
     found = summary(name)
     if name in catalog.EMBEDDED:
-        return found | {"sha256": catalog.EMBEDDED[name]}
+        return found | cards.card(name)
     entry = catalog.ENTRIES[name]
     model = architectures.named(entry.architecture)
     num_parameters = sum(math.prod(shape) for path, shape in dual.shapes(model).items() if path.startswith("params/"))

@@ -11,7 +11,7 @@ from bench.errors import UsageError
 from bench.suite import Arm, Suite, Table, Trial, budget_named, described, differences, flat, snake
 from models.method import split_numbers
 from tasks.budgets import BUDGETS, Budget, sized
-from tests.toys import ToyMethod, ToyTask
+from tests.toys import ToyMethod, ToyPhase, ToyTask
 
 SMOKE = BUDGETS["smoke"]
 
@@ -192,6 +192,18 @@ class TestPacks:
         assert max(sizes) <= pack_size
         assert len(packs) == math.ceil(num_trials / pack_size)
         assert len(set(sizes[:-1])) <= 1  # few sizes: a program is compiled once a size
+
+    def test_a_trial_is_in_the_pack_of_what_it_continues(self):
+        trials = [trial(method=ToyPhase(extra_steps=num), seed=seed) for num in (0, 3, 5) for seed in range(4)]
+        packs = plan.make_packs(trials, 2)
+        assert [len(pack.trials) for pack in packs] == [6, 6]
+        assert [len(pack.roots) for pack in packs] == [2, 2]
+        assert {t.seed for t in packs[0].trials} == {0, 1}
+        num_steps = trials[0].method.num_steps
+        assert packs[0].num_steps == 2 * (num_steps + 3 + 5)
+        halves = packs[0].halves()
+        assert [{t.seed for t in half.trials} for half in halves] == [{0}, {1}]
+        assert [len(half.trials) for half in halves[0].halves()] == [2, 1]
 
     def test_halves(self):
         pack = plan.make_packs([trial(seed=i) for i in range(5)], 8)[0]

@@ -1,5 +1,6 @@
 """Every suite at every budget expands, and every program of it has the shapes that the trainer needs."""
 
+import dataclasses
 import json
 
 import jax
@@ -11,6 +12,9 @@ from PIL import Image
 from bench import plan, registry
 from bench.contract import some_rays
 from bench.suite import budget_named
+from models.clip import architectures, catalog, dual, weights
+from models.clip.encoder import Encoder, LinenTowers
+from models.dietnerf import DietNeRF, Observed
 from models.method import split_numbers
 from models.nerf import Pixels
 from tasks.blender import SCENES as BLENDER_SCENES
@@ -49,6 +53,18 @@ def test_suite(name, budget, photos, monkeypatch):
         check_shapes(pack.trials[0])
 
 
+def shapes_only(name):
+    """An encoder without its numbers: those of the papers cannot be had in a test."""
+    if name in catalog.EMBEDDED:
+        model = weights.read_model(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
+    else:
+        model = architectures.named(catalog.ENTRIES[name].architecture)
+    flat = {path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in dual.shapes(model).items()}
+    return Encoder(
+        name=name, params=dual.nested(flat), towers=LinenTowers(model), tokenizer=None, sha256="unknown"
+    )  # fmt: skip
+
+
 def check_shapes(trial):
     """One step and one render, by shapes alone."""
     method, numbers = split_numbers(trial.method)
@@ -61,13 +77,31 @@ def check_shapes(trial):
         intrinsics=Intrinsics(*[jax.ShapeDtypeStruct((views,), jnp.float32)] * 4),
         near=scalar, far=scalar, pixel_center=scalar, background=scalar,
     )  # fmt: skip
+    frozen = {name: shapes_only(name) for name in method.encoders}
+    if isinstance(method, DietNeRF):
+        encoder = frozen[method.encoder]
+        features = jax.eval_shape(
+            lambda e, x: e.image_features(e.params, x, method.feature_of(e)),
+            encoder,
+            jax.ShapeDtypeStruct((views, encoder.image_px, encoder.image_px, 3), jnp.float32),
+        )
+        data = Observed(data, features, scalar)
     key = jax.random.key(0)
     params, state = jax.eval_shape(method.init, key, data)
     loss, (_, metrics) = jax.eval_shape(
-        method.loss, params, state, {}, data, dict.fromkeys(numbers, scalar), key, jax.ShapeDtypeStruct((), jnp.int32)
+        method.loss,
+        params,
+        state,
+        frozen,
+        data,
+        dict.fromkeys(numbers, scalar),
+        key,
+        jax.ShapeDtypeStruct((), jnp.int32),
     )
     assert loss.shape == ()
     assert {m.shape for m in metrics.values()} == {()}
     assert params["coarse"]
+    if trial.method.continues is not None:
+        check_shapes(dataclasses.replace(trial, method=trial.method.continues))
     seen = jax.eval_shape(lambda p, d: method.render(p, state, d, some_rays(3)), params, data)
     assert seen.color.shape == (3, 3)

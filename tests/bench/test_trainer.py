@@ -17,7 +17,7 @@ from bench.suite import Trial
 from models.method import split_numbers
 from tasks.budgets import BUDGETS
 from tasks.cameras import Intrinsics, view_rays
-from tests.toys import ToyMethod, ToyTask
+from tests.toys import ToyMethod, ToyPhase, ToyTask
 
 SMOKE = dataclasses.replace(BUDGETS["smoke"], num_steps=23, image_px=6)  # 23: not a multiple of the chunk of 5
 
@@ -188,3 +188,65 @@ def test_the_trial_axis_is_sharded_over_devices(tmp_path):
     methods = [ToyMethod(learning_rate=r) for r in (0.1, 0.2, 0.3, 0.4)]
     here = [x for o in trainer.train(pack(*methods), (), quiet) for x in o.parameters["params/mean"]]
     np.testing.assert_allclose([float(x) for x in done.stdout.split()], here, rtol=1e-5)
+
+
+class TestPhases:
+    """Trials that continue another."""
+
+    def test_goes_on_where_the_other_ended(self):
+        whole, more, longer = trainer.train(
+            pack(ToyPhase(), ToyPhase(extra_steps=4), ToyPhase(extra_steps=7), seeds=[3, 3, 3]), ("std-v1",), quiet
+        )
+        alone = trainer.train(pack(ToyPhase(), seeds=[3]), (), quiet)[0]
+        np.testing.assert_array_equal(whole.parameters["params/mean"], alone.parameters["params/mean"])
+        phase = trainer.train(pack(ToyPhase(extra_steps=7), seeds=[3]), (), quiet)[0]
+        np.testing.assert_allclose(longer.parameters["params/mean"], phase.parameters["params/mean"], rtol=1e-6)
+        means = [outcome.parameters["params/mean"][0] for outcome in (whole, more, longer)]
+        assert means[0] > means[1] + 0.2 > means[2] + 0.3  # Adam with rate 0.1 goes 0.1 a step toward black
+        assert [outcome.record.num_steps for outcome in (whole, more, longer)] == [23, 27, 30]
+        assert longer.scores["std-v1"]["field_state"] == "solid"
+
+    def test_is_the_plain_loop(self):
+        trial = pack(ToyPhase(extra_steps=7), seeds=[3]).trials[0]
+        outcome = trainer.train(pack(ToyPhase(extra_steps=7), seeds=[3]), (), quiet)[0]
+        first = dataclasses.replace(trial.method, extra_steps=0)
+        params, _, _ = slow_twin(first, trial.task, 3, 23)
+        optimizer = first.optimizer(23, {"learning_rate": 0.1})
+        # The optimiser's state at step 23, from the same gradients.
+        state = optimizer.init(jax.tree.map(jnp.zeros_like, params))
+        again, key = first.init(jax.random.fold_in(jax.random.key(3), 0), None)[0], jax.random.key(3)
+        data, numbers = first.prepare({}, trial.task), {"learning_rate": 0.1, "breaks_at": jnp.asarray(-1.0)}
+        for step in range(30):
+            method = first if step < 23 else trial.method
+            grads = jax.grad(lambda p, m=method, s=step: m.loss(
+                p, {"num_seen": jnp.asarray(0)}, {}, data, numbers,
+                jax.random.fold_in(jax.random.fold_in(key, 1), s), jnp.asarray(s),
+            )[0])(again)  # fmt: skip
+            updates, state = optimizer.update(grads, state, again)
+            again = optax.apply_updates(again, updates)
+        np.testing.assert_allclose(outcome.parameters["params/mean"], again["mean"], rtol=2e-5)
+
+    def test_what_is_shared_is_trained_once(self):
+        seen = []
+        trainer.train(pack(ToyPhase(), ToyPhase(extra_steps=4), seeds=[3, 3]), (), seen.append)
+        steps = [progress.step for progress in seen if progress.phase == "train"]
+        assert steps == [5, 10, 15, 20, 23, 27]
+
+    def test_curves_tell_what_a_phase_has_not(self):
+        outcome = trainer.train(pack(ToyPhase(extra_steps=4), seeds=[3]), (), quiet)[0]
+        curves = outcome.record.to_json()["curves"]
+        assert curves["step"] == [5, 10, 15, 20, 23, 27]
+        assert curves["mse"][-1] is None and curves["mse"][0] is not None
+        assert curves["dark"][0] is None and curves["dark"][-1] is not None
+
+    def test_a_dead_trial_stays_dead(self):
+        outcome = trainer.train(pack(ToyPhase(extra_steps=4, breaks_at=7.0), seeds=[3]), ("std-v1",), quiet)[0]
+        assert (outcome.record.status, outcome.record.first_bad_step, outcome.scores) == ("failed", 7, {})
+
+
+def test_what_stands_before_the_photographs_cameras():
+    outcome = trainer.train(pack(ToyMethod()), ("std-v1",), quiet)[0]
+    near = outcome.views["near_opacity"]
+    assert near.shape == (2, trainer.NEAR_PX, trainer.NEAR_PX) and near.dtype == np.float16
+    # The toy's field is solid everywhere.
+    assert outcome.scores["std-v1"]["per_view"]["floaters"] == [100.0] * 3

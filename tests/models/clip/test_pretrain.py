@@ -1,0 +1,141 @@
+"""Pretraining: its loss against a plain twin, what it sees, and a run so small that it fits in a test."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bench.errors import UsageError
+from models.clip import cards, catalog, evaluate, loading, pretrain, weights
+from models.clip.pretrain import RECIPES, TOKENIZER
+from tasks import world, world_grammar
+from tasks.world import Thing
+
+MEANINGS = (Thing("mug", "red", "matte"), Thing("cube", "blue", "striped"), Thing("ball", "green", "glossy"))
+
+
+@pytest.fixture(scope="module")
+def images():
+    """A picture a meaning: a square of its colour."""
+    colors = {"red": (200, 30, 30), "blue": (30, 30, 200), "green": (30, 200, 30)}
+    found = np.zeros((3, 64, 64, 4), np.uint8)
+    for image, meaning in zip(found, MEANINGS, strict=True):
+        image[16:48, 16:48] = (*colors[meaning.color], 255)
+    return found
+
+
+def tiny(**changes):
+    return dataclasses.replace(
+        RECIPES["embedded-vit-8"],
+        image_tower=dataclasses.replace(pretrain.vit(16, 32, 1, 2), embedding_dim=16),
+        text_tower=pretrain.text_tower(16, 1, 2, 16),
+        **{"num_steps": 60, "batch_size": 12, "learning_rate": 3e-3, **changes},
+    )
+
+
+def test_loss_shares_the_captions_of_equal_meanings():
+    logits = np.random.default_rng(0).normal(size=(4, 4))
+    meanings = [7, 3, 7, 1]
+    total = 0.0
+    for table in (logits, logits.T):
+        for i in range(4):
+            own = [j for j in range(4) if meanings[j] == meanings[i]]
+            chances = np.exp(table[i]) / np.exp(table[i]).sum()
+            total -= sum(np.log(chances[j]) for j in own) / len(own) / 4 / 2
+    found = pretrain.loss_of(jnp.asarray(logits, jnp.float32), jnp.asarray(meanings))
+    assert float(found) == pytest.approx(total, rel=1e-5)
+
+
+def test_pool_holds_every_paraphrase(images):
+    pool = pretrain.pool_of(images[[0, 1, 0]], [MEANINGS[0], MEANINGS[1], MEANINGS[0]])
+    assert pool.meanings.tolist() == [0, 1, 0]
+    for row, meaning in zip(np.asarray(pool.tokens), MEANINGS[:2], strict=True):
+        said = TOKENIZER.encode(world_grammar.paraphrases(meaning))
+        assert {tuple(t) for t in row.tolist()} == {tuple(t) for t in said.tolist()}
+        np.testing.assert_array_equal(row[0], TOKENIZER.encode([world_grammar.caption(meaning)])[0])
+
+
+def test_what_a_step_sees_keeps_the_color(images):
+    look = jax.jit(jax.vmap(lambda key: pretrain.seen(key, jnp.asarray(images[0]))))
+    seen = np.asarray(look(jax.random.split(jax.random.key(0), 64)))
+    assert seen.min() >= 0 and seen.max() <= 1
+    middle = seen[:, 28:36, 28:36].mean(axis=(0, 1, 2))
+    assert middle[0] > middle[1] + 0.2 and middle[0] > middle[2] + 0.2
+    assert seen[:, 2, 2].std(axis=0).min() > 0.1  # the backgrounds differ
+
+
+def test_learns_three_things(images):
+    recipe = tiny()
+    variables, _ = pretrain.fit(recipe, pretrain.pool_of(images, MEANINGS), show=False)
+    checkpoint = weights.Checkpoint(
+        model=recipe.model, variables=variables, tokenizer=TOKENIZER, mean=pretrain.MEAN, std=pretrain.STD
+    )
+    found = evaluate.accuracy(checkpoint, images, MEANINGS)
+    assert found["zero_shot"]["mean"] == 1.0
+    assert found["retrieval_64"] == {
+        "mean": 1.0, "low": 1.0, "high": 1.0, "num_pictures": 3, "num_meanings": 3, "num_captions": 3
+    }  # fmt: skip
+
+
+def test_no_weak_types_that_would_compile_again(images):
+    recipe = tiny()
+    pool = pretrain.pool_of(images, MEANINGS)
+    variables = jax.eval_shape(lambda key: pretrain.dual.init(recipe.model, key), jax.random.key(0))
+    train = pretrain.Train(variables, jax.eval_shape(pretrain.optimizer_of(recipe).init, variables["params"]))
+    after, _ = jax.eval_shape(lambda t: pretrain.step(recipe, jnp.bfloat16, t, pool, jax.random.key(0)), train)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), train)
+
+
+def test_retrieval_counts_how_often_the_own_caption_is_best():
+    cosines = np.asarray([[0.9, 0.1, 0.5], [0.2, 0.1, 0.3]])
+    # The first picture's own caption beats both others; the second's loses to both.
+    np.testing.assert_array_equal(evaluate.retrieval(cosines, np.asarray([0, 1])), [1.0, 0.0])
+
+
+def test_held_out_meanings_are_not_trained_on():
+    """Neither a fixed tenth of the combinations, nor what the embedded scenes show."""
+    held_out = set(world.things("held_out"))
+    assert {thing for shown in world.SHOWN_IN_SCENES.values() for thing in shown} <= held_out
+    kept = evaluate.kept_back(range(2000))
+    assert 0.02 < kept.mean() < 0.04 and (kept == evaluate.kept_back(range(2000))).all()
+
+
+def test_judges_differ_from_guides_in_all_that_is_said():
+    for name, recipe in RECIPES.items():
+        assert (recipe.family == "judge") == (name in catalog.JUDGES)
+    assert len({recipe.seed for recipe in RECIPES.values()}) == len(RECIPES)
+
+
+@pytest.mark.parametrize("name", catalog.EMBEDDED)
+def test_embedded_encoders_load_and_have_cards(name):
+    encoder = loading.load(name)
+    assert encoder.sha256 == catalog.EMBEDDED[name]
+    said = cards.card(name)
+    assert said["command"] == f"python -m models.clip.pretrain {name}"
+    assert said["accuracy"]["held-out combinations"]["retrieval_64"]["mean"] > 0.9
+    assert name in (catalog.EMBEDDED_FOLDER / "README.md").read_text()
+
+
+def test_embedded_encoders_are_small_and_their_page_is_theirs():
+    sizes = [(catalog.EMBEDDED_FOLDER / f"{name}.safetensors").stat().st_size for name in catalog.EMBEDDED]
+    assert sum(sizes) <= 32 * 2**20
+    assert (catalog.EMBEDDED_FOLDER / "README.md").read_text() == cards.markdown()
+
+
+def test_cards_are_plain_values():
+    for name in catalog.EMBEDDED:
+        assert json.loads(json.dumps(cards.card(name))) == cards.card(name)
+
+
+def test_unknown_name(capsys):
+    assert pretrain.main(["embedded-vit-9"]) == 2
+    assert "pretrain: expected an embedded encoder, got 'embedded-vit-9'" in capsys.readouterr().err
+
+
+def test_refuses_too_few_renders(monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    with pytest.raises(UsageError, match="expected num_renders of at least 20, got 3"):
+        pretrain.make("embedded-vit-8", tiny(num_renders=3), tmp_path, show=False)

@@ -1,0 +1,190 @@
+"""DietNeRF's parts against plain twins, with an encoder so small that it is made here."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bench.errors import UsageError
+from models.clip import dual
+from models.clip.dual import DualEncoder
+from models.clip.encoder import Encoder, LinenTowers
+from models.clip.vit import VisionTransformer
+from models.dietnerf import DIETNERF_2021, DietNeRF
+from tasks.budgets import BUDGETS, sized
+from tasks.cameras import view_rays
+from tests.toys import ToyTask
+
+NAME = "file:tiny"
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    model = DualEncoder(
+        image_tower=VisionTransformer(
+            image_px=12, patch_px=6, width=16, depth=2, num_heads=2, embedding_dim=8, activation="gelu"
+        )
+    )
+    return Encoder(
+        name=NAME, params=dual.init(model, jax.random.key(5)), towers=LinenTowers(model), tokenizer=None, sha256="tiny"
+    )
+
+
+def made(**changes):
+    method = DietNeRF(encoder=NAME, **{"consistency_px": 8, "consistency_every": 4, **changes})
+    return sized(method, BUDGETS["smoke"])
+
+
+def prepared(method, encoder, image_px=16):
+    task = ToyTask(image_px=image_px, num_views=3)
+    data = method.prepare({NAME: encoder}, task)
+    params, state = method.init(jax.random.key(0), data)
+    return params, state, data
+
+
+def numbers(method):
+    names = [f.name for f in dataclasses.fields(method) if f.metadata.get("number")]
+    return {name: jnp.asarray(getattr(method, name), jnp.float32) for name in names}
+
+
+def test_distance_is_one_minus_the_cosine_of_what_is_seen(encoder):
+    method = made()
+    params, _, data = prepared(method, encoder)
+    key = jax.random.key(7)
+    found = jax.jit(method.distances)(params, {NAME: encoder}, data, key)
+    pose_key, place_key, ray_key, photo_key = jax.random.split(key, 4)
+    rays = method.small_view(data, method.pose(data, pose_key), place_key)
+    # One block of 64 rays: its key is the only one split off.
+    levels = jax.jit(method.levels)(params, data.pixels, rays, jax.random.split(ray_key, 1)[0])
+    photo = int(jax.random.randint(photo_key, (), 0, 3))
+    for level, distance in zip(levels, found, strict=True):
+        small = jax.image.resize(level.color.reshape(8, 8, 3), (12, 12, 3), "linear")
+        seen = np.asarray(encoder.image_features(encoder.params, small[None], "class_token"))[0]
+        shown = jax.image.resize(np.full((16, 16, 3), 0.5, np.float32), (12, 12, 3), "linear")
+        wanted = np.asarray(encoder.image_features(encoder.params, shown[None], "class_token"))[0]
+        cosine = seen @ wanted / np.linalg.norm(seen) / np.linalg.norm(wanted)
+        assert float(distance) == pytest.approx(1 - cosine, abs=1e-4)
+    assert photo in (0, 1, 2)
+
+
+def test_blocks_of_rays_give_what_one_block_gives(encoder, monkeypatch):
+    method = made(num_importance=0)
+    params, _, data = prepared(method, encoder)
+    rays = method.small_view(data, data.pixels.poses[0], jax.random.key(1))
+    monkeypatch.setattr("models.dietnerf.RAYS_AT_ONCE", 24)  # 64 rays: two whole blocks and a part
+    in_blocks = jax.jit(method.rendered)(params, data.pixels, rays, jax.random.key(2))
+    levels = jax.jit(method.levels)
+    keys = jax.random.split(jax.random.key(2), 3)
+    for i, key in enumerate(keys):
+        index = np.minimum(np.arange(24 * i, 24 * (i + 1)), 63)
+        block = levels(params, data.pixels, jax.tree.map(lambda x, at=index: x[at], rays), key)[0].color
+        mine = in_blocks[0, 24 * i : 24 * (i + 1)]
+        np.testing.assert_allclose(mine, block[: len(mine)], atol=1e-5)
+
+
+def test_a_whole_view_is_the_photographs_rays(encoder):
+    method = made(view_share=1.0, consistency_px=16)
+    _, _, data = prepared(method, encoder)
+    rays = method.small_view(data, data.pixels.poses[1], jax.random.key(1))
+    inner = type(data.pixels.intrinsics)(*(x[1] for x in data.pixels.intrinsics))
+    wanted = view_rays(data.pixels.poses[1], inner, 16, 16, 2.0, 6.0)
+    np.testing.assert_allclose(rays.directions.reshape(16, 16, 3), wanted.directions, atol=1e-6)
+    np.testing.assert_allclose(rays.origins.reshape(16, 16, 3), wanted.origins, atol=1e-6)
+
+
+def test_small_view_is_the_released_codes(encoder):
+    """168 pixels of 400 at a stride of 2, offset by less than 64: run_nerf_helpers.get_rays of ajayjain/DietNeRF."""
+    method = sized(dataclasses.replace(DIETNERF_2021, encoder=NAME), BUDGETS["paper"])
+    assert (method.consistency_px, method.consistency_every, method.consistency_weight) == (168, 10, 0.1)
+    task = ToyTask(image_px=400, num_views=1)
+    data = method.prepare({NAME: encoder}, task)
+    focal = float(data.pixels.intrinsics.focal_x[0])
+    offsets = []
+    for i in range(20):
+        rays = method.small_view(data, jnp.eye(4), jax.random.key(i))
+        columns = np.asarray(rays.directions[:168, 0]) * focal + 200
+        np.testing.assert_allclose(np.diff(columns), 2.0, atol=1e-3)
+        offsets.append(columns[0])
+    assert 0 <= min(offsets) < 12 and 52 < max(offsets) <= 65
+
+
+@pytest.mark.parametrize("distribution", ["hemisphere", "hemisphere area", "interpolated", "observed"])
+def test_poses_look_at_the_object(encoder, distribution):
+    method = made(pose_distribution=distribution)
+    _, _, data = prepared(method, encoder)
+    for i in range(5):
+        pose = np.asarray(method.pose(data, jax.random.key(i)))
+        away = np.linalg.norm(pose[:3, 3])
+        assert away <= 4.5 + 1e-4
+        if distribution != "interpolated":
+            np.testing.assert_allclose(pose[:3, 2] * away, pose[:3, 3], atol=1e-4)
+        if distribution == "observed":
+            assert min(np.abs(pose - known).max() for known in np.asarray(data.pixels.poses)) == 0
+
+
+def test_only_every_so_many_steps_are_compared(encoder):
+    method = made()
+    params, state, data = prepared(method, encoder)
+    key, frozen = jax.random.key(0), {NAME: encoder}
+    pixel_key, view_key = jax.random.split(key)
+
+    @jax.jit
+    def both(step):
+        loss, (_, metrics) = method.loss(params, state, frozen, data, numbers(method), key, step)
+        distances = method.distances(params, frozen, data, view_key)
+        pixels = super(DietNeRF, method).loss(params, state, {}, data.pixels, numbers(method), pixel_key, step)[0]
+        return loss, metrics["consistency"], pixels, distances.sum()
+
+    for step, is_turn in ((0, True), (1, False), (3, False), (4, True)):
+        loss, consistency, pixels, distances = both(jnp.asarray(step))
+        assert (float(consistency) > 0) == is_turn
+        assert float(loss) == pytest.approx(float(pixels + (0.1 * distances if is_turn else 0)), abs=1e-5)
+
+
+def test_the_last_phase_has_pixels_alone(encoder):
+    method = made(finetune_steps=3)
+    params, state, data = prepared(method, encoder)
+    args = (params, state, {NAME: encoder}, data, numbers(method), jax.random.key(0), jnp.asarray(20))
+    _, (_, metrics) = jax.eval_shape(method.loss, *args)
+    assert "consistency" not in metrics
+    assert (method.total_steps, method.continues) == (23, made())
+    assert made().continues is None
+    assert sized(DietNeRF(encoder=NAME, finetune_steps=None), BUDGETS["paper"]).total_steps == 250_000
+
+
+def test_the_encoder_has_no_gradient_and_the_field_has(encoder):
+    method = made(consistency_weight=1.0)
+    params, _, data = prepared(method, encoder)
+    grads = jax.jit(jax.grad(lambda p: method.distances(p, {NAME: encoder}, data, jax.random.key(0))[-1]))(params)
+    fine = sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(grads["fine"]))
+    assert np.isfinite(fine) and fine > 0
+
+
+def test_features_by_name(encoder):
+    assert made().feature_of(encoder) == "class_token"
+    assert made(feature="embedding").feature_of(encoder) == "embedding"
+    with pytest.raises(UsageError, match=r"expected a feature of file:tiny, got 'spatail'; .*spatial"):
+        made(feature="spatail").feature_of(encoder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"view_share": 0.0}, r"expected view_share above 0 and up to 1, got 0.0"),
+        ({"consistency_every": 0}, r"expected consistency_every of at least 1, got 0"),
+        ({"finetune_steps": -1}, r"expected finetune_steps of at least 0, got -1"),
+        ({"encoder": "embedded-judge-rn"}, r"expected one that may guide, got 'embedded-judge-rn'"),
+    ],
+)
+def test_bad_settings(changes, message):
+    with pytest.raises(UsageError, match=message):
+        DietNeRF(**changes)
+
+
+def test_unknown_pose_distribution():
+    method = DietNeRF()
+    object.__setattr__(method, "pose_distribution", "hemisfere")  # the constructor's annotation is checked in tests
+    with pytest.raises(UsageError, match=r"expected a pose_distribution, got 'hemisfere'; .*hemisphere"):
+        method.__post_init__()
