@@ -123,7 +123,7 @@ def version_mark(protocol: Protocol, version: str) -> str | None:
     Example:
         >>> version_mark(get("std-v1"), "1.7")
         >>> version_mark(get("std-v1"), "0.3")
-        'scored with std-v1 0.3, which is now 1.0: rescore, the numbers may differ'
+        'scored with std-v1 0.3, which is now 1.1: rescore, the numbers may differ'
     """
     if version.split(".")[0] == protocol.version.split(".")[0]:
         return None

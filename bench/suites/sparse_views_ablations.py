@@ -168,7 +168,7 @@ def embedded(budget: str, scenes: tuple[str, ...] = SCENES) -> tuple[Table, ...]
             others=tuple(
                 SparseViews(scene=scene, num_views=NUM_VIEWS, subset_seed=seed) for scene in scenes for seed in (1, 2)
             ),
-            encoders=("embedded-vit-16", "embedded-rn"),
+            encoders=("embedded-vit-16", "embedded-vit-8-labels"),
             view_px=(px // 2, 3 * px // 2),
             weights=(0.001, 0.1),
             finetune_steps=BUDGETS[budget].finetune_steps,

@@ -12,10 +12,12 @@ from PIL import Image
 from bench import compare, store
 from bench._layout import ROOT
 from bench.compare import TableResult
-from bench.report import media, page, tables
+from bench.errors import UsageError
+from bench.report import consistency, media, page, tables
 from bench.store import Store
-from bench.suite import Cell, Table, Trial
+from bench.suite import Cell, Table, Trial, budget_named
 from bench.verbs import options
+from models.clip import catalog
 
 HELP = "write the tables, figures and pictures of stored results again"
 EXAMPLE = "python -m bench report --suite ablations --budget quick"
@@ -25,16 +27,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `report`."""
     options.add_selection(parser)
     parser.add_argument(
-        "--out", type=pathlib.Path, metavar="FOLDER", help="where to write (default: reports/SUITE-BUDGET)"
+        "--figure", choices=(consistency.NAME,), action=WithoutSuite,
+        help="draw this figure of the encoders instead; it takes no suite",
+    )  # fmt: skip
+    parser.add_argument(
+        "--encoder", action="append", default=[], metavar="NAME",
+        help="an encoder in the figure, once for each (default: all that come with the project)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="where to write (default: reports/SUITE-BUDGET, a figure: reports/figures)",
     )
 
 
+class WithoutSuite(argparse.Action):
+    """Keeps the value, and asks for no suite any more."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        """Called where the option is met; what is required is looked at after that."""
+        setattr(namespace, self.dest, values)
+        for action in parser._actions:
+            if action.dest == "suite":
+                action.required = False
+
+
 def main(args: argparse.Namespace) -> int:
-    """Prints the tables and writes the page."""
+    """Prints the tables and writes the page, or draws a figure."""
+    if args.figure:
+        return draw(args)
+    if args.encoder:
+        raise UsageError(
+            f"--encoder: expected --figure {consistency.NAME} beside it, got none; tables name encoders by "
+            "--set dietnerf.encoder=NAME"
+        )
     chosen = options.selection(args)
     results, written = write(chosen, store.open(args.results), command=options.command_line("run", args), out=args.out)
     print_tables(results)
     print(f"report: {written}")
+    return 0
+
+
+def draw(args: argparse.Namespace) -> int:
+    """Draws a figure of the encoders: says what it shows, and where it is."""
+    idle = ["--suite"] * bool(args.suite) + ["--only"] * bool(args.only) + ["--set"] * bool(args.settings)
+    idle += ["--seeds"] * bool(args.seeds)
+    if idle:
+        raise UsageError(
+            f"--figure {args.figure}: expected only --encoder, --budget and --out beside it, got {', '.join(idle)}; "
+            "leave it out"
+        )
+    budget = budget_named(args.budget or "quick")
+    names = args.encoder or list(catalog.EMBEDDED)
+    lines, paths = consistency.write(names, budget, args.out or ROOT / "reports" / "figures")
+    print("\n".join([*lines, *(f"report: {path}" for path in paths)]))
     return 0
 
 

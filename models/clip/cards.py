@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from models.clip import architectures, catalog, weights
-from models.clip.catalog import EMBEDDED, EMBEDDED_FOLDER
 
 TITLES = {
     "retrieval_64": "the right caption of 64",
@@ -18,13 +17,13 @@ TITLES = {
 
 def card(name: str) -> dict[str, Any]:
     """The card of an embedded encoder, from its file."""
-    found = weights.read(EMBEDDED_FOLDER / f"{name}.safetensors", name)
+    found = weights.read(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
     tower = architectures.to_json(found.model.image_tower)
     return {
         "name": name,
         "role": "judge: never guides" if name in catalog.JUDGES else "guide",
         "image_tower": ", ".join(f"{key} {value}" for key, value in tower.items() if value is not None),
-        "sha256": EMBEDDED[name],
+        "sha256": catalog.EMBEDDED[name],
         **found.card,
     }
 
@@ -61,6 +60,6 @@ def markdown() -> str:
         "renders, under other light, with another seed, and refuse to guide. This page is printed by "
         "`python -m bench encoders --cards`.\n"
     )
-    for name in EMBEDDED:
+    for name in catalog.EMBEDDED:
         text += f"\n## {name}\n\n" + "\n".join(f"- {line}" for line in lines(card(name))) + "\n"
     return text

@@ -111,6 +111,27 @@ def accuracy(
     return said
 
 
+def kinds(
+    checkpoint: weights.Checkpoint | Encoder, images: UInt8[np.ndarray, "n h w 4"], meanings: Sequence[Meaning]
+) -> dict[str, Any]:
+    """What the card says of an encoder that knows kinds alone: the right word among those of all kinds."""
+    encoder = checkpoint if isinstance(checkpoint, Encoder) else encoder_of(checkpoint)
+    single = [i for i, meaning in enumerate(meanings) if isinstance(meaning, Thing)]
+    names = sorted(world.KINDS)
+    read = jax.jit(lambda params, tokens: encoder.text_features(params, tokens))
+    words = unit(np.asarray(read(encoder.params, encoder.tokenize(names))))
+    best = (image_embeddings(encoder, on_grey(images[np.asarray(single)])) @ words.T).argmax(axis=1)
+    right = np.asarray([names[k] == kind_of(meanings[i]) for k, i in zip(best, single, strict=True)], np.float64)
+    shown = list(dict.fromkeys(meanings[i] for i in single))
+    return {"kind": summary(right, np.asarray([shown.index(meanings[i]) for i in single])) | {"num_captions": len(names)}}
+
+
+def kind_of(meaning: Meaning) -> str:
+    """Of a single thing."""
+    assert isinstance(meaning, Thing)
+    return meaning.kind
+
+
 def retrieval(
     cosines: Float[np.ndarray, "n m"], place: Int[np.ndarray, " n"], num_sets: int = 20
 ) -> Float[np.ndarray, " n"]:

@@ -26,7 +26,7 @@ import pathlib
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ from models.clip.text import TextTransformer
 from models.clip.tokenizers import WordTokenizer
 from models.clip.vit import VisionTransformer
 from tasks import world_grammar
-from tasks.world import Meaning
+from tasks.world import Meaning, Thing
 from tasks.world_looks import Family
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -66,6 +66,8 @@ class Recipe:
         image_tower: What sees.
         text_tower: What reads.
         family: Of the pictures.
+        says: What a picture is matched with: its "captions", or its "kinds" alone, one word a class, as a classifier
+            of 41 classes learns them: such an encoder never saw a text.
         seed: Of the first parameters, and of every batch.
         num_renders: Pictures of the family, both splits together.
         num_spp: Samples a pixel of the renders.
@@ -78,6 +80,7 @@ class Recipe:
     image_tower: VisionTransformer | ModifiedResNet
     text_tower: TextTransformer
     family: Family = "guide"
+    says: Literal["captions", "kinds"] = "captions"
     seed: int = 0
     num_renders: int = 20_000
     num_spp: int = 64
@@ -121,18 +124,26 @@ def resnet(width: int, stage_sizes: tuple[int, ...]) -> ModifiedResNet:
 
 RECIPES: dict[str, Recipe] = {
     "embedded-vit-8": Recipe(image_tower=vit(8, 192, 6, 3), text_tower=text_tower(128, 3, 4, 128), seed=1),
-    "embedded-vit-16": Recipe(image_tower=vit(16, 256, 3, 4), text_tower=text_tower(128, 3, 4, 128), seed=2),
-    "embedded-rn": Recipe(image_tower=resnet(20, (2, 2, 2, 2)), text_tower=text_tower(128, 3, 4, 128), seed=3),
+    "embedded-vit-16": Recipe(image_tower=vit(16, 224, 3, 4), text_tower=text_tower(128, 3, 4, 128), seed=2),
+    "embedded-rn": Recipe(image_tower=resnet(16, (2, 2, 2, 2)), text_tower=text_tower(128, 3, 4, 128), seed=3),
+    "embedded-vit-8-labels": Recipe(
+        image_tower=vit(8, 192, 6, 3), text_tower=text_tower(32, 1, 1, 128), seed=4, says="kinds",
+    ),
     "embedded-judge-rn": Recipe(
-        image_tower=resnet(24, (1, 2, 3, 1)), text_tower=text_tower(160, 2, 5, 128), seed=11, family="judge",
-        num_renders=8_000,
+        image_tower=resnet(22, (1, 2, 3, 1)), text_tower=text_tower(160, 2, 5, 128), seed=11, family="judge",
+        num_renders=18_000, num_steps=10_000,
     ),
     "embedded-judge-vit": Recipe(
-        image_tower=vit(8, 160, 5, 5), text_tower=text_tower(160, 2, 5, 128), seed=12, family="judge",
-        num_renders=8_000,
+        image_tower=vit(8, 160, 4, 5), text_tower=text_tower(160, 2, 5, 128), seed=12, family="judge",
+        num_renders=18_000, num_steps=10_000,
     ),
 }  # fmt: skip
-"""Every encoder that comes with the project."""
+"""Every encoder that comes with the project. `embedded-vit-8-labels` is a control: the tower of `embedded-vit-8`, taught
+what ImageNet teaches, classes and no sentences."""
+
+
+OPTIONS = ("num_renders", "num_spp", "num_steps", "batch_size")
+"""Fields of a recipe that the command line may change."""
 
 
 class Pool(NamedTuple):
@@ -156,15 +167,23 @@ class Train(NamedTuple):
     optimizer: PyTree
 
 
-def pool_of(images: UInt8[np.ndarray, "n h w 4"], meanings: Sequence[Meaning]) -> Pool:
-    """Pictures and all that may be said about them."""
-    known = list(dict.fromkeys(meanings))
-    said = [TOKENIZER.encode(world_grammar.paraphrases(meaning)) for meaning in known]
+def pool_of(
+    images: UInt8[np.ndarray, "n h w 4"],
+    meanings: Sequence[Meaning],
+    says: Literal["captions", "kinds"] = "captions",
+) -> Pool:
+    """Pictures and all that may be said about them; of kinds alone, only the pictures of one thing."""
+    named: Sequence[Meaning | str] = meanings
+    if says == "kinds":
+        single = [i for i, meaning in enumerate(meanings) if isinstance(meaning, Thing)]
+        images, named = images[np.asarray(single)], [evaluate.kind_of(meanings[i]) for i in single]
+    known = list(dict.fromkeys(named))
+    said = [TOKENIZER.encode([m] if isinstance(m, str) else world_grammar.paraphrases(m)) for m in known]
     most = max(len(rows) for rows in said)
-    index = {meaning: i for i, meaning in enumerate(known)}
+    index = {name: i for i, name in enumerate(known)}
     return Pool(
         images=jnp.asarray(images),
-        meanings=jnp.asarray([index[meaning] for meaning in meanings], jnp.int32),
+        meanings=jnp.asarray([index[name] for name in named], jnp.int32),
         tokens=jnp.asarray(np.stack([rows[np.arange(most) % len(rows)] for rows in said])),
     )
 
@@ -254,7 +273,9 @@ def fit(recipe: Recipe, pool: Pool, *, dtype: Any = None, show: bool = True) -> 
     # Compiled as one: operation by operation it takes minutes on a GPU.
     variables = jax.jit(functools.partial(dual.init, recipe.model))(first)
     train = Train(variables, jax.jit(optimizer_of(recipe).init)(variables["params"]))
-    chunk = min(CHUNK, recipe.num_steps)
+    # XLA's convolutions are many times slower inside a loop on a CPU.
+    alone = jax.default_backend() == "cpu" and isinstance(recipe.image_tower, ModifiedResNet)
+    chunk = 1 if alone else min(CHUNK, recipe.num_steps)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def advance(train: Train, pool: Pool, start: Int[Array, ""]) -> tuple[Train, Float[Array, "2"]]:
@@ -268,11 +289,19 @@ def fit(recipe: Recipe, pool: Pool, *, dtype: Any = None, show: bool = True) -> 
     began = time.perf_counter()
     for start in range(0, recipe.num_steps - recipe.num_steps % chunk, chunk):
         train, curve = program(train, pool, jnp.asarray(start, jnp.int32))
-        if show and (start // chunk) % 10 == 0:
+        if show and start % (10 * CHUNK) == 0:
             loss, accuracy = (float(x) for x in curve)
             print(f"step {start + chunk:6d}  loss {loss:.4f}  right {accuracy:.3f}", flush=True)
     variables = jax.block_until_ready(train.variables)
     return variables, time.perf_counter() - began
+
+
+def changed(name: str, recipe: Recipe) -> str:
+    """The options that say how a recipe differs from the one of that name."""
+    if name not in RECIPES:
+        return ""
+    values = {field: getattr(recipe, field) for field in OPTIONS if getattr(recipe, field) != getattr(RECIPES[name], field)}
+    return "".join(f" --{field.replace('_', '-')} {value}" for field, value in values.items())
 
 
 def make(name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True) -> tuple[pathlib.Path, dict[str, Any]]:
@@ -288,7 +317,8 @@ def make(name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True) 
     read = functools.partial(world_builder.read_arrays, recipe.num_renders, tower_px, recipe.num_spp, recipe.family)
     pictures = read("train")
     kept = evaluate.kept_back(pictures.numbers)
-    pool = pool_of(pictures.images[~kept], [m for m, back in zip(pictures.meanings, kept, strict=True) if not back])
+    trained = [m for m, back in zip(pictures.meanings, kept, strict=True) if not back]
+    pool = pool_of(pictures.images[~kept], trained, recipe.says)
     variables, seconds = fit(recipe, pool, show=show)
     # Tested as shipped: in half precision on disk, in single precision at work.
     variables = jax.tree.map(lambda x: np.asarray(x, np.float16).astype(np.float32), variables)
@@ -302,8 +332,9 @@ def make(name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True) 
     checkpoint = weights.Checkpoint(
         model=recipe.model, variables=variables, tokenizer=TOKENIZER, mean=MEAN, std=STD, card={}
     )
+    tested = evaluate.accuracy if recipe.says == "captions" else evaluate.kinds
     card = {
-        "command": f"python -m models.clip.pretrain {name}",
+        "command": f"python -m models.clip.pretrain {name}{changed(name, recipe)}",
         "data": f"closed world, family {recipe.family}, {recipe.num_renders} renders of {tower_px} px, "
         f"{recipe.num_spp} samples a pixel, fingerprint "
         f"{world_pictures.fingerprint(recipe.family, tower_px, recipe.num_spp)}",
@@ -314,7 +345,7 @@ def make(name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True) 
         "trained_on": jax.local_devices()[0].device_kind,
         "train_s": round(seconds, 1),
         "accuracy": {
-            title: evaluate.accuracy(checkpoint, images, meanings) for title, (images, meanings) in sets.items()
+            title: tested(checkpoint, images, meanings) for title, (images, meanings) in sets.items()
         },
     }
     path = folder / f"{name}.safetensors"
@@ -328,14 +359,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.clip.pretrain", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(RECIPES)}; all of them if none is named")
     parser.add_argument("--out", type=pathlib.Path, default=EMBEDDED_FOLDER, metavar="FOLDER", help="where to write")
-    for field in ("num_renders", "num_spp", "num_steps", "batch_size"):
+    for field in OPTIONS:
         parser.add_argument(
             f"--{field.replace('_', '-')}", type=int, metavar="N", help=f"instead of the recipe's {field}"
         )
     args = parser.parse_args(arguments)
     changes = {
         field: getattr(args, field)
-        for field in ("num_renders", "num_spp", "num_steps", "batch_size")
+        for field in OPTIONS
         if getattr(args, field) is not None
     }
     try:

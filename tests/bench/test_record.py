@@ -45,7 +45,7 @@ def some_trial(**changes):
         "id": "nerf__knight__8v__s3__3f9c1a2b",
         "variant": "nerf",
         "task": types.SimpleNamespace(name="knight__8v", cluster="knight"),
-        "method": types.SimpleNamespace(num_steps=20),
+        "method": types.SimpleNamespace(total_steps=20),
         "budget": types.SimpleNamespace(name="smoke"),
         "seed": 3,
         "identity": lambda: {"seed": 3},

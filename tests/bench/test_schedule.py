@@ -32,6 +32,10 @@ class Named(NamedTuple):
 class Steps(NamedTuple):
     num_steps: int = 1
 
+    @property
+    def total_steps(self):
+        return self.num_steps
+
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
@@ -52,6 +56,10 @@ class Trial:
 class Pack:
     trials: tuple
     key: str
+
+    @property
+    def num_steps(self):
+        return sum(trial.method.total_steps for trial in self.trials)
 
 
 class Progress(NamedTuple):
@@ -187,7 +195,7 @@ def pack_of(key, *trials):
         types.SimpleNamespace(id=f"{key}{i}", seed=s, method=types.SimpleNamespace(num_steps=n))
         for i, (s, n) in enumerate(trials)
     ]
-    return types.SimpleNamespace(key=key, trials=tuple(made))
+    return types.SimpleNamespace(key=key, trials=tuple(made), num_steps=sum(n for _, n in trials))
 
 
 def taken(queue, mine=(), others=()):

@@ -133,7 +133,7 @@ def test_the_page_says_what_the_table_says(written, usual):
 
 def test_where_the_numbers_come_from(written):
     shown = "".join(read(written.read_text()).text)
-    for said in ("std-v1 1.0: floats clipped to [0, 1]", "jax 0.10.2", "3.11.9", "cpu", "Linux-x86_64", "quick",
+    for said in ("std-v1 1.1: floats clipped to [0, 1]", "jax 0.10.2", "3.11.9", "cpu", "Linux-x86_64", "quick",
                  "aaaaaaaaaaaa (24 trials) | aaaaaaaaaaaa with local changes (24 trials)"):  # fmt: skip
         assert said in shown
 

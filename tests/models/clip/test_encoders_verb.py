@@ -65,7 +65,7 @@ def test_embedded_encoders_are_listed_first(capsys, tmp_path, monkeypatch):
     )
     monkeypatch.setattr(catalog, "EMBEDDED_FOLDER", tmp_path)
     digest = weights.write(tmp_path / "tiny.safetensors", made, np.float16)
-    monkeypatch.setitem(catalog.EMBEDDED, "tiny", digest)
+    monkeypatch.setattr(catalog, "EMBEDDED", {"tiny": digest})
     assert run("--json") == 0
     first = json.loads(capsys.readouterr().out)[0]
     assert (first["name"], first["architecture"], first["image_px"]) == ("tiny", "ModifiedResNet", 16)
