@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, metavar="N", help="workers to plan for (default: accelerators, else cores)"
     )
     parser.add_argument("--pack-size", type=int, metavar="N", help="trials trained at once by one program")
+    parser.add_argument(
+        "--shapes", action="store_true", help="trace every variant at full size instead: no steps, no encoders' weights"
+    )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
@@ -37,6 +40,9 @@ def main(args: argparse.Namespace) -> int:
     size = args.pack_size or plan.default_pack_size("accelerator" if num_accelerators else "cpu")
     packs = plan.make_packs(missing, size)
     num_workers = args.workers or num_accelerators or device.num_cores()
+    if args.shapes:
+        print_shapes(Console(), packs)
+        return 0
     costs = {} if args.no_pilot or not packs else pilots(packs)
     left_s = plan.seconds(packs, costs, num_workers) if costs else None
     if args.json:
@@ -53,6 +59,25 @@ def main(args: argparse.Namespace) -> int:
     if left_s is not None:
         console.print(f"about {clock(left_s)} on {num_workers} workers of this kind, from a pilot of each program")
     return 0
+
+
+def print_shapes(console: Console, packs: list[plan.Pack]) -> None:
+    """A line a variant and shape of task: what it would train, traced at full size."""
+    from bench import shapes
+
+    run.prepare_data([trial for pack in packs for trial in pack.trials])
+    printed = Printed(title="shapes", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name, justify in (("variant", "left"), ("views", "right"), ("pixels", "right"), ("steps", "right"),
+                          ("parameters", "right"), ("of encoders", "right"), ("MiB a trial", "right")):  # fmt: skip
+        printed.add_column(name, justify=justify)  # type: ignore[arg-type]
+    trials = {(trial.variant, trial.task.layout()): trial for pack in reversed(packs) for trial in pack.trials}
+    for (variant, layout), trial in sorted(trials.items()):
+        found = shapes.of_trial(trial)
+        printed.add_row(
+            variant, str(layout.num_train), f"{layout.width} x {layout.height}", f"{trial.method.total_steps:,}",
+            f"{found.num_parameters:,}", f"{found.num_encoder_parameters:,}", f"{found.num_state_bytes / 2**20:.1f}",
+        )  # fmt: skip
+    console.print(printed)
 
 
 def pilots(packs: list[plan.Pack]) -> dict[str, plan.Cost]:

@@ -61,6 +61,7 @@ def train_missing(args: argparse.Namespace, chosen: options.Selection, trials_st
     if not missing:
         return 0
     check_scorers()
+    check_encoders(missing)
     prepare_data(missing)
     pack_size = args.pack_size or plan.default_pack_size("accelerator" if device.num_accelerators() else "cpu")
     packs = plan.make_packs(missing, pack_size)
@@ -91,6 +92,14 @@ def check_scorers() -> None:
 
     for network in ("alex", "vgg"):
         perceptual.load_weights(network)
+
+
+def check_encoders(trials: list[Trial]) -> None:
+    """Refuses encoders that are not on disk and cannot be fetched before anything is trained; fetches the others."""
+    from models import clip
+
+    for name in dict.fromkeys(name for trial in trials for name in trial.method.encoders):
+        clip.load(name)
 
 
 def prepare_data(trials: list[Trial]) -> None:

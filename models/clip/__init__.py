@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from models.clip.encoder import Encoder
-from models.clip.loading import load
+from models.clip.loading import abstract, load
 
-__all__ = ["Encoder", "load"]
+__all__ = ["Encoder", "abstract", "load"]

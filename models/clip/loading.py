@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Callable
@@ -61,6 +62,35 @@ def load(name: str, *, dtype: Any = jnp.float32) -> Encoder:
     raise UsageError(
         f"encoder: expected one of the catalog, got {name!r}; {nearest(name, [*ENTRIES, *EMBEDDED])}; others are "
         f"written {', '.join(f'{scheme}:...' for scheme in SCHEMES)}; python -m bench encoders lists them"
+    )
+
+
+def abstract(name: str, *, dtype: Any = jnp.float32) -> Encoder:
+    """An encoder whose parameters are shapes alone, for `jax.eval_shape`: reads no weights, where its name says enough.
+
+    Args:
+        name: As for `load`. Only names of the catalog need no weights.
+        dtype: Compute type.
+
+    Raises:
+        UsageError: As `load`.
+    """
+    if name in ENTRIES:
+        model, tokenizer, pixels = architectures.named(ENTRIES[name].architecture), ClipTokenizer(), {}
+    elif name in EMBEDDED:
+        found = weights.read(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
+        model, tokenizer, pixels = found.model, found.tokenizer, {"mean": found.mean, "std": found.std}
+    else:
+        encoder = load(name, dtype=dtype)
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), encoder.params)
+        return dataclasses.replace(encoder, params=shapes)
+    return Encoder(
+        name=name,
+        params=jax.eval_shape(functools.partial(dual.init, model), jax.random.key(0)),
+        towers=LinenTowers(dual.with_dtype(model, dtype)),
+        tokenizer=tokenizer,
+        sha256=catalog.fingerprint(name) or "",
+        **pixels,
     )
 
 
