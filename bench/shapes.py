@@ -63,7 +63,7 @@ def of_trial(trial: Trial) -> Shapes:
             raise UsageError(f"{trial.variant}: expected a step to keep all shapes, got other ones; run `bench check`")
         seen = jax.eval_shape(phase.render, carry.params, carry.state, data, rays)
         if seen.color.shape != (NUM_RAYS, 3):
-            raise UsageError(f"{trial.variant}: expected {NUM_RAYS} x 3 colours of as many rays, got {seen.color.shape}")
+            raise UsageError(f"{trial.variant}: expected colours of shape {NUM_RAYS, 3}, got {seen.color.shape}")
         phase = phase.continues
     return Shapes(
         num_parameters=sum(leaf.size for leaf in jax.tree.leaves(carry.params)),

@@ -13,8 +13,10 @@ PACKAGES = ("tasks", "models", "bench")
 ORDER = (
     *("bench", "bench.errors", "bench._layout"),
     *("tasks", "models"),
-    *("bench.scorers", "bench.protocols", "bench.suite", "bench.suites", "bench.registry", "bench.record", "bench.judges"),
-    *("bench.statistics", "bench.plan", "bench.overrides", "bench.device", "bench.trainer", "bench.shapes", "bench.contract"),
+    *("bench.scorers", "bench.protocols", "bench.suite", "bench.suites", "bench.registry", "bench.record"),
+    *("bench.judges",),
+    *("bench.statistics", "bench.plan", "bench.overrides", "bench.device", "bench.trainer", "bench.shapes"),
+    *("bench.contract",),
     *("bench.store", "bench.schedule", "bench.live", "bench.compare", "bench.report", "bench.doctor"),
     *("bench.verbs", "bench.__main__"),
 )

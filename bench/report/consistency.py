@@ -15,17 +15,30 @@ import dataclasses
 import functools
 import io
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from bench import statistics
 from bench.compare import FEWEST_CLUSTERS
 from bench.report import page, tables
-from bench.report.figures import INK, Figure, canvas, drawn, plain, shortened, standalone, style
+from bench.report.figures import INK, Figure, canvas, drawn, plain, standalone, style
+from bench.report.pairs import (
+    FAR_DEG,
+    Kind,
+    Pairs,
+    auc,
+    far,
+    far_gap,
+    far_within,
+    leave_one_out,
+    mean_across,
+    mean_cosine,
+    overlap,
+    pairs_of,
+)
 from bench.statistics import Interval
 from models.clip import loading, preprocess
 from models.clip.dual import normalized
@@ -50,11 +63,6 @@ ANGLE_BIN_DEG = 15.0
 NUM_BINS = 50
 """Of a histogram, from the lowest cosine, rounded down to a twentieth, to 1."""
 
-FAR_DEG = 90.0
-"""From this angle on two cameras see different sides."""
-
-Kind = Literal["within", "across"]
-
 # Blue and orange are told apart by the colour-blind, and one of the lines is dashed.
 LOOKS: dict[Kind, dict[str, Any]] = {
     "within": {"color": "#0173b2", "ls": "-", "label": "views of the same scene"},
@@ -74,35 +82,6 @@ class Looked(NamedTuple):
     colors: Float[np.ndarray, "v h w 3"]
     poses: Float[np.ndarray, "v 4 4"]
     scenes: Int[np.ndarray, " v"]
-
-
-class Pairs(NamedTuple):
-    """Pairs of different photographs, each once.
-
-    Attributes:
-        cosines: Of their features.
-        angles_deg: Between their cameras, seen from the origin.
-        first: Number of the first one's scene.
-        second: Of the second one's.
-    """
-
-    cosines: Float[np.ndarray, " p"]
-    angles_deg: Float[np.ndarray, " p"]
-    first: Int[np.ndarray, " p"]
-    second: Int[np.ndarray, " p"]
-
-    @property
-    def scenes(self) -> Int[np.ndarray, " s"]:
-        """Scenes that have a part in some pair."""
-        return np.union1d(self.first, self.second)
-
-    def of(self, kind: Kind) -> Pairs:
-        """Those within scenes, or those across."""
-        return self.where((self.first == self.second) == (kind == "within"))
-
-    def where(self, chosen: Bool[np.ndarray, " p"]) -> Pairs:
-        """Some of them."""
-        return Pairs(*(x[chosen] for x in self))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -131,127 +110,6 @@ class Measured:
             "overlap": None if share is None else Interval(share, None, None),
             **means,
         }
-
-
-# --- numbers ----------------------------------------------------------------------------------------------------------
-
-
-def pairs_of(
-    features: Float[np.ndarray, "v f"], poses: Float[np.ndarray, "v 4 4"], scenes: Int[np.ndarray, " v"]
-) -> Pairs:
-    """All pairs of different photographs.
-
-    Args:
-        features: Of any length but zero.
-        poses: Camera to world.
-        scenes: Number of each photograph's scene.
-    """
-    first, second = np.triu_indices(len(scenes), 1)
-    angles = np.degrees(np.arccos(_cosines(poses[:, :3, 3])))
-    return Pairs(_cosines(features)[first, second], angles[first, second], scenes[first], scenes[second])
-
-
-def _cosines(vectors: Float[np.ndarray, "v f"]) -> Float[np.ndarray, "v v"]:
-    unit = np.asarray(vectors, np.float64)
-    unit = unit / np.linalg.norm(unit, axis=-1, keepdims=True)
-    return np.clip(unit @ unit.T, -1, 1)
-
-
-def auc(pairs: Pairs) -> float | None:
-    """How often a pair within a scene has a higher cosine than a pair across scenes; a tie is half.
-
-    Of all pairs against all pairs, by ranks, so it is exact however many there are.
-
-    Example:
-        >>> scenes = np.array([0, 0, 1, 1])
-        >>> poses = np.stack([np.eye(4)] * 4); poses[:, 0, 3] = 1
-        >>> auc(pairs_of(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]]), poses, scenes))
-        1.0
-    """
-    from scipy import stats
-
-    within, across = pairs.of("within").cosines, pairs.of("across").cosines
-    if not len(within) or not len(across):
-        return None
-    ranks = stats.rankdata(np.concatenate([within, across]))[: len(within)]
-    return float((ranks.sum() - len(within) * (len(within) + 1) / 2) / (len(within) * len(across)))
-
-
-def overlap(pairs: Pairs) -> float | None:
-    """The area that both densities of cosines cover, if they cross once; it needs no bins.
-
-    One minus the largest distance between the two distribution functions: 0 where a threshold parts them.
-
-    Example:
-        >>> two = np.array([0, 0])
-        >>> one = np.array([0, 1])
-        >>> overlap(Pairs(np.array([0.5, 0.7, 0.6, 0.1]), np.zeros(4), np.r_[two, two], np.r_[two, one + 1]))
-        0.5
-    """
-    within, across = np.sort(pairs.of("within").cosines), np.sort(pairs.of("across").cosines)
-    if not len(within) or not len(across):
-        return None
-    places = np.concatenate([within, across])
-    below = [np.searchsorted(values, places, side="right") / len(values) for values in (within, across)]
-    return float(1 - np.max(np.abs(below[0] - below[1])))
-
-
-def far_within(pairs: Pairs) -> float | None:
-    """Mean cosine of views of one scene from different sides."""
-    return mean_cosine(pairs.of("within").where(pairs.of("within").angles_deg >= FAR_DEG))
-
-
-def mean_across(pairs: Pairs) -> float | None:
-    """Mean cosine of views of different scenes, at all angles."""
-    return mean_cosine(pairs.of("across"))
-
-
-def far_gap(pairs: Pairs) -> float | None:
-    """How much more alike one scene's different sides are than different scenes."""
-    far, across = far_within(pairs), mean_across(pairs)
-    return None if far is None or across is None else far - across
-
-
-def mean_cosine(pairs: Pairs) -> float | None:
-    """Mean cosine; None without pairs."""
-    return float(np.mean(pairs.cosines)) if len(pairs.cosines) else None
-
-
-def leave_one_out(number: Callable[[Pairs], float | None], pairs: Pairs, *, is_share: bool = False) -> Interval | None:
-    """A number of pairs with an interval over scenes: the jackknife, with Student's t.
-
-    A scene is left out with all of its pairs. Of scenes with equally many pairs, the interval of a mean within scenes
-    is the t interval of the scenes' means. A share is taken in log odds: with eight made-up scenes and a true AUC of
-    0.98, the interval held it in 97 of 100 cases so, in 76 without, and the bootstrap's percentiles held it in 77.
-
-    Args:
-        number: Of pairs; None where it is not defined.
-        pairs: All of them.
-        is_share: Whether the number lies between 0 and 1 by its nature.
-
-    Returns:
-        The number of all pairs. Its ends are None with fewer than `FEWEST_CLUSTERS` scenes, and where no scene makes a
-        difference or a share is 0 or 1: few scenes that all agree do not say how far others would be. None where the
-        number is.
-    """
-    from scipy import special
-
-    found, scenes = number(pairs), pairs.scenes
-    if found is None:
-        return None
-    without = [number(pairs.where((pairs.first != scene) & (pairs.second != scene))) for scene in scenes]
-    others = np.array([x for x in without if x is not None], np.float64)
-    unsure = Interval(found, None, None)
-    if len(scenes) < FEWEST_CLUSTERS or len(others) < len(scenes) or np.ptp(others) <= 1e-12:
-        return unsure
-    if is_share and not (0 < found < 1 and np.all((others > 0) & (others < 1))):
-        return unsure
-    middle, others = (special.logit(found), special.logit(others)) if is_share else (found, others)
-    spread = statistics.t_interval(len(scenes) * middle - (len(scenes) - 1) * others)
-    assert spread.high is not None
-    ends = middle + np.array([-1.0, 1.0]) * (spread.high - spread.mean)
-    low, high = special.expit(ends) if is_share else ends
-    return Interval(found, float(low), float(high))
 
 
 # --- photographs and features -----------------------------------------------------------------------------------------
@@ -338,9 +196,11 @@ def rows_of(found: Measured) -> Iterator[dict[str, Any]]:
             mean = leave_one_out(mean_cosine, some)
             if mean is not None:
                 yield row("cosine by angle", kind, (float(low), float(high)), mean, some)
+    parts = {"far_within": ("within", far(found.pairs)), "mean_across": ("across", found.pairs.of("across"))}
     for name, value in found.summary().items():
         if value is not None:
-            yield row(name, "both", (None, None), value, found.pairs)
+            kinds, some = parts.get(name, ("both", found.pairs))
+            yield row(name, kinds, (None, None), value, some)
 
 
 def bins(pairs: Pairs) -> Float[np.ndarray, " b"]:
@@ -367,7 +227,9 @@ def figure(every: Sequence[Measured]) -> tuple[Figure, bytes]:
             draw_histogram(left, [r for r in mine if r["what"] == "density"])
             draw_angles(right, [r for r in mine if r["what"] == "cosine by angle"])
             whose = " (DietNeRF's)" if found.is_default else ""
-            left.set_title(plain(f"{shortened(found.encoder)}: {found.feature}{whose}"), loc="left", fontsize=8.5)
+            # the end of a long name is what tells two files of one folder apart
+            name = found.encoder if len(found.encoder) <= 24 else "…" + found.encoder[-23:]
+            left.set_title(plain(f"{name}: {found.feature}{whose}"), loc="left", fontsize=8.5)
             right.set_title(f"AUC {told(found.summary()['auc'])}", loc="right", fontsize=8.5)
             left.xaxis.set_major_locator(MaxNLocator(5))
             right.yaxis.set_major_locator(MaxNLocator(4))

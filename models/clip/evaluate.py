@@ -2,22 +2,30 @@
 
 Every number is on pictures that it was not trained on, on mid-grey, with the canonical caption of each meaning.
 
+    python -m models.clip.evaluate embedded-judge-rn --family guide
+
+says it of the renders of either family: what a judge says of true renders is the ceiling of what it can say of a field.
+
 n: pictures, h and w: pixels, m: meanings, f: features.
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from models.clip import weights
+from models.clip import loading, weights
+from models.clip.catalog import JUDGES
 from models.clip.encoder import Encoder, LinenTowers
 from tasks import world, world_grammar
 from tasks.world import Meaning, Thing, fraction
+from tasks.world_looks import Family
 
 KEPT_BACK = 0.03
 """Share of the pictures of trained combinations that are not trained on."""
@@ -123,7 +131,8 @@ def kinds(
     best = (image_embeddings(encoder, on_grey(images[np.asarray(single)])) @ words.T).argmax(axis=1)
     right = np.asarray([names[k] == kind_of(meanings[i]) for k, i in zip(best, single, strict=True)], np.float64)
     shown = list(dict.fromkeys(meanings[i] for i in single))
-    return {"kind": summary(right, np.asarray([shown.index(meanings[i]) for i in single])) | {"num_captions": len(names)}}
+    said = summary(right, np.asarray([shown.index(meanings[i]) for i in single]))
+    return {"kind": said | {"num_captions": len(names)}}
 
 
 def kind_of(meaning: Meaning) -> str:
@@ -162,3 +171,33 @@ def summary(right: Float[np.ndarray, " n"], cluster: Int[np.ndarray, " n"]) -> d
         "num_pictures": len(right),
         "num_meanings": len(num),
     }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints how well encoders find captions of true renders: the ceiling of what they can say of a field."""
+    parser = argparse.ArgumentParser(prog="python -m models.clip.evaluate", description=main.__doc__)
+    parser.add_argument("names", nargs="*", default=JUDGES, metavar="NAME", help="encoders (default: the judges)")
+    parser.add_argument(
+        "--family", choices=get_args(Family), default="guide", help="whose renders and light (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--num-renders", type=int, default=4000, metavar="N", help="of the family, both splits (default: %(default)s)"
+    )
+    args = parser.parse_args(arguments)
+    from tasks import world_builder
+
+    world_builder.prepare(args.num_renders, 64, 64, args.family, dataset=False)
+    for name in args.names:
+        pictures = world_builder.read_arrays(args.num_renders, 64, 64, args.family, "held_out")
+        found = accuracy(loading.load(name), pictures.images, list(pictures.meanings))
+        for metric, said in found.items():
+            print(
+                f"{name}, held-out combinations, family {args.family}, {metric}: {said['mean']:.3f} "
+                f"[{said['low']:.3f}, {said['high']:.3f}] ({said['num_pictures']} pictures of {said['num_meanings']} "
+                f"meanings, among {said['num_captions']} captions)"
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -76,7 +76,8 @@ def abstract(name: str, *, dtype: Any = jnp.float32) -> Encoder:
         UsageError: As `load`.
     """
     if name in ENTRIES:
-        model, tokenizer, pixels = architectures.named(ENTRIES[name].architecture), ClipTokenizer(), {}
+        model, pixels = architectures.named(ENTRIES[name].architecture), {}
+        tokenizer: Tokenizer | None = ClipTokenizer()
     elif name in EMBEDDED:
         found = weights.read(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
         model, tokenizer, pixels = found.model, found.tokenizer, {"mean": found.mean, "std": found.std}

@@ -138,8 +138,11 @@ RECIPES: dict[str, Recipe] = {
         num_renders=18_000, num_steps=10_000,
     ),
 }  # fmt: skip
-"""Every encoder that comes with the project. `embedded-vit-8-labels` is a control: the tower of `embedded-vit-8`, taught
-what ImageNet teaches, classes and no sentences."""
+"""Every encoder that comes with the project.
+
+`embedded-vit-8-labels` is a control: the tower of `embedded-vit-8`, taught what ImageNet teaches, classes and no
+sentences.
+"""
 
 
 OPTIONS = ("num_renders", "num_spp", "num_steps", "batch_size")
@@ -300,8 +303,8 @@ def changed(name: str, recipe: Recipe) -> str:
     """The options that say how a recipe differs from the one of that name."""
     if name not in RECIPES:
         return ""
-    values = {field: getattr(recipe, field) for field in OPTIONS if getattr(recipe, field) != getattr(RECIPES[name], field)}
-    return "".join(f" --{field.replace('_', '-')} {value}" for field, value in values.items())
+    pairs = ((field, getattr(recipe, field)) for field in OPTIONS)
+    return "".join(f" --{f.replace('_', '-')} {value}" for f, value in pairs if value != getattr(RECIPES[name], f))
 
 
 def make(name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True) -> tuple[pathlib.Path, dict[str, Any]]:

@@ -183,6 +183,9 @@ class TestFigure:
             assert row["value"] == pytest.approx(np.mean(values)) and row["to"] == 75
         [row] = [r for r in mine if r["what"] == "auc"]
         assert row["value"] == consistency.auc(pairs) and row["num_scenes"] == 6
+        [row] = [r for r in mine if r["what"] == "far_within"]
+        num_far = sum(a == b and angle >= 90 for _, angle, a, b in zip(*pairs, strict=True))
+        assert (row["pairs"], row["num_pairs"]) == ("within", num_far)
 
     def test_the_ends_fall_into_a_bin(self):
         """A cosine of 1 and cameras on opposite sides."""
