@@ -28,10 +28,10 @@ test: setup
 test-slow: setup
 	$(RUN) -m pytest -q -m slow
 
-# The towers of CLIP against their PyTorch originals, in an environment of its own (Python 3.11).
+# The towers of CLIP, and Inception, against their PyTorch originals, in an environment of its own (Python 3.11).
 PARITY := .venv-parity
 parity: $(PARITY)/.installed
-	JAX_PLATFORMS=cpu $(PARITY)/bin/python -m pytest -q -m parity tests/models/clip
+	JAX_PLATFORMS=cpu $(PARITY)/bin/python -m pytest -q -m parity tests/models/clip tests/bench/scorers
 
 $(PARITY)/.installed: setup.cfg
 	$(PYTHON) -m venv $(PARITY)

@@ -16,9 +16,6 @@ from models.clip import catalog
 IN_LOOP = "in-loop"
 """What stands beside every number of a judge that guided what it judges."""
 
-PREFIX = "encoder:"
-"""Before an encoder's name, where features of other networks may stand too."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Judge:

@@ -17,7 +17,7 @@ ORDER = (
     *("bench.judges",),
     *("bench.statistics", "bench.plan", "bench.overrides", "bench.device", "bench.trainer", "bench.shapes"),
     *("bench.contract",),
-    *("bench.store", "bench.schedule", "bench.live", "bench.compare", "bench.report", "bench.doctor"),
+    *("bench.store", "bench.sets", "bench.schedule", "bench.live", "bench.compare", "bench.report", "bench.doctor"),
     *("bench.verbs", "bench.__main__"),
 )
 """Each imports only from what stands before it, or within itself. A new file of `bench` takes its place here."""

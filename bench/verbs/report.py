@@ -35,6 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an encoder in the figure, once for each (default: all that come with the project)",
     )  # fmt: skip
     parser.add_argument(
+        "--distances", nargs="?", const="lpips-vgg", metavar="FEATURES",
+        help="FID and KID of every arm's renders besides, on these features: lpips-vgg (default), encoder:NAME, "
+        "inception:PATH",
+    )  # fmt: skip
+    parser.add_argument(
+        "--in-loop", action="store_true", help="let an encoder judge what it guided; its numbers are stamped"
+    )
+    parser.add_argument(
         "--out",
         type=pathlib.Path,
         metavar="FOLDER",
@@ -67,8 +75,27 @@ def main(args: argparse.Namespace) -> int:
     chosen = options.selection(args)
     results, written = write(chosen, store.open(args.results), command=options.command_line("run", args), out=args.out)
     print_tables(results)
+    if args.distances:
+        print_distances(chosen, store.open(args.results), args, written.parent / "distances.csv")
     print(f"report: {written}")
     return 0
+
+
+def print_distances(
+    chosen: options.Selection, trials_store: Store, args: argparse.Namespace, out: pathlib.Path
+) -> None:
+    """Says how far each arm's renders are from photographs, as sets, and writes the numbers."""
+    from bench import sets
+
+    found = [
+        sets.of_table(
+            table, chosen.cells, chosen.trials, trials_store, args.distances, allow_in_loop=args.in_loop
+        )
+        for table in chosen.tables
+    ]  # fmt: skip
+    for each in found:
+        print("\n".join(sets.told(each)) + "\n")
+    page.write_file(out, pd.concat(found).to_csv(index=False))
 
 
 def draw(args: argparse.Namespace) -> int:

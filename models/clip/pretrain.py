@@ -347,9 +347,7 @@ def make(name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True) 
         "num_parameters": sum(int(leaf.size) for leaf in jax.tree.leaves(variables)),
         "trained_on": jax.local_devices()[0].device_kind,
         "train_s": round(seconds, 1),
-        "accuracy": {
-            title: tested(checkpoint, images, meanings) for title, (images, meanings) in sets.items()
-        },
+        "accuracy": {title: tested(checkpoint, images, meanings) for title, (images, meanings) in sets.items()},
     }
     path = folder / f"{name}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
@@ -367,11 +365,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"--{field.replace('_', '-')}", type=int, metavar="N", help=f"instead of the recipe's {field}"
         )
     args = parser.parse_args(arguments)
-    changes = {
-        field: getattr(args, field)
-        for field in OPTIONS
-        if getattr(args, field) is not None
-    }
+    changes = {field: getattr(args, field) for field in OPTIONS if getattr(args, field) is not None}
     try:
         for name in args.names:
             if name not in RECIPES:

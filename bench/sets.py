@@ -1,0 +1,172 @@
+"""How far the renders of an arm are, as a set, from photographs of the same scenes: FID and KID, arm by arm.
+
+The renders of one seed are pooled over all scenes of a table. They are compared with all photographs of these scenes,
+those that were seen and those that were not, training and test views together. Renders and photographs are values of
+8-bit images on the task's background, as the paper's are saved ones on white; the paper's set has the validation views
+too. The true test views stand in the last row as if an arm had rendered them: what a perfect arm would get.
+
+n: images, h and w: pixels, f: features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from bench import judges
+from bench.scorers import distances
+from bench.scorers.distances import Features
+from bench.store import Store
+from bench.suite import Cell, Table, Trial
+from tasks.photos import SceneTask
+
+TRUTH = "true test views"
+
+COLUMNS = (
+    "table", "arm", "seed", "features", "fid", "kid", "kid_std", "num_images", "num_reference", "stamp", "missing",
+)  # fmt: skip
+
+
+def of_table(
+    table: Table,
+    cells: Sequence[Cell],
+    trials: Sequence[Trial],
+    store: Store,
+    features: str = "lpips-vgg",
+    *,
+    allow_in_loop: bool = False,
+) -> pd.DataFrame:
+    """Distances of every arm and seed.
+
+    Args:
+        table: Which arms.
+        cells: Of the suite.
+        trials: Of the suite.
+        store: With the trials' views.
+        features: See `bench.scorers.distances.features`.
+        allow_in_loop: Let an encoder judge what it guided; its numbers are stamped.
+
+    Returns:
+        A row an arm and seed, columns `COLUMNS`. Where a scene has no stored views there are no numbers, and `missing`
+        says why.
+
+    Raises:
+        UsageError: The features are those of an encoder that guided one of the arms, and that was not allowed.
+    """
+    mine = [cell for cell in cells if cell.table == table.name]
+    by_id = {trial.id: trial for trial in trials}
+    judge = None
+    if features.startswith(distances.PREFIX):
+        guides = {
+            cell.trial_id: judges.guides_of(store.read(cell.trial_id).identity)
+            for cell in mine
+            if store.finished(cell.trial_id)
+        }
+        name = features.removeprefix(distances.PREFIX)
+        judge = judges.judge_of(name, guides, allow_in_loop=allow_in_loop)
+    extract = distances.features(features)
+    tasks = {
+        by_id[cell.trial_id].task.cluster: by_id[cell.trial_id].task for cell in mine if cell.arm == table.baseline
+    }
+    reference = np.concatenate([extract(photographs(task)) for task in tasks.values()])
+    rows = []
+    for arm in table.arms:
+        for seed in dict.fromkeys(cell.seed for cell in mine if cell.arm == arm):
+            chosen = [cell for cell in mine if (cell.arm, cell.seed) == (arm, seed)]
+            row: dict[str, Any] = {"table": table.name, "arm": arm, "seed": seed, "features": features}
+            row["stamp"] = judge.stamp([cell.trial_id for cell in chosen]) if judge else None
+            row["missing"] = why_missing(chosen, store)
+            if row["missing"] is None:
+                row |= compared(rendered(chosen, store, extract), reference)
+            rows.append(row)
+    truth = np.concatenate([extract(levels(task.load().test.colors)) for task in tasks.values()])
+    rows.append({"table": table.name, "arm": TRUTH, "features": features} | compared(truth, reference))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def photographs(task: SceneTask) -> Float[np.ndarray, "n h w 3"]:
+    """All of a task's scene, training and test: as many training views as the embedded scenes and the paper's have."""
+    fields = {field.name: field.default for field in dataclasses.fields(task)}  # type: ignore[arg-type]
+    changes = {"num_views": 100} | {name: fields[name] for name in ("subset_seed", "views") if name in fields}
+    everything = dataclasses.replace(task, **changes).load()  # type: ignore[type-var]
+    return np.concatenate([levels(everything.train.colors), levels(everything.test.colors)])
+
+
+def rendered(cells: Sequence[Cell], store: Store, extract: Features) -> Float[np.ndarray, "n f"]:
+    """Features of the stored views of some trials."""
+    return np.concatenate([extract(levels(store.views(cell.trial_id)["color"])) for cell in cells])
+
+
+def levels(colors: np.ndarray) -> Float[np.ndarray, "n h w 3"]:
+    """What an 8-bit file would hold, truncated as NeRF's `to8b` does; what is not finite is black."""
+    finite = np.nan_to_num(np.asarray(colors, np.float32), posinf=0.0, neginf=0.0)
+    return (np.floor(255 * np.clip(finite, 0, 1)) / 255).astype(np.float32)
+
+
+def compared(found: Float[np.ndarray, "n f"], reference: Float[np.ndarray, "m f"]) -> dict[str, Any]:
+    """Both distances, and of how many images."""
+    kid = distances.kernel(found, reference)
+    return {
+        "fid": distances.frechet(found, reference),
+        "kid": kid.mean,
+        "kid_std": kid.std,
+        "num_images": len(found),
+        "num_reference": len(reference),
+    }
+
+
+def why_missing(cells: Sequence[Cell], store: Store) -> str | None:
+    """Why an arm has no set of renders; None if it has one."""
+    without = [cell.cluster for cell in cells if not store.finished(cell.trial_id)]
+    if without:
+        return f"not trained: {', '.join(without)}"
+    bare = [cell.cluster for cell in cells if not store.has_views(cell.trial_id)]
+    return f"no stored views: {', '.join(bare)}" if bare else None
+
+
+# ---- said ------------------------------------------------------------------------------------------------------------
+
+
+def told(found: pd.DataFrame) -> list[str]:
+    """A table's distances as lines of text: means over seeds, with the range where there are several."""
+    features, table = found["features"].iloc[0], found["table"].iloc[0]
+    lines = [f"{table}: distance of each arm's renders from the scenes' photographs, features {features}"]
+    width = max(len(arm) for arm in found["arm"])
+    for arm, rows in found.groupby("arm", sort=False):
+        full = rows.dropna(subset=["fid"])
+        stamps = sorted(set(rows["stamp"].dropna()))
+        said = [f"FID {spread(full['fid'], 1)}  KID {spread(full['kid'], 4)}"] if len(full) else []
+        said += [f"[{stamp}]" for stamp in stamps]
+        said += [
+            f"seed {int(row.seed)} missing, {row.missing}" for row in rows.itertuples() if isinstance(row.missing, str)
+        ]
+        lines.append(f"  {arm:{width}}  {'  '.join(said)}")
+    full = found.dropna(subset=["fid"])
+    num_images, num_reference = int(full["num_images"].max()), int(full["num_reference"].max())
+    lines.append(
+        f"  {num_images} renders a seed, {num_reference} photographs (training and test views, 8-bit values). FID "
+        "falls with the number of images: compare only sets of one size."
+    )
+    if not str(features).startswith(distances.INCEPTION):
+        lines.append(
+            "  These features are not those of Inception: no published FID or KID compares with these numbers."
+        )
+    else:
+        lines.append("  The paper's 3,200 photographs have 100 validation views a scene besides.")
+    return lines
+
+
+def spread(values: pd.Series, digits: int) -> str:
+    """A mean, and the range over seeds where there are several.
+
+    Example:
+        >>> spread(pd.Series([1.0, 2.0]), 1), spread(pd.Series([1.0]), 1)
+        ('1.5 (1.0 to 2.0)', '1.0')
+    """
+    mean = f"{values.mean():.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} ({values.min():.{digits}f} to {values.max():.{digits}f})"

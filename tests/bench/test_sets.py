@@ -1,0 +1,101 @@
+"""Sets of renders against sets of photographs, from a small store."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench import sets, store
+from bench.errors import UsageError
+from bench.record import SCHEMA_VERSION, Outcome, Record
+from bench.scorers import distances
+from bench.suite import Arm, Suite, Table
+from models.clip import catalog
+from tasks.budgets import BUDGETS
+from tests.toys import ToyMethod, ToyTask
+
+GUIDE = "embedded-vit-8"
+
+NAMES = ("near", "far", "bare", "absent")
+
+
+def outcome(trial_id, color, encoders=None):
+    record = Record(
+        schema_version=SCHEMA_VERSION, trial_id=trial_id, status="finished", variant="a", task="t", cluster="t", seed=0,
+        budget="smoke", identity={"encoders": encoders or {}}, environment={}, curves={}, timings={}, num_steps=1,
+        num_parameters=1, pack_size=1, first_bad_step=None, reason=None, traceback=None,
+    )  # fmt: skip
+    views = {} if color is None else {"color": color.astype(np.float16), "ids": np.arange(len(color), dtype=np.int32)}
+    return Outcome(record=record, parameters={}, views=views, scores={})
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Two scenes; arm `near` has the true views, `far` noise, `bare` no views of one scene, `absent` no trial of it.
+
+    Features are the mean of each colour channel and of its square.
+    """
+
+    def extract(images):
+        return np.concatenate([images.mean(axis=(1, 2)), (images**2).mean(axis=(1, 2))], axis=1)
+
+    monkeypatch.setattr(distances, "features", lambda name: extract)
+    opened = store.open(tmp_path)
+    arms = {name: Arm(method=ToyMethod(label=name), variant=name, changes=("method.label",)) for name in NAMES}
+    table = Table(
+        name="some", question="Which?", tasks=tuple(ToyTask(scene=scene, image_px=8) for scene in ("grey", "dark")),
+        baseline="near", arms=arms, metrics=("psnr",), protocol="std-v1",
+    )  # fmt: skip
+    trials, cells = Suite(name="s", question="?", tables={"smoke": (table,)}, num_seeds={"smoke": 1}).expand(
+        BUDGETS["smoke"], None
+    )
+    for trial in trials:
+        truth = trial.task.load().test.colors
+        noise = np.random.default_rng(0).random(truth.shape)
+        color = {"near": truth, "far": noise, "bare": None if trial.task.scene == "dark" else truth}
+        if trial.variant in color:
+            guides = {GUIDE: catalog.EMBEDDED[GUIDE]} if trial.variant == "far" else None
+            opened.write(outcome(trial.id, color[trial.variant], guides))
+    return table, cells, trials, opened
+
+
+def test_arms_are_pooled_over_scenes_and_stand_against_all_photographs(made):
+    found = sets.of_table(*made).set_index("arm")
+    assert list(found.columns) == [name for name in sets.COLUMNS if name != "arm"]
+    assert (found.loc["near", "num_images"], found.loc["near", "num_reference"]) == (6, 2 * (100 + 3))
+    assert found.loc["far", "fid"] > 10 * found.loc["near", "fid"]
+    assert found.loc[sets.TRUTH, "fid"] == pytest.approx(found.loc["near", "fid"], abs=1e-3)
+    assert found.loc[sets.TRUTH, "kid"] == pytest.approx(found.loc["near", "kid"], abs=1e-3)
+
+
+def test_what_has_no_views_says_so(made):
+    found = sets.of_table(*made).set_index("arm")
+    assert found.loc["bare", "missing"] == "no stored views: dark"
+    assert found.loc["absent", "missing"] == "not trained: grey, dark"
+    assert np.isnan(found.loc["bare", "fid"])
+    lines = sets.told(sets.of_table(*made))
+    assert "  absent           seed 0 missing, not trained: grey, dark" in lines
+    assert "no published FID or KID compares" in lines[-1]
+
+
+def test_a_guide_judges_only_when_forced_and_is_stamped(made):
+    name = f"encoder:{GUIDE}"
+    with pytest.raises(UsageError, match=f"judge {GUIDE}: expected an encoder that guided none of the trials"):
+        sets.of_table(*made, features=name)
+    found = sets.of_table(*made, features=name, allow_in_loop=True).set_index("arm")
+    assert found.loc["far", "stamp"] == "in-loop"
+    assert pd.isna(found.loc["near", "stamp"])
+    assert any("[in-loop]" in line for line in sets.told(found.reset_index()))
+
+
+def test_renders_are_values_of_a_png():
+    """NeRF's to8b: (255 * clip(x, 0, 1)).astype(uint8)."""
+    x = np.asarray([-0.5, 0.5, 0.999, 1.5, np.nan]).reshape(1, 1, 5, 1).repeat(3, axis=3).astype(np.float16)
+    expected = (255 * np.clip(np.nan_to_num(np.float32(x)), 0, 1)).astype(np.uint8)
+    np.testing.assert_array_equal(np.round(255 * sets.levels(x)).astype(np.uint8), expected)
+
+
+def test_spread_over_seeds(made):
+    table = sets.of_table(*made)
+    twice = table[table["arm"] == "near"].copy()
+    twice = pd.concat([twice, twice.assign(seed=1, fid=twice["fid"] + 2.0)])
+    assert "(" in sets.told(twice)[1] and " to " in sets.told(twice)[1]
