@@ -49,7 +49,7 @@ def test_suite(name, budget, photos, monkeypatch):
     trials, cells = suite.expand(budget_named(budget))
     assert len({trial.id for trial in trials}) == len(trials)
     assert {cell.trial_id for cell in cells} == {trial.id for trial in trials}
-    for pack in {pack.key: pack for pack in plan.make_packs(trials, 4)}.values():
+    for pack in {split_numbers(pack.trials[0].method)[0]: pack for pack in plan.make_packs(trials, 4)}.values():
         check_shapes(pack.trials[0])
 
 

@@ -59,11 +59,12 @@ def test_distance_is_one_minus_the_cosine_of_what_is_seen(encoder):
     # One block of 64 rays: its key is the only one split off.
     levels = jax.jit(method.levels)(params, data.pixels, rays, jax.random.split(ray_key, 1)[0])
     photo = int(jax.random.randint(photo_key, (), 0, 3))
+    see = jax.jit(lambda images: encoder.image_features(encoder.params, images, "class_token"))
     for level, distance in zip(levels, found, strict=True):
         small = jax.image.resize(level.color.reshape(8, 8, 3), (12, 12, 3), "linear")
-        seen = np.asarray(encoder.image_features(encoder.params, small[None], "class_token"))[0]
+        seen = np.asarray(see(small[None]))[0]
         shown = jax.image.resize(np.full((16, 16, 3), 0.5, np.float32), (12, 12, 3), "linear")
-        wanted = np.asarray(encoder.image_features(encoder.params, shown[None], "class_token"))[0]
+        wanted = np.asarray(see(shown[None]))[0]
         cosine = seen @ wanted / np.linalg.norm(seen) / np.linalg.norm(wanted)
         assert float(distance) == pytest.approx(1 - cosine, abs=1e-4)
     assert photo in (0, 1, 2)
