@@ -29,6 +29,9 @@ from models.clip import preprocess
 BATCH = 32
 """Images of a call; the last batch is filled up, so that one program serves all."""
 
+NUM_SUBSETS = 100
+"""Of a kernel distance: torch-fidelity's default, which DietNeRF's scripts leave as it is."""
+
 PREFIX, INCEPTION = "encoder:", "inception:"
 """Before the name of an encoder, and before a file's."""
 
@@ -80,7 +83,7 @@ def kernel(
     b: Float[np.ndarray, "m f"],
     *,
     subset_size: int = 200,
-    num_subsets: int = 100,
+    num_subsets: int = NUM_SUBSETS,
     seed: int = 0,
 ) -> KernelDistance:
     """The unbiased squared maximum mean discrepancy under the kernel (x'y/f + 1)^3; 0 on average if the sets are alike.

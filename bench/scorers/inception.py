@@ -11,6 +11,8 @@ b: images, h and w: pixels.
 from __future__ import annotations
 
 import pathlib
+import pickle
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -124,7 +126,14 @@ def _from_torch(path: pathlib.Path, where: str) -> dict[str, np.ndarray]:
         raise UsageError(
             f"{where}: expected PyTorch to read a .pth file, got none; install torch, or take safetensors"
         ) from None
-    tensors = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, struct.error, EOFError, RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"{where}: expected a file that PyTorch reads, got one that is not or is cut ({error}); take pytorch-fid's"
+        ) from error
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
+        raise UsageError(f"{where}: expected a dictionary of tensors, got something else; take pytorch-fid's file")
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 

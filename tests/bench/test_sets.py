@@ -1,16 +1,22 @@
 """Sets of renders against sets of photographs, from a small store."""
 
+import argparse
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from bench import sets, store
+from bench import overrides, sets, store
 from bench.errors import UsageError
 from bench.record import SCHEMA_VERSION, Outcome, Record
 from bench.scorers import distances
 from bench.suite import Arm, Suite, Table
+from bench.verbs import options, report
 from models.clip import catalog
+from tasks.blender import BlenderScene
 from tasks.budgets import BUDGETS
+from tests.tasks.test_blender import write_scene
 from tests.toys import ToyMethod, ToyTask
 
 GUIDE = "embedded-vit-8"
@@ -61,7 +67,7 @@ def made(tmp_path, monkeypatch):
 def test_arms_are_pooled_over_scenes_and_stand_against_all_photographs(made):
     found = sets.of_table(*made).set_index("arm")
     assert list(found.columns) == [name for name in sets.COLUMNS if name != "arm"]
-    assert (found.loc["near", "num_images"], found.loc["near", "num_reference"]) == (6, 2 * (100 + 3))
+    assert (found.loc["near", "num_images"], found.loc["near", "num_reference"]) == (6, 2 * (2 + 3))
     assert found.loc["far", "fid"] > 10 * found.loc["near", "fid"]
     assert found.loc[sets.TRUTH, "fid"] == pytest.approx(found.loc["near", "fid"], abs=1e-3)
     assert found.loc[sets.TRUTH, "kid"] == pytest.approx(found.loc["near", "kid"], abs=1e-3)
@@ -75,6 +81,64 @@ def test_what_has_no_views_says_so(made):
     lines = sets.told(sets.of_table(*made))
     assert "  absent           seed 0 missing, not trained: grey, dark" in lines
     assert "no published FID or KID compares" in lines[-1]
+
+
+def test_every_training_view_is_a_photograph_however_many_there_are(tmp_path):
+    """Of 5 and of 104 training views two are seen; 3 test views."""
+    for num_train in (5, 104):
+        write_scene(tmp_path / str(num_train), counts=(num_train, 3), height=2, width=2)
+        task = BlenderScene(scene=str(num_train), folder=str(tmp_path), num_views=2, image_px=2, test_every=1)
+        found = sets.photographs(task)
+        assert len(found) == num_train + 3
+        assert len({each.tobytes() for each in found}) == len(found)
+
+
+def test_without_the_baseline_the_photographs_are_the_same(made):
+    table, cells, trials, opened = made
+    trials, cells = overrides.only(trials, cells, ["arm=far"])
+    found = sets.of_table(table, cells, trials, opened).set_index("arm")
+    assert list(found.index) == ["far", sets.TRUTH]
+    assert found.loc["far", "fid"] == sets.of_table(*made).set_index("arm").loc["far", "fid"]
+
+
+def test_a_failure_is_not_called_untrained(made):
+    table, cells, trials, opened = made
+    dark = next(c.trial_id for c in cells if (c.arm, c.cluster) == ("absent", "dark"))
+    whole = outcome(dark, None)
+    failed = dataclasses.replace(whole.record, status="failed", reason="the loss was not finite")
+    opened.write(dataclasses.replace(whole, record=failed))
+    found = sets.of_table(table, cells, trials, opened).set_index("arm")
+    assert found.loc["absent", "missing"] == "not trained: grey; failed: dark"
+
+
+def test_what_the_numbers_are_of_is_said(made):
+    found = sets.of_table(*made)
+    assert set(found["kid_subset"].dropna()) == {6.0}  # 200 are asked for, 6 renders are there
+    assert any("KID is a mean over 100 random subsets of 6 of each" in line for line in sets.told(found))
+    said = "\n".join(sets.told(found.assign(features="inception:weights.pth")))
+    assert "against 3,200 photographs: 100 training, 100 validation and 200 test views" in said
+    assert "no published FID or KID compares" not in said
+
+
+def test_the_verb_prints_and_writes(made, tmp_path, capsys):
+    table, cells, trials, opened = made
+    suite = Suite(name="s", question="?", tables={"smoke": (table,)}, num_seeds={"smoke": 1})
+    chosen = options.Selection(suite=suite, budget=BUDGETS["smoke"], trials=trials, cells=cells)
+    args = argparse.Namespace(distances="lpips-vgg", in_loop=False)
+    report.print_distances(chosen, opened, args, tmp_path / "distances.csv")
+    assert "some: distance of each arm's renders" in capsys.readouterr().out
+    written = pd.read_csv(tmp_path / "distances.csv")
+    assert list(written.columns) == list(sets.COLUMNS)
+    assert list(written["arm"]) == [*NAMES, sets.TRUTH]
+
+
+def test_the_option_has_a_default():
+    parser = argparse.ArgumentParser()
+    report.add_arguments(parser)
+    words = ["--suite", "ablations"]
+    assert parser.parse_args(words).distances is None
+    assert parser.parse_args([*words, "--distances"]).distances == "lpips-vgg"
+    assert parser.parse_args([*words, "--distances", "encoder:a"]).distances == "encoder:a"
 
 
 def test_a_guide_judges_only_when_forced_and_is_stamped(made):

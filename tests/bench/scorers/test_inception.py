@@ -2,6 +2,9 @@
 
 import builtins
 import pathlib
+import pickle
+import sys
+import types
 
 import jax
 import numpy as np
@@ -65,6 +68,28 @@ def test_a_pth_file_needs_torch(tmp_path, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UsageError, match="expected PyTorch to read a .pth file, got none; install torch, or"):
+        inception.load(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (pickle.UnpicklingError("cut"), r"expected a file that PyTorch reads, got one that is not or is cut \(cut\)"),
+        ({"state_dict": {}}, "expected a dictionary of tensors, got something else; take pytorch-fid's file"),
+        ([1], "expected a dictionary of tensors, got something else; take pytorch-fid's file"),
+    ],
+)
+def test_a_pth_file_of_something_else(tmp_path, monkeypatch, content, message):
+    def load(path, *, map_location, weights_only):
+        assert weights_only
+        if isinstance(content, Exception):
+            raise content
+        return content
+
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(load=load, Tensor=np.ndarray))
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"")
+    with pytest.raises(UsageError, match=message):
         inception.load(path)
 
 
