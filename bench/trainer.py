@@ -122,7 +122,8 @@ def _train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progre
     carry = device.shard_trials(initial(static, batch))
     clock.lap("prepare_s")
     outcomes: dict[str, record.Outcome] = {}
-    first = Stage(static, 0, tuple(t for t in pack.trials if t.method.continues is None), clock.laps)
+    afresh = tuple(t for t in pack.trials if t.method.continues is None)
+    first = Stage(static, 0, afresh, clock.shared_by(len(roots)))
     carry, curves, laps = _stage(first, pack, roots, carry, batch, scenes, protocol_names, report, {}, outcomes)
     phases: dict[Method, list[Trial]] = {}
     for trial in pack.trials:

@@ -253,8 +253,9 @@ def _seen(feature: str, encoder: Encoder, photos: Float[Array, "v h w 3"]) -> Fl
     return jax.lax.map(lambda photo: _features(feature, encoder, photo[None])[0], photos)
 
 
-DIETNERF = DietNeRF(consistency_weight=0.01, coarse_consistency_weight=0.01)
-"""DietNeRF on the common NeRF recipe."""
+DIETNERF = DietNeRF(consistency_weight=0.03, coarse_consistency_weight=0.03)
+"""DietNeRF on the common NeRF recipe. Of the weights 0.01, 0.03 and 0.1 this one did best with three photographs at
+`standard`, on four scenes and a seed that no table uses."""
 
 DIETNERF_FINETUNED = dataclasses.replace(DIETNERF, finetune_steps=None)
 """The same, with a last phase on pixels alone."""

@@ -171,7 +171,7 @@ def embedded(budget: str, scenes: tuple[str, ...] = SCENES) -> tuple[Table, ...]
             ),
             encoders=("embedded-vit-16", "embedded-vit-8-labels"),
             view_px=(px // 2, 3 * px // 2),
-            weights=(0.001, 0.1),
+            weights=(0.01, 0.1),
             finetune_steps=BUDGETS[budget].finetune_steps,
             num_views=(2, 4, 8) if budget == "smoke" else (2, 4, 8, 14, 25, 100),
         )

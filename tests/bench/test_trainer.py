@@ -3,6 +3,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -250,3 +251,11 @@ def test_what_stands_before_the_photographs_cameras():
     assert near.shape == (2, trainer.NEAR_PX, trainer.NEAR_PX) and near.dtype == np.float16
     # The toy's field is solid everywhere.
     assert outcome.scores["std-v1"]["per_view"]["floaters"] == [100.0] * 3
+
+
+def test_seconds_of_a_pack_are_shared_among_its_trials():
+    start = time.perf_counter()
+    outcomes = trainer.train(pack(*[ToyMethod()] * 3), (), quiet)
+    spent = time.perf_counter() - start
+    assert outcomes[0].record.timings["prepare_s"] > 0
+    assert sum(outcome.record.timings["wall_s"] for outcome in outcomes) <= spent
