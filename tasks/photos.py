@@ -6,7 +6,7 @@ n: views, h and w: pixels of a view.
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -62,20 +62,12 @@ class Layout(NamedTuple):
 
 
 @runtime_checkable
-class SceneTask(Protocol):
-    """What every sparse-view task offers: a frozen dataclass with these."""
-
-    @property
-    def scene(self) -> str:
-        """What is photographed."""
+class Task(Protocol):
+    """What every task offers: a frozen dataclass with these."""
 
     @property
     def num_views(self) -> int:
-        """How many training views are seen."""
-
-    @property
-    def image_px(self) -> int | None:
-        """Width of the views; None until a budget fills it."""
+        """How many training views are seen; 0 where there are no photographs."""
 
     @property
     def name(self) -> str:
@@ -83,13 +75,29 @@ class SceneTask(Protocol):
 
     @property
     def cluster(self) -> str:
-        """What is paired and what intervals are taken over: the scene."""
+        """What is paired and what intervals are taken over: the scene, or the caption."""
 
     def layout(self) -> Layout:
         """Shapes, without loading."""
 
     def fingerprint(self) -> str:
         """Of the data's source, never of pixels, which differ in the last bit between machines."""
+
+    def load(self) -> Any:
+        """What it holds, with the cameras that it is scored from; cached, so that it is cheap to call again."""
+
+
+@runtime_checkable
+class SceneTask(Task, Protocol):
+    """What every sparse-view task offers besides."""
+
+    @property
+    def scene(self) -> str:
+        """What is photographed."""
+
+    @property
+    def image_px(self) -> int | None:
+        """Width of the views; None until a budget fills it."""
 
     def load(self) -> SceneData:
         """The arrays; cached, so that it is cheap to call again."""
