@@ -34,12 +34,12 @@ _COLORS = (_COLOR_AXES / np.linalg.norm(_COLOR_AXES, axis=0).max()).astype(np.fl
 
 def uniform_noise(key: PRNGKeyArray, image_px: int) -> Float[Array, "h w 3"]:
     """Every value anew, even in [0, 1]: what the released code of Dream Fields has."""
-    return jax.random.uniform(key, (image_px, image_px, 3))
+    return _uniform_noise(_drawn(key, image_px), image_px)
 
 
 def gaussian_noise(key: PRNGKeyArray, image_px: int) -> Float[Array, "h w 3"]:
     """Every value anew, around mid-grey, cut off at 0 and 1: what the paper's text says."""
-    return jnp.clip(0.5 + 0.2 * jax.random.normal(key, (image_px, image_px, 3)), 0.0, 1.0)
+    return _gaussian_noise(_drawn(key, image_px), image_px)
 
 
 def checkerboard(key: PRNGKeyArray, image_px: int, num_squares: int = 8) -> Float[Array, "h w 3"]:
@@ -50,10 +50,7 @@ def checkerboard(key: PRNGKeyArray, image_px: int, num_squares: int = 8) -> Floa
         image_px: Width and height.
         num_squares: Along a side.
     """
-    first, second = jax.random.uniform(key, (2, 3))
-    square = jnp.arange(image_px) * num_squares // image_px
-    is_first = (square[:, None] + square[None, :]) % 2 == 0
-    return jnp.where(is_first[..., None], first[None, None], second[None, None])
+    return _checkerboard(jax.random.uniform(key, (6,)), image_px, num_squares)
 
 
 def fourier_texture(
@@ -67,12 +64,7 @@ def fourier_texture(
         std: Of a wave's amplitude before it is weighed.
         decay_power: How fast amplitudes fall with frequency.
     """
-    rows, columns = np.fft.fftfreq(image_px), np.fft.rfftfreq(image_px)
-    frequency = np.maximum(np.hypot(rows[:, None], columns[None, :]), 1.0 / image_px)
-    weight = jnp.asarray(image_px / frequency**decay_power, jnp.float32)
-    real, imaginary = std * jax.random.normal(key, (2, *frequency.shape, 3))
-    waves = jnp.fft.irfft2(jax.lax.complex(real, imaginary) * weight[..., None], (image_px, image_px), axes=(0, 1)) / 4
-    return jax.nn.sigmoid(jnp.matmul(waves, _COLORS.T, precision="highest"))
+    return _fourier_texture(_drawn(key, image_px), image_px, std, decay_power)
 
 
 def white(key: PRNGKeyArray, image_px: int) -> Float[Array, "h w 3"]:
@@ -94,8 +86,62 @@ BACKGROUNDS: dict[str, Callable[[PRNGKeyArray, int], Float[Array, "h w 3"]]] = {
     "black": black,
 }
 
+PLAIN: dict[str, float] = {"white": 1.0, "black": 0.0}
+"""Grey levels of the kinds that a blur leaves as they are."""
+
 DREAM_FIELDS: tuple[Background, ...] = ("uniform noise", "checkerboard", "fourier texture")
 """The three that the released code draws from, with equal chances."""
+
+
+def _drawn(key: PRNGKeyArray, image_px: int) -> Float[Array, " n"]:
+    """The numbers, even in [0, 1), that any background is made of: as many as the one that needs most, the texture.
+
+    A kind takes the first ones. Flat, since to draw an array of three axes takes four times as long on a CPU.
+    """
+    return jax.random.uniform(key, (2 * image_px * (image_px // 2 + 1) * 3,))
+
+
+def _normal(even: Float[Array, " n"]) -> Float[Array, " n"]:
+    """Normally distributed numbers, those that `jax.random.normal` makes of the same even ones."""
+    above = np.nextafter(np.float32(-1), np.float32(0))
+    return np.float32(2**0.5) * jax.lax.erf_inv(jnp.maximum(above, 2 * even + above))
+
+
+def _uniform_noise(even: Float[Array, " n"], image_px: int) -> Float[Array, "h w 3"]:
+    return even[: 3 * image_px**2].reshape(image_px, image_px, 3)
+
+
+def _gaussian_noise(even: Float[Array, " n"], image_px: int) -> Float[Array, "h w 3"]:
+    return jnp.clip(0.5 + 0.2 * _uniform_noise(_normal(even), image_px), 0.0, 1.0)
+
+
+def _checkerboard(even: Float[Array, " n"], image_px: int, num_squares: int = 8) -> Float[Array, "h w 3"]:
+    first, second = even[:6].reshape(2, 3)
+    square = jnp.arange(image_px) * num_squares // image_px
+    is_first = (square[:, None] + square[None, :]) % 2 == 0
+    return jnp.where(is_first[..., None], first[None, None], second[None, None])
+
+
+def _fourier_texture(
+    even: Float[Array, " n"], image_px: int, std: float = 0.2, decay_power: float = 1.5
+) -> Float[Array, "h w 3"]:
+    rows, columns = np.fft.fftfreq(image_px), np.fft.rfftfreq(image_px)
+    frequency = np.maximum(np.hypot(rows[:, None], columns[None, :]), 1.0 / image_px)
+    weight = jnp.asarray(image_px / frequency**decay_power, jnp.float32)
+    real, imaginary = std * _normal(even).reshape(2, *frequency.shape, 3)
+    waves = jnp.fft.irfft2(jax.lax.complex(real, imaginary) * weight[..., None], (image_px, image_px), axes=(0, 1)) / 4
+    # Sums: a matmul by a matrix of three rows takes three times as long on a CPU.
+    mixed = [sum(waves[..., axis] * _COLORS[channel, axis] for axis in range(3)) for channel in range(3)]
+    return jax.nn.sigmoid(jnp.stack(mixed, axis=-1))
+
+
+_PATTERNS: dict[str, Callable[[Float[Array, " n"], int], Float[Array, "h w 3"]]] = {
+    "uniform noise": _uniform_noise,
+    "gaussian noise": _gaussian_noise,
+    "checkerboard": _checkerboard,
+    "fourier texture": _fourier_texture,
+}
+"""Those of `BACKGROUNDS` that are not plain, made of numbers already drawn."""
 
 
 def check_backgrounds(where: str, kinds: tuple[str, ...]) -> None:
@@ -132,9 +178,36 @@ def background(
     else:
         which = jax.random.randint(kind_key, (), 0, len(makers))
         made = jax.lax.switch(which, [lambda k, make=make: make(k, image_px) for make in makers], key)
-    if max_blur_px == 0 or set(kinds) <= {"white", "black"}:
+    if max_blur_px == 0 or set(kinds) <= set(PLAIN):
         return made
     return blurred(made, jax.random.uniform(blur_key, (), maxval=max_blur_px))
+
+
+def chosen_background(
+    key: PRNGKeyArray, image_px: int, shares: Float[Array, " b"], max_blur_px: Float[Array, ""]
+) -> Float[Array, "h w 3"]:
+    """As `background`, where what it chooses from is known only when the program runs, as for trials in a pack.
+
+    All kinds are made, of the same numbers, and one is taken: mapped over keys a `lax.switch` makes all as well, and
+    draws for each.
+
+    Args:
+        key: See `background`; of one kind the same key makes the same background.
+        image_px: Width and height.
+        shares: How often each of `BACKGROUNDS` is drawn, in their order; not negative, some above 0, of any sum.
+        max_blur_px: See `background`; 0 leaves every value as it is.
+    """
+    kind_key, key, blur_key = jax.random.split(key, 3)
+    which = jax.random.categorical(kind_key, jnp.log(shares))
+    even, made = _drawn(key, image_px), jnp.zeros((image_px, image_px, 3))
+    for place, kind in enumerate(BACKGROUNDS):
+        if kind in _PATTERNS:
+            made = jnp.where(which == place, _PATTERNS[kind](even, image_px), made)
+    made = blurred(made, jax.random.uniform(blur_key) * max_blur_px)
+    for place, kind in enumerate(BACKGROUNDS):
+        if kind in PLAIN:
+            made = jnp.where(which == place, PLAIN[kind], made)
+    return made
 
 
 def blurred(
@@ -211,6 +284,25 @@ def random_crop(key: PRNGKeyArray, image: Float[Array, "h w c"], crop_px: int, i
     left = jax.random.randint(left_key, (), 0, width - crop_px + 1)
     piece = jax.lax.dynamic_slice(image, (top, left, 0), (crop_px, crop_px, image.shape[-1]))
     return jax.image.resize(piece, (image_px, image_px, image.shape[-1]), "linear", precision=jax.lax.Precision.HIGHEST)
+
+
+def random_window(
+    key: PRNGKeyArray, image: Float[Array, "h w c"], share: Float[Array, ""] | float, image_px: int
+) -> Float[Array, "H W c"]:
+    """A square window at a random place, all of it in the image, at another size: see `window`.
+
+    Unlike `random_crop` its size may be known only when the program runs, and its place is of no whole pixels.
+
+    Args:
+        key: Of the place.
+        image: Colour and opacity together, so that they are cropped alike.
+        share: The window's side, as a share of the image's shorter one; above 0, at most 1.
+        image_px: Width and height of the result.
+    """
+    height, width = image.shape[:2]
+    size = share * min(height, width)
+    down, right = jax.random.uniform(key, (2,))
+    return window(image, down * (height - size), right * (width - size), size, image_px)
 
 
 def composited(
