@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from bench.errors import UsageError, nearest
 from models.encodings import Directions, FourierFeatures, Positional
+from models.method import sized_by
 from models.sampling import Samples
 
 DensityActivation = Literal["relu", "softplus", "shifted_softplus"]
@@ -87,18 +88,18 @@ class ResidualMLP(nn.Module):
     """Dream Fields' network: residual blocks with layer normalisation, no view directions (its appendix C).
 
     Attributes:
-        width: Units of the residual stream.
-        hidden: Units inside a block.
-        num_blocks: How many blocks.
+        width: Units of the residual stream; 128 as published.
+        hidden: Units inside a block; None for twice the stream's.
+        num_blocks: How many blocks; 4 as published.
         encoding: Of pieces.
         density_activation: See `MLP`.
         density_noise: See `MLP`.
         dtype: See `MLP`.
     """
 
-    width: int = 128
-    hidden: int = 256
-    num_blocks: int = 4
+    width: int | None = sized_by("residual_width")
+    hidden: int | None = None
+    num_blocks: int | None = None
     encoding: nn.Module = FourierFeatures()
     density_activation: DensityActivation = "softplus"
     density_noise: float = 0.0
@@ -114,12 +115,13 @@ class ResidualMLP(nn.Module):
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Density and colour of pieces of rays."""
         dense = functools.partial(_dense, "lecun", self.dtype)
-        h = nn.swish(dense(self.width, name="first")(self.encoding(samples).astype(self.dtype)))
-        for i in range(self.num_blocks):
+        width, hidden = _size(self, "width"), self.hidden or 2 * _size(self, "width")
+        h = nn.swish(dense(width, name="first")(self.encoding(samples).astype(self.dtype)))
+        for i in range(_size(self, "num_blocks")):
             inside = nn.LayerNorm(dtype=jnp.dtype(self.dtype), name=f"norm_{i}")(h)
-            inside = nn.swish(dense(self.hidden, name=f"expand_{i}")(inside))
-            h = h + dense(self.width, name=f"reduce_{i}")(inside)
-        h = nn.swish(dense(self.width, name="last")(h))
+            inside = nn.swish(dense(hidden, name=f"expand_{i}")(inside))
+            h = h + dense(width, name=f"reduce_{i}")(inside)
+        h = nn.swish(dense(width, name="last")(h))
         raw = dense(4, name="color_and_density", is_head=True)(h)
         return _density(self, raw[..., 3], key), nn.sigmoid(raw[..., :3])
 

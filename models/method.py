@@ -17,13 +17,14 @@ import jax
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from bench.errors import UsageError, nearest
 from tasks.cameras import Rays
 
 Params: TypeAlias = Any
 State: TypeAlias = Any
 Data: TypeAlias = Any
 Frozen = dict[str, Any]
-Numbers = dict[str, Float[Array, ""]]
+Numbers = dict[str, Float[Array, "..."]]
 Metrics = dict[str, Float[Array, ""]]
 
 
@@ -49,6 +50,41 @@ def number(default: float) -> Any:
     return dataclasses.field(default=default, metadata={"number": True})
 
 
+def choice(default: Any, options: tuple[Any, ...]) -> Any:
+    """Declares a field that is one of a few words, or a switch, and may differ between the trials of one pack.
+
+    Arms that differ in it alone share a compiled program. `numbers` has the place of the value among its options, as a
+    float: all options are computed, and one is taken.
+
+    Args:
+        default: One of the options.
+        options: Words, or False and True.
+    """
+    return dataclasses.field(default=default, metadata={"number": True, "options": options})
+
+
+def subset(default: tuple[str, ...], options: tuple[str, ...]) -> Any:
+    """Declares a field that is some of a few words, and may differ between the trials of one pack.
+
+    `numbers` has a vector over the options: 1 where the word is among the field's, 0 elsewhere.
+
+    Args:
+        default: Some of the options.
+        options: Words.
+    """
+    return dataclasses.field(default=default, metadata={"number": True, "options": options, "several": True})
+
+
+def in_data(default: Any) -> Any:
+    """Declares a field that `prepare` alone reads: trials that differ in it share a compiled program."""
+    return dataclasses.field(default=default, metadata={"in_data": True})
+
+
+def sized_by(name: str) -> Any:
+    """Declares a size that is filled from the budget's field of another name, if it is left open."""
+    return dataclasses.field(default=None, metadata={"budget": name})
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Method(abc.ABC):
     """A recipe. Subclass it as `@dataclasses.dataclass(frozen=True, kw_only=True)`; check fields in `__post_init__`.
@@ -70,6 +106,11 @@ class Method(abc.ABC):
     def encoder_dtype(self) -> str:
         """The type that they compute in; a method that wants a choice declares a field of this name."""
         return "float32"
+
+    @property
+    def skips_bad_steps(self) -> bool:
+        """Whether a step whose loss or gradient is not finite is left out, instead of ending the trial."""
+        return False
 
     @property
     def continues(self) -> Method | None:
@@ -125,20 +166,49 @@ class Method(abc.ABC):
 
 
 def number_names(method: Method) -> tuple[str, ...]:
-    """Names of the fields declared with `number`, in order."""
+    """Names of the fields declared with `number`, `choice` or `subset`, in order."""
     return tuple(f.name for f in dataclasses.fields(method) if f.metadata.get("number"))
 
 
-def split_numbers(method: Method) -> tuple[Method, dict[str, float]]:
+def split_numbers(method: Method) -> tuple[Method, dict[str, Any]]:
     """Takes the numbers out of a method.
 
     Returns:
         The method with every number at its default, which is the same for all trials that may share a pack, and
-        the numbers.
+        the numbers: a float each, or as many as a `subset` has options.
     """
-    numbers = {name: float(getattr(method, name)) for name in number_names(method)}
-    defaults = {f.name: f.default for f in dataclasses.fields(method) if f.name in numbers}
+    fields = [f for f in dataclasses.fields(method) if f.metadata.get("number")]
+    numbers = {f.name: _as_number(method, f) for f in fields}
+    defaults = {f.name: f.default for f in dataclasses.fields(method) if f.name in numbers or f.metadata.get("in_data")}
     return (dataclasses.replace(method, **defaults) if defaults else method), numbers  # type: ignore[arg-type]
+
+
+def check_options(method: Method) -> None:
+    """Refuses a `choice` or `subset` that is none of its options; for `__post_init__`.
+
+    Raises:
+        UsageError: With the nearest option.
+    """
+    where = type(method).__name__
+    for field in dataclasses.fields(method):
+        options = field.metadata.get("options")
+        value = getattr(method, field.name)
+        for one in value if options and field.metadata.get("several") else (value,):
+            if options and one not in options:
+                known = [str(option) for option in options]
+                raise UsageError(
+                    f"{where}: expected {field.name} among its options, got {one!r}; {nearest(str(one), known)}"
+                )
+        if options and field.metadata.get("several") and not value:
+            raise UsageError(f"{where}: expected one or more of {', '.join(options)} in {field.name}, got none")
+
+
+def _as_number(method: Method, field: dataclasses.Field[Any]) -> Any:
+    """A field's value as the numbers that programs get."""
+    value, options = getattr(method, field.name), field.metadata.get("options")
+    if field.metadata.get("several"):
+        return tuple(float(option in value) for option in options or ())
+    return float(options.index(value)) if options else float(value)
 
 
 def num_parameters(params: Params) -> int:

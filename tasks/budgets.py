@@ -7,7 +7,7 @@ name. A size that is written down stays: that is how `--set nerf.num_rays=512` w
 from __future__ import annotations
 
 import dataclasses
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -31,6 +31,15 @@ class Budget:
         num_crops: Augmented crops of one render.
         finetune_steps: Further steps of a method with a last phase.
         encoder: Name of the encoder that guides, where a method leaves it open.
+        guide: Name of the encoder that a field is made from a caption by.
+        caption_steps: Gradient steps of a trial that starts from a caption.
+        render_px: Width and height of the views that such a trial is trained on.
+        caption_samples: Samples along their rays.
+        view_samples: Samples along the rays of the views that it is scored on.
+        view_px: Width and height of those: the judges' own.
+        residual_width: Units of a residual stream; a block has twice as many inside.
+        num_blocks: Residual blocks.
+        guide_dtype: What a guide computes in.
     """
 
     name: str
@@ -47,6 +56,15 @@ class Budget:
     num_crops: int = 8
     finetune_steps: int = 500
     encoder: str = "embedded-vit-8"
+    guide: str = "embedded-vit-8"
+    caption_steps: int = 1500
+    render_px: int = 64
+    caption_samples: int = 32
+    view_samples: int = 64
+    view_px: int = 64
+    residual_width: int = 64
+    num_blocks: int = 3
+    guide_dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -59,7 +77,8 @@ def sized(value: T, budget: Budget) -> T:
     """Fills the sizes that a task or a method left open, in it and in the dataclasses inside it.
 
     Args:
-        value: A frozen dataclass; a field is open if it is None and the budget has a field of that name.
+        value: A frozen dataclass; a field is open if it is None and the budget has a field of that name, or of the name
+            that the field's metadata give under "budget".
         budget: Where the sizes come from.
 
     Returns:
@@ -78,8 +97,9 @@ def sized(value: T, budget: Budget) -> T:
         if not field.init or field.name in ("parent", "name"):  # flax adds `parent` and `name` to a linen module
             continue
         inner = getattr(value, field.name)
-        if inner is None and hasattr(budget, field.name):
-            changes[field.name] = getattr(budget, field.name)
+        name = field.metadata.get("budget", field.name)
+        if inner is None and hasattr(budget, name):
+            changes[field.name] = getattr(budget, name)
         elif dataclasses.is_dataclass(inner) and not isinstance(inner, type):
             filled = sized(inner, budget)
             if filled != inner:
@@ -104,6 +124,13 @@ BUDGETS = {
             consistency_px=16,
             num_crops=2,
             finetune_steps=5,
+            caption_steps=20,
+            render_px=16,
+            caption_samples=8,
+            view_samples=8,
+            view_px=16,
+            residual_width=16,
+            num_blocks=1,
         ),
         Budget(
             name="quick",
@@ -118,6 +145,13 @@ BUDGETS = {
             consistency_px=32,
             num_crops=4,
             finetune_steps=175,
+            guide="embedded-vit-16",
+            caption_steps=400,
+            render_px=32,
+            caption_samples=16,
+            view_samples=32,
+            residual_width=32,
+            num_blocks=2,
         ),
         Budget(
             name="standard",
@@ -130,6 +164,8 @@ BUDGETS = {
             width=128,
             depth=8,
             consistency_px=64,
+            num_crops=4,
+            guide_dtype="bfloat16",
         ),
         Budget(
             name="paper",
@@ -145,6 +181,15 @@ BUDGETS = {
             consistency_px=168,
             finetune_steps=50_000,
             encoder="openai-vit-b-32",
+            num_crops=64,
+            guide="openai-vit-b-16",
+            caption_steps=10_000,
+            render_px=168,
+            caption_samples=192,
+            view_samples=512,
+            view_px=224,
+            residual_width=128,
+            num_blocks=4,
         ),
     )
 }

@@ -69,9 +69,10 @@ def test_nerf_has_the_parameters_of_the_released_code():
 
 
 def test_dream_fields_has_the_parameters_of_the_released_code():
-    assert count(ResidualMLP()) == 315_396  # 262 Fourier features, released configuration
+    field = sized(ResidualMLP(), BUDGETS["paper"])
+    assert count(field) == 315_396  # 262 Fourier features, released configuration
     # With 48 axis-aligned features, near the "280K" of the paper's section 4.7.
-    assert count(ResidualMLP(encoding=Integrated(num_octaves=8))) == 288_004
+    assert count(dataclasses.replace(field, encoding=Integrated(num_octaves=8))) == 288_004
 
 
 # --- slow twins ---
@@ -299,7 +300,11 @@ def test_budgets_fill_open_sizes_and_leave_others():
     field = sized(MLP(), BUDGETS["smoke"])
     assert (field.width, field.depth) == (16, 2)
     assert sized(MLP(width=5), BUDGETS["smoke"]) == dataclasses.replace(field, width=5)
-    assert sized(ResidualMLP(), BUDGETS["paper"]) == ResidualMLP()
+    field = sized(ResidualMLP(), BUDGETS["smoke"])
+    assert (field.width, field.hidden, field.num_blocks) == (16, None, 1)
+    assert count(field) == count(dataclasses.replace(field, hidden=32))  # twice the stream's
+    published = ResidualMLP(width=128, num_blocks=4)
+    assert sized(ResidualMLP(), BUDGETS["paper"]) == sized(published, BUDGETS["smoke"]) == published
 
 
 # --- messages ---
@@ -308,6 +313,9 @@ def test_budgets_fill_open_sizes_and_leave_others():
 def test_an_open_size_says_how_to_fill_it():
     with pytest.raises(UsageError, match=r"MLP: expected width to be a number, got None; .*tasks.budgets.sized"):
         MLP().init(jax.random.key(0), some_samples(1))
+    for field, name in ((ResidualMLP(), "width"), (ResidualMLP(width=8), "num_blocks")):
+        with pytest.raises(UsageError, match=f"ResidualMLP: expected {name} to be a number, got None"):
+            field.init(jax.random.key(0), some_samples(1))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,453 @@
+"""Dream Fields' parts against plain twins, with a field and a guide that NumPy can follow."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from bench.errors import UsageError
+from bench.plan import program_digest
+from bench.suite import Trial
+from bench.trainer import numbers_of, stack
+from models import augment, dream_fields, rendering, sampling
+from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, DREAM_FIELDS_LQ, PLAIN, DreamFields
+from models.method import split_numbers
+from tasks.budgets import BUDGETS, sized
+from tasks.cameras import BLENDER_FOV_DEG, Rays
+from tests.toy_dreams import (
+    GUIDE,
+    NAME,
+    NUM_CROPS,
+    NUM_SAMPLES,
+    PX,
+    TASK,
+    Blob,
+    made,
+    prepared,
+    slow_blob,
+    slow_cosine,
+    some,
+    stepped,
+)
+
+RNG = np.random.default_rng(4)
+
+
+# --- where the field is asked -----------------------------------------------------------------------------------------
+
+
+def rays_of(origins, directions):
+    """Rays whose interest is from 1 to 7."""
+    origins, directions = (jnp.asarray(x, jnp.float32) for x in (origins, directions))
+    ones = jnp.ones(origins.shape[0])
+    return Rays(origins, directions, ones, 7 * ones, 0.01 * ones)
+
+
+def test_ends_are_where_a_walk_along_the_ray_enters_and_leaves_the_cube():
+    origins = RNG.normal(size=(60, 3))
+    origins *= 4 / np.linalg.norm(origins, axis=1, keepdims=True)
+    directions = (RNG.uniform(-1.6, 1.6, (60, 3)) - origins) * RNG.uniform(0.2, 0.5, (60, 1))
+    t = np.linspace(0, 12, 12_001)
+    near, far = dream_fields.ends(some(half_width=1.2), rays_of(origins, directions), jnp.ones(()))
+    num_missed = 0
+    for i in range(60):
+        inside = np.abs(origins[i] + t[:, None] * directions[i]).max(axis=1) <= 1.2
+        if inside.any():
+            assert float(near[i]) == pytest.approx(t[inside][0], abs=2e-3)
+            assert float(far[i]) == pytest.approx(t[inside][-1], abs=2e-3)
+        elif float(far[i]) > float(near[i]):  # it cuts a corner between two steps
+            assert float(far[i]) - float(near[i]) < 2e-3
+        else:
+            num_missed += 1
+            assert float(near[i]) == float(far[i]) == 4.0
+    assert 5 < num_missed < 55
+
+
+def test_ends_of_rays_along_axes_from_inside_and_away():
+    rays = rays_of(
+        [[4, 0, 0], [4, 1.1, 0], [4, 1.3, 0], [0.5, 0, 0], [4, 0, 0], [4, 0, 0.5], [0, 0, 4]],
+        [[-1, 0, 0], [-2, 0, 0], [-1, 0, 0], [1, 0, 0], [1, 0, 0], [-1, -0.0, 0.0], [1e-12, -1e-12, -1]],
+    )
+    near, far = dream_fields.ends(some(half_width=1.2), rays, jnp.ones(()))
+    np.testing.assert_allclose(near, [2.8, 1.4, 4, 0, 4, 2.8, 2.8], atol=1e-5)
+    np.testing.assert_allclose(far, [5.2, 2.6, 4, 0.7, 4, 5.2, 5.2], atol=1e-5)
+    near, far = dream_fields.ends(some(), rays, jnp.zeros(()))
+    np.testing.assert_array_equal(near, 1)
+    np.testing.assert_array_equal(far, 7)
+
+
+def test_inside_is_the_cube_or_everywhere():
+    points = jnp.asarray([[0.0, 0, 0], [0.5, -0.5, 0.5], [0.51, 0, 0], [0, 0, -9.0]])
+    np.testing.assert_array_equal(dream_fields.inside(some(half_width=0.5), points), [True, True, False, False])
+    np.testing.assert_array_equal(dream_fields.inside(some(half_width=0.5, bounds=False), points), True)
+
+
+def looking(num=9, away=4.0):
+    """Rays from a few cameras about the origin, some beside the cube, of no width."""
+    origins = RNG.normal(size=(num, 3))
+    origins *= away / np.linalg.norm(origins, axis=1, keepdims=True)
+    rays = rays_of(origins, (RNG.uniform(-1.2, 1.2, (num, 3)) - origins) / away)
+    return rays._replace(radius=jnp.zeros(num))
+
+
+@pytest.mark.parametrize("changes", [{}, {"bounds": False}, {"cut_at_bounds": False}, {"half_width": 0.4}])
+def test_a_render_of_many_samples_is_field_at_summed_slowly(changes):
+    method = made(**changes)
+    params, _, data = prepared(method)
+    state, rays = {"origin": jnp.asarray([0.1, 0.3, -0.2])}, looking()
+    views = jax.jit(lambda p, s, r: method.render(p, s, data, r, 2000))(params, state, rays)
+    t = np.linspace(1, 7, 6001)
+    t = (t[1:] + t[:-1]) / 2
+    field_at = jax.jit(lambda points: method.field_at(params, state, data, points))
+    for i in range(9):
+        origin, direction = (np.asarray(x[i], np.float64) for x in (rays.origins, rays.directions))
+        density, color = (np.asarray(x, np.float64) for x in field_at(
+            jnp.asarray(origin + t[:, None] * direction, jnp.float32)
+        ))  # fmt: skip
+        depth = density * 1e-3 * np.linalg.norm(direction)
+        weights = -np.diff(np.exp(-np.concatenate([[0], np.cumsum(depth)])))
+        passed = 1 - weights.sum()
+        np.testing.assert_allclose(views.opacity[i], 1 - passed, atol=2e-3)
+        np.testing.assert_allclose(views.color[i], weights @ color + passed * 0.5, atol=2e-3)
+        np.testing.assert_allclose(views.distance[i], weights @ t + passed * 7, atol=1e-2)
+
+
+def test_field_at_is_about_the_tracked_origin_and_zero_outside():
+    method, points = made(half_width=0.5), jnp.asarray([[0.1, 0.2, 0.3], [0.6, 0, 0]])
+    params, _, data = prepared(method)
+    state = {"origin": jnp.asarray([0.3, -0.1, 0.0])}
+    density, color = method.field_at(params, state, data, points)
+    wanted = [slow_blob(3.0, np.asarray(point) + np.array([0.3, -0.1, 0.0])) for point in np.asarray(points)]
+    np.testing.assert_allclose(density, [wanted[0][0], 0], rtol=1e-5)
+    np.testing.assert_allclose(color, [color for _, color in wanted], rtol=1e-5)
+    free = made(half_width=0.5, bounds=False)
+    density, _ = free.field_at(params, state, prepared(free)[2], points)
+    np.testing.assert_allclose(density, [density for density, _ in wanted], rtol=1e-5)
+
+
+def test_arms_of_a_pack_are_seen_within_their_own_bounds():
+    arms = [made(), made(bounds=False), made(half_width=0.4), made(cut_at_bounds=False)]
+    static = split_numbers(arms[0])[0]
+    assert {split_numbers(arm)[0] for arm in arms} == {static}
+    params, state, _ = prepared(static)
+    data, rays = [prepared(arm)[2] for arm in arms], looking(9, away=3.0)
+    points = jnp.asarray(RNG.uniform(-1.5, 1.5, (20, 3)), jnp.float32)
+
+    def both(data):
+        return static.render(params, state, data, rays), static.field_at(params, state, data, points)
+
+    packed = jax.jit(jax.vmap(both))(stack(data))
+    for i, one in enumerate(data):
+        for mine, alone in zip(jax.tree.leaves(packed), jax.tree.leaves(jax.jit(both)(one)), strict=True):
+            np.testing.assert_allclose(mine[i], alone, atol=1e-5)
+    opacity, density = np.asarray(packed[0].opacity), np.asarray(packed[1][0])
+    assert np.abs(opacity[0] - opacity[1]).max() > 0.01 and np.abs(opacity[0] - opacity[2]).max() > 0.01
+    outside = np.abs(np.asarray(points)).max(axis=1) > 1.2001
+    assert (density[1][outside] > 0).all() and (density[0][outside] == 0).all() and outside.any()
+
+
+# --- the tracked origin -----------------------------------------------------------------------------------------------
+
+
+def test_an_origin_that_moved_is_a_field_that_moved_back():
+    here, there = made(), made(field=Blob(place=(-0.3, 0.2, 0.1)))
+    params, state, data = prepared(here)
+    rays = looking()
+    moved = here.render(params, {"origin": jnp.asarray([0.3, -0.2, -0.1])}, data, rays)
+    still = there.render(params, state, data, rays)
+    for mine, other in zip(moved, still, strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-5)
+
+
+def test_the_origin_follows_the_centre_of_density():
+    method = made(track_origin=True, origin_decay=0.7, bounds=False)
+    origin = (0.4, -0.3, 0.2)  # the blob is about 0
+    for seed in range(30):
+        origin = tuple(float(x) for x in stepped(method, seed=seed, origin=origin)[1][0]["origin"])
+    assert np.abs(origin).max() < 0.1
+
+
+@pytest.mark.parametrize("changes", [{"track_origin": False}, {"track_origin": True, "origin_decay": 1.0}])
+def test_the_origin_stays_unless_it_is_tracked(changes):
+    _, (state, _) = stepped(made(**changes), origin=(0.1, 0.2, 0.3))
+    np.testing.assert_allclose(state["origin"], [0.1, 0.2, 0.3], atol=1e-7)
+
+
+def test_the_origin_stays_where_there_is_nothing():
+    _, (state, _) = stepped(made(track_origin=True), origin=(0.1, 0.2, 0.3), strength=0.0)
+    np.testing.assert_allclose(state["origin"], [0.1, 0.2, 0.3], atol=1e-7)
+
+
+# --- views that are trained on ----------------------------------------------------------------------------------------
+
+
+def test_cameras_stay_in_their_ranges_and_fill_them():
+    method = made(azimuth_deg=200.0, low_deg=-20.0, high_deg=50.0, radius=5.0, focal_multiplier=1.5)
+    numbers = numbers_of(method)
+    keys = jax.random.split(jax.random.key(0), 400)
+    rays = jax.jit(jax.vmap(lambda key: method.view(numbers, key)))(keys)
+    positions = np.asarray(rays.origins[:, 0])
+    np.testing.assert_allclose(np.linalg.norm(positions, axis=1), 5, rtol=1e-5)
+    azimuth = np.degrees(np.arctan2(positions[:, 1], positions[:, 0])) % 360
+    elevation = np.degrees(np.arcsin(positions[:, 2] / 5))
+    for found, low, high in ((azimuth, 0, 200), (elevation, -20, 50)):
+        assert low - 0.01 <= found.min() < low + 0.03 * (high - low)
+        assert high - 0.03 * (high - low) < found.max() <= high + 0.01
+        assert found.mean() == pytest.approx((low + high) / 2, abs=0.05 * (high - low))
+    axis = np.asarray(rays.directions).mean(axis=1)  # of a view's rays: looks at the origin, of length 1
+    np.testing.assert_allclose(axis, -positions / 5, atol=1e-5)
+    corner = np.asarray(rays.directions[:, 0]) - axis
+    wanted = np.sqrt(2) * (1 - 1 / PX) * np.tan(np.radians(BLENDER_FOV_DEG) / 2) / 1.5
+    np.testing.assert_allclose(np.linalg.norm(corner, axis=1), wanted, rtol=1e-4)
+    reach = 3**0.5 * 1.2
+    np.testing.assert_allclose(rays.near, 5 - reach, rtol=1e-5)
+    np.testing.assert_allclose(rays.far, 5 + reach, rtol=1e-5)
+
+
+def test_the_recipes_cameras_are_at_thirty_degrees_all_round():
+    for method in (DREAM_FIELDS, DREAM_FIELDS_2022):
+        assert (method.azimuth_deg, method.low_deg, method.high_deg, method.radius) == (360, 30, 30, 4)
+    assert (DREAM_FIELDS_2022.focal_multiplier, DREAM_FIELDS_2022.half_width) == (1.2, 1.0)
+
+
+def test_blocks_of_rays_count_each_ray_once(monkeypatch):
+    method = made()
+    params, _, _ = prepared(method)
+    state, numbers = {"origin": jnp.asarray([0.1, 0.0, -0.1])}, numbers_of(made(bounds=False))
+    monkeypatch.setattr(dream_fields, "RAYS_AT_ONCE", 15)  # 36 rays: two whole blocks and a part
+
+    @jax.jit
+    def both(key):
+        rays = method.view(numbers, jax.random.key(1))
+        found, blocks = method.seen(params, state, numbers, rays, key, jnp.ones(())), []
+        for i, block_key in enumerate(jax.random.split(key, 3)):
+            mine = jax.tree.map(lambda x, i=i: x[np.minimum(np.arange(15 * i, 15 * i + 15), 35)], rays)
+            tdist = sampling.fenceposts(mine.near, mine.far, NUM_SAMPLES, jax.random.split(block_key)[0])
+            density, color, means = method.ask(params, state, numbers, mine, tdist, None, 1.0)
+            views, _ = rendering.render(density, color, tdist, mine, 0.0)
+            blocks.append((jnp.concatenate([views.color, views.opacity[:, None]], axis=-1), density, means))
+        return found, [jnp.concatenate(parts)[:36] for parts in zip(*blocks, strict=True)]
+
+    found, (image, density, means) = both(jax.random.key(2))
+    np.testing.assert_allclose(found.image.reshape(36, 4), image, atol=1e-5)
+    assert float(found.total) == pytest.approx(float(density.sum()), rel=1e-5)
+    np.testing.assert_allclose(found.center, np.average(means, axis=(0, 1), weights=density), atol=1e-5)
+
+
+def test_density_noise_is_drawn_in_training_alone():
+    noisy, plain = made(field=Blob(noise=1.0)), made()
+    params, state, data = prepared(noisy)
+    numbers, rays = numbers_of(noisy), looking()
+
+    def both(method):
+        view = method.view(numbers, jax.random.key(1))
+        trained = method.seen(params, state, numbers, view, jax.random.key(2), jnp.ones(()))
+        return trained.image, method.render(params, state, data, rays)
+
+    (loud, kept), (calm, wanted) = (jax.jit(functools.partial(both, method))() for method in (noisy, plain))
+    assert np.abs(loud - calm).max() > 0.01
+    np.testing.assert_array_equal(kept.color, wanted.color)
+
+
+# --- what the guide sees ----------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def compiled_cosines(method):
+    return jax.jit(lambda data, numbers, image, key: method.cosines({NAME: GUIDE}, data, numbers, image, key))
+
+
+def cosines(method, image):
+    _, _, data = prepared(method)
+    static, image = split_numbers(method)[0], jnp.asarray(image, jnp.float32)
+    return np.asarray(compiled_cosines(static)(data, numbers_of(method), image, jax.random.key(0))), data.text
+
+
+def some_image():
+    opacity = RNG.uniform(0, 1, (PX, PX, 1))
+    return np.concatenate([RNG.uniform(0, 1, (PX, PX, 3)) * opacity, opacity], axis=-1)
+
+
+def test_plain_windows_are_the_view_on_white():
+    changes = {name: getattr(PLAIN, name) for name in ("crop_share", "backgrounds", "max_blur_px")}
+    assert dataclasses.replace(DREAM_FIELDS, **changes) == PLAIN
+    method, image = made(**changes), some_image()
+    found, text = cosines(method, image)
+    on_white = jax.image.resize(image[..., :3] + 1 - image[..., 3:], (8, 8, 3), "linear")
+    np.testing.assert_allclose(found, [slow_cosine(GUIDE, on_white, text)] * NUM_CROPS, atol=1e-5)
+
+
+def test_windows_have_places_and_backgrounds_of_their_own():
+    image, clear = some_image(), np.zeros((PX, PX, 4))
+    behind = {"max_blur_px": 0.0, "crop_share": 1.0}
+    moved, _ = cosines(made(crop_share=0.5, backgrounds=("white",), max_blur_px=0.0), image)
+    before, _ = cosines(made(backgrounds=("uniform noise",), **behind), image)
+    assert len(np.unique(moved)) == len(np.unique(before)) == NUM_CROPS
+    for kind, level in augment.PLAIN.items():
+        found, text = cosines(made(backgrounds=(kind,), **behind), clear)
+        np.testing.assert_allclose(found, slow_cosine(GUIDE, np.full((8, 8, 3), level), text), atol=1e-5)
+
+
+def test_only_the_backgrounds_that_are_asked_for_are_drawn():
+    clear = np.zeros((PX, PX, 4))
+    found, text = cosines(made(backgrounds=("white", "black"), num_crops=40), clear)
+    levels = [slow_cosine(GUIDE, np.full((8, 8, 3), level), text) for level in (1.0, 0.0)]
+    which = np.abs(found[:, None] - np.asarray(levels)).argmin(axis=1)
+    np.testing.assert_allclose(found, np.asarray(levels)[which], atol=1e-5)
+    assert 8 < which.sum() < 32
+
+
+def test_a_view_before_any_background_is_opaque_where_it_is_solid():
+    solid = np.concatenate([np.full((PX, PX, 3), 0.3), np.ones((PX, PX, 1))], axis=-1)
+    found, text = cosines(made(), solid)
+    np.testing.assert_allclose(found, slow_cosine(GUIDE, np.full((8, 8, 3), 0.3), text), atol=1e-5)
+
+
+def test_the_guide_reads_the_prompt_and_the_numbers_come_along():
+    method = made(prompt="a photo of {}", last_opacity=0.3)
+    data = prepared(method)[2]
+    tokens = GUIDE.tokenize(["a photo of a blue dotted guitar"])
+    wanted = np.asarray(GUIDE.params["reads"])[tokens[0]].sum(axis=0)
+    np.testing.assert_allclose(data.text, wanted / np.linalg.norm(wanted), atol=1e-6)
+    assert np.abs(data.text - prepared(made())[2].text).max() > 0.01
+    assert (float(data.near), float(data.far), float(data.background)) == pytest.approx((1.9215, 6.0785, 0.5), abs=1e-3)
+    for name, value in numbers_of(method).items():
+        np.testing.assert_array_equal(data.numbers[name], value)
+
+
+# --- rates ------------------------------------------------------------------------------------------------------------
+
+
+def rates(method, num_steps, num):
+    """Of the first steps: Adam's update of a constant gradient is its rate."""
+    optimizer = method.optimizer(num_steps, numbers_of(method))
+
+    def one(state, _):
+        updates, state = optimizer.update(jnp.ones(()), state)
+        return state, -updates * (1 + method.adam_epsilon)
+
+    return np.asarray(jax.lax.scan(one, optimizer.init(jnp.zeros(())), None, num)[1])
+
+
+def test_the_rate_rises_as_released():
+    """From 1e-5 to 1e-4 over 1500 steps, exponentially, then stays: schedule.lr_fn, a step ahead."""
+    assert sized(DREAM_FIELDS_LQ, BUDGETS["paper"]).num_steps == 10_000
+    found = rates(DREAM_FIELDS_LQ, 10_000, 1600)
+    step = np.arange(1600) + 1
+    wanted = np.where(step < 1500, np.exp(np.log(1e-5) * (1 - step / 1500) + np.log(1e-4) * step / 1500), 1e-4)
+    np.testing.assert_allclose(found, wanted, rtol=2e-3)
+
+
+def test_the_rate_is_whole_from_the_start_without_a_warmup():
+    np.testing.assert_allclose(rates(made(warmup=0.0, learning_rate=0.02), 100, 5), 0.02, rtol=1e-4)
+    found = rates(made(warmup=0.1, first_rate=0.1, learning_rate=1e-3), 100, 20)
+    np.testing.assert_allclose(found[[4, 9, 19]], [1e-3 * 0.1**0.5, 1e-3, 1e-3], rtol=1e-4)
+
+
+def test_adam_has_its_epsilon():
+    method = made(warmup=0.0, learning_rate=1.0, adam_epsilon=1e-2)
+    optimizer = method.optimizer(10, numbers_of(method))
+    updates, _ = optimizer.update(jnp.asarray(1e-3), optimizer.init(jnp.zeros(())))
+    assert float(updates) == pytest.approx(-1e-3 / (1e-3 + 1e-2), rel=1e-3)
+    assert isinstance(optimizer, optax.GradientTransformation)
+
+
+# --- programs, sizes and messages -------------------------------------------------------------------------------------
+
+
+def digest_of(method):
+    return program_digest(Trial(task=TASK, method=method, budget=BUDGETS["smoke"], seed=0, variant="x"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prompt": "a photo of {}"}, {"transmittance": "gated"}, {"backgrounds": ("white",)}, {"bounds": False},
+        {"track_origin": True}, {"cut_at_bounds": False}, {"learning_rate": 0.5, "low_deg": 0.0, "crop_share": 1.0},
+    ],
+)  # fmt: skip
+def test_arms_that_share_a_program(changes):
+    other = dataclasses.replace(DREAM_FIELDS, **changes)
+    assert digest_of(other) == digest_of(DREAM_FIELDS)
+    trials = [Trial(task=TASK, method=m, budget=BUDGETS["smoke"], seed=0, variant="x") for m in (other, DREAM_FIELDS)]
+    assert trials[0].id != trials[1].id
+
+
+@pytest.mark.parametrize(
+    "changes", [{"num_crops": 5}, {"render_px": 9}, {"encoder": "embedded-vit-16"}, {"skip_bad_steps": True}]
+)
+def test_arms_that_do_not(changes):
+    assert digest_of(dataclasses.replace(DREAM_FIELDS, **changes)) != digest_of(DREAM_FIELDS)
+
+
+def test_all_recipes_of_numbers_share_a_program():
+    assert digest_of(PLAIN) == digest_of(DREAM_FIELDS)
+    assert digest_of(dream_fields.SIMPLIFIED) != digest_of(DREAM_FIELDS)  # another network
+
+
+def test_sizes_come_from_the_budget():
+    paper = sized(DREAM_FIELDS_2022, BUDGETS["paper"])
+    assert (paper.num_steps, paper.encoder, paper.encoder_dtype) == (10_000, "openai-vit-b-16", "float32")
+    assert (paper.render_px, paper.num_samples, paper.num_view_samples, paper.num_crops) == (168, 192, 512, 64)
+    assert (paper.field.width, paper.field.num_blocks) == (128, 4)
+    smoke = sized(DREAM_FIELDS, BUDGETS["smoke"])
+    assert (smoke.num_steps, smoke.encoders, smoke.render_px) == (20, ("embedded-vit-8",), 16)
+    assert DREAM_FIELDS.encoders == ()
+
+
+@pytest.mark.parametrize(
+    ("method", "num_steps", "render_px", "crop_px"),
+    [
+        (dream_fields.DREAM_FIELDS_LQ, 10_000, 88, 80),
+        (dream_fields.DREAM_FIELDS_MQ, 10_000, 168, 154),
+        (dream_fields.DREAM_FIELDS_HQ, 20_000, 252, 224),
+    ],
+)
+def test_presets_are_the_released_ones(method, num_steps, render_px, crop_px):
+    """config_base.py and config_lq.py, config_mq.py and config_hq.py."""
+    assert (method.num_steps, method.render_px, method.num_samples) == (num_steps, render_px, 192)
+    assert method.crop_share * render_px == pytest.approx(crop_px)
+    in_steps = [round(share * num_steps) for share in (method.opacity_share, method.blur_share, method.warmup)]
+    assert in_steps == [500, 1000, 1500]
+    assert (method.learning_rate, method.adam_epsilon, method.transmittance_weight) == (1e-4, 1e-5, 0.5)
+    # The code's targets 0.5 and 0.1, times its factor of 1.2 at the zoom of 1.2.
+    assert (method.first_opacity, method.last_opacity) == pytest.approx((0.5 * 1.2, 0.1 * 1.2))
+    assert method.origin_decay == 0.999 and method.skips_bad_steps and not method.track_origin
+    assert not DREAM_FIELDS.skips_bad_steps
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backgrounds": ("wite",)}, r"DreamFields: expected backgrounds among its options, got 'wite'; .*'white'"),
+        ({"backgrounds": ()}, r"DreamFields: expected one or more of .*white.* in backgrounds, got none"),
+        ({"crop_share": 1.5}, r"dream_fields: expected crop_share from 0.05 to 1, got 1.5; try 1$"),
+        ({"crop_share": 0.0}, r"dream_fields: expected crop_share from 0.05 to 1, got 0; try 0.05$"),
+        ({"half_width": 3.0}, r"expected half_width from 0.001 to 2, got 3; try 2"),
+        ({"radius": 1.0}, r"expected radius from 3.5 to 100, got 1; try 3.5"),
+        ({"last_opacity": float("nan")}, r"expected last_opacity from 0.001 to 1, got nan"),
+        ({"low_deg": 40.0}, r"expected low_deg up to high_deg, got 40 and 30; swap them"),
+        ({"prompt": "a photo"}, r"expected one \{\} for the caption in prompt, got 'a photo'; try 'a photo of \{\}'"),
+        ({"prompt": "{} and {}"}, r"expected one \{\} for the caption in prompt, got '\{\} and \{\}'"),
+        ({"encoder": "embedded-judge-rn"}, r"expected one that may guide, got 'embedded-judge-rn'"),
+    ],
+)
+def test_bad_settings(changes, message):
+    with pytest.raises(UsageError, match=message):
+        DreamFields(**changes)
+
+
+def test_unknown_transmittance():
+    method = DreamFields()
+    object.__setattr__(method, "transmittance", "clipped aditive")  # the constructor's annotation is checked in tests
+    with pytest.raises(UsageError, match=r"DreamFields: expected transmittance among its options, got 'clipped ad.*'"):
+        method.__post_init__()
+
+
+def test_a_prompt_may_hold_other_braces():
+    data = prepared(made(prompt="a photo of {} {x"))[2]
+    np.testing.assert_allclose(np.linalg.norm(data.text), 1, rtol=1e-5)
