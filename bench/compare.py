@@ -3,6 +3,8 @@
 The unit is the cluster (a scene or a caption). A trial's number is the mean over its views, a cluster's the mean over
 its seeds, an arm's the mean over its clusters. Differences are taken where both arms have the cluster, the seed and the
 view. Nothing falls under the table: a trial that failed, was never run or has no number is counted in its arm's row.
+Where a protocol gives a trial that failed a number, as `dreamfields-2022` counts it as a miss, means and differences
+hold it, the trial is counted as failed all the same, and a note says so.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from jaxtyping import Float
 
 from bench import statistics
 from bench.errors import UsageError, nearest
-from bench.protocols import METRICS
+from bench.protocols import METRICS, crash_counts_as
 from bench.suite import Cell
 
 Verdict = Literal["baseline", "better", "worse", "not resolved", "too few", "no data"]
@@ -205,7 +207,8 @@ def compare(
 
     entries, by_cluster = [], {}
     for metric in metrics:
-        numbers = scored[(scored["metric"] == metric) & scored["value"].notna()]
+        numbers, said = with_crashes(scored[scored["metric"] == metric], frame, places, protocol, metric)
+        notes = (*notes, *said)
         pairs = {arm: paired(numbers, arm, baseline) for arm in arms if arm != baseline}
         found = findings(pairs, higher_is_better=METRICS[metric].higher_is_better)
         for arm in arms:
@@ -316,6 +319,31 @@ def paired(numbers: pd.DataFrame, arm: str, baseline: str) -> Float[np.ndarray, 
     both["difference"] = both["value_x"] - both["value_y"]
     by_trial = both.groupby(["cluster", "seed"], sort=True)["difference"].mean()
     return by_trial.groupby("cluster", sort=True).mean().to_numpy(np.float64)
+
+
+def with_crashes(
+    numbers: pd.DataFrame, frame: pd.DataFrame, places: pd.DataFrame, protocol: str, metric: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """Numbers of a metric with those that a protocol gives to trials that failed; a note that says so if there are any.
+
+    Example:
+        >>> numbers = pd.DataFrame([("full", "a", "s", 0, 16, 1.0)], columns=[*Cell._fields[1:], "view", "value"])
+        >>> frame = pd.DataFrame({"trial_id": ["a", "b"], "status": ["finished", "failed"]})
+        >>> places = pd.DataFrame([("full", "a", "s", 0), ("full", "b", "t", 0)], columns=list(Cell._fields[1:]))
+        >>> found, said = with_crashes(numbers, frame, places, "dreamfields-2022", "rprec1@openai-vit-b-32")
+        >>> found["value"].tolist(), said
+        ([1.0, 0.0], ['R-Precision, by openai-vit-b-32: 1 failed trial counts as a miss, as in dreamfields-2022'])
+    """
+    numbers = numbers[numbers["value"].notna()]
+    counted = crash_counts_as(protocol, metric)
+    crashed = places[places["trial_id"].isin(frame.loc[frame["status"] == "failed", "trial_id"])]
+    if counted is None or crashed.empty:
+        return numbers, []
+    views, value = counted
+    rows = [crashed.assign(metric=metric, view=view, value=value) for view in views]
+    told = "1 failed trial counts as a miss" if len(crashed) == 1 else f"{len(crashed)} failed trials count as misses"
+    said = f"{METRICS[metric].title}: {told}, as in {protocol}"
+    return pd.concat([numbers, *rows], ignore_index=True), [said]
 
 
 def cluster_means(numbers: pd.DataFrame, arm: str) -> pd.Series:

@@ -1,7 +1,8 @@
 """How a number is made from a finished field: named, versioned definitions, and the scores that they give.
 
 A number is a trial, a metric and a protocol. `std-v1` is the one for claims about differences; the others do what a
-paper's code does, with its quirks, for the column that stands beside the paper's.
+paper's code does, with its quirks, for the column that stands beside the paper's. Here are those of photographs; those
+of captions are in `bench.retrieval`, and `std-v1` is the name of one of either kind.
 
 n: views, h and w: pixels of a view.
 """
@@ -10,23 +11,26 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from bench import retrieval
 from bench.errors import UsageError, nearest
+from bench.retrieval import CaptionProtocol
 from bench.scorers import image
-from bench.scorers.metrics import METRICS, SCORERS, Seen
+from bench.scorers.metrics import METRICS as METRICS
+from bench.scorers.metrics import OWN_GUIDE, SCORERS, Seen
+from bench.scores import NOT_FINITE, FieldState, Scores
+from models.clip import catalog, loading
 from tasks.cameras import angle_to_nearest_deg
+from tasks.captions import CaptionData
 from tasks.photos import Layout, SceneData
 
-FieldState = Literal["ok", "empty", "solid", "unknown"]
-
-NOT_FINITE = "render is not finite"
+_P = TypeVar("_P")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class Protocol:
         name: With dashes.
         version: "X.Y"; X goes up when numbers may change.
         about: One line for pages, and where the definition comes from.
-        metrics: Names in `bench.scorers.metrics.METRICS`.
+        metrics: Names in `bench.scorers.metrics.SCORERS`.
         levels: What becomes of the colours first: "clip" brings the prediction to [0, 1], "raw" leaves it,
             "truncate" turns prediction and truth into the values of an 8-bit PNG as NeRF's `to8b` writes it.
         image_px: Width and height it is defined at; None if any.
@@ -60,14 +64,14 @@ class Protocol:
         if not re.fullmatch(r"\d+\.\d+", self.version):
             raise ValueError(f"protocol {self.name}: expected a version X.Y, got {self.version!r}")
         for name in self.metrics:
-            if name not in METRICS:
-                near = nearest(name, METRICS)
+            if name not in SCORERS:
+                near = nearest(name, SCORERS)
                 raise ValueError(f"protocol {self.name}: expected known metrics, got {name!r}; {near}")
         if self.view_ids is not None and len(self.view_ids) != self.num_views:
             raise ValueError(f"protocol {self.name}: expected {self.num_views} view_ids, got {len(self.view_ids)}")
 
 
-PROTOCOLS: dict[str, Protocol] = {
+OF_PHOTOS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
         Protocol(
@@ -102,7 +106,11 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 
-def get(name: str) -> Protocol:
+PROTOCOLS: dict[str, Protocol | CaptionProtocol] = {**retrieval.PROTOCOLS, **OF_PHOTOS}
+"""By name; under `std-v1` that of photographs: `score` takes the one of the task's kind."""
+
+
+def get(name: str) -> Protocol | CaptionProtocol:
     """The protocol of that name.
 
     Raises:
@@ -117,7 +125,83 @@ def get(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def version_mark(protocol: Protocol, version: str) -> str | None:
+def suits(protocol_name: str, data: SceneData | CaptionData) -> bool:
+    """Whether a protocol of that name is defined on the kind of a task: of photographs, or of captions.
+
+    Example:
+        >>> from tasks.captions import held_out_tasks
+        >>> data = dataclasses.replace(held_out_tasks(1)[0], view_px=8).load()
+        >>> suits("std-v1", data), suits("dietnerf-2021", data), suits("dreamfields-2022", data)
+        (True, False, True)
+    """
+    return protocol_name in (retrieval.PROTOCOLS if isinstance(data, CaptionData) else OF_PHOTOS)
+
+
+def knows(protocol_name: str, metric: str) -> bool:
+    """Whether a protocol makes a metric, of photographs or of captions.
+
+    Raises:
+        UsageError: There is no such protocol.
+
+    Example:
+        >>> knows("std-v1", "psnr"), knows("std-v1", "rprec1@embedded-judge-rn"), knows("nerf-2020", "rprec1@guide")
+        (True, True, False)
+        >>> knows("std-v1", "rprec1@embedded-judge"), knows("std-v1", "rank@guide")  # no such encoder; no such number
+        (False, False)
+    """
+    get(protocol_name)
+    if protocol_name in OF_PHOTOS and metric in OF_PHOTOS[protocol_name].metrics:
+        return True
+    if protocol_name not in retrieval.PROTOCOLS:
+        return False
+    of_captions = retrieval.PROTOCOLS[protocol_name]
+    base, at, encoder = metric.partition("@")
+    if not at:
+        return metric in of_captions.field_metrics
+    if encoder == OWN_GUIDE:
+        return base in of_captions.guide_metrics
+    scheme, colon, _ = encoder.partition(":")
+    is_encoder = encoder in catalog.EMBEDDED or encoder in catalog.ENTRIES or (colon and scheme in loading.SCHEMES)
+    return bool(is_encoder) and base in of_captions.metrics
+
+
+def metric_names(protocol_name: str) -> tuple[str, ...]:
+    """What a protocol makes, for a message: of captions by every encoder that has a name.
+
+    Raises:
+        UsageError: There is no such protocol.
+
+    Example:
+        >>> metric_names("dreamfields-2022")[-2:], "rprec1@openai-vit-b-32" in metric_names("std-v1")
+        (('nll@laion2b-vit-b-32', 'rprec1@guide'), True)
+    """
+    get(protocol_name)
+    found: list[str] = []
+    if protocol_name in OF_PHOTOS:
+        found += OF_PHOTOS[protocol_name].metrics
+    if protocol_name in retrieval.PROTOCOLS:
+        of_captions = retrieval.PROTOCOLS[protocol_name]
+        names = [*catalog.JUDGES, *(n for n in catalog.EMBEDDED if n not in catalog.JUDGES), *catalog.ENTRIES]
+        found += of_captions.field_metrics
+        found += [f"{metric}@{name}" for name in names for metric in of_captions.metrics]
+        found += [f"{metric}@{OWN_GUIDE}" for metric in of_captions.guide_metrics]
+    return tuple(found)
+
+
+def crash_counts_as(protocol_name: str, metric: str) -> tuple[tuple[int, ...], float] | None:
+    """What a table puts for a trial that crashed: views and their number; None where a crash has no number.
+
+    Example:
+        >>> crash_counts_as("dreamfields-2022", "rprec1@openai-vit-b-32"), crash_counts_as("std-v1", "rprec1@guide")
+        (((16,), 0.0), None)
+    """
+    protocol = retrieval.PROTOCOLS.get(protocol_name)
+    if protocol is None or not protocol.crash_is_miss or metric.partition("@")[0] != "rprec1":
+        return None
+    return protocol.view_ids, 0.0
+
+
+def version_mark(protocol: Protocol | CaptionProtocol, version: str) -> str | None:
     """What a table says of numbers made under another version; None if they may stand in it as they are.
 
     Example:
@@ -139,10 +223,10 @@ def fits(protocol: Protocol, layout: Layout, background: float | None = None) ->
         background: Grey behind the task's objects; None if not known.
 
     Example:
-        >>> fits(get("dietnerf-2021"), Layout(8, 16, 48, 48))
+        >>> fits(OF_PHOTOS["dietnerf-2021"], Layout(8, 16, 48, 48))
         'dietnerf-2021 is defined at 400 px and on 25 views; this is 48 px and 16 views'
-        >>> fits(get("dietnerf-2021"), Layout(8, 200, 400, 400))  # it takes its 25 of the 200
-        >>> fits(get("std-v1"), Layout(8, 25, 48, 48), background=0.0)
+        >>> fits(OF_PHOTOS["dietnerf-2021"], Layout(8, 200, 400, 400))  # it takes its 25 of the 200
+        >>> fits(OF_PHOTOS["std-v1"], Layout(8, 25, 48, 48), background=0.0)
         'std-v1 is defined on a background of 1; this is on 0'
     """
     wanted, got = [], []
@@ -159,73 +243,41 @@ def fits(protocol: Protocol, layout: Layout, background: float | None = None) ->
     return f"{protocol.name} is defined {' and '.join(wanted)}; this is {' and '.join(got)}" if wanted else None
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Scores:
-    """The numbers of one trial under one protocol.
-
-    Attributes:
-        protocol: Its name.
-        version: Its version when they were made.
-        view_ids: Ids of the scored views, in the order of all lists here.
-        per_view: By metric, a number a view; None where it is missing.
-        reasons: By metric, why numbers are missing.
-        context: What is known of a view and is no metric: "angle_to_nearest_deg", to the nearest training camera.
-        departs: Where the task is not what the protocol is defined on; None if it is.
-        field_state: "empty" or "solid" if training ended in such a volume, "unknown" if opacity cannot tell.
-    """
-
-    protocol: str
-    version: str
-    view_ids: tuple[int, ...]
-    per_view: dict[str, list[float | None]]
-    reasons: dict[str, str]
-    context: dict[str, list[float]]
-    departs: str | None = None
-    field_state: FieldState = "ok"
-
-    def __post_init__(self) -> None:
-        where = f"scores under {self.protocol}"
-        for name, values in (self.per_view | self.context).items():
-            if len(values) != len(self.view_ids):
-                raise ValueError(f"{where}: expected {len(self.view_ids)} numbers of {name}, got {len(values)}")
-            if not all(value is None or math.isfinite(value) for value in values):
-                raise ValueError(f"{where}: expected finite numbers of {name}; a missing one is None, with a reason")
-        without = [name for name, values in self.per_view.items() if None in values and not self.reasons.get(name)]
-        if without:
-            raise ValueError(f"{where}: expected a reason for the missing numbers of {', '.join(without)}")
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values, for one file."""
-        return dataclasses.asdict(self) | {"view_ids": list(self.view_ids)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Scores:
-        """From what `to_json` gave.
-
-        Raises:
-            UsageError: If fields are missing or not known.
-        """
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        missing = [name for name, field in known.items() if name not in values and field.default is dataclasses.MISSING]
-        unknown = sorted(set(values) - set(known))
-        if missing or unknown:
-            got = ", ".join([f"no {name}" for name in missing] + [f"an unknown {name}" for name in unknown])
-            raise UsageError(f"scores: expected the fields of this version, got {got}; make them again with `rescore`")
-        return cls(**{**values, "view_ids": tuple(values["view_ids"])})
-
-
-def score(protocol: Protocol, data: SceneData, views: Mapping[str, Shaped[np.ndarray, "n ..."]]) -> Scores:
-    """Makes a trial's numbers from its stored views.
+def score(
+    protocol: Protocol | CaptionProtocol,
+    data: SceneData | CaptionData,
+    views: Mapping[str, Shaped[np.ndarray, "..."]],
+    guides: Sequence[str] = (),
+) -> Scores:
+    """Makes a trial's numbers from its stored views, by the protocol of that name that fits the kind of its task.
 
     Args:
         protocol: How.
-        data: The task's arrays, with the true views.
+        data: The task's arrays.
         views: "color" and "ids", and "opacity" if there is one, as float16; the views in any order. "near_opacity", if
             there is one, is of other cameras.
+        guides: Names of the encoders that guided the trial: they do not judge its captions.
 
     Raises:
-        UsageError: If the views are not views of this task's test set.
+        UsageError: If the views are not views of this task's test set, or the protocol is one of other tasks.
     """
+    if isinstance(data, CaptionData):
+        if isinstance(protocol, Protocol):
+            protocol = _of_kind(protocol.name, retrieval.PROTOCOLS, "captions")
+        return retrieval.score(protocol, data, views, guides)
+    if isinstance(protocol, CaptionProtocol):
+        protocol = _of_kind(protocol.name, OF_PHOTOS, "photographs")
+    return _score_photos(protocol, data, views)
+
+
+def _of_kind(name: str, known: Mapping[str, _P], kind: str) -> _P:
+    """The protocol of a name for a kind of task."""
+    if name not in known:
+        raise UsageError(f"protocol {name}: expected one of {kind}, which this task is; choose {', '.join(known)}")
+    return known[name]
+
+
+def _score_photos(protocol: Protocol, data: SceneData, views: Mapping[str, Shaped[np.ndarray, "..."]]) -> Scores:
     places, rows, departs = _chosen(protocol, data, views)
     color = views["color"][rows].astype(np.float32)
     finite = np.isfinite(color).all(axis=(1, 2, 3))
@@ -275,7 +327,7 @@ def field_state(opacity: Float[np.ndarray, "n h w"] | None, alphas: Float[np.nda
 
 
 def _chosen(
-    protocol: Protocol, data: SceneData, views: Mapping[str, Shaped[np.ndarray, "n ..."]]
+    protocol: Protocol, data: SceneData, views: Mapping[str, Shaped[np.ndarray, "..."]]
 ) -> tuple[Shaped[np.ndarray, " m"], Shaped[np.ndarray, " m"], str | None]:
     """Places of the scored views among the task's and among the stored ones, and how that departs from the protocol."""
     stored, known = [int(i) for i in views["ids"]], list(data.test.ids)

@@ -196,18 +196,18 @@ class Store:
         """Every score of every trial, tidy: a row a trial, protocol, metric and view.
 
         A trial without scores has one row, whose `protocol`, `metric` and `view` are missing: a failure is never a
-        gap. `reason` says why a value is missing, or why the trial failed.
+        gap. `reason` says why a value is missing, or why the trial failed. Angles of a view are missing where they are
+        not known.
         """
         blocks = _Blocks()
         for record in self.records():
             scores = self.scores(record.trial_id)
             if not scores:
-                blocks.add(record, None, None, record.reason or "not scored", [None], [None], None)
+                blocks.add(record, None, None, record.reason or "not scored", [None], [None], {})
             for protocol, score in scores.items():
-                angles = score["context"].get("angle_to_nearest_deg")
                 for metric, values in score["per_view"].items():
                     reason = score["reasons"].get(metric)
-                    blocks.add(record, protocol, metric, reason, score["view_ids"], values, angles)
+                    blocks.add(record, protocol, metric, reason, score["view_ids"], values, score["context"])
         return blocks.frame()
 
     @contextlib.contextmanager
@@ -312,14 +312,15 @@ class _Blocks:
         "trial_id", "status", "variant", "task", "cluster", "seed", "budget", "protocol", "metric", "reason",
         "num_steps", "wall_s", "device",
     )  # fmt: skip
-    ORDER = (*SHARED[:9], "view", "value", "reason", "angle_to_nearest_deg", *SHARED[10:])
+    ANGLES = ("angle_to_nearest_deg", "azimuth_deg", "elevation_deg")
+    ORDER = (*SHARED[:9], "view", "value", "reason", ANGLES[0], *SHARED[10:], *ANGLES[1:])
 
     def __init__(self) -> None:
         self.shared: list[tuple[Any, ...]] = []
         self.lengths: list[int] = []
         self.views: list[int | None] = []
         self.values: list[float | None] = []
-        self.angles: list[float | None] = []
+        self.angles: dict[str, list[float | None]] = {name: [] for name in self.ANGLES}
 
     def add(
         self,
@@ -329,15 +330,15 @@ class _Blocks:
         reason: str | None,
         views: list[Any],
         values: list[Any],
-        angles: list[Any] | None,
+        context: dict[str, list[Any]],
     ) -> None:
         """A block; the lists go by view."""
-        angles = [None] * len(views) if angles is None else angles
-        if not len(views) == len(values) == len(angles):
-            raise ValueError(
-                f"{record.trial_id}, {protocol}, {metric}: expected a value a view, got {len(values)} values and "
-                f"{len(angles)} angles of {len(views)} views"
-            )
+        for what, found in {"values": values, **context}.items():
+            if len(found) != len(views):
+                raise ValueError(
+                    f"{record.trial_id}, {protocol}, {metric}: expected one a view, got {len(found)} {what} of "
+                    f"{len(views)} views"
+                )
         self.shared.append(
             (
                 *(record.trial_id, record.status, record.variant, record.task, record.cluster, record.seed),
@@ -348,7 +349,8 @@ class _Blocks:
         self.lengths.append(len(views))
         self.views += views
         self.values += values
-        self.angles += angles
+        for name, angles in self.angles.items():
+            angles += context.get(name, [None] * len(views))
 
     def frame(self) -> pd.DataFrame:
         """All rows."""
@@ -359,7 +361,7 @@ class _Blocks:
             columns[name] = pd.Series(values, dtype=numbers.get(name)).take(rows).array
         columns["view"] = pd.array(self.views, dtype="Int64")
         columns["value"] = np.asarray(self.values, dtype=np.float64)
-        columns["angle_to_nearest_deg"] = np.asarray(self.angles, dtype=np.float64)
+        columns |= {name: np.asarray(found, dtype=np.float64) for name, found in self.angles.items()}
         return pd.DataFrame(columns)[list(self.ORDER)].rename_axis(index=None)
 
 

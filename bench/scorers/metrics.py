@@ -1,6 +1,8 @@
 """Which metrics there are: how each is made of rendered and true views, and how it is read.
 
-To add one: a function in `bench.scorers`, a row in `METRICS`, a row in `SCORERS`, and its name in a protocol.
+To add one of photographs: a function in `bench.scorers`, a row in `METRICS`, a row in `SCORERS`, and its name in a
+protocol. Those of captions are made by `bench.retrieval`; where an encoder makes the number its name follows an @,
+`rprec1@embedded-judge-rn`, and `@guide` stands for the one that guided the trial.
 
 n: views, h and w: pixels of a view.
 """
@@ -8,7 +10,7 @@ n: views, h and w: pixels of a view.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -36,9 +38,49 @@ class Metric(NamedTuple):
     title: str
 
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
+OWN_GUIDE = "guide"
+"""After the @ of a metric: the encoder that guided the trial, so that its number is never one of a judge."""
+
+
+class Metrics(Mapping[str, Metric]):
+    """Metrics by name: those that are listed, and those that an encoder makes, `BASE@ENCODER`.
+
+    Iteration and length are of the listed names alone; there are as many others as there are encoders.
+
+    Args:
+        listed: By name.
+        by_encoder: By what stands before the @; `name` and `title` are those parts.
+
+    Example:
+        >>> METRICS["rprec1@embedded-judge-rn"].title, METRICS["rprec1@guide"].title
+        ('R-Precision, by embedded-judge-rn', 'R-Precision, in-loop: by its own guide')
+        >>> "rprec1@openai-vit-b-32" in METRICS, "rprec1" in METRICS, "psnr@guide" in METRICS
+        (True, False, False)
+    """
+
+    def __init__(self, listed: tuple[Metric, ...], by_encoder: tuple[Metric, ...]) -> None:
+        self.listed = {metric.name: metric for metric in listed}
+        self.by_encoder = {metric.name: metric for metric in by_encoder}
+
+    def __getitem__(self, name: str) -> Metric:
+        base, at, encoder = name.partition("@")
+        if not at:
+            return self.listed[name]
+        if not encoder:
+            raise KeyError(name)
+        by = "in-loop: by its own guide" if encoder == OWN_GUIDE else f"by {encoder}"
+        known = self.by_encoder[base]
+        return known._replace(name=name, title=f"{known.title}, {by}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.listed)
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+
+METRICS = Metrics(
+    listed=(
         Metric("psnr", "dB", True, 2, "PSNR"),
         Metric("psnr_fg", "dB", True, 2, "PSNR, foreground"),
         Metric("psnr_u8", "dB", True, 2, "PSNR, 8 bits"),
@@ -49,8 +91,21 @@ METRICS: dict[str, Metric] = {
         Metric("lpips_alex", "", False, 3, "LPIPS, AlexNet"),
         Metric("lpips_vgg_01", "", False, 3, "LPIPS, VGG fed [0, 1]"),
         Metric("floaters", "%", False, 2, "floaters"),
-    )
-}
+        Metric("repeats", "", False, 3, "repeated faces"),
+        # A field can cover too much and too little: read it beside that of true renders, not up or down.
+        Metric("opacity", "", False, 3, "mean opacity"),
+    ),
+    by_encoder=(
+        Metric("rprec1", "", True, 3, "R-Precision"),
+        Metric("rprec5", "", True, 3, "R-Precision, top 5"),
+        Metric("rank", "", False, 1, "rank"),
+        Metric("margin", "", True, 3, "margin"),
+        Metric("cosine", "", True, 3, "cosine"),
+        Metric("nll", "", False, 3, "-log softmax of cosines"),
+        Metric("rprec1_white", "", True, 3, "R-Precision on white"),
+        Metric("margin_white", "", True, 3, "margin on white"),
+    ),
+)
 
 
 class Seen(NamedTuple):

@@ -231,6 +231,34 @@ def test_a_number_that_is_there_twice_is_refused():
         compared(cells, pd.concat([frame, failed]))
 
 
+def test_dreamfields_2022_counts_a_crash_as_a_miss():
+    """As the released code does, which scores a black image; std-v1 leaves it out. Either way it is counted."""
+    metric, clusters = "rprec1@openai-vit-b-32", range(6)
+    cells = [Cell("t", arm, trial(arm, f"c{i}"), f"c{i}", 0) for arm in ("base", "arm") for i in clusters]
+    hits = {"base": [1, 1, 1, 1, 0, 1], "arm": [1, 0, None, 1, 0, None]}  # None: crashed
+    rows = []
+    for arm, values in hits.items():
+        for i, hit in enumerate(values):
+            failed = {"status": "failed", "protocol": None, "metric": None, "view": None, "reason": "diverged"}
+            row = (
+                failed if hit is None else {"metric": metric, "protocol": "dreamfields-2022", "view": 16, "value": hit}
+            )
+            rows.append({"trial_id": trial(arm, f"c{i}")} | row)
+    others = {"cells": cells, "table": "t", "baseline": "base", "metrics": [metric]}
+    result = compare(framed(rows), protocol="dreamfields-2022", **others)
+    found = result.entry("arm", metric)
+    assert found.mean == pytest.approx(2 / 6) and found.difference == pytest.approx(2 / 6 - 5 / 6)
+    assert (found.num_pairs, found.num_trials, found.num_failed) == (6, 4, 2)
+    assert found.reasons == {"diverged": 2}
+    assert result.notes == (
+        "R-Precision, by openai-vit-b-32: 2 failed trials count as misses, as in dreamfields-2022",
+    )  # fmt: skip
+    std = [row | ({"protocol": "std-v1"} if row.get("protocol") else {}) for row in rows]
+    found = compare(framed(std), protocol="std-v1", **others).entry("arm", metric)
+    assert found.mean == pytest.approx(2 / 4) and (found.num_pairs, found.num_failed) == (4, 2)
+    assert compare(framed(std), protocol="std-v1", **others).notes == ()
+
+
 def test_a_place_that_is_there_twice_is_refused():
     cells, frame = made({"base": BASE})
     with pytest.raises(UsageError, match="one trial for an arm, cluster and seed, got several for 'base', 'c0'"):

@@ -12,7 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bench import protocols
 from bench.errors import UsageError
-from bench.protocols import METRICS, PROTOCOLS, Scores, fits, get, score
+from bench.protocols import METRICS, OF_PHOTOS, PROTOCOLS, Scores, fits, get, knows, metric_names, score
 from bench.scorers import metrics
 from tasks.cameras import Intrinsics, hemisphere
 from tasks.photos import Layout, Photos, SceneData
@@ -110,7 +110,7 @@ def test_psnr_fg_sees_the_object_only():
     assert not scores.reasons
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", metrics.SCORERS)
 def test_every_metric_prefers_the_better_views(name):
     data = scene(num_views=2, px=32)
     protocol = only("std-v1", name)
@@ -137,7 +137,7 @@ GOLDEN = {  # fmt: skip
 }
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", OF_PHOTOS)
 def test_numbers_of_a_version_do_not_move(name):
     """If this fails on purpose, raise the X of the protocol's version."""
     data = scene(px=32)
@@ -148,7 +148,7 @@ def test_numbers_of_a_version_do_not_move(name):
     assert not scores.reasons
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", OF_PHOTOS)
 def test_a_view_alone_has_the_digits_it_has_among_others(name):
     data = scene(num_views=6, px=32)
     views = rendered(data)
@@ -306,7 +306,7 @@ def test_another_background_is_marked(background, departs):
      "dietnerf-2021 is defined at 400 px and on 25 views; this is 48 px and 16 views"),
 ])  # fmt: skip
 def test_fits_says_what_departs(name, layout, expected):
-    assert fits(get(name), layout) == expected
+    assert fits(OF_PHOTOS[name], layout) == expected
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -331,10 +331,48 @@ def test_unknown_protocols_name_the_nearest():
 
 
 def test_every_metric_has_a_scorer_and_every_protocol_has_its_own_name():
-    assert set(METRICS) == set(metrics.SCORERS)
+    assert set(METRICS) - set(metrics.SCORERS) == {"repeats", "opacity"}  # of captions
     assert all(name == metric.name for name, metric in METRICS.items())
     assert all(name == protocol.name for name, protocol in PROTOCOLS.items())
-    assert {metric for protocol in PROTOCOLS.values() for metric in protocol.metrics} == set(METRICS)
+    assert {metric for protocol in OF_PHOTOS.values() for metric in protocol.metrics} == set(metrics.SCORERS)
+
+
+def test_metrics_by_encoder_have_names_without_end():
+    """`in`, `[]` and iteration are what tables and messages use."""
+    assert len(METRICS) == len(list(METRICS)) and not any("@" in name for name in METRICS)
+    assert "rprec1@file:/a/b@c.safetensors" in METRICS
+    found = METRICS["rank@embedded-judge-vit"]
+    assert (found.name, found.title, found.higher_is_better) == (
+        "rank@embedded-judge-vit", "rank, by embedded-judge-vit", False,
+    )  # fmt: skip
+    assert METRICS["margin@guide"].title == "margin, in-loop: by its own guide"
+    assert METRICS["rprec1_white@embedded-judge-rn"].title == "R-Precision on white, by embedded-judge-rn"
+    for name in ("rprec1", "rprec1@", "psnr@guide", "@guide", "rprec2@guide"):
+        assert name not in METRICS
+        with pytest.raises(KeyError):
+            METRICS[name]
+    assert [METRICS[name].higher_is_better for name in ("rprec1@a", "rprec5@a", "margin@a", "cosine@a")] == [True] * 4
+    assert [METRICS[name].higher_is_better for name in ("rank@a", "nll@a", "repeats")] == [False] * 3
+
+
+def test_a_protocol_knows_its_metrics_and_names_them():
+    for name in PROTOCOLS:
+        assert all(knows(name, metric) and metric in METRICS for metric in metric_names(name))
+    assert knows("std-v1", "rprec5@open_clip:ViT-B-32/a.safetensors")
+    assert knows("dreamfields-2022", "nll@openai-vit-b-32") and not knows("std-v1", "nll@openai-vit-b-32")
+    for metric in ("rprec1@nobody", "rprec1", "rprec1@", "cosine@guide", "psnr@guide", "lpips"):
+        assert not knows("std-v1", metric)
+    assert not knows("dreamfields-2022", "psnr") and not knows("nerf-2020", "repeats")
+    with pytest.raises(UsageError, match="protocol: expected a known name, got 'std-v2'"):
+        knows("std-v2", "psnr")
+
+
+def test_a_protocol_of_captions_scores_no_photographs():
+    data = scene()
+    with pytest.raises(
+        UsageError, match="protocol dreamfields-2022: expected one of photographs, .*; choose std-v1, n"
+    ):
+        score(get("dreamfields-2022"), data, rendered(data))
 
 
 def test_another_major_version_is_marked():
@@ -362,6 +400,14 @@ def test_scores_survive_a_file():
     scores = score(only("dietnerf-2021", "psnr", "ssim_sk7"), data, views)
     text = json.dumps(scores.to_json(), allow_nan=False)
     assert Scores.from_json(json.loads(text)) == scores
+
+
+def test_scores_stored_before_there_was_about_are_read():
+    data = scene()
+    scores = score(only("std-v1", "psnr"), data, rendered(data))
+    values = scores.to_json()
+    assert values.pop("about") == {}
+    assert Scores.from_json(values) == scores
 
 
 def test_scores_of_another_form_are_refused():

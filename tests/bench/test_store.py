@@ -349,7 +349,7 @@ def test_retry_moves_a_failure(tmp_path):
 
 COLUMNS = [
     *("trial_id", "status", "variant", "task", "cluster", "seed", "budget", "protocol", "metric", "view", "value"),
-    *("reason", "angle_to_nearest_deg", "num_steps", "wall_s", "device"),
+    *("reason", "angle_to_nearest_deg", "num_steps", "wall_s", "device", "azimuth_deg", "elevation_deg"),
 ]
 """As compare.py expects them."""
 
@@ -373,7 +373,7 @@ def slow_frame(trials):
                         shared
                         | {"protocol": protocol, "metric": metric, "view": view, "value": values[i]}
                         | {"reason": score["reasons"].get(metric)}
-                        | {"angle_to_nearest_deg": score["context"]["angle_to_nearest_deg"][i]}
+                        | {name: known[i] for name, known in score["context"].items() if name in COLUMNS}
                     )
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -383,11 +383,13 @@ def test_frame_is_that_of_its_slow_twin(tmp_path):
     for i in range(3):
         scores = {"std-v1": some_scores((i + 0.5, 2.0), lpips=[None, 0.25]), "nerf-2020": some_scores((1.0, i + 0.0))}
         trials.write(some_outcome(f"nerf__a__8v__s{i}__{i}", scores=scores, timings={"wall_s": i + 0.5}))
+    around = {"azimuth_deg": [0.0, 45.0], "elevation_deg": [15.0, 15.0], "predicted@a": [3, 4]}
+    trials.write(some_outcome("dream__a_cup__0v__s0__7", scores={"std-v1": some_scores() | {"context": around}}))
     trials.write(some_outcome("nerf__unscored__8v__s0__9", scores={}))
     trials.write(failure())
     frame = store.open(tmp_path).frame()
     assert list(frame.columns) == COLUMNS
-    assert len(frame) == 3 * (2 * 2 + 2) + 2
+    assert len(frame) == 3 * (2 * 2 + 2) + 2 + 2
     pd.testing.assert_frame_equal(frame, slow_frame(trials), check_dtype=False, check_index_type=False)
     assert frame["value"].dtype == np.float64 and frame["seed"].dtype == np.int64 and frame["view"].dtype == "Int64"
     failed = frame[frame["status"] == "failed"]
@@ -406,9 +408,14 @@ def test_frame_without_angles_and_with_views_missing(tmp_path):
     trials.write(some_outcome("nerf__a__8v__s0__1", scores={"std-v1": scores | {"context": {}}}))
     assert trials.frame()["angle_to_nearest_deg"].isna().all()
     trials.write(some_outcome("nerf__a__8v__s0__2", scores={"std-v1": scores | {"view_ids": [0]}}))
-    with pytest.raises(
-        ValueError, match="__2, std-v1, psnr: expected a value a view, got 2 values and 2 angles of 1 views"
-    ):
+    with pytest.raises(ValueError, match="__2, std-v1, psnr: expected one a view, got 2 values of 1 views"):
+        trials.frame()
+
+
+def test_frame_with_more_angles_than_views(tmp_path):
+    trials = store.open(tmp_path)
+    trials.write(some_outcome(scores={"std-v1": some_scores() | {"context": {"azimuth_deg": [0.0, 45.0, 90.0]}}}))
+    with pytest.raises(ValueError, match="psnr: expected one a view, got 3 azimuth_deg of 2 views"):
         trials.frame()
 
 

@@ -1,0 +1,286 @@
+"""What judges say of true renders: the ceiling of what they can say of a field, for captions whose object is known.
+
+    python -m bench.ceiling --set closed-world --num 64
+
+renders what captions of the closed world mean, from the views that fields are scored on, scores that like any field,
+and writes it into `scorers/ceilings.json`, which comes with the project; `ceiling_note` says it beside a column.
+
+c: captions, v: views of each, h and w: pixels of a view.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped, UInt8
+
+from bench import retrieval, statistics
+from bench.errors import UsageError
+from bench.scorers import caption
+from bench.scorers.metrics import METRICS
+from tasks import cache, captions, tracer, world_pictures
+from tasks.captions import CaptionData
+from tasks.world_looks import Family
+
+FILE = pathlib.Path(__file__).parent / "scorers" / "ceilings.json"
+
+FAMILY: Family = "guide"
+"""Of lights: those that the judges were not trained under."""
+
+IMAGE_PX = 64
+"""What the embedded judges take."""
+
+NUM_SPP = 64
+
+LIMITS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("rprec1", "rprec5", "repeats", "opacity"), (0.0, 1.0)), "rank": (1.0, float("inf"))
+}  # fmt: skip
+"""Where a metric can lie; a t interval does not know."""
+
+DIGITS = 5
+"""Of a stored number."""
+
+
+def ceiling_note(set_sha: str, metric: str, clusters: Sequence[str] | None = None) -> str | None:
+    """What stands beside a metric's column; None where nothing true was rendered, or not for this metric.
+
+    Args:
+        set_sha: SHA-256 of the retrieval set, or how it begins.
+        metric: Of `std-v1`.
+        clusters: Only these captions, as `CaptionTask.cluster` has them, so that the ceiling is of what the table
+            holds; None takes all.
+
+    Returns:
+        "ceiling (ground-truth renders) 0.94 [0.91, 0.97], chance 0.008": an interval over captions, and chance for
+        metrics that have one.
+    """
+    found = [entry for entry in stored().values() if set_sha and entry["sha256"].startswith(set_sha)]
+    if not found or metric not in found[0]["by_caption"]:
+        return None
+    entry = found[0]
+    by_caption = dict(zip(entry["rendered"], entry["by_caption"][metric], strict=True))
+    chosen = list(by_caption) if clusters is None else [name for name in dict.fromkeys(clusters) if name in by_caption]
+    values = [by_caption[name] for name in chosen if by_caption[name] is not None]
+    if not values:
+        return None
+    digits = 2 if metric.startswith("rprec") else METRICS[metric].digits
+    mean, low, high = interval(metric, np.asarray(values, np.float64))
+    ends = "" if low is None or high is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
+    few = (
+        f" on {len(values)} of the {len(set(clusters))} captions"
+        if clusters and len(values) < len(set(clusters))
+        else ""
+    )
+    by_luck = chance_of(metric, entry["size"])
+    luck = "" if by_luck is None else f", chance {by_luck:.{3 if by_luck < 1 else 1}f}"
+    what = "ceiling (ground-truth renders)" if "@" in metric else "ground-truth renders"  # nothing to be reached
+    return f"{what}{few} {mean:.{digits}f}{ends}{luck}"
+
+
+def interval(metric: str, values: Float[np.ndarray, " c"]) -> statistics.Interval:
+    """A mean over captions with its 95% interval, cut to where the metric can lie.
+
+    Example:
+        >>> [round(x, 3) for x in interval("rprec1@embedded-judge-rn", np.asarray([1.0, 1.0, 0.5, 1.0]))]
+        [0.875, 0.477, 1.0]
+    """
+    found = statistics.t_interval(values)
+    limits = LIMITS.get(metric.partition("@")[0].removesuffix(retrieval.WHITE))
+    if limits is None or found.low is None or found.high is None:
+        return found
+    return statistics.Interval(found.mean, max(found.low, limits[0]), min(found.high, limits[1]))
+
+
+def chance_of(metric: str, set_size: int) -> float | None:
+    """What a metric is by chance in a set of so many captions; None where that depends on the encoder.
+
+    Example:
+        >>> [chance_of(f"{name}@embedded-judge-rn", 128) for name in ("rprec1_white", "rprec5", "rank", "margin")]
+        [0.0078125, 0.0390625, 64.5, None]
+    """
+    base = metric.partition("@")[0].removesuffix(retrieval.WHITE)
+    if base in ("rprec1", "rprec5"):
+        return caption.chance(set_size, top=int(base[-1]))
+    return (set_size + 1) / 2 if base == "rank" else None
+
+
+@functools.cache
+def stored() -> dict[str, dict[str, Any]]:
+    """What the project's file holds, by `entry_name`; nothing before the file is there."""
+    return json.loads(FILE.read_text()) if FILE.is_file() else {}
+
+
+# ---- renders ---------------------------------------------------------------------------------------------------------
+
+
+def rendered(
+    data: Sequence[CaptionData],
+    *,
+    image_px: int,
+    num_spp: int,
+    num_workers: int | None = None,
+    on_view: Callable[[int], None] | None = None,
+) -> UInt8[np.ndarray, "c v h w 4"]:
+    """What captions mean, from the views of their tasks: sRGB with straight alpha, each in a light of its own.
+
+    Args:
+        data: Of captions of the closed world.
+        image_px: Width and height.
+        num_spp: Samples a pixel of a matte thing.
+        num_workers: See `tasks.tracer.photograph_all`.
+        on_view: Likewise.
+
+    Raises:
+        UsageError: A caption means nothing in the closed world.
+    """
+    shots = []
+    for one in data:
+        meaning = captions.meaning_of_caption(one.caption)
+        for i, pose in enumerate(one.test.poses):
+            seed = one.place * len(one.test.poses) + i
+            planned = world_pictures.Picture(FAMILY, one.place, meaning, "held_out", pose, seed)
+            shots.append(world_pictures.shot(planned, image_px, num_spp))
+    images = tracer.photograph_all(shots, num_workers=num_workers, on_view=on_view)
+    return images.reshape(len(data), -1, *images.shape[1:])
+
+
+def as_stored(data: CaptionData, images: UInt8[np.ndarray, "v h w 4"]) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Renders as a trial's views are stored: on the task's background, in float16."""
+    straight = images.astype(np.float32) / 255
+    color, opacity = straight[..., :3], straight[..., 3]
+    on_background = color * opacity[..., None] + data.background * (1 - opacity[..., None])
+    return {
+        "color": on_background.astype(np.float16),
+        "opacity": opacity.astype(np.float16),
+        "ids": np.asarray(data.test.ids, np.int32),
+    }
+
+
+def fingerprint(image_px: int = IMAGE_PX, num_spp: int = NUM_SPP) -> str:
+    """Names what the renders depend on, beside their captions and cameras."""
+    return world_pictures.fingerprint(FAMILY, image_px, num_spp)
+
+
+# ---- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def entry_name(data: CaptionData) -> str:
+    """Of a retrieval set in the file: its name and how its SHA-256 begins; of a user's file never the path."""
+    return f"{_set_name(data)}-{data.captions.sha256[:8]}"
+
+
+def _set_name(data: CaptionData) -> str:
+    return "file" if data.captions.name.startswith("file:") else data.captions.name
+
+
+def measured(
+    data: Sequence[CaptionData], images: UInt8[np.ndarray, "c v h w 4"], renders: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What `std-v1` says of true renders.
+
+    Args:
+        data: Of captions of one retrieval set.
+        images: Their renders.
+        renders: How these were made, for the file.
+
+    Returns:
+        By metric the mean over captions with its interval, and every caption's own mean over views.
+    """
+    protocol = retrieval.PROTOCOLS["std-v1"]
+    scores = [retrieval.score(protocol, one, as_stored(one, views)) for one, views in zip(data, images, strict=True)]
+    first = data[0]
+    metrics = [name for name in scores[0].per_view if not name.endswith("@guide")]
+    by_caption: dict[str, list[float | None]] = {}
+    for metric in metrics:
+        means = [[x for x in found.per_view[metric] if x is not None] for found in scores]
+        by_caption[metric] = [round(float(np.mean(x)), DIGITS) if x else None for x in means]
+    told = {name: np.asarray([x for x in values if x is not None]) for name, values in by_caption.items()}
+    intervals = {name: interval(name, values) for name, values in told.items() if len(values)}
+    return {
+        "captions": _set_name(first),
+        "sha256": first.captions.sha256,
+        "size": len(first.captions.captions),
+        "num_captions": len(data),
+        "protocol": f"{protocol.name} {protocol.version}",
+        "judges": scores[0].about["judges"],
+        "renders": dict(renders),
+        "metrics": {
+            name: {key: None if x is None else round(x, DIGITS) for key, x in found._asdict().items()}
+            for name, found in intervals.items()
+        },
+        "rendered": [captions.normalized(one.caption) for one in data],
+        "by_caption": by_caption,
+    }
+
+
+def write(name: str, entry: Mapping[str, Any]) -> None:
+    """Puts an entry into the file, in one step; the others stay."""
+    whole = json.loads(FILE.read_text()) if FILE.is_file() else {}
+    text = json.dumps(whole | {name: entry}, indent=1, allow_nan=False)
+    # a list on one line: numbers of all captions are looked at by programs alone
+    text = re.sub(r"\[\s[^\[\]{}]*\]", lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text)
+    temporary = FILE.with_suffix(f".tmp-{os.getpid()}")
+    temporary.write_text(text + "\n")
+    os.replace(temporary, FILE)
+    stored.cache_clear()
+
+
+# ---- the command -----------------------------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Renders what captions of the closed world mean, scores it, and writes the ceilings that tables print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.ceiling", description=main.__doc__)
+    parser.add_argument("--set", default="closed-world", metavar="NAME", help="retrieval set (default: %(default)s)")
+    parser.add_argument(
+        "--num", type=int, default=64, metavar="N", help="its first so many captions (default: %(default)s)"
+    )
+    args = parser.parse_args(arguments)
+    names = captions.caption_set(args.set).captions[: args.num]
+    if not names:
+        raise UsageError(f"--num: expected at least 1 caption, got {args.num}")
+    data = [captions.CaptionTask(caption=name, captions=args.set, view_px=IMAGE_PX).load() for name in names]
+    images = renders_of(data, IMAGE_PX, NUM_SPP)
+    renders = {"family": FAMILY, "image_px": IMAGE_PX, "num_spp": NUM_SPP, "fingerprint": fingerprint()}
+    entry = measured(data, images, renders)
+    write(entry_name(data[0]), entry)
+    for metric, found in entry["metrics"].items():
+        ends = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
+        print(f"{entry_name(data[0])}, {len(data)} captions, {metric}: {found['mean']:.3f}{ends}")
+    return 0
+
+
+def renders_of(data: Sequence[CaptionData], image_px: int, num_spp: int) -> UInt8[np.ndarray, "c v h w 4"]:
+    """Renders that are kept in the cache folder, so that new judges need no new ones."""
+    path = cache.folder() / "truth" / f"{re.sub('[^a-z0-9]+', '-', _set_name(data[0]))}.npz"
+    made_of = np.asarray([fingerprint(image_px, num_spp), *(one.caption for one in data)])
+    poses = np.stack([one.test.poses for one in data])
+    if path.is_file():
+        with np.load(path) as kept:
+            if np.array_equal(kept["made_of"], made_of) and np.array_equal(kept["poses"], poses):
+                return kept["images"]
+    total = poses.shape[0] * poses.shape[1]
+
+    def said(view: int) -> None:
+        if (view + 1) % 100 == 0:
+            print(f"{view + 1} of {total} views", file=sys.stderr, flush=True)
+
+    images = rendered(data, image_px=image_px, num_spp=num_spp, on_view=said)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    np.savez_compressed(temporary, images=images, made_of=made_of, poses=poses)
+    os.replace(temporary, path)
+    return images
+
+
+if __name__ == "__main__":
+    sys.exit(main())

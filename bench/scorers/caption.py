@@ -1,0 +1,180 @@
+"""Which caption of a set an encoder finds in a view: embeddings, ranks and margins, and what chance would give.
+
+All but the embeddings are pure functions of cosines and ranks. Whose views, on which background and by which judge is
+for `bench.retrieval` to say.
+
+n: views, m: captions of a set, h and w: pixels of a view, f: features.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from models.clip import preprocess
+from models.clip.encoder import Encoder
+from tasks.captions import CaptionSet
+
+BATCH = 16
+"""Views of a call: those of one trial. The last batch is filled up, so that a view has the same digits everywhere."""
+
+TEXT_BATCH = 256
+
+_READ: dict[tuple[str, str, str], Float[np.ndarray, "m f"]] = {}
+"""Embeddings of captions, by encoder, its weights and the set's SHA-256; a set is read once, a trial scored often."""
+
+
+class Ranked(NamedTuple):
+    """Where the right caption came, view by view.
+
+    Attributes:
+        rank: From 1, the best; a wrong caption with the same cosine stands before the right one.
+        hit1: Whether it came first.
+        hit5: Whether it was among the first five.
+        margin: Its cosine minus the best wrong one's.
+        cosine: Its own.
+        predicted: Place in the set of the caption that came first.
+        wrong: Place of the best wrong one.
+        nll: Minus the logarithm of its softmax over raw cosines, without a temperature, as the released code of
+            Dream Fields logs it; close to that of chance for every encoder.
+    """
+
+    rank: Int[np.ndarray, " n"]
+    hit1: Bool[np.ndarray, " n"]
+    hit5: Bool[np.ndarray, " n"]
+    margin: Float[np.ndarray, " n"]
+    cosine: Float[np.ndarray, " n"]
+    predicted: Int[np.ndarray, " n"]
+    wrong: Int[np.ndarray, " n"]
+    nll: Float[np.ndarray, " n"]
+
+
+def ranked(cosines: Float[np.ndarray, "n m"], place: int) -> Ranked:
+    """Where one caption comes among those of its set.
+
+    Args:
+        cosines: Of views with captions.
+        place: Of the right caption, the same for all views.
+
+    Raises:
+        ValueError: There is no other caption, or no such place.
+
+    Example:
+        >>> found = ranked(np.asarray([[0.1, 0.3, 0.2], [0.3, 0.3, 0.1], [0.1, 0.4, 0.1]]), place=1)
+        >>> found.rank.tolist(), found.predicted.tolist(), found.wrong.tolist(), found.margin.round(3).tolist()
+        ([1, 2, 1], [1, 0, 1], [2, 0, 0], [0.1, 0.0, 0.3])
+    """
+    num_captions = cosines.shape[1]
+    if num_captions < 2 or not 0 <= place < num_captions:
+        raise ValueError(f"ranked: expected a place among at least 2 captions, got {place} among {num_captions}")
+    cosines = cosines.astype(np.float64)
+    own = cosines[:, place]
+    others = cosines.copy()
+    others[:, place] = -np.inf
+    wrong = others.argmax(axis=1)
+    rank = 1 + (others >= own[:, None]).sum(axis=1)
+    top = cosines.max(axis=1)
+    return Ranked(
+        rank=rank,
+        hit1=rank == 1,
+        hit5=rank <= 5,
+        margin=own - others.max(axis=1),
+        cosine=own,
+        predicted=np.where(rank == 1, place, wrong),
+        wrong=wrong,
+        nll=top + np.log(np.exp(cosines - top[:, None]).sum(axis=1)) - own,
+    )
+
+
+def precision_at(ranks: Int[np.ndarray, " n"], set_size: int, num_distractors: int) -> Float[np.ndarray, " n"]:
+    """How often a view's caption would come first among fewer wrong ones: the exact mean over all choices of them.
+
+    Of the wrong captions `rank - 1` come before the right one. It comes first if none of those is chosen, which of
+    C(size - 1, k) choices C(size - rank, k) leave out: the hypergeometric law.
+
+    Args:
+        ranks: From 1, in the whole set; that of a miss whatever it looks like is the set's size.
+        set_size: Captions in the set.
+        num_distractors: Wrong captions beside the right one; 1 in so many and one more is chance.
+
+    Raises:
+        ValueError: More distractors than there are, or a rank beyond the set.
+
+    Example:
+        >>> precision_at(np.asarray([1, 2, 5]), set_size=5, num_distractors=4).tolist()  # the whole set
+        [1.0, 0.0, 0.0]
+        >>> precision_at(np.asarray([1, 2, 5]), set_size=5, num_distractors=1).tolist()  # one against one
+        [1.0, 0.75, 0.0]
+    """
+    if not 0 <= num_distractors < set_size:
+        raise ValueError(f"precision_at: expected 0 to {set_size - 1} distractors, got {num_distractors}")
+    if not ((ranks >= 1) & (ranks <= set_size)).all():
+        raise ValueError(f"precision_at: expected ranks from 1 to {set_size}, got {ranks.min()} to {ranks.max()}")
+    num_choices = math.comb(set_size - 1, num_distractors)
+    return np.asarray([math.comb(set_size - int(rank), num_distractors) / num_choices for rank in ranks])
+
+
+def chance(set_size: int, top: int = 1) -> float:
+    """How often the right caption is among the first so many of a random order.
+
+    Example:
+        >>> chance(128), chance(128, top=5), chance(4, top=5)
+        (0.0078125, 0.0390625, 1.0)
+    """
+    return min(top, set_size) / set_size
+
+
+# ---- embeddings ------------------------------------------------------------------------------------------------------
+
+
+def image_embeddings(encoder: Encoder, images: Float[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n f"]:
+    """What an encoder sees, of length 1.
+
+    Args:
+        encoder: In float32: a judge never computes with less.
+        images: In [0, 1], square. Of another size than the encoder's they are brought to it by a bicubic filter and cut
+            to [0, 1] again; a protocol says so.
+    """
+    found = []
+    for start in range(0, len(images), BATCH):
+        batch = np.asarray(images[start : start + BATCH], np.float32)
+        full = np.concatenate([batch, np.zeros((BATCH - len(batch), *batch.shape[1:]), np.float32)])
+        found.append(np.asarray(_seen(encoder, jnp.asarray(full)))[: len(batch)])
+    return np.concatenate(found)
+
+
+def text_embeddings(encoder: Encoder, captions: CaptionSet) -> Float[np.ndarray, "m f"]:
+    """What an encoder reads in the captions of a set, of length 1; kept for the next trial.
+
+    Raises:
+        UsageError: It reads no text, or a caption is too long for it.
+    """
+    key = (encoder.name, encoder.sha256, captions.sha256)
+    if key not in _READ:
+        tokens = encoder.tokenize(captions.captions)
+        starts = range(0, len(tokens), TEXT_BATCH)
+        _READ[key] = np.concatenate(
+            [np.asarray(_read(encoder, jnp.asarray(tokens[start : start + TEXT_BATCH]))) for start in starts]
+        )
+    return _READ[key]
+
+
+@jax.jit
+def _seen(encoder: Encoder, images: Float[Array, "b h w 3"]) -> Float[Array, "b f"]:
+    if images.shape[1] != encoder.image_px:
+        images = jnp.clip(preprocess.resize(images, encoder.image_px), 0, 1)
+    return _unit(encoder.image_features(encoder.params, images))
+
+
+@jax.jit
+def _read(encoder: Encoder, tokens: Int[Array, "b t"]) -> Float[Array, "b f"]:
+    return _unit(encoder.text_features(encoder.params, tokens))
+
+
+def _unit(x: Float[Array, "b f"]) -> Float[Array, "b f"]:
+    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)

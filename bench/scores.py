@@ -1,0 +1,80 @@
+"""The numbers of one trial under one protocol, as they are stored: a number a view, or why there is none.
+
+`bench.protocols` makes them, of photographs itself and of captions through `bench.retrieval`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from bench.errors import UsageError
+
+FieldState = Literal["ok", "empty", "solid", "unknown"]
+
+NOT_FINITE = "render is not finite"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scores:
+    """The numbers of one trial under one protocol.
+
+    Attributes:
+        protocol: Its name.
+        version: Its version when they were made.
+        view_ids: Ids of the scored views, in the order of all lists here.
+        per_view: By metric, a number a view; None where it is missing.
+        reasons: By metric, why numbers are missing; also why a field counts as a miss in every view.
+        context: What is known of a view and is no metric: "angle_to_nearest_deg", to the nearest training camera;
+            "azimuth_deg", "elevation_deg"; "predicted@JUDGE", the place in the retrieval set of the caption that a
+            judge found, and "wrong@JUDGE", that of the best wrong one; None where a render was not finite.
+        departs: Where the task is not what the protocol is defined on; None if it is.
+        field_state: "empty" or "solid" if training ended in such a volume, "unknown" if opacity cannot tell.
+        about: What the numbers were made with: a retrieval set and what chance gives in it, judges and their weights.
+    """
+
+    protocol: str
+    version: str
+    view_ids: tuple[int, ...]
+    per_view: Mapping[str, Sequence[float | None]]
+    reasons: Mapping[str, str]
+    context: Mapping[str, Sequence[float | int | None]]
+    departs: str | None = None
+    field_state: FieldState = "ok"
+    about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = f"scores under {self.protocol}"
+        for name, values in {**self.per_view, **self.context}.items():
+            if len(values) != len(self.view_ids):
+                raise ValueError(f"{where}: expected {len(self.view_ids)} numbers of {name}, got {len(values)}")
+            if not all(value is None or math.isfinite(value) for value in values):
+                raise ValueError(f"{where}: expected finite numbers of {name}; a missing one is None, with a reason")
+        without = [name for name, values in self.per_view.items() if None in values and not self.reasons.get(name)]
+        if without:
+            raise ValueError(f"{where}: expected a reason for the missing numbers of {', '.join(without)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, for one file."""
+        return dataclasses.asdict(self) | {"view_ids": list(self.view_ids)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Scores:
+        """From what `to_json` gave, also before there was `about`.
+
+        Raises:
+            UsageError: If fields are missing or not known.
+        """
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        missing = [name for name, field in known.items() if name not in values and not _has_default(field)]
+        unknown = sorted(set(values) - set(known))
+        if missing or unknown:
+            got = ", ".join([f"no {name}" for name in missing] + [f"an unknown {name}" for name in unknown])
+            raise UsageError(f"scores: expected the fields of this version, got {got}; make them again with `rescore`")
+        return cls(**{**values, "view_ids": tuple(values["view_ids"])})
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
