@@ -10,7 +10,10 @@ import sys
 from bench import _layout
 from bench.errors import UsageError, nearest
 
-VERBS = ("run", "plan", "status", "ls", "show", "rescore", "retry", "report", "check", "encoders", "export-scenes")
+VERBS = (
+    *("run", "plan", "status", "ls", "show", "rescore", "retry", "report", "check", "encoders", "generate", "export"),
+    "export-scenes",
+)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,0 +1,355 @@
+"""`generate`: one object from a caption, several seeds at once, and a page that shows what came of it.
+
+DIR/index.html     all seeds, the best first; opens from disk
+DIR/summary.json   the same as numbers
+DIR/seed-0/        turntable, mesh, views, strip and curves: what `bench.objects.leave` writes
+DIR/captions.txt   what the judge chose from, where the caption is in no set of ours
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import pathlib
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from bench import device, objects, overrides, plan, trainer
+from bench.errors import OutOfDeviceMemory, UsageError
+from bench.live import clock
+from bench.record import Outcome
+from bench.report import markup
+from bench.report.figures import slug
+from bench.report.page import write_file
+from bench.suite import Arm, Suite, Table, Trial, base_name, budget_named
+from bench.verbs import export
+from models.clip import catalog
+from tasks import world_grammar
+from tasks.budgets import BUDGETS
+from tasks.captions import CLOSED_WORLD_JUDGES, CaptionTask, caption_set, normalized
+
+HELP = "make one object from a caption: video, mesh and pictures, several seeds at once"
+EXAMPLE = 'python -m bench generate "a red metallic chair" --seeds 0-3'
+
+PROTOCOL, WORLD = "std-v1", "closed-world"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `generate`."""
+    parser.add_argument("caption", metavar="CAPTION", help="what to make, in a person's words")
+    parser.add_argument("--encoder", metavar="NAME", help="the guide (default: the budget's); see bench encoders")
+    parser.add_argument(
+        "--budget",
+        metavar="NAME",
+        help=f"size of everything: {', '.join(BUDGETS)} (default: standard on an accelerator, else quick)",
+    )
+    parser.add_argument("--seeds", metavar="0-3", default="0", help="an object each, trained at once (default: 0)")
+    parser.add_argument("--prompt", metavar="TEMPLATE", help="what the guide reads: 'a photo of {}', {} the caption")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="HEAD.FIELD=VALUE", dest="settings",
+        help="change a field of `dream_fields`, `task` or `budget`: dream_fields.num_steps=500",
+    )  # fmt: skip
+    export.add_sizes(parser)
+    parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="default: results/generated/CAPTION")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Trains, writes, and says where; 1 if a seed failed."""
+    start, caption = time.monotonic(), " ".join(args.caption.split())
+    if not normalized(caption):
+        raise UsageError(f"caption: expected words, got {args.caption!r}; say what to make: 'a red metallic chair'")
+    out = export.folder(args.out or export.OUT / slug(caption)[:80])
+    trials = trials_of(args, caption, out)
+    warn(caption, trials[0])
+    [pack] = plan.make_packs(trials, len(trials))
+    made = []
+    with Watch() as watch:
+        try:
+            outcomes = trainer.train(pack, (PROTOCOL,), watch.on_progress)
+        except OutOfDeviceMemory as error:
+            raise UsageError(str(error)) from error
+        for i, (trial, outcome) in enumerate(zip(trials, outcomes, strict=True)):
+            watch.on_progress(trainer.Progress("write", i, len(trials), math.nan))
+            made.append(finish(trial, outcome, out, args))
+    told = summary(args, trials[0], made, time.monotonic() - start)
+    write_file(out / "summary.json", json.dumps(told, indent=1, allow_nan=False) + "\n")
+    write_file(out / "index.html", page(told))
+    if args.json:
+        print(json.dumps(told, indent=1, allow_nan=False))
+    else:
+        lines = [f"seed {one['seed']}: {'; '.join(sentences(one))}" for one in told["objects"]]
+        print("\n".join([*lines, f"{clock(told['seconds']['wall_s'])}; page: {out / 'index.html'}"]))
+    return 1 if any(m.left is None for m in made) else 0
+
+
+# --- what is trained --------------------------------------------------------------------------------------------------
+
+
+def trials_of(args: argparse.Namespace, caption: str, out: pathlib.Path) -> list[Trial]:
+    """A trial a seed.
+
+    Raises:
+        UsageError: An unknown budget, encoder, key or value.
+    """
+    from models.dream_fields import DREAM_FIELDS
+
+    budget = budget_named(args.budget or ("standard" if device.num_accelerators() else "quick"))
+    given = {name: value for name in ("encoder", "prompt") if (value := getattr(args, name)) is not None}
+    arm = Arm(method=dataclasses.replace(DREAM_FIELDS, **given), variant="dream_fields")
+    task: Any = CaptionTask(caption=caption, captions=retrieval_set(caption, out))
+    table = Table(
+        name="object", question="", tasks=(task,), baseline="object", arms={"object": arm}, metrics=(),
+        protocol=PROTOCOL,
+    )  # fmt: skip
+    suite = Suite(name="generate", question="", tables={base_name(budget): (table,)}, num_seeds={})
+    suite, budget = overrides.apply(suite, budget, args.settings)
+    trials, _ = suite.expand(budget, overrides.parsed_seeds(args.seeds))
+    if is_embedded(trials[0]) and task.judges is None:
+        task = dataclasses.replace(trials[0].task, judges=CLOSED_WORLD_JUDGES)  # type: ignore[type-var]
+        trials = [dataclasses.replace(trial, task=task) for trial in trials]
+    return trials
+
+
+def retrieval_set(caption: str, out: pathlib.Path) -> str:
+    """The set that the judge chooses from: the closed world's, or the caption before those that mean another thing.
+
+    The second is written to a file.
+    """
+    known = caption_set(WORLD).captions
+    if normalized(caption) in map(normalized, known):
+        return WORLD
+    path = out / "captions.txt"
+    others = [other for other in known if not mean_the_same(caption, other)]
+    write_file(path, "\n".join([caption, *others]) + "\n")
+    return f"file:{path}"
+
+
+def mean_the_same(caption: str, other: str) -> bool:
+    """Whether two captions are two ways of saying one thing of the closed world."""
+    try:
+        return world_grammar.parse(caption) == world_grammar.parse(other)
+    except UsageError:
+        return False
+
+
+def is_embedded(trial: Trial) -> bool:
+    """Whether a guide is one of our own, which know the closed world only."""
+    return any(name in catalog.EMBEDDED for name in trial.method.encoders)
+
+
+def warn(caption: str, trial: Trial) -> None:
+    """Says what an embedded guide cannot know."""
+    told = world_grammar.warning(caption) if is_embedded(trial) else None
+    if told:
+        print(f"warning: {', '.join(trial.method.encoders)} knows the closed world only; {told}", file=sys.stderr)
+
+
+class Watch:
+    """What one sees meanwhile: a bar in a terminal, plain lines in a log; a context manager."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.last, self.task = ("", -1), TaskID(0)
+        self.bar: Progress | None = None
+
+    def __enter__(self) -> Watch:
+        if self.console.is_terminal and sys.stderr.isatty():
+            columns = (TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self.bar = Progress(*columns, TextColumn("{task.fields[loss]}"), console=self.console)
+            self.task = self.bar.add_task("prepare", total=None, loss="")
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def on_progress(self, progress: trainer.Progress) -> None:
+        """The trainer says where it stands."""
+        loss = f"loss {progress.loss:.4f}" if math.isfinite(progress.loss) else ""
+        if self.bar:
+            step, num_steps = progress.step, progress.num_steps
+            self.bar.update(self.task, description=progress.phase, loss=loss, completed=step, total=num_steps)
+            return
+        tenth = progress.step * 10 // max(1, progress.num_steps)
+        if (progress.phase, tenth) != self.last:  # a log wants a line now and then
+            self.last = (progress.phase, tenth)
+            print(f"{progress.phase} {progress.step}/{progress.num_steps} {loss}".rstrip(), file=sys.stderr, flush=True)
+
+
+# --- what comes of it -------------------------------------------------------------------------------------------------
+
+
+class Made(NamedTuple):
+    """What came of one seed.
+
+    Attributes:
+        outcome: Of training.
+        left: What was written; None if training failed.
+    """
+
+    outcome: Outcome
+    left: objects.Left | None
+
+    @property
+    def state(self) -> str:
+        """Of the field: "ok", "empty", "solid", "unknown"; "failed" if training did not end."""
+        return "failed" if self.left is None else self.outcome.scores[PROTOCOL]["field_state"]
+
+    def mean(self, metric: str) -> float | None:
+        """A metric's mean over the views that have it; None if none has."""
+        values = self.outcome.scores[PROTOCOL]["per_view"].get(metric, []) if self.left is not None else []
+        present = [x for x in values if x is not None]
+        return sum(present) / len(present) if present else None
+
+
+def finish(trial: Trial, outcome: Outcome, out: pathlib.Path, args: argparse.Namespace) -> Made:
+    """Writes one seed's files."""
+    if outcome.record.status != "finished":
+        return Made(outcome, None)
+    left = objects.leave(
+        objects.field_of(trial, outcome.parameters), out / f"seed-{trial.seed}",
+        views=outcome.views, curves=outcome.record.curves, **export.sizes(args),
+    )  # fmt: skip
+    return Made(outcome, left)
+
+
+def summary(args: argparse.Namespace, trial: Trial, made: Sequence[Made], wall_s: float) -> dict[str, Any]:
+    """All that is to be said, as JSON; objects in the order of the judge's margin, the best first."""
+    data: Any = trial.task.load()
+    judge, method = data.judges[0], trial.method
+    told = [described(m, judge) for m in made]
+    told.sort(key=lambda m: (m["state"] == "failed", m["state"] in ("empty", "solid"), -(m["margin"] or 0.0)))
+    seconds = {"wall_s": wall_s}
+    for m in made:
+        shares = {name: s for name, s in m.outcome.record.timings.items() if name != "wall_s"}
+        seconds = trainer.added(seconds, shares, m.left.seconds if m.left is not None else {})
+    environment = made[0].outcome.record.environment
+    return {
+        "caption": data.caption,
+        "prompt": getattr(method, "prompt", "{}").format(data.caption),
+        "guide": ", ".join(method.encoders),
+        "judge": judge,
+        "captions": {"name": trial.task.captions if trial.task.captions == WORLD else "captions.txt",  # type: ignore[attr-defined]
+                     "size": len(data.captions.captions), "sha256": data.captions.sha256},
+        "budget": trial.budget.name,
+        "num_steps": method.total_steps,
+        "num_parameters": made[0].outcome.record.num_parameters,
+        "device": environment["device"],
+        "num_devices": environment["num_devices"],
+        "seconds": seconds,
+        "objects": told,
+        "command": command_line(args),
+    }  # fmt: skip
+
+
+def described(made: Made, judge: str) -> dict[str, Any]:
+    """One seed in the summary."""
+    record, left = made.outcome.record, made.left
+    margin = made.mean(f"margin@{judge}")
+    reasons = {} if left is None else made.outcome.scores[PROTOCOL]["reasons"]
+    return {
+        "seed": record.seed,
+        "state": made.state,
+        "margin": margin,
+        "rprec1": made.mean(f"rprec1@{judge}"),
+        "rprec1@guide": made.mean("rprec1@guide"),
+        "opacity": made.mean("opacity"),
+        "reason": record.reason if left is None else None if margin is not None else reasons.get(f"margin@{judge}"),
+        "folder": f"seed-{record.seed}",
+        "files": [] if left is None else list(left.files),
+        "notes": [] if left is None else list(left.notes),
+        "mesh": None if left is None else left.meshed.to_json(),
+        "mesh_told": None if left is None else left.meshed.told(),
+    }
+
+
+def sentences(made: dict[str, Any]) -> list[str]:
+    """One seed for a person: how it ended, what the judge says, what the mesh is like."""
+    if made["state"] == "failed":
+        return [f"failed: {made['reason']}"]
+    said = [] if made["state"] == "ok" else [f"the field is {made['state']}"]
+    if made["margin"] is None:
+        said.append(f"not judged: {made['reason']}")
+    else:
+        said.append(
+            f"judge's margin {made['margin']:+.4f}, caption found in {100 * (made['rprec1'] or 0):.0f}% of views"
+        )
+    return [*said, made["mesh_told"], *(note for note in made["notes"] if note != made["mesh_told"])]
+
+
+def command_line(args: argparse.Namespace) -> str:
+    """The command that makes this again, without where it lies."""
+    words = ["python -m bench generate", shlex.quote(args.caption)]
+    names = ("encoder", "budget", "seeds", "prompt", "image_px", "resolution", "level")
+    given = [(name.replace("_", "-"), getattr(args, name)) for name in names]
+    words += [f"--{name} {shlex.quote(str(value))}" for name, value in given if value is not None]
+    return " ".join([*words, *(f"--set {shlex.quote(setting)}" for setting in args.settings)])
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+STYLE = """<style>
+.object { display: flex; flex-wrap: wrap; gap: 24px; align-items: flex-start; }
+.object video, .object > img { width: min(320px, 100%); border: 1px solid var(--line); border-radius: 6px; }
+.object > div { flex: 1 1 420px; min-width: 0; }
+.object figure { margin: 0 0 16px; } .object figure img { max-width: 100%; height: auto; background: #fff; }
+</style>"""
+
+
+def page(told: dict[str, Any]) -> str:
+    """The page of a summary; what it shows lies beside it."""
+    set_name = "the closed world's captions" if told["captions"]["name"] == WORLD else "captions.txt"
+    prompt = f", read as “{told['prompt']}”" if told["prompt"] != told["caption"] else ""
+    head = (
+        f"Guided by {told['guide']}{prompt}; {told['num_steps']} steps at budget {told['budget']} on "
+        f"{told['num_devices']} x {told['device']}. Ordered by the margin of {told['judge']}, which guided "
+        f"none of them: the cosine of this caption less that of the best of {told['captions']['size'] - 1} others "
+        f"({set_name})."
+    )
+    seconds = "".join(
+        f"<dt>{markup.escaped(name.removesuffix('_s'))}</dt><dd>{value:.1f} s</dd>"
+        for name, value in told["seconds"].items()
+    )
+    body = [
+        STYLE,
+        f'<header>\n<h1>{markup.escaped(told["caption"])}</h1>\n<p class="small">{markup.escaped(head)}</p>\n</header>',
+        *(section(made) for made in told["objects"]),
+        f"<section>\n<h2>How it was made</h2>\n<pre>{markup.escaped(told['command'])}</pre>",
+        f"<dl>{seconds}</dl>\n</section>",
+    ]
+    return markup.document(told["caption"], "\n".join(body))
+
+
+def section(made: dict[str, Any]) -> str:
+    """One seed: its turntable, its pictures, its files."""
+    where = made["folder"]
+    title = (
+        f'<section>\n<h2>Seed {made["seed"]}</h2>\n<p class="small">{markup.escaped("; ".join(sentences(made)))}</p>'
+    )
+    if not made["files"]:
+        return f"{title}\n</section>"
+    if "turntable.mp4" in made["files"]:
+        shown = f'<video src="{where}/turntable.mp4" autoplay loop muted playsinline controls></video>'
+    else:
+        shown = f'<img src="{where}/turntable.webp" alt="turntable">'
+    pictures = "\n".join(
+        f'<figure><a href="{where}/{name}"><img src="{where}/{name}" loading="lazy" alt="{alt}"></a></figure>'
+        for name, alt in (
+            ("views.png", "eight views"), ("strip.png", "renders over training"), ("curves.png", "curves of training")
+        ) if name in made["files"]
+    )  # fmt: skip
+    links = ", ".join(markup.link(f"{where}/{name}", name) for name in made["files"])
+    return f'{title}\n<div class="object">{shown}<div>{pictures}</div></div>\n<p class="small">{links}</p>\n</section>'
