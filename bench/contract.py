@@ -20,7 +20,7 @@ from bench.suite import Trial, described, digest
 from models.method import Frozen, Method, Numbers, num_parameters, split_numbers
 from tasks.budgets import BUDGETS
 from tasks.cameras import Rays
-from tasks.photos import SceneTask
+from tasks.photos import Task
 
 
 class Broken(Exception):
@@ -33,7 +33,7 @@ class Subject:
 
     method: Method
     variant: str
-    task: SceneTask
+    task: Task
 
     def trial(self, seed: int) -> Trial:
         """A trial of it at budget `smoke`."""
@@ -143,9 +143,8 @@ def alone_or_packed(subject: Subject) -> str:
 
 def one_program(subject: Subject) -> str:
     """Packs that differ in seeds and numbers share one compiled program."""
-    static, numbers = split_numbers(subject.trial(0).method)
-    shifted = dataclasses.replace(subject.trial(0).method, **{name: value * 1.5 for name, value in numbers.items()})  # type: ignore[arg-type]
-    other = dataclasses.replace(subject, method=shifted)
+    numbers = split_numbers(subject.trial(0).method)[1]
+    other = dataclasses.replace(subject, method=shifted(subject.trial(0).method))
     if program_key(subject.trial(0)) != program_key(other.trial(1)):
         raise Broken("a change of numbers changes its program; declare rates and weights with `number(...)`")
     return f"{len(numbers)} numbers may differ within a pack"
@@ -181,6 +180,20 @@ def parts(trial: Trial) -> tuple[Method, Frozen, PyTree, Numbers, jax.Array]:
     frozen = trainer.encoders_of(static)
     data = trial.method.prepare(frozen, trial.task)
     return static, frozen, data, trainer.numbers_of(trial.method), jax.random.key(trial.seed)
+
+
+def shifted(method: Method) -> Method:
+    """The method with its numbers changed, each as far as it takes another; choices stay."""
+    for field in dataclasses.fields(method):
+        if not field.metadata.get("number") or field.metadata.get("options"):
+            continue
+        for factor in (1.5, 0.5):
+            try:
+                method = dataclasses.replace(method, **{field.name: getattr(method, field.name) * factor})
+                break
+            except Exception:  # out of its range: a user's code may raise anything
+                continue
+    return method
 
 
 def some_rays(num_rays: int) -> Rays:

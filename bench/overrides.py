@@ -60,6 +60,8 @@ def apply(suite: Suite, budget: Budget, settings: Sequence[str]) -> tuple[Suite,
             tables = tuple(_with_task_field(table, field, text, setting) for table in tables)
         else:
             tables = _with_method_field(tables, head, field, text, setting)
+    if not settings:
+        return suite, budget
     return dataclasses.replace(suite, tables={**suite.tables, base_name(budget): tables}), budget
 
 
@@ -164,7 +166,7 @@ def typed(text: str, kind: Any, setting: str) -> Any:
     raise UsageError(f"--set {setting}: expected {name}, got {text!r}")
 
 
-KEYS = ("scene", "arm", "variant", "table", "seed")
+KEYS = ("scene", "caption", "arm", "variant", "table", "seed")
 """What `--only` may ask for."""
 
 
@@ -198,6 +200,7 @@ def _value(key: str, cell: Cell, by_id: Mapping[str, Trial]) -> str:
     trial = by_id[cell.trial_id]
     return {
         "scene": cell.cluster,
+        "caption": cell.cluster,
         "arm": cell.arm,
         "variant": trial.variant,
         "table": cell.table,

@@ -33,11 +33,22 @@ VARIANTS = {
     "dietnerf_finetuned": "models.dietnerf:DIETNERF_FINETUNED",
     "dietnerf_2021": "models.dietnerf:DIETNERF_2021",
     "dietnerf_finetuned_2021": "models.dietnerf:DIETNERF_FINETUNED_2021",
+    "dream_fields": "models.dream_fields:DREAM_FIELDS",
+    "dream_fields_plain": "models.dream_fields:PLAIN",
+    "dream_fields_simplified": "models.dream_fields:SIMPLIFIED",
+    "dream_fields_voxels": "models.dream_fields:VOXELS",
+    "dream_fields_hash_grid": "models.dream_fields:HASH_GRID",
+    "dream_fields_2022": "models.dream_fields:DREAM_FIELDS_2022",
+    "dream_fields_2022_lq": "models.dream_fields:DREAM_FIELDS_LQ",
+    "dream_fields_2022_mq": "models.dream_fields:DREAM_FIELDS_MQ",
+    "dream_fields_2022_hq": "models.dream_fields:DREAM_FIELDS_HQ",
 }
 """Named values of methods. An underscore and a year: trained as that paper's code does."""
 
 SUITES = {
     "ablations": "bench.suites.ablations:ABLATIONS",
+    "text-to-3d": "bench.suites.text_to_3d:TEXT_TO_3D",
+    "compositional": "bench.suites.compositional:COMPOSITIONAL",
     "sparse-views": "bench.suites.sparse_views:SPARSE_VIEWS",
     "sparse-views-ablations": "bench.suites.sparse_views_ablations:SPARSE_VIEWS_ABLATIONS",
 }

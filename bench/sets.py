@@ -25,6 +25,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from bench import judges
+from bench.errors import UsageError
 from bench.scorers import distances
 from bench.scorers.distances import Features
 from bench.store import Store
@@ -80,7 +81,13 @@ def of_table(
     # The baseline's tasks where it was chosen: arms may see more views of a scene, and all are of the same photographs.
     tasks: dict[str, SceneTask] = {}
     for cell in sorted(mine, key=lambda cell: cell.arm != table.baseline):
-        tasks.setdefault(cell.cluster, by_id[cell.trial_id].task)
+        task = by_id[cell.trial_id].task
+        if not isinstance(task, SceneTask):
+            raise UsageError(
+                f"table {table.name}: expected photographs to measure distances from, got captions; leave it out with "
+                "--only table=..."
+            )
+        tasks.setdefault(cell.cluster, task)
     reference = np.concatenate([extract(photographs(task)) for task in tasks.values()])
     rows = []
     for arm in table.arms:

@@ -12,7 +12,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bench import protocols
@@ -20,7 +20,7 @@ from bench.errors import UsageError, nearest
 from models.clip import catalog
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget, sized
-from tasks.photos import SceneTask
+from tasks.photos import Task
 
 
 def described(value: Any) -> Any:
@@ -80,7 +80,7 @@ class Trial:
         variant: The method's short name, for folders and tables; not part of the identity.
     """
 
-    task: SceneTask
+    task: Task
     method: Method
     budget: Budget
     seed: int
@@ -132,6 +132,8 @@ class Arm:
         note: A sentence for the table's foot.
         exceptions: Clusters on which another variant is trained, as papers tune scene by scene: cluster -> (variant,
             method). Tables say so.
+        num_tasks: Of the table's tasks it is trained on the first so many; None for all.
+        num_seeds: Of the suite's seeds it takes the first so many; None for all.
     """
 
     method: Method
@@ -140,6 +142,8 @@ class Arm:
     changes: tuple[str, ...] = ()
     note: str = ""
     exceptions: Mapping[str, tuple[str, Method]] = dataclasses.field(default_factory=dict)
+    num_tasks: int | None = None
+    num_seeds: int | None = None
 
     def on(self, cluster: str) -> tuple[str, Method]:
         """Variant and method that it trains on a cluster."""
@@ -172,7 +176,7 @@ class Table:
 
     name: str
     question: str
-    tasks: tuple[SceneTask, ...]
+    tasks: tuple[Task, ...]
     baseline: str
     arms: Mapping[str, Arm]
     metrics: tuple[str, ...]
@@ -184,9 +188,9 @@ class Table:
                 f"table {self.name}: expected a baseline among its arms, got {self.baseline!r}; "
                 f"{nearest(self.baseline, self.arms)}"
             )
-        known = protocols.get(self.protocol).metrics
+        known = protocols.metric_names(self.protocol)
         for metric in self.metrics:
-            if metric not in known:
+            if not protocols.knows(self.protocol, metric):
                 raise UsageError(
                     f"table {self.name}: expected metrics of {self.protocol}, got {metric!r}; {nearest(metric, known)}"
                 )
@@ -223,9 +227,11 @@ class Table:
     def trials(self, budget: Budget, seeds: Iterable[int]) -> list[tuple[str, Trial]]:
         """Its trials with their arms' names: seeds outermost, so that balanced blocks finish first."""
         found = []
-        for seed in seeds:
+        for turn, seed in enumerate(seeds):
             for name, arm in self.arms.items():
-                for task in self.tasks:
+                if arm.num_seeds is not None and turn >= arm.num_seeds:
+                    continue
+                for task in self.tasks[: arm.num_tasks]:
                     variant, method = arm.on(task.cluster)
                     changed = dataclasses.replace(task, **dict(arm.task))  # type: ignore[type-var]
                     trial = Trial(task=changed, method=method, budget=budget, seed=seed, variant=variant)
@@ -240,18 +246,20 @@ class Suite:
     Attributes:
         name: On the command line.
         question: What it answers, in a sentence.
-        tables: By budget: at `paper` a suite may hold other arms than in the embedded world.
+        tables: By budget: at `paper` a suite may hold other arms than in the embedded world. A function where making
+            them needs files that not everybody has.
         num_seeds: By budget.
     """
 
     name: str
     question: str
-    tables: Mapping[str, tuple[Table, ...]]
+    tables: Mapping[str, tuple[Table, ...] | Callable[[], tuple[Table, ...]]]
     num_seeds: Mapping[str, int]
 
     def tables_at(self, budget: Budget) -> tuple[Table, ...]:
         """The tables of a budget; one changed with `--set` keeps the first part of its name."""
-        return self.tables[base_name(budget)]
+        tables = self.tables[base_name(budget)]
+        return tables() if callable(tables) else tables
 
     def seeds_at(self, budget: Budget) -> tuple[int, ...]:
         """The seeds of a budget."""

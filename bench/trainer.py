@@ -12,7 +12,7 @@ import functools
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import flax.traverse_util
 import jax
@@ -29,6 +29,7 @@ from bench.suite import Trial
 from models import clip
 from models.method import Data, Frozen, Method, Numbers, Params, State, Views, num_parameters, split_numbers
 from tasks.cameras import Intrinsics, Rays, pixel_rays
+from tasks.captions import CaptionData, CaptionViews
 from tasks.photos import Photos, SceneData
 
 RAYS_AT_ONCE = {"cpu": 1 << 11, "accelerator": 1 << 15}
@@ -38,6 +39,13 @@ RAYS_AT_ONCE = {"cpu": 1 << 11, "accelerator": 1 << 15}
 NUM_NEAR_VIEWS, NEAR_PX, NEAR_SHARE = 8, 24, 0.2
 """What is kept of the space right before the photographs' cameras: how many of them, rays along a side, and how far
 in."""
+
+
+NUM_STRIP = 8
+"""How often an object that grows from a caption is looked at in training."""
+
+STRIP_VIEW = 1
+"""From which of the standard cameras: azimuth 45, elevation 15."""
 
 
 class Progress(NamedTuple):
@@ -69,6 +77,10 @@ class Cameras(NamedTuple):
     pixel_center: Float[Array, "*k"]
 
 
+Solved: TypeAlias = SceneData | CaptionData
+"""What a task holds."""
+
+
 class Batch(NamedTuple):
     """A pack as arrays: everything has a leading trial axis but `frozen`."""
 
@@ -77,7 +89,7 @@ class Batch(NamedTuple):
     numbers: Numbers
     keys: PRNGKeyArray
     cameras: Cameras
-    photographers: Cameras
+    photographers: Cameras | None
 
 
 def train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progress], None]) -> list[record.Outcome]:
@@ -166,7 +178,7 @@ def _stage(
     roots: tuple[Trial, ...],
     carry: Carry,
     batch: Batch,
-    scenes: list[SceneData],
+    scenes: list[Solved],
     protocol_names: tuple[str, ...],
     report: Callable[[Progress], None],
     curves: dict[str, list[Any]],
@@ -181,34 +193,56 @@ def _stage(
     report(Progress("compile", stage.start, last, math.nan))
     programs = Programs.of(pack, stage.method, stage.start, carry, batch)
     clock.lap("compile_s")
-    curves, loss = {name: list(points) for name, points in curves.items()} or {"step": []}, math.nan
-    for start in range(stage.start, last, programs.num_chunk):
-        carry, metrics = programs.advance(carry, batch, jnp.asarray(start, jnp.int32))
-        found = jax.device_get(metrics)
-        for name in {*curves, *found} - {"step"}:  # what a phase has not is not a number there
-            past = [np.full(len(roots), math.nan)] * len(curves["step"])
-            curves.setdefault(name, past).append(found.get(name, np.full(len(roots), math.nan)))
-        curves["step"].append(min(start + programs.num_chunk, last))
-        loss = float(np.mean(curves["loss"][-1]))
-        report(Progress("train", curves["step"][-1], last, loss))
+    carry, curves, strip = _advanced(stage, programs, carry, batch, curves, len(roots), report)
+    loss = float(np.mean(curves["loss"][-1])) if curves.get("loss") else math.nan
     clock.lap("train_s")
     spent = added(stage.laps, clock.shared_by(len(roots)))
     if stage.trials:
         report(Progress("render", last, last, loss))
-        views = jax.device_get(programs.render(carry.params, carry.state, batch))
+        views = with_strip(jax.device_get(programs.render(carry.params, carry.state, batch)), strip)
         ended = jax.device_get(carry._replace(optimizer=None))
         clock.lap("render_s")
         report(Progress("score", last, last, loss))
         rows = [roots.index(root(trial)) for trial in stage.trials] if not stage.start else range(len(roots))
-        scores = [score(scenes[row], at(views, row), protocol_names) for row in rows]
+        taken = [at(views, row) for row in rows]
+        guides = [trial.method.encoders for trial in stage.trials]
+        scores = [
+            score(scenes[row], view, protocol_names, by) for row, view, by in zip(rows, taken, guides, strict=True)
+        ]
         clock.lap("score_s")
         timings = added(stage.laps, clock.shared_by(len(roots)))
         timings["wall_s"] = sum(value for name, value in timings.items() if name != "wall_s")
-        for trial, row, mine in zip(stage.trials, rows, scores, strict=True):
+        for trial, row, view, mine in zip(stage.trials, rows, taken, scores, strict=True):
             outcomes[trial.id] = finish(
-                trial, at(ended, row), at(views, row), curve_of(curves, row), mine, scenes[row], timings, len(roots)
+                trial, at(ended, row), view, curve_of(curves, row), mine, scenes[row], timings, len(roots)
             )
     return carry, curves, spent
+
+
+def _advanced(
+    stage: Stage,
+    programs: Programs,
+    carry: Carry,
+    batch: Batch,
+    curves: dict[str, list[Any]],
+    num_roots: int,
+    report: Callable[[Progress], None],
+) -> tuple[Carry, dict[str, list[Any]], list[tuple[int, Any]]]:
+    """Takes all steps of a stage: the last carry, the curves so far, and looks on the way with their steps."""
+    last = stage.method.total_steps
+    curves = {name: list(points) for name, points in curves.items()} or {"step": []}
+    strip: list[tuple[int, Any]] = []
+    for start in range(stage.start, last, programs.num_chunk):
+        carry, metrics = programs.advance(carry, batch, jnp.asarray(start, jnp.int32))
+        found = jax.device_get(metrics)
+        for name in {*curves, *found} - {"step"}:  # what a phase has not is not a number there
+            past = [np.full(num_roots, math.nan)] * len(curves["step"])
+            curves.setdefault(name, past).append(found.get(name, np.full(num_roots, math.nan)))
+        curves["step"].append(min(start + programs.num_chunk, last))
+        report(Progress("train", curves["step"][-1], last, float(np.mean(curves["loss"][-1]))))
+        if programs.look is not None and is_due(curves["step"][-1], start, last):
+            strip.append((curves["step"][-1], jax.device_get(programs.look(carry.params, carry.state, batch))))
+    return carry, curves, strip
 
 
 def added(*laps: dict[str, float]) -> dict[str, float]:
@@ -216,11 +250,33 @@ def added(*laps: dict[str, float]) -> dict[str, float]:
     return {name: sum(lap.get(name, 0.0) for lap in laps) for name in dict.fromkeys(n for lap in laps for n in lap)}
 
 
+def is_due(step: int, before: int, last: int) -> bool:
+    """Whether a look is taken at a step, the last one of a chunk that began at `before`: `NUM_STRIP` looks, evenly."""
+    return step * NUM_STRIP // last > before * NUM_STRIP // last
+
+
+def with_strip(rendered: Rendered, strip: list[tuple[int, Any]]) -> Rendered:
+    """What is kept of finished fields, and the looks that were taken before."""
+    if not strip:
+        return rendered
+    colors = np.stack([look for _, look in strip], axis=1)
+    steps = np.tile(np.asarray([[step for step, _ in strip]], np.int32), (len(colors), 1))
+    return rendered._replace(strip=colors, strip_steps=steps)
+
+
 class Programs(NamedTuple):
-    """The two compiled programs of a stage."""
+    """The compiled programs of a stage.
+
+    Attributes:
+        advance: Takes a chunk of steps.
+        render: All that is kept of finished fields.
+        look: One view, on the way; None where there are photographs.
+        num_chunk: Steps of a chunk.
+    """
 
     advance: Callable[..., Any]
     render: Callable[..., Any]
+    look: Callable[..., Any] | None
     num_chunk: int
 
     @classmethod
@@ -232,11 +288,11 @@ class Programs(NamedTuple):
         num_trials = carry.alive.shape[0]
         start = jnp.zeros((), jnp.int32)
         num_at_once = RAYS_AT_ONCE["cpu"] if device.is_cpu() else max(1, RAYS_AT_ONCE["accelerator"] // num_trials)
+        sizes, fields = (static, layout.height, layout.width, num_at_once), (carry.params, carry.state, batch)
         return cls(
             advance=device.compiled(advance, (static, first, last, num_chunk), (carry, batch, start), donate=(0,)),
-            render=device.compiled(
-                render, (static, layout.height, layout.width, num_at_once), (carry.params, carry.state, batch)
-            ),
+            render=device.compiled(render, sizes, fields),
+            look=device.compiled(look, sizes, fields) if batch.photographers is None else None,
             num_chunk=num_chunk,
         )
 
@@ -258,7 +314,7 @@ class Clock:
         return {name: lap / num_trials for name, lap in (self.laps | {"wall_s": self.last - self.start}).items()}
 
 
-def load(pack: Pack) -> tuple[Method, Batch, list[SceneData]]:
+def load(pack: Pack) -> tuple[Method, Batch, list[Solved]]:
     """The static method of what a pack trains first, its arrays, and the scenes they came from; a row a root."""
     roots = pack.roots
     static = split_numbers(roots[0].method)[0]
@@ -267,13 +323,14 @@ def load(pack: Pack) -> tuple[Method, Batch, list[SceneData]]:
     data = [trial.method.prepare(frozen, trial.task) for trial in roots]
     numbers = [numbers_of(trial.method) for trial in roots]
     cameras = [cameras_of(scene, scene.test) for scene in scenes]
-    photographers = [cameras_of(scene, scene.train, NUM_NEAR_VIEWS) for scene in scenes]
+    photographers = [cameras_of(s, s.train, NUM_NEAR_VIEWS) for s in scenes if isinstance(s, SceneData)]
     keys = jnp.stack([jax.random.key(trial.seed) for trial in roots])
-    mapped = device.shard_trials((stack(data), stack(numbers), keys, stack(cameras), stack(photographers)))
+    behind = stack(photographers) if photographers else None
+    mapped = device.shard_trials((stack(data), stack(numbers), keys, stack(cameras), behind))
     return static, Batch(device.share(frozen), *mapped), scenes
 
 
-def cameras_of(scene: SceneData, photos: Photos, most: int | None = None) -> Cameras:
+def cameras_of(scene: Solved, photos: Photos | CaptionViews, most: int | None = None) -> Cameras:
     """The cameras of photographs, the first `most` of them."""
     return Cameras(
         poses=jnp.asarray(photos.poses[:most]),
@@ -343,7 +400,10 @@ def one_step(
         (params, state, optimizer),
         (carry.params, carry.state, carry.optimizer),
     )
-    first_bad_step = jnp.where(carry.alive & ~good, step, carry.first_bad_step)
+    first_bad_step = jnp.where(carry.alive & ~good & (carry.first_bad_step < 0), step, carry.first_bad_step)
+    if method.skips_bad_steps:  # then a curve counts them; what is not finite would spoil the others
+        metrics = jax.tree.map(lambda x: jnp.where(good, x, 0.0), {"loss": loss, **metrics})
+        return Carry(params, state, optimizer, carry.alive, first_bad_step), metrics | {"skipped": 1.0 - good}
     return Carry(params, state, optimizer, good, first_bad_step), {"loss": loss, **metrics}
 
 
@@ -381,11 +441,16 @@ class Rendered(NamedTuple):
 
     Attributes:
         views: Of the test cameras.
-        near_opacity: Of the first part of rays from the photographs' cameras, where there should be nothing.
+        near_opacity: Of the first part of rays from the photographs' cameras, where there should be nothing; None
+            where there are no photographs.
+        strip: Colours from one camera, now and then in training; None if they were not taken.
+        strip_steps: When.
     """
 
     views: Views
-    near_opacity: Float16[Array, "*k m p p"]
+    near_opacity: Float16[Array, "*k m p p"] | None
+    strip: Float16[np.ndarray, "*k m h w 3"] | None = None
+    strip_steps: Int[np.ndarray, "*k m"] | None = None
 
 
 def render(
@@ -393,12 +458,14 @@ def render(
 ) -> Rendered:
     """All test views of a whole pack, as float16, some rays of each trial at a time; leading axes k n h w."""
 
-    def one(params: Params, state: State, data: Data, cameras: Cameras, photographers: Cameras) -> Rendered:
+    def one(params: Params, state: State, data: Data, cameras: Cameras, photographers: Cameras | None) -> Rendered:
         def seen(rays: Rays) -> Views:
             found = method.render(params, state, data, rays)
             return jax.tree.map(lambda x: x.astype(jnp.float16), found)
 
         views = along(cameras, height, width, num_at_once, seen)
+        if photographers is None:
+            return Rendered(views, None)
         blocks = NEAR_PX / height, NEAR_PX / width
         near = photographers._replace(
             intrinsics=scaled(photographers.intrinsics, *blocks),
@@ -408,6 +475,19 @@ def render(
         return Rendered(views, along(near, NEAR_PX, NEAR_PX, num_at_once, seen).opacity)
 
     return device.over_trials(one)(params, state, batch.data, batch.cameras, batch.photographers)
+
+
+def look(
+    method: Method, height: int, width: int, num_at_once: int, params: Params, state: State, batch: Batch
+) -> Float16[Array, "k h w 3"]:
+    """One view of every field of a pack."""
+    cameras = batch.cameras
+    one = slice(STRIP_VIEW, STRIP_VIEW + 1)
+    cameras = cameras._replace(
+        poses=cameras.poses[:, one], intrinsics=Intrinsics(*(x[:, one] for x in cameras.intrinsics))
+    )
+    rendered = render(method, height, width, num_at_once, params, state, batch._replace(cameras=cameras))
+    return rendered.views.color[:, 0]
 
 
 def scaled(intrinsics: Intrinsics, down: float, across: float) -> Intrinsics:
@@ -442,16 +522,25 @@ def along(cameras: Cameras, height: int, width: int, num_at_once: int, seen: Cal
     )
 
 
-def score(scene: SceneData, rendered: Rendered, protocol_names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def score(
+    scene: Solved, rendered: Rendered, protocol_names: tuple[str, ...], guides: tuple[str, ...] = ()
+) -> dict[str, dict[str, Any]]:
     """A trial's scores under each protocol, from its float16 views, as `rescore` makes them from the stored ones."""
     arrays = stored_views(scene, rendered)
-    return {name: protocols.score(protocols.get(name), scene, arrays).to_json() for name in protocol_names}
+    return {
+        name: protocols.score(protocols.get(name), scene, arrays, guides).to_json()
+        for name in protocol_names
+        if protocols.suits(name, scene)
+    }
 
 
-def stored_views(scene: SceneData, rendered: Rendered) -> dict[str, Shaped[np.ndarray, "..."]]:
+def stored_views(scene: Solved, rendered: Rendered) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Views as they are stored."""
     arrays = {name: np.asarray(value, np.float16) for name, value in rendered.views._asdict().items()}
-    arrays["near_opacity"] = np.asarray(rendered.near_opacity, np.float16)
+    if rendered.near_opacity is not None:
+        arrays["near_opacity"] = np.asarray(rendered.near_opacity, np.float16)
+    if rendered.strip is not None:
+        arrays |= {"strip": np.asarray(rendered.strip, np.float16), "strip_steps": np.asarray(rendered.strip_steps)}
     return arrays | {"ids": np.asarray(scene.test.ids, np.int32)}
 
 
@@ -461,7 +550,7 @@ def finish(
     rendered: Rendered,
     curves: dict[str, list[float]],
     scores: dict[str, dict[str, Any]],
-    scene: SceneData,
+    scene: Solved,
     timings: dict[str, float],
     pack_size: int,
 ) -> record.Outcome:

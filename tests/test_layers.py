@@ -13,11 +13,13 @@ PACKAGES = ("tasks", "models", "bench")
 ORDER = (
     *("bench", "bench.errors", "bench._layout"),
     *("tasks", "models"),
-    *("bench.scorers", "bench.protocols", "bench.suite", "bench.suites", "bench.registry", "bench.record"),
-    *("bench.judges",),
-    *("bench.statistics", "bench.plan", "bench.overrides", "bench.device", "bench.trainer", "bench.shapes"),
+    *("bench.scorers", "bench.scores", "bench.judges", "bench.retrieval", "bench.protocols"),
+    *("bench.suite", "bench.suites", "bench.registry", "bench.record"),
+    *("bench.statistics", "bench.ceiling"),
+    *("bench.plan", "bench.overrides", "bench.device", "bench.trainer", "bench.shapes"),
     *("bench.contract",),
-    *("bench.store", "bench.sets", "bench.schedule", "bench.live", "bench.compare", "bench.report", "bench.doctor"),
+    *("bench.store", "bench.sets", "bench.schedule", "bench.live", "bench.compare", "bench.report"),
+    *("bench.objects", "bench.doctor"),
     *("bench.verbs", "bench.__main__"),
 )
 """Each imports only from what stands before it, or within itself. A new file of `bench` takes its place here."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,7 +85,9 @@ def forest(result: TableResult, metric: str) -> Figure:
         side = "right" if known.higher_is_better else "left"
         unit = f" [{known.unit}]" if known.unit else ""
         # below the figure, not the axes: long names make those narrow
-        figure.supxlabel(plain(f"difference in {known.title}{unit}, {side} is better"), fontsize=9)
+        what, how = f"difference in {known.title}{unit}", f"{side} is better"
+        said = [f"{what}, {how}"] if len(what) < 34 else [*textwrap.wrap(what, 56, break_on_hyphens=False), how]
+        figure.supxlabel(plain_lines(said), fontsize=9)
         name = f"{slug(result.table)}-forest-{slug(metric)}"
         svg = drawn(figure, name)
     return Figure(name, f"{known.title}: differences to {result.baseline}", svg, rows)
@@ -107,7 +110,7 @@ def by_angle(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, me
         return None
     colors = palette(result)
     with style():
-        figure, axes = canvas(5.2, 3.7)
+        figure, axes = canvas(5.2, lines_height(len(result.arms)))
         for i, arm in enumerate(result.arms):
             mine = pd.DataFrame([row for row in rows if row["arm"] == arm])
             if mine.empty:
@@ -117,7 +120,7 @@ def by_angle(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, me
             axes.plot(angles, mine["mean"], "o-", color=colors[arm], ms=4, label=plain(shortened(arm)))
             axes.vlines(angles, mine["low"], mine["high"], color=colors[arm], lw=1.1, alpha=0.6)
         axes.set_xlabel("angle to the nearest training view [degrees]")
-        axes.set_ylabel(plain(grids.heading(metric)[:-2]))
+        axes.set_ylabel(plain(grids.named(metric)))
         finish_lines(figure, axes)
         name = f"{slug(result.table)}-angle-{slug(metric)}"
         svg = drawn(figure, name)
@@ -165,14 +168,14 @@ def curves(records: Sequence[Record], cells: Sequence[Cell], result: TableResult
         return None
     colors = palette(result)
     with style():
-        figure, axes = canvas(5.2, 3.7)
+        figure, axes = canvas(5.2, lines_height(len(result.arms)))
         for arm in result.arms:
             mine = pd.DataFrame([row for row in rows if row["arm"] == arm])
             if mine.empty:
                 continue
             axes.plot(mine["step"], mine["median"], color=colors[arm], lw=1.6, label=plain(shortened(arm)))
             axes.fill_between(mine["step"], mine["low"], mine["high"], color=colors[arm], alpha=0.14, lw=0)
-        if min(row["low"] for row in rows) > 0:
+        if term == "loss" and min(row["low"] for row in rows) > 0:
             axes.set_yscale("log")
         axes.set_xlabel("step")
         axes.set_ylabel(plain(term))
@@ -234,6 +237,11 @@ def canvas(width_in: float, height_in: float) -> tuple[MatplotlibFigure, Axes]:
     return figure, figure.add_subplot()
 
 
+def lines_height(num_labels: int) -> float:
+    """Inches of a figure of lines: a long legend takes nothing of its axes."""
+    return 3.7 + 0.18 * max(0, (num_labels + 1) // 2 - 3)
+
+
 def finish_lines(figure: MatplotlibFigure, axes: Axes) -> None:
     """A quiet grid, and the legend below, in as many columns as names leave room for."""
     axes.grid(axis="y", alpha=0.18, color=INK, lw=0.6)
@@ -289,6 +297,11 @@ def shortened(name: str, most: int = 24) -> str:
 def plain(text: str) -> str:
     """Text that matplotlib shall not read as mathematics."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text).replace("$", r"\$")
+
+
+def plain_lines(lines: Sequence[str]) -> str:
+    """Several lines of such text."""
+    return "\n".join(map(plain, lines))
 
 
 def slug(name: str) -> str:

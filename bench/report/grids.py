@@ -19,6 +19,9 @@ Tone = Literal["", "better", "worse", "quiet"]
 DASH = "–"
 """Where there is no number."""
 
+UNDIRECTED = ("opacity",)
+"""Metrics of which neither more nor less is better: a resolved difference is one, and no praise."""
+
 
 class Cell(NamedTuple):
     """A field of a table.
@@ -84,6 +87,8 @@ def difference_cell(entry: Entry) -> Cell:
 
 def tone(entry: Entry) -> Tone:
     """Only what is resolved has a colour."""
+    if entry.metric in UNDIRECTED:
+        return "quiet"
     if entry.verdict == "better" or entry.verdict == "worse":
         return entry.verdict
     return "quiet"
@@ -91,7 +96,7 @@ def tone(entry: Entry) -> Tone:
 
 def verdict_cell(entry: Entry, noun: str) -> Cell:
     """The verdict in words, with what would be needed for another one."""
-    text: str = "" if entry.verdict == "baseline" else entry.verdict
+    text = word(entry)
     if entry.verdict == "too few":
         text = f"too few: {entry.num_pairs} of {counted(FEWEST_CLUSTERS, noun)}"
     if entry.verdict == "not resolved":
@@ -193,12 +198,22 @@ def summary_grid(result: TableResult, metrics: Sequence[str]) -> Grid:
 
 def word(entry: Entry) -> str:
     """The verdict where there is little room; "baseline" is said already."""
+    if entry.metric in UNDIRECTED and entry.verdict in ("better", "worse"):
+        return "higher" if (entry.difference or 0.0) > 0 else "lower"
     return "" if entry.verdict == "baseline" else entry.verdict
 
 
 def scenes_grid(result: TableResult, metric: str) -> Grid:
-    """One metric cluster by cluster: a row an arm, a column a scene, the mean at the end."""
+    """One metric cluster by cluster: a row an arm, a column a scene, the mean at the end; of captions a row each."""
     digits = METRICS[metric].digits
+    if result.cluster_noun == "caption":
+        by_arm = result.by_cluster[metric]
+        lines = [(cluster, [by_arm[arm][cluster] for arm in result.arms]) for cluster in result.clusters]
+        lines.append(("mean", [result.entry(arm, metric).mean for arm in result.arms]))
+        return Grid(
+            ("caption", *result.arms),
+            tuple((Cell(name), *(Cell(number(x, digits), is_number=x is not None) for x in xs)) for name, xs in lines),
+        )
     rows = []
     for arm in result.arms:
         values = [*result.by_cluster[metric][arm].values(), result.entry(arm, metric).mean]
@@ -212,7 +227,7 @@ def best_arm(result: TableResult, metric: str) -> str | None:
     The baseline itself is the best where every other arm that was compared with it is resolved to be worse.
     """
     column = [e for e in result.column(metric) if e.mean is not None]
-    if not column:
+    if not column or metric in UNDIRECTED:
         return None
     sign = 1 if METRICS[metric].higher_is_better else -1
     best = max(column, key=lambda e: sign * (e.mean or 0.0))
@@ -229,24 +244,33 @@ def heading(metric: str) -> str:
         >>> heading("psnr"), heading("lpips_vgg")
         ('PSNR [dB] ↑', 'LPIPS, VGG ↓')
     """
+    if metric in UNDIRECTED:
+        return named(metric)
+    return f"{named(metric)} {'↑' if METRICS[metric].higher_is_better else '↓'}"
+
+
+def named(metric: str) -> str:
+    """Title and unit."""
     known = METRICS[metric]
-    unit = f" [{known.unit}]" if known.unit else ""
-    return f"{known.title}{unit} {'↑' if known.higher_is_better else '↓'}"
+    return known.title + (f" [{known.unit}]" if known.unit else "")
 
 
 def direction(metric: str) -> str:
     """A block's title: `PSNR [dB], higher is better`."""
-    return f"{heading(metric)[:-2]}, {'higher' if METRICS[metric].higher_is_better else 'lower'} is better"
+    if metric in UNDIRECTED:
+        return f"{named(metric)}, to be read beside that of true renders"
+    return f"{named(metric)}, {'higher' if METRICS[metric].higher_is_better else 'lower'} is better"
 
 
 def caption(result: TableResult) -> str:
     """How the numbers were made, and of how many."""
     steps = same_steps(result)
     told = "steps differ between arms" if any(e.num_steps for e in result.entries) else ""
+    at_most = "at most " if len({e.num_planned for e in result.entries}) > 1 else ""
     parts = [
         f"protocol {result.protocol}",
         f"budget {', '.join(result.budgets)}" if result.budgets else "nothing run yet",
-        f"{counted(len(result.clusters), result.cluster_noun)} × {counted(result.num_seeds, 'seed')} an arm",
+        f"{at_most}{counted(len(result.clusters), result.cluster_noun)} × {counted(result.num_seeds, 'seed')} an arm",
         f"{steps} steps a trial" if steps is not None else told,
     ]
     return "; ".join(filter(None, parts))
@@ -289,9 +313,9 @@ def resolution(result: TableResult, metric: str) -> str:
 
 def conclusion(result: TableResult) -> list[tuple[Tone, str]]:
     """What the table comes to, a sentence a verdict."""
-    titles = {metric: METRICS[metric].title for metric in result.metrics}
+    titles = {metric: METRICS[metric].title for metric in result.metrics if metric not in UNDIRECTED}
     found: list[tuple[Tone, str]] = []
-    unresolved = [e for e in result.entries if e.verdict == "not resolved"]
+    unresolved = [e for e in result.entries if e.verdict == "not resolved" and e.metric in titles]
     hopeless = all((e.p_floor or 0) >= statistics.ALPHA for e in unresolved)
     clause = f", nor could it be with so few {plural(result.cluster_noun)}" if hopeless else ""
     for told, phrase, how in (
@@ -303,7 +327,7 @@ def conclusion(result: TableResult) -> list[tuple[Tone, str]]:
     ):
         said = []
         for arm in result.arms:
-            where = [titles[m] for m in result.metrics if result.entry(arm, m).verdict == told]
+            where = [titles[m] for m in titles if result.entry(arm, m).verdict == told]
             if where:
                 said.append(arm if len(where) == len(titles) else f"{arm} ({'; '.join(where)})")
         if said:

@@ -55,7 +55,7 @@ th, td { padding: 9px 0 9px 28px; text-align: right; white-space: nowrap; }
 td { vertical-align: top; }
 .small-table th, .small-table td { padding: 6px 0 6px 22px; }
 th.left, td.left { text-align: left; }
-thead th { border-bottom: 1px solid var(--ink); }
+thead th { border-bottom: 1px solid var(--ink); white-space: normal; }
 tbody tr + tr > * { border-top: 1px solid var(--line); }
 tbody tr:last-child > * { border-bottom: 1px solid var(--ink); }
 th:first-child {

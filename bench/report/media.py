@@ -1,4 +1,4 @@
-"""Puts renders side by side: rows are scenes, columns the truth and the arms, all of the same camera.
+"""Puts renders side by side: rows are scenes or captions, columns the truth and the arms, all of the same camera.
 
 Pixels of small views are shown as they are: the nearest neighbour fills. No view is chosen for its looks. Letters come
 from the font that matplotlib brings along, so that a sheet has the same bytes on every machine.
@@ -11,8 +11,8 @@ from __future__ import annotations
 import functools
 import io
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
@@ -27,7 +27,14 @@ TILE_PX = 160
 
 GAP_PX = 6
 LABEL_PX = 13
+LINE_PX = LABEL_PX + 4
+NAME_PX = 200
+"""Names on the left are as wide at most, on several lines if need be."""
+
 INK, QUIET, PAPER, NOTHING = (28, 30, 34), (110, 115, 122), (255, 255, 255), (240, 241, 243)
+
+TONES = {"quiet": QUIET, "better": (26, 127, 75), "worse": (192, 57, 43)}
+"""Of labels, as in figures."""
 
 ERROR_LIMIT = 0.3
 """Mean absolute error over the channels at which an error map is at its brightest; the same for all, to compare."""
@@ -39,10 +46,12 @@ class Tile(NamedTuple):
     Attributes:
         color: In [0, 1]; None where there is no view, as after a failure.
         label: Under it: a number, or why there is none.
+        tone: Of the label.
     """
 
     color: Float[np.ndarray, "h w 3"] | None
     label: str = ""
+    tone: Literal["quiet", "better", "worse"] = "quiet"
 
 
 def middle_view(data: SceneData) -> int:
@@ -147,48 +156,113 @@ def resized(color: Float[np.ndarray, "h w 3"], tile_px: int = TILE_PX) -> UInt8[
     return to_bytes(color).repeat(times, axis=0).repeat(times, axis=1)
 
 
-def sheet(rows: Mapping[str, Mapping[str, Tile]], tile_px: int = TILE_PX) -> Image.Image:
+def sheet(rows: Mapping[str, Mapping[str, Tile]], tile_px: int = TILE_PX, *, num_label_lines: int = 1) -> Image.Image:
     """The sheet: column heads above, scenes' names on the left, a label under every tile.
 
     Args:
         rows: Scene, column, tile; columns in the order of their first appearance. One that a row lacks is left empty.
         tile_px: How wide tiles are, about.
+        num_label_lines: Room for labels at most; a longer one is cut.
 
     Raises:
         UsageError: There is no view in it.
     """
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
-    images = {
-        (scene, name): resized(tile.color, tile_px)
-        for scene, row in rows.items() for name, tile in row.items() if tile.color is not None
-    }  # fmt: skip
-    if not images:
-        raise UsageError("sheet: expected at least one view, got none; the trials left no views: train them again")
-    height, width = (max(image.shape[i] for image in images.values()) for i in (0, 1))
-    heads = [wrapped(name, width) for name in columns]
-    left = 2 * GAP_PX + max(round(font().getlength(clean(scene))) for scene in rows)
-    line = LABEL_PX + 4
-    top = GAP_PX + line * max(len(head) for head in heads)
-    step_x, step_y = width + GAP_PX, height + line + GAP_PX
+    tiles = {(scene, name): row.get(name, Tile(None)) for scene, row in rows.items() for name in columns}
+    images = shown(tiles, tile_px)
+    height, width = tile_size(images)
+    num_label_lines = label_lines(tiles.values(), width, num_label_lines)
+    heads, names = [wrapped(name, width) for name in columns], {scene: wrapped(scene, NAME_PX) for scene in rows}
+    left = 2 * GAP_PX + max(round(font().getlength(line)) for lines in names.values() for line in lines)
+    top = GAP_PX + LINE_PX * max(len(head) for head in heads)
+    step_x, step_y = width + GAP_PX, height + LINE_PX * num_label_lines + GAP_PX
     canvas = Image.new("RGB", (left + step_x * len(columns), top + step_y * len(rows)), PAPER)
     draw = ImageDraw.Draw(canvas)
     for i, head in enumerate(heads):
         for j, words in enumerate(head):
-            place = (left + i * step_x + width // 2, top - GAP_PX - 2 - line * (len(head) - 1 - j))
+            place = (left + i * step_x + width // 2, top - GAP_PX - 2 - LINE_PX * (len(head) - 1 - j))
             draw.text(place, words, fill=INK, font=font(), anchor="ms")
-    for j, (scene, row) in enumerate(rows.items()):
+    for j, (scene, lines) in enumerate(names.items()):
         y = top + j * step_y
-        draw.text((left - GAP_PX, y + height // 2), clean(scene), fill=INK, font=font(), anchor="rm")
+        for k, line in enumerate(lines):
+            middle = y + height // 2 + (2 * k - len(lines) + 1) * LINE_PX // 2
+            draw.text((left - GAP_PX, middle), line, fill=INK, font=font(), anchor="rm")
         for i, name in enumerate(columns):
-            x, tile = left + i * step_x, row.get(name, Tile(None))
-            if (scene, name) in images:
-                canvas.paste(Image.fromarray(images[scene, name]), (x, y))
-            else:
-                draw.rectangle((x, y, x + width - 1, y + height - 1), fill=NOTHING)
-                draw.text((x + width // 2, y + height // 2), "no view", fill=QUIET, font=font(), anchor="mm")
-            label = wrapped(tile.label, width)[:1]
-            draw.text((x + width // 2, y + height + 1), "".join(label), fill=QUIET, font=font(), anchor="ma")
+            corner = (left + i * step_x, y)
+            put(canvas, tiles[scene, name], images.get((scene, name)), corner, (width, height), num_label_lines)
     return canvas
+
+
+def gallery(
+    tiles: Sequence[Tile], num_columns: int, tile_px: int = TILE_PX, *, num_label_lines: int = 1
+) -> Image.Image:
+    """Tiles one after the other, so many in a row, a label under each.
+
+    Args:
+        tiles: In reading order.
+        num_columns: Tiles of a row.
+        tile_px: How wide tiles are, about.
+        num_label_lines: Room for labels at most; a longer one is cut.
+
+    Raises:
+        UsageError: There is no view in it.
+    """
+    images = shown(dict(enumerate(tiles)), tile_px)
+    height, width = tile_size(images)
+    num_label_lines = label_lines(tiles, width, num_label_lines)
+    step_x, step_y = width + GAP_PX, height + LINE_PX * num_label_lines + GAP_PX
+    num_columns = min(num_columns, len(tiles))
+    num_rows = -(-len(tiles) // num_columns)
+    canvas = Image.new("RGB", (GAP_PX + step_x * num_columns, GAP_PX + step_y * num_rows), PAPER)
+    for i, tile in enumerate(tiles):
+        corner = (GAP_PX + i % num_columns * step_x, GAP_PX + i // num_columns * step_y)
+        put(canvas, tile, images.get(i), corner, (width, height), num_label_lines)
+    return canvas
+
+
+def shown(tiles: Mapping[Any, Tile], tile_px: int) -> dict[Any, UInt8[np.ndarray, "_ _ 3"]]:
+    """The tiles that have a view, as they stand in a sheet.
+
+    Raises:
+        UsageError: None has.
+    """
+    images = {key: resized(tile.color, tile_px) for key, tile in tiles.items() if tile.color is not None}
+    if not images:
+        raise UsageError("sheet: expected at least one view, got none; the trials left no views: train them again")
+    return images
+
+
+def tile_size(images: Mapping[Any, UInt8[np.ndarray, "_ _ 3"]]) -> tuple[int, int]:
+    """Height and width that all fit in."""
+    return max(image.shape[0] for image in images.values()), max(image.shape[1] for image in images.values())
+
+
+def label_lines(tiles: Iterable[Tile], width_px: int, most: int) -> int:
+    """How many lines the labels need, at most so many."""
+    return min(most, max(len(wrapped(tile.label, width_px)) for tile in tiles)) if most > 1 else 1
+
+
+def put(
+    canvas: Image.Image,
+    tile: Tile,
+    image: UInt8[np.ndarray, "_ _ 3"] | None,
+    corner: tuple[int, int],
+    size: tuple[int, int],
+    num_label_lines: int,
+) -> None:
+    """Draws a tile and its label at a corner, or says that there is no view."""
+    (x, y), (width, height), draw = corner, size, ImageDraw.Draw(canvas)
+    if image is not None:
+        canvas.paste(Image.fromarray(image), (x, y))
+    else:
+        draw.rectangle((x, y, x + width - 1, y + height - 1), fill=NOTHING)
+        draw.text((x + width // 2, y + height // 2), "no view", fill=QUIET, font=font(), anchor="mm")
+    lines = wrapped(tile.label, width)
+    if len(lines) > num_label_lines > 1:
+        lines[num_label_lines - 1] = fitting(f"{lines[num_label_lines - 1]} …", width)
+    for i, line in enumerate(lines[:num_label_lines]):
+        place = (x + width // 2, y + height + 1 + i * LINE_PX)
+        draw.text(place, line, fill=TONES[tile.tone], font=font(), anchor="ma")
 
 
 @functools.cache

@@ -23,11 +23,13 @@ from typing import NamedTuple
 import pandas as pd
 from PIL import Image
 
+from bench import retrieval
 from bench.compare import TableResult
 from bench.errors import UsageError
 from bench.protocols import PROTOCOLS
 from bench.record import Record
-from bench.report import figures, grids, markup, media, tables
+from bench.report import captions, figures, grids, markup, media, tables
+from bench.report.captions import Judged
 from bench.report.figures import Figure, slug
 from bench.suite import Cell
 
@@ -37,7 +39,7 @@ class Drawn(NamedTuple):
 
     Attributes:
         forests: A metric each, the primary ones.
-        lines: Error against angle, learning curves: what could be drawn of them.
+        lines: Error against angle, learning curves and the like: what could be drawn of them.
     """
 
     forests: tuple[Figure, ...]
@@ -72,6 +74,7 @@ def write(
     out: pathlib.Path,
     question: str = "",
     notes: Sequence[str] = (),
+    judged: Mapping[str, Judged] | None = None,
 ) -> pathlib.Path:
     """Writes the report of a suite.
 
@@ -86,6 +89,7 @@ def write(
         out: Folder, made if it is missing. Files of the same names are replaced, others left.
         question: What the suite asks.
         notes: What a reader must know first, such as that the scenes are the embedded ones.
+        judged: By table of captions, what its figures are made of beside the numbers.
 
     Returns:
         Path of `index.html`.
@@ -95,7 +99,7 @@ def write(
     """
     check_names([result.table for result in results])
     records = sorted(records, key=lambda record: record.trial_id)
-    drawn = [draw(result, frame, cells, records) for result in results]
+    drawn = [draw(result, frame, cells, records, (judged or {}).get(result.table)) for result in results]
     pictures = [load_sheet(title, image) for title, image in sheets.items()]
     check_names([picture.title for picture in pictures])
     made = how_made(results, records, command)
@@ -128,15 +132,21 @@ class Head(NamedTuple):
 # --- what stands in it ------------------------------------------------------------------------------------------------
 
 
-def draw(result: TableResult, frame: pd.DataFrame, cells: Sequence[Cell], records: Sequence[Record]) -> Drawn:
+def draw(
+    result: TableResult,
+    frame: pd.DataFrame,
+    cells: Sequence[Cell],
+    records: Sequence[Record],
+    judged: Judged | None = None,
+) -> Drawn:
     """The figures that a table's numbers allow."""
     primary = result.metrics[: tables.NUM_PRIMARY]
     compared = [m for m in primary if any(e.difference is not None for e in result.column(m))]
+    forests = tuple(figures.forest(result, metric) for metric in compared)
+    if judged is not None:
+        return Drawn(forests=forests, lines=captions.lines(result, frame, cells, records, judged))
     lines = (figures.by_angle(frame, cells, result, primary[0]), figures.curves(records, cells, result))
-    return Drawn(
-        forests=tuple(figures.forest(result, metric) for metric in compared),
-        lines=tuple(figure for figure in lines if figure is not None),
-    )
+    return Drawn(forests=forests, lines=tuple(figure for figure in lines if figure is not None))
 
 
 def load_sheet(title: str, image: Image.Image | pathlib.Path) -> Sheet:
@@ -178,9 +188,10 @@ def cost(records: Sequence[Record]) -> str:
 def how_made(results: Sequence[TableResult], records: Sequence[Record], command: str) -> list[tuple[str, str]]:
     """Where the numbers come from: the command, definitions, devices, versions, commit."""
     rows = [("command", command)]
-    for name in dict.fromkeys(result.protocol for result in results):
-        known = PROTOCOLS.get(name)
-        rows.append(("protocol", f"{name} {known.version}: {known.about}" if known else name))
+    for name, of_captions in dict.fromkeys((result.protocol, captions.is_of_captions(result)) for result in results):
+        known = (retrieval.PROTOCOLS if of_captions else PROTOCOLS).get(name)
+        kind = " of captions" if of_captions else ""
+        rows.append(("protocol" + kind, f"{name} {known.version}: {known.about}" if known else name))
     rows.append(("budget", ", ".join(dict.fromkeys(b for result in results for b in result.budgets)) or grids.DASH))
     environments = [record.environment for record in records]
     commits = [
@@ -249,7 +260,7 @@ def html_table(result: TableResult, drawn: Drawn) -> str:
     feet = [
         grids.caption(result),
         grids.legend(result, with_needs=False),
-        f"{grids.heading(primary[0])[:-2]}: {grids.resolution(result, primary[0])}",
+        f"{grids.named(primary[0])}: {grids.resolution(result, primary[0])}",
     ]
     # what a person wrote stays as it is; our own lines become sentences
     feet = [*map(tables.sentence, feet), *result.notes, *(f"{arm}: {note}" for arm, note in result.arm_notes.items())]
@@ -263,7 +274,8 @@ def html_table(result: TableResult, drawn: Drawn) -> str:
     by_scene = "\n".join(
         f"<h3>{markup.escaped(grids.direction(metric))}</h3>"
         f"{markup.table(grids.scenes_grid(result, metric), is_small=True)}"
-        for metric in result.metrics
+        # of many captions by many arms a page holds the first metrics, the file all
+        for metric in (primary if captions.is_of_captions(result) else result.metrics)
     )
     return "\n".join(
         [

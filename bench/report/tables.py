@@ -199,7 +199,7 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
     shown = tuple(metrics or result.metrics[:NUM_PRIMARY])
     trials, *rest = grids.run_columns(result, shown[0])
     num_rest = 1 + len(rest)
-    heads = "".join(rf" & \multicolumn{{2}}{{c}}{{{tex(grids.heading(metric))}}}" for metric in shown)
+    heads = "".join(rf" & \multicolumn{{2}}{{c}}{{{tex_heading(metric)}}}" for metric in shown)
     rules = " ".join(rf"\cmidrule(lr){{{2 * i + 2}-{2 * i + 3}}}" for i in range(len(shown)))
     lines = []
     for row, arm in enumerate(result.arms):
@@ -237,6 +237,12 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
             "",
         ]
     )  # fmt: skip
+
+
+def tex_heading(metric: str) -> str:
+    """A column's head; who made the number stands in a second line, for names of encoders are long."""
+    what, comma, by = grids.heading(metric).rpartition(", ") if "@" in metric else ("", "", grids.heading(metric))
+    return rf"\shortstack{{{tex(what)}\\{tex(by)}}}" if comma else tex(by)
 
 
 def sentence(text: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from PIL import Image
@@ -13,11 +15,13 @@ from bench import compare, store
 from bench._layout import ROOT
 from bench.compare import TableResult
 from bench.errors import UsageError
-from bench.report import consistency, media, page, tables
+from bench.report import captions, consistency, galleries, grids, media, page, tables
+from bench.report.captions import Judged
 from bench.store import Store
 from bench.suite import Cell, Table, Trial, budget_named
 from bench.verbs import options
 from models.clip import catalog
+from tasks.captions import CaptionTask
 
 HELP = "write the tables, figures and pictures of stored results again"
 EXAMPLE = "python -m bench report --suite ablations --budget quick"
@@ -87,11 +91,16 @@ def print_distances(
     """Says how far each arm's renders are from photographs, as sets, and writes the numbers."""
     from bench import sets
 
+    of_photos = [table for table in chosen.tables if not isinstance(table.tasks[0], CaptionTask)]
+    if not of_photos:
+        raise UsageError(
+            "--distances: expected a table of photographs, got captions alone, of which there are none; leave it out"
+        )
     found = [
         sets.of_table(
             table, chosen.cells, chosen.trials, trials_store, args.distances, allow_in_loop=args.in_loop
         )
-        for table in chosen.tables
+        for table in of_photos
     ]  # fmt: skip
     for each in found:
         print("\n".join(sets.told(each)) + "\n")
@@ -119,16 +128,13 @@ def write(
 ) -> tuple[list[TableResult], pathlib.Path]:
     """Compares what is stored and writes the report's folder; the tables, and the page's path."""
     frame = trials_store.frame()
-    results = [result_of(table, chosen, frame) for table in chosen.tables]
+    of_captions = {table.name: known for table in chosen.tables if (known := judged(table, chosen, trials_store))}
+    results = [result_of(table, chosen, frame, of_captions.get(table.name)) for table in chosen.tables]
     stored = [trials_store.read(trial.id) for trial in chosen.trials if is_stored(trials_store, trial.id)]
-    sheets: dict[str, Image.Image] = {}
-    for table in chosen.tables:
-        for errors in (False, True):
-            title = f"{table.name}: " + ("where they are wrong" if errors else "the same view by each arm")
-            made = sheet(table, chosen, trials_store, errors=errors)
-            if made is not None:
-                sheets[title] = made
-    notes = [f"Budget {chosen.budget.name}. A small study of the scenes below; its numbers are not those of a paper."]
+    sheets = pictures(chosen, trials_store, of_captions)
+    nouns = " and ".join(grids.plural(noun) for noun in dict.fromkeys(result.cluster_noun for result in results))
+    notes = [f"Budget {chosen.budget.name}. A small study of the {nouns} below; its numbers are not those of a paper."]
+    notes += [galleries.HOW_SHOWN] if of_captions and sheets else []
     notes += [line for table in chosen.tables for line in spoilt(table, chosen.cells, trials_store)]
     notes += [f"Set aside, it did not parse, and its trial runs again: {name}" for name in trials_store.set_aside]
     written = page.write(
@@ -141,15 +147,21 @@ def write(
         command=command,
         question=chosen.suite.question,
         notes=notes,
+        judged=of_captions,
         out=out or ROOT / "reports" / f"{chosen.suite.name}-{chosen.budget.name}",
     )
     return results, written
 
 
-def result_of(table: Table, chosen: options.Selection, frame: pd.DataFrame) -> TableResult:
+def result_of(table: Table, chosen: options.Selection, frame: pd.DataFrame, known: Judged | None = None) -> TableResult:
     """The paired comparison of one table."""
-    arms = {name: "; ".join(filter(None, (arm.note, spelled(table, name)))) for name, arm in table.arms.items()}
-    return compare.compare(
+    mine, noun = [cell for cell in chosen.cells if cell.table == table.name], captions.NOUN if known else "scene"
+    few = captions.fewer(mine, noun)
+    arms = {
+        name: "; ".join(filter(None, (arm.note, spelled(table, name), few.get(name, ""))))
+        for name, arm in table.arms.items()
+    }
+    result = compare.compare(
         frame,
         chosen.cells,
         table=table.name,
@@ -158,23 +170,87 @@ def result_of(table: Table, chosen: options.Selection, frame: pd.DataFrame) -> T
         metrics=table.metrics,
         question=table.question,
         arm_notes=arms,
+        notes=captions.notes(known, table.metrics, [cell.cluster for cell in mine]) if known else (),
+        cluster_noun=noun,
     )
+    said = captions.gap(result, known.judge) if known else None
+    return dataclasses.replace(result, notes=(*result.notes, said)) if said else result
+
+
+def judged(table: Table, chosen: options.Selection, trials_store: Store) -> Judged | None:
+    """What a table of captions says beside its numbers; None for one of photographs."""
+    first = table.tasks[0]
+    if not isinstance(first, CaptionTask):
+        return None
+    mine, judge = [cell for cell in chosen.cells if cell.table == table.name], captions.primary_judge(table.metrics)
+    scores = {
+        cell.trial_id: found
+        for cell in mine if trials_store.finished(cell.trial_id)
+        if (found := trials_store.scores(cell.trial_id).get(table.protocol))
+    }  # fmt: skip
+    departs = dict.fromkeys(found["departs"] for found in scores.values() if found["departs"])
+    return Judged(first.found_in, judge, tuple(captions.confused(mine, scores, judge, first.found_in)), tuple(departs))
+
+
+def pictures(
+    chosen: options.Selection, trials_store: Store, of_captions: Mapping[str, Judged]
+) -> dict[str, Image.Image]:
+    """All sheets by title; objects of a baseline that several tables share are shown once."""
+    found: dict[str, Image.Image | None] = {}
+    shown = set()
+    for table in chosen.tables:
+        known = of_captions.get(table.name)
+        if known is None:
+            found[f"{table.name}: the same view by each arm"] = sheet(table, chosen, trials_store, errors=False)
+            found[f"{table.name}: where they are wrong"] = sheet(table, chosen, trials_store, errors=True)
+            continue
+        cells = first_seed(table, chosen)
+        of_baseline = tuple(cell for cell in cells if cell.arm == table.baseline)
+        how: dict[str, Any] = {"protocol": table.protocol, "judge": known.judge, "captions": known.captions}
+        title = f"{table.name}: every arm, and what {known.judge} takes it for"
+        found[title] = galleries.contact_sheet(cells, trials_store, **how)
+        ids = tuple(cell.trial_id for cell in of_baseline)
+        if ids and ids not in shown:
+            shown.add(ids)
+            title = f"{table.name}: {table.baseline}, green where {known.judge} finds the caption"
+            found[title] = galleries.all_of_one_arm(of_baseline, trials_store, **how)
+            found[f"{table.name}: {table.baseline}, over training"] = galleries.strips(of_baseline, trials_store)
+    return {title: image for title, image in found.items() if image is not None}
+
+
+def first_seed(table: Table, chosen: options.Selection) -> list[Cell]:
+    """A table's places of the first seed."""
+    seed = min(cell.seed for cell in chosen.cells if cell.table == table.name)
+    return [cell for cell in chosen.cells if cell.table == table.name and cell.seed == seed]
 
 
 def spoilt(table: Table, cells: Sequence[Cell], trials_store: Store) -> list[str]:
     """Which arms have fields that ended empty or solid, and on what: a failure of training, not a quality."""
     lines = []
     for arm in table.arms:
+        mine = [cell for cell in cells if (cell.table, cell.arm) == (table.name, arm)]
+        mine = [cell for cell in mine if is_stored(trials_store, cell.trial_id)]
         found: dict[str, list[str]] = {}
-        for cell in cells:
-            if (cell.table, cell.arm) == (table.name, arm) and is_stored(trials_store, cell.trial_id):
-                state = trials_store.scores(cell.trial_id).get(table.protocol, {}).get("field_state", "ok")
-                if state != "ok":
-                    found.setdefault(state, []).append(f"{cell.cluster} (seed {cell.seed})")
+        for cell in mine:
+            state = trials_store.scores(cell.trial_id).get(table.protocol, {}).get("field_state", "ok")
+            if state != "ok":
+                found.setdefault(state, []).append(f"{cell.cluster} (seed {cell.seed})")
         lines += [
-            f"{table.name}, {arm}: {len(where)} {state} fields: {', '.join(where)}" for state, where in found.items()
+            f"{table.name}, {arm}: {len(where)} {state} fields of {len(mine)}: {few_of(where)}"
+            for state, where in found.items()
         ]
     return lines
+
+
+def few_of(names: Sequence[str], most: int = 4) -> str:
+    """The first few names, and how many more there are.
+
+    Example:
+        >>> few_of(["a", "b", "c"], 2), few_of(["a", "b"], 2)
+        ('a, b and 1 more', 'a, b')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def spelled(table: Table, name: str) -> str:
@@ -188,9 +264,7 @@ def spelled(table: Table, name: str) -> str:
 def sheet(table: Table, chosen: options.Selection, trials_store: Store, *, errors: bool) -> Image.Image | None:
     """A picture: a row a scene, the truth and then every arm's first seed, from one test camera."""
     trials = {trial.id: trial for trial in chosen.trials}
-    seed = min(cell.seed for cell in chosen.cells if cell.table == table.name)
-    cells = [cell for cell in chosen.cells if cell.table == table.name and cell.seed == seed]
-    rows = {}
+    cells, rows = first_seed(table, chosen), {}
     for cluster in dict.fromkeys(cell.cluster for cell in cells):
         row = [cell for cell in cells if cell.cluster == cluster]
         views = {cell.arm: stored_views(trials_store, cell.trial_id) for cell in row}

@@ -31,8 +31,9 @@ def main(args: argparse.Namespace) -> int:
     with trials_store.lock():
         for trial in finished:
             views, data = trials_store.views(trial.id), trial.task.load()
-            for name in names:
-                scores = protocols.score(protocols.get(name), data, views)
+            suited = [name for name in names if protocols.suits(name, data)]
+            for name in suited:
+                scores = protocols.score(protocols.get(name), data, views, trial.method.encoders)
                 trials_store.write_scores(trial.id, name, scores.to_json())
-            print(f"{trial.id}: {', '.join(names)}")
+            print(f"{trial.id}: {', '.join(suited) or 'none of these protocols is of its kind'}")
     return 0

@@ -13,6 +13,10 @@ from bench.record import Outcome
 from bench.store import Store
 from bench.suite import Trial
 from bench.verbs import options, report
+from models.clip import catalog
+from tasks import world_grammar
+from tasks.captions import CaptionTask
+from tasks.photos import SceneTask
 
 HELP = "train what is missing of a suite, score it, print its tables and write its report"
 EXAMPLE = "python -m bench run --suite ablations --budget quick --only scene=kettle"
@@ -60,8 +64,10 @@ def train_missing(args: argparse.Namespace, chosen: options.Selection, trials_st
     missing = [t for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if not missing:
         return 0
-    check_scorers()
+    if any(isinstance(trial.task, SceneTask) for trial in missing):
+        check_scorers()
     check_encoders(missing)
+    warn_of_words(missing)
     prepare_data(missing)
     pack_size = args.pack_size or plan.default_pack_size("accelerator" if device.num_accelerators() else "cpu")
     packs = plan.make_packs(missing, pack_size)
@@ -100,6 +106,17 @@ def check_encoders(trials: list[Trial]) -> None:
 
     for name in dict.fromkeys(name for trial in trials for name in trial.method.encoders):
         clip.load(name)
+
+
+def warn_of_words(trials: list[Trial]) -> None:
+    """Says once of each caption that an embedded guide cannot have learnt it, and what it knows."""
+    said = {
+        trial.task.caption: world_grammar.warning(trial.task.caption)
+        for trial in trials
+        if isinstance(trial.task, CaptionTask) and set(trial.method.encoders) & set(catalog.EMBEDDED)
+    }
+    for warning in filter(None, said.values()):
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def prepare_data(trials: list[Trial]) -> None:

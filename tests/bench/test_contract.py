@@ -8,39 +8,90 @@ import pytest
 
 from bench import contract, registry
 from bench.errors import UsageError
+from bench.verbs import check
+from models import clip
+from models.dream_fields import DREAM_FIELDS, DreamFields
+from models.method import number_names, split_numbers
+from models.nerf import NERF
 from tasks.budgets import BUDGETS, sized
+from tasks.captions import CaptionTask, held_out_tasks
+from tasks.sparse_view import SparseViews
+from tests.toy_dreams import GUIDE
 from tests.toys import ToyMethod, ToyTask
+
+GRIDS = {"resolution": 6, "num_levels": 2, "log2_table_size": 8}
+"""Sizes that no budget has."""
 
 
 def subject(method):
-    return contract.Subject(method=method, variant="mine", task=ToyTask())
+    task = held_out_tasks(1)[0] if isinstance(method, DreamFields) else ToyTask()
+    return contract.Subject(method=method, variant="mine", task=task)
 
 
-def small(method):
-    """A method whose written sizes are made small: a test has no time for those of a paper."""
-    fields = {
-        f.name: getattr(BUDGETS["smoke"], f.name)
-        for f in dataclasses.fields(method)
-        if hasattr(BUDGETS["smoke"], f.name)
-    }
-    if fields.get("num_importance") and method.num_importance == 0:
-        fields["num_importance"] = 0
-    field = dataclasses.replace(method.field, width=16, depth=2)
-    return sized(dataclasses.replace(method, **fields, field=field), BUDGETS["smoke"])
+def small(value):
+    """A method whose written sizes are made small, its field's too: a test has no time for those of a paper."""
+    changes = {}
+    for field in dataclasses.fields(value):
+        now, name = getattr(value, field.name), field.metadata.get("budget", field.name)
+        if field.name in ("parent", "name"):  # flax adds both to a linen module
+            continue
+        if dataclasses.is_dataclass(now):
+            changes[field.name] = small(now)
+        elif field.name in GRIDS:
+            changes[field.name] = GRIDS[field.name]
+        elif now and hasattr(BUDGETS["smoke"], name):  # 0 is none of it, and stays
+            changes[field.name] = getattr(BUDGETS["smoke"], name)
+    return sized(dataclasses.replace(value, **changes), BUDGETS["smoke"])
+
+
+@pytest.fixture
+def toy_guide(monkeypatch, name):
+    """Other recipes than the main one are guided by a toy: a transformer takes a test's time."""
+    if name.startswith("dream_fields_"):
+        monkeypatch.setattr(clip, "load", lambda name, dtype: GUIDE)
 
 
 @pytest.mark.parametrize("name", registry.VARIANTS)
-def test_shapes_and_gradients_of_every_variant(name):
+def test_shapes_and_gradients_of_every_variant(name, toy_guide):
     mine = subject(small(registry.variant(name)))
     for step in (contract.frozen_and_hashable, contract.shapes, contract.gradients, contract.one_program):
         assert step(mine)
 
 
-@pytest.mark.parametrize("name", ["nerf", "mip_nerf", "simplified_nerf"])
-def test_the_whole_contract(name):
+@pytest.mark.parametrize("name", ["nerf", "mip_nerf", "simplified_nerf", "dream_fields_plain"])
+def test_the_whole_contract(name, toy_guide):
     found = list(contract.check(subject(small(registry.variant(name)))))
     assert [step for step, said, _ in found if said is None] == []
     assert len(found) == len(contract.STEPS)
+
+
+def test_numbers_are_shifted_within_their_ranges_and_choices_stay():
+    shifted = contract.shifted(DREAM_FIELDS)
+    before, after = (split_numbers(method)[1] for method in (DREAM_FIELDS, shifted))
+    assert set(before) == set(number_names(DREAM_FIELDS))
+    for field in dataclasses.fields(DREAM_FIELDS):
+        if field.metadata.get("options") or before.get(field.name) in (None, 0.0):
+            assert getattr(shifted, field.name) == getattr(DREAM_FIELDS, field.name)
+        else:
+            assert after[field.name] in (before[field.name] * 1.5, before[field.name] * 0.5)
+    assert (shifted.crop_share, shifted.low_deg, shifted.high_deg) == (0.4, 15.0, 45.0)
+
+
+class TestCheckedOn:
+    """What `bench check` tries a method on."""
+
+    def test_a_dream_field_gets_a_caption_and_a_nerf_photographs(self):
+        assert check.task_of(DREAM_FIELDS, "", "") == held_out_tasks(1)[0]
+        found = check.task_of(NERF, "", "")
+        assert isinstance(found, SparseViews) and found.num_views == 3
+        assert check.task_of(NERF, "kettle", "").scene == "kettle"
+        assert check.task_of(NERF, "", "A pink windmill.") == CaptionTask(caption="a pink windmill")
+
+    def test_a_scene_for_a_caption_is_refused(self):
+        with pytest.raises(
+            UsageError, match="--scene: expected none where a method starts from a caption, got 'kettle'"
+        ):
+            check.task_of(DREAM_FIELDS, "kettle", "")
 
 
 def broken_step(method):

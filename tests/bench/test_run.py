@@ -54,7 +54,7 @@ class TestRun:
         code = bench(*RUN, "--results", folder, "--executor", "inline", "--only", "variant=nerf", "--json")
         assert code == 0
         results = json.loads(capsys.readouterr().out)
-        assert results[0]["table"] == "architectures"
+        assert results[0]["table"] == "architectures, eight photos"
         assert len(store.open(folder).ids()) == 2  # NeRF at 8 views, found, and at 12, trained
 
     def test_rescore_gives_the_same_digits(self, first, folder, capsys):
@@ -89,7 +89,7 @@ class TestRun:
         assert len(planned["trials"]) == 6
         missing = [trial for pack in planned["packs"] for trial in pack["trials"]]
         assert set(missing) <= set(planned["trials"]) - {first[1][0]}
-        assert planned["differences"]["architectures"]["raw coordinates"] == {
+        assert planned["differences"]["architectures, eight photos"]["raw coordinates"] == {
             "method.field.encoding": ["Raw", "Positional"],
             "method.field.encoding.identity": [None, True],
             "method.field.encoding.num_octaves": [None, 10],

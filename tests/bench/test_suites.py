@@ -1,6 +1,7 @@
 """Every suite at every budget expands, and every program of it has the shapes that the trainer needs."""
 
 import dataclasses
+import hashlib
 import json
 
 import jax
@@ -15,8 +16,10 @@ from bench.suite import budget_named
 from models.clip import architectures, catalog, dual, weights
 from models.clip.encoder import Encoder, LinenTowers
 from models.dietnerf import DietNeRF, Observed
+from models.dream_fields import DreamFields, Wish
 from models.method import split_numbers
 from models.nerf import Pixels
+from tasks import captions
 from tasks.blender import SCENES as BLENDER_SCENES
 from tasks.budgets import BUDGETS
 from tasks.cameras import Intrinsics, look_at
@@ -41,9 +44,22 @@ def photos(tmp_path_factory):
     return root
 
 
+@pytest.fixture
+def coco(monkeypatch, tmp_path):
+    """153 captions as the paper's are written, which nobody may hand on."""
+    made = [f"a thing with {i} sides." for i in range(153)]
+    (tmp_path / "captions.txt").write_text("\n".join(made))
+    monkeypatch.setenv(captions.COCO_VARIABLE, str(tmp_path / "captions.txt"))
+    digest = hashlib.sha256("".join(f"{caption}\n" for caption in made).encode()).hexdigest()
+    monkeypatch.setattr(captions, "COCO_SHA256", digest)
+    captions._coco.cache_clear()
+    yield
+    captions._coco.cache_clear()
+
+
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("name", registry.SUITES)
-def test_suite(name, budget, photos, monkeypatch):
+def test_suite(name, budget, photos, coco, monkeypatch):
     monkeypatch.setenv("BENCH_BLENDER_DIR", str(photos))
     suite = registry.suite(name)
     trials, cells = suite.expand(budget_named(budget))
@@ -65,43 +81,49 @@ def shapes_only(name):
     )  # fmt: skip
 
 
+def shape(*sizes):
+    return jax.ShapeDtypeStruct(sizes, jnp.float32)
+
+
+def data_of(method, layout, frozen, numbers):
+    """What preparation makes, by shapes alone."""
+    if isinstance(method, DreamFields):
+        encoder = frozen[method.encoder]
+        text = jax.eval_shape(
+            lambda e, x: e.image_features(e.params, x), encoder, shape(1, encoder.image_px, encoder.image_px, 3)
+        )
+        return Wish(text=shape(text.shape[1]), near=shape(), far=shape(), background=shape(), numbers=numbers)
+    views = layout.num_train
+    data = Pixels(
+        colors=shape(views, layout.height, layout.width, 3), poses=shape(views, 4, 4),
+        intrinsics=Intrinsics(*[shape(views)] * 4), near=shape(), far=shape(), pixel_center=shape(),
+        background=shape(),
+    )  # fmt: skip
+    if not isinstance(method, DietNeRF):
+        return data
+    encoder = frozen[method.encoder]
+    features = jax.eval_shape(
+        lambda e, x: e.image_features(e.params, x, method.feature_of(e)),
+        encoder,
+        shape(views, encoder.image_px, encoder.image_px, 3),
+    )
+    return Observed(data, features, shape())
+
+
 def check_shapes(trial):
     """One step and one render, by shapes alone."""
     method, numbers = split_numbers(trial.method)
-    layout = trial.task.layout()
-    scalar = jax.ShapeDtypeStruct((), jnp.float32)
-    views = layout.num_train
-    data = Pixels(
-        colors=jax.ShapeDtypeStruct((views, layout.height, layout.width, 3), jnp.float32),
-        poses=jax.ShapeDtypeStruct((views, 4, 4), jnp.float32),
-        intrinsics=Intrinsics(*[jax.ShapeDtypeStruct((views,), jnp.float32)] * 4),
-        near=scalar, far=scalar, pixel_center=scalar, background=scalar,
-    )  # fmt: skip
+    numbers = {name: shape(*np.shape(value)) for name, value in numbers.items()}
     frozen = {name: shapes_only(name) for name in method.encoders}
-    if isinstance(method, DietNeRF):
-        encoder = frozen[method.encoder]
-        features = jax.eval_shape(
-            lambda e, x: e.image_features(e.params, x, method.feature_of(e)),
-            encoder,
-            jax.ShapeDtypeStruct((views, encoder.image_px, encoder.image_px, 3), jnp.float32),
-        )
-        data = Observed(data, features, scalar)
-    key = jax.random.key(0)
+    data, key = data_of(method, trial.task.layout(), frozen, numbers), jax.random.key(0)
     params, state = jax.eval_shape(method.init, key, data)
-    loss, (_, metrics) = jax.eval_shape(
-        method.loss,
-        params,
-        state,
-        frozen,
-        data,
-        dict.fromkeys(numbers, scalar),
-        key,
-        jax.ShapeDtypeStruct((), jnp.int32),
-    )
+    step = jax.ShapeDtypeStruct((), jnp.int32)
+    loss, (stepped, metrics) = jax.eval_shape(method.loss, params, state, frozen, data, numbers, key, step)
     assert loss.shape == ()
     assert {m.shape for m in metrics.values()} == {()}
-    assert params["coarse"]
+    assert jax.tree.map(lambda x: x.shape, stepped) == jax.tree.map(lambda x: x.shape, state)
+    assert params if isinstance(method, DreamFields) else params["coarse"]
     if trial.method.continues is not None:
         check_shapes(dataclasses.replace(trial, method=trial.method.continues))
-    seen = jax.eval_shape(lambda p, d: method.render(p, state, d, some_rays(3)), params, data)
+    seen = jax.eval_shape(lambda p, s, d: method.render(p, s, d, some_rays(3)), params, state, data)
     assert seen.color.shape == (3, 3)

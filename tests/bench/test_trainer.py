@@ -11,16 +11,21 @@ import numpy as np
 import optax
 import pytest
 
-from bench import device, record, trainer
+from bench import device, record, retrieval, trainer
 from bench.errors import OutOfDeviceMemory
 from bench.plan import Pack, program_key
 from bench.suite import Trial
+from models import clip
 from models.method import split_numbers
 from tasks.budgets import BUDGETS
 from tasks.cameras import Intrinsics, view_rays
+from tasks.captions import CaptionTask
+from tests import toy_dreams
 from tests.toys import ToyMethod, ToyPhase, ToyTask
 
-SMOKE = dataclasses.replace(BUDGETS["smoke"], num_steps=23, image_px=6)  # 23: not a multiple of the chunk of 5
+SMOKE = dataclasses.replace(
+    BUDGETS["smoke"], num_steps=23, image_px=6, view_px=6
+)  # 23: not a multiple of the chunk of 5
 
 
 def pack(*methods, seeds=None, task=None):
@@ -259,3 +264,129 @@ def test_seconds_of_a_pack_are_shared_among_its_trials():
     spent = time.perf_counter() - start
     assert outcomes[0].record.timings["prepare_s"] > 0
     assert sum(outcome.record.timings["wall_s"] for outcome in outcomes) <= spent
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Skipping(ToyMethod):
+    """Leaves a step that breaks out."""
+
+    @property
+    def skips_bad_steps(self):
+        return True
+
+
+class TestSkippedSteps:
+    """Methods that leave out a step that is not finite."""
+
+    def test_one_step_is_left_out_and_the_trial_goes_on(self):
+        good, bad = trainer.train(pack(Skipping(), Skipping(breaks_at=7.0), seeds=[1, 1]), ("std-v1",), quiet)
+        for outcome in (good, bad):
+            assert (outcome.record.status, outcome.record.first_bad_step) == ("finished", None)
+            assert outcome.scores["std-v1"]
+        assert good.record.curves["skipped"] == [0.0] * 5
+        # Steps 5 to 9 are the second chunk.
+        np.testing.assert_allclose(bad.record.curves["skipped"], [0, 0.2, 0, 0, 0], rtol=1e-6)
+        assert (good.parameters["state/num_seen"], bad.parameters["state/num_seen"]) == (23, 22)
+        assert np.isfinite(bad.record.curves["loss"] + bad.record.curves["mse"]).all()
+
+    def test_is_the_plain_loop_without_that_step(self):
+        bad = trainer.train(pack(Skipping(breaks_at=7.0), seeds=[3]), (), quiet)[0]
+        trial = pack(Skipping(breaks_at=7.0), seeds=[3]).trials[0]
+        static, numbers = split_numbers(trial.method)
+        numbers = {k: jnp.asarray(v, jnp.float32) for k, v in numbers.items()}
+        data, key = static.prepare({}, trial.task), jax.random.key(3)
+        params, state = static.init(jax.random.fold_in(key, 0), data)
+        optimizer = static.optimizer(23, numbers)
+        moments, losses = optimizer.init(params), []
+        for step in range(23):
+            if step == 7:
+                losses.append(0.0)  # a curve's mean counts it as nothing
+                continue
+            (loss, (state, _)), grads = jax.value_and_grad(static.loss, has_aux=True)(
+                params,
+                state,
+                {},
+                data,
+                numbers,
+                jax.random.fold_in(jax.random.fold_in(key, 1), step),
+                jnp.asarray(step),
+            )
+            updates, moments = optimizer.update(grads, moments, params)
+            params = optax.apply_updates(params, updates)
+            losses.append(float(loss))
+        np.testing.assert_allclose(bad.parameters["params/mean"], params["mean"], rtol=2e-5)
+        chunks = [losses[i : i + 5] for i in range(0, 23, 5)]
+        np.testing.assert_allclose(bad.record.curves["loss"], [np.mean(c) for c in chunks], rtol=2e-4)
+
+    def test_others_have_no_such_curve(self):
+        assert "skipped" not in trainer.train(pack(ToyMethod()), (), quiet)[0].record.curves
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ToyObject(ToyMethod):
+    """Starts from a caption: goes toward black."""
+
+    def prepare(self, frozen, task):
+        return {"colors": jnp.zeros((1, 2, 2, 3))}
+
+
+class TestCaptions:
+    """Tasks without photographs."""
+
+    TASK = CaptionTask(caption="a blue dotted guitar")
+
+    @pytest.fixture(autouse=True)
+    def no_judges(self, monkeypatch):
+        """They are tested elsewhere, and take their time."""
+        monkeypatch.setattr(retrieval, "encoder_of", lambda name: f"{name} is not there")
+
+    def test_views_scores_and_what_there_is_not(self):
+        outcome = trainer.train(pack(ToyObject(), task=self.TASK), ("std-v1",), quiet)[0]
+        assert outcome.record.status == "finished"
+        assert outcome.views["color"].shape == (17, 6, 6, 3)
+        assert list(outcome.views["ids"]) == list(range(17))
+        assert "near_opacity" not in outcome.views
+        found = outcome.scores["std-v1"]
+        assert found["field_state"] == "solid"
+        assert found["per_view"]["opacity"] == [1.0] * 16
+        assert found["reasons"]["margin@embedded-judge-rn"] == "embedded-judge-rn is not there"
+
+    def test_a_strip_of_looks_is_kept(self):
+        outcomes = trainer.train(pack(ToyObject(), ToyObject(learning_rate=0.01), task=self.TASK), (), quiet)
+        for outcome in outcomes:
+            strip = outcome.views["strip"]
+            assert strip.shape == (5, 6, 6, 3) and strip.dtype == np.float16  # one a chunk: there are fewer than eight
+            assert outcome.views["strip_steps"].tolist() == [5, 10, 15, 20, 23]
+            np.testing.assert_array_equal(strip[-1], outcome.views["color"][trainer.STRIP_VIEW])
+            levels = strip.astype(np.float32).mean(axis=(1, 2, 3))
+            assert (np.diff(levels) < 0).all()  # toward black
+        assert outcomes[0].views["strip"][0].mean() < outcomes[1].views["strip"][0].mean()
+
+    def test_photographs_have_no_strip(self):
+        assert not {"strip", "strip_steps"} & set(trainer.train(pack(ToyMethod()), (), quiet)[0].views)
+
+    def test_a_dream_field_is_trained(self, monkeypatch):
+        monkeypatch.setattr(clip, "load", lambda name, dtype: toy_dreams.GUIDE)
+        task = dataclasses.replace(toy_dreams.TASK, view_px=6)
+        arms = [toy_dreams.made(num_steps=23, **changes) for changes in ({}, {"bounds": False, "track_origin": True})]
+        plain, other = trainer.train(pack(*arms, seeds=[3, 3], task=task), ("std-v1",), quiet)
+        alone = trainer.train(pack(arms[1], seeds=[3], task=task), (), quiet)[0]
+        for name, value in alone.parameters.items():
+            np.testing.assert_allclose(value, other.parameters[name], atol=1e-4)
+        curves = {"step", "loss", "negative_cosine", "transmittance", "transmittance_target", "beta"}
+        assert set(plain.record.curves) == curves and np.isfinite(plain.record.curves["loss"]).all()
+        np.testing.assert_array_equal(plain.parameters["state/origin"], 0)
+        assert np.abs(other.parameters["state/origin"]).max() > 0
+        views = [outcome.views["opacity"].astype(np.float32) for outcome in (plain, other, alone)]
+        assert np.abs(views[1] - views[0]).max() > 0.01  # each within its own bounds
+        np.testing.assert_allclose(views[1], views[2], atol=5e-3)
+        assert plain.scores["std-v1"]["about"]["guides"] == {toy_dreams.NAME: None}
+
+
+@pytest.mark.parametrize(("num_steps", "chunk"), [(400, 8), (1500, 30), (10_000, 50), (23, 5), (20, 4), (7, 7)])
+def test_looks_are_due_evenly_and_at_the_end(num_steps, chunk):
+    ends = [min(start + chunk, num_steps) for start in range(0, num_steps, chunk)]
+    due = [end for i, end in enumerate(ends) if trainer.is_due(end, i * chunk, num_steps)]
+    assert len(due) == min(trainer.NUM_STRIP, len(ends)) and due[-1] == num_steps
+    even = [math.ceil(num_steps * (i + 1) / len(due)) for i in range(len(due))]
+    assert all(0 <= found - wanted < chunk for found, wanted in zip(due, even, strict=True))

@@ -1,4 +1,4 @@
-"""A made-up study for the reports: three arms, eight scenes, two seeds; one trial failed, one metric is missing."""
+"""Made-up studies for the reports: three arms, eight scenes, two seeds, one trial failed; and one of captions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import pytest
 
 from bench.compare import compare
 from bench.record import Record
+from bench.report.captions import Judged, confused
+from bench.report.captions import notes as captions_notes
 from bench.suite import Cell
+from tasks.captions import CaptionSet
 
 SCENES = tuple(f"scene{i}" for i in range(8))
 METRICS = ("psnr", "ssim", "lpips_vgg")
@@ -84,3 +87,70 @@ def hostile():
 def make_study():
     """The function, for other shapes."""
     return study
+
+
+JUDGE = "embedded-judge-rn"
+GUIDES = {"full": "embedded-vit-8", "bare": "embedded-vit-8", "other guide": "embedded-vit-16"}
+
+
+def caption_study(guides=GUIDES, num_captions=6, table="who guides", baseline="full", names=None):
+    """A table of captions: the baseline is found in every second view, others less; the last arm has two captions."""
+    captions = CaptionSet("file:mine", names or tuple(f"a red thing number {i}" for i in range(8)), "ab" * 32)
+    cells, rows, records, scores = [], [], [], {}
+    for place, (arm, guide) in enumerate(guides.items()):
+        for i in range(2 if arm == list(guides)[-1] and place else num_captions):
+            name, cluster = f"v{place}__thing-{i}__s0__00000000", captions.captions[i]
+            cells.append(Cell(table, arm, name, cluster, 0))
+            ranks = [1 if view % 2 == 0 and view % 8 >= 2 * place else 2 + (view + i) % 7 for view in range(16)]
+            wrong = [(i + 1 + view % 2) % 8 for view in range(16)]
+            first = [i if rank == 1 else other for rank, other in zip(ranks, wrong, strict=True)]
+            scores[name] = {
+                "view_ids": list(range(16)), "field_state": "ok", "departs": None, "about": {"place": i},
+                "context": {f"wrong@{JUDGE}": wrong, f"predicted@{JUDGE}": first},
+            }  # fmt: skip
+            for view, rank in enumerate(ranks):
+                hit = float(rank == 1)
+                values = {
+                    f"rprec1@{JUDGE}": hit, f"rank@{JUDGE}": float(rank), f"margin@{JUDGE}": 0.1 * hit - 0.02 * i,
+                    "rprec1@embedded-vit-16": None if guide == "embedded-vit-16" else hit, "rprec1@guide": 1.0,
+                    "opacity": 0.2 + 0.1 * place + 0.01 * i,
+                }  # fmt: skip
+                for metric, value in values.items():
+                    rows.append({
+                        "trial_id": name, "status": "finished", "budget": "quick", "num_steps": 40, "wall_s": 1.0,
+                        "reason": "in-loop" if value is None else None, "protocol": "std-v1", "metric": metric,
+                        "view": view, "value": np.nan if value is None else value, "angle_to_nearest_deg": np.nan,
+                        "azimuth_deg": 45.0 * (view % 8), "elevation_deg": 15.0 if view < 8 else 45.0,
+                    })  # fmt: skip
+            curves = {"loss": [-0.1, -0.3 + 0.1 * place], "negative_cosine": [-0.2, -0.4], "transmittance": [0.9, 0.8]}
+            records.append(
+                Record(
+                    schema_version=1, trial_id=name, status="finished", variant=f"v{place}", task=f"thing-{i}",
+                    cluster=cluster, seed=0, budget="quick", identity={"encoders": {guide: None}}, environment={},
+                    curves={"step": [20.0, 40.0], **curves}, timings={"wall_s": 1.0}, num_steps=40, num_parameters=9,
+                    pack_size=1, first_bad_step=None, reason=None, traceback=None,
+                )
+            )  # fmt: skip
+    frame = pd.DataFrame(rows).astype({"view": "Int64"})
+    metrics = (f"margin@{JUDGE}", f"rprec1@{JUDGE}", "rprec1@embedded-vit-16", "rprec1@guide", "opacity",
+               f"cosine@{JUDGE}")  # fmt: skip
+    confusions = tuple(confused(cells, scores, JUDGE, captions))
+    judged = Judged(captions, JUDGE, confusions, ("views of 16 px",))
+    notes = captions_notes(judged, metrics, [cell.cluster for cell in cells])
+    result = compare(
+        frame, cells, table=table, baseline=baseline, protocol="std-v1", metrics=metrics, cluster_noun="caption",
+        notes=notes,
+    )  # fmt: skip
+    return SimpleNamespace(cells=cells, frame=frame, records=records, result=result, judged=judged, scores=scores)
+
+
+@pytest.fixture(scope="session")
+def captioned():
+    """The study of captions."""
+    return caption_study()
+
+
+@pytest.fixture(scope="session")
+def make_caption_study():
+    """The function, for other shapes."""
+    return caption_study

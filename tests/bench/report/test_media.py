@@ -121,3 +121,27 @@ def test_error_maps_share_a_scale():
 def test_a_sheet_without_any_view_is_refused():
     with pytest.raises(UsageError, match="sheet: expected at least one view, got none; the trials left no views"):
         media.sheet({"chair": {"arm": media.Tile(None, "died")}})
+
+
+def test_long_names_and_labels_take_several_lines_as_many_as_are_needed():
+    color, name = np.ones((16, 16, 3), np.float32), "a purple striped tree next to a red checkered car"
+    rows = {name: {"a": media.Tile(color, name, "worse")}}
+    one, three, five = (media.sheet(rows, num_label_lines=num) for num in (1, 3, 5))
+    assert one.width < 2 * media.GAP_PX + media.NAME_PX + 160 + 2 * media.GAP_PX
+    assert three.height == one.height + 2 * media.LINE_PX and five.height == three.height + media.LINE_PX * (
+        len(media.wrapped(name, 160)) - 3
+    )
+    assert (np.asarray(three) == media.TONES["worse"]).all(-1).any()
+    assert media.sheet({"s": {"a": media.Tile(color, "short")}}, num_label_lines=3).height == one.height
+
+
+def test_a_gallery_is_read_line_by_line():
+    tiles = [media.Tile(np.full((16, 16, 3), i / 10, np.float32), str(i)) for i in range(5)]
+    pixels = np.asarray(media.gallery(tiles, 3))
+    step_x, step_y, gap = 160 + media.GAP_PX, 160 + media.LINE_PX + media.GAP_PX, media.GAP_PX
+    assert pixels.shape == (gap + 2 * step_y, gap + 3 * step_x, 3)
+    found = [pixels[gap + i // 3 * step_y, gap + i % 3 * step_x, 0] for i in range(5)]
+    assert found == [round(25.5 * i) for i in range(5)]
+    assert tuple(pixels[gap + step_y, gap + 2 * step_x]) == media.PAPER
+    with pytest.raises(UsageError, match="at least one view"):
+        media.gallery([media.Tile(None)], 3)

@@ -1,0 +1,435 @@
+"""What a table of captions says and draws beside its numbers: ceiling and chance, precision by side, the guide's gap.
+
+A number of caption retrieval says little alone: beside it stand what true renders get and what guessing gets, from how
+many captions it was chosen, and what the encoder that guided says. That one's numbers are always in brackets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bench import ceiling, judges
+from bench.compare import TableResult
+from bench.record import Record
+from bench.report import figures, grids
+from bench.report.figures import Figure, plain, shortened, slug
+from bench.scorers import caption, consistency
+from bench.scorers.metrics import METRICS, OWN_GUIDE
+from bench.suite import Cell
+from tasks.captions import CLOSED_WORLD_JUDGES, CaptionSet, judges_of
+
+NOUN = "caption"
+"""What a cluster of such a table is called, and how such a table is known."""
+
+CURVES = ("loss", "negative_cosine", "transmittance")
+"""Terms of the loss that are drawn, where records have them."""
+
+NOT_A_THING = ("empty", "solid")
+"""States of a field that count as a miss in every view."""
+
+BY_LUCK: dict[str, Any] = {"color": figures.INK, "lw": 0.8, "ls": (0, (4, 3)), "alpha": 0.7, "label": "chance"}
+"""How the line of chance looks."""
+
+NUM_BARS = 12
+"""Confusions in the figure; its numbers hold all."""
+
+EMBEDDED = (
+    "embedded world: guides and judges are small encoders that come with the project, trained on renders of a small "
+    "world and its language; numbers are comparable with each other, not with those of CLIP or of a paper"
+)
+
+Rows = list[dict[str, Any]]
+
+
+class Judged(NamedTuple):
+    """What is known of a table of captions beside its numbers.
+
+    Attributes:
+        captions: The retrieval set.
+        judge: The one that decides.
+        confusions: By arm and caption, which wrong captions stood first or nearest in how many views; `confused`.
+        departs: Where trials are not what the protocol is defined on.
+    """
+
+    captions: CaptionSet
+    judge: str
+    confusions: tuple[dict[str, Any], ...] = ()
+    departs: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Captions of the set."""
+        return len(self.captions.captions)
+
+
+def is_of_captions(result: TableResult) -> bool:
+    """Whether a table is one of captions; its protocol may have the name of one of photographs."""
+    return result.cluster_noun == NOUN
+
+
+def primary_judge(metrics: Sequence[str]) -> str:
+    """The encoder that a table's first columns are by.
+
+    Example:
+        >>> primary_judge(("rprec1@guide", "margin@embedded-judge-rn", "repeats"))
+        'embedded-judge-rn'
+    """
+    found = [metric.partition("@")[2] for metric in metrics if "@" in metric]
+    return next((name for name in found if name != OWN_GUIDE), "")
+
+
+# ---- in words --------------------------------------------------------------------------------------------------------
+
+
+def notes(judged: Judged, metrics: Sequence[str], clusters: Sequence[str]) -> list[str]:
+    """What must stand beside a table: its retrieval set, and of every metric the ceiling and chance, where they exist.
+
+    Args:
+        judged: The retrieval set, and where the protocol is not kept.
+        metrics: The table's.
+        clusters: Its captions.
+    """
+    captions, size = judged.captions, judged.size
+    kind = "a file of yours" if captions.name.startswith("file:") else captions.name
+    lines = [f"retrieval among the {size} captions of {kind}, SHA-256 {captions.sha256[:12]}"]
+    lines += [EMBEDDED] if judges_of(captions.name) == CLOSED_WORLD_JUDGES else []
+    for metric in metrics:
+        said = ceiling.ceiling_note(captions.sha256, metric, clusters)
+        by_luck = ceiling.chance_of(metric, size)
+        if said is None and by_luck is not None:
+            said = f"chance {by_luck:.{3 if by_luck < 1 else 1}f}"
+        lines += [f"{METRICS[metric].title}: {said}"] if said else []
+    return [*lines, *(f"departs from the protocol: {said}" for said in judged.departs)]
+
+
+def gap(result: TableResult, judge: str) -> str | None:
+    """How much more often the guide finds its own captions than the judge does: a line, None where nothing is known."""
+    own, other = f"rprec1@{OWN_GUIDE}", f"rprec1@{judge}"
+    if not {own, other} <= set(result.metrics):
+        return None
+    pairs = [(arm, result.entry(arm, own).mean, result.entry(arm, other).mean) for arm in result.arms]
+    said = [f"{arm} {mine - its:+.2f}" for arm, mine, its in pairs if mine is not None and its is not None]
+    return f"in-loop R-Precision of the guide minus that of {judge}: {'; '.join(said)}" if said else None
+
+
+def fewer(cells: Sequence[Cell], noun: str) -> dict[str, str]:
+    """Which arms of a table were given fewer clusters or seeds than others, in words.
+
+    Example:
+        >>> cells = [Cell("t", arm, arm + c, c, 0) for arm, some in (("a", "xyz"), ("b", "x")) for c in some]
+        >>> fewer(cells, "caption")
+        {'b': 'on 1 of 3 captions: read its difference, which is paired, not its mean'}
+    """
+    arms = dict.fromkeys(cell.arm for cell in cells)
+    found = {}
+    for arm in arms:
+        mine = [cell for cell in cells if cell.arm == arm]
+        told = []
+        for field, each in (("cluster", noun), ("seed", "seed")):
+            num, most = (len({getattr(cell, field) for cell in some}) for some in (mine, cells))
+            if num < most:
+                told.append(f"on {num} of {grids.counted(most, each)}")
+        if told:
+            found[arm] = f"{', '.join(told)}: read its difference, which is paired, not its mean"
+    return found
+
+
+# ---- confusions ------------------------------------------------------------------------------------------------------
+
+
+def confused(cells: Sequence[Cell], scores: Mapping[str, Mapping[str, Any]], judge: str, captions: CaptionSet) -> Rows:
+    """Which wrong captions a judge took objects for; fields that are empty or solid are left out.
+
+    Args:
+        cells: Of one table.
+        scores: Of its protocol, by trial.
+        judge: Whose verdict.
+        captions: The retrieval set.
+
+    Returns:
+        A row an arm, caption and wrong caption: `num_first`, views in which it came before the right one, and
+        `num_nearest`, views in which it was the best wrong one, of `num_views`. The most frequent of an arm first.
+    """
+    counts: dict[tuple[str, str], dict[int, list[int]]] = {}
+    totals: dict[tuple[str, str], int] = {}
+    for cell in cells:
+        found = scores.get(cell.trial_id)
+        wrong = found and found["context"].get(f"wrong@{judge}")
+        if not found or not wrong or found["field_state"] in NOT_A_THING:
+            continue
+        key = cell.arm, cell.cluster
+        for nearest, first in zip(wrong, found["context"][f"predicted@{judge}"], strict=True):
+            if nearest is not None:
+                count = counts.setdefault(key, {}).setdefault(nearest, [0, 0])
+                count[0] += first == nearest
+                count[1] += 1
+                totals[key] = totals.get(key, 0) + 1
+    rows: Rows = [
+        {"arm": arm, "caption": name, "wrong": captions.captions[place], "num_first": first, "num_nearest": nearest,
+         "num_views": totals[arm, name]}
+        for (arm, name), by_place in counts.items() for place, (first, nearest) in by_place.items()
+    ]  # fmt: skip
+    order = list(dict.fromkeys(cell.arm for cell in cells))
+    return sorted(
+        rows,
+        key=lambda r: (order.index(r["arm"]), -r["num_first"] / r["num_views"], -r["num_nearest"] / r["num_views"],
+                       r["caption"], r["wrong"]),
+    )  # fmt: skip
+
+
+def confusions(result: TableResult, judged: Judged) -> Figure | None:
+    """What the baseline's objects are most often taken for; None where the judge errs nowhere."""
+    of_baseline = [row for row in judged.confusions if row["arm"] == result.baseline and row["num_first"]][:NUM_BARS]
+    if not of_baseline:
+        return None
+    with figures.style():
+        figure, axes = figures.canvas(5.2, 0.7 + 0.4 * len(of_baseline))
+        shares = [row["num_first"] / row["num_views"] for row in reversed(of_baseline)]
+        names = [(shortened(r["caption"], 44), f"→ {shortened(r['wrong'], 44)}") for r in reversed(of_baseline)]
+        axes.barh(range(len(shares)), shares, height=0.55, color=figures.COLORS["quiet"])
+        axes.set_yticks(range(len(shares)), [figures.plain_lines(name) for name in names], fontsize=7.5)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("share of views")
+        name = f"{slug(result.table)}-confusions"
+        svg = figures.drawn(figure, name)
+    title = f"What {judged.judge} takes objects of {result.baseline} for; all arms in the CSV"
+    return Figure(name, title, svg, judged.confusions)
+
+
+# ---- lines -----------------------------------------------------------------------------------------------------------
+
+
+def lines(
+    result: TableResult, frame: pd.DataFrame, cells: Sequence[Cell], records: Sequence[Record], judged: Judged
+) -> tuple[Figure, ...]:
+    """All figures of a table of captions but the forests."""
+    found = [by_azimuth(frame, cells, result, judged), by_distractors(frame, cells, result, judged)]
+    found += [guides_by_judges(result, cells, records), confusions(result, judged)]
+    found += [figures.curves(records, cells, result, term) for term in CURVES]
+    return tuple(figure for figure in found if figure is not None)
+
+
+def numbers(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, metric: str) -> pd.DataFrame:
+    """A metric's numbers in a table: arm, cluster, azimuth and value, in an order of their own."""
+    places = pd.DataFrame(
+        [(c.arm, c.trial_id, c.cluster) for c in cells if c.table == result.table], columns=["arm", "trial_id", "place"]
+    )
+    chosen = frame[
+        (frame["protocol"] == result.protocol) & (frame["metric"] == metric) & (frame["status"] == "finished")
+        & frame["value"].notna()
+    ]  # fmt: skip
+    columns = ["trial_id", "view", "value", *(["azimuth_deg"] if "azimuth_deg" in frame else [])]
+    return places.merge(chosen[columns], on="trial_id").sort_values(["trial_id", "view"], kind="stable")
+
+
+def by_azimuth(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, judged: Judged) -> Figure | None:
+    """R-Precision round the object, beside chance: a thing that has a front is not found from everywhere alike.
+
+    Args:
+        frame: As `bench.store.Store.frame` gives it.
+        cells: Places of trials in tables.
+        result: The table.
+        judged: Its set and judge.
+
+    Returns:
+        The figure, or None where no azimuths are known.
+    """
+    metric = f"rprec1@{judged.judge}"
+    known = numbers(frame, cells, result, metric)
+    known = known[known["azimuth_deg"].notna()] if "azimuth_deg" in known else known[:0]
+    rows: Rows = []
+    for arm in result.arms:
+        mine = known[known["arm"] == arm]
+        values, azimuths_deg = (mine[name].to_numpy(np.float64) for name in ("value", "azimuth_deg"))
+        for azimuth, means in consistency.by_azimuth(values, azimuths_deg, list(mine["place"])).items():
+            ends = ceiling.interval(metric, means)._asdict()
+            chance = caption.chance(judged.size)
+            rows.append({"arm": arm, "azimuth_deg": azimuth, **ends, "chance": chance, "num_clusters": len(means)})
+    if not rows:
+        return None
+    with figures.style():
+        figure, axes = figures.canvas(5.2, figures.lines_height(len(result.arms) + 1))
+        for i, (arm, mine) in enumerate(by_arm(rows, result)):
+            draw_arm(axes, mine["azimuth_deg"] + 15.0 * aside(i, result), mine, result, arm)
+        axes.axhline(caption.chance(judged.size), **BY_LUCK)
+        axes.set_xticks(range(0, 360, 45))
+        axes.set_xlabel("azimuth [degrees]")
+        name = f"{slug(result.table)}-azimuth-{slug(metric)}"
+        svg = finished(figure, axes, metric, name)
+    return Figure(name, f"{METRICS[metric].title}, round the object", svg, tuple(rows))
+
+
+def by_distractors(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, judged: Judged) -> Figure | None:
+    """R-Precision against the number of wrong captions, exactly, from ranks in the whole set.
+
+    Args:
+        frame: As `bench.store.Store.frame` gives it.
+        cells: Places of trials in tables.
+        result: The table.
+        judged: Its set and judge.
+
+    Returns:
+        The figure, or None where no ranks are known.
+    """
+    metric = f"rprec1@{judged.judge}"
+    known = numbers(frame, cells, result, f"rank@{judged.judge}")
+    all_ranks, rows = np.arange(1, judged.size + 1), []
+    sizes = [2**i for i in range(1, judged.size.bit_length()) if 2**i < judged.size] + [judged.size]
+    for arm in result.arms:
+        mine = known[known["arm"] == arm]
+        for size in sizes if len(mine) else []:
+            precision = caption.precision_at(all_ranks, judged.size, size - 1)
+            hits = pd.Series(precision[mine["value"].to_numpy(np.int64) - 1], index=mine["place"])
+            means = hits.groupby(level=0, sort=True).mean().to_numpy(np.float64)
+            ends = ceiling.interval(metric, means)._asdict()
+            rows.append({"arm": arm, "num_distractors": size - 1, **ends, "chance": 1 / size,
+                         "num_clusters": len(means)})  # fmt: skip
+    if not rows:
+        return None
+    with figures.style():
+        figure, axes = figures.canvas(5.2, figures.lines_height(len(result.arms) + 1))
+        for i, (arm, mine) in enumerate(by_arm(rows, result)):
+            draw_arm(axes, (mine["num_distractors"] + 1) * 1.12 ** aside(i, result), mine, result, arm)
+        axes.plot(sizes, [1 / size for size in sizes], **BY_LUCK)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.minorticks_off()
+        axes.set_xlabel("captions to choose from")
+        name = f"{slug(result.table)}-distractors-{slug(metric)}"
+        svg = finished(figure, axes, metric, name)
+    return Figure(name, f"{METRICS[metric].title}, among fewer captions", svg, tuple(rows))
+
+
+def by_arm(rows: Rows, result: TableResult) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each arm that has some."""
+    found = [(arm, pd.DataFrame([row for row in rows if row["arm"] == arm])) for arm in result.arms]
+    return [(arm, mine) for arm, mine in found if not mine.empty]
+
+
+def aside(place: int, result: TableResult) -> float:
+    """Where an arm's points lie between -0.5 and 0.5, so that intervals do not hide one another."""
+    return (place + 0.5) / len(result.arms) - 0.5
+
+
+def draw_arm(axes: Any, x: pd.Series, mine: pd.DataFrame, result: TableResult, arm: str) -> None:
+    """An arm's line with its intervals; its name says if it has fewer captions than the table."""
+    color, num = figures.palette(result)[arm], int(mine["num_clusters"].max())
+    few = f" ({grids.counted(num, NOUN)})" if num < len(result.clusters) else ""
+    axes.plot(x, mine["mean"], "o-", color=color, ms=3.5, lw=1.3, label=plain(shortened(arm) + few))
+    ends = mine[["low", "high"]].astype(np.float64)  # one caption has no interval
+    axes.vlines(x, ends["low"], ends["high"], color=color, lw=1.1, alpha=0.6)
+
+
+def finished(figure: Any, axes: Any, metric: str, name: str) -> str:
+    """A figure of shares, with its legend, as SVG."""
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylabel(METRICS.by_encoder[metric.partition("@")[0]].title)  # the judge stands in the figure's title
+    figures.finish_lines(figure, axes)
+    return figures.drawn(figure, name)
+
+
+# ---- guides and judges -----------------------------------------------------------------------------------------------
+
+
+def guides_by_judges(result: TableResult, cells: Sequence[Cell], records: Sequence[Record]) -> Figure | None:
+    """R-Precision of every guide by every judge; where they are the same, or none judges, in-loop and in brackets.
+
+    Args:
+        result: The table.
+        cells: Places of trials in tables.
+        records: Of the trials: they know who guided.
+
+    Returns:
+        The figure, or None where all arms have one guide.
+    """
+    guides = guides_of(result, cells, records)
+    if len(set(guides.values())) < 2:
+        return None
+    columns = [m.partition("@")[2] for m in result.metrics if m.startswith("rprec1@") and m != f"rprec1@{OWN_GUIDE}"]
+    own = f"rprec1@{OWN_GUIDE}" in result.metrics
+    rows: Rows = []
+    for arm, guide in guides.items():
+        mine = [(judge, is_same(judge, guide)) for judge in columns]
+        if own and not any(same for _, same in mine):
+            mine.append((OWN_GUIDE, True))
+        for judge, same in mine:
+            entry = result.entry(arm, f"rprec1@{OWN_GUIDE if same else judge}") if own or not same else None
+            found = {field: getattr(entry, field, None) for field in ("mean", "low", "high", "num_clusters")}
+            rows.append({"arm": arm, "guide": guide, "judge": judge, "in_loop": same, **found})
+    name = f"{slug(result.table)}-guides-by-judges"
+    columns += [OWN_GUIDE] if any(row["judge"] == OWN_GUIDE for row in rows) else []
+    svg = matrix(rows, list(guides), columns, name)
+    return Figure(name, "R-Precision, guides by judges; in brackets: in-loop, the guide's own", svg, tuple(rows))
+
+
+def guides_of(result: TableResult, cells: Sequence[Cell], records: Sequence[Record]) -> dict[str, str]:
+    """The encoder that guided each arm, of those that have a record and a guide."""
+    by_id = {record.trial_id: record for record in records}
+    found: dict[str, str] = {}
+    for arm in result.arms:
+        for cell in cells:
+            if (cell.table, cell.arm) == (result.table, arm) and cell.trial_id in by_id:
+                used = judges.guides_of(by_id[cell.trial_id].identity)
+                found |= {arm: next(iter(used))} if used else {}
+                break
+    return found
+
+
+def is_same(judge: str, guide: str) -> bool:
+    """Whether two names are of one encoder, by its weights."""
+    from models.clip import catalog
+
+    guided = {"": {guide: catalog.fingerprint(guide)}}
+    return bool(judges.judge_of(judge, guided, allow_in_loop=True).in_loop)
+
+
+def matrix(rows: Rows, arms: Sequence[str], columns: Sequence[str], name: str) -> str:
+    """A heat map: a row an arm, a column a judge."""
+    import matplotlib
+    from matplotlib.patches import Rectangle
+
+    colors = matplotlib.colormaps["Blues"]
+    with figures.style():
+        figure, axes = figures.canvas(2.2 + 1.1 * len(columns), 0.75 + 0.52 * len(arms))
+        empty = {(x, y) for x in range(len(columns)) for y in range(len(arms))}
+        for row in rows:
+            x, y = columns.index(row["judge"]), arms.index(row["arm"])
+            mean = row["mean"]
+            if mean is None:
+                continue
+            empty.discard((x, y))
+            # brackets and a paler cell: what guided is no judge
+            shade = 0.75 * float(np.clip(mean, 0, 1)) + 0.05
+            axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, lw=0, facecolor=colors(shade),
+                                     alpha=0.4 if row["in_loop"] else 1.0))  # fmt: skip
+            text = f"({mean:.2f})" if row["in_loop"] else f"{mean:.2f}"
+            half = grids.half_width(row["low"], row["high"], 2)
+            ink = "#ffffff" if shade > 0.55 and not row["in_loop"] else "#14161a"
+            axes.text(x, y, f"{text}\n{half}" if half else text, ha="center", va="center", fontsize=8.5, color=ink)
+        for x, y in sorted(empty):
+            axes.text(x, y, grids.DASH, ha="center", va="center", fontsize=9)
+        guides = {row["arm"]: row["guide"] for row in rows}
+        if len(set(guides.values())) < len(guides):
+            guides = {arm: f"{arm}: {guide}" for arm, guide in guides.items()}
+        heads = ["its own guide" if judge == OWN_GUIDE else judge for judge in columns]
+        axes.set_xticks(
+            range(len(columns)),
+            [plain(shortened(head)) for head in heads],
+            rotation=20,
+            ha="right",
+            rotation_mode="anchor",
+        )
+        axes.set_yticks(range(len(arms)), [plain(shortened(guides[arm], 40)) for arm in arms])
+        axes.tick_params(length=0)
+        axes.set_xlim(-0.5, len(columns) - 0.5)
+        axes.set_ylim(len(arms) - 0.5, -0.5)
+        axes.set_ylabel("guide")
+        axes.set_xlabel("judge")
+        for side in axes.spines.values():
+            side.set_visible(False)
+        return figures.drawn(figure, name)

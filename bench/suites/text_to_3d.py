@@ -1,0 +1,23 @@
+"""What should an object be made of? Dream Fields beside simplified NeRF, a voxel grid and a hash grid.
+
+    python -m bench run --suite text-to-3d
+
+The same captions, guide and judge for all; simplified NeRF has none of the priors, the grids have all of them but the
+network. At `paper` these are the paper's 153 captions, where the voxel grid is a baseline of its appendix D.
+"""
+
+from __future__ import annotations
+
+from bench.suite import Suite
+from bench.suites import caption_tables
+
+TEXT_TO_3D = Suite(
+    name="text-to-3d",
+    question="What should an object be made of?",
+    tables={
+        budget: (caption_tables.parametrizations(caption_tables.embedded(budget)),)
+        for budget in ("smoke", "quick", "standard")
+    }
+    | {"paper": lambda: (caption_tables.parametrizations(caption_tables.as_published()),)},
+    num_seeds={"smoke": 1, "quick": 1, "standard": 2, "paper": 2},
+)

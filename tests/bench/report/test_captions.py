@@ -1,0 +1,169 @@
+"""What stands beside a table of captions is right: ceiling, chance, confusions, and brackets round what is in-loop."""
+
+from __future__ import annotations
+
+import itertools
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from bench.report import captions, figures, grids, page, tables
+from bench.suite import Cell
+from tasks.captions import caption_set
+
+JUDGE = "embedded-judge-rn"
+
+
+def lines(made, **changes):
+    arguments = {"frame": made.frame, "cells": made.cells, "records": made.records, "judged": made.judged} | changes
+    return {figure.name.removeprefix("who-guides-"): figure for figure in captions.lines(made.result, **arguments)}
+
+
+def test_all_figures_are_there_and_are_xml(captioned):
+    drawn = lines(captioned)
+    assert list(drawn) == [
+        f"azimuth-rprec1-{JUDGE}", f"distractors-rprec1-{JUDGE}", "guides-by-judges", "confusions", "curves-loss",
+        "curves-negative-cosine", "curves-transmittance",
+    ]  # fmt: skip
+    for figure in drawn.values():
+        ElementTree.fromstring(figures.standalone(figure.svg).encode())
+        ElementTree.fromstring(figures.in_page(figure.svg, "a label"))
+        assert figure.rows and len({tuple(row) for row in figure.rows}) == 1
+
+
+def test_the_same_numbers_give_the_same_bytes(captioned):
+    mixed = {"frame": captioned.frame.sample(frac=1, random_state=0), "records": captioned.records[::-1]}
+    assert lines(captioned, **mixed) == lines(captioned)
+
+
+def test_precision_round_the_object_by_loops(captioned):
+    """The baseline is found at every even view, so at 0, 90, 180 and 270 degrees and nowhere else."""
+    rows = lines(captioned)[f"azimuth-rprec1-{JUDGE}"].rows
+    mine = {row["azimuth_deg"]: row for row in rows if row["arm"] == "full"}
+    assert [mine[45.0 * i]["mean"] for i in range(8)] == [1, 0] * 4
+    assert {row["chance"] for row in rows} == {1 / 8}
+    assert {(row["arm"], row["num_clusters"]) for row in rows} == {("full", 6), ("bare", 6), ("other guide", 2)}
+    assert all(0 <= row["low"] <= row["high"] <= 1 for row in rows)
+
+
+def test_precision_among_fewer_captions_is_that_of_all_choices(captioned):
+    rows = lines(captioned)[f"distractors-rprec1-{JUDGE}"].rows
+    assert [row["num_distractors"] for row in rows if row["arm"] == "full"] == [1, 3, 7]
+    of_arm = captioned.frame[captioned.frame["trial_id"].str.startswith("v1__")]
+    ranks = of_arm.loc[of_arm["metric"] == f"rank@{JUDGE}", "value"]
+    before = [set(range(int(rank) - 1)) for rank in ranks]  # wrong captions that come before the right one
+    choices = [set(choice) for choice in itertools.combinations(range(7), 3)]
+    expected = np.mean([not choice & some for some in before for choice in choices])
+    row = next(row for row in rows if (row["arm"], row["num_distractors"]) == ("bare", 3))
+    assert row["mean"] == pytest.approx(expected) and row["chance"] == 0.25
+    whole = next(row for row in rows if (row["arm"], row["num_distractors"]) == ("bare", 7))
+    assert whole["mean"] == pytest.approx(captioned.result.entry("bare", f"rprec1@{JUDGE}").mean)
+
+
+def test_a_guide_judges_in_brackets_only(captioned):
+    drawn = lines(captioned)["guides-by-judges"]
+    found = {(row["arm"], row["judge"]): (row["mean"], row["in_loop"]) for row in drawn.rows}
+    assert found["other guide", "embedded-vit-16"] == (1.0, True)  # its number as a guide, for as a judge it has none
+    assert found["full", "embedded-vit-16"] == (0.5, False) and found["full", "guide"] == (1.0, True)
+    assert ("other guide", "guide") not in found and found["full", JUDGE][1] is False
+
+
+def test_no_matrix_of_one_guide(make_caption_study):
+    made = make_caption_study(guides={"full": "embedded-vit-8", "bare": "embedded-vit-8"})
+    assert "guides-by-judges" not in lines(made)
+
+
+def test_confusions_are_counted(captioned):
+    rows = [row for row in captioned.judged.confusions if row["arm"] == "full" and row["caption"].endswith("0")]
+    found = {row["wrong"][-1]: (row["num_first"], row["num_nearest"], row["num_views"]) for row in rows}
+    assert found == {"2": (8, 8, 16), "1": (0, 8, 16)}  # even views are found, their nearest wrong one is the next
+    assert list(lines(captioned)["confusions"].rows) == list(captioned.judged.confusions)
+
+
+def test_empty_fields_confuse_nobody(captioned):
+    scores = {name: found | {"field_state": "empty"} for name, found in captioned.scores.items()}
+    assert captions.confused(captioned.cells, scores, JUDGE, captioned.judged.captions) == []
+    assert captions.confusions(captioned.result, captioned.judged._replace(confusions=())) is None
+
+
+def test_nothing_is_drawn_of_nothing(captioned):
+    nothing = {"frame": captioned.frame.iloc[:0], "records": [], "judged": captioned.judged._replace(confusions=())}
+    assert lines(captioned, **nothing) == {}
+
+
+def test_ceiling_and_chance_stand_beside_numbers():
+    known = captions.Judged(caption_set("closed-world"), JUDGE)
+    clusters = ["a blue dotted guitar", "an orange metallic snowman", "a pink windmill"]
+    metrics = (f"rprec1@{JUDGE}", f"margin@{JUDGE}", "rprec1@guide", "opacity")
+    first, embedded, *said = captions.notes(known, metrics, clusters)
+    assert first.startswith("retrieval among the 128 captions of closed-world, SHA-256 5230974a1fc6")
+    assert embedded == captions.EMBEDDED
+    assert said[0].startswith(f"R-Precision, by {JUDGE}: ceiling (ground-truth renders) ")
+    assert said[0].endswith(", chance 0.008") and "chance" not in said[1]
+    assert said[2] == "R-Precision, in-loop: by its own guide: chance 0.008"
+    assert said[3].startswith("mean opacity: ground-truth renders ")
+
+
+def test_other_sets_have_chance_alone_and_no_path(captioned):
+    said = captioned.result.notes
+    assert said[0] == "retrieval among the 8 captions of a file of yours, SHA-256 abababababab"
+    assert f"R-Precision, by {JUDGE}: chance 0.125" in said and "departs from the protocol: views of 16 px" in said
+    assert not any("ceiling" in line or "embedded world" in line for line in said)
+
+
+def test_the_gap_between_guide_and_judge_is_said(captioned):
+    said = captions.gap(captioned.result, JUDGE)
+    assert said is not None and "full +0.50; bare +0.62" in said
+    assert captions.gap(captioned.result, "openai-vit-b-32") is None
+
+
+def test_fewer_captions_and_seeds_are_said():
+    cells = [Cell("t", "a", f"a{c}{s}", c, s) for c in "xyz" for s in (0, 1)] + [Cell("t", "b", "b", "x", 0)]
+    said = captions.fewer(cells, "caption")
+    assert said == {"b": "on 1 of 3 captions, on 1 of 2 seeds: read its difference, which is paired, not its mean"}
+
+
+def test_a_metric_that_nobody_has_is_a_dash(captioned):
+    grid = grids.metric_grid(captioned.result, f"cosine@{JUDGE}")
+    assert [row[1].text for row in grid.rows] == [grids.DASH] * 3
+    for text in (tables.markdown(captioned.result), tables.latex(captioned.result, captioned.result.metrics)):
+        assert grids.DASH in text or "--" in text
+
+
+def test_neither_more_nor_less_opacity_is_praised(captioned):
+    assert captioned.result.entry("bare", "opacity").verdict == "worse"
+    assert not any("opacity" in said for _, said in grids.conclusion(captioned.result))
+    row = grids.metric_grid(captioned.result, "opacity").rows[1]
+    assert row[3].text == "higher" and row[3].tone == "quiet"
+    assert grids.heading("opacity") == "mean opacity" and grids.best_arm(captioned.result, "opacity") is None
+
+
+def test_captions_are_rows_where_scenes_are_columns(captioned):
+    grid = grids.scenes_grid(captioned.result, f"rprec1@{JUDGE}")
+    assert grid.header == ("caption", "full", "bare", "other guide") and len(grid.rows) == 7
+    assert [cell.text for cell in grid.rows[0]] == ["a red thing number 0", "0.500", "0.375", "0.250"]
+    assert grid.rows[3][3].text == grids.DASH and grid.rows[-1][0].text == "mean"
+
+
+def test_a_page_of_hostile_captions(make_caption_study, tmp_path):
+    hostile = ("<script>alert(1)</script> & $x^2$", '<img src=x onerror="a()">', *(f"b|*{i}_$\\" for i in range(6)))
+    made = make_caption_study(names=hostile)
+    written = [
+        page.write("s", [made.result], frame=made.frame, cells=made.cells, records=made.records, sheets={},
+                   command="c", out=tmp_path / side, judged={made.result.table: made.judged})
+        for side in "ab"
+    ]  # fmt: skip
+    text, markdown = written[0].read_text(), (tmp_path / "a" / "index.md").read_text()
+    assert "<script" not in text and "<img src=x" not in text and "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "<script" not in markdown and "<img" not in markdown
+    assert "at most 6 captions × 1 seed an arm" in text and "protocol of captions" in text
+    assert "8 azimuths at elevations of 15 and 45 degrees" in text and "floats clipped" not in text
+    assert "in-loop: by its own guide" in text and not list((tmp_path / "a" / "figures").glob("*-angle-*"))
+    files = [{p.relative_to(tmp_path / side): p.read_bytes() for p in (tmp_path / side).rglob("*.*")} for side in "ab"]
+    assert files[0] == files[1]
+
+
+def test_heads_of_long_names_stand_on_two_lines_in_a_paper(captioned):
+    text = tables.latex(captioned.result)
+    assert rf"\shortstack{{margin\\by {JUDGE} $\uparrow$}}" in text

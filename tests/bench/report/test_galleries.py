@@ -1,0 +1,113 @@
+"""Objects made from captions are shown from one camera, with what a judge took them for; nothing where none is kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.report import galleries, media
+from bench.store import Store
+from bench.suite import Cell
+from tasks.captions import CaptionSet
+
+JUDGE = "embedded-judge-rn"
+CAPTIONS = CaptionSet("mine", tuple(f"a thing number {i}" for i in range(20)), "")
+HOW = {"protocol": "std-v1", "judge": JUDGE, "captions": CAPTIONS}
+
+
+class Kept(Store):
+    """A store of views and scores in memory; the trials of arm b failed."""
+
+    def __init__(self, with_views=True, strip=True):
+        self.with_views, self.strip = with_views, strip
+
+    def finished(self, name):
+        return name.startswith("a")
+
+    def failed(self, name):
+        return name.startswith("b")
+
+    def has_views(self, name):
+        return self.with_views
+
+    def views(self, name):
+        i = int(name[1:])
+        found = {"color": np.full((3, 8, 8, 3), i / 20, np.float16), "ids": np.asarray([0, 1, 2], np.int32)}
+        found["color"][0] = 1.0
+        if self.strip:
+            found |= {"strip": np.full((2, 8, 8, 3), i / 20, np.float16), "strip_steps": np.asarray([5, 10], np.int32)}
+        return found
+
+    def scores(self, name):
+        i = int(name[1:])
+        context = {f"predicted@{JUDGE}": [0, i if i % 2 else 3, 0]}
+        return {"std-v1": {"view_ids": [0, 1, 2], "field_state": "ok", "about": {"place": i}, "context": context}}
+
+
+def cells(arms="ab", num=14):
+    return [Cell("t", arm, f"{arm}{i}", CAPTIONS.captions[i], 0) for arm in arms for i in range(num)]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What the sheets were made of."""
+    found = {}
+    for name in ("sheet", "gallery"):
+        real = getattr(media, name)
+
+        def spy(tiles, *args, name=name, real=real, **options):
+            found[name] = tiles
+            return real(tiles, *args, **options)
+
+        monkeypatch.setattr(media, name, spy)
+    return found
+
+
+def test_rows_are_the_first_captions_and_labels_what_the_judge_found(drawn):
+    assert galleries.contact_sheet(cells(), Kept(), **HOW)
+    rows = drawn["sheet"]
+    assert list(rows) == list(CAPTIONS.captions[:12]) and list(rows["a thing number 0"]) == ["a", "b"]
+    found, wrong = rows["a thing number 1"]["a"], rows["a thing number 2"]["a"]
+    assert (found.label, found.tone) == ("found", "better") and found.color[0, 0, 0] == pytest.approx(0.05, abs=1e-3)
+    assert (wrong.label, wrong.tone) == ("a thing number 3", "worse")
+    assert rows["a thing number 1"]["b"] == media.Tile(None, "failed", "worse")
+
+
+def test_an_arm_with_fewer_captions_leaves_places_empty(drawn):
+    galleries.contact_sheet([*cells("a", 3), *cells("b", 1)], Kept(), **HOW)
+    assert drawn["sheet"]["a thing number 2"]["b"] == media.Tile(None, "not planned")
+
+
+def test_all_of_one_arm_with_their_captions(drawn):
+    image = galleries.all_of_one_arm(cells("a", 20), Kept(), **HOW)
+    assert [tile.label for tile in drawn["gallery"]] == list(CAPTIONS.captions)
+    found = [i for i, tile in enumerate(drawn["gallery"]) if tile.tone == "better"]
+    assert found == list(range(1, 20, 2))
+    assert image.width == media.GAP_PX + 8 * (160 + media.GAP_PX)
+
+
+def test_a_strip_a_caption(drawn):
+    assert galleries.strips(cells("a"), Kept())
+    rows = drawn["sheet"]
+    assert len(rows) == galleries.NUM_STRIPS and list(rows["a thing number 0"]) == ["step 5", "step 10"]
+    assert galleries.strips(cells("a"), Kept(strip=False)) is None
+
+
+def test_a_store_without_views_has_no_pictures():
+    for made in (galleries.contact_sheet(cells(), Kept(False), **HOW), galleries.strips(cells("a"), Kept(False)),
+                 galleries.all_of_one_arm(cells("a"), Kept(False), **HOW)):  # fmt: skip
+        assert made is None
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        (None, "not scored"),
+        ({"field_state": "empty"}, "empty field"),
+        ({"view_ids": [0]}, "not judged"),
+        ({"context": {f"predicted@{JUDGE}": [0, None]}}, "not finite"),
+    ],
+)
+def test_where_there_is_no_verdict_that_is_said(scores, said):
+    usual = {"view_ids": [0, 1], "field_state": "ok", "about": {"place": 0}, "context": {f"predicted@{JUDGE}": [0, 0]}}
+    assert galleries.verdict(None if scores is None else usual | scores, JUDGE, CAPTIONS)[0] == said

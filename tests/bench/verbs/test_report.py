@@ -1,0 +1,106 @@
+"""A report of captions and photographs: what is said of either kind, and which pictures there are."""
+
+import argparse
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from bench import protocols, store
+from bench.errors import UsageError
+from bench.record import Outcome, of_trial
+from bench.verbs import options, report
+
+JUDGE = "embedded-judge-rn"
+
+
+def chosen(*words):
+    parser = argparse.ArgumentParser()
+    report.add_arguments(parser)
+    return parser.parse_args(["--suite", "compositional", "--budget", "smoke", *words])
+
+
+def outcome(trial, place, with_views=True):
+    """A trial of noise; the second one is empty."""
+    data = trial.task.load()
+    rng, num, px = np.random.default_rng(place), len(data.test.ids), trial.task.view_px
+    opacity = np.zeros((num, px, px), np.float16) if place == 1 else rng.uniform(0, 1, (num, px, px)).astype(np.float16)
+    views = {
+        "color": rng.uniform(0, 1, (num, px, px, 3)).astype(np.float16), "opacity": opacity,
+        "ids": np.asarray(data.test.ids, np.int32), "strip": np.zeros((2, px, px, 3), np.float16),
+        "strip_steps": np.asarray([5, 10], np.int32),
+    }  # fmt: skip
+    scores = protocols.score(protocols.get("std-v1"), data, views, trial.method.encoders)
+    curves = {"step": [5.0, 10.0], "loss": [-0.1, -0.2], "negative_cosine": [-0.2, -0.3], "transmittance": [0.9, 0.8]}
+    record = of_trial(trial, status="finished", curves=curves, timings={"wall_s": 1.0})
+    return Outcome(record=record, parameters={}, views=views if with_views else {}, scores={"std-v1": scores.to_json()})
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    return [outcome(trial, place) for place, trial in enumerate(options.selection(chosen()).trials)]
+
+
+@pytest.fixture
+def root(outcomes, tmp_path):
+    kept = store.open(tmp_path / "results")
+    for made in outcomes:
+        kept.write(made)
+    return kept.root
+
+
+def test_a_page_of_captions(root, tmp_path, capsys):
+    for side in "ab":
+        assert report.main(chosen("--results", str(root), "--out", str(tmp_path / side))) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "note: retrieval among the" in printed and "embedded world" in printed and "chance 0.0" in printed
+    assert "2 captions × 1 seed an arm" in printed and "R-Precision, in-loop: by its own guide" in printed
+    files = [
+        {path.relative_to(tmp_path / side): path.read_bytes() for path in (tmp_path / side).rglob("*.*")}
+        for side in "ab"
+    ]
+    assert files[0] == files[1]
+    assert {path.name for path in files[0] if path.suffix == ".png"} == {
+        "world-things-dream-fields-over-training.png",
+        "world-things-every-arm-and-what-embedded-judge-rn-takes-it-for.png",
+        "world-things-dream-fields-green-where-embedded-judge-rn-finds-the-caption.png",
+    }
+    page = (tmp_path / "a" / "index.html").read_text()
+    assert "A small study of the captions below" in page and "1 empty fields of 2: " in page
+    assert "views of 16 px were brought to the 64 px" in page
+    assert not list((tmp_path / "a" / "figures").glob("*-angle-*")), "there is no photograph to be near to"
+    (result,) = json.loads((tmp_path / "a" / "results.json").read_text())
+    assert result["cluster_noun"] == "caption" and result["protocol"] == "std-v1"
+
+
+def test_without_views_the_numbers_stay(outcomes, tmp_path):
+    kept = store.open(tmp_path / "results")
+    for made in outcomes:
+        kept.write(Outcome(record=made.record, parameters={}, views={}, scores=made.scores))
+    assert report.main(chosen("--results", str(kept.root), "--out", str(tmp_path / "a"))) == 0
+    assert not (tmp_path / "a" / "sheets").exists()
+    assert (tmp_path / "a" / "figures" / "world-things-confusions.csv").exists()
+
+
+def test_of_which_nothing_ran(tmp_path, capsys):
+    assert report.main(chosen("--results", str(tmp_path / "none"), "--out", str(tmp_path / "a"))) == 0
+    assert "nothing run yet" in capsys.readouterr().out
+
+
+def test_distances_need_photographs(root, tmp_path):
+    with pytest.raises(UsageError, match="expected a table of photographs, got captions alone"):
+        report.main(chosen("--results", str(root), "--out", str(tmp_path / "a"), "--distances"))
+
+
+def test_a_shared_baseline_is_shown_once(root):
+    selection = options.selection(chosen())
+    (table,) = selection.tables
+    known = report.judged(table, selection, store.open(root))
+    assert known.judge == JUDGE and known.captions.name == "composed:world-things"
+    tables = {"smoke": (table, dataclasses.replace(table, name="again"))}
+    suite = dataclasses.replace(selection.suite, tables=tables)
+    trials, cells = suite.expand(selection.budget)
+    twice = options.Selection(suite=suite, budget=selection.budget, trials=trials, cells=cells)
+    titles = report.pictures(twice, store.open(root), {table.name: known, "again": known})
+    assert [title.partition(":")[0] for title in titles] == ["world-things"] * 3 + ["again"]
