@@ -20,7 +20,7 @@ from jaxtyping import Float
 from bench import statistics
 from bench.errors import UsageError, nearest
 from bench.protocols import METRICS, crash_counts_as
-from bench.suite import Cell
+from bench.suite import Cell, Published
 
 Verdict = Literal["baseline", "better", "worse", "not resolved", "too few", "no data"]
 
@@ -113,6 +113,7 @@ class TableResult:
         by_cluster: Metric, arm, cluster: the number, None where there is none. What the papers print by scene.
         arm_notes: A sentence on an arm.
         notes: Sentences on the table.
+        published: What papers print of the same question.
     """
 
     table: str
@@ -129,6 +130,7 @@ class TableResult:
     by_cluster: dict[str, dict[str, dict[str, float | None]]]
     arm_notes: dict[str, str]
     notes: tuple[str, ...]
+    published: tuple[Published, ...] = ()
 
     def entry(self, arm: str, metric: str) -> Entry:
         """The entry of a row and a column."""
@@ -150,7 +152,9 @@ class TableResult:
     def from_json(cls, values: Mapping[str, Any]) -> TableResult:
         """From what `to_json` gave, also after it went through a file."""
         tuples = {f: tuple(values[f]) for f in ("budgets", "metrics", "arms", "clusters", "notes")}
-        return cls(**{**values, **tuples, "entries": tuple(Entry(**e) for e in values["entries"])})
+        published = tuple(Published(*row) for row in values.get("published", ()))
+        entries = tuple(Entry(**e) for e in values["entries"])
+        return cls(**{**values, **tuples, "entries": entries, "published": published})
 
 
 def compare(

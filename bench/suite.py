@@ -160,6 +160,24 @@ class Cell(NamedTuple):
     seed: int
 
 
+class Published(NamedTuple):
+    """A number as a paper prints it; it stands in a table of its own, and enters no difference.
+
+    Attributes:
+        row: Its name there; one of the table's arms, or what nobody can run.
+        column: Its metric there.
+        value: As printed.
+        source: Where.
+        apart: Why no number of ours may be set against it; empty if one may.
+    """
+
+    row: str
+    column: str
+    value: str
+    source: str
+    apart: str = ""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
     """An ablation table: arms over tasks, one of them the baseline.
@@ -172,6 +190,7 @@ class Table:
         arms: Rows, in the order in which they are printed.
         metrics: Columns, the most telling first.
         protocol: How numbers are made.
+        published: What papers print of the same question.
     """
 
     name: str
@@ -181,6 +200,7 @@ class Table:
     arms: Mapping[str, Arm]
     metrics: tuple[str, ...]
     protocol: str
+    published: tuple[Published, ...] = ()
 
     def __post_init__(self) -> None:
         if self.baseline not in self.arms:

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from bench import statistics
 from bench.compare import FEWEST_CLUSTERS, Entry, TableResult
 from bench.protocols import METRICS
+from bench.suite import Published
 
 Tone = Literal["", "better", "worse", "quiet"]
 
@@ -49,6 +50,23 @@ class Grid(NamedTuple):
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     left: tuple[int, ...] = (0,)
+
+
+def published_grid(result: TableResult) -> Grid | None:
+    """What papers print of the same question: a row a row of theirs; None where none is named."""
+    if not result.published:
+        return None
+    columns = tuple(dict.fromkeys(p.column for p in result.published))
+    by_row: dict[str, dict[str, Published]] = {}
+    for p in result.published:
+        by_row.setdefault(p.row, {})[p.column] = p
+    rows = []
+    for name, found in by_row.items():
+        first = next(iter(found.values()))
+        values = (Cell(found[c].value, is_number=True) if c in found else Cell(DASH, tone="quiet") for c in columns)
+        rows.append((Cell(name), *values, Cell(first.source, tone="quiet"), Cell(first.apart or "yes", tone="quiet")))
+    head = ("as published", *columns, "source", "may ours be set against it?")
+    return Grid(head, tuple(rows), left=(0, len(columns) + 1, len(columns) + 2))
 
 
 def number(value: float | None, digits: int, *, signed: bool = False) -> str:

@@ -277,6 +277,7 @@ def html_table(result: TableResult, drawn: Drawn) -> str:
         # of many captions by many arms a page holds the first metrics, the file all
         for metric in (primary if captions.is_of_captions(result) else result.metrics)
     )
+    published = grids.published_grid(result)
     return "\n".join(
         [
             f'<section id="{slug(result.table)}">\n<h2>{markup.escaped(result.table)}</h2>',
@@ -289,6 +290,7 @@ def html_table(result: TableResult, drawn: Drawn) -> str:
                 f'<div class="figures{kind}">{"".join(map(markup.figure, some))}</div>'
                 for kind, some in (("", drawn.forests), (" lines", drawn.lines)) if some
             ),
+            markup.details("As published", markup.table(published, is_small=True)) if published else "",
             markup.details("Every metric: tests and verdicts", in_full),
             markup.details(f"Every {noun}", by_scene),
             "</section>",

@@ -56,6 +56,8 @@ def print_table(result: TableResult, metrics: Sequence[str] | None = None, file:
     blocks += [Text(), *(Text(printable(said), style=STYLES[how]) for how, said in grids.conclusion(result))]
     blocks += [Text(printable(f"missing: {line}"), style="yellow") for line in grids.losses(result)]
     blocks += [Text(printable(f"note: {note}"), style="dim") for note in result.notes]
+    published = grids.published_grid(result)
+    blocks += [Text(), rich_grid(published)] if published else []
     if len(shown) < len(result.metrics):
         others = "; ".join(METRICS[m].title for m in result.metrics if m not in shown)
         blocks.append(Text(f"in the report also: {others}", style="dim"))
@@ -132,6 +134,8 @@ def markdown(result: TableResult) -> str:
         parts.append(md(grids.resolution(result, metric)) + ".")
     lines = [*grids.losses(result), *(f"{arm}: {note}" for arm, note in result.arm_notes.items()), *result.notes]
     parts += ["\n".join(f"- {md(line)}" for line in lines), f"<sub>{md(grids.legend(result))}.</sub>"]
+    published = grids.published_grid(result)
+    parts += [markdown_grid(published)] if published else []
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

@@ -19,7 +19,7 @@ import dataclasses
 from typing import Any
 
 from bench.suite import Arm, Suite, Table
-from bench.suites import caption_tables
+from bench.suites import caption_tables, published
 from models.encodings import Raw
 from models.nerf import (
     FIELD_2021,
@@ -136,7 +136,14 @@ def of_captions(study: caption_tables.Study) -> tuple[Table, ...]:
 
 def as_published() -> tuple[Table, ...]:
     """Both families with the settings of the papers' code."""
-    return (*of_captions(caption_tables.as_published()), architectures_2021())
+    told = {
+        "regularizers": published.dream_fields_regularizers(),
+        "CLIP backbones": published.dream_fields_guides(),
+        "one prior after the other": published.dream_fields_priors(),
+    }
+    tables = of_captions(caption_tables.as_published())
+    said = (dataclasses.replace(table, published=told.get(table.name, ())) for table in tables)
+    return (*said, architectures_2021())
 
 
 ABLATIONS = Suite(

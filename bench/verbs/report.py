@@ -174,7 +174,8 @@ def result_of(table: Table, chosen: options.Selection, frame: pd.DataFrame, know
         cluster_noun=noun,
     )
     said = captions.gap(result, known.judge) if known else None
-    return dataclasses.replace(result, notes=(*result.notes, said)) if said else result
+    notes = (*result.notes, said) if said else result.notes
+    return dataclasses.replace(result, notes=notes, published=table.published)
 
 
 def judged(table: Table, chosen: options.Selection, trials_store: Store) -> Judged | None:

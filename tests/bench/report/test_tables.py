@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
+import json
 import re
 
 import pytest
 
+from bench.compare import TableResult
 from bench.report import grids, tables
+from bench.suite import Published
 
 
 def printed(result, **arguments):
@@ -174,3 +178,27 @@ def test_needs_are_rough(usual, clusters, said):
 
     entry = dataclasses.replace(usual.result.entry("same", "psnr"), clusters_to_resolve=clusters)
     assert grids.needs(entry, "scene") == said
+
+
+class TestPublished:
+    @pytest.fixture
+    def told(self, usual):
+        rows = (
+            Published("better", "PSNR", "23.1", "A paper", "yes"),
+            Published("better", "SSIM", "0.8", "A paper", "yes"),
+            Published("never released", "PSNR", "(9)", "A paper", "no: <nobody> has it"),
+        )
+        return dataclasses.replace(usual.result, published=rows)
+
+    def test_rows_of_theirs_stand_apart_with_the_reason(self, told):
+        grid = grids.published_grid(told)
+        assert grid.header[:3] == ("as published", "PSNR", "SSIM")
+        assert [cell.text for cell in grid.rows[1]] == ["never released", "(9)", "–", "A paper", "no: <nobody> has it"]
+        assert "never released" in printed(told) and "no: &lt;nobody&gt; has it" in tables.markdown(told)
+
+    def test_a_table_without_them_has_none(self, usual):
+        assert grids.published_grid(usual.result) is None
+        assert "as published" not in printed(usual.result)
+
+    def test_they_survive_a_file(self, told):
+        assert TableResult.from_json(json.loads(json.dumps(told.to_json()))).published == told.published
