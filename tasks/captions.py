@@ -391,16 +391,22 @@ def views(view_px: int) -> CaptionViews:
 
 def _place(caption: str, found: CaptionSet) -> int:
     """Of a caption in its set."""
-    said = normalized(caption)
-    known = [normalized(other) for other in found.captions]
-    if said in known:
-        return known.index(said)
-    close = found.captions[known.index(difflib.get_close_matches(said, known, n=1, cutoff=0.0)[0])]
+    said, places = normalized(caption), _places(found.captions)
+    if said in places:
+        return places[said]
+    known = list(places)
+    close = found.captions[places[difflib.get_close_matches(said, known, n=1, cutoff=0.0)[0]]]
     raise UsageError(
         f"caption {caption!r}: expected one of the {len(known)} captions of {found.name}, got another, and a set that "
         f"grew with its trials would make retrieval depend on their order; the nearest is {close!r}; for captions of "
         "yours write them to a file and say captions='file:PATH'"
     )
+
+
+@functools.lru_cache(maxsize=16)  # a suite asks for every caption of a set, one by one
+def _places(captions: tuple[str, ...]) -> dict[str, int]:
+    """Of normalised captions in their set."""
+    return {normalized(caption): place for place, caption in enumerate(captions)}
 
 
 @functools.cache

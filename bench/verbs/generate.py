@@ -239,7 +239,7 @@ def summary(args: argparse.Namespace, trial: Trial, made: Sequence[Made], wall_s
     environment = made[0].outcome.record.environment
     return {
         "caption": data.caption,
-        "prompt": getattr(method, "prompt", "{}").format(data.caption),
+        "prompt": getattr(method, "prompt", "{}").replace("{}", data.caption),
         "guide": ", ".join(method.encoders),
         "judge": judge,
         "captions": {"name": trial.task.captions if trial.task.captions == WORLD else "captions.txt",  # type: ignore[attr-defined]

@@ -23,9 +23,8 @@ from tasks.captions import CaptionTask
 from tests import toy_dreams
 from tests.toys import ToyMethod, ToyPhase, ToyTask
 
-SMOKE = dataclasses.replace(
-    BUDGETS["smoke"], num_steps=23, image_px=6, view_px=6
-)  # 23: not a multiple of the chunk of 5
+# 23: not a multiple of the chunk of 5.
+SMOKE = dataclasses.replace(BUDGETS["smoke"], num_steps=23, image_px=6, view_px=6)
 
 
 def pack(*methods, seeds=None, task=None):
@@ -299,17 +298,12 @@ class TestSkippedSteps:
         optimizer = static.optimizer(23, numbers)
         moments, losses = optimizer.init(params), []
         for step in range(23):
+            step_key = jax.random.fold_in(jax.random.fold_in(key, 1), step)
             if step == 7:
                 losses.append(0.0)  # a curve's mean counts it as nothing
                 continue
             (loss, (state, _)), grads = jax.value_and_grad(static.loss, has_aux=True)(
-                params,
-                state,
-                {},
-                data,
-                numbers,
-                jax.random.fold_in(jax.random.fold_in(key, 1), step),
-                jnp.asarray(step),
+                params, state, {}, data, numbers, step_key, jnp.asarray(step)
             )
             updates, moments = optimizer.update(grads, moments, params)
             params = optax.apply_updates(params, updates)
@@ -370,16 +364,12 @@ class TestCaptions:
         task = dataclasses.replace(toy_dreams.TASK, view_px=6)
         arms = [toy_dreams.made(num_steps=23, **changes) for changes in ({}, {"bounds": False, "track_origin": True})]
         plain, other = trainer.train(pack(*arms, seeds=[3, 3], task=task), ("std-v1",), quiet)
-        alone = trainer.train(pack(arms[1], seeds=[3], task=task), (), quiet)[0]
-        for name, value in alone.parameters.items():
-            np.testing.assert_allclose(value, other.parameters[name], atol=1e-4)
         curves = {"step", "loss", "negative_cosine", "transmittance", "transmittance_target", "beta"}
         assert set(plain.record.curves) == curves and np.isfinite(plain.record.curves["loss"]).all()
         np.testing.assert_array_equal(plain.parameters["state/origin"], 0)
         assert np.abs(other.parameters["state/origin"]).max() > 0
-        views = [outcome.views["opacity"].astype(np.float32) for outcome in (plain, other, alone)]
+        views = [outcome.views["opacity"].astype(np.float32) for outcome in (plain, other)]
         assert np.abs(views[1] - views[0]).max() > 0.01  # each within its own bounds
-        np.testing.assert_allclose(views[1], views[2], atol=5e-3)
         assert plain.scores["std-v1"]["about"]["guides"] == {toy_dreams.NAME: None}
 
 
