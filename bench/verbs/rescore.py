@@ -9,7 +9,7 @@ from bench.errors import UsageError
 from bench.verbs import options
 
 HELP = "score stored views again, under the suite's protocols or another"
-EXAMPLE = "python -m bench rescore --suite ablations --protocol dietnerf-2021"
+EXAMPLE = "python -m bench rescore --suite sparse-views --protocol dietnerf-2021"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from tasks.captions import CaptionTask
 from tasks.photos import SceneTask
 
 HELP = "train what is missing of a suite, score it, print its tables and write its report"
-EXAMPLE = "python -m bench run --suite ablations --budget quick --only scene=kettle"
+EXAMPLE = "python -m bench run --suite ablations --budget quick --only table=augmentations"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -52,7 +52,14 @@ def toy_guide(monkeypatch, name):
         monkeypatch.setattr(retrieval, "encoder_of", lambda name: "it is not there")
 
 
-@pytest.mark.parametrize("name", registry.VARIANTS)
+AS_OTHERS = ("_lq", "_mq", "_hq", "_lego", "_hotdog", "_materials", "_finetuned", "_finetuned_2021")
+"""Ends of names of variants that differ from another one, made small, in numbers or in a last phase at most."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * name.endswith(AS_OTHERS)) for name in registry.VARIANTS],
+)
 def test_shapes_and_gradients_of_every_variant(name, toy_guide):
     mine = subject(small(registry.variant(name)))
     for step in (contract.frozen_and_hashable, contract.shapes, contract.gradients, contract.one_program):
@@ -61,7 +68,7 @@ def test_shapes_and_gradients_of_every_variant(name, toy_guide):
 
 @pytest.mark.parametrize(
     "name",
-    ["nerf", "mip_nerf", "simplified_nerf", pytest.param("dream_fields_plain", marks=pytest.mark.slow)],
+    ["nerf", "simplified_nerf", *(pytest.param(x, marks=pytest.mark.slow) for x in ("mip_nerf", "dream_fields_plain"))],
 )
 def test_the_whole_contract(name, toy_guide):
     found = list(contract.check(subject(small(registry.variant(name)))))
