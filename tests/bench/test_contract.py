@@ -68,7 +68,7 @@ def test_shapes_and_gradients_of_every_variant(name, toy_guide):
 
 @pytest.mark.parametrize(
     "name",
-    ["nerf", "simplified_nerf", *(pytest.param(x, marks=pytest.mark.slow) for x in ("mip_nerf", "dream_fields_plain"))],
+    ["nerf", *(pytest.param(x, marks=pytest.mark.slow) for x in ("mip_nerf", "simplified_nerf", "dream_fields_plain"))],
 )
 def test_the_whole_contract(name, toy_guide):
     found = list(contract.check(subject(small(registry.variant(name)))))

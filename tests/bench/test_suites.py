@@ -61,8 +61,18 @@ CHECKED = set()
 """Programs whose shapes were found right in this session."""
 
 
-@pytest.mark.parametrize("budget", BUDGETS)
-@pytest.mark.parametrize("name", registry.SUITES)
+AS_AT_STANDARD = {("sparse-views-ablations", "smoke"), ("sparse-views-ablations", "quick")}
+"""The same arms at other sizes, and the longest of all suites: slow tests."""
+
+
+@pytest.mark.parametrize(
+    ("name", "budget"),
+    [
+        pytest.param(name, budget, marks=[pytest.mark.slow] * ((name, budget) in AS_AT_STANDARD))
+        for name in registry.SUITES
+        for budget in BUDGETS
+    ],
+)
 def test_suite(name, budget, photos, coco, monkeypatch):
     monkeypatch.setenv("BENCH_BLENDER_DIR", str(photos))
     suite = registry.suite(name)
