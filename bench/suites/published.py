@@ -6,6 +6,8 @@ Fields (arXiv 2112.01455). R-Precision in percent, with its standard error where
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bench.suite import Published
 
 DIETNERF, DREAM_FIELDS = "DietNeRF, 8 views", "Dream Fields, table {}"
@@ -84,7 +86,7 @@ def dream_fields_voxels() -> tuple[Published, ...]:
 
 
 def _told(
-    rows: dict[str, tuple[str, ...]], heads: tuple[str, ...], source: str, apart: dict[str, str], else_: str
+    rows: Mapping[str, tuple[str, ...]], heads: tuple[str, ...], source: str, apart: dict[str, str], else_: str
 ) -> tuple[Published, ...]:
     """Rows of a table, in its order; a row may have fewer columns than there are."""
     return tuple(

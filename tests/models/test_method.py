@@ -85,7 +85,7 @@ def test_a_size_of_another_name_comes_from_the_budget():
     [
         ({"form": "sofd"}, r"Mixed: expected form among its options, got 'sofd'; the nearest is 'soft'"),
         ({"form": ""}, r"Mixed: expected form among its options, got ''; known: hard, none, soft"),
-        ({"kinds": ("white", "blak")}, r"expected kinds among its options, got 'blak'; the nearest is 'black'"),
+        ({"kinds": ("white", "blck")}, r"expected kinds among its options, got 'blck'; the nearest is 'black'"),
         ({"kinds": ()}, r"Mixed: expected one or more of white, black, noise in kinds, got none"),
         ({"bounds": "yes"}, r"Mixed: expected bounds among its options, got 'yes'; known: False, True"),
     ],

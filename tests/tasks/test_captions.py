@@ -185,10 +185,10 @@ def test_the_official_address_is_pinned():
 
 def test_a_file_is_read_as_it_is_written(tmp_path, monkeypatch):
     name = written(
-        tmp_path / "own.txt", "\ufeff# of mine", "", "  A Red chair. ", "\ta blue chair,\r", "#a", "ein Stuhl"
+        tmp_path / "own.txt", "\ufeff# of mine", "", "  A Red chair. ", "\ta blue chair,\r", "#a", "une chaise"
     )
     found = caption_set(name)
-    assert found == (name, ("A Red chair.", "a blue chair,", "ein Stuhl"), sha256(*found.captions))
+    assert found == (name, ("A Red chair.", "a blue chair,", "une chaise"), sha256(*found.captions))
     assert captions.splits(name) == {} and captions.card(name)["splits"] == {}
     assert captions.judges_of(name) == ("openai-vit-b-32",)
     monkeypatch.setenv("HOME", str(tmp_path))
