@@ -47,6 +47,8 @@ def apply(suite: Suite, budget: Budget, settings: Sequence[str]) -> tuple[Suite,
     Raises:
         UsageError: A head, field or value that does not fit; names the nearest.
     """
+    if not settings:
+        return suite, budget
     tables = suite.tables_at(budget)
     for setting in settings:
         path, equals, text = setting.partition("=")
@@ -60,8 +62,6 @@ def apply(suite: Suite, budget: Budget, settings: Sequence[str]) -> tuple[Suite,
             tables = tuple(_with_task_field(table, field, text, setting) for table in tables)
         else:
             tables = _with_method_field(tables, head, field, text, setting)
-    if not settings:
-        return suite, budget
     return dataclasses.replace(suite, tables={**suite.tables, base_name(budget): tables}), budget
 
 

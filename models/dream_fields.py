@@ -467,7 +467,7 @@ VOXELS = dataclasses.replace(DREAM_FIELDS, field=Voxels(half_width=1.2, resoluti
 
 HASH_GRID = dataclasses.replace(
     DREAM_FIELDS,
-    field=HashGrid(half_width=1.2, density_activation="softplus", base_resolution=8, finest_resolution=64),
+    field=HashGrid(half_width=1.2, width=64, density_activation="softplus", base_resolution=8, finest_resolution=64),
     learning_rate=1e-2,
 )
 """A grid of many resolutions: none of the originals had it."""
@@ -498,6 +498,9 @@ DREAM_FIELDS_2022 = DreamFields(
   variance across a ray is divided by 12 twice (`variance_scale`);
 - the origin is not tracked: the code freezes it into its compiled step;
 - scored views have no zoom and no cut at the bounds; a step that is not finite is left out.
+
+Two things are not as there: the encoding's scale falls from 2 to 1 in a straight line, not as 2^(1 - share), and the
+rate of the warm-up is one step ahead.
 """
 
 

@@ -15,10 +15,9 @@ from typing import Any
 
 from bench.suite import Arm, Table
 from models import augment
-from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, SIMPLE_FIELD, DreamFields
+from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, HASH_GRID, SIMPLE_FIELD, VOXELS, DreamFields
 from models.encodings import Integrated, Positional
-from models.fields import MLP, ResidualMLP, Voxels
-from models.hash_grid import HashGrid
+from models.fields import MLP, ResidualMLP
 from tasks.captions import CLOSED_WORLD_JUDGES, CaptionTask, held_out_tasks, judges_of, tasks_of
 
 FEW, SOME = 4, 12
@@ -88,6 +87,11 @@ class Study:
         """The network of simplified NeRF."""
         return dataclasses.replace(SIMPLE_FIELD, encoding=Positional(num_octaves=self.num_octaves))
 
+    def as_grid(self, other: DreamFields) -> dict[str, Any]:
+        """What is changed to have another recipe's grid, over this one's cube, and the rate that it wants."""
+        grid = dataclasses.replace(other.field, half_width=self.base.half_width)  # type: ignore[call-arg]
+        return {"field": grid, "learning_rate": other.learning_rate}
+
     def changed(self, label: str, *, note: str = "", num: int | None = FEW, **fields: Any) -> Arm:
         """An arm that changes fields of the recipe."""
         return Arm(
@@ -156,7 +160,7 @@ def architectures(study: Study) -> Table:
     axes = study.field(encoding=Positional(num_octaves=study.num_octaves))
     arms = {
         "NeRF's network": study.changed("nerfs network", field=nerfs, note="no residual blocks, no layer norm"),
-        "hash grid": study.changed("hash grid", field=hash_grid(study), learning_rate=1e-2,
+        "hash grid": study.changed("hash grid", **study.as_grid(HASH_GRID),
                                    note="features in grids of many resolutions"),
     }  # fmt: skip
     if not study.is_small:
@@ -213,20 +217,11 @@ def parametrizations(study: Study) -> Table:
     arms = {
         "simplified NeRF": study.changed("simplified nerf", num=SOME, field=study.simple, **PLAIN, transmittance="none",
                                          bounds=False, note="no prior at all"),
-        "voxel grid": study.changed("voxels", num=SOME, field=Voxels(half_width=study.base.half_width, resolution=48),
-                                    learning_rate=0.1, note="explicit density and colour"),
-        "hash grid": study.changed("hash grid", num=SOME, field=hash_grid(study), learning_rate=1e-2,
+        "voxel grid": study.changed("voxels", num=SOME, **study.as_grid(VOXELS), note="explicit density and colour"),
+        "hash grid": study.changed("hash grid", num=SOME, **study.as_grid(HASH_GRID),
                                    note="features in grids of many resolutions"),
     }  # fmt: skip
     return study.table("text to 3D", "What should an object be made of?", arms)
-
-
-def hash_grid(study: Study) -> HashGrid:
-    """Fine enough for the views that it is trained on."""
-    return HashGrid(
-        half_width=study.base.half_width, width=64, density_activation="softplus", base_resolution=8,
-        finest_resolution=64,
-    )  # fmt: skip
 
 
 def embedded(budget: str) -> Study:
