@@ -6,7 +6,9 @@ import glob
 import importlib.util
 import os
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import jax
@@ -15,7 +17,8 @@ from jaxtyping import Array, PyTree
 
 from tasks import cache
 
-_PROGRAMS: dict[Any, Any] = {}
+_PROGRAMS: dict[Any, Future[Any]] = {}
+_LOCK = threading.Lock()
 
 
 def use_compilation_cache() -> None:
@@ -30,19 +33,32 @@ def compiled(
     """The compiled program of `function(*static, *dynamic)`, to be called with `*dynamic`.
 
     It is kept for as long as the process lives, so that the next pack of the same program does not compile again.
+    Threads that ask for the same program wait for the first of them.
 
     Args:
         function: Traced once.
         static: Leading arguments that hold no arrays (a method, sizes); hashable.
-        dynamic: Arrays as they will be passed: only their shapes, types and places count.
+        dynamic: Arrays as they will be passed, or their `jax.ShapeDtypeStruct`: only shapes, types and places count.
         donate: Places in `dynamic` whose memory the results may take over.
     """
     leaves, structure = jax.tree.flatten(dynamic)
     key = (function, static, structure, tuple((x.shape, x.dtype, x.sharding) for x in leaves))
-    if key not in _PROGRAMS:
-        jitted = jax.jit(lambda *arrays: function(*static, *arrays), donate_argnums=donate)
-        _PROGRAMS[key] = jitted.lower(*dynamic).compile()
-    return _PROGRAMS[key]
+    made: Future[Any] = Future()
+    with _LOCK:
+        program = _PROGRAMS.setdefault(key, made)
+    if program is made:
+        try:
+            jitted = jax.jit(lambda *arrays: function(*static, *arrays), donate_argnums=donate)
+            made.set_result(jitted.lower(*dynamic).compile())
+        except BaseException as error:
+            del _PROGRAMS[key]  # who asks next tries again
+            made.set_exception(error)
+    return program.result()
+
+
+def shapes(tree: PyTree) -> PyTree:
+    """What `compiled` needs to know of arrays."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
 
 
 def over_trials(function: Callable[..., PyTree]) -> Callable[..., PyTree]:

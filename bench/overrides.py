@@ -195,6 +195,20 @@ def only(trials: Sequence[Trial], cells: Sequence[Cell], conditions: Sequence[st
     return [trial for trial in trials if trial.id in ids], kept
 
 
+def with_tables_of(suite: Suite, budget: Budget, conditions: Sequence[str]) -> Suite:
+    """The suite without the tables that conditions such as `table=regularizers` leave out.
+
+    Nothing is asked of those then: a table of scenes needs to know what renders them. Unknown names are for `only`.
+    """
+    kept = suite.tables_at(budget)
+    for condition in conditions:
+        key, _, text = condition.partition("=")
+        wanted = {word.strip() for word in text.split(",")}
+        if key == "table" and wanted <= {table.name for table in kept}:
+            kept = tuple(table for table in kept if table.name in wanted)
+    return dataclasses.replace(suite, tables={**suite.tables, base_name(budget): kept})
+
+
 def _value(key: str, cell: Cell, by_id: Mapping[str, Trial]) -> str:
     """What a cell has for a key of `--only`."""
     trial = by_id[cell.trial_id]

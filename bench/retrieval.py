@@ -198,7 +198,7 @@ def field_state(opacity: Float[np.ndarray, "n h w"]) -> FieldState:
     return "solid" if opacity.min() > 0.99 else "ok"
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def encoder_of(name: str) -> Encoder | str:
     """An encoder in float32, kept for the next trial; or why it cannot be had, in a line."""
     try:

@@ -2,8 +2,8 @@
 
 With Ray, workers are actors that live as long as the run: one an accelerator, or without any one a CPU core (measured
 on two cores: 8 ms a step on one core, 5.4 ms on both, so that a worker a core wins, and compiles at the same time).
-A worker keeps its compiled programs, so packs of one program go to the same worker where possible. `inline` does the
-same in this process, one pack after the other.
+A worker keeps its compiled programs, so packs of one program go to the same worker where possible; with an accelerator
+it compiles the next programs while it trains. `inline` does the same in this process, one pack after the other.
 
 What goes wrong goes wrong for one trial: a pack whose worker died is tried once more, then its trials one by one; a
 trial whose worker dies twice, or which raises alone, is an outcome that says so. Only `KeyboardInterrupt` ends a run.
@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bench import _layout, record
+from bench.ahead import NUM_AHEAD, Compiler, has_accelerator
 from bench.errors import UsageError, nearest
 from bench.record import Outcome
 
@@ -109,20 +110,33 @@ class Queue:
     def __init__(self, packs: Sequence[Any]) -> None:
         self.waiting = [Attempt(pack=pack) for pack in packs]
 
-    def take(self, mine: set[tuple[str, int]], others: set[tuple[str, int]]) -> Attempt:
+    def take(
+        self, mine: set[tuple[str, int]], others: set[tuple[str, int]], begun: Sequence[tuple[str, int]] = ()
+    ) -> Attempt:
         """The next pack for a worker: of the lowest seeds, of a program that it has compiled, the longest.
 
         Args:
             mine: Programs that the worker has compiled.
             others: Programs that other workers have; taken only rather than to be idle.
+            begun: Programs that the worker has begun to compile, in that order; next to those that it has.
         """
 
-        def rank(attempt: Attempt) -> tuple[int, bool, bool, int]:
-            return attempt.block, attempt.program not in mine, attempt.program in others, -attempt.work
+        def rank(attempt: Attempt) -> tuple[int, int, bool, int]:
+            program = attempt.program
+            place = begun.index(program) + 1 if program in begun else len(begun) + 1
+            return attempt.block, 0 if program in mine else place, program in others, -attempt.work
 
         best = min(self.waiting, key=rank)
         self.waiting.remove(best)
         return best
+
+    def ahead(self, known: set[tuple[str, int]]) -> list[Attempt]:
+        """A pack of each of the next `NUM_AHEAD` programs that nobody knows, in the order in which they are taken."""
+        found: dict[tuple[str, int], Attempt] = {}
+        for attempt in sorted(self.waiting, key=lambda attempt: (attempt.block, -attempt.work)):
+            if attempt.program not in known:
+                found.setdefault(attempt.program, attempt)
+        return list(found.values())[:NUM_AHEAD]
 
     def died(self, attempt: Attempt, how: str) -> list[Outcome]:
         """A worker died: tries again, then one by one, then gives up; returns the outcomes of the given up."""
@@ -200,16 +214,24 @@ def _run_inline(
     train: str,
 ) -> None:
     compiled: set[tuple[str, int]] = set()
-    while queue.waiting:
-        attempt = queue.take(compiled, set())
-        compiled.add(attempt.program)
+    begun: list[tuple[str, int]] = []
+    with Compiler() as compiler:
+        while queue.waiting:
+            attempt = queue.take(compiled, set(), begun)
+            compiled.add(attempt.program)
+            if train == TRAINER and has_accelerator():
+                if len(compiled) == 1:
+                    compiler.begin_scores(attempt.pack, protocols)
+                following = queue.ahead(compiled | set(begun))
+                begun += [other.program for other in following]
+                compiler.begin([other.pack for other in following])
 
-        def report(progress: Any, attempt: Attempt = attempt) -> None:
-            on_progress(attempt.pack.key, attempt.trial_ids, progress)
+            def report(progress: Any, attempt: Attempt = attempt) -> None:
+                on_progress(attempt.pack.key, attempt.trial_ids, progress)
 
-        result = _trained(train, attempt.pack, protocols, report)
-        for outcome in queue.raised(attempt, result) if isinstance(result, Failure) else result:
-            on_outcome(outcome)
+            result = _trained(train, attempt.pack, protocols, report)
+            for outcome in queue.raised(attempt, result) if isinstance(result, Failure) else result:
+                on_outcome(outcome)
 
 
 def _trained(
@@ -238,6 +260,7 @@ class Worker:
         _layout.put_root_first()
         self.trainer = train
         self.latest: Any = None
+        self.compiler, self.is_first = Compiler(), True
 
     def node(self) -> str:
         """The host that it runs on, as Ray calls it."""
@@ -255,13 +278,18 @@ class Worker:
             cores = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(0, {cores[(first + i) % len(cores)] for i in range(num_cores)})
 
-    def train(self, pack: Any, protocols: tuple[str, ...]) -> list[Outcome] | Failure:
-        """Trains a pack; `progress` tells of it meanwhile."""
+    def train(self, pack: Any, protocols: tuple[str, ...], ahead: Sequence[Any] | None) -> list[Outcome] | Failure:
+        """Trains a pack, and on an accelerator compiles others' programs (`ahead`); `progress` tells of the pack."""
 
         def report(progress: Any) -> None:
             self.latest = progress
 
         self.latest = None
+        if ahead is not None:
+            if self.is_first:
+                self.compiler.begin_scores(pack, protocols)
+            self.compiler.begin(ahead)
+        self.is_first = False
         return _trained(self.trainer, pack, protocols, report)
 
     def progress(self) -> Any:
@@ -281,6 +309,7 @@ class _Hand:
         attempt: What it trains.
         asked: The latest question for progress that has no answer yet.
         compiled: Programs that it has.
+        begun: Programs that it compiles ahead, in that order.
     """
 
     actor: Any
@@ -290,6 +319,12 @@ class _Hand:
     attempt: Attempt | None = None
     asked: Any = None
     compiled: set[tuple[str, int]] = dataclasses.field(default_factory=set)
+    begun: list[tuple[str, int]] = dataclasses.field(default_factory=list)
+
+    @property
+    def known(self) -> set[tuple[str, int]]:
+        """Programs that it has or will have."""
+        return self.compiled | set(self.begun)
 
 
 class _Crew:
@@ -312,6 +347,7 @@ class _Crew:
         self.need, num_slots = _slots(ray.cluster_resources(), is_local)
         self.size = max(1, min(num_slots, len(queue.waiting)))
         self.cores_each = num_slots // self.size if self.need == {"num_cpus": 1} else 0
+        self.compiles_ahead = train == TRAINER and self.need != {"num_cpus": 1}
         self.num_failed_starts = 0
         self.hands: list[_Hand] = []
 
@@ -341,11 +377,16 @@ class _Crew:
         """Gives every free worker a pack, if one waits."""
         for hand in self.hands:
             if hand.waits_for is None and self.queue.waiting:
-                others = set().union(*(other.compiled for other in self.hands if other is not hand))
-                hand.attempt = self.queue.take(hand.compiled, others)
+                others = set().union(*(other.known for other in self.hands if other is not hand))
+                hand.attempt = self.queue.take(hand.compiled, others, hand.begun)
                 hand.compiled.add(hand.attempt.program)
+                packs: list[Any] | None = None
+                if self.compiles_ahead:
+                    following = self.queue.ahead(others | hand.known)
+                    hand.begun += [other.program for other in following]
+                    packs = [other.pack for other in following]
                 hand.asked = None  # what was asked of the pack before
-                hand.waits_for = hand.actor.train.remote(hand.attempt.pack, self.protocols)
+                hand.waits_for = hand.actor.train.remote(hand.attempt.pack, self.protocols, packs)
 
     def listen(self, timeout_s: float) -> None:
         """Waits for answers, at most so long, and acts on them."""

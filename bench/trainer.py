@@ -37,8 +37,7 @@ RAYS_AT_ONCE = {"cpu": 1 << 11, "accelerator": 1 << 15}
 
 
 NUM_NEAR_VIEWS, NEAR_PX, NEAR_SHARE = 8, 24, 0.2
-"""What is kept of the space right before the photographs' cameras: how many of them, rays along a side, and how far
-in."""
+"""What is kept of the space right before the photographs' cameras: their number, rays along a side, how far in."""
 
 
 NUM_STRIP = 8

@@ -54,7 +54,7 @@ Transmittance = Literal["none", "clipped additive", "gated", "clipped gated"]
 
 TRANSMITTANCE: tuple[Transmittance, ...] = ("none", "clipped additive", "gated", "clipped gated")
 
-RAYS_AT_ONCE = 1024
+RAYS_AT_ONCE = 4096
 """Of a view, forward and backward: of more, activations are made again on the way back, so that a pack fits."""
 
 EMPTY = 1e-6
@@ -138,7 +138,7 @@ class DreamFields(Method):
     encoder: str | None = sized_by("guide")
     encoder_dtype: Literal["float32", "bfloat16"] | None = sized_by("guide_dtype")  # type: ignore[assignment]
     prompt: str = in_data("{}")
-    field: nn.Module = ResidualMLP(encoding=ENCODING)
+    field: nn.Module = ResidualMLP(encoding=ENCODING, dtype=None)
     render_px: int | None = None
     num_samples: int | None = sized_by("caption_samples")
     num_view_samples: int | None = sized_by("view_samples")
@@ -456,7 +456,7 @@ DREAM_FIELDS = DreamFields()
 PLAIN = dataclasses.replace(DREAM_FIELDS, crop_share=1.0, backgrounds=("white",), max_blur_px=0.0)
 """Without crops and random backgrounds: what an encoder's tricks come through."""
 
-SIMPLE_FIELD = MLP(encoding=Positional(num_octaves=6), view_directions=False, density_activation="softplus")
+SIMPLE_FIELD = MLP(encoding=Positional(num_octaves=6), view_directions=False, density_activation="softplus", dtype=None)
 """NeRF's network as Simplified NeRF has it."""
 
 SIMPLIFIED = dataclasses.replace(PLAIN, field=SIMPLE_FIELD, transmittance="none", bounds=False, first_blur=0.0)
@@ -467,7 +467,9 @@ VOXELS = dataclasses.replace(DREAM_FIELDS, field=Voxels(half_width=1.2, resoluti
 
 HASH_GRID = dataclasses.replace(
     DREAM_FIELDS,
-    field=HashGrid(half_width=1.2, width=64, density_activation="softplus", base_resolution=8, finest_resolution=64),
+    field=HashGrid(
+        half_width=1.2, width=64, density_activation="softplus", base_resolution=8, finest_resolution=64, dtype=None
+    ),
     learning_rate=1e-2,
 )
 """A grid of many resolutions: none of the originals had it."""

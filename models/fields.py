@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import flax.linen as nn
 import jax
@@ -41,7 +41,7 @@ class MLP(nn.Module):
         density_activation: "relu" as NeRF; "shifted_softplus", of x - 1, as mip-NeRF, always has a gradient.
         density_noise: Standard deviation of noise added before that activation where a key is given.
         initializer: "lecun" is flax's default; "xavier" is uniform with the activation's gain, as DietNeRF.
-        dtype: Of hidden layers. Parameters and results are float32 in any case.
+        dtype: Of hidden layers; None takes the budget's `field_dtype`. Parameters and results are float32 in any case.
     """
 
     width: int | None = None
@@ -52,7 +52,7 @@ class MLP(nn.Module):
     density_activation: DensityActivation = "relu"
     density_noise: float = 0.0
     initializer: Initializer = "lecun"
-    dtype: Dtype = "float32"
+    dtype: Dtype | None = sized_by("field_dtype", "float32")
 
     def __post_init__(self) -> None:
         _check(self)
@@ -64,9 +64,10 @@ class MLP(nn.Module):
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Density and colour of pieces of rays."""
         width, depth = _size(self, "width"), _size(self, "depth")
-        hidden = functools.partial(_dense, self.initializer, self.dtype, gain=2**0.5)
-        head = functools.partial(_dense, self.initializer, self.dtype, is_head=True)
-        encoded = self.encoding(samples).astype(self.dtype)
+        dtype = _size(self, "dtype")
+        hidden = functools.partial(_dense, self.initializer, dtype, gain=2**0.5)
+        head = functools.partial(_dense, self.initializer, dtype, is_head=True)
+        encoded = self.encoding(samples).astype(dtype)
         h = encoded
         for i in range(depth):
             if i > 0 and i == depth // 2 + 1:
@@ -74,8 +75,8 @@ class MLP(nn.Module):
             h = nn.relu(hidden(width, name=f"layer_{i}")(h))
         if self.view_directions:
             raw_density = head(1, name="density")(h)[..., 0]
-            feature = _dense(self.initializer, self.dtype, width, name="feature")(h)
-            directions = self.direction_encoding(samples).astype(self.dtype)
+            feature = _dense(self.initializer, dtype, width, name="feature")(h)
+            directions = self.direction_encoding(samples).astype(dtype)
             h = nn.relu(hidden(max(width // 2, 1), name="view")(jnp.concatenate([feature, directions], axis=-1)))
             raw_color = head(3, name="color")(h)
         else:
@@ -103,7 +104,7 @@ class ResidualMLP(nn.Module):
     encoding: nn.Module = FourierFeatures()
     density_activation: DensityActivation = "softplus"
     density_noise: float = 0.0
-    dtype: Dtype = "float32"
+    dtype: Dtype | None = sized_by("field_dtype", "float32")
 
     def __post_init__(self) -> None:
         _check(self)
@@ -114,11 +115,12 @@ class ResidualMLP(nn.Module):
         self, samples: Samples, *, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Density and colour of pieces of rays."""
-        dense = functools.partial(_dense, "lecun", self.dtype)
+        dtype = _size(self, "dtype")
+        dense = functools.partial(_dense, "lecun", dtype)
         width, hidden = _size(self, "width"), self.hidden or 2 * _size(self, "width")
-        h = nn.swish(dense(width, name="first")(self.encoding(samples).astype(self.dtype)))
+        h = nn.swish(dense(width, name="first")(self.encoding(samples).astype(dtype)))
         for i in range(_size(self, "num_blocks")):
-            inside = nn.LayerNorm(dtype=jnp.dtype(self.dtype), name=f"norm_{i}")(h)
+            inside = nn.LayerNorm(dtype=jnp.dtype(dtype), name=f"norm_{i}")(h)
             inside = nn.swish(dense(hidden, name=f"expand_{i}")(inside))
             h = h + dense(width, name=f"reduce_{i}")(inside)
         h = nn.swish(dense(width, name="last")(h))
@@ -198,11 +200,11 @@ def _density(field: nn.Module, raw: Float[Array, "*b"], key: PRNGKeyArray | None
     return _ACTIVATIONS[field.density_activation](raw)
 
 
-def _size(field: nn.Module, name: str) -> int:
+def _size(field: nn.Module, name: str) -> Any:
     size = getattr(field, name)
     if size is None:
         raise UsageError(
-            f"{type(field).__name__}: expected {name} to be a number, got None; write it down, or fill it with "
+            f"{type(field).__name__}: expected {name} to be given, got None; write it down, or fill it with "
             "tasks.budgets.sized(field, budget)"
         )
     return size

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
 from bench.errors import UsageError
 from models.fields import DensityActivation, Dtype, _check, _dense, _density, _size
+from models.method import sized_by
 from models.sampling import Samples
 
 INITIAL_FEATURE = 1e-4
@@ -49,7 +50,8 @@ class HashGrid(nn.Module):
         finest_resolution: Cells along an edge in the finest level.
         density_activation: See `MLP`.
         density_noise: See `MLP`.
-        dtype: Of hidden layers. Tables, the interpolation in them and results are float32 in any case.
+        dtype: Of hidden layers; None takes the budget's `field_dtype`. Tables, interpolation in them and results are
+            float32 in any case.
     """
 
     width: int | None = None
@@ -62,7 +64,7 @@ class HashGrid(nn.Module):
     finest_resolution: int = 128
     density_activation: DensityActivation = "shifted_softplus"
     density_noise: float = 0.0
-    dtype: Dtype = "float32"
+    dtype: Dtype | None = sized_by("field_dtype", "float32")
 
     def __post_init__(self) -> None:
         _check(self)
@@ -74,14 +76,15 @@ class HashGrid(nn.Module):
         self, samples: Samples, *, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Density and colour at the middles of pieces of rays."""
-        width, dense = _size(self, "width"), functools.partial(_dense, "lecun", self.dtype)
+        width, dtype = _size(self, "width"), _size(self, "dtype")
+        dense = functools.partial(_dense, "lecun", dtype)
         place = jnp.clip(0.5 * (samples.means / self.half_width + 1), 0, 1)
         features = []
         for i, resolution in enumerate(resolutions(self.num_levels, self.base_resolution, self.finest_resolution)):
             num_rows = min((resolution + 1) ** 3, 2**self.log2_table_size)
             table = self.param(f"level_{i}", _initial_features, (num_rows, self.num_features))
             features.append(interpolated(table, place * resolution, resolution))
-        h = jnp.concatenate(features, axis=-1).astype(self.dtype)
+        h = jnp.concatenate(features, axis=-1).astype(dtype)
         for i in range(self.num_hidden):
             h = nn.relu(dense(width, name=f"layer_{i}")(h))
         raw = dense(4, name="color_and_density", is_head=True)(h)

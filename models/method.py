@@ -80,9 +80,9 @@ def in_data(default: Any) -> Any:
     return dataclasses.field(default=default, metadata={"in_data": True})
 
 
-def sized_by(name: str) -> Any:
-    """Declares a size that is filled from the budget's field of another name, if it is left open."""
-    return dataclasses.field(default=None, metadata={"budget": name})
+def sized_by(name: str, default: Any = None) -> Any:
+    """Declares a size that is filled from the budget's field of another name, if it is left open, as None."""
+    return dataclasses.field(default=default, metadata={"budget": name})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,7 @@ class Budget:
         residual_width: Units of a residual stream; a block has twice as many inside.
         num_blocks: Residual blocks.
         guide_dtype: What a guide computes in.
+        field_dtype: What a field that starts from a caption computes in.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Budget:
     residual_width: int = 64
     num_blocks: int = 3
     guide_dtype: Literal["float32", "bfloat16"] = "float32"
+    field_dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -165,7 +167,12 @@ BUDGETS = {
             depth=8,
             consistency_px=64,
             num_crops=4,
+            caption_steps=1000,
+            render_px=48,
+            caption_samples=16,
+            num_blocks=2,
             guide_dtype="bfloat16",
+            field_dtype="bfloat16",
         ),
         Budget(
             name="paper",

@@ -16,7 +16,7 @@ ORDER = (
     *("bench.scorers", "bench.scores", "bench.judges", "bench.retrieval", "bench.protocols"),
     *("bench.suite", "bench.suites", "bench.registry", "bench.record"),
     *("bench.statistics", "bench.ceiling"),
-    *("bench.plan", "bench.overrides", "bench.device", "bench.trainer", "bench.shapes"),
+    *("bench.plan", "bench.overrides", "bench.device", "bench.trainer", "bench.shapes", "bench.ahead"),
     *("bench.contract",),
     *("bench.store", "bench.sets", "bench.schedule", "bench.live", "bench.compare", "bench.report"),
     *("bench.objects", "bench.doctor"),

@@ -18,6 +18,7 @@ from models import augment
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, HASH_GRID, SIMPLE_FIELD, VOXELS, DreamFields
 from models.encodings import Integrated, Positional
 from models.fields import MLP, ResidualMLP
+from tasks.budgets import BUDGETS, sized
 from tasks.captions import CLOSED_WORLD_JUDGES, CaptionTask, held_out_tasks, judges_of, tasks_of
 
 FEW, SOME = 4, 12
@@ -164,6 +165,7 @@ def architectures(study: Study) -> Table:
                                    note="features in grids of many resolutions"),
     }  # fmt: skip
     if not study.is_small:
+        other = "bfloat16" if sized(study.network, BUDGETS[study.budget]).dtype == "float32" else "float32"
         arms |= {
             "axis-aligned encoding": study.changed("axis aligned", field=axes, note="sines along the axes, of points"),
             "view directions": study.changed("view directions", field=dataclasses.replace(nerfs, view_directions=True),
@@ -173,7 +175,7 @@ def architectures(study: Study) -> Table:
             "no annealing": study.changed("no annealing", first_blur=0.0, note="of the encoding"),
             "many elevations": study.changed("many elevations", low_deg=0.0, high_deg=60.0,
                                              note="cameras from 0 to 60 degrees, judged ones among them"),
-            "bfloat16": study.changed("bfloat16", field=study.field(dtype="bfloat16")),
+            other: study.changed(other, field=study.field(dtype=other)),
         }  # fmt: skip
     return study.table("architectures", "What should the field be made of, and where may it be?", arms)
 

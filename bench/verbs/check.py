@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from bench import contract, registry
+from bench import ahead, contract, registry
 from bench.errors import UsageError
 from models.dream_fields import DreamFields
 from models.method import Method
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Prints a line a step; 1 if one is broken."""
+    ahead.prefer_quick_compiles()
     method = registry.variant(args.method)
     subject = contract.Subject(
         method=method, variant=args.method.rsplit(":", 1)[-1], task=task_of(method, args.scene, args.caption)

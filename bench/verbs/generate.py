@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench import device, objects, overrides, plan, trainer
+from bench import ahead, device, objects, overrides, plan, trainer
 from bench.errors import OutOfDeviceMemory, UsageError
 from bench.live import clock
 from bench.record import Outcome
@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Trains, writes, and says where; 1 if a seed failed."""
+    ahead.prefer_quick_compiles()
     start, caption = time.monotonic(), " ".join(args.caption.split())
     if not normalized(caption):
         raise UsageError(f"caption: expected words, got {args.caption!r}; say what to make: 'a red metallic chair'")

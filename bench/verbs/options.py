@@ -61,6 +61,7 @@ def selection(args: argparse.Namespace) -> Selection:
     suite = registry.suite(args.suite)
     budget = budget_named(args.budget or ("standard" if device.num_accelerators() else "quick"))
     suite, budget = overrides.apply(suite, budget, args.settings)
+    suite = overrides.with_tables_of(suite, budget, args.only)
     seeds = overrides.parsed_seeds(args.seeds) if args.seeds else None
     trials, cells = suite.expand(budget, seeds)
     trials, cells = overrides.only(trials, cells, args.only)

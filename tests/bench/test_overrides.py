@@ -134,3 +134,20 @@ class TestSeeds:
 
     def test_repeated_seeds_count_once(self):
         assert overrides.parsed_seeds("0-2,1,7") == (0, 1, 2, 7)
+
+
+def test_tables_that_are_left_out_are_asked_nothing():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Broken(ToyTask):
+        def fingerprint(self):
+            raise AssertionError("asked")
+
+    (toys,) = suite().tables_at(SMOKE)
+    broken = dataclasses.replace(toys, name="broken", tasks=(Broken(),))
+    both = dataclasses.replace(suite(), tables={**suite().tables, "smoke": (toys, broken)})
+    with pytest.raises(AssertionError, match="asked"):
+        both.expand(SMOKE)
+    trials, cells = overrides.with_tables_of(both, SMOKE, ["table=toys", "seed=0"]).expand(SMOKE)
+    assert trials and {cell.table for cell in cells} == {"toys"}
+    unknown = overrides.with_tables_of(both, SMOKE, ["table=toyz"])
+    assert len(unknown.tables_at(SMOKE)) == 2  # `only` says what is wrong
