@@ -12,6 +12,7 @@ from bench.errors import UsageError, nearest
 
 VERBS = (
     *("run", "plan", "status", "ls", "show", "rescore", "retry", "report", "check", "encoders", "generate", "export"),
+    "archive",
     "export-scenes",
 )
 

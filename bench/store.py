@@ -1,6 +1,7 @@
 """Decides how trials lie on disk: a folder each, written once and whole, never appended to and never overwritten.
 
     <root>/<trial_id>/record.json parameters.safetensors views.safetensors scores/<protocol>.json
+    <root>/<name>.tar.xz               finished trials in one file, see `bench.archive`; never written by a run
     <root>/failed-<n>/<trial_id>/      failures that `retry` moved out of the way
     <root>/<trial_id>.unreadable-<n>/  records that did not parse, set aside so that the trial is run again
     <root>/status.json                 what is running now
@@ -30,6 +31,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench import archive
 from bench import record as records_
 from bench.errors import UsageError
 from bench.record import Outcome, Record
@@ -65,6 +67,7 @@ class Store:
         self.root = root
         self.set_aside: list[str] = []
         self._records: dict[str, Record] = {}
+        self._archived: dict[str, dict[str, bytes]] = {}
         unreadable = []
         for folder in sorted(root.iterdir()) if root.is_dir() else []:
             if _is_trial(folder):
@@ -72,6 +75,11 @@ class Store:
                     self._records[folder.name] = _read(folder)
                 except (ValueError, TypeError, AttributeError, FileNotFoundError) as error:
                     unreadable.append((folder, error))
+        for path in sorted(root.glob(f"*{archive.END}")) if root.is_dir() else []:
+            for trial_id, files in archive.read(path).items():
+                if trial_id not in self._records:
+                    self._records[trial_id] = _parsed(files.get("record.json", b""), f"{path}, {trial_id}", trial_id)
+                    self._archived[trial_id] = files
         for folder, reason in unreadable:  # only now: a store of another schema version must stay as it is
             self._set_aside(folder, reason)
         self._sweep()
@@ -140,11 +148,14 @@ class Store:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         self._records[record.trial_id] = record
+        self._archived.pop(record.trial_id, None)  # arrays are there now
         return final
 
     def write_scores(self, trial_id: str, protocol: str, scores: dict[str, Any]) -> None:
         """Stores the scores of one protocol; those that were there are replaced in one step."""
         self.read(trial_id)
+        if trial_id in self._archived:
+            raise UsageError(f"{trial_id}: expected a folder to put scores in, got an archive; run the trial here")
         path = self.root / trial_id / "scores" / f"{protocol}.json"
         path.parent.mkdir(exist_ok=True)
         temporary = _temporary(self.root)
@@ -155,6 +166,9 @@ class Store:
         """By protocol; a file that does not parse is set aside and counts as missing, to be scored again."""
         self.read(trial_id)
         found = {}
+        for name, content in self._archived.get(trial_id, {}).items():
+            if name.startswith("scores/"):
+                found[pathlib.PurePosixPath(name).stem] = json.loads(content)
         folder = self.root / trial_id / "scores"
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
             try:
@@ -164,12 +178,26 @@ class Store:
         return found
 
     def views(self, trial_id: str) -> dict[str, np.ndarray]:
-        """`color`, `opacity`, `distance`, `ids`; UsageError if this store keeps none of this trial."""
+        """`color`, `opacity`, `distance`, `ids`; UsageError if this store keeps none of this trial.
+
+        Of an archived trial there are few, as pictures: `bench.archive.views_of`.
+        """
+        if trial_id in self._archived and self.has_views(trial_id):
+            return archive.views_of(self._archived[trial_id])
         return self._arrays(trial_id, "views")
 
     def has_views(self, trial_id: str) -> bool:
         """Whether this store keeps views of the trial."""
-        return (self.root / trial_id / "views.safetensors").exists()
+        kept = self._archived.get(trial_id, {})
+        return (self.root / trial_id / "views.safetensors").exists() or any(n.startswith("views-") for n in kept)
+
+    def texts(self, trial_id: str) -> dict[str, bytes]:
+        """The files of a trial that hold no arrays, and pictures of an archived one, by name."""
+        self.read(trial_id)
+        if trial_id in self._archived:
+            return dict(self._archived[trial_id])
+        folder = self.root / trial_id
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.json"))}
 
     def parameters(self, trial_id: str) -> dict[str, np.ndarray]:
         """By flat names; UsageError if this store keeps none of this trial."""
@@ -382,9 +410,13 @@ def _temporary(root: pathlib.Path) -> pathlib.Path:
 
 def _read(folder: pathlib.Path) -> Record:
     path = folder / "record.json"
-    record = Record.from_json(json.loads(path.read_bytes()), where=str(path))
-    if record.trial_id != folder.name:
-        raise ValueError(f"{path}: expected the record of {folder.name}, got that of {record.trial_id}")
+    return _parsed(path.read_bytes(), str(path), folder.name)
+
+
+def _parsed(content: bytes, where: str, trial_id: str) -> Record:
+    record = Record.from_json(json.loads(content), where=where)
+    if record.trial_id != trial_id:
+        raise ValueError(f"{where}: expected the record of {trial_id}, got that of {record.trial_id}")
     return record
 
 

@@ -18,7 +18,7 @@ ORDER = (
     *("bench.statistics", "bench.ceiling"),
     *("bench.plan", "bench.overrides", "bench.device", "bench.trainer", "bench.shapes", "bench.ahead"),
     *("bench.contract",),
-    *("bench.store", "bench.sets", "bench.schedule", "bench.live", "bench.compare", "bench.report"),
+    *("bench.archive", "bench.store", "bench.sets", "bench.schedule", "bench.live", "bench.compare", "bench.report"),
     *("bench.objects", "bench.doctor"),
     *("bench.verbs", "bench.__main__"),
 )

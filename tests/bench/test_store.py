@@ -21,7 +21,7 @@ from bench.record import SCHEMA_VERSION, Outcome, Record
 
 
 def some_record(trial_id="nerf__knight__8v__s0__3f9c1a2b", **changes):
-    variant, task, _, seed, _ = trial_id.split("__")
+    variant, task, *_, seed, _ = trial_id.split("__")
     fields = {
         "schema_version": SCHEMA_VERSION,
         "trial_id": trial_id,

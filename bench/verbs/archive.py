@@ -1,0 +1,46 @@
+"""`archive`: keeps what is stored of a suite in one small file, without arrays, to be committed beside the code."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+from bench import archive, store
+from bench._layout import ROOT
+from bench.errors import UsageError
+from bench.store import Store
+from bench.verbs import options
+
+HELP = "keep a suite's stored trials in one small file: records, scores, a few pictures"
+EXAMPLE = "python -m bench archive --suite ablations --budget standard --out results/reference"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `archive`."""
+    options.add_selection(parser)
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=ROOT / "results" / "reference", metavar="FOLDER",
+        help="where SUITE-BUDGET.tar.xz is put; what it held is replaced (default: results/reference)",
+    )  # fmt: skip
+
+
+def main(args: argparse.Namespace) -> int:
+    """Writes the file, and says how much it holds."""
+    chosen, trials_store = options.selection(args), store.open(args.results)
+    stored = set(trials_store.ids())
+    ids = [trial.id for trial in chosen.trials if trial.id in stored]
+    if not ids:
+        raise UsageError(f"archive: expected trials of {chosen.suite.name} in {args.results}, got none; run it first")
+    path = args.out / f"{chosen.suite.name}-{chosen.budget.name}{archive.END}"
+    archive.write(path, {trial_id: files_of(trials_store, trial_id) for trial_id in ids})
+    print(f"{path}: {len(ids)} of {len(chosen.trials)} trials, {path.stat().st_size / 2**20:.1f} MiB")
+    return 0
+
+
+def files_of(trials_store: Store, trial_id: str) -> dict[str, bytes]:
+    """What is kept of a trial."""
+    files = trials_store.texts(trial_id)
+    has_pictures = any(name.endswith(".webp") for name in files)
+    if trials_store.has_views(trial_id) and not has_pictures:
+        files |= archive.pictures(trials_store.views(trial_id))
+    return files

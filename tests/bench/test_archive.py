@@ -1,0 +1,123 @@
+"""One small file of many trials: whole numbers, few pictures, the same bytes, and a store that reads it."""
+
+import dataclasses
+import io
+import tarfile
+
+import numpy as np
+import pytest
+
+from bench import archive, store
+from bench.errors import UsageError
+from bench.verbs import archive as verb
+from tests.bench.test_store import some_outcome
+
+FIRST, SECOND = "toy__a__8v__s0__00000001", "toy__b__8v__s0__00000002"
+
+
+def views(num=17):
+    color = np.linspace(0, 1, num * 8 * 8 * 3).reshape(num, 8, 8, 3).astype(np.float16)
+    strip = {"strip": color[:3], "strip_steps": np.asarray([10, 20, 30], np.int32)}
+    return {"color": color, "opacity": color[..., 0], "ids": np.arange(num, dtype=np.int32), **strip}
+
+
+def test_a_few_views_and_the_strip_are_kept_as_pictures():
+    kept = archive.pictures(views())
+    assert sorted(kept) == ["strip-10-20-30.webp", "views-1-5.webp"]
+    back = archive.views_of(kept | {"record.json": b"{}"})
+    assert back["ids"].tolist() == [1, 5] and back["strip_steps"].tolist() == [10, 20, 30]
+    np.testing.assert_allclose(back["color"], views()["color"][[1, 5]], atol=0.05)
+    np.testing.assert_allclose(back["strip"], views()["strip"], atol=0.05)
+    assert "opacity" not in back
+    assert list(archive.pictures({"color": views()["color"][:1], "ids": np.asarray([3])})) == []
+
+
+def test_the_same_trials_give_the_same_bytes_in_any_order(tmp_path):
+    trials = {"b__x": {"record.json": b"1", "scores/s.json": b"2"}, "a__x": {"record.json": b"3"}}
+    archive.write(tmp_path / "1.tar.xz", trials)
+    archive.write(tmp_path / "2.tar.xz", dict(reversed(trials.items())))
+    assert (tmp_path / "1.tar.xz").read_bytes() == (tmp_path / "2.tar.xz").read_bytes()
+    assert archive.read(tmp_path / "1.tar.xz") == trials
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind", None])
+def test_what_is_no_archive_is_refused(tmp_path, content):
+    path = tmp_path / "x.tar.xz"
+    archive.write(path, {"a__x": {"record.json": b"1" * 5000}})
+    path.write_bytes(path.read_bytes()[:60] if content is None else content)
+    with pytest.raises(UsageError, match=r"x.tar.xz: expected a whole .tar.xz of records, got .*; bring it again"):
+        archive.read(path)
+
+
+def test_odd_members_and_too_many_bytes_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "x.tar.xz"
+    with tarfile.open(path, "w:xz") as made:
+        made.addfile(tarfile.TarInfo("loose.json"), io.BytesIO())
+    with pytest.raises(UsageError, match="expected files in folders of trials, got 'loose.json'; write it anew"):
+        archive.read(path)
+    archive.write(path, {"a__x": {"record.json": b"12345"}})
+    monkeypatch.setattr(archive, "MOST_BYTES", 4)
+    with pytest.raises(UsageError, match="expected at most 0 MiB of records, got more; split it"):
+        archive.read(path)
+
+
+class TestStore:
+    def archived(self, tmp_path):
+        made = store.open(tmp_path / "runs")
+        made.write(dataclasses.replace(some_outcome(FIRST), views=views()))
+        made.write(dataclasses.replace(some_outcome(SECOND), views={}))
+        files = {trial_id: verb.files_of(made, trial_id) for trial_id in made.ids()}
+        archive.write(tmp_path / "reference" / "toys-smoke.tar.xz", files)
+        return made, store.open(tmp_path / "reference")
+
+    def test_numbers_are_those_of_the_folders(self, tmp_path):
+        made, kept = self.archived(tmp_path)
+        assert kept.ids() == made.ids() and list(kept.records()) == list(made.records())
+        assert kept.frame().equals(made.frame()) and not kept.set_aside
+        assert [kept.scores(trial_id) for trial_id in kept.ids()] == [made.scores(trial_id) for trial_id in made.ids()]
+
+    def test_there_are_pictures_but_nothing_can_be_written_or_scored(self, tmp_path):
+        _, kept = self.archived(tmp_path)
+        first, second = kept.ids()
+        assert kept.has_views(first) and not kept.has_views(second)
+        assert kept.views(first)["ids"].tolist() == [1, 5]
+        with pytest.raises(UsageError, match="expected a folder to put scores in, got an archive; run the trial here"):
+            kept.write_scores(first, "std-v1", {})
+        with pytest.raises(UsageError, match="expected its parameters"):
+            kept.parameters(first)
+
+    def test_it_is_archived_again_as_it_is(self, tmp_path):
+        _, kept = self.archived(tmp_path)
+        again = {trial_id: verb.files_of(kept, trial_id) for trial_id in kept.ids()}
+        archive.write(tmp_path / "again.tar.xz", again)
+        assert (tmp_path / "again.tar.xz").read_bytes() == (tmp_path / "reference/toys-smoke.tar.xz").read_bytes()
+
+    def test_a_trial_that_is_run_again_stands_before_the_archive(self, tmp_path):
+        _, kept = self.archived(tmp_path)
+        kept.write(some_outcome(SECOND, timings={"wall_s": 9.0}))
+        assert kept.parameters(SECOND) and kept.read(SECOND).timings == {"wall_s": 9.0}
+        again = store.open(tmp_path / "reference")
+        assert again.read(SECOND).timings == {"wall_s": 9.0} and again.ids() == [FIRST, SECOND]
+
+
+def test_the_verb_keeps_what_is_stored_of_a_suite(tmp_path, capsys):
+    from bench import __main__ as command_line
+
+    words = ["archive", "--suite", "ablations", "--budget", "smoke", "--only", "table=regularizers"]
+    where = ["--results", str(tmp_path / "runs"), "--out", str(tmp_path / "kept")]
+    assert command_line.main([*words, *where]) == 2
+    assert "archive: expected trials of ablations in" in capsys.readouterr().err
+    trials = suite_trials()
+    store.open(tmp_path / "runs").write(some_outcome(trials[0], cluster="x", task="x"))
+    assert command_line.main([*words, *where]) == 0
+    assert f"ablations-smoke.tar.xz: 1 of {len(trials)} trials, 0.0 MiB" in capsys.readouterr().out
+    assert store.open(tmp_path / "kept").ids() == [trials[0]]
+
+
+def suite_trials():
+    from bench import overrides, registry
+    from tasks.budgets import BUDGETS
+
+    smoke = BUDGETS["smoke"]
+    suite = overrides.with_tables_of(registry.suite("ablations"), smoke, ["table=regularizers"])
+    return [trial.id for trial in suite.expand(smoke)[0]]
