@@ -63,13 +63,9 @@ def ceiling_note(set_sha: str, metric: str, clusters: Sequence[str] | None = Non
         "ceiling (ground-truth renders) 0.94 [0.91, 0.97], chance 0.008": an interval over captions, and chance for
         metrics that have one.
     """
-    found = [entry for entry in stored().values() if set_sha and entry["sha256"].startswith(set_sha)]
-    if not found or metric not in found[0]["by_caption"]:
-        return None
-    entry = found[0]
-    by_caption = dict(zip(entry["rendered"], entry["by_caption"][metric], strict=True))
-    chosen = list(by_caption) if clusters is None else [name for name in dict.fromkeys(clusters) if name in by_caption]
-    values = [by_caption[name] for name in chosen if by_caption[name] is not None]
+    true = by_caption(set_sha, metric)
+    chosen = list(true) if clusters is None else [name for name in dict.fromkeys(clusters) if name in true]
+    values = [true[name] for name in chosen]
     if not values:
         return None
     digits = 2 if metric.startswith("rprec") else METRICS[metric].digits
@@ -80,10 +76,29 @@ def ceiling_note(set_sha: str, metric: str, clusters: Sequence[str] | None = Non
         if clusters and len(values) < len(set(clusters))
         else ""
     )
-    by_luck = chance_of(metric, entry["size"])
+    by_luck = chance_of(metric, _entry_of(set_sha)["size"])
     luck = "" if by_luck is None else f", chance {by_luck:.{3 if by_luck < 1 else 1}f}"
     what = "ceiling (ground-truth renders)" if "@" in metric else "ground-truth renders"  # nothing to be reached
     return f"{what}{few} {mean:.{digits}f}{ends}{luck}"
+
+
+def by_caption(set_sha: str, metric: str) -> dict[str, float]:
+    """What true renders of a set's captions score, those that have a number; empty where nothing true was rendered.
+
+    Args:
+        set_sha: SHA-256 of the retrieval set, or how it begins.
+        metric: Of `std-v1`.
+    """
+    entry = _entry_of(set_sha)
+    numbers = entry.get("by_caption", {}).get(metric)
+    if numbers is None:
+        return {}
+    return {name: x for name, x in zip(entry["rendered"], numbers, strict=True) if x is not None}
+
+
+def _entry_of(set_sha: str) -> dict[str, Any]:
+    found = [entry for entry in stored().values() if set_sha and entry["sha256"].startswith(set_sha)]
+    return found[0] if found else {}
 
 
 def interval(metric: str, values: Float[np.ndarray, " c"]) -> statistics.Interval:

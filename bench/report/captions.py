@@ -53,12 +53,14 @@ class Judged(NamedTuple):
         judge: The one that decides.
         confusions: By arm and caption, which wrong captions stood first or nearest in how many views; `confused`.
         departs: Where trials are not what the protocol is defined on.
+        failures: What became of objects that are none, of how many in each arm: `bench.report.failures.lines`.
     """
 
     captions: CaptionSet
     judge: str
     confusions: tuple[dict[str, Any], ...] = ()
     departs: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -103,6 +105,7 @@ def notes(judged: Judged, metrics: Sequence[str], clusters: Sequence[str]) -> li
         if said is None and by_luck is not None:
             said = f"chance {by_luck:.{3 if by_luck < 1 else 1}f}"
         lines += [f"{METRICS[metric].title}: {said}"] if said else []
+    lines += [f"failures, of trials: {said}" for said in judged.failures]
     return [*lines, *(f"departs from the protocol: {said}" for said in judged.departs)]
 
 

@@ -74,7 +74,9 @@ def main(args: argparse.Namespace) -> int:
     warn(caption, trials[0])
     [pack] = plan.make_packs(trials, len(trials))
     made = []
-    with Watch() as watch:
+    with Watch() as watch, ahead.Compiler() as compiler:
+        if ahead.has_accelerator():
+            compiler.begin_scores(pack, (PROTOCOL,))
         try:
             outcomes = trainer.train(pack, (PROTOCOL,), watch.on_progress)
         except OutOfDeviceMemory as error:

@@ -15,7 +15,7 @@ from bench import compare, store
 from bench._layout import ROOT
 from bench.compare import TableResult
 from bench.errors import UsageError
-from bench.report import captions, consistency, galleries, grids, media, page, tables
+from bench.report import captions, consistency, failures, galleries, grids, media, page, tables
 from bench.report.captions import Judged
 from bench.store import Store
 from bench.suite import Cell, Table, Trial, budget_named
@@ -190,7 +190,14 @@ def judged(table: Table, chosen: options.Selection, trials_store: Store) -> Judg
         if (found := trials_store.scores(cell.trial_id).get(table.protocol))
     }  # fmt: skip
     departs = dict.fromkeys(found["departs"] for found in scores.values() if found["departs"])
-    return Judged(first.found_in, judge, tuple(captions.confused(mine, scores, judge, first.found_in)), tuple(departs))
+    failed = {cell.trial_id for cell in mine if trials_store.failed(cell.trial_id)}
+    return Judged(
+        captions=first.found_in,
+        judge=judge,
+        confusions=tuple(captions.confused(mine, scores, judge, first.found_in)),
+        departs=tuple(departs),
+        failures=tuple(failures.lines(failures.counted(mine, scores, failed, judge, first.found_in.sha256))),
+    )
 
 
 def pictures(
