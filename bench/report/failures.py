@@ -76,7 +76,7 @@ def counted(
     judge: str,
     set_sha: str,
 ) -> dict[str, Counter[str]]:
-    """How many trials of each arm are of which kind.
+    """How many trials of each arm are of which kind, and under "trials" how many there are.
 
     Args:
         cells: Of one table.
@@ -88,6 +88,7 @@ def counted(
     truth = ceiling.by_caption(set_sha, "repeats")
     found: dict[str, Counter[str]] = {cell.arm: Counter() for cell in cells}
     for cell in cells:
+        found[cell.arm]["trials"] += cell.trial_id in failed or cell.trial_id in scores
         if cell.trial_id in failed:
             found[cell.arm]["failed"] += 1
         elif cell.trial_id in scores:
@@ -99,11 +100,11 @@ def lines(found: Mapping[str, Mapping[str, int]]) -> list[str]:
     """The counts as sentences, one a kind that there is: arms in their order, none left out that has one.
 
     Example:
-        >>> lines({"full": {}, "bare": {"empty": 2, "cloud": 3}, "plain": {"cloud": 1}})
-        ['an empty volume: bare 2', 'fills the view: mean opacity above 0.5: bare 3; plain 1']
+        >>> lines({"full": {"trials": 9}, "bare": {"trials": 4, "empty": 1, "cloud": 3}})
+        ['an empty volume: bare 1 of 4', 'fills the view: mean opacity above 0.5: bare 3 of 4']
     """
     told = []
     for kind, meaning in KINDS.items():
-        arms = [f"{arm} {counts[kind]}" for arm, counts in found.items() if counts.get(kind)]
+        arms = [f"{arm} {counts[kind]} of {counts['trials']}" for arm, counts in found.items() if counts.get(kind)]
         told += [f"{meaning}: {'; '.join(arms)}"] if arms else []
     return told

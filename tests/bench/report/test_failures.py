@@ -45,13 +45,13 @@ def test_counts_go_by_arm_and_know_the_true_renders_of_each_caption(monkeypatch)
     known = {cell.trial_id: scores(repeats=0.99) for cell in cells if cell.trial_id != "bare-hat"}
     found = failures.counted([*cells, Cell("t", "late", "late-hat", "a hat", 0)], known, {"bare-hat"}, JUDGE, "ab")
     assert {arm: dict(counts) for arm, counts in found.items()} == {
-        "full": {"repeated faces": 1},
-        "bare": {"repeated faces": 1, "failed": 1},
-        "late": {},
+        "full": {"trials": 3, "repeated faces": 1},
+        "bare": {"trials": 3, "repeated faces": 1, "failed": 1},
+        "late": {"trials": 0},
     }
     assert failures.lines(found) == [
-        "crashed or not finite: bare 1",
-        "far sides more alike than true renders' by over 0.05: full 1; bare 1",
+        "crashed or not finite: bare 1 of 3",
+        "far sides more alike than true renders' by over 0.05: full 1 of 3; bare 1 of 3",
     ]
 
 
