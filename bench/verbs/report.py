@@ -172,6 +172,7 @@ def result_of(table: Table, chosen: options.Selection, frame: pd.DataFrame, know
         arm_notes=arms,
         notes=captions.notes(known, table.metrics, [cell.cluster for cell in mine]) if known else (),
         cluster_noun=noun,
+        beside={t.name: t.baseline for t in chosen.tables if t is not table} if chosen.suite.read_together else None,
     )
     said = captions.gap(result, known.judge) if known else None
     notes = (*result.notes, said) if said else result.notes
@@ -319,7 +320,13 @@ def is_stored(trials_store: Store, trial_id: str) -> bool:
 
 
 def print_tables(results: Sequence[TableResult]) -> None:
-    """Prints every table in the terminal."""
+    """Prints every table in the terminal; notes that all of several tables share stand once, behind them."""
+    shared = [note for note in results[0].notes if all(note in r.notes for r in results)] if len(results) > 1 else []
     for result in results:
-        tables.print_table(result)
+        own = tuple(note for note in result.notes if note not in shared)
+        tables.print_table(dataclasses.replace(result, notes=own))
+        print()
+    for note in shared:
+        print(f"all tables: {tables.printable(note)}")
+    if shared:
         print()

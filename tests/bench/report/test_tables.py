@@ -202,3 +202,16 @@ class TestPublished:
 
     def test_they_survive_a_file(self, told):
         assert TableResult.from_json(json.loads(json.dumps(told.to_json()))).published == told.published
+
+
+def test_notes_that_all_tables_share_are_printed_once(usual, capsys):
+    from bench.verbs import report
+
+    first = dataclasses.replace(usual.result, notes=("one world", "its own"))
+    second = dataclasses.replace(usual.result, notes=("one world",))
+    report.print_tables([first, second])
+    out = capsys.readouterr().out
+    assert out.count("one world") == 1 and out.count("note: its own") == 1
+    assert out.rstrip().endswith("all tables: one world")
+    report.print_tables([first])
+    assert "note: one world" in capsys.readouterr().out
