@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 import os
 import sys
 
@@ -13,7 +14,10 @@ from bench.errors import UsageError, nearest
 VERBS = (
     *("run", "plan", "status", "ls", "show", "rescore", "retry", "report", "check", "encoders", "generate", "export"),
     "archive",
+    "compare",
     "export-scenes",
+    *("import", "new-method"),
+    "votes",
 )
 
 
@@ -42,7 +46,7 @@ def run(argv: list[str]) -> int:
     name = argv[0]
     if name not in VERBS:
         raise UsageError(f"expected a verb, got {name!r}; {nearest(name, VERBS)}; python -m bench --help")
-    verb = importlib.import_module(f"bench.verbs.{name.replace('-', '_')}")
+    verb = importlib.import_module(module_of(name))
     parser = argparse.ArgumentParser(
         prog=f"python -m bench {name}",
         description=verb.HELP,
@@ -54,9 +58,19 @@ def run(argv: list[str]) -> int:
     return verb.main(parser.parse_args(argv[1:]))
 
 
+def module_of(name: str) -> str:
+    """Where a verb is written: `import` is a word of Python's and cannot be a module's name.
+
+    Example:
+        >>> module_of("export-scenes"), module_of("import")
+        ('bench.verbs.export_scenes', 'bench.verbs.import_')
+    """
+    return f"bench.verbs.{name.replace('-', '_')}{'_' * keyword.iskeyword(name)}"
+
+
 def overview() -> str:
     """What `--help` prints: a line a verb."""
-    lines = [f"  {name:14} {importlib.import_module('bench.verbs.' + name.replace('-', '_')).HELP}" for name in VERBS]
+    lines = [f"  {name:14} {importlib.import_module(module_of(name)).HELP}" for name in VERBS]
     return "\n".join(
         [
             "usage: python -m bench VERB [options]; python -m bench VERB --help",

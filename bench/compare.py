@@ -114,6 +114,7 @@ class TableResult:
         arm_notes: A sentence on an arm.
         notes: Sentences on the table.
         published: What papers print of the same question.
+        tests_beside: By metric, how many comparisons of other tables p is corrected for besides those of this one.
     """
 
     table: str
@@ -131,6 +132,7 @@ class TableResult:
     arm_notes: dict[str, str]
     notes: tuple[str, ...]
     published: tuple[Published, ...] = ()
+    tests_beside: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def entry(self, arm: str, metric: str) -> Entry:
         """The entry of a row and a column."""
@@ -141,8 +143,8 @@ class TableResult:
         return tuple(e for e in self.entries if e.metric == metric)
 
     def num_tests(self, metric: str) -> int:
-        """Arms that were tested together."""
-        return sum(e.p is not None for e in self.column(metric))
+        """Comparisons that were tested together."""
+        return sum(e.p is not None for e in self.column(metric)) + self.tests_beside.get(metric, 0)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -169,6 +171,7 @@ def compare(
     arm_notes: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     cluster_noun: str = "scene",
+    beside: Mapping[str, str] | None = None,
 ) -> TableResult:
     """The table that stored numbers make.
 
@@ -183,6 +186,8 @@ def compare(
         arm_notes: A sentence on an arm.
         notes: Sentences for the foot, such as that scores come from another version of the protocol.
         cluster_noun: What a cluster is called.
+        beside: Other tables, with their baselines, that are read together with this one: p is corrected for their arms
+            too.
 
     Raises:
         UsageError: An unknown table, baseline or metric; a number or a place in the table that is there twice.
@@ -202,23 +207,21 @@ def compare(
     mine = [cell for cell in cells if cell.table == table]
     check_names(mine, cells, table, baseline, metrics)
     arms, clusters = (tuple(dict.fromkeys(getattr(cell, f) for cell in mine)) for f in ("arm", "cluster"))
-    frame = frame[frame["trial_id"].isin({cell.trial_id for cell in mine})]
-    check_unique(frame, mine)
-    places = pd.DataFrame([(c.arm, c.trial_id, c.cluster, c.seed) for c in mine], columns=list(Cell._fields[1:]))
-    under = (frame["protocol"] == protocol) & (frame["status"] == "finished")
-    scored = places.merge(frame.loc[under, ["trial_id", "metric", "view", "value"]], on="trial_id")
-    check_finite(scored)
-
+    everything, places = frame, places_of(mine)
+    frame = frame[frame["trial_id"].isin(set(places["trial_id"]))]
+    scored = checked_scores(frame, mine, protocol)
     entries, by_cluster = [], {}
+    tests_beside: dict[str, int] = {}
     for metric in metrics:
         numbers, said = with_crashes(scored[scored["metric"] == metric], frame, places, protocol, metric)
         notes = (*notes, *said)
         pairs = {arm: paired(numbers, arm, baseline) for arm in arms if arm != baseline}
-        found = findings(pairs, higher_is_better=METRICS[metric].higher_is_better)
+        more = pairs_beside(everything, cells, beside or {}, protocol, metric)
+        found = {baseline: Finding("baseline")} | findings(pairs, METRICS[metric].higher_is_better, more)
+        tests_beside |= {metric: len(more)} if more else {}
         for arm in arms:
             counted = counts(frame, places, scored, arm=arm, metric=metric, protocol=protocol)
-            finding = found.get(arm, Finding("baseline" if arm == baseline else "no data"))
-            entries.append(entry(arm, metric, cluster_means(numbers, arm), counted, finding))
+            entries.append(entry(arm, metric, cluster_means(numbers, arm), counted, found[arm]))
         by_cluster[metric] = {arm: cluster_row(numbers, arm, clusters) for arm in arms}
     return TableResult(
         table=table,
@@ -235,6 +238,7 @@ def compare(
         by_cluster=by_cluster,
         arm_notes={arm: note for arm, note in (arm_notes or {}).items() if note},
         notes=tuple(notes),
+        tests_beside=tests_beside,
     )
 
 
@@ -251,23 +255,32 @@ class Finding(NamedTuple):
     resolvable: float | None = None
 
 
-def findings(pairs: Mapping[str, Float[np.ndarray, " _"]], higher_is_better: bool = True) -> dict[str, Finding]:
+def findings(
+    pairs: Mapping[str, Float[np.ndarray, " _"]],
+    higher_is_better: bool = True,
+    beside: Sequence[Float[np.ndarray, " _"]] = (),
+) -> dict[str, Finding]:
     """Tests the arms of one table and metric together.
 
     Args:
         pairs: By arm, differences to the baseline by cluster.
         higher_is_better: The metric's direction.
+        beside: Differences of other comparisons that are read together with these, of at least `FEWEST_CLUSTERS`
+            each: p is corrected for them too.
 
     Example:
         >>> found = findings({"a": np.array([1.0, 2, 3, 1, 2, 3, 1, 2]), "b": np.array([1.0, -1.0]), "c": np.zeros(0)})
         >>> found["a"].verdict, found["a"].p_holm, found["b"].verdict, found["c"].verdict
         ('better', 0.0078125, 'too few', 'no data')
+        >>> findings({"a": np.arange(1.0, 9.0)}, beside=[np.ones(8)])["a"].p_holm
+        0.015625
     """
     enough = {arm: d for arm, d in pairs.items() if len(d) >= FEWEST_CLUSTERS}
-    p_values = np.array([statistics.sign_flip_p(d) for d in enough.values()])
-    floors = np.array([statistics.smallest_p(len(d)) for d in enough.values()])
+    tested = [*enough.values(), *beside]
+    p_values = np.array([statistics.sign_flip_p(d) for d in tested])
+    floors = np.array([statistics.smallest_p(len(d)) for d in tested])
     rows = zip(p_values, statistics.holm(p_values), statistics.holm(floors), strict=True)
-    corrected = {arm: tuple(float(x) for x in row) for arm, row in zip(enough, rows, strict=True)}
+    corrected = {arm: tuple(float(x) for x in row) for arm, row in zip(enough, rows, strict=False)}
     found = {}
     for arm, differences in pairs.items():
         if len(differences) == 0:
@@ -285,8 +298,8 @@ def findings(pairs: Mapping[str, Float[np.ndarray, " _"]], higher_is_better: boo
             p=p,
             p_holm=p_holm,
             p_floor=p_floor,
-            clusters_to_resolve=statistics.clusters_to_resolve(differences, num_tests=len(enough)),
-            resolvable=statistics.resolvable_difference(differences, num_tests=len(enough)),
+            clusters_to_resolve=statistics.clusters_to_resolve(differences, num_tests=len(tested)),
+            resolvable=statistics.resolvable_difference(differences, num_tests=len(tested)),
         )
     return found
 
@@ -318,11 +331,84 @@ def paired(numbers: pd.DataFrame, arm: str, baseline: str) -> Float[np.ndarray, 
         >>> paired(numbers, "a", "b")
         array([2.])
     """
+    return mean_of_seeds(paired_trials(numbers, arm, baseline)).to_numpy(np.float64)
+
+
+def paired_trials(numbers: pd.DataFrame, arm: str, baseline: str) -> pd.Series:
+    """Differences by cluster and seed, over the views that both arms have."""
     keys = ["cluster", "seed", "view"]
     both = pd.merge(*(numbers.loc[numbers["arm"] == x, [*keys, "value"]] for x in (arm, baseline)), on=keys)
     both["difference"] = both["value_x"] - both["value_y"]
-    by_trial = both.groupby(["cluster", "seed"], sort=True)["difference"].mean()
-    return by_trial.groupby("cluster", sort=True).mean().to_numpy(np.float64)
+    return both.groupby(["cluster", "seed"], sort=True)["difference"].mean()
+
+
+def mean_of_seeds(by_trial: pd.Series) -> pd.Series:
+    """What stands for a cluster: the mean over its seeds, each with equal weight."""
+    return by_trial.groupby("cluster", sort=True).mean()
+
+
+def differences_of(
+    frame: pd.DataFrame, cells: Sequence[Cell], *, table: str, baseline: str, protocol: str, metric: str
+) -> dict[str, pd.Series]:
+    """Of every arm of a table but the baseline, its differences to it by cluster and seed.
+
+    Args:
+        frame: As in `compare`.
+        cells: As in `compare`.
+        table: Whose arms.
+        baseline: An arm's name.
+        protocol: Whose numbers.
+        metric: Which.
+
+    Example:
+        >>> cells = [Cell("t", arm, f"{arm}-{i}", "scene", i) for arm in ("full", "bare") for i in range(2)]
+        >>> rows = [("full-0", 3.0), ("full-1", 5.0), ("bare-0", 1.0), ("bare-1", 4.0)]
+        >>> frame = pd.DataFrame(rows, columns=["trial_id", "value"])
+        >>> frame = frame.assign(view=0, status="finished", protocol="std-v1", metric="psnr")
+        >>> found = differences_of(frame, cells, table="t", baseline="full", protocol="std-v1", metric="psnr")
+        >>> {arm: by_trial.to_list() for arm, by_trial in found.items()}
+        {'bare': [-2.0, -1.0]}
+    """
+    mine = [cell for cell in cells if cell.table == table]
+    frame = frame[frame["trial_id"].isin({cell.trial_id for cell in mine})]
+    places = places_of(mine)
+    numbers, _ = with_crashes(scored_in(frame, places, protocol, metric), frame, places, protocol, metric)
+    return {arm: paired_trials(numbers, arm, baseline) for arm in dict.fromkeys(places["arm"]) if arm != baseline}
+
+
+def checked_scores(frame: pd.DataFrame, cells: Sequence[Cell], protocol: str) -> pd.DataFrame:
+    """Numbers of one table's trials, each once and finite."""
+    check_unique(frame, cells)
+    scored = scored_in(frame, places_of(cells), protocol)
+    check_finite(scored)
+    return scored
+
+
+def places_of(cells: Sequence[Cell]) -> pd.DataFrame:
+    """Places in one table, a row a trial."""
+    return pd.DataFrame([cell[1:] for cell in cells], columns=list(Cell._fields[1:]))
+
+
+def scored_in(frame: pd.DataFrame, places: pd.DataFrame, protocol: str, metric: str | None = None) -> pd.DataFrame:
+    """Numbers of the trials that finished, beside their places: of one metric, or of all."""
+    under = (frame["protocol"] == protocol) & (frame["status"] == "finished")
+    if metric is not None:
+        under &= frame["metric"] == metric
+    return places.merge(frame.loc[under, ["trial_id", "metric", "view", "value"]], on="trial_id")
+
+
+def pairs_beside(
+    frame: pd.DataFrame, cells: Sequence[Cell], beside: Mapping[str, str], protocol: str, metric: str
+) -> list[Float[np.ndarray, " _"]]:
+    """Differences of all arms of other tables, of those that are enough for a test."""
+    found = [
+        mean_of_seeds(by_trial).to_numpy(np.float64)
+        for table, baseline in beside.items()
+        for by_trial in differences_of(
+            frame, cells, table=table, baseline=baseline, protocol=protocol, metric=metric
+        ).values()
+    ]
+    return [differences for differences in found if len(differences) >= FEWEST_CLUSTERS]
 
 
 def with_crashes(

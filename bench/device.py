@@ -56,6 +56,11 @@ def compiled(
     return program.result()
 
 
+def num_compiled() -> int:
+    """How many programs this process keeps."""
+    return len(_PROGRAMS)
+
+
 def shapes(tree: PyTree) -> PyTree:
     """What `compiled` needs to know of arrays."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)

@@ -100,21 +100,38 @@ def default_pack_size(platform: str) -> int:
 def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
     """Packs of at most `pack_size`, of even sizes within a program so that it is compiled for few of them.
 
-    A trial is in the pack of what it continues, and does not count there. Packs of low seeds come first, so that
-    balanced blocks finish first.
+    A trial is in the pack of what it continues, and does not count there. Packs of low seeds come first, and within a
+    seed and program those of the first scenes or captions, with all arms that share the program: what is finished when
+    a run is stopped is all arms on some of them, not some arms on all, as far as that compiles nothing twice.
     """
+    trials = list(trials)
+    places = {cluster: i for i, cluster in enumerate(dict.fromkeys(trial.task.cluster for trial in trials))}
     groups: dict[str, dict[Trial, list[Trial]]] = {}
     for trial in trials:
         groups.setdefault(program_digest(trial), {}).setdefault(root(trial), []).append(trial)
     packs = []
     for families in groups.values():
-        members = list(families.values())
+        members = sorted(families.values(), key=lambda family: turn(family, places))
         num_packs = math.ceil(len(members) / pack_size)
         size = math.ceil(len(members) / num_packs)
         for i in range(0, len(members), size):
             mine = tuple(trial for family in members[i : i + size] for trial in family)
             packs.append(Pack(trials=mine, key=program_key(members[0][0])))
     return sorted(packs, key=lambda pack: min(trial.seed for trial in pack.trials))
+
+
+def turn(family: Sequence[Trial], places: Mapping[str, int]) -> tuple[int, bool, int]:
+    """When a trial's turn comes among those of its program: by seed, then by scene or caption.
+
+    Those that others continue come first and stay together: what continues them is trained at once, and compiled for as
+    few sizes as can be.
+
+    Args:
+        family: The trial, and those that continue it.
+        places: Of clusters, in the order in which they are asked for.
+    """
+    is_alone = len(family) == 1
+    return family[0].seed, is_alone, places[family[0].task.cluster] if is_alone else 0
 
 
 def seconds(packs: Sequence[Pack], costs: Mapping[str, Cost], num_workers: int) -> float:

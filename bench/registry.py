@@ -1,6 +1,10 @@
 """What short names mean: one table of variants and suites, and how a user's own come in.
 
-A name is an entry of these tables, an entry point of the group `bench.methods`, or `module:object`.
+A name is an entry of these tables, an entry point of the group `bench.methods`, or `module:object`. A package that
+brings methods names them in its own `pyproject.toml`, and nothing here is edited:
+
+    [project.entry-points."bench.methods"]
+    my_field = "my_pkg.field:MyField"
 """
 
 from __future__ import annotations
@@ -67,32 +71,57 @@ def suite(name: str) -> Suite:
     return _object(SUITES[name])
 
 
-def variant(name: str) -> Method:
+def entry_points() -> dict[str, importlib.metadata.EntryPoint]:
+    """What installed packages bring, by name."""
+    return {point.name: point for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def is_known(name: str) -> bool:
+    """Whether `variant` would look for something under this name, rather than refuse it."""
+    return name in VARIANTS or ":" in name or name in entry_points()
+
+
+def variant(name: str, recipe: str = "nerf") -> Method:
     """The method of a short name, an entry point, or `module:object`.
 
-    A class is made with its defaults; a linen module becomes the field of the common NeRF recipe.
+    A class is made with its defaults; a linen module becomes the field of a recipe.
+
+    Args:
+        name: What a user wrote.
+        recipe: Short name of the recipe that a linen module becomes the field of.
 
     Raises:
         UsageError: There is no such thing, or it is neither a method nor a network.
     """
     if name in VARIANTS:
         return _object(VARIANTS[name])
-    points = {point.name: point for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
+    points = entry_points()
     if name in points:
-        return as_method(name, points[name].load())
+        return as_method(name, _loaded(points[name]), recipe)
     if ":" in name:
-        return as_method(name, _layout.import_plugin(name))
+        return as_method(name, _layout.import_plugin(name), recipe)
     raise UsageError(
         f"method: expected a variant, an entry point of {ENTRY_POINT_GROUP} or module:object, got {name!r}; "
         f"{nearest(name, [*VARIANTS, *points])}"
     )
 
 
-def as_method(name: str, found: Any) -> Method:
-    """Makes a method of what a user named: a method, a class of one, or a network for the common recipe."""
+def _loaded(point: importlib.metadata.EntryPoint) -> Any:
+    """What an entry point names."""
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"{point.name}: expected {point.value} behind this entry point of {ENTRY_POINT_GROUP}, got {error}; "
+            "install its package again"
+        ) from error
+
+
+def as_method(name: str, found: Any, recipe: str = "nerf") -> Method:
+    """Makes a method of what a user named: a method, a class of one, or a network for a recipe."""
     value = found() if isinstance(found, type) else found
     if isinstance(value, linen.Module):
-        return dataclasses.replace(_object(VARIANTS["nerf"]), field=value)
+        return dataclasses.replace(_object(VARIANTS[recipe]), field=value)
     if isinstance(value, Method):
         return value
     raise UsageError(

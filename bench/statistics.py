@@ -1,6 +1,6 @@
 """How sure a number is: intervals, paired tests, and what a design of so many clusters could resolve; pure on arrays.
 
-c: clusters (scenes or captions), m: tests that are corrected together.
+c: clusters (scenes or captions), s: seeds, m: tests that are corrected together.
 
 A cluster is the unit that is drawn independently: seeds and views are averaged inside it before anything here is
 called. `differences` are always an arm's cluster means minus the baseline's, over the clusters that both have.
@@ -9,6 +9,7 @@ called. `differences` are always an arm's cluster means minus the baseline's, ov
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -224,12 +225,59 @@ def clusters_to_resolve(
     def found(num_clusters: int) -> bool:
         return power(effect, num_clusters, alpha) >= wanted_power
 
-    low, high = 1, 2
+    return _smallest(found, 1)  # power rises with the number of clusters
+
+
+def seeds_to_resolve(differences: Float[np.ndarray, "c s"], *, num_tests: int = 1) -> int | None:
+    """How many seeds a cluster would find this difference with as many clusters, were all exactly as observed.
+
+    More seeds take away what seeds scatter, and nothing of what clusters differ in: often no number of them is enough.
+    A rough guide, as `clusters_to_resolve`.
+
+    Args:
+        differences: Arm minus baseline, by cluster and seed; at least two of each.
+        num_tests: As in `clusters_to_resolve`.
+
+    Returns:
+        The number, at least one; None where there is none up to `MOST_CLUSTERS`.
+
+    Raises:
+        ValueError: Fewer than two clusters or seeds, or a difference that is not finite.
+
+    References:
+        The spread of clusters is that of their means less the share of the seeds: one-way analysis of variance.
+
+    Example:
+        >>> seeds_to_resolve(np.array([[1.5, -0.5], [-0.5, 1.5]] * 4))
+        11
+        >>> seeds_to_resolve(np.repeat([[0.9], [-0.3], [0.6], [0.1], [0.8], [-0.1], [0.4], [0.0]], 2, axis=1)) is None
+        True
+    """
+    by_cluster = checked(np.mean(differences, axis=1), "seeds_to_resolve", at_least=2)
+    num_clusters, num_seeds = differences.shape
+    checked(differences[0], "seeds_to_resolve", at_least=2)
+    of_seeds = float(np.mean(np.var(differences, axis=1, ddof=1)))
+    of_clusters = max(0.0, float(np.var(by_cluster, ddof=1)) - of_seeds / num_seeds)
+    mean, alpha = abs(float(np.mean(by_cluster))), ALPHA / num_tests
+
+    def found(num: int) -> bool:
+        spread = math.sqrt(of_clusters + of_seeds / num)
+        effect = mean / spread if spread > 1e-12 * mean else math.inf if mean > 0 else 0.0
+        return power(effect, num_clusters, alpha) >= POWER
+
+    return _smallest(found, 1)
+
+
+def _smallest(found: Callable[[int], bool], low: int) -> int | None:
+    """The smallest number from `low` to `MOST_CLUSTERS` that is found, where all beyond it are; None if none is."""
+    if found(low):
+        return low
+    high = low + 1
     while not found(high):
         if high >= MOST_CLUSTERS:
             return None
         low, high = high, min(2 * high, MOST_CLUSTERS)
-    while high - low > 1:  # power rises with the number of clusters
+    while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if found(middle) else (middle, high)
     return high

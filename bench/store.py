@@ -55,6 +55,27 @@ def open(path: str | os.PathLike[str]) -> Store:
     return Store(pathlib.Path(path))
 
 
+def listing(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
+    """What lies in a store, without reading any of it: two that are equal hold the same trials and scores.
+
+    Cheap, to be asked again and again while others write.
+
+    Returns:
+        Of each trial's folder and each archive when it and its scores last changed, by name; empty where there is none.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    with contextlib.suppress(FileNotFoundError), os.scandir(path) as entries:
+        for entry in entries:
+            if _is_trial_name(entry.name) or entry.name.endswith(archive.END):
+                stamps = []
+                for part in (entry.path, os.path.join(entry.path, "scores")):
+                    # no scores, no folder, or moved by `retry` meanwhile
+                    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                        stamps.append(os.stat(part).st_mtime_ns)
+                found[entry.name] = tuple(stamps)
+    return found
+
+
 class Store:
     """Trials under one folder.
 
@@ -226,6 +247,15 @@ class Store:
         A trial without scores has one row, whose `protocol`, `metric` and `view` are missing: a failure is never a
         gap. `reason` says why a value is missing, or why the trial failed. Angles of a view are missing where they are
         not known.
+
+        Example, which gives the mean over views, then seeds, then scenes, as tables do; run by a test:
+
+            import bench.store
+
+            frame = bench.store.open("results/runs").frame()
+            psnr = frame[(frame["protocol"] == "std-v1") & (frame["metric"] == "psnr")]
+            by_trial = psnr.groupby(["variant", "cluster", "seed"])["value"].mean()
+            means = by_trial.groupby(["variant", "cluster"]).mean().groupby("variant").mean()
         """
         blocks = _Blocks()
         for record in self.records():

@@ -269,12 +269,14 @@ class Suite:
         tables: By budget: at `paper` a suite may hold other arms than in the embedded world. A function where making
             them needs files that not everybody has.
         num_seeds: By budget.
+        read_together: Whether its tables answer one question, so that p is corrected over all of them.
     """
 
     name: str
     question: str
     tables: Mapping[str, tuple[Table, ...] | Callable[[], tuple[Table, ...]]]
     num_seeds: Mapping[str, int]
+    read_together: bool = False
 
     def tables_at(self, budget: Budget) -> tuple[Table, ...]:
         """The tables of a budget; one changed with `--set` keeps the first part of its name."""

@@ -154,6 +154,8 @@ def angle_rows(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, 
 def curves(records: Sequence[Record], cells: Sequence[Cell], result: TableResult, term: str = "loss") -> Figure | None:
     """How a term of the loss fell: the median of an arm's trials, with the middle half of them behind it.
 
+    Where the term has a target, that is the dashed line.
+
     Args:
         records: Of the trials.
         cells: Places of trials in tables.
@@ -166,7 +168,7 @@ def curves(records: Sequence[Record], cells: Sequence[Cell], result: TableResult
     rows = curve_rows(records, cells, result, term)
     if not rows:
         return None
-    colors = palette(result)
+    colors, what = palette(result), term.replace("_", " ")
     with style():
         figure, axes = canvas(5.2, lines_height(len(result.arms)))
         for arm in result.arms:
@@ -175,36 +177,60 @@ def curves(records: Sequence[Record], cells: Sequence[Cell], result: TableResult
                 continue
             axes.plot(mine["step"], mine["median"], color=colors[arm], lw=1.6, label=plain(shortened(arm)))
             axes.fill_between(mine["step"], mine["low"], mine["high"], color=colors[arm], alpha=0.14, lw=0)
+        draw_targets(axes, rows, colors)
         if term == "loss" and min(row["low"] for row in rows) > 0:
             axes.set_yscale("log")
         axes.set_xlabel("step")
-        axes.set_ylabel(plain(term))
+        axes.set_ylabel(plain(what))
         finish_lines(figure, axes)
         name = f"{slug(result.table)}-curves-{slug(term)}"
         svg = drawn(figure, name)
-    return Figure(name, f"Training: {term} by step", svg, tuple(rows))
+    return Figure(name, f"Training: {what} by step, median and middle half of the trials", svg, tuple(rows))
+
+
+def draw_targets(axes: Axes, rows: Sequence[dict[str, Any]], colors: dict[str, Any]) -> None:
+    """Where a term was pulled to; a target that several arms share is one line, in ink."""
+    by_arm: dict[str, tuple[tuple[float, float], ...]] = {}
+    for row in rows:
+        if row.get("target") is not None:
+            by_arm[row["arm"]] = (*by_arm.get(row["arm"], ()), (row["step"], row["target"]))
+    lines = list(dict.fromkeys(by_arm.values()))
+    for i, line in enumerate(lines):
+        color = INK if len(lines) == 1 else next(colors[arm] for arm, its in by_arm.items() if its == line)
+        label = "_" if i else "target"
+        axes.plot(*zip(*line, strict=True), color=color, lw=1.1, ls=(0, (4, 3)), alpha=0.8, label=label)
 
 
 def curve_rows(
     records: Sequence[Record], cells: Sequence[Cell], result: TableResult, term: str
 ) -> list[dict[str, Any]]:
-    """Median and quartiles by arm and step over trials that have the curve; points that are not finite are left out."""
+    """Median and quartiles by arm and step over trials that have the curve; points that are not finite are left out.
+
+    Beside them the median of the target, where some trial has one.
+    """
     by_id = {record.trial_id: record for record in records if term in record.curves and "step" in record.curves}
+    has_target = any(f"{term}_target" in record.curves for record in by_id.values())
     rows = []
     for arm in result.arms:
-        at_step: dict[float, list[float]] = {}
-        for cell in cells:
-            if cell.table != result.table or cell.arm != arm or cell.trial_id not in by_id:
-                continue
-            record = by_id[cell.trial_id]
-            for step, value in zip(record.curves["step"], record.curves[term], strict=True):
-                if np.isfinite(value):
-                    at_step.setdefault(step, []).append(value)
-        for step, values in sorted(at_step.items()):
+        mine = [cell.trial_id for cell in cells if cell.table == result.table and cell.arm == arm]
+        mine = [trial_id for trial_id in mine if trial_id in by_id]
+        targets = at_steps([by_id[trial_id] for trial_id in mine], f"{term}_target")
+        for step, values in sorted(at_steps([by_id[trial_id] for trial_id in mine], term).items()):
             low, median, high = (float(x) for x in np.quantile(values, (0.25, 0.5, 0.75)))
             spread = {"median": median, "low": low, "high": high}
-            rows.append({"arm": arm, "step": step, **spread, "num_trials": len(values)})
+            goal = {"target": float(np.median(targets[step])) if step in targets else None} if has_target else {}
+            rows.append({"arm": arm, "step": step, **spread, **goal, "num_trials": len(values)})
     return rows
+
+
+def at_steps(records: Sequence[Record], term: str) -> dict[float, list[float]]:
+    """The finite numbers of a curve at each step, of the records that have it."""
+    found: dict[float, list[float]] = {}
+    for record in (record for record in records if term in record.curves):
+        for step, value in zip(record.curves["step"], record.curves[term], strict=True):
+            if np.isfinite(value):
+                found.setdefault(step, []).append(value)
+    return found
 
 
 # --- how figures look and are written ---------------------------------------------------------------------------------

@@ -137,6 +137,11 @@ def trials_cell(entry: Entry) -> Cell:
     return Cell(str(entry.num_trials), is_number=True)
 
 
+def so_far(entry: Entry) -> str:
+    """Of how many trials a number is, while some have not run; empty where all have."""
+    return f"({entry.num_trials} of {entry.num_planned})" if entry.num_absent else ""
+
+
 def steps_cell(entry: Entry) -> Cell:
     """Steps trained; a range where trials of one arm differ."""
     if entry.num_steps is None or entry.fewest_steps is None:
@@ -182,7 +187,8 @@ def metric_grid(result: TableResult, metric: str, *, with_p: bool = False, with_
         columns.append(("p", tuple(Cell(p_text(e.p_holm), is_number=e.p_holm is not None) for e in column)))
         columns.append(("lowest p", tuple(Cell(p_text(e.p_floor), is_number=e.p_floor is not None) for e in column)))
     columns.append(("verdict", tuple(verdict_cell(e, result.cluster_noun) for e in column)))
-    columns += run_columns(result, metric) if with_run else []
+    if with_run or any(entry.num_absent for entry in column):  # while trials run, each number says of how many it is
+        columns += run_columns(result, metric)[: None if with_run else 1]
     header, cells = zip(*columns, strict=True)
     return Grid(header, tuple(zip(*cells, strict=True)), left=(0, header.index("verdict")))
 
@@ -206,7 +212,7 @@ def summary_grid(result: TableResult, metrics: Sequence[str]) -> Grid:
         best, cells = best_arm(result, metric), []
         for entry in result.column(metric):
             difference = difference_cell(entry)
-            said = " ".join(filter(None, (difference.text, difference.aside, word(entry))))
+            said = " ".join(filter(None, (difference.text, difference.aside, word(entry), so_far(entry))))
             cells.append(mean_cell(entry, entry.arm == best)._replace(below=said, tone=tone(entry)))
         columns.append((heading(metric), tuple(cells)))
     columns += run_columns(result, metrics[0])
@@ -312,9 +318,10 @@ def resolution(result: TableResult, metric: str) -> str:
         return f"no verdict with fewer than {counted(FEWEST_CLUSTERS, result.cluster_noun)} that both arms have"
     floors = sorted({e.p_floor for e in tested if e.p_floor is not None})
     least = min(e.num_pairs for e in tested)
-    design = f"{counted(least, result.cluster_noun)}, {counted(len(tested), 'comparison')}"
+    num_tests = result.num_tests(metric)
+    design = f"{counted(least, result.cluster_noun)}, {counted(num_tests, 'comparison')}"
     if floors[0] >= statistics.ALPHA:
-        enough = statistics.clusters_for_any(len(tested))
+        enough = statistics.clusters_for_any(num_tests)
         remedy = f"; {counted(enough, result.cluster_noun)} could" if enough else ""
         return f"{design}: the smallest possible p is {p_text(floors[0])}, so nothing can be resolved{remedy}"
     floor = f"{design}: the smallest possible p is {p_text(floors[-1])}"
@@ -355,8 +362,14 @@ def conclusion(result: TableResult) -> list[tuple[Tone, str]]:
 
 def losses(result: TableResult) -> list[str]:
     """Where trials or numbers are missing, and why: a line an arm and cause."""
-    found: dict[str, list[str]] = {}
-    for entry in result.entries:
+    return [line for _, line in losses_by_arm(result)]
+
+
+def losses_by_arm(result: TableResult, metrics: Sequence[str] | None = None) -> list[tuple[str, str]]:
+    """The same, each with its arm; of some metrics only, or None for all."""
+    metrics = result.metrics if metrics is None else metrics
+    found: dict[tuple[str, str], list[str]] = {}
+    for entry in (entry for entry in result.entries if entry.metric in metrics):
         kinds = (("failed", entry.num_failed), ("not run", entry.num_absent), ("without a number", entry.num_missing))
         parts = [f"{num} {kind}" for kind, num in kinds if num]
         if entry.num_views_missing:
@@ -364,9 +377,12 @@ def losses(result: TableResult) -> list[str]:
         if parts:
             why = "; ".join(f"{reason} ({num})" for reason, num in entry.reasons.items())
             line = f"{entry.arm}, of {entry.num_planned} trials: {', '.join(parts)}" + (f": {why}" if why else "")
-            found.setdefault(line, []).append(METRICS[entry.metric].title)
-    everywhere = len(result.metrics)
-    return [line if len(where) == everywhere else f"{line} [{'; '.join(where)}]" for line, where in found.items()]
+            found.setdefault((entry.arm, line), []).append(METRICS[entry.metric].title)
+    everywhere = len(metrics)
+    return [
+        (arm, line if len(where) == everywhere else f"{line} [{'; '.join(where)}]")
+        for (arm, line), where in found.items()
+    ]
 
 
 def same_steps(result: TableResult) -> int | None:

@@ -1,100 +1,28 @@
 """HTML of grids, figures and pictures, and the look of a page. Everything that a person wrote is escaped here.
 
-A page loads nothing from anywhere: styles and figures stand in it, pictures lie beside it. It has no script.
+A page loads nothing from anywhere: styles, figures and its script stand in it, pictures lie beside it. Without the
+script it can be read as well; no other script than that one may run in it.
 """
 
 from __future__ import annotations
 
+import base64
+import functools
+import hashlib
 import html
-from collections.abc import Sequence
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from bench.report import figures
+from bench.report import explorer, figures
 from bench.report.figures import Figure
 from bench.report.grids import Cell, Grid
 from bench.report.tables import printable
 
-STYLE = """
-:root {
-  color-scheme: light dark;
-  --paper: #ffffff; --ink: #1c1e22; --quiet: #686e77; --line: #e3e5e9; --wash: #f6f7f9;
-  --better: #1a7f4b; --worse: #b9382c; --link: #2458a6;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --paper: #16181c; --ink: #e4e6ea; --quiet: #989ea8; --line: #2d3138; --wash: #1e2126;
-    --better: #58c48b; --worse: #ee8276; --link: #8db6f2;
-  }
-}
-* { box-sizing: border-box; }
-body {
-  margin: 0; background: var(--paper); color: var(--ink); -webkit-text-size-adjust: 100%;
-  font: 16px/25px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
-}
-main { max-width: 1120px; margin: 0 auto; padding: 56px 28px 96px; }
-h1 { font-size: 30px; line-height: 38px; letter-spacing: -0.01em; margin: 0 0 8px; font-weight: 650; }
-h2 { font-size: 22px; line-height: 30px; margin: 0 0 4px; font-weight: 620; }
-h3 { font-size: 15px; margin: 32px 0 8px; font-weight: 600; }
-p { margin: 0 0 12px; max-width: 72ch; }
-a { color: var(--link); text-decoration-thickness: 1px; text-underline-offset: 2px; overflow-wrap: anywhere; }
-section { margin-top: 64px; padding-top: 32px; border-top: 1px solid var(--line); }
-nav { display: flex; flex-wrap: wrap; gap: 4px 20px; margin-top: 20px; font-size: 15px; }
-.question, .quiet { color: var(--quiet); }
-.small { font-size: 13px; line-height: 20px; color: var(--quiet); max-width: 112ch; overflow-wrap: anywhere; }
-.better { color: var(--better); } .worse { color: var(--worse); }
-ul.plain { list-style: none; margin: 16px 0 20px; padding: 0; max-width: 84ch; }
-ul.plain li { margin: 0 0 4px; padding-left: 16px; border-left: 3px solid var(--line); overflow-wrap: anywhere; }
-ul.plain li.better { border-color: var(--better); color: inherit; }
-ul.plain li.worse { border-color: var(--worse); color: inherit; }
-ul.plain li.quiet { color: var(--quiet); }
-.scroll { overflow-x: auto; margin: 16px 0 12px; }
-table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums lining-nums; width: 100%; }
-table { font-size: 15px; line-height: 23px; }
-.small-table { font-size: 14px; line-height: 21px; width: auto; }
-th { font-weight: 500; font-size: 13px; line-height: 20px; color: var(--quiet); vertical-align: bottom; }
-th, td { padding: 9px 0 9px 28px; text-align: right; white-space: nowrap; }
-td { vertical-align: top; }
-.small-table th, .small-table td { padding: 6px 0 6px 22px; }
-th.left, td.left { text-align: left; }
-thead th { border-bottom: 1px solid var(--ink); white-space: normal; }
-tbody tr + tr > * { border-top: 1px solid var(--line); }
-tbody tr:last-child > * { border-bottom: 1px solid var(--ink); }
-th:first-child {
-  padding-left: 0; padding-right: 14px; text-align: left; white-space: normal; min-width: 8em; max-width: 16em;
-  overflow-wrap: anywhere;
-}
-tbody th { font-size: inherit; line-height: inherit; color: inherit; font-weight: 500; vertical-align: top; }
-.aside { color: var(--quiet); margin-left: 0.35em; font-size: 0.87em; }
-.below { display: block; font-size: 13px; line-height: 20px; }
-strong { font-weight: 680; }
-.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(320px, 100%), 1fr)); }
-.figures { gap: 16px 32px; }
-.figures.lines { grid-template-columns: repeat(auto-fill, minmax(min(440px, 100%), 1fr)); }
-figure { margin: 24px 0 0; min-width: 0; }
-figure svg { display: block; width: 100%; height: auto; }
-figcaption { font-size: 13px; color: var(--quiet); margin-top: 6px; }
-.sheet { overflow-x: auto; background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: 8px; }
-.sheet img { display: block; height: auto; max-width: max(100%, 720px); }
-details { margin: 20px 0 0; }
-summary { cursor: pointer; color: var(--link); font-size: 15px; padding: 4px 0; }
-dl { display: grid; grid-template-columns: minmax(90px, max-content) 1fr; gap: 6px 24px; margin: 16px 0; }
-dl { font-size: 14px; }
-dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
-code, pre { font: 13px/20px ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
-pre { background: var(--wash); padding: 12px 16px; border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere; }
-@media (max-width: 960px) {
-  th:first-child { position: sticky; left: 0; z-index: 1; background: var(--paper); background-clip: padding-box; }
-  thead th:first-child { z-index: 2; }
-}
-@media (max-width: 640px) {
-  main { padding: 32px 18px 64px; }
-  h1 { font-size: 25px; } h2 { font-size: 20px; }
-  section { margin-top: 44px; padding-top: 24px; }
-  th, td { padding-left: 20px; }
-  th:first-child { min-width: 6.5em; max-width: 8.5em; font-size: 14px; }
-  dl { grid-template-columns: 1fr; gap: 0 0; } dd { margin-bottom: 8px; }
-}
-@media print { details > * { display: block; } nav { display: none; } section { break-inside: avoid; } }
-"""
+ASSETS = pathlib.Path(__file__).with_name("assets")
+
+SCRIPTS = ("common.js", "tables.js", "trials.js", "pictures.js")
+"""Parts of the page's script, in the order in which they stand."""
 
 
 def escaped(text: str) -> str:
@@ -107,27 +35,63 @@ def escaped(text: str) -> str:
     return html.escape(printable(text), quote=True)
 
 
-def document(title: str, body: str) -> str:
-    """A whole page."""
+def document(title: str, body: str, data: Mapping[str, Any] | None = None) -> str:
+    """A whole page.
+
+    Args:
+        title: What it is called.
+        body: Its HTML.
+        data: What the script is given, see `bench.report.explorer`; None for a page without a script.
+    """
+    policy = scripts = ""
+    if data is not None:
+        digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
+        allowed = f"script-src 'sha256-{digest}'; object-src 'none'"
+        policy = f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
+        scripts = (
+            f'<script type="application/json" id="data">{explorer.dumps(data)}</script>\n<script>{script()}</script>\n'
+        )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'{policy}<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<link rel="icon" href="data:,">\n'  # else browsers ask for one
-        f"<title>{escaped(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n"
-        "</html>\n"
+        f"<title>{escaped(title)}</title>\n<style>\n{asset('page.css')}</style>\n</head>\n<body>\n<main>\n{body}\n"
+        f"</main>\n{scripts}</body>\n</html>\n"
     )
 
 
-def table(grid: Grid, *, is_small: bool = False) -> str:
-    """A grid, in a frame that scrolls where the window is narrow; the first column stays."""
+@functools.cache
+def asset(name: str) -> str:
+    """A file of the page's look or script."""
+    return (ASSETS / name).read_text("utf-8")
+
+
+@functools.cache
+def script() -> str:
+    """The page's script, all parts of it in one scope of its own."""
+    return '(() => {\n"use strict";\n' + "".join(map(asset, SCRIPTS)) + "})();\n"
+
+
+def table(grid: Grid, *, is_small: bool = False, rows: str = "", are_trials: bool = False) -> str:
+    """A grid, in a frame that scrolls where the window is narrow; the first column stays.
+
+    Args:
+        grid: What stands in it.
+        is_small: In smaller letters, no wider than need be.
+        rows: What its rows are, "arms" or "clusters", so that the script can lead to their trials; empty for others.
+        are_trials: Whether columns are the clusters of the arms, or the arms of the clusters.
+    """
     sides = [' class="left"' if i in grid.left else "" for i in range(len(grid.header))]
-    head = "".join(f'<th scope="col"{side}>{escaped(name)}</th>' for name, side in zip(grid.header, sides, strict=True))
-    rows = []
+    heads = [escaped(name).replace(" ↑", "&nbsp;↑").replace(" ↓", "&nbsp;↓") for name in grid.header]  # no lone arrow
+    head = "".join(f'<th scope="col"{side}>{name}</th>' for name, side in zip(heads, sides, strict=True))
+    lines = []
     for first, *others in grid.rows:
         cells = "".join(f"<td{side}>{cell_html(cell)}</td>" for cell, side in zip(others, sides[1:], strict=True))
-        rows.append(f'<tr><th scope="row">{escaped(first.text)}</th>{cells}</tr>')
+        lines.append(f'<tr><th scope="row">{escaped(first.text)}</th>{cells}</tr>')
     kind = ' class="small-table"' if is_small else ""
-    body = "\n".join(rows)
+    kind += f' data-rows="{rows}"' if rows else ""
+    kind += ' data-cells="trials"' if are_trials else ""
+    body = "\n".join(lines)
     # tabindex: so that one can scroll it with the keyboard
     return (
         f'<div class="scroll" tabindex="0"><table{kind}>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>'
@@ -176,6 +140,6 @@ def items(lines: Sequence[tuple[str, str]]) -> str:
     return '<ul class="plain">' + "".join(f'<li class="{how}">{escaped(said)}</li>' for how, said in lines) + "</ul>"
 
 
-def link(path: str, text: str) -> str:
-    """A link."""
-    return f'<a href="{escaped(path)}">{escaped(text)}</a>'
+def link(path: str, text: str, *, hidden: bool = False) -> str:
+    """A link; a hidden one is for the script to show."""
+    return f'<a href="{escaped(path)}"{" hidden" if hidden else ""}>{escaped(text)}</a>'

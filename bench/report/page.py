@@ -1,10 +1,11 @@
 """Writes a study's report: a folder with a page, the same as Markdown, and every table, figure and picture as a file.
 
-    index.html   opens from disk, needs no network and no script
+    index.html   opens from disk, needs no network; without its script it can be read as well
     index.md     for reading where code is read
     tables/      <table>.csv, <table>.tex, <table>-scenes.csv
     figures/     <name>.svg with <name>.csv
     sheets/      <name>.png
+    media/       <trial_id>.webp, frames that turn in the page; objects/ <trial_id>.glb and .html, meshes
     results.json what `bench.compare` found
 
 The same inputs give the same bytes. Files are written under a temporary name, then renamed.
@@ -18,7 +19,7 @@ import os
 import pathlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from PIL import Image
@@ -28,8 +29,10 @@ from bench.compare import TableResult
 from bench.errors import UsageError
 from bench.protocols import PROTOCOLS
 from bench.record import Record
-from bench.report import captions, figures, grids, markup, media, tables
+from bench.report import alive, captions, costs, explorer, figures, grids, markup, media, studies, tables
 from bench.report.captions import Judged
+from bench.report.costs import Price
+from bench.report.explorer import Exhibits
 from bench.report.figures import Figure, slug
 from bench.suite import Cell
 
@@ -75,6 +78,9 @@ def write(
     question: str = "",
     notes: Sequence[str] = (),
     judged: Mapping[str, Judged] | None = None,
+    price: Price | None = None,
+    every_s: float | None = None,
+    exhibits: Exhibits | None = None,
 ) -> pathlib.Path:
     """Writes the report of a suite.
 
@@ -90,6 +96,9 @@ def write(
         question: What the suite asks.
         notes: What a reader must know first, such as that the scenes are the embedded ones.
         judged: By table of captions, what its figures are made of beside the numbers.
+        price: Of an hour of a device; None to say hours only.
+        every_s: Seconds after which the page loads itself again, while trials run; None for one that rests.
+        exhibits: Turntables and meshes; None for a page without them.
 
     Returns:
         Path of `index.html`.
@@ -102,10 +111,11 @@ def write(
     drawn = [draw(result, frame, cells, records, (judged or {}).get(result.table)) for result in results]
     pictures = [load_sheet(title, image) for title, image in sheets.items()]
     check_names([picture.title for picture in pictures])
-    made = how_made(results, records, command)
-    head = Head(suite_name, question, tuple(notes), summary_line(results, records))
+    made = [*how_made(results, records, command), *costs.rows(records, price)]
+    head, exhibits = Head(suite_name, question, tuple(notes), summary_line(results, records)), exhibits or Exhibits()
+    given = explorer.data(suite_name, results, frame=frame, cells=cells, records=records, exhibits=exhibits)
     contents: dict[str, str | bytes] = {
-        "index.html": html_page(head, list(zip(results, drawn, strict=True)), pictures, made),
+        "index.html": html_page(head, list(zip(results, drawn, strict=True)), pictures, made, exhibits, given),
         "index.md": markdown_page(head, list(zip(results, drawn, strict=True)), pictures, made),
         "results.json": json.dumps([result.to_json() for result in results], indent=1, allow_nan=False) + "\n",
     }
@@ -114,7 +124,9 @@ def write(
         for figure in (*its.forests, *its.lines):
             contents[f"figures/{figure.name}.svg"] = figures.standalone(figure.svg)
             contents[f"figures/{figure.name}.csv"] = tables.csv_rows(figure.rows)
-    contents |= {picture.path: picture.content for picture in pictures}
+    contents |= {picture.path: picture.content for picture in pictures} | exhibits.contents()
+    if every_s is not None:
+        contents["index.html"] = alive.refreshing(str(contents["index.html"]), every_s)
     for name, content in contents.items():
         write_file(out / name, content)
     return out / "index.html"
@@ -143,10 +155,11 @@ def draw(
     primary = result.metrics[: tables.NUM_PRIMARY]
     compared = [m for m in primary if any(e.difference is not None for e in result.column(m))]
     forests = tuple(figures.forest(result, metric) for metric in compared)
+    more = studies.of_table(result, frame, cells, records)
     if judged is not None:
-        return Drawn(forests=forests, lines=captions.lines(result, frame, cells, records, judged))
+        return Drawn(forests=forests, lines=(*captions.lines(result, frame, cells, records, judged), *more))
     lines = (figures.by_angle(frame, cells, result, primary[0]), figures.curves(records, cells, result))
-    return Drawn(forests=forests, lines=tuple(figure for figure in lines if figure is not None))
+    return Drawn(forests=forests, lines=(*(figure for figure in lines if figure is not None), *more))
 
 
 def load_sheet(title: str, image: Image.Image | pathlib.Path) -> Sheet:
@@ -223,19 +236,32 @@ def tallied(values: Sequence[str]) -> str:
 
 
 def html_page(
-    head: Head, parts: Sequence[tuple[TableResult, Drawn]], pictures: Sequence[Sheet], made: Sequence[tuple[str, str]]
+    head: Head,
+    parts: Sequence[tuple[TableResult, Drawn]],
+    pictures: Sequence[Sheet],
+    made: Sequence[tuple[str, str]],
+    exhibits: Exhibits,
+    given: Mapping[str, Any],
 ) -> str:
-    """The page."""
-    anchors = [(slug(result.table), result.table) for result, _ in parts]
-    anchors += [("pictures", "pictures")] if pictures else []
-    links = "".join(markup.link(f"#{anchor}", text) for anchor, text in [*anchors, ("made", "how it was made")])
+    """The page; `given` is what its script gets."""
+    anchors = [(f"table-{slug(result.table)}", result.table) for result, _ in parts]
+    # what only the script can fill is hidden until it has
+    look, vote = (markup.link(f"#{name}", text, hidden=True) for name, text in (("look", "side by side"),
+                                                                             ("vote", "blind vote")))  # fmt: skip
+    links = "".join(markup.link(f"#{anchor}", text) for anchor, text in anchors)
+    links = look + links + vote + (markup.link("#objects", "meshes") if exhibits.viewers else "")
+    links += markup.link("#pictures", "pictures") if pictures else ""
+    links += markup.link("#made", "how it was made")
     body = [
         f"<header>\n<h1>{markup.escaped(head.title)}</h1>",
         f'<p class="question">{markup.escaped(head.question)}</p>' if head.question else "",
         f'<p class="small">{markup.escaped(head.summary)}</p>',
         "".join(f"<p>{markup.escaped(note)}</p>" for note in head.notes),
         f"<nav>{links}</nav>\n</header>",
-        *(html_table(result, drawn) for result, drawn in parts),
+        LOOK,
+        *(html_table(result, drawn, i) for i, (result, drawn) in enumerate(parts)),
+        VOTE,
+        html_objects(exhibits),
     ]
     if pictures:
         sheets = "\n".join(markup.picture(p.path, p.title, *p.size) for p in pictures)
@@ -247,10 +273,39 @@ def html_page(
         '<section id="made">\n<h2>How it was made</h2>\n<p class="quiet">This makes it again; trials that are there '
         f"are not trained again.</p>\n<pre>{markup.escaped(dict(made)['command'])}</pre>\n<dl>{rows}</dl>\n</section>"
     )
-    return markup.document(head.title, "\n".join(filter(None, body)))
+    return markup.document(head.title, "\n".join(filter(None, body)), given)
 
 
-def html_table(result: TableResult, drawn: Drawn) -> str:
+LOOK = (
+    '<section id="look" hidden>\n<h2>Side by side</h2>\n<p class="small">The same cameras for all; of the first seed, '
+    "none chosen for its looks. One slider turns them together.</p>\n</section>"
+)
+
+VOTE = (
+    '<section id="vote" hidden>\n<h2>Blind vote</h2>\n<p class="small">Two arms on random sides, without their names. '
+    "<code>python -m bench votes FILE</code> turns saved votes into strengths with intervals.</p>\n</section>"
+)
+
+
+def html_objects(exhibits: Exhibits) -> str:
+    """Meshes, each with links to its viewer and its file; empty where there are none."""
+    if not exhibits.viewers:
+        return ""
+    parts = []
+    for viewer in exhibits.viewers:
+        page, model = viewer.contents
+        parts.append(
+            f'<figure data-trial="{markup.escaped(viewer.trial_id)}"><figcaption>{markup.escaped(viewer.name)}, by '
+            f"{markup.escaped(viewer.arm)} ({markup.link(page, 'viewer')}, {markup.link(model, 'GLB')})<br>"
+            f'<span class="quiet">{markup.escaped(tables.sentence(viewer.about))}</span></figcaption></figure>'
+        )
+    return (
+        '<section id="objects">\n<h2>Meshes</h2>\n<p class="small">Drag to turn, scroll to come nearer. With the '
+        f'keyboard, the turntables show the same objects.</p>\n<div class="objects">{"".join(parts)}</div>\n</section>'
+    )
+
+
+def html_table(result: TableResult, drawn: Drawn, place: int) -> str:
     """A table's section: what it comes to, the numbers, the figures, and what only some will open."""
     stem, noun = f"tables/{slug(result.table)}", result.cluster_noun
     primary = result.metrics[: tables.NUM_PRIMARY]
@@ -267,23 +322,24 @@ def html_table(result: TableResult, drawn: Drawn) -> str:
     foot = "<br>".join(map(markup.escaped, feet))
     in_full = "\n".join(
         f"<h3>{markup.escaped(grids.direction(metric))}</h3>"
-        f"{markup.table(grids.metric_grid(result, metric, with_p=True, with_run=False), is_small=True)}"
+        f"{markup.table(grids.metric_grid(result, metric, with_p=True, with_run=False), is_small=True, rows='arms')}"
         f'<p class="small">{markup.escaped(grids.resolution(result, metric))}</p>'
         for metric in result.metrics
     )
+    rows = "clusters" if noun == "caption" else "arms"
     by_scene = "\n".join(
         f"<h3>{markup.escaped(grids.direction(metric))}</h3>"
-        f"{markup.table(grids.scenes_grid(result, metric), is_small=True)}"
+        f"{markup.table(grids.scenes_grid(result, metric), is_small=True, rows=rows, are_trials=True)}"
         # of many captions by many arms a page holds the first metrics, the file all
         for metric in (primary if captions.is_of_captions(result) else result.metrics)
     )
     published = grids.published_grid(result)
     return "\n".join(
         [
-            f'<section id="{slug(result.table)}">\n<h2>{markup.escaped(result.table)}</h2>',
+            f'<section id="table-{slug(result.table)}" data-table="{place}">\n<h2>{markup.escaped(result.table)}</h2>',
             f'<p class="question">{markup.escaped(result.question)}</p>' if result.question else "",
             markup.items(grids.conclusion(result)),
-            markup.table(grids.summary_grid(result, primary)),
+            markup.table(grids.summary_grid(result, primary), rows="arms"),
             markup.items(missing) if missing else "",
             f'<p class="small">{foot}<br>Files: {links}.</p>',
             *(

@@ -196,37 +196,34 @@ def csv_rows(rows: Sequence[dict[str, object]]) -> str:
 def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
     """The table for a paper: booktabs, a mean and a difference a metric; the best in bold where it is resolved.
 
+    What is asked and how it was made stands in the caption, how to read it and what was lost in notes below.
+
     Args:
         result: The table.
         metrics: Which; None for the first few, as many as a page is wide.
     """
     shown = tuple(metrics or result.metrics[:NUM_PRIMARY])
     trials, *rest = grids.run_columns(result, shown[0])
-    num_rest = 1 + len(rest)
+    num_rest, lost = 1 + len(rest), grids.losses_by_arm(result, shown)
     heads = "".join(rf" & \multicolumn{{2}}{{c}}{{{tex_heading(metric)}}}" for metric in shown)
     rules = " ".join(rf"\cmidrule(lr){{{2 * i + 2}-{2 * i + 3}}}" for i in range(len(shown)))
     lines = []
     for row, arm in enumerate(result.arms):
-        cells = [tex(arm)]
+        marks = ",".join(mark(i) for i, (of, _) in enumerate(lost) if of == arm)
+        cells = [tex(arm) + (f"$^{{{marks}}}$" if marks else "")]
         for metric in shown:
             entry = result.entry(arm, metric)
             star = "^{*}" if entry.verdict in ("better", "worse") else ""
             cells.append(tex_number(grids.mean_cell(entry, arm == grids.best_arm(result, metric))))
             cells.append(tex_number(grids.difference_cell(entry), star))
         lines.append(" & ".join([*cells, *(tex_number(column[row]) for _, column in (trials, *rest))]) + r" \\")
-    said = [
-        f"{result.table}: {result.question}" if result.question else result.table,
-        *(grids.caption(result), grids.legend(result, with_needs=False), "* resolved; bold: the best, where resolved"),
-        *(f"{METRICS[metric].title}: {grids.resolution(result, metric)}" for metric in shown),
-        *(f"missing: {line}" for line in grids.losses(result)),
-        *(f"note: {note}" for note in result.notes),
-    ]
+    asked = f"{result.table}: {result.question}" if result.question else result.table
     return "\n".join(
         [
             "% needs \\usepackage{booktabs}",
             r"\begin{table*}",
             r"\centering\small",
-            rf"\caption{{{' '.join(tex(sentence(line)) for line in said)}}}",
+            rf"\caption{{{' '.join(tex(sentence(line)) for line in (asked, grids.caption(result)))}}}",
             rf"\begin{{tabular}}{{l{'rr' * len(shown)}{'r' * num_rest}}}",
             r"\toprule",
             heads.replace(" & ", "& ", 1) + " &" * num_rest + r" \\",
@@ -237,10 +234,35 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
             *lines,
             r"\bottomrule",
             r"\end{tabular}",
+            r"\par\smallskip",
+            r"\begin{minipage}{\linewidth}\footnotesize\raggedright",
+            *tex_notes(result, shown, [line for _, line in lost]),
+            r"\end{minipage}",
             r"\end{table*}",
             "",
         ]
     )  # fmt: skip
+
+
+def tex_notes(result: TableResult, shown: Sequence[str], lost: Sequence[str]) -> list[str]:
+    """What stands below a table: how to read it, what it could resolve, and a line for each mark at an arm."""
+    read = [grids.legend(result, with_needs=False), "* resolved; bold: the best, where resolved"]
+    could = [f"{METRICS[metric].title}: {grids.resolution(result, metric)}" for metric in shown]
+    notes = [" ".join(tex(sentence(line)) for line in some) for some in (read, could, result.notes) if some]
+    marked = [f"$^{{{mark(i)}}}$ {tex(line)}." for i, line in enumerate(lost)]
+    paragraphs = [*notes[:2], *marked, *notes[2:]]
+    return [rf"{line}\par" for line in paragraphs]
+
+
+def mark(place: int) -> str:
+    """The letter of a footnote: a to z, then aa and so on.
+
+    Example:
+        >>> mark(0), mark(25), mark(26)
+        ('a', 'z', 'aa')
+    """
+    first, last = divmod(place, 26)
+    return (mark(first - 1) if first else "") + chr(ord("a") + last)
 
 
 def tex_heading(metric: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 
-from bench import ahead, contract, registry
+from bench import ahead, contract, registry, subject
 from bench.errors import UsageError
 from models.dream_fields import DreamFields
 from models.method import Method
@@ -17,24 +18,25 @@ from tasks.sparse_view import SparseViews
 HELP = "run the contract test on a method or a network of your own"
 EXAMPLE = "python -m bench check my_pkg.field:MyField"
 
+Found = tuple[str, str | None, str]
+"""A step, what was found (None if it is broken), and what to do."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `check`."""
-    parser.add_argument("method", help="a variant, or module:object in your folder")
+    parser.add_argument("method", help="a variant, an entry point, or module:object in your folder")
     parser.add_argument("--scene", default="", help="which embedded scene (default: the first)")
-    parser.add_argument("--caption", default="", help="a caption of the closed world, for a method without photographs")
+    parser.add_argument(
+        "--caption", default="", help="a caption of the closed world, for what starts without photographs"
+    )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
     """Prints a line a step; 1 if one is broken."""
     ahead.prefer_quick_compiles()
-    method = registry.variant(args.method)
-    subject = contract.Subject(
-        method=method, variant=args.method.rsplit(":", 1)[-1], task=task_of(method, args.scene, args.caption)
-    )
     found = []
-    for name, said, what_to_do in contract.check(subject):
+    for name, said, what_to_do in steps(args.method, args.scene, args.caption):
         found.append({"step": name, "kept": said is not None, "found": said, "do": what_to_do})
         if not args.json:
             print(
@@ -44,6 +46,34 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found, indent=1))
     return 0 if all(step["kept"] for step in found) else 1
+
+
+def steps(name: str, scene: str = "", caption: str = "") -> Iterator[Found]:
+    """Imports what is named and runs the contract on it.
+
+    Args:
+        name: As `bench.registry.variant` knows it. A network is tried in a recipe for photographs, or, if there is a
+            caption, in one for captions.
+        scene: To try it on; none for the first.
+        caption: Likewise.
+
+    Raises:
+        UsageError: A name that is no variant, entry point or module:object; options that do not go together.
+    """
+    if not registry.is_known(name):
+        registry.variant(name)  # names the nearest
+    recipe = "dream_fields" if caption else "nerf"
+    try:
+        method = subject.imported(name, recipe)
+    except subject.Broken as error:
+        yield contract.IMPORTS, None, str(error)
+        return
+    task = task_of(method, scene, caption)
+    method, changed = subject.cut(method)
+    said = f"{type(method).__name__}, {subject.origin(method)}"
+    yield contract.IMPORTS, said + (f"; made small here: {', '.join(changed)}" if changed else ""), ""
+    variant = name.rsplit(":", 1)[-1]
+    yield from contract.check(subject.Subject(method=method, variant=variant, task=task))
 
 
 def task_of(method: Method, scene: str, caption: str) -> Task:

@@ -8,7 +8,7 @@ import json
 import pathlib
 from typing import Any
 
-from bench import store
+from bench import imports, store
 from bench._layout import ROOT
 from bench.errors import UsageError
 from bench.suite import Trial
@@ -62,7 +62,10 @@ def main(args: argparse.Namespace) -> int:
     from bench import objects
 
     trials_store = store.open(args.results)
-    trial = find(args.trial, options.selection(args).trials)
+    trials = options.selection(args).trials
+    if not any(trial.id.startswith(args.trial) for trial in trials):
+        refuse_imported(args.trial, trials_store)
+    trial = find(args.trial, trials)
     if not trials_store.finished(trial.id):
         word = "one that failed" if trials_store.failed(trial.id) else "none"
         raise UsageError(
@@ -79,6 +82,20 @@ def main(args: argparse.Namespace) -> int:
     else:
         print("\n".join([f"{out}: {', '.join(left.files)}", *left.told()]))
     return 0
+
+
+def refuse_imported(start: str, trials_store: store.Store) -> None:
+    """Says of renders that were imported why nothing can be made of them.
+
+    Raises:
+        UsageError: The id is, or starts that of, such a trial.
+    """
+    for known in trials_store.records():
+        if known.trial_id.startswith(start) and imports.is_imported(known):
+            raise UsageError(
+                f"export: expected a trial that was trained here, got {known.trial_id}, whose images were imported: it "
+                "has no parameters to make a turntable or a mesh of; choose another, or take the images themselves"
+            )
 
 
 def folder(path: pathlib.Path) -> pathlib.Path:

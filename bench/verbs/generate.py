@@ -9,7 +9,6 @@ DIR/captions.txt   what the judge chose from, where the caption is in no set of 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import math
 import pathlib
@@ -23,24 +22,22 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench import ahead, device, objects, overrides, plan, trainer
+from bench import ahead, from_caption, objects, overrides, plan, trainer
 from bench.errors import OutOfDeviceMemory, UsageError
+from bench.from_caption import PROTOCOL, WORLD, is_embedded
 from bench.live import clock
 from bench.record import Outcome
 from bench.report import markup
 from bench.report.figures import slug
 from bench.report.page import write_file
-from bench.suite import Arm, Suite, Table, Trial, base_name, budget_named
+from bench.suite import Trial
 from bench.verbs import export
-from models.clip import catalog
 from tasks import world_grammar
 from tasks.budgets import BUDGETS
-from tasks.captions import CLOSED_WORLD_JUDGES, CaptionTask, caption_set, normalized
+from tasks.captions import normalized
 
 HELP = "make one object from a caption: video, mesh and pictures, several seeds at once"
 EXAMPLE = 'python -m bench generate "a red metallic chair" --seeds 0-3'
-
-PROTOCOL, WORLD = "std-v1", "closed-world"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,50 +101,10 @@ def trials_of(args: argparse.Namespace, caption: str, out: pathlib.Path) -> list
     Raises:
         UsageError: An unknown budget, encoder, key or value.
     """
-    from models.dream_fields import DREAM_FIELDS
-
-    budget = budget_named(args.budget or ("standard" if device.num_accelerators() else "quick"))
-    given = {name: value for name in ("encoder", "prompt") if (value := getattr(args, name)) is not None}
-    arm = Arm(method=dataclasses.replace(DREAM_FIELDS, **given), variant="dream_fields")
-    task: Any = CaptionTask(caption=caption, captions=retrieval_set(caption, out))
-    table = Table(
-        name="object", question="", tasks=(task,), baseline="object", arms={"object": arm}, metrics=(),
-        protocol=PROTOCOL,
+    return from_caption.trials_of(
+        caption, out, budget=args.budget, seeds=overrides.parsed_seeds(args.seeds), encoder=args.encoder,
+        prompt=args.prompt, settings=args.settings,
     )  # fmt: skip
-    suite = Suite(name="generate", question="", tables={base_name(budget): (table,)}, num_seeds={})
-    suite, budget = overrides.apply(suite, budget, args.settings)
-    trials, _ = suite.expand(budget, overrides.parsed_seeds(args.seeds))
-    if is_embedded(trials[0]) and task.judges is None:
-        task = dataclasses.replace(trials[0].task, judges=CLOSED_WORLD_JUDGES)  # type: ignore[type-var]
-        trials = [dataclasses.replace(trial, task=task) for trial in trials]
-    return trials
-
-
-def retrieval_set(caption: str, out: pathlib.Path) -> str:
-    """The set that the judge chooses from: the closed world's, or the caption before those that mean another thing.
-
-    The second is written to a file.
-    """
-    known = caption_set(WORLD).captions
-    if normalized(caption) in map(normalized, known):
-        return WORLD
-    path = out / "captions.txt"
-    others = [other for other in known if not mean_the_same(caption, other)]
-    write_file(path, "\n".join([caption, *others]) + "\n")
-    return f"file:{path}"
-
-
-def mean_the_same(caption: str, other: str) -> bool:
-    """Whether two captions are two ways of saying one thing of the closed world."""
-    try:
-        return world_grammar.parse(caption) == world_grammar.parse(other)
-    except UsageError:
-        return False
-
-
-def is_embedded(trial: Trial) -> bool:
-    """Whether a guide is one of our own, which know the closed world only."""
-    return any(name in catalog.EMBEDDED for name in trial.method.encoders)
 
 
 def warn(caption: str, trial: Trial) -> None:

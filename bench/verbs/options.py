@@ -33,9 +33,13 @@ class Selection:
         return self.suite.protocols_at(self.budget)
 
 
-def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Options that choose trials."""
-    parser.add_argument("--suite", required=True, metavar="NAME", help=f"one of {', '.join(registry.SUITES)}")
+def add_selection(parser: argparse.ArgumentParser, suite: str | None = None) -> None:
+    """Options that choose trials; `--suite` must be given where none is the default."""
+    usual = f" (default: {suite})" if suite else ""
+    parser.add_argument(
+        "--suite", required=suite is None, default=suite, metavar="NAME",
+        help=f"one of {', '.join(registry.SUITES)}{usual}",
+    )  # fmt: skip
     parser.add_argument(
         "--budget",
         metavar="NAME",
@@ -58,14 +62,18 @@ def selection(args: argparse.Namespace) -> Selection:
     Raises:
         UsageError: An unknown suite, budget, arm, scene, key or value.
     """
-    suite = registry.suite(args.suite)
-    budget = budget_named(args.budget or ("standard" if device.num_accelerators() else "quick"))
+    suite, budget = registry.suite(args.suite), chosen_budget(args)
     suite, budget = overrides.apply(suite, budget, args.settings)
     suite = overrides.with_tables_of(suite, budget, args.only)
     seeds = overrides.parsed_seeds(args.seeds) if args.seeds else None
     trials, cells = suite.expand(budget, seeds)
     trials, cells = overrides.only(trials, cells, args.only)
     return Selection(suite=suite, budget=budget, trials=trials, cells=cells)
+
+
+def chosen_budget(args: argparse.Namespace) -> Budget:
+    """The budget that is asked for, or the one that suits this machine."""
+    return budget_named(args.budget or ("standard" if device.num_accelerators() else "quick"))
 
 
 def command_line(verb: str, args: argparse.Namespace) -> str:

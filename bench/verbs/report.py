@@ -5,26 +5,31 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import pathlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from PIL import Image
 
-from bench import compare, store
+from bench import archive, compare, store
 from bench._layout import ROOT
 from bench.compare import TableResult
 from bench.errors import UsageError
-from bench.report import captions, consistency, failures, galleries, grids, media, page, tables
+from bench.report import alive, captions, consistency, costs, failures, galleries, grids, media, page, tables
 from bench.report.captions import Judged
+from bench.report.costs import Price
 from bench.store import Store
 from bench.suite import Cell, Table, Trial, budget_named
-from bench.verbs import options
+from bench.verbs import exhibits, options, watching
 from models.clip import catalog
 from tasks.captions import CaptionTask
 
 HELP = "write the tables, figures and pictures of stored results again"
 EXAMPLE = "python -m bench report --suite ablations --budget quick"
+
+EVERY_S = 10.0
+"""From one look at the store to the next, where a page is redrawn while trials run, if nobody says another."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where to write (default: reports/SUITE-BUDGET, a figure: reports/figures)",
     )
+    costs.add_arguments(parser)
+    exhibits.add_arguments(parser)
+    parser.add_argument(
+        "--live", action="store_true", help="draw the page again whenever a trial is stored, until all are"
+    )
+    watching.add_every(parser, "--live", EVERY_S)
 
 
 class WithoutSuite(argparse.Action):
@@ -76,13 +87,54 @@ def main(args: argparse.Namespace) -> int:
             f"--encoder: expected --figure {consistency.NAME} beside it, got none; tables name encoders by "
             "--set dietnerf.encoder=NAME"
         )
+    every_s, price = watching.every_s(args, "--live", EVERY_S), costs.price_of(args)
+    if args.live and args.distances:
+        raise UsageError("--live: expected no --distances beside it, got both; ask for them when all trials are done")
     chosen = options.selection(args)
-    results, written = write(chosen, store.open(args.results), command=options.command_line("run", args), out=args.out)
+    command = options.command_line("run", args)
+    asked = exhibits.wanted(args)
+    if args.live:
+        return live(chosen, args.results, every_s, asked, command=command, out=args.out, price=price)
+    results, written = write(
+        chosen, store.open(args.results), command=command, out=args.out, price=price, asked=asked
+    )  # fmt: skip
     print_tables(results)
     if args.distances:
         print_distances(chosen, store.open(args.results), args, written.parent / "distances.csv")
     print(f"report: {written}")
     return 0
+
+
+def live(chosen: options.Selection, results: pathlib.Path, every_s: float, asked: exhibits.Wanted, **how: Any) -> int:
+    """Writes the page again whenever a trial is stored, until all are or somebody presses Ctrl-C; says each time what.
+
+    Args:
+        chosen: Trials and tables.
+        results: The store, which need not exist yet; only its listing is read in between.
+        every_s: From one look to the next; the page loads itself again as often, until it is whole.
+        asked: Pictures that turn; meshes take long, and wait until all trials are stored.
+        how: As `write` takes it.
+    """
+    wanted, seen, written = {trial.id for trial in chosen.trials}, None, None
+    try:
+        while True:
+            there = store.listing(results)
+            now = {name: stamps for name, stamps in there.items() if name in wanted or name.endswith(archive.END)}
+            if now != seen:
+                trials_store, seen = store.open(results), now
+                done = [trial_id for trial_id in wanted if is_stored(trials_store, trial_id)]
+                num_failed, is_whole = sum(map(trials_store.failed, done)), len(done) == len(wanted)
+                more = {"asked": asked} if is_whole else {"asked": asked._replace(num_meshes=0), "every_s": every_s}
+                _, written = write(chosen, trials_store, **more, **how)
+                failed = f", {num_failed} of them failed" if num_failed else ""
+                print(f"report: {written}: {len(done)} of {len(wanted)} trials{failed}", flush=True)
+                if is_whole:
+                    return 0
+            time.sleep(every_s)
+    except KeyboardInterrupt:  # how one leaves it
+        if written is not None:
+            page.write_file(written, alive.settled(written.read_text()))
+        return 0
 
 
 def print_distances(
@@ -110,7 +162,8 @@ def print_distances(
 def draw(args: argparse.Namespace) -> int:
     """Draws a figure of the encoders: says what it shows, and where it is."""
     idle = ["--suite"] * bool(args.suite) + ["--only"] * bool(args.only) + ["--set"] * bool(args.settings)
-    idle += ["--seeds"] * bool(args.seeds)
+    idle += ["--seeds"] * bool(args.seeds) + ["--live"] * args.live + ["--every"] * (args.every is not None)
+    idle += ["--price-per-hour"] * (args.price_per_hour is not None) + exhibits.idle(args)
     if idle:
         raise UsageError(
             f"--figure {args.figure}: expected only --encoder, --budget and --out beside it, got {', '.join(idle)}; "
@@ -124,7 +177,14 @@ def draw(args: argparse.Namespace) -> int:
 
 
 def write(
-    chosen: options.Selection, trials_store: Store, *, command: str, out: pathlib.Path | None = None
+    chosen: options.Selection,
+    trials_store: Store,
+    *,
+    command: str,
+    out: pathlib.Path | None = None,
+    price: Price | None = None,
+    every_s: float | None = None,
+    asked: exhibits.Wanted | None = None,
 ) -> tuple[list[TableResult], pathlib.Path]:
     """Compares what is stored and writes the report's folder; the tables, and the page's path."""
     frame = trials_store.frame()
@@ -148,6 +208,9 @@ def write(
         question=chosen.suite.question,
         notes=notes,
         judged=of_captions,
+        price=price,
+        every_s=every_s,
+        exhibits=exhibits.made(chosen, trials_store, asked or exhibits.Wanted()),
         out=out or ROOT / "reports" / f"{chosen.suite.name}-{chosen.budget.name}",
     )
     return results, written

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from bench import protocols, store
 from bench.errors import UsageError
+from bench.store import Store
+from bench.suite import Trial
 from bench.verbs import options
 
 HELP = "score stored views again, under the suite's protocols or another"
@@ -30,10 +33,16 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"rescore: expected finished trials in {args.results}, found none; run the suite first")
     with trials_store.lock():
         for trial in finished:
-            views, data = trials_store.views(trial.id), trial.task.load()
-            suited = [name for name in names if protocols.suits(name, data)]
-            for name in suited:
-                scores = protocols.score(protocols.get(name), data, views, trial.method.encoders)
-                trials_store.write_scores(trial.id, name, scores.to_json())
+            suited = again(trial, names, trials_store)
             print(f"{trial.id}: {', '.join(suited) or 'none of these protocols is of its kind'}")
     return 0
+
+
+def again(trial: Trial, names: Sequence[str], trials_store: Store) -> list[str]:
+    """Scores the stored views of a trial under those protocols that are of its kind; says which."""
+    views, data = trials_store.views(trial.id), trial.task.load()
+    suited = [name for name in names if protocols.suits(name, data)]
+    for name in suited:
+        scores = protocols.score(protocols.get(name), data, views, trial.method.encoders)
+        trials_store.write_scores(trial.id, name, scores.to_json())
+    return suited

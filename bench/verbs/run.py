@@ -25,10 +25,15 @@ EXAMPLE = "python -m bench run --suite ablations --budget quick --only table=aug
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `run`."""
     options.add_selection(parser)
+    add_training(parser)
+    parser.add_argument("--json", action="store_true", help="print the tables as JSON")
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Options that say where trials are trained."""
     parser.add_argument("--executor", choices=("ray", "inline"), default="ray", help="ray workers, or this process")
     parser.add_argument("--address", metavar="ADDRESS", help="join the Ray cluster at this address")
     parser.add_argument("--pack-size", type=int, metavar="N", help="trials trained at once by one program")
-    parser.add_argument("--json", action="store_true", help="print the tables as JSON")
 
 
 def main(args: argparse.Namespace) -> int:

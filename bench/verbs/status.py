@@ -4,35 +4,104 @@ from __future__ import annotations
 
 import argparse
 import json
+import pathlib
+import sys
+import time
 from typing import Any
 
 from bench import store
+from bench.errors import UsageError
+from bench.store import Store
+from bench.verbs import watching
 from bench.verbs.places import add_results
 
 HELP = "say what is running now, and what is done"
-EXAMPLE = "python -m bench status"
+EXAMPLE = "python -m bench status --watch"
+
+EVERY_S = 2.0
+"""From one look to the next, if nobody says another."""
+
+ALWAYS_NEW = ("heartbeat", "silent_s", "left_s")
+"""What changes in a status though nothing has happened."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `status`."""
     add_results(parser)
+    parser.add_argument("--watch", action="store_true", help="look again and again until nothing runs any more")
+    watching.add_every(parser, "--watch", EVERY_S)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
     """Prints; 0 whether anything runs or not."""
+    every_s = watching.every_s(args, "--watch", EVERY_S)
+    if args.watch and args.json:
+        raise UsageError("--watch: expected no --json beside it, got both; leave one of them out")
+    if args.watch:
+        try:
+            watch(args.results, every_s)
+        except KeyboardInterrupt:  # how one leaves it
+            return 0
+        return 0
     trials = store.open(args.results)
-    num_finished = sum(record.status == "finished" for record in trials.records())
-    counts = {"num_finished": num_finished, "num_failed": len(trials.ids()) - num_finished}
     status = trials.read_status()
     if args.json:
-        print(json.dumps({"stored": counts, "set_aside": trials.set_aside, "running": status}, indent=1))
+        print(json.dumps({"stored": counts(trials), "set_aside": trials.set_aside, "running": status}, indent=1))
         return 0
-    print(f"stored in {args.results}: {num_finished} finished, {counts['num_failed']} failed")
-    for name in trials.set_aside:
-        print(f"set aside, it did not parse: {name}")
-    print("\n".join(_described(status)))
+    print("\n".join([*said_of(trials), *_described(status)]))
     return 0
+
+
+def watch(results: pathlib.Path, every_s: float) -> None:
+    """Shows it again and again until nothing runs: in place in a terminal, in a log whenever something has happened.
+
+    Args:
+        results: The store; it is read again only when something new lies there.
+        every_s: From one look to the next.
+    """
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console()
+    live = Live(console=console, auto_refresh=False) if console.is_terminal and sys.stdout.isatty() else None
+    trials = store.open(results)
+    seen: Any = None
+    before: Any = None
+    if live:
+        live.start()
+    try:
+        while True:
+            status = trials.read_status()  # before the trials: a driver clears it when they are stored
+            if (there := store.listing(results)) != seen:
+                trials, seen = store.open(results), there
+            now = {k: v for k, v in (status or {}).items() if k not in ALWAYS_NEW}, said_of(trials)
+            lines = "\n".join([*said_of(trials), *_described(status)])
+            if live:
+                live.update(Text(lines), refresh=True)
+            elif now != before:
+                print(lines, flush=True)
+            before = now
+            if status is None or not status["alive"]:
+                return
+            time.sleep(every_s)
+    finally:
+        if live:
+            live.stop()
+
+
+def counts(trials: Store) -> dict[str, int]:
+    """How many trials are stored."""
+    num_finished = sum(record.status == "finished" for record in trials.records())
+    return {"num_finished": num_finished, "num_failed": len(trials.ids()) - num_finished}
+
+
+def said_of(trials: Store) -> list[str]:
+    """What is stored, in lines."""
+    stored = counts(trials)
+    first = f"stored in {trials.root}: {stored['num_finished']} finished, {stored['num_failed']} failed"
+    return [first, *(f"set aside, it did not parse: {name}" for name in trials.set_aside)]
 
 
 def _described(status: dict[str, Any] | None) -> list[str]:

@@ -1,9 +1,12 @@
 """The contract, crossed with every registered variant, and with methods that break it."""
 
 import dataclasses
+import re
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 from bench import contract, registry, retrieval
@@ -109,7 +112,20 @@ def broken_step(method):
     return name, what_to_do
 
 
+def loss_of(function):
+    """The toy with another loss; a function of its parameters, state and data."""
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Other(ToyMethod):
+        def loss(self, params, state, frozen, data, numbers, key, step):
+            return function(params, state, data)
+
+    return Other()
+
+
 class TestBroken:
+    """A method for each promise that it does not keep."""
+
     def test_a_method_with_a_list(self):
         @dataclasses.dataclass(frozen=True, kw_only=True)
         class WithList(ToyMethod):
@@ -119,35 +135,223 @@ class TestBroken:
         assert name == "frozen and hashable"
         assert "use tuples instead of lists" in said
 
-    def test_a_loss_that_is_no_scalar(self):
-        @dataclasses.dataclass(frozen=True, kw_only=True)
-        class Vector(ToyMethod):
-            def loss(self, params, state, frozen, data, numbers, key, step):
-                return jnp.stack([params["mean"].mean()] * 2), (state, {})
+    def test_a_class_that_was_not_decorated(self):
+        class Bare(ToyMethod):
+            weight: float = 0.5
 
-        name, said = broken_step(Vector())
+        name, said = broken_step(Bare())
+        assert name == "frozen and hashable"
+        assert "Bare.weight is no field of it" in said
+        assert "put @dataclasses.dataclass(frozen=True, kw_only=True) over the class" in said
+
+    def test_a_field_that_is_not_finite(self):
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Endless(ToyMethod):
+            limit: float = float("inf")
+
+        name, said = broken_step(Endless())
+        assert name == "frozen and hashable"
+        assert "a field cannot be written down" in said
+        assert "keep finite numbers, words, tuples and linen modules in fields" in said
+
+    def test_a_copy_that_is_not_equal(self):
+        @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+        class Unequal(ToyMethod):
+            def __eq__(self, other):
+                return self is other
+
+            def __hash__(self):
+                return id(self)
+
+        name, said = broken_step(Unequal())
+        assert name == "frozen and hashable"
+        assert "a copy is not equal to it; keep arrays out of its fields" in said
+
+    def test_a_loss_that_is_no_scalar(self):
+        name, said = broken_step(loss_of(lambda p, state, data: (jnp.stack([p["mean"].mean()] * 2), (state, {}))))
         assert name == "shapes"
         assert "expected a float32 scalar, got float32[2]; take the mean" in said
 
-    def test_a_gradient_that_is_not_finite(self):
-        @dataclasses.dataclass(frozen=True, kw_only=True)
-        class Root(ToyMethod):
-            def loss(self, params, state, frozen, data, numbers, key, step):
-                return jnp.sqrt(jnp.sum(params["mean"] * 0)), (state, {})
+    def test_a_state_that_changes_shape(self):
+        grown = {"num_seen": jnp.zeros((2,), jnp.int32)}
+        name, said = broken_step(loss_of(lambda p, state, data: (jnp.mean(p["mean"]), (grown, {}))))
+        assert name == "shapes"
+        assert "a state that differs in shape or type" in said
+        assert "give back what it was given, updated" in said
 
-        name, said = broken_step(Root())
+    @pytest.mark.parametrize(
+        ("metrics", "message"),
+        [
+            ({"mse": [0.0, 1.0]}, r"expected scalar metrics, got mse of shape \(2,\); take its mean"),
+            ({"step": 0.0}, "expected metrics named by words other than step, loss, skipped, got 'step'; rename it"),
+            ({3: 0.0}, "got 3; rename it"),
+        ],
+    )
+    def test_metrics_that_cannot_be_curves(self, metrics, message):
+        made = {name: jnp.asarray(value) for name, value in metrics.items()}
+        name, said = broken_step(loss_of(lambda p, state, data: (jnp.mean(p["mean"]), (state, made))))
+        assert name == "shapes"
+        assert re.search(message, said)
+
+    @pytest.mark.parametrize(
+        ("params", "message"),
+        [
+            ([0.0], "init, params: expected nested dicts of arrays, got a list; make it a dict"),
+            ({"a/b": 0.0}, "init, params: expected names without a slash, got 'a/b'; name it otherwise"),
+            ({"a": jnp.zeros(3, jnp.bfloat16)}, "init, params, a: expected arrays of float16, float32, int32, got bf"),
+        ],
+    )
+    def test_parameters_that_no_store_takes(self, params, message):
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Odd(ToyMethod):
+            def init(self, key, data):
+                return jax.tree.map(jnp.asarray, params), {}
+
+        name, said = broken_step(Odd())
+        assert name == "shapes"
+        assert message.replace("bf", "bfloat16") in said
+
+    def test_views_of_another_shape(self):
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Narrow(ToyMethod):
+            def render(self, params, state, data, rays, num_samples=None):
+                return super().render(params, state, data, rays)._replace(distance=rays.near[:1])
+
+        name, said = broken_step(Narrow())
+        assert name == "shapes"
+        assert "render: expected distance of shape (7,) for 7 rays, got (1,); give a value for every ray" in said
+
+    def test_a_density_with_an_axis_too_many(self):
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Deep(ToyMethod):
+            def field_at(self, params, state, data, points):
+                return points[..., :1], points
+
+        name, said = broken_step(Deep())
+        assert name == "shapes"
+        assert "got (5, 1) and (5, 3); a density has no last axis: take [..., 0]" in said
+
+    def test_a_gradient_that_is_not_finite(self):
+        root = loss_of(lambda p, state, data: (jnp.sqrt(jnp.sum(p["mean"] * 0)), (state, {})))
+        name, said = broken_step(root)
         assert name == "gradients finite"
         assert "look for 0/0 or sqrt(0)" in said
 
-    def test_a_state_that_changes_shape(self):
-        @dataclasses.dataclass(frozen=True, kw_only=True)
-        class Growing(ToyMethod):
-            def loss(self, params, state, frozen, data, numbers, key, step):
-                return jnp.mean(params["mean"]), ({"num_seen": jnp.zeros((2,), jnp.int32)}, {})
+    def test_a_field_that_is_dead(self):
+        name, said = broken_step(loss_of(lambda p, state, data: (0 * jnp.mean(p["mean"]), (state, {}))))
+        assert name == "gradients finite"
+        assert "only 0 of 1 parameter arrays have a gradient; is the field dead at initialisation?" in said
 
-        name, said = broken_step(Growing())
+    def test_a_second_step_that_is_not_finite(self):
+        name, said = broken_step(ToyMethod(breaks_at=1.0))
+        assert name == "two steps"
+        assert (
+            "training ended early: the loss or its gradient was not finite at step 1; lower the learning rate" in said
+        )
+
+    def test_a_step_that_is_left_out(self):
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Skipping(ToyMethod):
+            skips_bad_steps = True
+
+        name, said = broken_step(Skipping(breaks_at=1.0))
+        assert name == "two steps"
+        assert "a step was not finite and was left out" in said
+
+    def test_colours_out_of_range(self):
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Bright(ToyMethod):
+            def render(self, params, state, data, rays, num_samples=None):
+                found = super().render(params, state, data, rays)
+                return found._replace(color=found.color + 2)
+
+        name, said = broken_step(Bright())
+        assert name == "two steps"
+        assert "render: expected color from 0 to 1, got 2" in said
+        assert "end the network in a sigmoid" in said
+
+    def test_a_program_that_depends_on_numbers(self):
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Told(ToyMethod):
+            def __post_init__(self):
+                if str(self.learning_rate) not in self.label:
+                    object.__setattr__(self, "label", f"{self.label} {self.learning_rate}")
+
+        name, said = broken_step(Told())
+        assert name == "one compile for two packs"
+        assert "a change of numbers changes its program; set no other field from them" in said
+
+    def test_shapes_that_depend_on_numbers(self):
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Sized(ToyMethod):
+            def prepare(self, frozen, task):
+                return super().prepare(frozen, task) | {"more": jnp.zeros(int(100 * self.learning_rate))}
+
+        name, said = broken_step(Sized())
+        assert name == "one compile for two packs"
+        assert "a second pack, of another seed and other numbers, compiled 2 more programs" in said
+        assert "declare a size as a plain field" in said
+
+    def test_a_loss_that_counts_its_own_calls(self):
+        calls = []
+
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Counting(ToyMethod):
+            def loss(self, params, state, frozen, data, numbers, key, step):
+                calls.append(1)
+                return len(calls) * jnp.mean(params["mean"]), (state, {})
+
+            def optimizer(self, num_steps, numbers):
+                return optax.sgd(0.1)
+
+        name, said = broken_step(Counting())
+        assert name == "same alone and packed"
+        assert "must depend on its arguments only: draw with `key`, not with NumPy, and count in the state" in said
+
+    def test_a_method_that_changes_itself(self):
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Changing(ToyMethod):
+            def prepare(self, frozen, task):
+                object.__setattr__(self, "label", "prepared")
+                return super().prepare(frozen, task)
+
+        name, said = broken_step(Changing())
+        assert name == "record round trip"
+        assert "it would never be found again; its functions must not change its fields" in " ".join(said.split())
+
+    def test_a_render_that_depends_on_more_than_parameters(self):
+        calls = []
+
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Fading(ToyMethod):
+            def render(self, params, state, data, rays, num_samples=None):
+                calls.append(1)
+                found = super().render(params, state, data, rays)
+                return found._replace(color=found.color / len(calls))
+
+        name, said = broken_step(Fading())
+        assert name == "renders reload identically"
+        assert "color differs by" in said
+        assert "what it needs belongs in parameters or state" in said
+
+    def test_an_empty_dict_of_parameters(self):
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Hollow(ToyMethod):
+            def init(self, key, data):
+                params, state = super().init(key, data)
+                return params | {"nothing": {}}, state
+
+        name, said = broken_step(Hollow())
+        assert name == "renders reload identically"
+        assert "give plain dicts from `init`, none empty" in said
+
+    def test_what_nobody_foresaw_is_told_with_its_line_and_advice(self):
+        def fails(params, state, data):
+            raise ValueError("no\nsuch luck")
+
+        name, said = broken_step(loss_of(fails))
         assert name == "shapes"
-        assert "a state that differs in shape or type" in said
+        assert re.match(r"ValueError: no such luck \(.*test_contract\.py, line \d+\); a network is `__call__", said)
 
 
 class TestRegistry:

@@ -75,7 +75,7 @@ def test_help_imports_nothing_heavy():
 
 @pytest.mark.parametrize("verb", command_line.VERBS)
 def test_every_verb_offers_the_same_four_names(verb):
-    module = importlib.import_module(f"bench.verbs.{verb.replace('-', '_')}")
+    module = importlib.import_module(command_line.module_of(verb))
     assert module.HELP and not module.HELP.endswith(".")
     assert callable(module.add_arguments)
     assert callable(module.main)

@@ -178,6 +178,35 @@ def test_resolvable_difference_has_the_wanted_power():
     assert statistics.resolvable_difference(differences[:5]) is None, "five clusters resolve nothing"
 
 
+def test_seeds_to_resolve_takes_away_what_seeds_scatter():
+    """With as many seeds the spread of cluster means has the wanted power, and with one fewer it has not."""
+    rng = np.random.default_rng(4)
+    clusters = 0.6 + rng.normal(0.0, 0.3, (10, 1))
+    differences = clusters + rng.normal(0.0, 2.0, (10, 3))
+    found = statistics.seeds_to_resolve(differences, num_tests=2)
+    of_seeds = np.var(differences, axis=1, ddof=1).mean()
+    of_clusters = max(0.0, np.var(differences.mean(axis=1), ddof=1) - of_seeds / 3)
+    mean = abs(differences.mean())
+
+    def power(num_seeds):
+        spread = math.sqrt(of_clusters + of_seeds / num_seeds)
+        return statistics.power(mean / spread, 10, statistics.ALPHA / 2)
+
+    assert found > 1 and power(found) >= statistics.POWER > power(found - 1)
+
+
+def test_seeds_to_resolve_where_they_cannot_help():
+    by_cluster = np.array([[0.9], [-0.3], [0.6], [0.1], [0.8], [-0.1], [0.4], [0.0]])
+    assert statistics.seeds_to_resolve(np.repeat(by_cluster, 3, axis=1)) is None, "scenes differ, seeds do not"
+    assert statistics.seeds_to_resolve(np.full((5, 2), 0.5)) is None, "five clusters resolve nothing"
+    assert statistics.seeds_to_resolve(np.full((8, 2), 0.5)) == 1
+    assert statistics.seeds_to_resolve(np.zeros((8, 2))) is None
+    with pytest.raises(ValueError, match="seeds_to_resolve: expected at least 2 numbers, got 1"):
+        statistics.seeds_to_resolve(np.zeros((8, 1)))
+    with pytest.raises(ValueError, match="seeds_to_resolve: expected at least 2 numbers, got 1"):
+        statistics.seeds_to_resolve(np.zeros((1, 8)))
+
+
 @pytest.mark.parametrize("function", [statistics.t_interval, statistics.sign_flip_p, statistics.clusters_to_resolve])
 def test_missing_and_too_few_numbers_are_refused(function):
     with pytest.raises(ValueError, match="expected finite numbers, got .*nan.*; leave missing ones out and count them"):

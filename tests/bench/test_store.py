@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bench import store
+from bench import archive, store
 from bench._layout import ROOT
 from bench.errors import UsageError
 from bench.record import SCHEMA_VERSION, Outcome, Record
@@ -250,6 +251,56 @@ def test_only_what_dead_writers_left_is_swept_up(tmp_path):
         sleeper.wait()
 
 
+WRITES = """
+import json, sys
+import numpy as np
+from bench import record, store
+made = json.loads(sys.argv[2])
+trials = store.open(sys.argv[1])
+arrays = {"a": np.zeros(1000, np.float32)}
+for n in range(30):
+    one = record.Record.from_json(made | {"trial_id": f"nerf__a__8v__s0__{n}"})
+    trials.write(record.Outcome(record=one, parameters=arrays, views=arrays, scores=json.loads(sys.argv[3])))
+    trials.write_status({"running": []})
+"""
+
+
+def test_a_reader_beside_a_running_driver_does_no_harm(tmp_path):
+    """It opens the store again and again, and so sweeps: every trial is there at the end, and none was seen half."""
+    scores = json.dumps({"std-v1": some_scores()})
+    driver = python(WRITES, str(tmp_path), json.dumps(some_record().to_json()), scores)
+    num_seen, num_times = [], 0
+    while driver.poll() is None:
+        there = store.listing(tmp_path)
+        trials = store.open(tmp_path)
+        assert trials.set_aside == [] and set(there) <= set(trials.ids())
+        assert len(trials.frame()) == 2 * len(trials.ids())
+        num_seen.append(len(trials.ids()))
+        num_times += 1
+    assert driver.returncode == 0 and len(store.open(tmp_path).ids()) == 30
+    assert num_times > 3 and num_seen == sorted(num_seen)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".tmp-")]
+
+
+def test_a_listing_tells_new_trials_and_new_scores(tmp_path):
+    assert store.listing(tmp_path / "none") == {} and not (tmp_path / "none").exists()
+    trials = store.open(tmp_path)
+    trials.write(some_outcome())
+    first = store.listing(tmp_path)
+    assert list(first) == ["nerf__knight__8v__s0__3f9c1a2b"] and store.listing(tmp_path) == first
+    trials.write_status({"running": []})
+    (tmp_path / ".tmp-other").mkdir()
+    assert store.listing(tmp_path) == first, "nothing is stored by that"
+    time.sleep(0.01)
+    trials.write_scores("nerf__knight__8v__s0__3f9c1a2b", "nerf-2020", some_scores())
+    second = store.listing(tmp_path)
+    assert second != first
+    trials.write(failure())
+    assert len(store.listing(tmp_path)) == 2
+    (tmp_path / f"kept{archive.END}").write_bytes(b"")
+    assert f"kept{archive.END}" in store.listing(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 1}', "\xff", '{"schema_version": 1, "curves": 3}'])
 def test_what_does_not_parse_is_set_aside_and_run_again(tmp_path, text):
     trial_id = "nerf__knight__8v__s0__3f9c1a2b"
@@ -397,6 +448,20 @@ def test_frame_is_that_of_its_slow_twin(tmp_path):
     assert failed["metric"].isna().all() and failed["value"].isna().all()
 
 
+def test_the_example_of_frame_gives_the_mean_of_scenes(tmp_path, monkeypatch):
+    trials = store.open(tmp_path / "results" / "runs")
+    for scene, seed, psnr in (("a", 0, 1.0), ("a", 1, 3.0), ("b", 0, 10.0)):
+        scores = {"std-v1": some_scores((psnr - 0.5, psnr + 0.5)), "nerf-2020": some_scores((99.0, 99.0))}
+        name = f"nerf__{scene}__8v__s{seed}__0"
+        trials.write(some_outcome(name, scores=scores, variant="nerf", cluster=scene, seed=seed))
+    code = textwrap.dedent(store.Store.frame.__doc__.split("run by a test:\n")[1])
+    monkeypatch.chdir(tmp_path)
+    known = {}
+    exec(code, known)
+    assert known["means"].to_dict() == {"nerf": (2.0 + 10.0) / 2}
+    assert len([line for line in code.splitlines() if line.strip()]) == 5, "five lines"
+
+
 def test_frame_of_nothing_has_the_columns(tmp_path):
     frame = store.open(tmp_path).frame()
     assert list(frame.columns) == COLUMNS and frame.empty
@@ -439,7 +504,7 @@ def test_a_second_driver_is_told_of_the_first(tmp_path):
 
 HOLDS = """
 import sys, time
-from bench import store
+from bench import archive, store
 with store.open(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(60)

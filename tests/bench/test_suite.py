@@ -205,6 +205,33 @@ class TestPacks:
         assert [{t.seed for t in half.trials} for half in halves] == [{0}, {1}]
         assert [len(half.trials) for half in halves[0].halves()] == [2, 1]
 
+    def test_what_is_finished_first_is_all_arms_on_some_scenes(self):
+        """Three arms of one program on two scenes and two seeds: the first pack has one scene whole."""
+        arms = [ToyMethod(learning_rate=rate) for rate in (0.1, 0.2, 0.3)]
+        tasks = [ToyTask(scene=scene) for scene in ("grey", "dark")]
+        trials = [trial(method=m, task=t, seed=seed) for seed in (0, 1) for m in arms for t in tasks]
+        packs = plan.make_packs(trials, 3)
+        done = [{(t.seed, t.task.scene, t.method.learning_rate) for t in pack.trials} for pack in packs]
+        assert done == [{(seed, scene, rate) for rate in (0.1, 0.2, 0.3)} for seed in (0, 1)
+                        for scene in ("grey", "dark")]  # fmt: skip
+        halves = [{t.task.scene for t in half.trials} for half in plan.make_packs(trials[:6], 6)[0].halves()]
+        assert halves == [{"grey"}, {"dark"}]
+
+    def test_an_arm_with_more_scenes_has_them_last(self):
+        few, many = ToyMethod(learning_rate=0.1), ToyMethod(learning_rate=0.2)
+        trials = [trial(method=many, task=ToyTask(scene=scene)) for scene in ("grey", "dark")]
+        packs = plan.make_packs([*trials, trial(method=few, task=ToyTask(scene="grey"))], 2)
+        assert [[t.task.scene for t in pack.trials] for pack in packs] == [["grey", "grey"], ["dark"]]
+
+    def test_what_continues_others_stays_in_as_few_packs_as_before(self):
+        """Four scenes' worth of one arm, two of them continued: what continues them is trained at once."""
+        tasks = [ToyTask(scene=scene) for scene in ("grey", "dark")]
+        others = [trial(method=ToyPhase(learning_rate=rate), task=t) for rate in (0.2, 0.3) for t in tasks]
+        continued = [trial(method=ToyPhase(extra_steps=num), task=t) for num in (0, 3) for t in tasks]
+        packs = plan.make_packs([*others, *continued], 2)
+        assert [(len(pack.roots), len(pack.trials)) for pack in packs] == [(2, 4), (2, 2), (2, 2)]
+        assert [{t.task.scene for t in pack.trials} for pack in packs[1:]] == [{"grey"}, {"dark"}]
+
     def test_halves(self):
         pack = plan.make_packs([trial(seed=i) for i in range(5)], 8)[0]
         assert [len(half.trials) for half in pack.halves()] == [3, 2]

@@ -93,6 +93,28 @@ def test_curves_are_medians_with_the_middle_half(usual):
     assert values[3] <= row["low"] <= values[4] and values[11] <= row["high"] <= values[12]
 
 
+def test_a_target_is_drawn_once_where_arms_share_it(captioned):
+    targets = {"full": [0.3, 0.8], "other guide": [0.3, 0.8], "bare": None}
+    records = [
+        dataclasses.replace(r, curves=r.curves | {"transmittance_target": targets[arm]} if targets[arm] else r.curves)
+        for r in captioned.records
+        for arm in [next(c.arm for c in captioned.cells if c.trial_id == r.trial_id)]
+    ]
+    drawn = figures.curves(records, captioned.cells, captioned.result, "transmittance")
+    assert {(row["arm"], row["step"]): row["target"] for row in drawn.rows} == {
+        (arm, step): None if targets[arm] is None else targets[arm][i]
+        for arm in targets
+        for i, step in enumerate((20.0, 40.0))
+    }
+    dashed = [line for line in drawn.svg.splitlines() if "stroke-dasharray" in line]
+    assert len(dashed) == 2, "the line and its place in the legend"
+    without = figures.curves(captioned.records, captioned.cells, captioned.result, "transmittance")
+    assert "target" not in without.rows[0] and "stroke-dasharray" not in without.svg
+    assert figures.curves(captioned.records, captioned.cells, captioned.result, "negative_cosine").title == (
+        "Training: negative cosine by step, median and middle half of the trials"
+    )
+
+
 def test_the_baseline_is_ink_and_arms_are_told_apart(usual):
     colors = figures.palette(usual.result)
     assert colors["base"] == figures.INK and len(set(colors.values())) == 3

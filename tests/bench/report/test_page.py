@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import html.parser
 import json
 import pathlib
@@ -14,7 +16,7 @@ from PIL import Image
 
 from bench.compare import TableResult
 from bench.errors import UsageError
-from bench.report import page
+from bench.report import markup, page
 
 VOID = {"meta", "link", "br", "img", "path", "use", "rect"}
 
@@ -24,7 +26,7 @@ class Reader(html.parser.HTMLParser):
 
     def __init__(self):
         super().__init__(convert_charrefs=True)
-        self.open, self.links, self.pictures, self.ids, self.text = [], [], [], [], []
+        self.open, self.links, self.pictures, self.ids, self.text, self.scripts = [], [], [], [], [], []
 
     def handle_starttag(self, tag, attrs):
         known = dict(attrs)
@@ -42,7 +44,9 @@ class Reader(html.parser.HTMLParser):
             assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] == ["script"]:
+            self.scripts.append(data)
+        elif self.open[-1:] != ["style"]:
             self.text.append(data)
 
 
@@ -83,7 +87,7 @@ def test_every_file_is_there_and_every_link_leads_to_one(written):
         "index.html", "index.md", "results.json", "sheets/renders-errors.png",
         *(f"tables/parts{end}" for end in (".csv", ".tex", "-scenes.csv")),
         *(f"figures/parts-{name}.{end}" for name in ("forest-psnr", "forest-ssim", "forest-lpips-vgg", "angle-psnr",
-                                                     "curves-loss") for end in ("svg", "csv")),
+                                                     "curves-loss", "variance-psnr") for end in ("svg", "csv")),
     }  # fmt: skip
     reader = read(written.read_text())
     targets = [*reader.links, *(picture["src"] for picture in reader.pictures)]
@@ -94,14 +98,18 @@ def test_every_file_is_there_and_every_link_leads_to_one(written):
 
 
 @pytest.mark.parametrize("name", ["written", "written_hostile"])
-def test_the_page_loads_nothing_and_runs_nothing(name, request):
+def test_the_page_loads_nothing_and_runs_its_own_script_alone(name, request):
     text = request.getfixturevalue(name).read_text()
     reader = read(text)
-    assert "<script" not in text and "@import" not in text and "javascript:" not in text
+    data, script = reader.scripts
+    assert script == markup.script() and json.loads(data)["suite"] == "a <suite>" and "<" not in data
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"content=\"script-src 'sha256-{digest}'; object-src 'none'\"" in text
+    assert "@import" not in text and "javascript:" not in text and " src=" not in text.replace('<img src="sheets/', "")
     namespaces = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
     assert set(re.findall(r"https?://[^\"' )<]+", text)) <= namespaces
     assert len(reader.ids) == len(set(reader.ids)), "ids are unique"
-    assert not re.search(r"\bon\w+=", re.sub(r">[^<]*<", "><", text))
+    assert not re.search(r"\bon\w+=", re.sub(r">[^<]*<", "><", text.replace(script, "")))
 
 
 def test_pictures_wait_until_they_are_seen_and_have_their_size(written):
@@ -141,7 +149,7 @@ def test_where_the_numbers_come_from(written):
 def test_light_and_dark_and_narrow(written):
     text = written.read_text()
     assert "@media (prefers-color-scheme: dark)" in text and 'name="viewport"' in text
-    colors = re.findall(r"--(\w+): #", text.split("* {")[0])
+    colors = re.findall(r"--(\w+): #", text.split("\n* {")[0])
     assert {name: colors.count(name) for name in colors} == dict.fromkeys(colors, 2), "each colour in both schemes"
     used = set(re.findall(r"var\(--(\w+)\)", text))
     assert used <= set(colors)

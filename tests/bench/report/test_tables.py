@@ -145,6 +145,21 @@ def test_latex_stars_what_is_resolved(usual):
     assert better.count("^{*}") == 3 and "^{*}" not in next(row for row in rows if row.startswith("same"))
 
 
+def test_latex_counts_what_failed_in_a_footnote_at_its_arm(usual):
+    text = tables.latex(usual.result)
+    caption = re.search(r"\\caption{(.*)}", text)[1]
+    assert caption == (
+        r"Parts: What brings what? Protocol std-v1; budget quick; 8 scenes $\times$ 2 seeds an arm; 400 steps a trial."
+    )
+    rows = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    assert rows[2].startswith("same$^{a}$ & ") and "^{a}" not in "".join(rows[:2])
+    notes = text.split(r"\end{tabular}")[1].splitlines()
+    assert r"$^{a}$ same, of 16 trials: 1 failed: the loss was not finite at step 7 (1).\par" in notes
+    assert any("bold: the best, where resolved" in line for line in notes)
+    assert any("the smallest resolvable difference about" in line for line in notes)
+    assert r"Scores of an older protocol.\par" in notes
+
+
 def test_csv_holds_every_entry(hostile):
     result = hostile.result
     rows = list(csv.DictReader(io.StringIO(tables.csv_text(result))))
@@ -215,3 +230,23 @@ def test_notes_that_all_tables_share_are_printed_once(usual, capsys):
     assert out.rstrip().endswith("all tables: one world")
     report.print_tables([first])
     assert "note: one world" in capsys.readouterr().out
+
+
+def test_while_trials_run_each_number_says_of_how_many_it_is(usual, make_study):
+    from bench.compare import compare
+
+    made = make_study()
+    frame = made.frame[~made.frame["trial_id"].str.match("v1__scene[0-4]__.*s1")]
+    how = {"table": "parts", "baseline": "base", "protocol": "std-v1", "metrics": ["psnr", "ssim"]}
+    result = compare(frame, made.cells, **how)
+    for metric in ("psnr", "ssim"):
+        of = {row[0].text: row for row in grids.summary_grid(result, ("psnr", "ssim")).rows}
+        place = 1 + ("psnr", "ssim").index(metric)
+        assert of["better"][place].below.endswith("better (11 of 16)")
+        assert of["base"][place].below == "baseline" and "of 16" not in of["same"][place].below, "a failure is no wait"
+        bare = grids.metric_grid(result, metric, with_run=False)
+        assert bare.header[-1] == "trials" and [row[-1].text for row in bare.rows] == ["16", "11 of 16", "15 of 16"]
+    assert "trials" not in grids.metric_grid(usual.result, "psnr", with_run=False).header
+    text = printed(result)
+    assert len(re.findall(r"better .* 11 of 16", text)) == 2, "in each block"
+    assert tables.markdown(result).count("11 of 16") == 2

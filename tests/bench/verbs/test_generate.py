@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench import __main__ as command_line
-from bench import record, trainer
+from bench import from_caption, record, trainer
 from bench.verbs import export, generate
 from tasks import captions, world_grammar
 from tests.bench.test_objects import Ball
@@ -105,7 +105,7 @@ class TestTrials:
     def test_a_caption_of_the_world_that_the_set_has_not(self, tmp_path):
         """It comes first in a set of its own, without those that say the same."""
         said = world_grammar.paraphrases(world_grammar.parse(IN_THE_SET))[1]
-        name = generate.retrieval_set(said, tmp_path)
+        name = from_caption.retrieval_set(said, tmp_path)
         assert name == f"file:{tmp_path / 'captions.txt'}"
         found, world = captions.caption_set(name).captions, captions.caption_set("closed-world").captions
         assert found[0] == said and IN_THE_SET not in found

@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from bench import __main__ as command_line
 from bench import record, store
 from bench._layout import ROOT
 from bench.verbs import status
@@ -86,3 +87,92 @@ def test_json(trials, capsys):
     assert said["stored"] == {"num_finished": 2, "num_failed": 1}
     assert said["set_aside"] == []
     assert said["running"]["alive"] is True
+
+
+class TestWatch:
+    @pytest.fixture
+    def story(self, trials, monkeypatch):
+        """What happens between looks: a list of functions, each called instead of a sleep."""
+        turns, slept = [], []
+
+        def sleep(seconds):
+            slept.append(seconds)
+            turns.pop(0)()
+
+        monkeypatch.setattr(status.time, "sleep", sleep)
+        return argparse.Namespace(turns=turns, slept=slept)
+
+    def runs(self, trials, step, num_done=3):
+        running = [{"trial_ids": ["x"], "phase": "train", "step": step, "num_steps": 20, "loss": None}]
+        trials.write_status({"num_trials": 5, "num_done": num_done, "left_s": 60.0 - step, "running": running})
+
+    def test_a_log_hears_of_what_has_happened_until_nothing_runs(self, trials, story, capsys):
+        self.runs(trials, 5)
+        story.turns += [
+            lambda: self.runs(trials, 5),  # only time has passed
+            lambda: self.runs(trials, 10),
+            lambda: trials.write(outcome(7)),
+            trials.clear_status,
+        ]
+        assert status.main(parsed("--results", trials.root, "--watch", "--every", "0.5")) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line for line in lines if "train" in line] == ["  train    5/20: x", *["  train    10/20: x"] * 2]
+        assert [line.partition(": ")[2] for line in lines if line.startswith("stored in")] == [
+            "2 finished, 1 failed", "2 finished, 1 failed", "3 finished, 1 failed", "3 finished, 1 failed",
+        ]  # fmt: skip
+        assert lines[-1] == "nothing is running" and story.slept == [0.5] * 4
+
+    def test_a_trial_that_was_stored_last_is_counted(self, trials, story, capsys):
+        """A driver stores a trial, and then says that nothing runs."""
+        self.runs(trials, 20)
+        story.turns.append(lambda: (trials.write(outcome(7)), trials.clear_status()))
+        status.main(parsed("--results", trials.root, "--watch"))
+        assert capsys.readouterr().out.splitlines()[-2:] == [
+            f"stored in {trials.root}: 3 finished, 1 failed",
+            "nothing is running",
+        ]
+
+    def test_it_ends_where_the_driver_has_died(self, trials, story, capsys):
+        self.runs(trials, 5)
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        path = pathlib.Path(trials.root, "status.json")
+        story.turns.append(lambda: path.write_text(json.dumps(json.loads(path.read_text()) | {"pid": gone.pid})))
+        assert status.main(parsed("--results", trials.root, "--watch")) == 0
+        assert "ended without saying so" in capsys.readouterr().out
+
+    def test_ctrl_c_leaves_it_quietly(self, trials, story, capsys):
+        self.runs(trials, 5)
+
+        def stop():
+            raise KeyboardInterrupt
+
+        story.turns.append(stop)
+        assert command_line.main(["status", "--results", str(trials.root), "--watch"]) == 0
+        printed = capsys.readouterr()
+        assert printed.err == "" and "train" in printed.out
+
+    def test_a_terminal_is_drawn_in_place(self, trials, story, capsys, monkeypatch):
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", "200")
+        self.runs(trials, 5)
+        story.turns += [lambda: self.runs(trials, 10), trials.clear_status]
+        assert status.main(parsed("--results", trials.root, "--watch")) == 0
+        out = capsys.readouterr().out
+        assert "train    5/20" in out and "train    10/20" in out and "\x1b[1A" in out, "it goes up and writes over"
+        assert "nothing is running" in out[-60:]
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("--watch", "--json"), "--watch: expected no --json beside it, got both; leave one of them out"),
+            (("--every", "3"), "--every: expected --watch beside it, got 3 alone; add --watch"),
+            (("--watch", "--every", "0"), "--every: expected seconds from 0.05 on, got 0; leave it out"),
+            (("--watch", "--every", "nan"), "--every: expected seconds from 0.05 on, got nan"),
+        ],
+    )
+    def test_options_that_do_not_go_together(self, trials, words, said, capsys):
+        assert command_line.main(["status", "--results", str(trials.root), *words]) == 2
+        assert said in capsys.readouterr().err

@@ -1,0 +1,287 @@
+"""Decides what a method of one's own is set against: on which tasks, with which baselines, in which tables.
+
+A study has a table a baseline: the method that is compared, and the baseline, on the tasks of a suite's table. Its
+differences are the method's numbers minus the baseline's. The tables are read together: p is corrected over baselines.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from bench import overrides, registry, source
+from bench.errors import UsageError, nearest
+from bench.overrides import folder_safe
+from bench.record import Record
+from bench.suite import Arm, Cell, Suite, Table, Trial, base_name, described
+from models.dream_fields import DreamFields
+from models.method import Method
+from models.nerf import NeRF
+from tasks.budgets import Budget, sized
+from tasks.captions import CaptionTask
+
+RECIPES = {"photographs": ("nerf", "nerf_2021"), "captions": ("dream_fields", "dream_fields_2022")}
+"""What a network becomes the field of: by kind of task, at any budget, and at `paper`."""
+
+
+class Row(NamedTuple):
+    """An arm under its label."""
+
+    label: str
+    arm: Arm
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study:
+    """What is compared with what.
+
+    Attributes:
+        mine: Label of the method that is compared.
+        suite: A table a baseline.
+        stored: Name of stored trials that stand for the method, such as imported renders; None where it is trained.
+    """
+
+    mine: str
+    suite: Suite
+    stored: str | None = None
+
+
+# --- what is compared -------------------------------------------------------------------------------------------------
+
+
+def study(suite: Suite, budget: Budget, name: str, against: Sequence[str], records: Sequence[Record] = ()) -> Study:
+    """Sets a method against baselines.
+
+    Args:
+        suite: Where tasks, metrics and baselines come from.
+        budget: Whose tables.
+        name: Of a variant or an arm, of an entry point, `module:object`, or of stored trials.
+        against: Names of baselines, each perhaps several with commas; none for that of the table.
+        records: Of stored trials.
+
+    Raises:
+        UsageError: A name that nothing has, a method that is set against itself or is of another kind than the tasks.
+    """
+    tables = suite.tables_at(budget)
+    words = split_names(against, [label for table in tables for label in table.arms])
+    table = table_of(tables, words)
+    recipe = RECIPES[kind(table)][base_name(budget) == "paper"]
+    rows = [baseline_row(word, table, tables, recipe) for word in words or [table.baseline]]
+    mine, stored = own_row(name, table, tables, recipe, records)
+    same = [row.label for row in rows if stored is None and is_same(row.arm, mine.arm)]
+    if same:
+        others = [label for label, arm in table.arms.items() if not is_same(arm, mine.arm)]
+        raise UsageError(
+            f"compare {name}: expected another method to set it against, got {same[0]}, which is the same; "
+            f"choose --against from {', '.join(map(repr, others))}"
+        )
+    if mine.label in {row.label for row in rows}:
+        mine = mine._replace(label=f"{mine.label}, yours")
+    distinct = {row.label: row for row in rows}
+    what = " and ".join(distinct)
+    made = Suite(
+        name=f"{mine.label} on {suite.name}",
+        question=f"Is {mine.label} better than {what}?",
+        tables={base_name(budget): tuple(against_one(mine, row, table) for row in distinct.values())},
+        num_seeds={base_name(budget): suite.num_seeds[base_name(budget)]},
+        read_together=True,
+    )
+    return Study(mine=mine.label, suite=made, stored=stored)
+
+
+def is_same(arm: Arm, other: Arm) -> bool:
+    """Whether two arms train the same."""
+    return arm.method == other.method and dict(arm.task) == dict(other.task)
+
+
+def against_one(mine: Row, row: Row, table: Table) -> Table:
+    """The table of one baseline. The method is given as many tasks and seeds as the baseline has."""
+    own = dataclasses.replace(
+        mine.arm, changes=("method", "task"), num_tasks=row.arm.num_tasks, num_seeds=row.arm.num_seeds
+    )
+    return Table(
+        name=f"against {row.label}",
+        question=f"Is {mine.label} better than {row.label}?",
+        tasks=table.tasks,
+        baseline=row.label,
+        arms={mine.label: own, row.label: dataclasses.replace(row.arm, changes=())},
+        metrics=table.metrics,
+        protocol=table.protocol,
+    )
+
+
+def split_names(texts: Sequence[str], labels: Iterable[str]) -> list[str]:
+    """Names that stand between commas; a label that holds commas itself is found whole.
+
+    Example:
+        >>> split_names(["dietnerf,NeRF, 100 views , nerf", "nerf"], ["NeRF, 100 views"])
+        ['dietnerf', 'NeRF, 100 views', 'nerf']
+    """
+    known, found = set(labels), []
+    for text in texts:
+        parts = text.split(",")
+        while parts:
+            ends = (n for n in range(len(parts), 1, -1) if ",".join(parts[:n]).strip() in known)
+            num = next(ends, 1)
+            found.append(",".join(parts[:num]).strip())
+            parts = parts[num:]
+    return list(dict.fromkeys(name for name in found if name))
+
+
+def table_of(tables: Sequence[Table], words: Sequence[str]) -> Table:
+    """The table that holds all that is named; else the one that holds the first of them; else the first table."""
+    for wanted in (words, words[:1]):
+        for table in tables:
+            if wanted and all(arm_named(word, table) for word in wanted):
+                return table
+    return tables[0]
+
+
+def arm_named(word: str, table: Table) -> Row | None:
+    """The arm of that label, or of that variant: then one on the table's own tasks, if there is one."""
+    if word in table.arms:
+        return Row(word, table.arms[word])
+    found = [Row(label, arm) for label, arm in table.arms.items() if arm.variant == word]
+    return next(iter(sorted(found, key=lambda row: bool(row.arm.task))), None)
+
+
+def arm_anywhere(word: str, table: Table, tables: Sequence[Table]) -> Row | None:
+    """The arm of that name in the table, or in another one of the same tasks."""
+    alike = [table, *(other for other in tables if other.tasks == table.tasks)]
+    return next((row for other in alike if (row := arm_named(word, other))), None)
+
+
+def baseline_row(word: str, table: Table, tables: Sequence[Table], recipe: str) -> Row:
+    """The baseline of a name: an arm of the suite, or a variant as it stands."""
+    row = arm_anywhere(word, table, tables)
+    if row is None and registry.is_known(word):
+        row = row_of(word, recipe)
+    if row is None:
+        arms = [name for label, arm in table.arms.items() for name in (label, arm.variant)]
+        raise UsageError(
+            f"--against: expected an arm of {table.name!r} or a variant, got {word!r}; "
+            f"{nearest(word, {*arms, *registry.VARIANTS})}"
+        )
+    check_kind(row, table)
+    return row
+
+
+def own_row(
+    name: str, table: Table, tables: Sequence[Table], recipe: str, records: Sequence[Record]
+) -> tuple[Row, str | None]:
+    """What is compared, and the name of the stored trials where it is not trained."""
+    row = arm_anywhere(name, table, tables)
+    if row is None and registry.is_known(name):
+        row = row_of(name, recipe)
+    if row is not None:
+        check_kind(row, table)
+        return row, None
+    stored = {record.variant for record in records}
+    if name not in stored:
+        known = {*registry.VARIANTS, *registry.entry_points(), *stored}
+        raise UsageError(
+            f"compare: expected a variant, module:object, or the name of renders that were imported, got {name!r}; "
+            f"{nearest(name, known)}"
+        )
+    base = table.arms[table.baseline].method  # stands in for a method; no trial is made of it
+    return Row(name, Arm(method=base, variant=name, note="as it is stored under this name")), name
+
+
+def row_of(name: str, recipe: str) -> Row:
+    """A method of the registry or of a user's, with the state of its code in its variant's name."""
+    method = registry.variant(name, recipe)
+    label, code = name.rpartition(":")[2], source.digest_of(method)
+    if code is None:
+        return Row(label, Arm(method=method, variant=folder_safe(label), note=name if name != label else ""))
+    note = f"{name}, code {code}"
+    return Row(label, Arm(method=method, variant=folder_safe(f"{label}+code={code}"), note=note))
+
+
+def kind(table: Table) -> Literal["photographs", "captions"]:
+    """What its tasks start from."""
+    return "captions" if isinstance(table.tasks[0], CaptionTask) else "photographs"
+
+
+def check_kind(row: Row, table: Table) -> None:
+    """Refuses a method that starts from photographs where there are captions, and the other way round."""
+    wants = kind_of(row.arm.method)
+    if wants and wants != kind(table):
+        raise UsageError(
+            f"{row.label}: expected a method that starts from {kind(table)}, as the tasks of {table.name!r} do, got "
+            f"one that starts from {wants}; choose another --suite or --against"
+        )
+
+
+def kind_of(method: Method) -> str | None:
+    """What a method starts from; None of a method that is not one of ours."""
+    return "captions" if isinstance(method, DreamFields) else "photographs" if isinstance(method, NeRF) else None
+
+
+# --- what is stored under a name: imported renders --------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stored(Trial):
+    """A trial that is known by its record, such as imported renders; its method is that of the baseline beside it.
+
+    Attributes:
+        record: What is stored.
+    """
+
+    record: Record
+
+    def identity(self) -> dict[str, Any]:
+        """As it is stored."""
+        return self.record.identity
+
+    @functools.cached_property
+    def id(self) -> str:
+        """As it is stored."""
+        return self.record.trial_id
+
+
+def expand(
+    chosen: Study, budget: Budget, seeds: Iterable[int] | None, conditions: Sequence[str], records: Sequence[Record]
+) -> tuple[list[Trial], list[Cell]]:
+    """The trials of a study that meet all conditions, and their places; what is known by its record is among them.
+
+    Raises:
+        UsageError: Conditions that nothing meets; stored trials of other tasks or of another budget.
+    """
+    trials, cells = chosen.suite.expand(budget, seeds)
+    if chosen.stored is not None:
+        cells = [cell for cell in cells if cell.arm != chosen.mine]
+        ids = {cell.trial_id for cell in cells}
+        theirs, places = stored_trials(chosen, budget, cells, records)
+        trials, cells = [*theirs, *(trial for trial in trials if trial.id in ids)], [*places, *cells]
+    return overrides.only(trials, cells, conditions)
+
+
+def stored_trials(
+    chosen: Study, budget: Budget, cells: Sequence[Cell], records: Sequence[Record]
+) -> tuple[list[Stored], list[Cell]]:
+    """What is stored under the method's name, with places: of tasks of the study, where the baseline has one too."""
+    mine = [record for record in records if record.variant == chosen.stored]
+    trials, found = {}, []
+    for table in chosen.suite.tables_at(budget):
+        tasks = {task.cluster: sized(task, budget) for task in table.tasks}
+        method = table.arms[table.baseline].method
+        for cell in [cell for cell in cells if cell.table == table.name]:
+            task = tasks[cell.cluster]
+            wanted = (cell.cluster, cell.seed, budget.name, described(task))
+            for record in mine:
+                if (record.cluster, record.seed, record.budget, record.identity.get("task")) == wanted:
+                    found.append(Cell(table.name, chosen.mine, record.trial_id, record.cluster, record.seed))
+                    trials[record.trial_id] = Stored(
+                        task=task, method=method, budget=budget, seed=record.seed, variant=record.variant, record=record
+                    )
+    if not found:
+        budgets = ", ".join(sorted({record.budget for record in mine}))
+        raise UsageError(
+            f"compare {chosen.stored}: expected stored trials on tasks of {chosen.suite.name.rpartition(' on ')[2]} at "
+            f"{budget.name}, got {len(mine)} of others (budget {budgets}); choose --suite, --budget and --seeds as "
+            "they were made with"
+        )
+    return list(trials.values()), found

@@ -1,0 +1,181 @@
+"""From paired tables to what is said of a method: its gain over each baseline, what it cost, and what was found.
+
+Numbers and verdicts are those of `bench.compare`; here they are read as the method's minus the baseline's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bench import compare, statistics
+from bench.compare import Entry, TableResult
+from bench.protocols import METRICS
+from bench.store import Store
+from bench.suite import Cell
+
+NUM_PRIMARY = 3
+"""Metrics of a table, the most telling first, that decide about worse and better."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Difference:
+    """The method's numbers minus a baseline's, under one metric.
+
+    Attributes:
+        baseline: Its label.
+        metric: Key of `bench.protocols.METRICS`.
+        mine: The method's entry, with the difference and what is known of it.
+        other: The baseline's entry.
+        by_cluster: The difference in every scene or caption that both have.
+        seeds_to_resolve: About how many seeds would resolve it on the same clusters; None where more seeds would not,
+            or where seeds are too few to tell.
+    """
+
+    baseline: str
+    metric: str
+    mine: Entry
+    other: Entry
+    by_cluster: dict[str, float]
+    seeds_to_resolve: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        names = (
+            "difference", "difference_low", "difference_high", "p", "p_holm", "p_floor", "verdict", "num_pairs",
+            "clusters_to_resolve", "resolvable",
+        )  # fmt: skip
+        return {
+            "baseline": self.baseline, "metric": self.metric, "mean": self.mine.mean, "baseline_mean": self.other.mean,
+            **{name: getattr(self.mine, name) for name in names},
+            "seeds_to_resolve": self.seeds_to_resolve, "by_cluster": self.by_cluster,
+            "num_trials": self.mine.num_trials, "num_lost": self.mine.num_lost,
+            "baseline_num_trials": self.other.num_trials, "baseline_num_lost": self.other.num_lost,
+        }  # fmt: skip
+
+
+def differences(
+    results: Sequence[TableResult], frame: pd.DataFrame, cells: Sequence[Cell], mine: str
+) -> list[Difference]:
+    """All of them: baseline by baseline, the most telling metric first."""
+    found = []
+    for result in results:
+        for metric in result.metrics:
+            by_trial = compare.differences_of(
+                frame, cells, table=result.table, baseline=result.baseline, protocol=result.protocol, metric=metric
+            )[mine]
+            means = compare.mean_of_seeds(by_trial).to_dict()
+            entry = result.entry(mine, metric)
+            found.append(
+                Difference(
+                    baseline=result.baseline,
+                    metric=metric,
+                    mine=entry,
+                    other=result.entry(result.baseline, metric),
+                    by_cluster={name: float(means[name]) for name in result.clusters if name in means},
+                    seeds_to_resolve=more_seeds(by_trial, result.num_tests(metric)) if is_open(entry) else None,
+                )
+            )
+    return found
+
+
+def is_open(entry: Entry) -> bool:
+    """Whether a difference was tested and not resolved."""
+    return entry.verdict == "not resolved"
+
+
+def more_seeds(by_trial: pd.Series, num_tests: int) -> int | None:
+    """How many seeds would resolve a difference, if more than there are and if their scatter is known."""
+    by_seed = by_trial.unstack("seed").to_numpy(np.float64)
+    if min(by_seed.shape) < 2 or np.isnan(by_seed).any():
+        return None
+    num = statistics.seeds_to_resolve(by_seed, num_tests=num_tests)
+    return num if num is not None and num > by_seed.shape[1] else None
+
+
+class Cost(NamedTuple):
+    """What an arm's finished trials took; texts hold a range where trials differ.
+
+    Attributes:
+        arm: Its label.
+        wall_s: Mean seconds of a trial.
+        num_parameters: Trained numbers.
+        device: What they ran on.
+        pack_size: How many were trained at once: seconds are shared among them.
+    """
+
+    arm: str
+    wall_s: float | None
+    num_parameters: str
+    device: str
+    pack_size: str
+
+
+def costs(cells: Sequence[Cell], store: Store) -> list[Cost]:
+    """What every arm took, the method first. Seconds compare only where device and pack size are the same."""
+    found = []
+    for arm in dict.fromkeys(cell.arm for cell in cells):
+        ids = dict.fromkeys(cell.trial_id for cell in cells if cell.arm == arm)
+        records = [store.read(trial_id) for trial_id in ids if store.finished(trial_id)]
+        seconds = [s for record in records if (s := record.timings.get("wall_s", np.nan)) == s]
+        found.append(
+            Cost(
+                arm=arm,
+                wall_s=float(np.mean(seconds)) if seconds else None,
+                num_parameters=span([record.num_parameters for record in records if record.num_parameters]),
+                device=", ".join(sorted({str(d) for r in records if (d := r.environment.get("device"))})),
+                pack_size=span([record.pack_size for record in records if record.num_parameters]),
+            )
+        )
+    return found
+
+
+def span(numbers: Sequence[int]) -> str:
+    """A number, or the range of several; empty for none.
+
+    Example:
+        >>> span([4, 4]), span([4, 24]), span([])
+        ('4', '4-24', '')
+    """
+    low, high = (str(f(numbers)) if numbers else "" for f in (min, max))
+    return low if low == high else f"{low}-{high}"
+
+
+def primary(found: Sequence[Difference]) -> list[str]:
+    """Metrics that decide, the most telling first."""
+    return list(dict.fromkeys(each.metric for each in found))[:NUM_PRIMARY]
+
+
+def is_worse(found: Sequence[Difference]) -> bool:
+    """Whether a primary metric is resolved as worse than a baseline's."""
+    return any(each.mine.verdict == "worse" for each in found if each.metric in primary(found))
+
+
+def is_better(found: Sequence[Difference]) -> bool:
+    """Whether the first metric is resolved as better than every baseline's."""
+    first = primary(found)[0]
+    return all(each.mine.verdict == "better" for each in found if each.metric == first)
+
+
+WORDS = {
+    "better": "better than", "worse": "worse than", "not resolved": "not resolved against",
+    "too few": "too few {noun}s for a verdict against", "no data": "no data against",
+}  # fmt: skip
+
+
+def conclusion(found: Sequence[Difference], mine: str, noun: str) -> str:
+    """What was found, on a line: all verdicts of the first metric; of other primary ones those that are resolved."""
+    parts = []
+    for place, metric in enumerate(primary(found)):
+        said = []
+        for verdict, word in WORDS.items():
+            names = [each.baseline for each in found if (each.metric, each.mine.verdict) == (metric, verdict)]
+            if names and (place == 0 or verdict in ("better", "worse")):
+                said.append(f"{word.format(noun=noun)} {', '.join(names)}")
+        if said:
+            parts.append(f"{METRICS[metric].title} {'; '.join(said)}")
+    return f"{mine}: {'. '.join(parts)}"

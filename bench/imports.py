@@ -1,0 +1,321 @@
+"""Decides how renders that were made elsewhere become a trial: read, put on the task's background, scored, and stored.
+
+They stand under a name of their own where others have their variant, with the task, budget and seed of a trained trial,
+so that they are set beside trained ones. Nothing was trained: there are no curves, parameters or timings.
+
+n: views, h and w: pixels of a view.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from bench import protocols, record, registry, renders, retrieval
+from bench.errors import UsageError, nearest
+from bench.record import Outcome, Record
+from bench.renders import Files
+from bench.store import Store
+from bench.suite import Trial, described
+from models.method import Method
+from tasks.budgets import BUDGETS, Budget, sized
+from tasks.captions import CaptionData, CaptionTask, normalized, tasks_of
+from tasks.photos import SceneData, Task, composite
+
+CAPTIONS, SUITE_OF_CAPTIONS = "captions", "text-to-3d"
+"""What `--task` calls captions of any set, and the suite whose protocols they are scored under."""
+
+OTHER_GREY = 0.5
+"""Renders whose empty parts are further from the task's background are told to stand on another."""
+
+
+def _nothing(self: Any, *arguments: Any, **named: Any) -> Any:
+    """Stands for every function of a method."""
+    raise UsageError("imported renders: expected a method that was trained here, got images of another program's")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImportedRenders(Method):
+    """Stands for a method that is not here.
+
+    Attributes:
+        num_steps: None were taken here.
+        files: A hash of the images, by view.
+    """
+
+    num_steps: int | None = 0
+    files: str
+
+    prepare = init = loss = optimizer = render = field_at = _nothing
+
+
+def is_imported(stored: Record) -> bool:
+    """Whether a record is one of renders that were imported."""
+    return stored.identity.get("method", {}).get("type") == ImportedRenders.__name__
+
+
+# ---- of what ---------------------------------------------------------------------------------------------------------
+
+
+class Wanted(NamedTuple):
+    """What renders may be of.
+
+    Attributes:
+        chosen: The one task that was named; None where folders name them.
+        tasks: By the name of the folder that holds a task's images.
+        protocols: That they are scored under.
+        arms: Names that arms and variants of the suite have already.
+    """
+
+    chosen: str | None
+    tasks: dict[str, Task]
+    protocols: tuple[str, ...]
+    arms: frozenset[str]
+
+
+def wanted(
+    text: str, budget: Budget, num_views: int | None = None, caption_set: str = "closed-world"
+) -> Wanted:  # fmt: skip
+    """What `--task` asks for.
+
+    Args:
+        text: `SUITE:SCENE`, `SUITE:CAPTION`, `captions:CAPTION`, or what stands before the colon alone.
+        budget: Whose sizes.
+        num_views: How many photographs the method saw, if not as many as in the suite.
+        caption_set: Of `captions:`.
+
+    Raises:
+        UsageError: No such suite, scene or caption.
+
+    Example:
+        >>> found = wanted("sparse-views:kettle", BUDGETS["smoke"])
+        >>> found.chosen, found.tasks["kettle"].name, found.protocols
+        ('kettle', 'kettle__3v', ('std-v1',))
+    """
+    kind, _, name = text.partition(":")
+    if kind not in (*registry.SUITES, CAPTIONS):
+        known = (*registry.SUITES, CAPTIONS)
+        raise UsageError(f"--task: expected SUITE:SCENE or captions:CAPTION, got {text!r}; {nearest(kind, known)}")
+    suite = registry.suite(SUITE_OF_CAPTIONS if kind == CAPTIONS else kind)
+    tables = suite.tables_at(budget)
+    of_suite = [task for table in tables for task in table.tasks]
+    tasks = tasks_of(caption_set) if kind == CAPTIONS else of_suite
+    made: dict[str, Task] = {}
+    for task in tasks:
+        made.setdefault(folder_of(task), sized(_with_views(task, num_views), budget))
+    chosen = _chosen(name, made, kind) if name else None
+    arms = frozenset(n for table in tables for label, arm in table.arms.items() for n in (label, arm.variant))
+    return Wanted(chosen, made, suite.protocols_at(budget), arms)
+
+
+def folder_of(task: Task) -> str:
+    """The name of the folder that holds a task's images: its scene, or its caption with dashes.
+
+    Example:
+        >>> folder_of(CaptionTask(caption="a blue dotted guitar"))
+        'a-blue-dotted-guitar'
+    """
+    return task.name if isinstance(task, CaptionTask) else task.cluster
+
+
+def _with_views(task: Task, num_views: int | None) -> Task:
+    if num_views is None:
+        return task
+    if isinstance(task, CaptionTask):
+        raise UsageError(f"--num-views: expected none where a method starts from a caption, got {num_views}")
+    return dataclasses.replace(task, num_views=num_views)  # type: ignore[type-var]
+
+
+def _chosen(name: str, tasks: Mapping[str, Task], kind: str) -> str:
+    """The folder's name of the task that a person calls by its scene or caption."""
+    called = {normalized(task.cluster): folder for folder, task in tasks.items()}
+    called |= {folder: folder for folder in tasks}
+    if normalized(name) in called:
+        return called[normalized(name)]
+    if name in called:
+        return name
+    known = [task.cluster for task in tasks.values()]
+    raise UsageError(
+        f"--task {kind}:{name}: expected a scene or caption of {kind}, got {name!r}; {nearest(name, known)}"
+    )
+
+
+def check_name(name: str, stored: Sequence[Record], arms: frozenset[str] = frozenset()) -> None:
+    """Refuses a name that is no part of a folder's name, or that something else has.
+
+    Args:
+        name: Of the renders.
+        stored: Records that may have it.
+        arms: Names of a suite's arms.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]|_(?!_)){0,62}(?<![_.])", name):
+        raise UsageError(
+            f"--name: expected letters, digits, single underscores, dots and dashes, got {name!r}; try my-nerf"
+        )
+    if name in {*registry.VARIANTS, *registry.entry_points(), *arms}:
+        raise UsageError(f"--name: expected a name of your own, got {name!r}, which a variant has; try my-{name}")
+    if any(known.variant == name and not is_imported(known) for known in stored):
+        raise UsageError(f"--name: expected a name of your own, got {name!r}, which trained trials have; try my-{name}")
+
+
+# ---- images ----------------------------------------------------------------------------------------------------------
+
+
+class Imported(NamedTuple):
+    """The images of one task.
+
+    Attributes:
+        views: As a store keeps them; "opacity" only where the images bring alpha.
+        digest: Of the files, by view.
+        notes: What is to be said of them.
+    """
+
+    views: dict[str, Shaped[np.ndarray, "..."]]
+    digest: str
+    notes: tuple[str, ...]
+
+
+def read(task: Task, files: Files, where: str) -> Imported:
+    """Reads and checks the images of a task.
+
+    Args:
+        task: Sized.
+        files: Images by name.
+        where: The renders and the scene, for messages.
+
+    Raises:
+        UsageError: Views are missing or too many, or an image is not as it should be.
+    """
+    data, layout = task.load(), task.layout()
+    images = renders.by_id(list(files), where)
+    needed = retrieval.RING if isinstance(data, CaptionData) else data.test.ids
+    renders.check_ids(list(images), data.test.ids, needed, where)
+    ids = [i for i in data.test.ids if i in images]
+    whole, pictures = hashlib.sha256(), []
+    for i in ids:
+        content, name = files[images[i]](), f"{where}, {images[i]}"
+        whole.update(f"{i} {hashlib.sha256(content).hexdigest()}\n".encode())
+        try:
+            pictures.append(renders.read_image(content, layout.height, layout.width, name))
+        except UsageError as error:
+            raise UsageError(f"{error}{_size_hint(str(error), task)}") from error
+    with_alpha = [picture.values.shape[-1] == 4 for picture in pictures]
+    if len(set(with_alpha)) > 1:
+        odd = images[ids[with_alpha.index(not with_alpha[0])]]
+        raise UsageError(
+            f"{where}: expected all images with alpha or none, got both, {images[ids[0]]} and {odd}; save them alike"
+        )
+    if isinstance(data, CaptionData) and not with_alpha[0]:
+        raise UsageError(
+            f"{where}: expected images with alpha, got RGB; judges see objects before grey and before white: save RGBA"
+        )
+    values = np.stack([picture.values for picture in pictures])
+    views = stored_views(values, ids, background_of(task, data))
+    lossy = sum(picture.is_lossy for picture in pictures)
+    notes = [f"{where}: {lossy} JPEGs; what their compression lost counts against them: save PNG"] if lossy else []
+    notes += other_background(data, views, where) if isinstance(data, SceneData) and not with_alpha[0] else []
+    return Imported(views, whole.hexdigest(), tuple(notes))
+
+
+def stored_views(
+    values: Float[np.ndarray, "n h w c"], ids: Sequence[int], background: float
+) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Views as a trained trial stores them. Without alpha nothing is known of opacity, and none is stored.
+
+    Example:
+        >>> found = stored_views(np.zeros((1, 2, 2, 4), np.float32), [7], background=1.0)
+        >>> sorted(found), float(found["color"].min()), float(found["opacity"].max())
+        (['color', 'ids', 'opacity'], 1.0, 0.0)
+    """
+    has_alpha = values.shape[-1] == 4
+    color = composite(values, background) if has_alpha else values
+    views: dict[str, np.ndarray] = {"color": color.astype(np.float16), "ids": np.asarray(ids, np.int32)}
+    return views | {"opacity": values[..., 3].astype(np.float16)} if has_alpha else views
+
+
+def background_of(task: Task, data: Any) -> float:
+    """Grey that the task's views stand on."""
+    return float(data.background if isinstance(data, CaptionData) else getattr(task, "background", 1.0))
+
+
+def other_background(data: SceneData, views: Mapping[str, Shaped[np.ndarray, "..."]], where: str) -> list[str]:
+    """Says so where renders seem to stand on another background than the photographs."""
+    places = [data.test.ids.index(int(i)) for i in views["ids"]]
+    empty = data.test.alphas[places] < 1e-3
+    if not empty.any():
+        return []
+    true, got = (float(np.median(colors[empty])) for colors in (data.test.colors[places], views["color"]))
+    if abs(true - got) <= OTHER_GREY:
+        return []
+    return [f"{where}: around the object they are {got:.2f}, the photographs {true:.2f}; is it another background?"]
+
+
+def _size_hint(said: str, task: Task) -> str:
+    """Which budget has views of the size that an image has."""
+    match = re.search(r"got (\d+) x \1;", said)
+    name = "view_px" if isinstance(task, CaptionTask) else "image_px"
+    fitting = [b.name for b in BUDGETS.values() if match and getattr(b, name) == int(match[1])]
+    return f", or say --budget {' or '.join(fitting)}" if fitting else ""
+
+
+# ---- trials ----------------------------------------------------------------------------------------------------------
+
+
+def trial_of(task: Task, found: Imported, name: str, budget: Budget, seed: int) -> Trial:
+    """What stands for a trial: its id holds the files and the task."""
+    return Trial(task=task, method=ImportedRenders(files=found.digest), budget=budget, seed=seed, variant=name)
+
+
+def check_same(trial: Trial, trials_store: Store) -> None:
+    """Refuses other renders under a name, task and seed that have some already.
+
+    Raises:
+        UsageError: With what to do.
+    """
+    for known in trials_store.records():
+        place = (known.variant, known.seed, known.budget, known.identity.get("task"))
+        if place != (trial.variant, trial.seed, trial.budget.name, described(trial.task)) or known.trial_id == trial.id:
+            continue
+        got = "other files"
+        if known.identity["method"] == described(trial.method):
+            got = "the same files, of data that has changed"
+        raise UsageError(
+            f"{trial.variant} on {trial.task.name}: expected the renders that are stored as {known.trial_id}, got "
+            f"{got}; choose another --name or --seed, or remove {trials_store.root / known.trial_id}"
+        )
+
+
+def scores_of(trial: Trial, views: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Scores under those protocols that are of the task's kind and find a view of theirs."""
+    data, found = trial.task.load(), {}
+    for name in names:
+        if not protocols.suits(name, data):
+            continue
+        of_captions = retrieval.PROTOCOLS.get(name) if isinstance(data, CaptionData) else None
+        if of_captions and not set(of_captions.view_ids) & {int(i) for i in views["ids"]}:
+            continue
+        found[name] = protocols.score(protocols.get(name), data, views).to_json()
+    return found
+
+
+def outcome(trial: Trial, found: Imported, names: Sequence[str]) -> Outcome:
+    """What is stored of a task's images."""
+    made = record.of_trial(trial, status="finished", with_device=False)
+    return Outcome(record=made, parameters={}, views=found.views, scores=scores_of(trial, found.views, names))
+
+
+def outdated(trial: Trial, trials_store: Store, names: Sequence[str]) -> list[str]:
+    """Protocols under which stored renders have no scores yet, or some of another version."""
+    stored = trials_store.scores(trial.id)
+    suited = [name for name in names if protocols.suits(name, trial.task.load())]
+    definitions = retrieval.PROTOCOLS if isinstance(trial.task, CaptionTask) else protocols.OF_PHOTOS
+    return [
+        name for name in suited
+        if name not in stored or protocols.version_mark(definitions[name], stored[name]["version"])
+    ]  # fmt: skip

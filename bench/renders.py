@@ -1,0 +1,353 @@
+"""Decides which image is which view of which scene, in a folder or an archive of renders, and reads it as an array.
+
+    RENDERS/<scene>/<view id>.png       of several scenes
+    RENDERS/<view id>.png               of one
+
+An id is the one number in a file's name: `0.png`, `007.png`, `r_0.png`, `test_000.png`. Where all names have the same
+numbers but one, as `run2_000.png`, `run2_001.png`, it is that one. Archives are read in memory, never unpacked.
+
+h and w: pixels of a view, c: 3 channels or 4.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pathlib
+import re
+import stat
+import struct
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from bench.errors import UsageError, nearest
+
+IMAGES = (".png", ".jpg", ".jpeg")
+
+ZIPS, TARS = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+
+MOST_FILES, MOST_BYTES = 20_000, 2 << 30
+"""Of renders: what claims more is refused before it is read."""
+
+NAMES = "name it by the view's id: 0.png, 007.png, r_0.png or test_000.png"
+
+Files = dict[str, Callable[[], bytes]]
+"""What reads a file, by its path below the renders' folder."""
+
+
+class Picture(NamedTuple):
+    """An image as it was saved.
+
+    Attributes:
+        values: In [0, 1]; a fourth channel is straight alpha.
+        is_lossy: Whether it was a JPEG.
+    """
+
+    values: Float[np.ndarray, "h w c"]
+    is_lossy: bool
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+def files_of(path: pathlib.Path) -> Files:
+    """All files of a folder or an archive but hidden ones; folders that hold all the others are left out of names.
+
+    Raises:
+        UsageError: It is neither, or it is broken, far too large, or holds what could leave its folder.
+    """
+    name = path.name.lower()
+    try:
+        if path.is_dir():
+            found = _of_folder(path)
+        elif name.endswith(ZIPS):
+            found = _of_zip(path)
+        elif name.endswith(TARS):
+            found = _of_tar(path)
+        else:
+            got = f"a {path.suffix or 'plain'} file" if path.exists() else "nothing there"
+            raise UsageError(f"{path}: expected a folder, or an archive ({' '.join((*ZIPS, *TARS))}), got {got}")
+    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise UsageError(f"{path}: expected renders that can be read, got {error}; bring them again") from error
+    shown = {
+        name: read for name, read in found.items() if not any(p.startswith((".", "__MACOSX")) for p in name.split("/"))
+    }
+    while shown and len({name.split("/")[0] for name in shown}) == 1 and all(name.count("/") > 1 for name in shown):
+        shown = {name.partition("/")[2]: read for name, read in shown.items()}
+    return shown
+
+
+class Tally:
+    """Counts what renders claim to hold, and refuses too much."""
+
+    def __init__(self, where: pathlib.Path) -> None:
+        self.where, self.files, self.bytes = where, 0, 0
+
+    def add(self, num_bytes: int) -> None:
+        """One more file."""
+        self.files, self.bytes = self.files + 1, self.bytes + num_bytes
+        if self.files > MOST_FILES or self.bytes > MOST_BYTES:
+            raise UsageError(
+                f"{self.where}: expected at most {MOST_FILES} files and {MOST_BYTES >> 20} MiB, got more; import scene "
+                "by scene"
+            )
+
+
+def _of_folder(path: pathlib.Path) -> Files:
+    found, tally = {}, Tally(path)
+    for folder, folders, names in os.walk(path, followlinks=True):
+        folders.sort()
+        for name in sorted(names):
+            file = pathlib.Path(folder, name)
+            tally.add(file.stat().st_size if file.exists() else 0)  # a link may lead nowhere; reading it says so
+            found[file.relative_to(path).as_posix()] = file.read_bytes
+    return found
+
+
+def _of_zip(path: pathlib.Path) -> Files:
+    found, tally = {}, Tally(path)
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            _check_member(path, member.filename, is_link=kind == stat.S_IFLNK)
+            tally.add(member.file_size)
+            if member.flag_bits & 1:
+                raise UsageError(f"{path}: expected an archive without a password, got one with; pack it again")
+        for member in archive.infolist():
+            if not member.is_dir() and member.filename.lower().endswith(IMAGES):
+                found[_tidy(member.filename)] = _kept(archive.read(member))
+    return found
+
+
+def _of_tar(path: pathlib.Path) -> Files:
+    found, tally = {}, Tally(path)
+    with tarfile.open(path) as archive:
+        for member in archive:
+            _check_member(path, member.name, is_link=not (member.isfile() or member.isdir()))
+            tally.add(member.size)
+            file = archive.extractfile(member) if member.isfile() else None
+            if file is not None and member.name.lower().endswith(IMAGES):
+                found[_tidy(member.name)] = _kept(file.read())
+    return found
+
+
+def _kept(content: bytes) -> Callable[[], bytes]:
+    return lambda: content
+
+
+def _tidy(name: str) -> str:
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def _check_member(path: pathlib.Path, name: str, *, is_link: bool) -> None:
+    """Refuses members of an archive that would not stay in its folder, though nothing is ever unpacked."""
+    parts = name.replace("\\", "/").split("/")
+    if is_link or ".." in parts or name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name):
+        got = "a link or a device" if is_link else "a path out of the folder"
+        raise UsageError(f"{path}: expected plain files below one folder, got {got}, {name!r}; pack it again without")
+
+
+# ---- which is which --------------------------------------------------------------------------------------------------
+
+
+def by_folder(files: Files) -> dict[str, Files]:
+    """Images by the folder that they lie in, and by their name there."""
+    found: dict[str, Files] = {}
+    for path, read in files.items():
+        folder, _, name = path.rpartition("/")
+        if name.lower().endswith(IMAGES):
+            found.setdefault(folder, {})[name] = read
+    return found
+
+
+def of_one(files: Files, name: str, others: Sequence[str], where: pathlib.Path) -> Files:
+    """The images of a single scene, wherever they lie.
+
+    Args:
+        files: Of the renders.
+        name: Of the scene's folder, if it has one.
+        others: Names of other scenes.
+        where: The renders, for messages.
+
+    Raises:
+        UsageError: There are none, or several folders of them, or that of another scene.
+    """
+    found = by_folder(files)
+    named = [folder for folder in found if folder.rpartition("/")[2] == name]
+    plain = [folder for folder in found if folder.rpartition("/")[2] not in others]
+    for chosen in (named, [""] if "" in found else [], plain):
+        if len(chosen) == 1:
+            return found[chosen[0]]
+    if not found:
+        raise UsageError(f"{where}: expected images ({' '.join(IMAGES)}), got none; {NAMES}")
+    shown = ", ".join(sorted(found)[:4])
+    raise UsageError(
+        f"{where}: expected the images of {name} there or in a folder {name!r}, got those of {shown}; name one folder"
+    )
+
+
+def of_several(files: Files, known: Sequence[str], where: pathlib.Path) -> dict[str, Files]:
+    """The images of several scenes by the names of their folders, in the order of those that are known.
+
+    Raises:
+        UsageError: Images that lie in no scene's folder.
+    """
+    found: dict[str, Files] = {}
+    for folder, images in by_folder(files).items():
+        name = folder.rpartition("/")[2]
+        if name not in known or name in found:
+            got = "images in none" if not folder else f"{folder!r}"
+            said = "one of them twice; keep one" if name in found else nearest(name, known)
+            raise UsageError(f"{where}: expected a folder of images for each scene, got {got}; {said}")
+        found[name] = images
+    if not found:
+        raise UsageError(f"{where}: expected a folder of images for each scene, got no image; {NAMES}")
+    return {name: found[name] for name in known if name in found}
+
+
+def by_id(names: Sequence[str], where: str) -> dict[int, str]:
+    """File names by the view that they are of.
+
+    Raises:
+        UsageError: A name that tells no single number, or two names that tell the same one.
+
+    Example:
+        >>> by_id(["r_0.png", "r_10.png"], "kettle"), by_id(["run2_000.png", "run2_001.png"], "kettle")
+        ({0: 'r_0.png', 10: 'r_10.png'}, {0: 'run2_000.png', 1: 'run2_001.png'})
+    """
+    numbers = {name: [int(n) for n in re.findall(r"[0-9]+", pathlib.PurePath(name).stem)] for name in names}
+    place = _place_that_varies(numbers)
+    found: dict[int, str] = {}
+    for name in sorted(names):
+        if place is None and len(numbers[name]) != 1:
+            got = "several numbers" if numbers[name] else "none"
+            raise UsageError(f"{where}: expected one number in the name of an image, got {got} in {name!r}; {NAMES}")
+        view = numbers[name][place or 0]
+        if view in found:
+            raise UsageError(f"{where}: expected one image of view {view}, got {found[view]} and {name}; remove one")
+        found[view] = name
+    return dict(sorted(found.items()))
+
+
+def _place_that_varies(numbers: Mapping[str, list[int]]) -> int | None:
+    """Which of the numbers of names is an id, where all names are alike but for that one; None if they are not."""
+    shapes = {re.sub(r"[0-9]+", "#", pathlib.PurePath(name).stem) for name in numbers}
+    if len(shapes) != 1 or not all(numbers.values()):
+        return None
+    varying = [place for place, column in enumerate(zip(*numbers.values(), strict=True)) if len(set(column)) > 1]
+    return varying[0] if len(varying) == 1 else None
+
+
+def check_ids(found: Sequence[int], known: Sequence[int], needed: Sequence[int], where: str) -> None:
+    """Refuses renders of which views are missing, or which are of no view.
+
+    Args:
+        found: Ids of the images.
+        known: Ids of the task's views.
+        needed: Those of them that must be there.
+        where: For messages.
+
+    Example:
+        >>> check_ids([0, 1, 2], known=[0, 1, 2, 3], needed=[0, 1, 2], where="kettle")
+    """
+    missing, strangers = [i for i in needed if i not in found], [i for i in found if i not in known]
+    if not missing and not strangers:
+        return
+    got = [f"no {few(missing)}"] if missing else []
+    got += [f"also {few(strangers)}"] if strangers else []
+    shifted = [i + 1 for i in needed] == list(found)
+    advice = "they seem to count from 1: ids count from 0" if shifted else (
+        "render what is missing" if missing else "take out what is of no view"
+    )  # fmt: skip
+    raise UsageError(f"{where}: expected {len(needed)} views, {few(needed)}, got {' and '.join(got)}; {advice}")
+
+
+def few(ids: Sequence[int]) -> str:
+    """Ids, the middle of many left out.
+
+    Example:
+        >>> few([3]), few(range(25))
+        ('3', '0, 1, 2, ... 24')
+    """
+    texts = [str(i) for i in ids]
+    return ", ".join(texts) if len(texts) <= 5 else f"{', '.join(texts[:3])}, ... {texts[-1]}"
+
+
+# ---- pixels ----------------------------------------------------------------------------------------------------------
+
+
+def read_image(content: bytes, height: int, width: int, where: str) -> Picture:
+    """The values of an image: PNG of 8 or 16 bits, RGB or RGBA, or JPEG.
+
+    Args:
+        content: Of the file.
+        height: That it must have: looked at before anything is unpacked.
+        width: Likewise.
+        where: Its name, for messages.
+
+    Raises:
+        UsageError: Another size, format or kind of channels, or it is broken.
+    """
+    bits = _checked_bits(content, where)
+    from PIL import Image
+
+    with _told(where), Image.open(io.BytesIO(content)) as image:
+        if image.size != (width, height):
+            raise UsageError(
+                f"{where}: expected {width} x {height} pixels, got {image.size[0]} x {image.size[1]}; render it at the "
+                "task's size"
+            )
+        if image.mode not in ("RGB", "RGBA") or "transparency" in image.info:
+            got = f"{image.mode} with a transparent colour" if "transparency" in image.info else f"mode {image.mode}"
+            raise UsageError(f"{where}: expected RGB or RGBA, got {got}; save it as such")
+        values = np.asarray(image)  # also where it has 16 bits: the decoder of those forgives a file that is cut
+        if bits == 16:
+            return Picture(_deep(content).astype(np.float32) / 65535, is_lossy=False)
+        return Picture(values.astype(np.float32) / 255, is_lossy=image.format == "JPEG")
+
+
+def _checked_bits(content: bytes, where: str) -> int:
+    """Bits of a channel, from the head of the file."""
+    if content[:3] == b"\xff\xd8\xff":
+        return 8
+    if content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR":
+        raise UsageError(f"{where}: expected a PNG or a JPEG, got another or a broken file; save it as PNG")
+    bits, kind = struct.unpack(">BB", content[24:26])
+    kinds = {0: "grey", 2: "RGB", 3: "a palette", 4: "grey with alpha", 6: "RGBA"}
+    if kind not in (2, 6) or bits not in (8, 16):
+        raise UsageError(
+            f"{where}: expected RGB or RGBA of 8 or 16 bits, got {kinds.get(kind, kind)} of {bits}; save it in colour"
+        )
+    return bits
+
+
+def _deep(content: bytes) -> np.ndarray:
+    """An image of 16 bits, which Pillow would cut to 8."""
+    import av
+
+    with av.open(io.BytesIO(content), format="png_pipe") as file:
+        return next(file.decode(video=0)).to_ndarray()  # type: ignore[union-attr]
+
+
+@contextlib.contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Says which image cannot be read, and why; a picture that is far too large is not even begun."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except (
+        *(OSError, SyntaxError, ValueError, struct.error),
+        *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+    ) as error:
+        said = " ".join(str(error).split())
+        raise UsageError(f"{where}: expected an image that can be read, got {said!r}; save it again") from error

@@ -1,0 +1,116 @@
+"""What a study cost: hours of each device, and money where somebody names a price.
+
+A pack's seconds are shared among its trials, so that they add up to what the devices were busy. What trials share (one
+that continues another) is counted in each; a CPU is as many devices as it had workers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bench.errors import UsageError
+from bench.record import Record
+from bench.report.grids import counted
+
+
+class Price(NamedTuple):
+    """What an hour of a device costs.
+
+    Attributes:
+        per_hour: Of each device, whichever it is.
+        currency: How it is called.
+    """
+
+    per_hour: float
+    currency: str = "USD"
+
+    def of(self, hours: float) -> str:
+        """What so many hours cost, with two digits that count where it is less than one.
+
+        Example:
+            >>> Price(2.5).of(3.0), Price(2.5, "EUR").of(0.01), Price(2.5).of(0.0), Price(1000.0).of(1234.0)
+            ('7.50 USD', '0.025 EUR', '0.00 USD', '1,234,000.00 USD')
+        """
+        money = hours * self.per_hour
+        digits = 2 if money == 0 or money >= 1 else 1 - math.floor(math.log10(money))
+        return f"{money:,.{digits}f} {self.currency}"
+
+
+def rows(records: Sequence[Record], price: Price | None = None) -> list[tuple[str, str]]:
+    """Rows of a report's provenance: device-hours by device, and with a price the money, in all and a trial.
+
+    Args:
+        records: Of the trials; those without a known time, or without a device, are counted and left out.
+        price: None for hours only.
+    """
+    hours: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        seconds, device = record.timings.get("wall_s", math.nan), record.environment.get("device")
+        if device is not None and math.isfinite(seconds):
+            hours[str(device)].append(seconds * int(record.environment.get("num_devices", 1)) / 3600)
+    if not hours:
+        return []
+    num_timed = sum(map(len, hours.values()))
+    few = f"; {counted(len(records) - num_timed, 'trial')} left no time" if num_timed < len(records) else ""
+    told = [f"{hours_text(sum(of))} on {device} ({counted(len(of), 'trial')})" for device, of in sorted(hours.items())]
+    found = [("device-hours", " | ".join(told) + few)]
+    if price is not None:
+        each = [
+            f"{price.of(sum(of))} on {device}, {price.of(sum(of) / len(of))} a trial"
+            for device, of in sorted(hours.items())
+        ]
+        rate = f"at {price.per_hour:g} {price.currency} an hour of a device"
+        total = sum(sum(of) for of in hours.values())
+        whole = [f"{price.of(total)} in all, {price.of(total / num_timed)} a trial"] if len(each) > 1 else []
+        found.append(("price", f"{' | '.join([*each, *whole])}, {rate}"))
+    return found
+
+
+def hours_text(hours: float) -> str:
+    """Hours with digits that count.
+
+    Example:
+        >>> hours_text(12.345), hours_text(0.4321), hours_text(0.000123)
+        ('12.3 h', '0.43 h', '0.00012 h')
+    """
+    if hours >= 1:
+        return f"{hours:,.1f} h"
+    digits = 2 if hours <= 0 else max(2, 1 - math.floor(math.log10(hours)))
+    return f"{hours:.{digits}f} h"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of a price."""
+    parser.add_argument(
+        "--price-per-hour",
+        type=float,
+        metavar="2.5",
+        help="what an hour of a device costs: adds the price of the study",
+    )
+    parser.add_argument("--currency", metavar="NAME", help="what that is counted in (default: USD)")
+
+
+def price_of(args: argparse.Namespace) -> Price | None:
+    """The price that the command line names; None where it names none.
+
+    Raises:
+        UsageError: No price that one can pay, a currency without a price, or one that is no word.
+    """
+    if args.price_per_hour is None:
+        if args.currency is not None:
+            raise UsageError(
+                f"--currency: expected --price-per-hour beside it, got {args.currency!r} alone; add a price: "
+                "--price-per-hour 2.5"
+            )
+        return None
+    if not (math.isfinite(args.price_per_hour) and args.price_per_hour >= 0):
+        raise UsageError(f"--price-per-hour: expected a number from 0 on, got {args.price_per_hour}; try 2.5")
+    currency = "USD" if args.currency is None else args.currency
+    if not re.fullmatch(r"[^\W\d_]{1,12}|[$€£¥₹]", currency):
+        raise UsageError(f"--currency: expected a word such as USD or EUR, got {currency!r}; letters only")
+    return Price(args.price_per_hour, currency)

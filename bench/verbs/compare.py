@@ -1,0 +1,289 @@
+"""`compare`: sets a method of one's own against baselines, and trains only what is stored nowhere.
+
+Where a baseline lies in `results/reference/` as the same trial, scored as today, it is taken from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+
+from bench import against, gains, origins, overrides, registry, store
+from bench._layout import ROOT
+from bench.compare import TableResult
+from bench.errors import UsageError
+from bench.gains import Cost, Difference
+from bench.origins import Origin
+from bench.protocols import METRICS
+from bench.report import grids, tables
+from bench.report.figures import slug
+from bench.report.grids import Grid
+from bench.store import Store
+from bench.verbs import options, report, rescore, run
+
+HELP = "set a method of your own against baselines: train what is missing, print paired differences"
+EXAMPLE = "python -m bench compare my_pkg.field:MyField --against dietnerf,simplified_nerf"
+
+SUITE = "sparse-views"
+
+EXPECTATIONS = {"worse": gains.is_worse, "not-better": lambda found: not gains.is_better(found)}
+"""What `--fail-if` may name."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `compare`."""
+    parser.add_argument(
+        "method", help="module:object in your folder, an entry point, a variant, or the name of imported renders"
+    )
+    parser.add_argument(
+        "--against", action="append", default=[], metavar="NAME,NAME",
+        help="baselines: arms of the suite or variants (default: the baseline of the suite's first table)",
+    )  # fmt: skip
+    options.add_selection(parser, suite=SUITE)
+    run.add_training(parser)
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    parser.add_argument(
+        "--fail-if", choices=tuple(EXPECTATIONS), metavar="VERDICT",
+        help="exit with 1 if it is resolved as worse than a baseline in one of the first metrics (worse), or unless it "
+        "is resolved as better than all of them in the first (not-better)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=pathlib.Path, metavar="FOLDER",
+        help="where to write the report (default: reports/compare-METHOD-SUITE-BUDGET)",
+    )  # fmt: skip
+
+
+def main(args: argparse.Namespace) -> int:
+    """Compares; 1 if a trial failed, or on what `--fail-if` names."""
+    here, reference = store.open(args.results), store.open(origins.REFERENCE)
+    study, chosen = selection(args, here)
+    protocol = chosen.tables[0].protocol
+    found = origins.origins(chosen.trials, protocol, here, reference)
+    lines = origins.told(found, chosen.cells, study.mine, shown(origins.REFERENCE))
+    print("\n".join(lines), file=sys.stderr if args.json else sys.stdout, flush=True)
+    local = dataclasses.replace(chosen, trials=[t for t in chosen.trials if found[t.id].where != "reference"])
+    with here.lock():
+        run.train_missing(args, local, here)
+        bring_up_to_date(chosen, protocol, here, found)
+    both = origins.joined({cell.trial_id for cell in chosen.cells}, here, reference, found)
+    out = args.out or ROOT / "reports" / f"compare-{slug(study.mine)}-{args.suite}-{slug(chosen.budget.name)}"
+    results, page = report.write(chosen, both, command=command_line(args), out=out)
+    differences = gains.differences(results, both.frame(), chosen.cells, study.mine)
+    costs = gains.costs(chosen.cells, both)
+    failed = sorted(name for name in {cell.trial_id for cell in chosen.cells} if both.failed(name))
+    said = gains.conclusion(differences, study.mine, results[0].cluster_noun)
+    if args.json:
+        plain = as_json(study, chosen, found, lines, differences, costs)
+        print(json.dumps({**plain, "failed": failed, "found": said}, indent=1, allow_nan=False))
+    else:
+        print_all(study, results, differences, costs)
+        print(f"report: {page}")
+    tell_of_failures(failed, here)
+    if not args.json:
+        print(said)
+    return int(bool(failed) or bool(args.fail_if and EXPECTATIONS[args.fail_if](differences)))
+
+
+def selection(args: argparse.Namespace, here: Store) -> tuple[against.Study, options.Selection]:
+    """What is compared, with the command line's choices carried out.
+
+    Raises:
+        UsageError: An unknown method, baseline, suite, budget, scene, key or value.
+    """
+    suite, budget, records = registry.suite(args.suite), options.chosen_budget(args), list(here.records())
+    study = against.study(suite, budget, args.method, args.against, records)
+    changed, budget = overrides.apply(study.suite, budget, args.settings)
+    study = dataclasses.replace(study, suite=changed)
+    seeds = overrides.parsed_seeds(args.seeds) if args.seeds else None
+    trials, cells = against.expand(study, budget, seeds, args.only, records)
+    return study, options.Selection(suite=changed, budget=budget, trials=trials, cells=cells)
+
+
+def bring_up_to_date(chosen: options.Selection, protocol: str, here: Store, found: dict[str, Origin]) -> None:
+    """Scores again what is stored here with scores of another version; refuses what it cannot score again.
+
+    Raises:
+        UsageError: Scores of another version, and no views; or renders that were imported.
+    """
+    for trial in chosen.trials:
+        if found[trial.id].where == "reference" or not here.finished(trial.id):
+            continue
+        why = origins.outdated(trial, protocol, here)
+        if why is None:
+            continue
+        is_whole = here.has_views(trial.id) and "opacity" in here.views(trial.id)  # an archive keeps but pictures
+        if isinstance(trial, against.Stored) or not is_whole:
+            raise UsageError(
+                f"{trial.id}: expected scores of {protocol} as it is now, or views to make them of, got a trial {why}; "
+                f"import it again, move it out of {here.root}, or name another folder with --results"
+            )
+        rescore.again(trial, (protocol,), here)
+
+
+def shown(path: pathlib.Path) -> str:
+    """A folder as a person calls it."""
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+
+
+def command_line(args: argparse.Namespace) -> str:
+    """The command that makes this again."""
+    words = [f"compare {shlex.quote(args.method)}", *(f"--against {shlex.quote(text)}" for text in args.against)]
+    return options.command_line(" ".join(words), args)
+
+
+# --- what is printed --------------------------------------------------------------------------------------------------
+
+
+def print_all(
+    study: against.Study, results: Sequence[TableResult], found: Sequence[Difference], costs: Sequence[Cost]
+) -> None:
+    """The comparison in a terminal: a block a metric with a row a baseline, then scenes, cost, and what was lost."""
+    console, first = tables.make_console(None), results[0]
+    blocks: list[Any] = [
+        Text(),
+        Text(tables.printable(study.suite.question), style="bold"),
+        Text(tables.printable(grids.caption(first)), style="dim"),
+        Text(tables.printable(legend(study.mine, first)), style="dim"),
+    ]
+    for metric in gains.primary(found):
+        blocks += [Text(), Text(grids.direction(metric), style="bold")]
+        blocks.append(tables.rich_grid(metric_grid(study.mine, found, metric, first.cluster_noun)))
+        blocks += [Text(tables.printable(line), style="dim") for line in resolutions(results, metric)]
+    metric = gains.primary(found)[0]
+    title = f"{study.mine} minus a baseline, by {first.cluster_noun}: {grids.named(metric)}"
+    blocks += [Text(), Text(tables.printable(title), style="bold")]
+    blocks.append(tables.rich_grid(clusters_grid(found, first), gap=1))
+    blocks += [Text(), tables.rich_grid(cost_grid(costs))]
+    lost = dict.fromkeys(line for result in results for line in grids.losses(result))
+    blocks += [Text(tables.printable(f"missing: {line}"), style="yellow") for line in lost]
+    notes = dict.fromkeys(note for result in results for note in result.notes)
+    blocks += [Text(tables.printable(f"note: {note}"), style="dim") for note in notes]
+    tables.emit(console, blocks)
+
+
+def legend(mine: str, result: TableResult) -> str:
+    """How to read it."""
+    noun = grids.plural(result.cluster_noun)
+    return (
+        f"difference: {mine} minus the baseline, paired by {result.cluster_noun} and seed; ± is half a 95% interval "
+        f"over {noun}; p by sign flips, corrected over baselines (Holm); better and worse: p < 0.05 and the interval "
+        f"leaves out zero; ~ {noun}, seeds: so many would resolve it"
+    )
+
+
+def metric_grid(mine: str, found: Sequence[Difference], metric: str, noun: str) -> Grid:
+    """One metric: a row a baseline; how many trials only where some are lost."""
+    rows, those = [], [each for each in found if each.metric == metric]
+    is_short = any(each.mine.num_lost or each.other.num_lost for each in those)
+    for each in those:
+        verdict = grids.verdict_cell(each.mine, noun)
+        if each.seeds_to_resolve:
+            verdict = verdict._replace(text=f"{verdict.text} or ~{each.seeds_to_resolve} seeds")
+        rows.append(
+            (
+                grids.Cell(each.baseline),
+                grids.mean_cell(each.other),
+                grids.mean_cell(each.mine),
+                grids.difference_cell(each.mine),
+                grids.Cell(grids.p_text(each.mine.p_holm), is_number=each.mine.p_holm is not None),
+                verdict,
+                *((grids.trials_cell(each.other), grids.trials_cell(each.mine)) if is_short else ()),
+            )
+        )
+    header = (
+        "against",
+        "its mean",
+        mine,
+        "difference",
+        "p",
+        "verdict",
+        *(("its trials", "trials") if is_short else ()),
+    )
+    return Grid(header, tuple(rows), left=(0, 5))
+
+
+def resolutions(results: Sequence[TableResult], metric: str) -> list[str]:
+    """What the design could have seen, against each baseline; once where it is the same."""
+    said: dict[str, list[str]] = {}
+    for result in results:
+        said.setdefault(grids.resolution(result, metric), []).append(result.baseline)
+    return list(said) if len(said) == 1 else [f"{', '.join(names)}: {line}" for line, names in said.items()]
+
+
+def clusters_grid(found: Sequence[Difference], result: TableResult) -> Grid:
+    """The first metric's difference in every scene: a row a baseline; of captions a row each."""
+    metric = gains.primary(found)[0]
+    mine, digits = [each for each in found if each.metric == metric], METRICS[metric].digits
+
+    def cells(values: Sequence[float | None]) -> tuple[grids.Cell, ...]:
+        return tuple(grids.Cell(grids.number(x, digits, signed=True), is_number=x is not None) for x in values)
+
+    if result.cluster_noun != "scene":
+        rows = [(name, [each.by_cluster.get(name) for each in mine]) for name in result.clusters]
+        rows.append(("mean", [each.mine.difference for each in mine]))
+        header = (result.cluster_noun, *(each.baseline for each in mine))
+    else:
+        rows = [
+            (each.baseline, [*(each.by_cluster.get(name) for name in result.clusters), each.mine.difference])
+            for each in mine
+        ]
+        header = ("against", *result.clusters, "mean")
+    return Grid(header, tuple((grids.Cell(name), *cells(values)) for name, values in rows))
+
+
+def cost_grid(costs: Sequence[Cost]) -> Grid:
+    """What each arm took."""
+    rows = [
+        (
+            grids.Cell(cost.arm),
+            seconds_cell(cost.wall_s),
+            grids.Cell(cost.num_parameters or grids.DASH),
+            grids.Cell(cost.pack_size or grids.DASH),
+            grids.Cell(cost.device or grids.DASH),
+        )
+        for cost in costs
+    ]
+    return Grid(("cost", "s/trial", "parameters", "trained at once", "device"), tuple(rows), left=(0, 4))
+
+
+def seconds_cell(seconds: float | None) -> grids.Cell:
+    """Seconds with three digits."""
+    digits = 0 if (seconds or 0) >= 99.5 else 1 if (seconds or 0) >= 9.95 else 2
+    return grids.Cell(grids.number(seconds, digits), is_number=seconds is not None)
+
+
+def as_json(
+    study: against.Study, chosen: options.Selection, found: dict[str, Origin], lines: Sequence[str],
+    differences: Sequence[Difference], costs: Sequence[Cost],
+) -> dict[str, Any]:  # fmt: skip
+    """All of it as plain values."""
+    return {
+        "method": study.mine,
+        "suite": chosen.suite.name.rpartition(" on ")[2],
+        "budget": chosen.budget.name,
+        "protocol": chosen.tables[0].protocol,
+        "primary": gains.primary(differences),
+        "differences": [each.to_json() for each in differences],
+        "costs": [cost._asdict() for cost in costs],
+        "origins": {"said": list(lines), "trials": {name: origin._asdict() for name, origin in found.items()}},
+        "trials": [cell._asdict() for cell in chosen.cells],
+    }
+
+
+def tell_of_failures(failed: Sequence[str], here: Store) -> None:
+    """Names what could not be read, and counts what failed."""
+    for name in here.set_aside:
+        print(f"set aside, it did not parse: {name}", file=sys.stderr)
+    if failed:
+        print(
+            f"{len(set(failed))} trials failed: python -m bench ls --failed; then python -m bench retry --all",
+            file=sys.stderr,
+        )

@@ -1,0 +1,75 @@
+"""How many turntables and meshes a report holds, as its verbs ask for them, and the making of both."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NamedTuple
+
+from bench.report import turntables
+from bench.report.explorer import Exhibits
+from bench.store import Store
+from bench.suite import Cell
+from bench.verbs import options
+
+NUM_MESHES = 2
+"""If nobody says how many: each takes some seconds and two megabytes."""
+
+
+class Wanted(NamedTuple):
+    """What is asked for.
+
+    Attributes:
+        num_clusters: Scenes or captions of each table whose pictures turn; None for a number that keeps pages small.
+        num_meshes: Objects of baselines that one can turn by hand.
+    """
+
+    num_clusters: int | None = None
+    num_meshes: int = 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument(
+        "--pictures", type=number, metavar="N",
+        help=f"scenes or captions of each table whose pictures turn (default: {turntables.NUM_CLUSTERS}, "
+        f"or fewer where there are more than {turntables.MOST_TRIALS} pictures)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--meshes", type=number, metavar="N",
+        help=f"objects of baselines as meshes to turn by hand, where parameters are stored (default: {NUM_MESHES})",
+    )  # fmt: skip
+
+
+def number(text: str) -> int:
+    """How many, none among them."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
+    return int(text)
+
+
+def wanted(args: argparse.Namespace) -> Wanted:
+    """What the command line asks for."""
+    return Wanted(args.pictures, NUM_MESHES if args.meshes is None else args.meshes)
+
+
+def idle(args: argparse.Namespace) -> list[str]:
+    """Those of the options that were given, where they mean nothing."""
+    return [f"--{name}" for name in ("pictures", "meshes") if getattr(args, name) is not None]
+
+
+def made(chosen: options.Selection, trials_store: Store, asked: Wanted) -> Exhibits:
+    """Turntables and meshes of what is stored: of each table's first seed, and of its baseline."""
+    trials = {trial.id: trial for trial in chosen.trials}
+    shown: list[Cell] = []
+    of_baselines: list[Cell] = []
+    for table in chosen.tables:
+        cells = [cell for cell in chosen.cells if cell.table == table.name]
+        cells = [cell for cell in cells if cell.seed == min(cell.seed for cell in cells)]
+        shown += turntables.cells_shown(cells, asked.num_clusters)
+        of_baselines += [cell for cell in cells if cell.arm == table.baseline]
+    reels = turntables.of_cells(shown, trials, trials_store)
+    if not asked.num_meshes:
+        return Exhibits(reels=reels)
+    from bench import viewers  # only where a mesh is made: it brings the trainer along
+
+    return Exhibits(reels=reels, viewers=viewers.of_cells(of_baselines, trials, trials_store, asked.num_meshes))

@@ -1,0 +1,131 @@
+"""Decides which objects of a report can be turned by hand: the first of each table's baseline, as meshes with a viewer.
+
+A viewer is one page that loads nothing: trimesh's own, with the mesh in it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench import objects
+from bench.errors import UsageError
+from bench.report.explorer import Viewer
+from bench.store import Store
+from bench.suite import Cell, Trial
+
+RESOLUTION = 48
+"""Of the mesh's grid: about a megabyte an object. `python -m bench export` makes finer ones."""
+
+FOLDER = "objects"
+
+EYE = (3.4, 2.5, 4.6)
+"""Where the viewer's camera stands, y up, in half widths of the cube that is meshed."""
+
+DIMMED = 0.75
+"""Share of its colours that an object shows, so that the viewer's lamp, which is strong, does not bleach it."""
+
+
+def of_cells(cells: Sequence[Cell], trials: Mapping[str, Trial], store: Store, num_objects: int) -> tuple[Viewer, ...]:
+    """Viewers of the first trials whose parameters are stored and that have a surface.
+
+    Args:
+        cells: Of baselines, in the order in which they are tried.
+        trials: By id.
+        store: With parameters.
+        num_objects: How many at most.
+    """
+    found: dict[str, Viewer] = {}
+    for cell in cells:
+        if len(found) >= num_objects:
+            break
+        if cell.trial_id not in found and store.finished(cell.trial_id):
+            viewer = of_trial(cell, trials[cell.trial_id], store)
+            found |= {cell.trial_id: viewer} if viewer is not None else {}
+    return tuple(found.values())
+
+
+def of_trial(cell: Cell, trial: Trial, store: Store) -> Viewer | None:
+    """The viewer of one trial; None where it has no stored parameters, or no surface."""
+    try:
+        field = objects.field_of(trial, store.parameters(trial.id))
+    except UsageError:  # none are kept of it, or they are of another version: the page does without
+        return None
+    meshed = objects.mesh(field, resolution=RESOLUTION)
+    if meshed.mesh is None:
+        return None
+    turned: Any = meshed.mesh.copy()
+    turned.apply_transform([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])  # y up, as GLB has it
+    model = objects.glb(turned)
+    contents = {
+        f"{FOLDER}/{trial.id}.html": page(as_viewed(model, field.half_width), cell.cluster).encode(),
+        f"{FOLDER}/{trial.id}.glb": model,
+    }
+    return Viewer(trial.id, cell.cluster, cell.arm, meshed.told(), contents)
+
+
+class Ready:
+    """A binary glTF as trimesh's viewer asks for a scene."""
+
+    camera = None
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+
+    def export(self, file_type: str) -> bytes:
+        """The bytes; there is one type."""
+        assert file_type == "glb"
+        return self.model
+
+
+def page(model: bytes, name: str) -> str:
+    """Trimesh's viewer of a model that has a camera, under a name."""
+    import html
+
+    from trimesh.viewer.notebook import scene_to_html
+
+    text = scene_to_html(Ready(model))
+    return text.replace("<title>trimesh: threejs viewer</title>", f"<title>{html.escape(name)}</title>", 1)
+
+
+def as_viewed(model: bytes, half_width: float) -> bytes:
+    """A binary glTF as the viewer shows it well: with a camera, and with colours of a screen.
+
+    The viewer takes the first camera that there is, and puts numbers on the screen as they stand.
+
+    Args:
+        model: As `bench.objects.glb` makes it: its JSON, then one buffer; linear colours as four numbers each.
+        half_width: Of the cube about the origin that the camera sees.
+    """
+    length = struct.unpack_from("<I", model, 12)[0]
+    tree, rest = json.loads(model[20 : 20 + length]), bytearray(model[20 + length :])
+    [drawn] = tree["meshes"][0]["primitives"]
+    accessor = tree["accessors"][drawn["attributes"]["COLOR_0"]]
+    start = 8 + tree["bufferViews"][accessor["bufferView"]].get("byteOffset", 0) + accessor.get("byteOffset", 0)
+    linear = np.frombuffer(rest, "<f4", 4 * accessor["count"], start).reshape(-1, 4)[:, :3]
+    screen = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
+    colors = np.pad(screen, ((0, 0), (0, 1)), constant_values=1).astype("<f4")
+    rest[start : start + colors.nbytes] = colors.tobytes()
+    tree["materials"][drawn["material"]]["pbrMetallicRoughness"]["baseColorFactor"] = [DIMMED] * 3 + [1.0]
+    add_camera(tree, half_width)
+    text = json.dumps(tree, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    head = struct.pack("<4sIIII", b"glTF", 2, 20 + len(text) + len(rest), len(text), 0x4E4F534A)
+    return head + text + bytes(rest)
+
+
+def add_camera(tree: dict[str, Any], half_width: float) -> None:
+    """Puts a camera that looks at the origin into a glTF's JSON."""
+    eye = np.asarray(EYE) * half_width
+    back = eye / np.linalg.norm(eye)
+    right = np.cross([0.0, 1.0, 0.0], back)
+    right /= np.linalg.norm(right)
+    pose = np.eye(4)
+    pose[:3] = np.stack([right, np.cross(back, right), back, eye], axis=1)
+    tree["cameras"] = [{"type": "perspective", "perspective": {"yfov": 0.6, "znear": 0.01, "aspectRatio": 1.0}}]
+    tree["nodes"].append({"name": "camera", "camera": 0, "matrix": pose.T.ravel().round(6).tolist()})
+    tree["scenes"][tree.get("scene", 0)]["nodes"].append(len(tree["nodes"]) - 1)

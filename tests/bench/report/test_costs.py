@@ -1,0 +1,89 @@
+"""Hours are those that devices were busy, and money is hours times a price that somebody named."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+import pytest
+
+from bench.errors import UsageError
+from bench.report import costs, page
+
+
+def parsed(*words):
+    parser = argparse.ArgumentParser()
+    costs.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+@pytest.fixture(scope="module")
+def ran(usual):
+    """Forty trials of 72 s: ten on two cards at once, ten on a CPU, nineteen on one card, one without a time."""
+    places = [("card", 2)] * 10 + [("cpu", 1)] * 10 + [("card", 1)] * 19 + [("card", 1)]
+    timings = [{"wall_s": 72.0}] * 39 + [{}]
+    return [
+        dataclasses.replace(record, environment={"device": device, "num_devices": num}, timings=times)
+        for record, (device, num), times in zip(usual.records, places, timings, strict=False)
+    ]
+
+
+def test_hours_of_each_device(ran):
+    # 10 x 2 x 72 s + 19 x 72 s on cards, 10 x 72 s on the CPU
+    assert costs.rows(ran) == [
+        ("device-hours", "0.78 h on card (29 trials) | 0.20 h on cpu (10 trials); 1 trial left no time")
+    ]
+
+
+def test_a_price_is_hours_times_it_in_all_and_a_trial(ran):
+    [_, (name, said)] = costs.rows(ran, costs.Price(4.0, "EUR"))
+    assert name == "price"
+    assert said == (
+        "3.12 EUR on card, 0.11 EUR a trial | 0.80 EUR on cpu, 0.080 EUR a trial | 3.92 EUR in all, 0.10 EUR a trial, "
+        "at 4 EUR an hour of a device"
+    )
+    [_, (_, one)] = costs.rows(ran[:10], costs.Price(2.6))
+    assert one == "1.04 USD on card, 0.10 USD a trial, at 2.6 USD an hour of a device", "no sum of one"
+
+
+def test_nothing_timed_says_nothing(usual):
+    bare = [dataclasses.replace(record, timings={"wall_s": float("nan")}) for record in usual.records]
+    assert costs.rows(bare, costs.Price(2.5)) == costs.rows([]) == []
+
+
+def test_the_page_and_its_markdown_say_it(usual, tmp_path):
+    others = {"frame": usual.frame, "cells": usual.cells, "records": usual.records, "sheets": {}, "command": "c"}
+    page.write("s", [usual.result], out=tmp_path / "a", price=costs.Price(3.0), **others)
+    page.write("s", [usual.result], out=tmp_path / "b", **others)
+    for name in ("index.html", "index.md"):
+        text, plain = ((tmp_path / side / name).read_text() for side in "ab")
+        # 47 trials with a device: 16 x 12 s, 16 x 13 s, 15 x 14 s
+        assert "0.17 h on cpu (47 trials); 1 trial left no time" in text
+        assert "0.51 USD on cpu, 0.011 USD a trial, at 3 USD an hour of a device" in text
+        assert "device" in plain and "0.17 h on cpu" in plain and "USD" not in plain
+
+
+@pytest.mark.parametrize(
+    ("words", "price"),
+    [
+        ((), None),
+        (("--price-per-hour", "2.5"), costs.Price(2.5, "USD")),
+        (("--price-per-hour", "0", "--currency", "€"), costs.Price(0.0, "€")),
+    ],
+)
+def test_prices_of_the_command_line(words, price):
+    assert costs.price_of(parsed(*words)) == price
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--currency", "EUR"), "--currency: expected --price-per-hour beside it, got 'EUR' alone; add a price"),
+        (("--price-per-hour", "nan"), "--price-per-hour: expected a number from 0 on, got nan; try 2.5"),
+        (("--price-per-hour", "-1"), "expected a number from 0 on, got -1.0; try 2.5"),
+        (("--price-per-hour", "1", "--currency", "<b>"), "--currency: expected a word such as USD or EUR, got '<b>'"),
+    ],
+)
+def test_prices_that_are_none(words, said):
+    with pytest.raises(UsageError, match=said):
+        costs.price_of(parsed(*words))
