@@ -128,7 +128,9 @@ def _with_views(task: Task, num_views: int | None) -> Task:
     if num_views is None:
         return task
     if isinstance(task, CaptionTask):
-        raise UsageError(f"--num-views: expected none where a method starts from a caption, got {num_views}")
+        raise UsageError(
+            f"--num-views: expected none where a method starts from a caption, got {num_views}; leave it out"
+        )
     return dataclasses.replace(task, num_views=num_views)  # type: ignore[type-var]
 
 

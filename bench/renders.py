@@ -12,6 +12,7 @@ h and w: pixels of a view, c: 3 channels or 4.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import pathlib
@@ -75,7 +76,8 @@ def files_of(path: pathlib.Path) -> Files:
             got = f"a {path.suffix or 'plain'} file" if path.exists() else "nothing there"
             raise UsageError(f"{path}: expected a folder, or an archive ({' '.join((*ZIPS, *TARS))}), got {got}")
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise UsageError(f"{path}: expected renders that can be read, got {error}; bring them again") from error
+        said = " ".join(str(error).split())
+        raise UsageError(f"{path}: expected renders that can be read, got {said!r}; bring them again") from error
     shown = {
         name: read for name, read in found.items() if not any(p.startswith((".", "__MACOSX")) for p in name.split("/"))
     }
@@ -101,14 +103,22 @@ class Tally:
 
 
 def _of_folder(path: pathlib.Path) -> Files:
-    found, tally = {}, Tally(path)
+    found: Files = {}
+    tally = Tally(path)
     for folder, folders, names in os.walk(path, followlinks=True):
         folders.sort()
         for name in sorted(names):
             file = pathlib.Path(folder, name)
             tally.add(file.stat().st_size if file.exists() else 0)  # a link may lead nowhere; reading it says so
-            found[file.relative_to(path).as_posix()] = file.read_bytes
+            found[file.relative_to(path).as_posix()] = functools.partial(_content, file)
     return found
+
+
+def _content(file: pathlib.Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file}: expected a file that can be read, got {error.strerror!r}; bring it again") from error
 
 
 def _of_zip(path: pathlib.Path) -> Files:
@@ -317,7 +327,7 @@ def _checked_bits(content: bytes, where: str) -> int:
     """Bits of a channel, from the head of the file."""
     if content[:3] == b"\xff\xd8\xff":
         return 8
-    if content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR":
+    if content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR" or len(content) < 26:
         raise UsageError(f"{where}: expected a PNG or a JPEG, got another or a broken file; save it as PNG")
     bits, kind = struct.unpack(">BB", content[24:26])
     kinds = {0: "grey", 2: "RGB", 3: "a palette", 4: "grey with alpha", 6: "RGBA"}

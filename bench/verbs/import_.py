@@ -12,26 +12,33 @@ from bench import imports, renders, store
 from bench.renders import Files
 from bench.store import Store
 from bench.suite import Trial
+from bench.suites.sparse_views import NUM_VIEWS
 from bench.verbs import options, run
 from bench.verbs.places import add_results
 from tasks import sparse_view
 from tasks.budgets import BUDGETS
 from tasks.captions import NAMES
 from tasks.photos import SceneTask, Task
+from tasks.subsets import subset
 
 HELP = "score images that another program rendered, and store them beside trained trials"
 EXAMPLE = "python -m bench import out/kettle --task sparse-views:kettle --name instant-ngp --budget quick"
 
-HOW = """
+SEEN = ", ".join(str(i) for i in subset(16, 0, sparse_view.NUM_POSES["train"]))
+
+HOW = f"""
 RENDERS is a folder, or a .zip or .tar archive of one, with an image for each test view:
 
   RENDERS/0.png ... 24.png              of the one scene that --task names
   RENDERS/kettle/0.png ... 24.png       of several scenes, with --task sparse-views
 
 An image's view is the one number in its name: 0.png, 007.png, r_0.png, test_000.png. Ids count from 0, in the order of
-transforms_test.json as `python -m bench export-scenes --format blender OUT` writes it, with all poses. Images are PNG
-of 8 or 16 bits, of the budget's size, RGB on the task's background (white) or RGBA with straight alpha, which is put on
-it. Of a caption there are the 17 views of tasks/captions.py (0 to 15 all round, 16 of the paper), with alpha; a folder
+transforms_test.json as `python -m bench export-scenes --format blender OUT` writes it, beside all poses. A method may
+see the first of these photographs, ids in transforms_train.json, as many as its task has (sparse-views: {NUM_VIEWS}):
+{SEEN}, ...
+
+Images are PNG of 8 or 16 bits, of the budget's size, RGB on the task's background (white) or RGBA with straight alpha,
+which is put on it. Of a caption there are the 17 views of tasks/captions.py (0 to 15 all round, 16 of the paper), with alpha; a folder
 of several captions is named by their words with dashes.
 """
 
@@ -45,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("renders", type=pathlib.Path, metavar="RENDERS", help="a folder, or an archive of one")
     parser.add_argument(
         "--task", required=True, metavar="SUITE[:SCENE]",
-        help="sparse-views:kettle, captions:'a blue guitar'; without what follows the colon, every folder in RENDERS",
+        help="sparse-views:kettle, captions:'a blue dotted guitar'; without what follows the colon, every folder in RENDERS",
     )  # fmt: skip
     parser.add_argument("--name", required=True, help="what the method is called in tables and in `compare`")
     parser.add_argument(
