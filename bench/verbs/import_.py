@@ -33,13 +33,13 @@ RENDERS is a folder, or a .zip or .tar archive of one, with an image for each te
   RENDERS/kettle/0.png ... 24.png       of several scenes, with --task sparse-views
 
 An image's view is the one number in its name: 0.png, 007.png, r_0.png, test_000.png. Ids count from 0, in the order of
-transforms_test.json as `python -m bench export-scenes --format blender OUT` writes it, beside all poses. A method may
-see the first of these photographs, ids in transforms_train.json, as many as its task has (sparse-views: {NUM_VIEWS}):
-{SEEN}, ...
+transforms_test.json as `python -m bench export-scenes --format blender OUT` writes it, beside all poses. Of an
+embedded scene a method may see the first of these photographs, ids in transforms_train.json, as many as its task has
+(sparse-views: {NUM_VIEWS}): {SEEN}, ...
 
 Images are PNG of 8 or 16 bits, of the budget's size, RGB on the task's background (white) or RGBA with straight alpha,
-which is put on it. Of a caption there are the 17 views of tasks/captions.py (0 to 15 all round, 16 of the paper), with alpha; a folder
-of several captions is named by their words with dashes.
+which is put on it. Of a caption there are the 17 views of tasks/captions.py (0 to 15 all round, 16 of the paper), with
+alpha; where there are several, a caption's folder is named by its words with dashes.
 """
 
 SHOWN = ("psnr", "ssim", "lpips_vgg")
@@ -52,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("renders", type=pathlib.Path, metavar="RENDERS", help="a folder, or an archive of one")
     parser.add_argument(
         "--task", required=True, metavar="SUITE[:SCENE]",
-        help="sparse-views:kettle, captions:'a blue dotted guitar'; without what follows the colon, every folder in RENDERS",
+        help="sparse-views:kettle, captions:'a blue dotted guitar'; without what follows the colon, all that is in "
+        "RENDERS",
     )  # fmt: skip
     parser.add_argument("--name", required=True, help="what the method is called in tables and in `compare`")
     parser.add_argument(
