@@ -279,8 +279,8 @@ def findings(
     tested = [*enough.values(), *beside]
     p_values = np.array([statistics.sign_flip_p(d) for d in tested])
     floors = np.array([statistics.smallest_p(len(d)) for d in tested])
-    rows = zip(p_values, statistics.holm(p_values), statistics.holm(floors), strict=True)
-    corrected = {arm: tuple(float(x) for x in row) for arm, row in zip(enough, rows, strict=False)}
+    rows = list(zip(p_values, statistics.holm(p_values), statistics.holm(floors), strict=True))[: len(enough)]
+    corrected = {arm: tuple(float(x) for x in row) for arm, row in zip(enough, rows, strict=True)}
     found = {}
     for arm, differences in pairs.items():
         if len(differences) == 0:

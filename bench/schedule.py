@@ -218,9 +218,10 @@ def _run_inline(
     with Compiler() as compiler:
         while queue.waiting:
             attempt = queue.take(compiled, set(), begun)
+            is_first = not compiled
             compiled.add(attempt.program)
             if train == TRAINER and has_accelerator():
-                if len(compiled) == 1:
+                if is_first:
                     compiler.begin_scores(attempt.pack, protocols)
                 following = queue.ahead(compiled | set(begun))
                 begun += [other.program for other in following]

@@ -12,7 +12,7 @@ from bench.suite import Cell
 from bench.verbs import options
 
 NUM_MESHES = 2
-"""If nobody says how many: each takes some seconds and two megabytes."""
+"""If nobody says how many: each takes some seconds, and megabytes: one or three."""
 
 
 class Wanted(NamedTuple):

@@ -94,3 +94,25 @@ def test_the_next_programs_are_those_that_nobody_knows():
     assert [attempt.pack.key for attempt in queue.ahead({("d", 1)})] == ["b", "a", "e"]
     taken = [queue.take({("a", 1)}, set(), [("d", 1), ("b", 1)]).pack.key for _ in range(6)]
     assert taken == ["a", "a", "d", "b", "e", "c"]  # compiled; begun, in that order; the rest; then the next seed
+
+
+def test_scores_are_begun_once_and_every_other_program_once(monkeypatch):
+    begun = []
+
+    class Recorder(ahead.Compiler):
+        def begin(self, packs):
+            begun.extend(pack.key for pack in packs)
+
+        def begin_scores(self, pack, protocols):
+            begun.append(f"scores of {pack.key}")
+
+    class Fake:
+        def __init__(self, key):
+            self.key, self.num_steps, self.trials = key, 1, (type("T", (), {"seed": 0, "id": key})(),)
+
+    monkeypatch.setattr(schedule, "Compiler", Recorder)
+    monkeypatch.setattr(schedule, "has_accelerator", lambda: True)
+    monkeypatch.setattr(schedule, "_trained", lambda *arguments: [])
+    packs = [Fake(key) for key in ("a", "a", "a", "b", "c")]
+    schedule.run(packs, (), executor="inline", on_outcome=print, on_progress=print)
+    assert begun == ["scores of a", "b", "c"]
