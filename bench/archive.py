@@ -3,8 +3,8 @@
     python -m bench archive --suite ablations --budget standard --out results/reference
 
 Records and scores are whole, so that tables come out the same to the last digit; of a thousand trials, which repeat
-each other, hardly more is left than of the differences. Arrays are left out. Of views there are a few, as lossy
-pictures, for sheets; no number is ever made of them.
+each other, hardly more is left than of the differences. Arrays are left out. Of views there are a few as pictures, for
+sheets: of captions two and lossy, of scenes the middle one. No number is ever made of them.
 
     <trial_id>/record.json  <trial_id>/scores/<protocol>.json
     <trial_id>/views-<id>-<id>.webp      views side by side
@@ -31,7 +31,7 @@ from bench.errors import UsageError
 END = ".tar.xz"
 
 VIEW_IDS = (1, 5)
-"""Views that are kept of a trial, those of them that it has; of captions an object from two sides."""
+"""Views that are kept of an object made from a caption: it is seen from two sides."""
 
 QUALITY = 85
 
@@ -84,13 +84,21 @@ def write(path: pathlib.Path, trials: Mapping[str, Mapping[str, bytes]]) -> None
     temporary.replace(path)
 
 
-def pictures(views: Mapping[str, Shaped[np.ndarray, "..."]]) -> dict[str, bytes]:
-    """A few views, and the strip of training if there is one, as WebP by file name."""
+def pictures(
+    views: Mapping[str, Shaped[np.ndarray, "..."]], view_ids: tuple[int, ...] = VIEW_IDS, *, lossless: bool = False
+) -> dict[str, bytes]:
+    """A few views, and the strip of training if there is one, as WebP by file name.
+
+    Args:
+        views: "color" and "ids", as a store gives them.
+        view_ids: Which are kept, those of them that there are.
+        lossless: Whether views are kept to the last of 256 shades, so that they may be set against photographs.
+    """
     ids = [int(i) for i in views["ids"]]
-    kept = [i for i in VIEW_IDS if i in ids]
+    kept = [i for i in view_ids if i in ids]
     found = {}
     if kept:
-        found[f"views-{'-'.join(map(str, kept))}.webp"] = _webp(views["color"][[ids.index(i) for i in kept]])
+        found[f"views-{'-'.join(map(str, kept))}.webp"] = _webp(views["color"][[ids.index(i) for i in kept]], lossless)
     if "strip" in views:
         found[f"strip-{'-'.join(str(int(step)) for step in views['strip_steps'])}.webp"] = _webp(views["strip"])
     return found
@@ -113,10 +121,12 @@ def views_of(files: Mapping[str, bytes]) -> dict[str, np.ndarray]:
     return found
 
 
-def _webp(colors: Float[np.ndarray, "n h w 3"]) -> bytes:
+def _webp(colors: Float[np.ndarray, "n h w 3"], lossless: bool = False) -> bytes:
     scaled = np.clip(np.nan_to_num(np.concatenate(list(colors.astype(np.float32)), axis=1)), 0, 1) * 255
     out = io.BytesIO()
-    Image.fromarray((scaled + 0.5).astype(np.uint8)).save(out, "WEBP", quality=QUALITY, method=6)
+    Image.fromarray((scaled + 0.5).astype(np.uint8)).save(
+        out, "WEBP", quality=100 if lossless else QUALITY, method=6, lossless=lossless
+    )
     return out.getvalue()
 
 

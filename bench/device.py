@@ -56,6 +56,18 @@ def compiled(
     return program.result()
 
 
+def memory_bytes(program: Any) -> int | None:
+    """Memory that a compiled program takes of each device, as its compiler plans it; None where it does not say.
+
+    Arguments, results and all that lies between; what results take over from arguments counts once.
+    """
+    planned = getattr(program, "memory_analysis", lambda: None)()
+    if planned is None:
+        return None
+    sizes = planned.argument_size_in_bytes + planned.output_size_in_bytes + planned.temp_size_in_bytes
+    return int(sizes - planned.alias_size_in_bytes)
+
+
 def num_compiled() -> int:
     """How many programs this process keeps."""
     return len(_PROGRAMS)

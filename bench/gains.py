@@ -105,7 +105,8 @@ class Cost(NamedTuple):
         wall_s: Mean seconds of a trial.
         num_parameters: Trained numbers.
         device: What they ran on.
-        pack_size: How many were trained at once: seconds are shared among them.
+        pack_size: How many were trained at once: seconds and memory are shared among them.
+        memory_mib: Mean MiB of device memory a trial, while it is trained; None where no record holds it.
     """
 
     arm: str
@@ -113,15 +114,17 @@ class Cost(NamedTuple):
     num_parameters: str
     device: str
     pack_size: str
+    memory_mib: float | None
 
 
 def costs(cells: Sequence[Cell], store: Store) -> list[Cost]:
-    """What every arm took, the method first. Seconds compare only where device and pack size are the same."""
+    """What every arm took, the method first. It compares only where device and pack size are the same."""
     found = []
     for arm in dict.fromkeys(cell.arm for cell in cells):
         ids = dict.fromkeys(cell.trial_id for cell in cells if cell.arm == arm)
         records = [store.read(trial_id) for trial_id in ids if store.finished(trial_id)]
         seconds = [s for record in records if (s := record.timings.get("wall_s", np.nan)) == s]
+        shares = [r.memory_bytes / max(r.pack_size, 1) / 2**20 for r in records if r.memory_bytes is not None]
         found.append(
             Cost(
                 arm=arm,
@@ -129,6 +132,7 @@ def costs(cells: Sequence[Cell], store: Store) -> list[Cost]:
                 num_parameters=span([record.num_parameters for record in records if record.num_parameters]),
                 device=", ".join(sorted({str(d) for r in records if (d := r.environment.get("device"))})),
                 pack_size=span([record.pack_size for record in records if record.num_parameters]),
+                memory_mib=float(np.mean(shares)) if shares else None,
             )
         )
     return found

@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw
 
 from bench import device, trainer
 from bench.errors import UsageError
+from bench.laps import Clock
 from bench.report import figures, media, tables
 from bench.report.page import write_file
 from bench.suite import Trial
@@ -542,7 +543,7 @@ def leave(
         resolution: Of the grid that the mesh is made on.
         level: Density at the mesh's surface; see `mesh`.
     """
-    clock, notes = trainer.Clock(), []
+    clock, notes = Clock(), []
     for name in FILES:  # what an earlier field left and this one does not must not seem to be this one's
         (folder / name).unlink(missing_ok=True)
     frames = turntable(field, num_frames=num_frames, image_px=image_px)

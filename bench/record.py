@@ -53,13 +53,14 @@ class Record:
         environment: What it ran on, see `environment`.
         curves: `step`, and beside it the loss, its terms and the like: a number a point.
         timings: Seconds by phase (`prepare_s`, `compile_s`, `train_s`, `render_s`, `score_s`, `wall_s`): a pack's,
-            divided by `pack_size`.
+            divided by `pack_size`. `shared_s` of `wall_s` are also another trial's, which this one continues.
         num_steps: Gradient steps asked for.
         num_parameters: Trained numbers.
         pack_size: How many trials were trained at once.
         first_bad_step: Where a loss that was not finite ended it; None if none did.
         reason: One line on why it failed; None if it did not.
         traceback: Where it failed; None if it did not, or if the reason says all.
+        memory_bytes: Of each device, while its pack is trained, as the compiler plans it; None if it is not known.
     """
 
     schema_version: int
@@ -80,6 +81,7 @@ class Record:
     first_bad_step: int | None
     reason: str | None
     traceback: str | None
+    memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if (self.status == "failed") != (self.reason is not None):
@@ -113,6 +115,7 @@ class Record:
                 "--results"
             )
         names = {field.name for field in dataclasses.fields(cls)}
+        plain = {f.name: f.default for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING} | plain
         if set(plain) != names:
             raise ValueError(
                 f"{where}: expected the fields of a record, got other or missing {sorted(names ^ set(plain))}"
@@ -152,6 +155,7 @@ def of_trial(
     first_bad_step: int | None = None,
     reason: str | None = None,
     traceback: str | None = None,
+    memory_bytes: int | None = None,
     with_device: bool = True,
 ) -> Record:
     """The record of a trial, made where it was trained.
@@ -167,6 +171,7 @@ def of_trial(
         first_bad_step: As in `Record`.
         reason: As in `Record`; put on one line.
         traceback: As in `Record`; the user's folders are taken out.
+        memory_bytes: As in `Record`.
         with_device: Whether to ask JAX for the device it ran on.
     """
     return Record(
@@ -188,6 +193,7 @@ def of_trial(
         first_bad_step=first_bad_step,
         reason=None if reason is None else impersonal(" ".join(reason.split())),
         traceback=None if traceback is None else impersonal(traceback),
+        memory_bytes=memory_bytes,
     )
 
 

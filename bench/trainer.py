@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import math
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -24,6 +23,7 @@ from jaxtyping import Array, Bool, Float, Float16, Int, PRNGKeyArray, PyTree, Sh
 
 from bench import device, protocols, record
 from bench.errors import OutOfDeviceMemory
+from bench.laps import Clock, added, whole
 from bench.plan import Cost, Pack, root
 from bench.suite import Trial
 from models import clip
@@ -210,11 +210,16 @@ def _stage(
         ]
         clock.lap("score_s")
         timings = added(stage.laps, clock.shared_by(len(roots)))
-        timings["wall_s"] = sum(value for name, value in timings.items() if name != "wall_s")
+        timings["wall_s"] = whole(timings)
+        borne = {root(trial) for trial in pack.trials if trial.id in outcomes}
         for trial, row, view, mine in zip(stage.trials, rows, taken, scores, strict=True):
+            before = stage.laps if stage.start else timings  # equal trials of one stage are one field
+            spent_by = timings | {"shared_s": whole(before) if root(trial) in borne else 0.0}
+            borne.add(root(trial))
             outcomes[trial.id] = finish(
-                trial, at(ended, row), view, curve_of(curves, row), mine, scenes[row], timings, len(roots)
-            )
+                trial, at(ended, row), view, curve_of(curves, row), mine, scenes[row], spent_by,
+                pack_size=len(roots), memory_bytes=programs.memory_bytes,
+            )  # fmt: skip
     return carry, curves, spent
 
 
@@ -242,11 +247,6 @@ def _advanced(
         if programs.look is not None and is_due(curves["step"][-1], start, last):
             strip.append((curves["step"][-1], jax.device_get(programs.look(carry.params, carry.state, batch))))
     return carry, curves, strip
-
-
-def added(*laps: dict[str, float]) -> dict[str, float]:
-    """Seconds by name, summed."""
-    return {name: sum(lap.get(name, 0.0) for lap in laps) for name in dict.fromkeys(n for lap in laps for n in lap)}
 
 
 def is_due(step: int, before: int, last: int) -> bool:
@@ -278,6 +278,11 @@ class Programs(NamedTuple):
     look: Callable[..., Any] | None
     num_chunk: int
 
+    @property
+    def memory_bytes(self) -> int | None:
+        """Of a device, while the pack is trained; None where the compiler does not say."""
+        return device.memory_bytes(self.advance)
+
     @classmethod
     def of(cls, pack: Pack, static: Method, first: int, carry: Carry, batch: Batch) -> Programs:
         """Compiles them, or takes those of an earlier pack."""
@@ -294,23 +299,6 @@ class Programs(NamedTuple):
             look=device.compiled(look, sizes, fields) if batch.photographers is None else None,
             num_chunk=num_chunk,
         )
-
-
-class Clock:
-    """Wall time, split into laps that start where the last one ended."""
-
-    def __init__(self) -> None:
-        self.last = self.start = time.perf_counter()
-        self.laps: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        """Ends a lap."""
-        now = time.perf_counter()
-        self.laps[name], self.last = now - self.last, now
-
-    def shared_by(self, num_trials: int) -> dict[str, float]:
-        """Each trial's share of every lap, and of the whole."""
-        return {name: lap / num_trials for name, lap in (self.laps | {"wall_s": self.last - self.start}).items()}
 
 
 def load(pack: Pack) -> tuple[Method, Batch, list[Solved]]:
@@ -551,7 +539,9 @@ def finish(
     scores: dict[str, dict[str, Any]],
     scene: Solved,
     timings: dict[str, float],
+    *,
     pack_size: int,
+    memory_bytes: int | None,
 ) -> record.Outcome:
     """What a trial leaves, once its pack is done."""
     parameters = {"params": carry.params} | ({"state": carry.state} if jax.tree.leaves(carry.state) else {})
@@ -566,6 +556,7 @@ def finish(
             timings=timings,
             num_parameters=num_parameters(carry.params),
             pack_size=pack_size,
+            memory_bytes=memory_bytes,
             first_bad_step=bad_step,
         ),
         parameters={name: np.asarray(value) for name, value in flat.items()},

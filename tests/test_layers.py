@@ -16,7 +16,7 @@ ORDER = (
     *("bench.scorers", "bench.scores", "bench.judges", "bench.retrieval", "bench.protocols"),
     *("bench.suite", "bench.suites", "bench.registry", "bench.source", "bench.record"),
     *("bench.statistics", "bench.variance", "bench.strengths", "bench.ceiling"),
-    *("bench.plan", "bench.overrides", "bench.device", "bench.trainer", "bench.shapes", "bench.ahead"),
+    *("bench.plan", "bench.overrides", "bench.device", "bench.laps", "bench.trainer", "bench.shapes", "bench.ahead"),
     *("bench.archive", "bench.store", "bench.subject", "bench.contract", "bench.template"),
     *("bench.sets", "bench.schedule", "bench.live", "bench.compare"),
     *("bench.against", "bench.origins", "bench.gains", "bench.report"),

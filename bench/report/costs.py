@@ -1,7 +1,7 @@
 """What a study cost: hours of each device, and money where somebody names a price.
 
-A pack's seconds are shared among its trials, so that they add up to what the devices were busy. What trials share (one
-that continues another) is counted in each; a CPU is as many devices as it had workers.
+A pack's seconds are shared among its trials, so that they add up to what the devices were busy. What a trial continues
+is counted once; a CPU is as many devices as it had workers.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bench.errors import UsageError
+from bench.laps import own_seconds
 from bench.record import Record
 from bench.report.grids import counted
 
@@ -50,7 +51,7 @@ def rows(records: Sequence[Record], price: Price | None = None) -> list[tuple[st
     """
     hours: dict[str, list[float]] = defaultdict(list)
     for record in records:
-        seconds, device = record.timings.get("wall_s", math.nan), record.environment.get("device")
+        seconds, device = own_seconds(record.timings), record.environment.get("device")
         if device is not None and math.isfinite(seconds):
             hours[str(device)].append(seconds * int(record.environment.get("num_devices", 1)) / 3600)
     if not hours:

@@ -27,6 +27,7 @@ from PIL import Image
 from bench import retrieval
 from bench.compare import TableResult
 from bench.errors import UsageError
+from bench.laps import own_seconds
 from bench.protocols import PROTOCOLS
 from bench.record import Record
 from bench.report import alive, captions, costs, explorer, figures, grids, markup, media, studies, tables
@@ -190,7 +191,7 @@ def summary_line(results: Sequence[TableResult], records: Sequence[Record]) -> s
 
 def cost(records: Sequence[Record]) -> str:
     """What the trials took, all together and each; a pack's seconds are shared among its trials."""
-    seconds = [float(s) for record in records if (s := record.timings.get("wall_s")) is not None and s == s]
+    seconds = [s for record in records if (s := own_seconds(record.timings)) == s]
     if not seconds:
         return ""
     total = sum(seconds)

@@ -8,8 +8,10 @@ import pathlib
 from bench import archive, store
 from bench._layout import ROOT
 from bench.errors import UsageError
+from bench.report import media
 from bench.store import Store
 from bench.verbs import options
+from tasks.photos import SceneTask
 
 HELP = "keep a suite's stored trials in one small file: records, scores, a few pictures"
 EXAMPLE = "python -m bench archive --suite ablations --budget standard --out results/reference"
@@ -32,15 +34,20 @@ def main(args: argparse.Namespace) -> int:
     if not ids:
         raise UsageError(f"archive: expected trials of {chosen.suite.name} in {args.results}, got none; run it first")
     path = args.out / f"{chosen.suite.name}-{chosen.budget.name}{archive.END}"
-    archive.write(path, {trial_id: files_of(trials_store, trial_id) for trial_id in ids})
+    trials = {trial.id: trial for trial in chosen.trials}
+    archive.write(path, {trial_id: files_of(trials_store, trial_id, trials[trial_id].task) for trial_id in ids})
     print(f"{path}: {len(ids)} of {len(chosen.trials)} trials, {path.stat().st_size / 2**20:.1f} MiB")
     return 0
 
 
-def files_of(trials_store: Store, trial_id: str) -> dict[str, bytes]:
-    """What is kept of a trial."""
+def files_of(trials_store: Store, trial_id: str, task: object = None) -> dict[str, bytes]:
+    """What is kept of a trial; where its task is a scene, of views the one that sheets show."""
     files = trials_store.texts(trial_id)
     has_pictures = any(name.endswith(".webp") for name in files)
     if trials_store.has_views(trial_id) and not has_pictures:
-        files |= archive.pictures(trials_store.views(trial_id))
+        views = trials_store.views(trial_id)
+        if isinstance(task, SceneTask):
+            files |= archive.pictures(views, (media.middle_view(task.load()),), lossless=True)
+        else:
+            files |= archive.pictures(views)
     return files

@@ -9,8 +9,10 @@ import pytest
 
 from bench import archive, store
 from bench.errors import UsageError
+from bench.report import media
 from bench.verbs import archive as verb
 from tests.bench.test_store import some_outcome
+from tests.toys import ToyTask
 
 FIRST, SECOND = "toy__a__8v__s0__00000001", "toy__b__8v__s0__00000002"
 
@@ -30,6 +32,23 @@ def test_a_few_views_and_the_strip_are_kept_as_pictures():
     np.testing.assert_allclose(back["strip"], views()["strip"], atol=0.05)
     assert "opacity" not in back
     assert list(archive.pictures({"color": views()["color"][:1], "ids": np.asarray([3])})) == []
+
+
+def test_a_view_that_is_set_against_photographs_loses_no_shade():
+    kept = archive.pictures(views(), (7,), lossless=True)
+    assert "views-7.webp" in kept
+    back = archive.views_of(kept)["color"][0].astype(np.float32)
+    np.testing.assert_allclose(back, views()["color"][7].astype(np.float32), atol=0.5 / 255 + 1e-3)
+
+
+def test_of_a_scene_the_middle_view_is_kept(tmp_path):
+    made = store.open(tmp_path)
+    task = ToyTask(image_px=8)
+    middle = media.middle_view(task.load())
+    made.write(
+        dataclasses.replace(some_outcome(FIRST), views=views() | {"ids": np.arange(17, dtype=np.int32) + middle - 3})
+    )
+    assert f"views-{middle}.webp" in verb.files_of(made, FIRST, task)
 
 
 def test_the_same_trials_give_the_same_bytes_in_any_order(tmp_path):

@@ -85,7 +85,7 @@ def test_anywhere_else_it_is_refused():
 
 
 def test_text_has_a_line_a_field():
-    assert len(record.dumps(some_record()).splitlines()) == 18 + 2
+    assert len(record.dumps(some_record()).splitlines()) == 19 + 2
 
 
 def test_another_schema_version_is_refused_with_what_to_do():

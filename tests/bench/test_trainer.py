@@ -13,6 +13,7 @@ import pytest
 
 from bench import device, record, retrieval, trainer
 from bench.errors import OutOfDeviceMemory
+from bench.laps import own_seconds
 from bench.plan import Pack, program_key
 from bench.suite import Trial
 from models import clip
@@ -117,6 +118,12 @@ class TestTrain:
         laps = [timings[k] for k in ("prepare_s", "compile_s", "train_s", "render_s", "score_s")]
         assert sum(laps) == pytest.approx(timings["wall_s"])
         assert outcomes[0].record.pack_size == 2
+
+    def test_memory_is_what_the_compiler_plans(self):
+        one, two = (trainer.train(pack(*[ToyMethod()] * n), (), quiet)[0].record.memory_bytes for n in (1, 2))
+        photographs = 2 * 6 * 6 * 3 * 4
+        assert photographs < one < two - photographs < 10_000_000
+        assert device.memory_bytes(lambda: None) is None
 
     def test_the_next_pack_of_a_program_does_not_compile(self):
         device._PROGRAMS.clear()
@@ -236,6 +243,22 @@ class TestPhases:
         trainer.train(pack(ToyPhase(), ToyPhase(extra_steps=4), seeds=[3, 3]), (), seen.append)
         steps = [progress.step for progress in seen if progress.phase == "train"]
         assert steps == [5, 10, 15, 20, 23, 27]
+
+    def test_seconds_of_what_is_shared_are_counted_once(self):
+        start = time.perf_counter()
+        several = pack(ToyPhase(), ToyPhase(extra_steps=4), ToyPhase(extra_steps=7), seeds=[3] * 3)
+        same = dataclasses.replace(several.trials[0], variant="other_name")
+        several = dataclasses.replace(several, trials=(*several.trials, same))
+        whole, *phases, equal = (each.record.timings for each in trainer.train(several, (), quiet))
+        spent = time.perf_counter() - start
+        assert (whole["shared_s"], equal["shared_s"]) == (0.0, whole["wall_s"])
+        laps = ("prepare_s", "compile_s", "train_s")
+        for phase in phases:
+            assert max(whole[name] for name in laps) < phase["shared_s"] <= sum(whole[name] for name in laps)
+        every = [own_seconds(each) for each in (whole, *phases, equal)]
+        assert min(every) >= 0 and 0.8 * spent < sum(every) <= spent
+        alone = trainer.train(pack(ToyPhase(extra_steps=4), seeds=[3]), (), quiet)[0].record.timings
+        assert alone["shared_s"] == 0.0  # nobody else bears it
 
     def test_curves_tell_what_a_phase_has_not(self):
         outcome = trainer.train(pack(ToyPhase(extra_steps=4), seeds=[3]), (), quiet)[0]
