@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench import plan, registry
 from bench.contract import some_rays
-from bench.suite import budget_named
+from bench.suite import budget_named, check_twins
 from models.clip import architectures, catalog, dual, weights
 from models.clip.encoder import Encoder, LinenTowers
 from models.dietnerf import DietNeRF, Observed
@@ -61,7 +61,7 @@ CHECKED = set()
 """Programs whose shapes were found right in this session."""
 
 
-AS_AT_STANDARD = {("sparse-views-ablations", "smoke"), ("sparse-views-ablations", "quick")}
+AS_AT_STANDARD = {("sparse-views-ablations", budget) for budget in ("smoke", "quick", "paper")}
 """The same arms at other sizes, and the longest of all suites: slow tests."""
 
 
@@ -78,6 +78,7 @@ def test_suite(name, budget, photos, coco, monkeypatch):
     suite = registry.suite(name)
     trials, cells = suite.expand(budget_named(budget))
     assert len({trial.id for trial in trials}) == len(trials)
+    check_twins(trials)
     assert {cell.trial_id for cell in cells} == {trial.id for trial in trials}
     for pack in plan.make_packs(trials, 4):
         # All that shapes depend on: several suites have programs in common.

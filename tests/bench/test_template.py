@@ -26,7 +26,7 @@ def here(tmp_path, monkeypatch):
     _layout._plugin_sources.clear()
 
 
-@pytest.mark.parametrize("kind", template.KINDS)
+@pytest.mark.parametrize("kind", ["field", pytest.param("method", marks=pytest.mark.slow)])
 def test_what_is_written_keeps_the_contract(here, capsys, kind):
     assert command_line.main(["new-method", "my_pkg/my_idea.py", "--kind", kind]) == 0
     text = (here / "my_pkg" / "my_idea.py").read_text()

@@ -98,6 +98,7 @@ def test_what_a_step_sees_keeps_the_color(images):
     assert seen[:, 2, 2].std(axis=0).min() > 0.1  # the backgrounds differ
 
 
+@pytest.mark.slow
 def test_learns_three_things(images):
     recipe = tiny()
     variables, _ = pretrain.fit(recipe, pretrain.pool_of(images, MEANINGS), show=False)
