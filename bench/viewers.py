@@ -1,6 +1,6 @@
 """Decides which objects of a report can be turned by hand: the first of each table's baseline, as meshes with a viewer.
 
-A viewer is one page that loads nothing: trimesh's own, with the mesh in it.
+A viewer is one page that loads nothing: trimesh's own, with the mesh in it, and with keys that turn it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from bench import objects
 from bench.errors import UsageError
+from bench.report import markup
 from bench.report.explorer import Viewer
 from bench.store import Store
 from bench.suite import Cell, Trial
@@ -89,7 +90,9 @@ def page(model: bytes, name: str) -> str:
     from trimesh.viewer.notebook import scene_to_html
 
     text = scene_to_html(Ready(model))
-    return text.replace("<title>trimesh: threejs viewer</title>", f"<title>{html.escape(name)}</title>", 1)
+    text = text.replace("<title>trimesh: threejs viewer</title>", f"<title>{html.escape(name)}</title>", 1)
+    head, end, tail = text.rpartition("</body>")
+    return f"{head}<script>\n{markup.asset('viewer.js')}</script>{end}{tail}"
 
 
 def as_viewed(model: bytes, half_width: float) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
+import numpy as np
 import pytest
 
 pytest.importorskip("selenium", reason="selenium is not installed")
@@ -112,7 +113,7 @@ def test_turntables_turn_together(reader):
     assert CAPTIONS[1] in reader.one("#look .frame img").get_attribute("alt")
 
 
-def test_a_mesh_is_loaded_when_asked_for_and_turned_by_dragging(reader):
+def test_a_mesh_is_loaded_when_asked_for_and_turned_by_dragging_and_by_keys(reader):
     assert not reader.all("iframe")
     button = reader.one("#objects button", "Load the mesh")
     reader.js("arguments[0].scrollIntoView({block: 'center'})", button)
@@ -126,6 +127,17 @@ def test_a_mesh_is_loaded_when_asked_for_and_turned_by_dragging(reader):
     ActionChains(reader.driver).click_and_hold(canvas).move_by_offset(60, 20).move_by_offset(40, 0).release().perform()
     reader.wait(lambda: reader.js("return camera.position.toArray()") != before)
     assert base64.b64decode(canvas.screenshot_as_base64) != shown, "it looks otherwise"
+    where = "return [camera.position.clone().sub(controls.target).length(), ...camera.position.toArray()]"
+    far, *before = reader.js(where)
+    keys = ActionChains(reader.driver)
+    keys.send_keys(Keys.ARROW_LEFT, Keys.ARROW_UP).perform()
+    turned, *after = reader.js(where)
+    assert turned == pytest.approx(far, rel=1e-6) and np.abs(np.subtract(after, before)).max() > 0.05
+    keys = ActionChains(reader.driver)
+    keys.send_keys(Keys.ARROW_DOWN, Keys.ARROW_RIGHT, "+").perform()
+    nearer, *back = reader.js(where)
+    assert nearer == pytest.approx(0.9 * far, rel=1e-4) and np.divide(back, before) == pytest.approx(0.9, abs=0.02)
+    assert "arrow keys turn it" in canvas.get_attribute("aria-label") and canvas.get_attribute("tabindex") == "0"
     reader.driver.switch_to.default_content()
 
 
