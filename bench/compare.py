@@ -22,7 +22,10 @@ from bench.errors import UsageError, nearest
 from bench.protocols import METRICS, crash_counts_as
 from bench.suite import Cell, Published
 
-Verdict = Literal["baseline", "better", "worse", "not resolved", "too few", "no data"]
+Verdict = Literal["baseline", "better", "worse", "higher", "lower", "not resolved", "too few", "no data"]
+"""Of a metric in which neither way is better a difference that is resolved is "higher" or "lower"."""
+
+RESOLVED: tuple[Verdict, ...] = ("better", "worse", "higher", "lower")
 
 FEWEST_CLUSTERS = 5
 """With fewer pairs no verdict is given: their spread is not known, and no sign-flip test could pass."""
@@ -36,7 +39,7 @@ class Entry:
         arm: Row.
         metric: Key of `bench.protocols.METRICS`.
         mean: Over clusters.
-        low: Of the 95% interval of the mean.
+        low: Of the 95% interval of the mean, which is cut where the metric's means end.
         high: Likewise.
         num_planned: Trials that the suite asks for: `num_trials + num_failed + num_absent + num_missing`.
         num_trials: Trials that gave a number.
@@ -46,13 +49,13 @@ class Entry:
         num_missing: Trials that finished but have no number of this metric.
         num_views_missing: Views without a number, in the trials that gave one.
         difference: Arm minus baseline, mean over clusters that both have; signed as the metric is, whichever way is up.
-        difference_low: Of its 95% interval.
+        difference_low: Of its 95% interval, which is not cut.
         difference_high: Likewise.
         num_pairs: Clusters that it was taken over.
         p: Of the sign-flip test.
         p_holm: Corrected for the arms of this table, metric by metric.
         p_floor: The smallest that `p_holm` could have been in this design.
-        verdict: "better" and "worse" only where `p_holm` is below 0.05 and the interval leaves out zero.
+        verdict: One of `RESOLVED` only where `p_holm` is below 0.05 and the interval leaves out zero.
         clusters_to_resolve: About how many clusters would resolve this difference; None beyond 10,000, or if unknown.
         resolvable: About the smallest difference that this design resolves; None if it resolves nothing.
         num_steps: Gradient steps of the longest trial that has a record.
@@ -257,14 +260,14 @@ class Finding(NamedTuple):
 
 def findings(
     pairs: Mapping[str, Float[np.ndarray, " _"]],
-    higher_is_better: bool = True,
+    higher_is_better: bool | None = True,
     beside: Sequence[Float[np.ndarray, " _"]] = (),
 ) -> dict[str, Finding]:
     """Tests the arms of one table and metric together.
 
     Args:
         pairs: By arm, differences to the baseline by cluster.
-        higher_is_better: The metric's direction.
+        higher_is_better: The metric's direction; None if it has none.
         beside: Differences of other comparisons that are read together with these, of at least `FEWEST_CLUSTERS`
             each: p is corrected for them too.
 
@@ -304,22 +307,25 @@ def findings(
     return found
 
 
-def verdict(interval: statistics.Interval, p_holm: float, higher_is_better: bool = True) -> Verdict:
-    """Says "better" or "worse" only where test and interval agree.
+def verdict(interval: statistics.Interval, p_holm: float, higher_is_better: bool | None = True) -> Verdict:
+    """Says "better" or "worse" only where test and interval agree; "higher" or "lower" where neither way is better.
 
     Example:
         >>> verdict(statistics.Interval(0.02, 0.01, 0.03), 0.01, higher_is_better=False)
         'worse'
+        >>> verdict(statistics.Interval(0.02, 0.01, 0.03), 0.01, higher_is_better=None)
+        'higher'
         >>> verdict(statistics.Interval(0.02, -0.01, 0.05), 0.01)
         'not resolved'
     """
     if interval.low is None or interval.high is None or p_holm >= statistics.ALPHA:
         return "not resolved"
-    if interval.low > 0:
-        return "better" if higher_is_better else "worse"
-    if interval.high < 0:
-        return "worse" if higher_is_better else "better"
-    return "not resolved"
+    if interval.low <= 0 <= interval.high:
+        return "not resolved"
+    is_higher = interval.low > 0
+    if higher_is_better is None:
+        return "higher" if is_higher else "lower"
+    return "better" if is_higher == higher_is_better else "worse"
 
 
 def paired(numbers: pd.DataFrame, arm: str, baseline: str) -> Float[np.ndarray, " _"]:
@@ -488,7 +494,8 @@ def reasons(mine: pd.DataFrame, failed: set[str], missing: set[str], *, metric: 
 
 def entry(arm: str, metric: str, means: pd.Series, counted: dict[str, Any], finding: Finding) -> Entry:
     """Puts an entry together."""
-    mean = statistics.t_interval(means.to_numpy(np.float64)) if len(means) else (None, None, None)
+    limits = METRICS[metric].limits
+    mean = statistics.t_interval(means.to_numpy(np.float64), limits=limits) if len(means) else (None, None, None)
     fields: dict[str, Any] = dict(zip(("mean", "low", "high"), mean, strict=True))
     difference = finding.interval or (None, None, None)
     fields |= zip(("difference", "difference_low", "difference_high"), difference, strict=True)

@@ -166,7 +166,8 @@ def is_better(found: Sequence[Difference]) -> bool:
 
 
 WORDS = {
-    "better": "better than", "worse": "worse than", "not resolved": "not resolved against",
+    "better": "better than", "worse": "worse than", "higher": "higher than", "lower": "lower than",
+    "not resolved": "not resolved against",
     "too few": "too few {noun}s for a verdict against", "no data": "no data against",
 }  # fmt: skip
 
@@ -178,7 +179,7 @@ def conclusion(found: Sequence[Difference], mine: str, noun: str) -> str:
         said = []
         for verdict, word in WORDS.items():
             names = [each.baseline for each in found if (each.metric, each.mine.verdict) == (metric, verdict)]
-            if names and (place == 0 or verdict in ("better", "worse")):
+            if names and (place == 0 or verdict in compare.RESOLVED):
                 said.append(f"{word.format(noun=noun)} {', '.join(names)}")
         if said:
             parts.append(f"{METRICS[metric].title} {'; '.join(said)}")

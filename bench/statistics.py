@@ -8,6 +8,7 @@ called. `differences` are always an arm's cluster means minus the baseline's, ov
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,7 +26,10 @@ POWER = 0.8
 """How often a design shall find a difference that is there, where this file speaks of needed sizes."""
 
 NUM_FLIPS = 2**14
-"""Sign patterns: all of them are tried up to this number (14 clusters), that many are drawn beyond."""
+"""Sign patterns: all of them are tried up to this number (14 clusters); beyond, sums are counted on a grid."""
+
+GRID = 2**20
+"""Steps of that grid, from no difference to the sum of all."""
 
 MOST_CLUSTERS = 10_000
 """A difference that would need more clusters is as good as none."""
@@ -45,12 +49,18 @@ class Interval(NamedTuple):
     high: float | None
 
 
-def t_interval(values: Float[np.ndarray, " c"], confidence: float = CONFIDENCE) -> Interval:
+def t_interval(
+    values: Float[np.ndarray, " c"],
+    confidence: float = CONFIDENCE,
+    limits: tuple[float, float] = (-math.inf, math.inf),
+) -> Interval:
     """Student's interval of a mean.
 
     Args:
         values: One number a cluster; at least one.
         confidence: How often intervals made this way hold the true mean.
+        limits: Where the true mean can lie, which Student does not know: the interval is cut there. A cut one is no
+            longer even about its mean, and holds the true mean as often as before.
 
     Raises:
         ValueError: No value, or one that is not finite.
@@ -58,6 +68,8 @@ def t_interval(values: Float[np.ndarray, " c"], confidence: float = CONFIDENCE) 
     Example:
         >>> [round(x, 3) for x in t_interval(np.array([21.0, 23.0, 25.0]))]
         [23.0, 18.032, 27.968]
+        >>> [round(x, 3) for x in t_interval(np.array([1.0, 1.0, 0.5, 1.0]), limits=(0.0, 1.0))]
+        [0.875, 0.477, 1.0]
         >>> t_interval(np.array([21.0]))
         Interval(mean=21.0, low=None, high=None)
     """
@@ -68,7 +80,8 @@ def t_interval(values: Float[np.ndarray, " c"], confidence: float = CONFIDENCE) 
     if len(values) < 2:
         return Interval(mean, None, None)
     half = float(stats.t.isf((1 - confidence) / 2, len(values) - 1) * stats.sem(values))
-    return Interval(mean, mean - half, mean + half)
+    low, high = max(mean - half, limits[0]), min(mean + half, limits[1])
+    return Interval(mean, min(low, mean), max(high, mean))  # rounding may put a mean beside its limit
 
 
 def wilson_interval(num_hits: int, num_tries: int, confidence: float = CONFIDENCE) -> Interval:
@@ -94,58 +107,82 @@ def wilson_interval(num_hits: int, num_tries: int, confidence: float = CONFIDENC
     return Interval(num_hits / num_tries, float(low), float(high))
 
 
-def sign_flip_p(differences: Float[np.ndarray, " c"], num_flips: int = NUM_FLIPS, seed: int = 0) -> float:
+def sign_flip_p(differences: Float[np.ndarray, " c"]) -> float:
     """Two-sided p of paired differences: how often random signs give a mean at least this far from zero.
 
     It asks only that a difference and its opposite be equally likely if the arms are alike. All 2^c sign patterns are
-    tried where there are at most `num_flips`; beyond, `num_flips - 1` are drawn and the observed one counts as one of
-    them, (b + 1) / (n + 1), so that p is never zero and the test never too eager.
+    tried where there are at most `NUM_FLIPS`; beyond, `flips_beyond` counts them without trying each. Nothing is drawn:
+    an error of drawing, however small, decides verdicts where a corrected p is near alpha.
 
     Args:
         differences: Arm minus baseline, one number a cluster; at least one.
-        num_flips: Most patterns.
-        seed: Of the drawn patterns.
 
     Raises:
         ValueError: No difference, or one that is not finite.
 
-    References:
-        Phipson and Smyth, Permutation P-values Should Never Be Zero, 2010.
-
     Example:
         >>> sign_flip_p(np.array([0.5, 0.7, 0.4, 0.9, 0.3])), smallest_p(5)
         (0.0625, 0.0625)
+        >>> sign_flip_p(np.linspace(1.0, 2.0, 40)) == smallest_p(40) == 2**-39
+        True
     """
-    from scipy import stats
-
     differences = checked(differences, "sign_flip_p", at_least=1)
-    if len(differences) == 1:
-        return 1.0  # both signs are equally far; scipy refuses a single number
-    is_exact = 2 ** len(differences) <= num_flips
-    found = stats.permutation_test(
-        (differences,),
-        lambda x, axis: np.mean(x, axis=axis),
-        permutation_type="samples",
-        n_resamples=num_flips if is_exact else num_flips - 1,
-        batch=1024,  # bounds the memory at many clusters
-        vectorized=True,
-        rng=seed,
-    )
-    return float(min(1.0, found.pvalue))
+    num_clusters = len(differences)
+    # as far out but for rounding: patterns tie where differences do
+    far = abs(float(np.sum(differences))) - 1e-12 * float(np.sum(np.abs(differences)))
+    if 2**num_clusters > NUM_FLIPS:
+        return flips_beyond(np.abs(differences), far)
+    signs = 1.0 - 2.0 * (np.arange(2**num_clusters)[:, None] >> np.arange(num_clusters) & 1)
+    return float(np.mean(np.abs(signs @ differences) >= far))
 
 
-def smallest_p(num_clusters: int, num_flips: int = NUM_FLIPS) -> float:
+def flips_beyond(sizes: Float[np.ndarray, " c"], far: float) -> float:
+    """The share of sign patterns whose sum is at least so far from zero, with no pattern tried.
+
+    Sizes are rounded to steps of a grid. What those with a minus come to is then a whole number, and how many patterns
+    come to it grows size by size, as the numbers of Pascal's triangle do; only those are kept that are few enough steps
+    for the sum to be far out. A sum that rounding may have brought nearer counts as far: the share is never too small,
+    and too large by less than a hundredth of itself at 64 sizes.
+
+    Args:
+        sizes: At least zero.
+        far: How far.
+
+    References:
+        Pagano and Tritchler, On Obtaining Permutation Distributions in Polynomial Time, 1983.
+
+    Example:
+        >>> flips_beyond(np.ones(4), far=2.0), flips_beyond(np.ones(4), far=4.0)
+        (0.625, 0.125)
+    """
+    if far <= 0:
+        return 1.0
+    step = float(np.sum(sizes)) / GRID
+    steps = np.rint(np.sort(sizes) / step).astype(int)
+    # the sum is all steps minus twice those with a minus; rounding moves it by half a step a size at most
+    most = math.floor((int(steps.sum()) - far / step + len(sizes) / 2) / 2)
+    shares, reached = np.zeros(most + 1), 1  # by steps with a minus; none beyond those reached
+    shares[0] = 1.0
+    for size in steps:
+        shares[:reached] *= 0.5
+        num = min(reached, most + 1 - size)
+        if num > 0:
+            shares[size : size + num] += shares[:num].copy()
+            reached = min(reached + size, most + 1)
+    return min(1.0, 2.0 * float(shares.sum()))  # both sides
+
+
+def smallest_p(num_clusters: int) -> float:
     """The smallest p that `sign_flip_p` can give: below it a design resolves nothing, whatever the data say.
 
     Args:
         num_clusters: Pairs.
-        num_flips: As in `sign_flip_p`.
 
     Example:
         >>> smallest_p(5), smallest_p(8)
         (0.0625, 0.0078125)
     """
-    return min(1.0, 2.0 / min(2 ** min(num_clusters, 64), num_flips))
+    return 2.0 ** (1 - num_clusters)
 
 
 def holm(p_values: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
@@ -316,14 +353,14 @@ def resolvable_difference(
     return float(effect * np.std(differences, ddof=1))
 
 
-def clusters_for_any(num_tests: int) -> int | None:
-    """The fewest clusters with which so many tests, read together, can resolve anything at all; None if no number can.
+def clusters_for_any(num_tests: int) -> int:
+    """The fewest clusters with which so many tests, read together, can resolve anything at all.
 
     Example:
         >>> clusters_for_any(1), clusters_for_any(5)
         (6, 8)
     """
-    return next((n for n in range(2, 64) if num_tests * smallest_p(n) < ALPHA), None)
+    return next(n for n in itertools.count(2) if num_tests * smallest_p(n) < ALPHA)
 
 
 def effect_size(differences: Float[np.ndarray, " c"]) -> float:

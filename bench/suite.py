@@ -304,6 +304,24 @@ class Suite:
         return order, cells
 
 
+def check_twins(trials: Iterable[Trial]) -> None:
+    """UsageError where a trial stands under two names: it would be trained twice, and hold two rows of one number.
+
+    A suite's own test calls it, and no run: `--set` may make two arms alike, and both are to be run then.
+
+    Args:
+        trials: Of one suite and budget, or of several whose results lie in one folder.
+    """
+    ids: dict[str, str] = {}
+    for trial in trials:
+        found = ids.setdefault(digest(trial.identity()), trial.id)
+        if found != trial.id:
+            raise UsageError(
+                f"suite: expected one name for what is one trial, got {found} and {trial.id}; give both arms the "
+                f"variant name {found.split('__')[0]!r}"
+            )
+
+
 def base_name(budget: Budget) -> str:
     """The name of the budget that a changed one came from: `quick` of `quick+num_steps=100`."""
     return budget.name.split("+")[0]

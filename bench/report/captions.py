@@ -42,6 +42,9 @@ EMBEDDED = (
     "world and its language; numbers are comparable with each other, not with those of CLIP or of a paper"
 )
 
+EMPTY_MARGIN = "margin: an empty field counts with the margin of a plain picture"
+"""It moves the mean of an arm that has many."""
+
 Rows = list[dict[str, Any]]
 
 
@@ -54,6 +57,8 @@ class Judged(NamedTuple):
         confusions: By arm and caption, which wrong captions stood first or nearest in how many views; `confused`.
         departs: Where trials are not what the protocol is defined on.
         failures: What became of objects that are none, of how many in each arm: `bench.report.failures.lines`.
+        num_empty: Finished trials whose field is empty.
+        num_finished: Of how many.
     """
 
     captions: CaptionSet
@@ -61,6 +66,8 @@ class Judged(NamedTuple):
     confusions: tuple[dict[str, Any], ...] = ()
     departs: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+    num_empty: int = 0
+    num_finished: int = 0
 
     @property
     def size(self) -> int:
@@ -105,6 +112,8 @@ def notes(judged: Judged, metrics: Sequence[str], clusters: Sequence[str]) -> li
         if said is None and by_luck is not None:
             said = f"chance {by_luck:.{3 if by_luck < 1 else 1}f}"
         lines += [f"{METRICS[metric].title}: {said}"] if said else []
+    if judged.num_empty and any(metric.startswith("margin") for metric in metrics):
+        lines += [EMPTY_MARGIN, f"empty fields: {judged.num_empty} of {grids.counted(judged.num_finished, 'trial')}"]
     lines += [f"failures, of trials: {said}" for said in judged.failures]
     return [*lines, *(f"departs from the protocol: {said}" for said in judged.departs)]
 
@@ -411,7 +420,7 @@ def matrix(rows: Rows, arms: Sequence[str], columns: Sequence[str], name: str) -
             axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, lw=0, facecolor=colors(shade),
                                      alpha=0.4 if row["in_loop"] else 1.0))  # fmt: skip
             text = f"({mean:.2f})" if row["in_loop"] else f"{mean:.2f}"
-            half = grids.half_width(row["low"], row["high"], 2)
+            half = grids.half_width(mean, row["low"], row["high"], 2)
             ink = "#ffffff" if shade > 0.55 and not row["in_loop"] else "#14161a"
             axes.text(x, y, f"{text}\n{half}" if half else text, ha="center", va="center", fontsize=8.5, color=ink)
         for x, y in sorted(empty):

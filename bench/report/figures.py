@@ -82,10 +82,10 @@ def forest(result: TableResult, metric: str) -> Figure:
         axes.grid(axis="x", alpha=0.18, color=INK, lw=0.6)
         axes.locator_params(axis="x", nbins=5)
         known = METRICS[metric]
-        side = "right" if known.higher_is_better else "left"
+        way = {True: "right is better", False: "left is better", None: "neither side is better"}
         unit = f" [{known.unit}]" if known.unit else ""
         # below the figure, not the axes: long names make those narrow
-        what, how = f"difference in {known.title}{unit}", f"{side} is better"
+        what, how = f"difference in {known.title}{unit}", way[known.higher_is_better]
         said = [f"{what}, {how}"] if len(what) < 34 else [*textwrap.wrap(what, 56, break_on_hyphens=False), how]
         figure.supxlabel(plain_lines(said), fontsize=9)
         name = f"{slug(result.table)}-forest-{slug(metric)}"
@@ -145,7 +145,7 @@ def angle_rows(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, 
         for number in sorted(set(merged.loc[merged["arm"] == arm, "bin"])):
             values = means[arm, number].to_numpy(np.float64)
             if len(values) >= min(FEWEST_IN_BIN, len(result.clusters)):
-                interval = statistics.t_interval(values)
+                interval = statistics.t_interval(values, limits=METRICS[metric].limits)
                 angle = (number + 0.5) * ANGLE_BIN_DEG
                 rows.append({"arm": arm, "angle_deg": angle, **interval._asdict(), "num_clusters": len(values)})
     return rows

@@ -20,8 +20,12 @@ Tone = Literal["", "better", "worse", "quiet"]
 DASH = "–"
 """Where there is no number."""
 
-UNDIRECTED = ("opacity",)
-"""Metrics of which neither more nor less is better: a resolved difference is one, and no praise."""
+
+BOLD = (
+    "bold: the best mean, where resolved as better than the baseline (the baseline's, where all others are resolved as "
+    "worse), not tested against the runner-up"
+)
+"""What `best_arm` marks, for the legend."""
 
 
 class Cell(NamedTuple):
@@ -29,7 +33,7 @@ class Cell(NamedTuple):
 
     Attributes:
         text: What it says.
-        aside: What follows in a quieter voice: the half width of an interval, with its sign.
+        aside: What follows in a quieter voice: the half width of an interval, with its sign, or both of its ends.
         below: A second line, for formats that have room.
         tone: How the second line, or a cell without one, is coloured.
         strong: Whether it is the best of its column and resolved.
@@ -82,15 +86,29 @@ def number(value: float | None, digits: int, *, signed: bool = False) -> str:
     return text.lstrip("+-") if float(text) == 0 else text
 
 
-def half_width(low: float | None, high: float | None, digits: int) -> str:
-    """Half of an interval, which lies evenly about its mean: `±0.52`; empty where there is none."""
-    return "" if low is None or high is None else f"±{number((high - low) / 2, digits)}"
+def half_width(mean: float | None, low: float | None, high: float | None, digits: int) -> str:
+    """Half of an interval; both ends of one that is cut, so that it does not lie evenly; empty where there is none.
+
+    Example:
+        >>> half_width(0.5, 0.25, 0.75, 2), half_width(0.875, 0.477, 1.0, 2), half_width(0.5, None, None, 2)
+        ('±0.25', '[0.48, 1.00]', '')
+    """
+    if mean is None or low is None or high is None:
+        return ""
+    if is_cut(mean, low, high):
+        return f"[{number(low, digits)}, {number(high, digits)}]"
+    return f"±{number((high - low) / 2, digits)}"
+
+
+def is_cut(mean: float, low: float, high: float) -> bool:
+    """Whether an interval does not lie evenly about its mean."""
+    return not math.isclose(high - mean, mean - low, rel_tol=1e-6, abs_tol=1e-9)
 
 
 def mean_cell(entry: Entry, strong: bool = False) -> Cell:
     """An arm's mean with its interval."""
     digits = METRICS[entry.metric].digits
-    aside = half_width(entry.low, entry.high, digits)
+    aside = half_width(entry.mean, entry.low, entry.high, digits)
     return Cell(number(entry.mean, digits), aside, strong=strong, is_number=entry.mean is not None)
 
 
@@ -99,14 +117,12 @@ def difference_cell(entry: Entry) -> Cell:
     if entry.verdict == "baseline":
         return Cell("baseline", tone="quiet")
     digits = METRICS[entry.metric].digits
-    aside = half_width(entry.difference_low, entry.difference_high, digits)
+    aside = half_width(entry.difference, entry.difference_low, entry.difference_high, digits)
     return Cell(number(entry.difference, digits, signed=True), aside, is_number=entry.difference is not None)
 
 
 def tone(entry: Entry) -> Tone:
-    """Only what is resolved has a colour."""
-    if entry.metric in UNDIRECTED:
-        return "quiet"
+    """Only what is resolved has a colour, and only where a metric has a direction."""
     if entry.verdict == "better" or entry.verdict == "worse":
         return entry.verdict
     return "quiet"
@@ -222,8 +238,6 @@ def summary_grid(result: TableResult, metrics: Sequence[str]) -> Grid:
 
 def word(entry: Entry) -> str:
     """The verdict where there is little room; "baseline" is said already."""
-    if entry.metric in UNDIRECTED and entry.verdict in ("better", "worse"):
-        return "higher" if (entry.difference or 0.0) > 0 else "lower"
     return "" if entry.verdict == "baseline" else entry.verdict
 
 
@@ -248,12 +262,16 @@ def scenes_grid(result: TableResult, metric: str) -> Grid:
 def best_arm(result: TableResult, metric: str) -> str | None:
     """The arm to set in bold: the best mean, if its difference to the baseline is resolved.
 
-    The baseline itself is the best where every other arm that was compared with it is resolved to be worse.
+    The baseline itself is the best where every other arm that was compared with it is resolved to be worse. No arm is
+    tested against the runner-up, and where neither way is better none is best.
     """
-    column = [e for e in result.column(metric) if e.mean is not None]
-    if not column or metric in UNDIRECTED:
+    column, higher_is_better = (
+        [e for e in result.column(metric) if e.mean is not None],
+        METRICS[metric].higher_is_better,
+    )
+    if not column or higher_is_better is None:
         return None
-    sign = 1 if METRICS[metric].higher_is_better else -1
+    sign = 1 if higher_is_better else -1
     best = max(column, key=lambda e: sign * (e.mean or 0.0))
     others = [e.verdict for e in column if e.verdict != "baseline"]
     if best.verdict == "baseline":
@@ -265,12 +283,11 @@ def heading(metric: str) -> str:
     """A column's head: title, unit and which way is up.
 
     Example:
-        >>> heading("psnr"), heading("lpips_vgg")
-        ('PSNR [dB] ↑', 'LPIPS, VGG ↓')
+        >>> heading("psnr"), heading("lpips_vgg"), heading("opacity")
+        ('PSNR [dB] ↑', 'LPIPS, VGG ↓', 'mean opacity')
     """
-    if metric in UNDIRECTED:
-        return named(metric)
-    return f"{named(metric)} {'↑' if METRICS[metric].higher_is_better else '↓'}"
+    arrow = {True: " ↑", False: " ↓", None: ""}[METRICS[metric].higher_is_better]
+    return named(metric) + arrow
 
 
 def named(metric: str) -> str:
@@ -281,9 +298,20 @@ def named(metric: str) -> str:
 
 def direction(metric: str) -> str:
     """A block's title: `PSNR [dB], higher is better`."""
-    if metric in UNDIRECTED:
-        return f"{named(metric)}, to be read beside that of true renders"
-    return f"{named(metric)}, {'higher' if METRICS[metric].higher_is_better else 'lower'} is better"
+    return f"{named(metric)}, {better_way(metric)}"
+
+
+def better_way(metric: str) -> str:
+    """Which way is better, in words.
+
+    Example:
+        >>> better_way("psnr"), better_way("lpips_vgg"), better_way("repeats")
+        ('higher is better', 'lower is better', 'to be read beside that of true renders')
+    """
+    higher_is_better = METRICS[metric].higher_is_better
+    if higher_is_better is None:
+        return "to be read beside that of true renders"
+    return f"{'higher' if higher_is_better else 'lower'} is better"
 
 
 def caption(result: TableResult) -> str:
@@ -303,12 +331,23 @@ def caption(result: TableResult) -> str:
 def legend(result: TableResult, *, with_needs: bool = True) -> str:
     """How to read it; what `~ 40 scenes` means only where that is said."""
     noun = plural(result.cluster_noun)
+    directed = [METRICS[metric].higher_is_better is not None for metric in result.metrics]
+    words = ["better and worse"] * any(directed) + ["higher and lower"] * (not all(directed))
     return (
-        f"± is half a 95% interval over {noun}; differences to {result.baseline}, paired by "
-        f"{result.cluster_noun} and seed; better and worse: p < {statistics.ALPHA} by sign flips, corrected over the "
+        f"± is half a 95% interval over {noun}{cut_ends(result)}; differences to {result.baseline}, paired by "
+        f"{result.cluster_noun} and seed; {', '.join(words)}: p < {statistics.ALPHA} by sign flips, corrected over the "
         "arms (Holm), and the interval leaves out zero"
+        + ("; higher and lower: where neither way is better" if len(words) == 2 else "")
+        + ("; " + BOLD if any(directed) else "")
         + (f"; ~ {noun}: so many would resolve it" if with_needs else "")
     )
+
+
+def cut_ends(result: TableResult) -> str:
+    """What two ends in brackets are, for the legend; empty where no interval is cut."""
+    ends = ((e.mean, e.low, e.high) for e in result.entries)
+    some = any(m is not None and low is not None and high is not None and is_cut(m, low, high) for m, low, high in ends)
+    return ", [low, high] one that is cut where the metric ends" if some else ""
 
 
 def resolution(result: TableResult, metric: str) -> str:
@@ -322,8 +361,8 @@ def resolution(result: TableResult, metric: str) -> str:
     design = f"{counted(least, result.cluster_noun)}, {counted(num_tests, 'comparison')}"
     if floors[0] >= statistics.ALPHA:
         enough = statistics.clusters_for_any(num_tests)
-        remedy = f"; {counted(enough, result.cluster_noun)} could" if enough else ""
-        return f"{design}: the smallest possible p is {p_text(floors[0])}, so nothing can be resolved{remedy}"
+        few = f"the smallest possible p is {p_text(floors[0])}, so nothing can be resolved"
+        return f"{design}: {few}; {counted(enough, result.cluster_noun)} could"
     floor = f"{design}: the smallest possible p is {p_text(floors[-1])}"
     seen = sorted(e.resolvable for e in tested if e.resolvable is not None)
     if not seen:
@@ -338,7 +377,7 @@ def resolution(result: TableResult, metric: str) -> str:
 
 def conclusion(result: TableResult) -> list[tuple[Tone, str]]:
     """What the table comes to, a sentence a verdict."""
-    titles = {metric: METRICS[metric].title for metric in result.metrics if metric not in UNDIRECTED}
+    titles = {m: METRICS[m].title for m in result.metrics if METRICS[m].higher_is_better is not None}
     found: list[tuple[Tone, str]] = []
     unresolved = [e for e in result.entries if e.verdict == "not resolved" and e.metric in titles]
     hopeless = all((e.p_floor or 0) >= statistics.ALPHA for e in unresolved)

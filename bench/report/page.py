@@ -38,6 +38,10 @@ from bench.report.figures import Figure, slug
 from bench.suite import Cell
 
 
+UNKNOWN = "unknown"
+"""What a trial whose record does not say it was made by; it stands last, with how many there are."""
+
+
 class Drawn(NamedTuple):
     """The figures of one table.
 
@@ -210,7 +214,8 @@ def how_made(results: Sequence[TableResult], records: Sequence[Record], command:
     environments = [record.environment for record in records]
     commits = [
         f"{str(e['git_commit'])[:12]}{' with local changes' if e.get('git_dirty') else ''}"
-        for e in environments if e.get("git_commit")
+        if e.get("git_commit") else UNKNOWN
+        for e in environments
     ]  # fmt: skip
     rows += [("commit", tallied(commits))] if commits else []
     for name in ("device", "num_devices", "platform", "python"):
@@ -228,9 +233,11 @@ def how_made(results: Sequence[TableResult], records: Sequence[Record], command:
 def tallied(values: Sequence[str]) -> str:
     """Each value once; where they differ, with how many trials have it."""
     found = Counter(values)
-    if len(found) == 1:
+    num_unknown = found.pop(UNKNOWN, 0)
+    if len(found) == 1 and not num_unknown:
         return values[0]
-    return " | ".join(f"{value} ({num} trials)" for value, num in sorted(found.items()))
+    told = [f"{value} ({grids.counted(num, 'trial')})" for value, num in sorted(found.items())]
+    return " | ".join([*told, *([f"{UNKNOWN}: {grids.counted(num_unknown, 'trial')}"] if num_unknown else [])])
 
 
 # --- HTML -------------------------------------------------------------------------------------------------------------

@@ -96,9 +96,8 @@ def against_cost(result: TableResult, metric: str, cells: Sequence[Cell], record
         name = f"{slug(result.table)}-cost-{slug(metric)}"
         svg = figures.drawn(figure, name)
     on = f", on {next(iter(devices))}" if devices else ""
-    up = "higher" if METRICS[metric].higher_is_better else "lower"
-    better = "" if metric in grids.UNDIRECTED else f"; {up} is better"
-    return Figure(name, f"{METRICS[metric].title} against seconds of training a trial{on}{better}", svg, rows)
+    title = f"{METRICS[metric].title} against seconds of training a trial{on}; {grids.better_way(metric)}"
+    return Figure(name, title, svg, rows)
 
 
 def train_seconds(result: TableResult, cells: Sequence[Cell], records: Sequence[Record]) -> dict[str, float]:

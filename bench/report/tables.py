@@ -16,7 +16,7 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bench.compare import TableResult
+from bench.compare import RESOLVED, TableResult
 from bench.protocols import METRICS
 from bench.report import grids
 from bench.report.grids import Cell, Grid
@@ -213,7 +213,7 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
         cells = [tex(arm) + (f"$^{{{marks}}}$" if marks else "")]
         for metric in shown:
             entry = result.entry(arm, metric)
-            star = "^{*}" if entry.verdict in ("better", "worse") else ""
+            star = "^{*}" if entry.verdict in RESOLVED else ""
             cells.append(tex_number(grids.mean_cell(entry, arm == grids.best_arm(result, metric))))
             cells.append(tex_number(grids.difference_cell(entry), star))
         lines.append(" & ".join([*cells, *(tex_number(column[row]) for _, column in (trials, *rest))]) + r" \\")
@@ -246,7 +246,7 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
 
 def tex_notes(result: TableResult, shown: Sequence[str], lost: Sequence[str]) -> list[str]:
     """What stands below a table: how to read it, what it could resolve, and a line for each mark at an arm."""
-    read = [grids.legend(result, with_needs=False), "* resolved; bold: the best, where resolved"]
+    read = [grids.legend(result, with_needs=False), "* resolved"]
     could = [f"{METRICS[metric].title}: {grids.resolution(result, metric)}" for metric in shown]
     notes = [" ".join(tex(sentence(line)) for line in some) for some in (read, could, result.notes) if some]
     marked = [f"$^{{{mark(i)}}}$ {tex(line)}." for i, line in enumerate(lost)]
@@ -281,7 +281,8 @@ def tex_number(cell: Cell, star: str = "") -> str:
     if not cell.is_number:
         return tex(cell.text)
     main = rf"\mathbf{{{cell.text}}}" if cell.strong else cell.text
-    return f"${main}{star}{cell.aside.replace('±', chr(92) + 'pm ')}$"
+    aside = cell.aside.replace("±", r"\pm ").replace("[", r"\,[")
+    return f"${main}{star}{aside}$"
 
 
 def tex(text: str) -> str:

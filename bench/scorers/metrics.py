@@ -10,6 +10,7 @@ n: views, h and w: pixels of a view.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -26,16 +27,25 @@ class Metric(NamedTuple):
     Attributes:
         name: Its key in scores and on the command line.
         unit: Empty where it has none.
-        higher_is_better: Which way is up.
+        higher_is_better: Which way is up; None where neither is, so that a resolved difference is no praise: it is to
+            be read beside what true renders have.
         digits: After the point, where it is printed.
         title: For tables and axes.
+        limits: Where its means lie; the intervals of these are cut there.
     """
 
     name: str
     unit: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     digits: int
     title: str
+    limits: tuple[float, float] = (-math.inf, math.inf)
+
+
+SHARE = (0.0, 1.0)
+"""Limits of a share, and of what can be read as one."""
+
+FROM_ZERO = (0.0, math.inf)
 
 
 OWN_GUIDE = "guide"
@@ -84,25 +94,26 @@ METRICS = Metrics(
         Metric("psnr", "dB", True, 2, "PSNR"),
         Metric("psnr_fg", "dB", True, 2, "PSNR, foreground"),
         Metric("psnr_u8", "dB", True, 2, "PSNR, 8 bits"),
-        Metric("mse", "", False, 5, "MSE"),
-        Metric("ssim", "", True, 3, "SSIM"),
-        Metric("ssim_sk7", "", True, 3, "SSIM, uniform 7 px"),
-        Metric("lpips_vgg", "", False, 3, "LPIPS, VGG"),
-        Metric("lpips_alex", "", False, 3, "LPIPS, AlexNet"),
-        Metric("lpips_vgg_01", "", False, 3, "LPIPS, VGG fed [0, 1]"),
-        Metric("floaters", "%", False, 2, "floaters"),
-        Metric("repeats", "", False, 3, "repeated faces"),
-        # A field can cover too much and too little: read it beside that of true renders, not up or down.
-        Metric("opacity", "", False, 3, "mean opacity"),
+        Metric("mse", "", False, 5, "MSE", FROM_ZERO),
+        Metric("ssim", "", True, 3, "SSIM", SHARE),
+        Metric("ssim_sk7", "", True, 3, "SSIM, uniform 7 px", SHARE),
+        Metric("lpips_vgg", "", False, 3, "LPIPS, VGG", FROM_ZERO),
+        Metric("lpips_alex", "", False, 3, "LPIPS, AlexNet", FROM_ZERO),
+        Metric("lpips_vgg_01", "", False, 3, "LPIPS, VGG fed [0, 1]", FROM_ZERO),
+        Metric("floaters", "%", False, 2, "floaters", (0.0, 100.0)),
+        # Neither way is up: far sides of true things are alike, and those of fog more or less so; a field can cover too
+        # much and too little.
+        Metric("repeats", "", None, 3, "repeated faces", SHARE),
+        Metric("opacity", "", None, 3, "mean opacity", SHARE),
     ),
     by_encoder=(
-        Metric("rprec1", "", True, 3, "R-Precision"),
-        Metric("rprec5", "", True, 3, "R-Precision, top 5"),
-        Metric("rank", "", False, 1, "rank"),
+        Metric("rprec1", "", True, 3, "R-Precision", SHARE),
+        Metric("rprec5", "", True, 3, "R-Precision, top 5", SHARE),
+        Metric("rank", "", False, 1, "rank", (1.0, math.inf)),
         Metric("margin", "", True, 3, "margin"),
-        Metric("cosine", "", True, 3, "cosine"),
-        Metric("nll", "", False, 3, "-log softmax of cosines"),
-        Metric("rprec1_white", "", True, 3, "R-Precision on white"),
+        Metric("cosine", "", True, 3, "cosine", (-1.0, 1.0)),
+        Metric("nll", "", False, 3, "-log softmax of cosines", FROM_ZERO),
+        Metric("rprec1_white", "", True, 3, "R-Precision on white", SHARE),
         Metric("margin_white", "", True, 3, "margin on white"),
     ),
 )

@@ -131,7 +131,7 @@ def of_captions(study: caption_tables.Study) -> tuple[Table, ...]:
     """The caption family's tables."""
     makers = (caption_tables.regularizers, caption_tables.augmentations, caption_tables.architectures)
     found = tuple(make(study) for make in (*makers, caption_tables.backbones))
-    return found if study.is_small else (*found, caption_tables.cumulative(study))
+    return found if study.is_small else (*found, caption_tables.cumulative(study, found))
 
 
 def as_published() -> tuple[Table, ...]:

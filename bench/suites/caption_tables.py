@@ -13,12 +13,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.suite import Arm, Table
+from bench.suite import Arm, Table, described, digest
 from models import augment
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, HASH_GRID, SIMPLE_FIELD, VOXELS, DreamFields
 from models.encodings import Integrated, Positional
 from models.fields import MLP, ResidualMLP
-from tasks.budgets import BUDGETS, sized
+from tasks.budgets import BUDGETS, Budget, sized
 from tasks.captions import CLOSED_WORLD_JUDGES, CaptionTask, held_out_tasks, judges_of, tasks_of
 
 FEW, SOME = 4, 12
@@ -43,7 +43,8 @@ PLAIN = {"crop_share": 1.0, "backgrounds": ("white",), "max_blur_px": 0.0}
 def metrics(judges: Sequence[str]) -> tuple[str, ...]:
     """Columns: the primary judge's, then the others'."""
     first, *others = judges
-    found = [f"margin@{first}", f"rprec1@{first}", f"rprec5@{first}", f"rprec1_white@{first}"]
+    found = [f"margin@{first}", f"rprec1@{first}", f"rprec5@{first}"]
+    found += [f"rprec1_white@{judge}" for judge in judges]  # on white judges disagree most
     found += [f"rprec1@{other}" for other in others]
     return (*found, "rprec1@guide", "repeats", "opacity")
 
@@ -180,8 +181,8 @@ def architectures(study: Study) -> Table:
     return study.table("architectures", "What should the field be made of, and where may it be?", arms)
 
 
-def cumulative(study: Study) -> Table:
-    """The paper's first table: one prior after the other, from simplified NeRF on."""
+def cumulative(study: Study, before: Sequence[Table]) -> Table:
+    """The paper's first table: one prior after the other, from simplified NeRF on; its last steps are in `before`."""
     simple, fourier = study.simple, dataclasses.replace(study.simple, encoding=study.network.encoding)
     integrated = Integrated(num_octaves=study.num_octaves)
     crops = {"crop_share": study.base.crop_share}
@@ -202,7 +203,34 @@ def cumulative(study: Study) -> Table:
     for label, step in steps.items():
         kept = kept | step
         arms[label] = study.changed(label, **{k: v for k, v in kept.items() if v != getattr(study.base, k)})
-    return study.table("one prior after the other", "What does each prior add, as the paper adds them?", arms)
+    table = study.table("one prior after the other", "What does each prior add, as the paper adds them?", arms)
+    return named_as_before(table, before, BUDGETS[study.budget])
+
+
+def named_as_before(table: Table, before: Sequence[Table], budget: Budget) -> Table:
+    """A table in which what is trained already, by an arm of it or of the tables before, has the variant name of there.
+
+    A trial's folder begins with that name: under two names one trial would be trained twice.
+
+    Args:
+        table: Whose arms may be others' under new names; its tasks are those of the tables before.
+        before: Their names stay.
+        budget: Fills open sizes, so that what becomes equal counts as equal.
+    """
+    known: dict[str, tuple[str, str]] = {}
+    for name, arm in (row for some in (*before, table) for row in some.arms.items()):
+        known.setdefault(trained(arm, budget), (name, arm.variant))
+    arms = {}
+    for name, arm in table.arms.items():
+        first, variant = known[trained(arm, budget)]
+        said = arm.note if first == name else "; ".join(filter(None, (arm.note, f"the trials of {first}")))
+        arms[name] = dataclasses.replace(arm, variant=variant, note=said)
+    return dataclasses.replace(table, arms=arms)
+
+
+def trained(arm: Arm, budget: Budget) -> str:
+    """What an arm trains, as text: equal where trials are."""
+    return digest([described(sized(arm.method, budget)), described(arm.task)])
 
 
 def backbones(study: Study) -> Table:

@@ -261,6 +261,8 @@ def judged(table: Table, chosen: options.Selection, trials_store: Store) -> Judg
         confusions=tuple(captions.confused(mine, scores, judge, first.found_in)),
         departs=tuple(departs),
         failures=tuple(failures.lines(failures.counted(mine, scores, failed, judge, first.found_in.sha256))),
+        num_empty=sum(found["field_state"] == "empty" for found in scores.values()),
+        num_finished=len(scores),
     )
 
 
@@ -308,7 +310,7 @@ def spoilt(table: Table, cells: Sequence[Cell], trials_store: Store) -> list[str
             if state != "ok":
                 found.setdefault(state, []).append(f"{cell.cluster} (seed {cell.seed})")
         lines += [
-            f"{table.name}, {arm}: {len(where)} {state} fields of {len(mine)}: {few_of(where)}"
+            f"{table.name}, {arm}: {grids.counted(len(where), f'{state} field')} of {len(mine)}: {few_of(where)}"
             for state, where in found.items()
         ]
     return lines

@@ -406,11 +406,19 @@ def test_costs(stores):
     cells = []
     for seed, (size, device) in enumerate([(4, "cpu"), (24, "H100")]):
         trial = dataclasses.replace(TRIAL, seed=seed)
-        here.write(outcome(trial, pack_size=size, environment={"device": device}, timings={"wall_s": 1.0 + seed}))
+        here.write(
+            outcome(
+                trial,
+                pack_size=size,
+                environment={"device": device},
+                timings={"wall_s": 1.0 + seed},
+                memory_bytes=size << 20,
+            )
+        )
         cells.append(Cell("t", "Base", trial.id, "ant", seed))
     broken = dataclasses.replace(TRIAL, seed=2)
     here.write(outcome(broken, reason="it broke"))
     cells.append(Cell("t", "mine", broken.id, "ant", 2))
     assert gains.costs(cells, here) == [
-        gains.Cost("Base", 1.5, "7", "H100, cpu", "4-24"), gains.Cost("mine", None, "", "", ""),
+        gains.Cost("Base", 1.5, "7", "H100, cpu", "4-24", 1.0), gains.Cost("mine", None, "", "", "", None),
     ]  # fmt: skip

@@ -77,6 +77,29 @@ def test_the_direction_of_the_metric_decides_what_is_better():
     assert lower.entry("up", "lpips_vgg").difference > 0
 
 
+def test_where_neither_way_is_better_a_difference_is_higher_or_lower():
+    values = {"base": [x / 100 for x in BASE]}
+    values |= {name: [x + s * (0.05 + 0.001 * i) for i, x in enumerate(values["base"])] for name, s in WAYS.items()}
+    cells, frame = made(values)
+    result = compared(cells, frame.assign(metric="repeats"), metrics=("repeats",))
+    assert {e.arm: e.verdict for e in result.entries} == {"base": "baseline", "up": "higher", "down": "lower"}
+    assert result.entry("up", "repeats").p_holm == 4 / 256 and result.entry("up", "repeats").resolvable > 0
+
+
+WAYS = {"up": 1, "down": -1}
+
+
+def test_means_lie_where_the_metric_can_and_differences_anywhere():
+    values = {"base": [1.0, 1.0, 1.0, 0.7, 1.0, 1.0], "arm": [0.0, 0.0, 0.0, 0.0, 0.9, 0.0]}
+    cells, frame = made(values)
+    result = compared(cells, frame.assign(metric="ssim"), metrics=("ssim",))
+    high, low = (result.entry(arm, "ssim") for arm in ("base", "arm"))
+    assert (high.high, low.low) == (1.0, 0.0) and high.low < high.mean and low.mean < low.high
+    assert low.difference_low < -1.0
+    free = compared(cells, frame).entry("base", "psnr")
+    assert free.high > 1.0 and free.low == high.low
+
+
 def test_a_difference_that_is_not_resolved_says_how_many_clusters_would():
     cells, frame = made({"base": BASE, "arm": [x + d for x, d in zip(BASE, [1, -1, 2, -1, 1, 0, 1, -1], strict=True)]})
     entry = compared(cells, frame).entry("arm", "psnr")

@@ -352,7 +352,19 @@ def test_metrics_by_encoder_have_names_without_end():
         with pytest.raises(KeyError):
             METRICS[name]
     assert [METRICS[name].higher_is_better for name in ("rprec1@a", "rprec5@a", "margin@a", "cosine@a")] == [True] * 4
-    assert [METRICS[name].higher_is_better for name in ("rank@a", "nll@a", "repeats")] == [False] * 3
+    assert [METRICS[name].higher_is_better for name in ("rank@a", "nll@a", "floaters")] == [False] * 3
+    assert [METRICS[name].higher_is_better for name in ("repeats", "opacity")] == [None] * 2
+
+
+def test_means_of_metrics_lie_where_ceilings_do():
+    """True renders and fields are cut alike."""
+    from bench import ceiling
+
+    for base, limits in ceiling.LIMITS.items():
+        name = base if base in METRICS else f"{base}@embedded-judge-rn"
+        assert METRICS[name].limits == limits
+    assert METRICS["rprec1_white@embedded-judge-rn"].limits == METRICS["ssim"].limits == (0.0, 1.0)
+    assert METRICS["margin@guide"].limits == METRICS["psnr"].limits == (-np.inf, np.inf)
 
 
 def test_a_protocol_knows_its_metrics_and_names_them():

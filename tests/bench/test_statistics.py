@@ -49,6 +49,14 @@ def test_t_interval_covers_as_often_as_it_says():
     assert abs(share - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 2000)
 
 
+def test_t_interval_is_cut_at_its_limits_and_nowhere_else():
+    values = np.array([1.0, 1.0, 0.6, 1.0])
+    free, cut = statistics.t_interval(values), statistics.t_interval(values, limits=(0.0, 1.0))
+    assert free.high > 1.0 and cut == (free.mean, free.low, 1.0)
+    assert statistics.t_interval(values, limits=(0.8, math.inf)) == (free.mean, 0.8, free.high)
+    assert statistics.t_interval(np.full(3, -1e-17), limits=(0.0, 1.0)).low == -1e-17, "never beyond the mean"
+
+
 def test_t_interval_without_spread_has_no_width_and_of_one_value_no_ends():
     assert statistics.t_interval(np.full(5, 2.0)) == (2.0, 2.0, 2.0)
     assert statistics.t_interval(np.array([2.0])) == (2.0, None, None)
@@ -91,17 +99,50 @@ def test_sign_flips_raise_false_alarms_no_more_often_than_they_say():
     assert abs(rate - 12 / 256) < 3 * math.sqrt(0.047 * 0.953 / 1500)
 
 
-def test_drawn_sign_flips_come_near_all_of_them_and_are_never_zero():
-    differences = np.random.default_rng(4).normal(0.4, 1.0, 16)
-    signs = 1 - 2 * (np.arange(2**16)[:, None] >> np.arange(16) & 1)
-    exact = np.mean(np.abs(signs @ differences) >= abs(differences.sum()) - 1e-9)
-    drawn = statistics.sign_flip_p(differences)
-    assert abs(drawn - exact) < 4 * math.sqrt(exact * (1 - exact) / 2**14)
-    assert drawn == statistics.sign_flip_p(differences), "the same data give the same p"
-    assert statistics.sign_flip_p(np.linspace(1.0, 2.0, 40)) == statistics.smallest_p(40) == 2 / 2**14
+def every_flip(differences):
+    """All patterns of up to twenty signs, at once."""
+    num = len(differences)
+    signs = 1 - 2 * (np.arange(2**num, dtype=np.int32)[:, None] >> np.arange(num, dtype=np.int32) & 1).astype(np.int8)
+    return np.mean(np.abs(signs @ differences) >= abs(differences.sum()) - 1e-9)
 
 
-@pytest.mark.parametrize("num_clusters", [1, 2, 5, 8, 12])
+@pytest.mark.parametrize(("num_clusters", "mean"), [(15, 0.1), (16, 0.4), (18, 0.6), (18, 0.0)])
+def test_counted_sign_flips_are_all_of_them_and_never_fewer(num_clusters, mean):
+    differences = np.random.default_rng(4).normal(mean, 1.0, num_clusters)
+    exact, found = every_flip(differences), statistics.sign_flip_p(differences)
+    assert exact * (1 - 1e-9) <= found <= exact * 1.01
+    assert found == statistics.sign_flip_p(differences[::-1]), "whatever the order"
+
+
+@pytest.mark.parametrize("far", [0.5, 3.0, 11.0, 16.0])
+def test_counted_sign_flips_of_ties_are_exact(far):
+    """Sixteenths, as shares of views are: whole steps of no grid, and many patterns tie."""
+    sizes = np.array([1, 1, 2, 2, 3, 5, 5, 7, 8, 9, 9, 11, 13, 16]) / 16 * 3
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(sizes))))
+    assert statistics.flips_beyond(sizes, far) == pytest.approx(np.mean(np.abs(signs @ sizes) >= far - 1e-9), rel=1e-12)
+
+
+@pytest.mark.parametrize("num_steps", [None, 32])
+def test_near_alpha_p_is_that_of_a_million_drawn_patterns(num_steps):
+    """64 captions, continuous or in 32nds; eight such tests corrected together are near 0.05."""
+    rng = np.random.default_rng(7)
+    differences = rng.normal(0.0, 1.0, 64)
+    differences = (differences - differences.mean()) / differences.std() + 0.366
+    differences = np.round(differences * num_steps) / num_steps if num_steps else differences
+    drawn, num = 0, 2**20
+    for _ in range(num // 2**16):
+        signs = 1.0 - 2.0 * rng.integers(0, 2, (2**16, 64), np.int8)
+        drawn += np.count_nonzero(np.abs(signs @ differences) >= abs(differences.sum()) - 1e-9)
+    found = statistics.sign_flip_p(differences)
+    assert 0.004 < found < 0.009 and abs(found - drawn / num) < 4 * math.sqrt(found / num)
+
+
+def test_sign_flips_of_no_difference_and_of_very_many_clusters():
+    assert statistics.sign_flip_p(np.zeros(20)) == statistics.sign_flip_p(np.tile([1.0, -1.0], 10)) == 1.0
+    assert statistics.sign_flip_p(np.full(500, 0.1)) == statistics.smallest_p(500) == 2.0**-499
+
+
+@pytest.mark.parametrize("num_clusters", [1, 2, 5, 8, 12, 15, 40])
 def test_smallest_p_is_reached_where_all_signs_agree(num_clusters):
     differences = np.linspace(1.0, 2.0, num_clusters)
     assert statistics.sign_flip_p(differences) == statistics.smallest_p(num_clusters)
@@ -111,8 +152,7 @@ def test_what_few_clusters_cannot_do():
     """Five clusters never go below 0.0625; eight do, and with five arms corrected together come to 0.039."""
     assert statistics.smallest_p(5) == 0.0625
     assert statistics.holm(np.full(5, statistics.smallest_p(8))).max() == pytest.approx(0.0390625)
-    assert [statistics.clusters_for_any(m) for m in (1, 2, 5, 6, 7)] == [6, 7, 8, 8, 9]
-    assert statistics.clusters_for_any(1000) is None
+    assert [statistics.clusters_for_any(m) for m in (1, 2, 5, 6, 7, 1000)] == [6, 7, 8, 8, 9, 16]
 
 
 @settings(max_examples=60, deadline=None)

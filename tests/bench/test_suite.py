@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from bench import plan
 from bench.errors import UsageError
-from bench.suite import Arm, Suite, Table, Trial, budget_named, described, differences, flat, snake
+from bench.suite import (
+    Arm,
+    Suite,
+    Table,
+    Trial,
+    budget_named,
+    check_twins,
+    described,
+    differences,
+    flat,
+    snake,
+)
 from models.method import split_numbers
 from tasks.budgets import BUDGETS, Budget, sized
 from tests.toys import ToyMethod, ToyPhase, ToyTask
@@ -268,6 +279,17 @@ def test_numbers_are_split_off():
     static, numbers = split_numbers(ToyMethod(learning_rate=0.7, label="x"))
     assert numbers == {"learning_rate": 0.7, "breaks_at": -1.0}
     assert static == ToyMethod(label="x")
+
+
+def test_one_trial_under_two_names_is_refused():
+    twin = dataclasses.replace(trial(), variant="other")
+    message = (
+        r"suite: expected one name for what is one trial, got toy__grey__2v__s0__\w{8} and other__grey__2v__s0__\w{8}; "
+        "give both arms the variant name 'toy'"
+    )
+    with pytest.raises(UsageError, match=message):
+        check_twins([trial(), trial(seed=1), twin])
+    check_twins([trial(), trial(), trial(seed=1), trial(method=ToyMethod(label="loud"))])
 
 
 def test_snake():

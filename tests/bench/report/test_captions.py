@@ -112,6 +112,15 @@ def test_other_sets_have_chance_alone_and_no_path(captioned):
     assert not any("ceiling" in line or "embedded world" in line for line in said)
 
 
+def test_empty_fields_are_said_where_there_are_any_and_a_margin():
+    known = captions.Judged(caption_set("closed-world"), JUDGE, num_empty=1, num_finished=9)
+    said = captions.notes(known, (f"rprec1@{JUDGE}", f"margin@{JUDGE}"), ["a pink windmill"])
+    assert captions.EMPTY_MARGIN in said and "empty fields: 1 of 9 trials" in said
+    without = captions.notes(known, (f"rprec1@{JUDGE}",), ["a pink windmill"])
+    none = captions.notes(known._replace(num_empty=0), (f"margin@{JUDGE}",), ["a pink windmill"])
+    assert not any("empty field" in line for line in (*without, *none))
+
+
 def test_the_gap_between_guide_and_judge_is_said(captioned):
     said = captions.gap(captioned.result, JUDGE)
     assert said is not None and "full +0.50; bare +0.62" in said
@@ -132,7 +141,7 @@ def test_a_metric_that_nobody_has_is_a_dash(captioned):
 
 
 def test_neither_more_nor_less_opacity_is_praised(captioned):
-    assert captioned.result.entry("bare", "opacity").verdict == "worse"
+    assert captioned.result.entry("bare", "opacity").verdict == "higher"
     assert not any("opacity" in said for _, said in grids.conclusion(captioned.result))
     row = grids.metric_grid(captioned.result, "opacity").rows[1]
     assert row[3].text == "higher" and row[3].tone == "quiet"

@@ -25,6 +25,12 @@ def test_forest_shows_what_the_table_says(usual):
     assert figures.COLORS["worse"] not in drawn.svg
 
 
+def test_forest_of_what_has_no_direction_has_no_colour(captioned):
+    drawn = figures.forest(captioned.result, "opacity")
+    assert [row["verdict"] for row in drawn.rows] == ["higher", "too few"]
+    assert figures.COLORS["better"] not in drawn.svg and figures.COLORS["worse"] not in drawn.svg
+
+
 def test_the_same_numbers_give_the_same_bytes_whatever_the_users_settings(usual):
     first = figures.forest(usual.result, "psnr").svg
     with matplotlib.rc_context({"lines.linewidth": 9, "font.family": "serif", "savefig.dpi": 11, "axes.grid": True}):

@@ -45,6 +45,11 @@ class TestCost:
             "; lower is better"
         )
 
+    def test_that_no_way_is_better_is_said(self, captioned):
+        records = [dataclasses.replace(r, timings={"train_s": 2.0}) for r in captioned.records]
+        drawn = studies.against_cost(captioned.result, "opacity", captioned.cells, records)
+        assert drawn.title.endswith("; to be read beside that of true renders")
+
     def test_seconds_of_unlike_devices_are_not_set_beside_each_other(self, usual):
         mixed = [*timed(usual)[:20], *timed(usual, "cpu")[20:]]
         assert studies.against_cost(usual.result, "psnr", usual.cells, mixed) is None

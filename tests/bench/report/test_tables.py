@@ -8,11 +8,12 @@ import io
 import json
 import re
 
+import pandas as pd
 import pytest
 
 from bench.compare import TableResult
 from bench.report import grids, tables
-from bench.suite import Published
+from bench.suite import Cell, Published
 
 
 def printed(result, **arguments):
@@ -155,9 +156,61 @@ def test_latex_counts_what_failed_in_a_footnote_at_its_arm(usual):
     assert rows[2].startswith("same$^{a}$ & ") and "^{a}" not in "".join(rows[:2])
     notes = text.split(r"\end{tabular}")[1].splitlines()
     assert r"$^{a}$ same, of 16 trials: 1 failed: the loss was not finite at step 7 (1).\par" in notes
-    assert any("bold: the best, where resolved" in line for line in notes)
+    assert any("bold: the best mean, where resolved as better than the baseline" in line for line in notes)
+    assert any("not tested against the runner-up" in line for line in notes)
     assert any("the smallest resolvable difference about" in line for line in notes)
     assert r"Scores of an older protocol.\par" in notes
+
+
+@pytest.fixture(scope="module")
+def shares():
+    """A table of a share near its end, and of a metric without a direction."""
+    from bench.compare import compare
+
+    cells, rows = [], []
+    for arm, shift in (("base", 0.0), ("other", 0.07)):
+        for i in range(8):
+            cells.append(Cell("t", arm, f"{arm}-{i}", f"scene{i}", 0))
+            values = {"ssim": 1.0 - 0.4 * (i == 0) - shift * (i % 3 + 1), "repeats": 0.5 + shift + 0.01 * i}
+            rows += [{"trial_id": f"{arm}-{i}", "metric": metric, "value": x} for metric, x in values.items()]
+    frame = pd.DataFrame(rows).assign(view=0, status="finished", protocol="std-v1", reason=None, budget="quick")
+    frame = frame.assign(num_steps=4, wall_s=1.0)
+    how = {"table": "t", "baseline": "base", "protocol": "std-v1"}
+    return compare(frame, cells, metrics=("ssim", "repeats"), **how)
+
+
+def test_an_interval_that_is_cut_has_both_ends(shares):
+    entry = shares.entry("base", "ssim")
+    assert entry.high == 1.0
+    aside = f"[{entry.low:.3f}, 1.000]"
+    assert f"{entry.mean:.3f} {aside}" in block(printed(shares), "SSIM, higher is better")["base"]
+    assert rf"$\mathbf{{0.950}}\,{aside}$" in tables.latex(shares)
+    assert f"**0.950** {aside}" in tables.markdown(shares)
+    assert all("±" in row[2].aside for row in grids.metric_grid(shares, "ssim").rows[1:]), "differences are even"
+    assert "[low, high] one that is cut where the metric ends" in grids.legend(shares)
+
+
+def test_a_legend_says_what_there_is_and_no_more(usual, shares):
+    plain, both = grids.legend(usual.result), grids.legend(shares)
+    assert "better and worse: p < 0.05" in plain and "higher and lower" not in plain and "[low, high]" not in plain
+    assert "better and worse, higher and lower: p < 0.05" in both
+    assert "higher and lower: where neither way is better" in both
+    for said in (plain, both):
+        assert "bold: the best mean, where resolved as better than the baseline" in said
+    alone = dataclasses.replace(shares, metrics=("repeats",), entries=shares.column("repeats"))
+    assert "; higher and lower: p < 0.05" in grids.legend(alone) and "bold" not in grids.legend(alone)
+
+
+def test_without_a_direction_nothing_is_praised_in_any_format(shares):
+    assert shares.entry("other", "repeats").verdict == "higher"
+    assert grids.best_arm(shares, "repeats") is None
+    assert [said for _, said in grids.conclusion(shares)] == ["Worse than base: other"]
+    lines = block(printed(shares), "repeated faces, to be read beside that of true renders")
+    assert re.search(r"\+0\.070 ±0\.000 +higher", lines["other"])
+    row = tables.latex(shares, ("repeats",)).split(r"\midrule")[1].splitlines()[2]
+    assert row.startswith("other & ") and "^{*}" in row and "mathbf" not in row
+    rows = [r for r in csv.DictReader(io.StringIO(tables.csv_text(shares))) if r["metric"] == "repeats"]
+    assert [(r["higher_is_better"], r["verdict"]) for r in rows] == [("", "baseline"), ("", "higher")]
 
 
 def test_csv_holds_every_entry(hostile):

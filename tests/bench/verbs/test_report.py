@@ -67,7 +67,8 @@ def test_a_page_of_captions(root, tmp_path, capsys):
         "world-things-dream-fields-green-where-embedded-judge-rn-finds-the-caption.png",
     }
     page = (tmp_path / "a" / "index.html").read_text()
-    assert "A small study of the captions below" in page and "1 empty fields of 2: " in page
+    assert "A small study of the captions below" in page and "1 empty field of 2: " in page
+    assert page.count("an empty field counts with the margin of a plain picture") == 1
     assert "views of 16 px were brought to the 64 px" in page
     assert not list((tmp_path / "a" / "figures").glob("*-angle-*")), "there is no photograph to be near to"
     (result,) = json.loads((tmp_path / "a" / "results.json").read_text())

@@ -1,0 +1,29 @@
+"""What is said of a method where a metric has no direction: it is told, and decides nothing."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from bench import gains
+from bench.compare import compare
+from bench.suite import Cell
+
+
+@pytest.mark.parametrize(("shift", "word"), [(0.1, "higher"), (-0.1, "lower")])
+def test_higher_and_lower_are_told_and_are_no_reason_to_fail(shift, word):
+    cells, rows = [], []
+    for arm, by in (("mine", shift), ("base", 0.0)):
+        for i in range(8):
+            cells.append(Cell("t", arm, f"{arm}-{i}", f"scene{i}", 0))
+            values = {"psnr": 20.0 + 30 * abs(by) + i * (1 + by), "repeats": 0.5 + by * (1 + 0.01 * i)}
+            rows += [{"trial_id": f"{arm}-{i}", "metric": metric, "value": x} for metric, x in values.items()]
+    frame = pd.DataFrame(rows).assign(view=0, status="finished", protocol="std-v1", reason=None, budget="quick")
+    frame = frame.assign(num_steps=4, wall_s=1.0)
+    how = {"table": "t", "baseline": "base", "protocol": "std-v1"}
+    result = compare(frame, cells, metrics=("psnr", "repeats"), **how)
+    found = gains.differences([result], frame, cells, "mine")
+    said = gains.conclusion(found, "mine", "scene")
+    assert said == f"mine: PSNR better than base. repeated faces {word} than base"
+    assert not gains.is_worse(found) and gains.is_better(found)
+    assert not gains.is_worse(found[1:]) and not gains.is_better(found[1:])
