@@ -37,7 +37,6 @@ from bench.report.explorer import Exhibits
 from bench.report.figures import Figure, slug
 from bench.suite import Cell
 
-
 UNKNOWN = "unknown"
 """What a trial whose record does not say it was made by; it stands last, with how many there are."""
 

@@ -192,3 +192,10 @@ def test_names_that_would_be_one_file_are_refused(usual, tmp_path):
         page.write("s", twice, frame=usual.frame, cells=usual.cells, records=[], sheets={}, command="c",
                    out=pathlib.Path(tmp_path))  # fmt: skip
     assert contents(tmp_path) == {}
+
+
+def test_commits_that_nobody_knows_are_counted():
+    unknown = page.UNKNOWN
+    assert page.tallied(["a", "a"]) == "a"
+    assert page.tallied(["b", unknown, "a", "b"]) == "a (1 trial) | b (2 trials) | unknown: 1 trial"
+    assert page.tallied([unknown, unknown]) == "unknown: 2 trials"
