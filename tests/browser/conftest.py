@@ -110,15 +110,12 @@ def report(tmp_path_factory):
     return written(tmp_path_factory.mktemp("a report #1"))
 
 
-@pytest.fixture(scope="session")
-def started(tmp_path_factory):
-    """Chromium, once for all tests."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    if not CHROMIUM or not DRIVER:
-        pytest.skip("chromium and chromedriver are not installed")
+def chromium(downloads: pathlib.Path):
+    """Chromium without a window and without a network."""
+    from selenium import webdriver
+
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    downloads = tmp_path_factory.mktemp("downloads")
     options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--enable-unsafe-swiftshader",
@@ -130,6 +127,17 @@ def started(tmp_path_factory):
         "Network.emulateNetworkConditions",
         {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0},
     )
+    return driver
+
+
+@pytest.fixture(scope="session")
+def started(tmp_path_factory):
+    """Chromium, once for all tests."""
+    pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    if not CHROMIUM or not DRIVER:
+        pytest.skip("chromium and chromedriver are not installed")
+    downloads = tmp_path_factory.mktemp("downloads")
+    driver = chromium(downloads)
     yield SimpleNamespace(driver=driver, downloads=downloads)
     driver.quit()
 
