@@ -307,7 +307,7 @@ def spoilt(table: Table, cells: Sequence[Cell], trials_store: Store) -> list[str
         found: dict[str, list[str]] = {}
         for cell in mine:
             state = trials_store.scores(cell.trial_id).get(table.protocol, {}).get("field_state", "ok")
-            if state != "ok":
+            if state in ("empty", "solid"):  # "unknown" is of renders without opacity: nothing failed
                 found.setdefault(state, []).append(f"{cell.cluster} (seed {cell.seed})")
         lines += [
             f"{table.name}, {arm}: {grids.counted(len(where), f'{state} field')} of {len(mine)}: {few_of(where)}"

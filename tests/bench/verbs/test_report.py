@@ -105,3 +105,18 @@ def test_a_shared_baseline_is_shown_once(root):
     twice = options.Selection(suite=suite, budget=selection.budget, trials=trials, cells=cells)
     titles = report.pictures(twice, store.open(root), {table.name: known, "again": known})
     assert [title.partition(":")[0] for title in titles] == ["world-things"] * 3 + ["again"]
+
+
+def test_a_field_that_nobody_can_know_did_not_fail(outcomes, tmp_path):
+    kept = store.open(tmp_path / "results")
+    for made in outcomes:
+        scores = {name: plain | {"field_state": "unknown"} for name, plain in made.scores.items()}
+        kept.write(dataclasses.replace(made, scores=scores))
+    picked = options.selection(chosen())
+    assert [report.spoilt(table, picked.cells, kept) for table in picked.tables] == [[]] * len(picked.tables)
+
+
+def test_which_fields_ended_empty_is_said(root):
+    picked = options.selection(chosen())
+    said = [line for table in picked.tables for line in report.spoilt(table, picked.cells, store.open(root))]
+    assert said and all("1 empty field of " in line and "(seed 0)" in line for line in said)
