@@ -172,6 +172,18 @@ WORDS = {
 }  # fmt: skip
 
 
+def others(found: Sequence[Difference], noun: str) -> list[str]:
+    """What was found by the metrics that do not decide, a line each, resolved or not."""
+    lines = []
+    for metric in dict.fromkeys(each.metric for each in found if each.metric not in primary(found)):
+        said = []
+        for verdict, word in WORDS.items():
+            names = [each.baseline for each in found if (each.metric, each.mine.verdict) == (metric, verdict)]
+            said += [f"{word.format(noun=noun)} {', '.join(names)}"] if names else []
+        lines += [f"in the report also: {METRICS[metric].title}, {'; '.join(said)}"] if said else []
+    return lines
+
+
 def conclusion(found: Sequence[Difference], mine: str, noun: str) -> str:
     """What was found, on a line: all verdicts of the first metric; of other primary ones those that are resolved."""
     parts = []

@@ -174,7 +174,7 @@ def only(trials: Sequence[Trial], cells: Sequence[Cell], conditions: Sequence[st
     """Trials and cells that meet every condition such as `scene=kettle,rook` (one of the two).
 
     Raises:
-        UsageError: An unknown key or value; names the nearest.
+        UsageError: An unknown key or value, whose nearest is named; or nothing that meets all conditions.
     """
     by_id = {trial.id: trial for trial in trials}
     kept = list(cells)
@@ -187,10 +187,15 @@ def only(trials: Sequence[Trial], cells: Sequence[Cell], conditions: Sequence[st
         for word in wanted:
             if word not in values.values():
                 raise UsageError(
-                    f"--only {condition}: expected a {key} of the suite, got {word!r}; "
+                    f"--only {condition}: expected {'an' if key == 'arm' else 'a'} {key} of the suite, got {word!r}; "
                     f"{nearest(word, set(values.values()))}"
                 )
         kept = [cell for cell in kept if values[cell] in wanted]
+    if conditions and not kept:
+        raise UsageError(
+            f"--only {' --only '.join(conditions)}: expected conditions that some trial meets together, got none; "
+            "for one or the other write --only KEY=A,B"
+        )
     ids = {cell.trial_id for cell in kept}
     return [trial for trial in trials if trial.id in ids], kept
 

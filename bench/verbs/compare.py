@@ -142,6 +142,9 @@ def command_line(args: argparse.Namespace) -> str:
 # --- what is printed --------------------------------------------------------------------------------------------------
 
 
+OF_COSTS = "seconds as they were where each ran, whatever ran beside: they compare at equal device, packs and load only"
+
+
 def print_all(
     study: against.Study, results: Sequence[TableResult], found: Sequence[Difference], costs: Sequence[Cost]
 ) -> None:
@@ -161,7 +164,8 @@ def print_all(
     title = f"{study.mine} minus a baseline, by {first.cluster_noun}: {grids.named(metric)}"
     blocks += [Text(), Text(tables.printable(title), style="bold")]
     blocks.append(tables.rich_grid(clusters_grid(found, first), gap=1))
-    blocks += [Text(), tables.rich_grid(cost_grid(costs))]
+    blocks += [Text(), tables.rich_grid(cost_grid(costs)), Text(OF_COSTS, style="dim"), Text()]
+    blocks += [Text(tables.printable(line), style="dim") for line in gains.others(found, first.cluster_noun)]
     lost = dict.fromkeys(line for result in results for line in grids.losses(result))
     blocks += [Text(tables.printable(f"missing: {line}"), style="yellow") for line in lost]
     notes = dict.fromkeys(note for result in results for note in result.notes)

@@ -47,8 +47,9 @@ def add_selection(parser: argparse.ArgumentParser, suite: str | None = None) -> 
     )
     parser.add_argument("--seeds", metavar="0-4", help="seeds, instead of the suite's")
     parser.add_argument(
-        "--only", action="append", default=[], metavar="KEY=VALUE", help=f"trials of one {', '.join(overrides.KEYS)}"
-    )
+        "--only", action="append", default=[], metavar="KEY=VALUE",
+        help=f"trials of one {', '.join(overrides.KEYS)}; KEY=A,B of either; given twice, of both at once",
+    )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="HEAD.FIELD=VALUE", dest="settings",
         help="change a field of a variant, of `task` or of `budget`: nerf.num_rays=512",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from rich.console import Console
 from rich.table import Table as Printed
@@ -86,6 +87,7 @@ def pilots(packs: list[plan.Pack]) -> dict[str, plan.Cost]:
 
     run.prepare_data([trial for pack in packs for trial in pack.trials])
     first = {pack.key: pack for pack in reversed(packs)}
+    print(f"compiling and timing {len(first)} programs; --no-pilot leaves that out", file=sys.stderr, flush=True)
     return {key: trainer.pilot(pack) for key, pack in first.items()}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import pathlib
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -95,12 +96,14 @@ def main(args: argparse.Namespace) -> int:
     asked = exhibits.wanted(args)
     if args.live:
         return live(chosen, args.results, every_s, asked, command=command, out=args.out, price=price)
-    results, written = write(
-        chosen, store.open(args.results), command=command, out=args.out, price=price, asked=asked
-    )  # fmt: skip
+    kept = store.open(args.results)
+    results, written = write(chosen, kept, command=command, out=args.out, price=price, asked=asked)
     print_tables(results)
+    if not any(is_stored(kept, trial.id) for trial in chosen.trials):
+        print(f"warning: no trial of {chosen.suite.name} at {chosen.budget.name} is stored in {args.results}; "
+              "is --results the folder that you mean?", file=sys.stderr)  # fmt: skip
     if args.distances:
-        print_distances(chosen, store.open(args.results), args, written.parent / "distances.csv")
+        print_distances(chosen, kept, args, written.parent / "distances.csv")
     print(f"report: {written}")
     return 0
 

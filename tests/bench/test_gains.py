@@ -11,7 +11,7 @@ from bench.suite import Cell
 
 
 @pytest.mark.parametrize(("shift", "word"), [(0.1, "higher"), (-0.1, "lower")])
-def test_higher_and_lower_are_told_and_are_no_reason_to_fail(shift, word):
+def test_higher_and_lower_are_told_and_are_no_reason_to_fail(shift, word, monkeypatch):
     cells, rows = [], []
     for arm, by in (("mine", shift), ("base", 0.0)):
         for i in range(8):
@@ -26,4 +26,7 @@ def test_higher_and_lower_are_told_and_are_no_reason_to_fail(shift, word):
     said = gains.conclusion(found, "mine", "scene")
     assert said == f"mine: PSNR better than base. repeated faces {word} than base"
     assert not gains.is_worse(found) and gains.is_better(found)
+    assert gains.others(found, "scene") == []
+    monkeypatch.setattr(gains, "NUM_PRIMARY", 1)
+    assert gains.others(found, "scene") == [f"in the report also: repeated faces, {word} than base"]
     assert not gains.is_worse(found[1:]) and not gains.is_better(found[1:])

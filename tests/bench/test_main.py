@@ -43,7 +43,7 @@ class TestVerbs:
             (("--suite", "ablations", "--budget", "smok"), "got 'smok'; the nearest is 'smoke'"),
             (
                 ("--suite", "ablations", "--budget", "smoke", "--only", "arm=Nerf"),
-                "expected a arm of the suite, got 'Nerf'",
+                "expected an arm of the suite, got 'Nerf'",
             ),
             (("--suite", "ablations", "--budget", "smoke", "--set", "nerf.num_rais=3"), "the nearest is 'num_rays'"),
             (("--suite", "ablations", "--budget", "smoke", "--seeds", "x"), "expected numbers and ranges"),

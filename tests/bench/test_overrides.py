@@ -116,6 +116,10 @@ class TestOnly:
         assert [cell.arm for cell in cells] == ["quiet"]
         assert [trial.task.scene for trial in trials] == ["dark"]
 
+    def test_conditions_that_nothing_meets(self):
+        with pytest.raises(UsageError, match="some trial meets together, got none; .* write --only KEY=A,B"):
+            self.chosen("scene=dark", "scene=grey")
+
     def test_a_comma_is_or(self):
         assert len(self.chosen("scene=dark,grey")[0]) == 6
 

@@ -86,7 +86,10 @@ def test_without_views_the_numbers_stay(outcomes, tmp_path):
 
 def test_of_which_nothing_ran(tmp_path, capsys):
     assert report.main(chosen("--results", str(tmp_path / "none"), "--out", str(tmp_path / "a"))) == 0
-    assert "nothing run yet" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "nothing run yet" in said.out
+    assert said.err.startswith("warning: no trial of compositional at smoke is stored in ")
+    assert said.err.endswith("none; is --results the folder that you mean?\n")
 
 
 def test_distances_need_photographs(root, tmp_path):
