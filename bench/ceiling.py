@@ -41,11 +41,6 @@ IMAGE_PX = 64
 
 NUM_SPP = 64
 
-LIMITS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("rprec1", "rprec5", "repeats", "opacity"), (0.0, 1.0)), "rank": (1.0, float("inf"))
-}  # fmt: skip
-"""Where a metric can lie; a t interval does not know."""
-
 DIGITS = 5
 """Of a stored number."""
 
@@ -108,11 +103,7 @@ def interval(metric: str, values: Float[np.ndarray, " c"]) -> statistics.Interva
         >>> [round(x, 3) for x in interval("rprec1@embedded-judge-rn", np.asarray([1.0, 1.0, 0.5, 1.0]))]
         [0.875, 0.477, 1.0]
     """
-    found = statistics.t_interval(values)
-    limits = LIMITS.get(metric.partition("@")[0].removesuffix(retrieval.WHITE))
-    if limits is None or found.low is None or found.high is None:
-        return found
-    return statistics.Interval(found.mean, max(found.low, limits[0]), min(found.high, limits[1]))
+    return statistics.t_interval(values, limits=METRICS[metric].limits)
 
 
 def chance_of(metric: str, set_size: int) -> float | None:

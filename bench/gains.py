@@ -176,23 +176,26 @@ def others(found: Sequence[Difference], noun: str) -> list[str]:
     """What was found by the metrics that do not decide, a line each, resolved or not."""
     lines = []
     for metric in dict.fromkeys(each.metric for each in found if each.metric not in primary(found)):
-        said = []
-        for verdict, word in WORDS.items():
-            names = [each.baseline for each in found if (each.metric, each.mine.verdict) == (metric, verdict)]
-            said += [f"{word.format(noun=noun)} {', '.join(names)}"] if names else []
+        said = verdicts(found, metric, noun, tuple(WORDS))
         lines += [f"in the report also: {METRICS[metric].title}, {'; '.join(said)}"] if said else []
     return lines
+
+
+def verdicts(found: Sequence[Difference], metric: str, noun: str, told: Sequence[str]) -> list[str]:
+    """Of one metric, those of the verdicts that are told, each with the baselines that it was found against."""
+    said = []
+    for verdict, word in WORDS.items():
+        names = [each.baseline for each in found if (each.metric, each.mine.verdict) == (metric, verdict)]
+        if names and verdict in told:
+            said.append(f"{word.format(noun=noun)} {', '.join(names)}")
+    return said
 
 
 def conclusion(found: Sequence[Difference], mine: str, noun: str) -> str:
     """What was found, on a line: all verdicts of the first metric; of other primary ones those that are resolved."""
     parts = []
     for place, metric in enumerate(primary(found)):
-        said = []
-        for verdict, word in WORDS.items():
-            names = [each.baseline for each in found if (each.metric, each.mine.verdict) == (metric, verdict)]
-            if names and (place == 0 or verdict in compare.RESOLVED):
-                said.append(f"{word.format(noun=noun)} {', '.join(names)}")
+        said = verdicts(found, metric, noun, compare.RESOLVED if place else tuple(WORDS))
         if said:
             parts.append(f"{METRICS[metric].title} {'; '.join(said)}")
     return f"{mine}: {'. '.join(parts)}"

@@ -6,6 +6,9 @@ import math
 import time
 from collections.abc import Mapping
 
+NO_LAPS = ("wall_s", "shared_s")
+"""Among seconds by name, those that are sums of others."""
+
 
 class Clock:
     """Wall time, split into laps that start where the last one ended."""
@@ -36,7 +39,7 @@ def whole(laps: Mapping[str, float]) -> float:
         >>> whole({"train_s": 2.0, "score_s": 0.5, "wall_s": 2.6})
         2.5
     """
-    return sum(value for name, value in laps.items() if name not in ("wall_s", "shared_s"))
+    return sum(value for name, value in laps.items() if name not in NO_LAPS)
 
 
 def own_seconds(timings: Mapping[str, float]) -> float:

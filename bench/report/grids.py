@@ -168,11 +168,14 @@ def steps_cell(entry: Entry) -> Cell:
 
 
 def seconds_cell(entry: Entry) -> Cell:
-    """Mean seconds of a trial, three digits."""
-    if entry.wall_s is None:
-        return Cell(DASH)
-    digits = 0 if entry.wall_s >= 99.5 else 1 if entry.wall_s >= 9.95 else 2
-    return Cell(number(entry.wall_s, digits), is_number=True)
+    """Mean seconds of a trial."""
+    return three_digits(entry.wall_s)
+
+
+def three_digits(amount: float | None) -> Cell:
+    """Seconds or MiB with three digits."""
+    digits = 0 if (amount or 0) >= 99.5 else 1 if (amount or 0) >= 9.95 else 2
+    return Cell(number(amount, digits), is_number=amount is not None)
 
 
 def run_columns(result: TableResult, metric: str) -> list[tuple[str, tuple[Cell, ...]]]:

@@ -248,8 +248,8 @@ def cost_grid(costs: Sequence[Cost]) -> Grid:
     rows = [
         (
             grids.Cell(cost.arm),
-            three_digits(cost.wall_s),
-            three_digits(cost.memory_mib),
+            grids.three_digits(cost.wall_s),
+            grids.three_digits(cost.memory_mib),
             grids.Cell(cost.num_parameters or grids.DASH),
             grids.Cell(cost.pack_size or grids.DASH),
             grids.Cell(cost.device or grids.DASH),
@@ -257,12 +257,6 @@ def cost_grid(costs: Sequence[Cost]) -> Grid:
         for cost in costs
     ]
     return Grid(("cost", "s/trial", "MiB/trial", "parameters", "trained at once", "device"), tuple(rows), left=(0, 5))
-
-
-def three_digits(amount: float | None) -> grids.Cell:
-    """Seconds or MiB with three digits."""
-    digits = 0 if (amount or 0) >= 99.5 else 1 if (amount or 0) >= 9.95 else 2
-    return grids.Cell(grids.number(amount, digits), is_number=amount is not None)
 
 
 def as_json(

@@ -25,7 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from bench import ahead, from_caption, objects, overrides, plan, trainer
 from bench.errors import OutOfDeviceMemory, UsageError
 from bench.from_caption import PROTOCOL, WORLD, is_embedded
-from bench.laps import added
+from bench.laps import NO_LAPS, added
 from bench.live import clock
 from bench.record import Outcome
 from bench.report import markup
@@ -195,7 +195,7 @@ def summary(args: argparse.Namespace, trial: Trial, made: Sequence[Made], wall_s
     told.sort(key=lambda m: (m["state"] == "failed", m["state"] in ("empty", "solid"), -(m["margin"] or 0.0)))
     seconds = {"wall_s": wall_s}
     for m in made:
-        shares = {name: s for name, s in m.outcome.record.timings.items() if name not in ("wall_s", "shared_s")}
+        shares = {name: s for name, s in m.outcome.record.timings.items() if name not in NO_LAPS}
         seconds = added(seconds, shares, m.left.seconds if m.left is not None else {})
     environment = made[0].outcome.record.environment
     return {
