@@ -1,3 +1,4 @@
+import itertools
 import logging
 import os
 import signal
@@ -100,6 +101,11 @@ def train(pack, protocols, report):
             raise UsageError("--set: expected sense, got none; do this")
         if act == "sleep":
             time.sleep(float(argument))
+        if act == "meet":  # begins together with others
+            path, num = argument.rsplit(" ", 1)
+            pathlib.Path(path, str(os.getpid())).touch()
+            while len(os.listdir(path)) < int(num):
+                time.sleep(0.02)
     left = [trial for trial in pack.trials if trial.act != "forget"]
     seen = {
         "pid": os.getpid(),
@@ -180,7 +186,7 @@ def run(packs, seen, executor="ray", **options):
 
 
 def wait_until_gone(pids):
-    for _ in range(100):
+    for _ in range(600):
         if not any(os.path.exists(f"/proc/{pid}") for pid in pids):
             return
         time.sleep(0.1)
@@ -448,17 +454,17 @@ def test_a_cluster_that_asks_for_its_token(monkeypatch):
 # With Ray
 
 
-def test_ray_trains_everything_on_workers_that_stay(ray, fake):
+def test_ray_trains_everything_on_workers_that_stay(ray, fake, tmp_path):
+    num_workers = min(2, device.num_cores())
+    meet = f"meet {tmp_path} {num_workers}"  # a worker that is late on a busy machine finds something left
     packs = [
-        # long enough for a worker that is late on a busy machine to find something left
-        fake.Pack(trials=(fake.Trial(f"{key}{i}", "sleep 1.5", method=fake.Steps(i)),), key=key)
+        fake.Pack(trials=(fake.Trial(f"{key}{i}", meet, method=fake.Steps(i)),), key=key)
         for key in "ab"
         for i in range(4)
     ]
     seen = run(packs, Seen())
     assert seen.statuses() == {trial.id: "finished" for pack in packs for trial in pack.trials}
     said = [outcome.scores["seen"] for outcome in seen.outcomes]
-    num_workers = min(2, device.num_cores())
     assert len(seen.pids()) == num_workers and os.getpid() not in seen.pids()
     assert {x["models"] for x in said} == {str(ROOT / "models" / "__init__.py")}  # not the user's
     assert not any(x["jax"] for x in said)  # nothing starts threads before a worker has its core
@@ -468,11 +474,10 @@ def test_ray_trains_everything_on_workers_that_stay(ray, fake):
     assert len(cores) == len(set(cores)) == device.num_cores() // num_workers * num_workers  # each its own
     assert len({(x["pid"], x["thread"]) for x in said}) == num_workers
     assert [x["protocols"] for x in said] == [["std-v1"]] * 8
-    first = {key: next(x["pid"] for x in said if x["key"] == key) for key in "ab"}
-    if num_workers == 2:
-        assert first["a"] != first["b"]
-        moved = [x for x in said if x["pid"] != first[x["key"]]]
-        assert len(moved) <= 1  # only rather than to be idle at the end
+    taken = [[x["key"] for x in said if x["pid"] == pid] for pid in by_pid]
+    assert len({keys[0] for keys in taken}) == num_workers
+    for keys in taken:  # moves to another program at most once: rather than to be idle at the end
+        assert sum(now != then for now, then in itertools.pairwise(keys)) <= 1
     wait_until_gone(seen.pids())
 
 
@@ -507,7 +512,7 @@ def test_ray_a_worker_that_dies_costs_only_the_trial_to_blame(ray, fake, tmp_pat
 def test_ray_interrupted_keeps_what_is_finished_and_leaves_no_worker(ray, fake):
     packs = [
         fake.Pack(trials=(fake.Trial("quick", method=fake.Steps(2)),), key="a"),
-        fake.Pack(trials=(fake.Trial("slow", "sleep 60"),), key="a"),
+        fake.Pack(trials=(fake.Trial("slow", "sleep 600"),), key="a"),
     ]
     seen = Seen()
 
@@ -519,7 +524,7 @@ def test_ray_interrupted_keeps_what_is_finished_and_leaves_no_worker(ray, fake):
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         run(packs, seen)
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 300  # it does not wait for the trial that sleeps
     assert seen.statuses() == {"quick": "finished"}
     wait_until_gone(seen.pids())
 
