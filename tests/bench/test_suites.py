@@ -61,14 +61,14 @@ CHECKED = set()
 """Programs whose shapes were found right in this session."""
 
 
-AS_AT_STANDARD = {("sparse-views-ablations", budget) for budget in ("smoke", "quick", "paper")}
-"""The same arms at other sizes, and the longest of all suites: slow tests."""
+AS_ELSEWHERE = {("sparse-views-ablations", budget) for budget in BUDGETS} | {("ablations", "paper")}
+"""Much the same arms as elsewhere, and the longest of all suites: slow tests."""
 
 
 @pytest.mark.parametrize(
     ("name", "budget"),
     [
-        pytest.param(name, budget, marks=[pytest.mark.slow] * ((name, budget) in AS_AT_STANDARD))
+        pytest.param(name, budget, marks=[pytest.mark.slow] * ((name, budget) in AS_ELSEWHERE))
         for name in registry.SUITES
         for budget in BUDGETS
     ],

@@ -49,6 +49,7 @@ def numbers(method):
     return {name: jnp.asarray(getattr(method, name), jnp.float32) for name in names}
 
 
+@pytest.mark.slow
 def test_distance_is_one_minus_the_cosine_of_what_is_seen(encoder):
     method = made()
     params, _, data = prepared(method, encoder)
