@@ -183,7 +183,7 @@ def own_row(
         known = {*registry.VARIANTS, *registry.entry_points(), *stored}
         raise UsageError(
             f"compare: expected a variant, module:object, or the name of renders that were imported, got {name!r}; "
-            f"{nearest(name, known)}"
+            f"{registry.meant(name) or nearest(name, known)}"
         )
     base = table.arms[table.baseline].method  # stands in for a method; no trial is made of it
     return Row(name, Arm(method=base, variant=name, note="as it is stored under this name")), name

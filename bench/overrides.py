@@ -180,7 +180,9 @@ def only(trials: Sequence[Trial], cells: Sequence[Cell], conditions: Sequence[st
     kept = list(cells)
     for condition in conditions:
         key, equals, text = condition.partition("=")
-        if key not in KEYS or not equals:
+        if key in KEYS and not equals:
+            raise UsageError(f"--only: expected a value behind {key}, got {condition!r}; write --only {key}=VALUE")
+        if key not in KEYS:
             raise UsageError(f"--only: expected {'|'.join(KEYS)}=VALUE, got {condition!r}; {nearest(key, KEYS)}")
         wanted = [word.strip() for word in (text.split(",") if key != "arm" else [text])]
         values = {cell: _value(key, cell, by_id) for cell in cells}

@@ -102,8 +102,22 @@ def variant(name: str, recipe: str = "nerf") -> Method:
         return as_method(name, _layout.import_plugin(name), recipe)
     raise UsageError(
         f"method: expected a variant, an entry point of {ENTRY_POINT_GROUP} or module:object, got {name!r}; "
-        f"{nearest(name, [*VARIANTS, *points])}"
+        f"{meant(name) or nearest(name, [*VARIANTS, *points])}"
     )
+
+
+def meant(name: str) -> str:
+    """What somebody meant who wrote a file or a dotted name; empty for neither.
+
+    Example:
+        >>> meant("my_pkg/field.py"), meant("my_pkg.field.MyField"), meant("nerf")
+        ('write my_pkg.field:NAME, with the name of its class', 'write my_pkg.field:MyField', '')
+    """
+    if name.endswith(".py"):
+        module = name.removesuffix(".py").removeprefix("./").strip("/").replace("/", ".")
+        return f"write {module}:NAME, with the name of its class"
+    module, dot, last = name.rpartition(".")
+    return f"write {module}:{last}" if dot else ""
 
 
 def _loaded(point: importlib.metadata.EntryPoint) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from bench import store
 from bench.record import Record, finite
 from bench.store import Store
-from bench.verbs.places import add_results
+from bench.verbs.places import add_results, existing
 
 HELP = "list the trials that are stored"
 EXAMPLE = "python -m bench ls 'nerf__*' --failed"
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Prints the list."""
-    trials = store.open(args.results)
+    trials = store.open(existing(args.results))
     pattern = args.pattern if any(c in args.pattern for c in "*?[") else f"*{args.pattern}*"
     chosen = [
         record

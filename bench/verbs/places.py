@@ -6,6 +6,9 @@ import argparse
 import pathlib
 
 from bench._layout import ROOT
+from bench.errors import UsageError
+
+USUAL = ROOT / "results" / "runs"
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +16,20 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results",
         type=pathlib.Path,
-        default=ROOT / "results" / "runs",
+        default=USUAL,
         metavar="FOLDER",
         help="where trials are stored",
     )
+
+
+def existing(path: pathlib.Path) -> pathlib.Path:
+    """The folder, for verbs that only read it; the usual one may be missing, as nothing was run yet.
+
+    Raises:
+        UsageError: It names a folder that is not there.
+    """
+    if path != USUAL and not path.is_dir():
+        raise UsageError(
+            f"--results: expected a folder of trials, got {path}, which is not there; leave it out for {USUAL}"
+        )
+    return path

@@ -13,7 +13,7 @@ from bench import store
 from bench.errors import UsageError
 from bench.store import Store
 from bench.verbs import watching
-from bench.verbs.places import add_results
+from bench.verbs.places import add_results, existing
 
 HELP = "say what is running now, and what is done"
 EXAMPLE = "python -m bench status --watch"
@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:  # how one leaves it
             return 0
         return 0
-    trials = store.open(args.results)
+    trials = store.open(existing(args.results))
     status = trials.read_status()
     if args.json:
         print(json.dumps({"stored": counts(trials), "set_aside": trials.set_aside, "running": status}, indent=1))

@@ -77,8 +77,9 @@ def read(path: pathlib.Path) -> tuple[str, list[Vote]]:
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
+        why = (error.strerror or "nothing").lower() if isinstance(error, OSError) else str(error)
         raise UsageError(
-            f"{path}: expected votes that a report's page saved, got {error}; name the file that it saved"
+            f"{path}: expected votes that a report's page saved, got {why}; name the file that it saved"
         ) from error
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         got = found.get("schema") if isinstance(found, dict) else type(found).__name__

@@ -117,6 +117,8 @@ class TestOnly:
         assert [trial.task.scene for trial in trials] == ["dark"]
 
     def test_conditions_that_nothing_meets(self):
+        with pytest.raises(UsageError, match="expected a value behind scene, got 'scene'; write --only scene=VALUE"):
+            self.chosen("scene")
         with pytest.raises(UsageError, match="some trial meets together, got none; .* write --only KEY=A,B"):
             self.chosen("scene=dark", "scene=grey")
 

@@ -56,6 +56,9 @@ class TestEntryPoints:
             UsageError, match="entry point of bench.methods .*got 'my_feild'; the nearest is 'my_field'"
         ):
             registry.variant("my_feild")
+        for name in ("my_pkg/field.py", "my_pkg.field.MyField"):
+            with pytest.raises(UsageError, match=f"got '{name}'; write my_pkg.field:"):
+                registry.variant(name)
 
 
 def test_neither_a_method_nor_a_network():

@@ -10,7 +10,8 @@ import pytest
 from bench import __main__ as command_line
 from bench import record, store
 from bench._layout import ROOT
-from bench.verbs import status
+from bench.errors import UsageError
+from bench.verbs import places, status
 
 
 def parsed(*words):
@@ -41,9 +42,17 @@ def test_results_lie_in_the_repository_by_default():
     assert parsed().results == ROOT / "results" / "runs"
 
 
-def test_nothing_stored_and_nothing_running(tmp_path, capsys):
+def test_nothing_stored_and_nothing_running(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(places, "USUAL", tmp_path / "none")
     assert status.main(parsed("--results", tmp_path / "none")) == 0
     assert capsys.readouterr().out == f"stored in {tmp_path / 'none'}: 0 finished, 0 failed\nnothing is running\n"
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(
+        UsageError, match="--results: expected a folder of trials, got .*nne, which is not there; leave"
+    ):
+        status.main(parsed("--results", tmp_path / "nne"))
 
 
 def test_what_runs_now(trials, capsys):
