@@ -61,10 +61,16 @@ def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def differences(value: Any, other: Any) -> dict[str, tuple[Any, Any]]:
-    """Fields in which two dataclasses differ: dotted name -> (value's, other's); None where one lacks the field."""
+def differences(value: Any, other: Any, *, of_both: bool = False) -> dict[str, tuple[Any, Any]]:
+    """Fields in which two dataclasses differ: dotted name -> (value's, other's); None where one lacks the field.
+
+    Args:
+        value: One of them.
+        other: The one that it is set against.
+        of_both: Leave out what one of them lacks: another type, which is a difference too, says so.
+    """
     left, right = flat(described(value)), flat(described(other))
-    names = list(dict.fromkeys([*right, *left]))
+    names = [name for name in dict.fromkeys([*right, *left]) if not of_both or (name in left and name in right)]
     return {name: (left.get(name), right.get(name)) for name in names if left.get(name) != right.get(name)}
 
 
@@ -223,15 +229,20 @@ class Table:
                     f"{list(self.arms[name].changes)}, got also {said}; declare it in `changes`, or undo it"
                 )
 
-    def arm_differences(self, name: str) -> dict[str, tuple[Any, Any]]:
-        """How an arm differs from the baseline: dotted field -> (arm's value, baseline's), first task that differs."""
+    def arm_differences(self, name: str, *, of_both: bool = False) -> dict[str, tuple[Any, Any]]:
+        """How an arm differs from the baseline: dotted field -> (arm's value, baseline's), first task that differs.
+
+        Args:
+            name: The arm's.
+            of_both: As `differences` takes it, for people to read.
+        """
         arm, baseline = self.arms[name], self.arms[self.baseline]
         found: dict[str, tuple[Any, Any]] = {}
         for task in self.tasks:
             methods = (side.on(task.cluster)[1] for side in (arm, baseline))
             tasks = (dataclasses.replace(task, **dict(side.task)) for side in (arm, baseline))  # type: ignore[type-var]
-            here = {f"method.{k}": v for k, v in differences(*methods).items()}
-            here |= {f"task.{k}": v for k, v in differences(*tasks).items()}
+            here = {f"method.{k}": v for k, v in differences(*methods, of_both=of_both).items()}
+            here |= {f"task.{k}": v for k, v in differences(*tasks, of_both=of_both).items()}
             found = here | found
         return found
 

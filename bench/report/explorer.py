@@ -37,6 +37,9 @@ TERMS = ("loss", "negative_cosine", "transmittance")
 MOST_POINTS = 24
 """Of a curve in a page; a record has all."""
 
+MANY_TRIALS = 1000
+"""From which on curves have half as many points, so that a page of thousands opens at once."""
+
 STATUS = {"finished": 0, "failed": 1}
 NOT_RUN = 2
 
@@ -217,23 +220,24 @@ def numbers(
 def trials_data(ids: Sequence[str], by_id: Mapping[str, Record], shared: Shared) -> dict[str, list[Any]]:
     """All trials, column by column."""
     found = [by_id.get(trial_id) for trial_id in ids]
+    most = MOST_POINTS if len(ids) < MANY_TRIALS else MOST_POINTS // 2
     return {
         "id": list(ids),
         "status": [STATUS[r.status] if r else NOT_RUN for r in found],
         "reason": [shared.reasons.place(printable(r.reason)) if r and r.reason else None for r in found],
         "seconds": [rounded(r.timings.get("wall_s")) if r else None for r in found],
         "steps": [r.num_steps if r else None for r in found],
-        "curves": [curves(r, shared.steps) if r else None for r in found],
+        "curves": [curves(r, shared.steps, most) if r else None for r in found],
     }
 
 
-def curves(record: Record, steps: Once) -> dict[str, Any] | None:
+def curves(record: Record, steps: Once, most: int = MOST_POINTS) -> dict[str, Any] | None:
     """The curves that are drawn, of a few points; None where there are none."""
     kept = [name for term in TERMS for name in (term, f"{term}_target") if name in record.curves]
     num = len(record.curves.get("step", ()))
     if not kept or not num:
         return None
-    places = np.unique(np.linspace(0, num - 1, min(num, MOST_POINTS)).round().astype(int))
+    places = np.unique(np.linspace(0, num - 1, min(num, most)).round().astype(int))
     found: dict[str, Any] = {"step": steps.place([rounded(record.curves["step"][i], 9) for i in places])}
     for name in kept:
         drawn = [rounded(record.curves[name][i], 3) for i in places]
@@ -254,6 +258,8 @@ def baselines(mine: Sequence[Cell], baseline: str, by_id: Mapping[str, Record]) 
 def fields_that_differ(record: Record | None, other: Record | None) -> list[list[str]] | None:
     """Fields of task and method in which a trial is not as the baseline's: name, its value, the baseline's.
 
+    What only one of the two has is left out: their types differ, and stand there.
+
     Args:
         record: The trial's; None where it was not run.
         other: The baseline's on the same cluster.
@@ -264,10 +270,8 @@ def fields_that_differ(record: Record | None, other: Record | None) -> list[list
         flat({part: its.identity[part] for part in ("task", "method") if part in its.identity})
         for its in (record, other)
     )
-    names = [name for name in dict.fromkeys([*right, *left]) if left.get(name) != right.get(name)]
-    return [
-        [printable(name.removeprefix("method.")), told(left.get(name)), told(right.get(name))] for name in names
-    ]  # fmt: skip
+    names = [name for name in right if name in left and left[name] != right[name]]
+    return [[printable(name.removeprefix("method.")), told(left[name]), told(right[name])] for name in names]
 
 
 def told(value: Any) -> str:

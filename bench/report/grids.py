@@ -336,10 +336,11 @@ def legend(result: TableResult, *, with_needs: bool = True) -> str:
     noun = plural(result.cluster_noun)
     directed = [METRICS[metric].higher_is_better is not None for metric in result.metrics]
     words = ["better and worse"] * any(directed) + ["higher and lower"] * (not all(directed))
+    family = "all baselines that are read together" if result.tests_beside else "the arms"
     return (
         f"± is half a 95% interval over {noun}{cut_ends(result)}; differences to {result.baseline}, paired by "
-        f"{result.cluster_noun} and seed; {', '.join(words)}: p < {statistics.ALPHA} by sign flips, corrected over the "
-        "arms (Holm), and the interval leaves out zero"
+        f"{result.cluster_noun} and seed; {', '.join(words)}: p < {statistics.ALPHA} by sign flips, corrected over "
+        f"{family} (Holm), and the interval leaves out zero"
         + ("; higher and lower: where neither way is better" if len(words) == 2 else "")
         + ("; " + BOLD if any(directed) else "")
         + (f"; ~ {noun}: so many would resolve it" if with_needs else "")

@@ -124,6 +124,16 @@ class TestDescribed:
         assert differences(ToyMethod(label="x"), ToyMethod()) == {"label": ("x", "plain")}
         assert differences(ToyMethod(), ToyMethod()) == {}
 
+    def test_differences_of_what_both_have(self):
+        @dataclasses.dataclass(frozen=True)
+        class Other:
+            label: str = "x"
+            height: int = 3
+
+        found = differences(Other(), ToyMethod())
+        assert found["height"] == (3, None)
+        assert differences(Other(), ToyMethod(), of_both=True) == {k: found[k] for k in ("type", "label")}
+
 
 class TestTable:
     def test_undeclared_difference_is_an_error(self):
