@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ import pandas as pd
 from bench import compare, statistics
 from bench.compare import Entry, TableResult
 from bench.protocols import METRICS
-from bench.store import Store
 from bench.suite import Cell
 
 NUM_PRIMARY = 3
@@ -95,58 +94,6 @@ def more_seeds(by_trial: pd.Series, num_tests: int) -> int | None:
         return None
     num = statistics.seeds_to_resolve(by_seed, num_tests=num_tests)
     return num if num is not None and num > by_seed.shape[1] else None
-
-
-class Cost(NamedTuple):
-    """What an arm's finished trials took; texts hold a range where trials differ.
-
-    Attributes:
-        arm: Its label.
-        wall_s: Mean seconds of a trial.
-        num_parameters: Trained numbers.
-        device: What they ran on.
-        pack_size: How many were trained at once: seconds and memory are shared among them.
-        memory_mib: Mean MiB of device memory a trial, while it is trained; None where no record holds it.
-    """
-
-    arm: str
-    wall_s: float | None
-    num_parameters: str
-    device: str
-    pack_size: str
-    memory_mib: float | None
-
-
-def costs(cells: Sequence[Cell], store: Store) -> list[Cost]:
-    """What every arm took, the method first. It compares only where device and pack size are the same."""
-    found = []
-    for arm in dict.fromkeys(cell.arm for cell in cells):
-        ids = dict.fromkeys(cell.trial_id for cell in cells if cell.arm == arm)
-        records = [store.read(trial_id) for trial_id in ids if store.finished(trial_id)]
-        seconds = [s for record in records if (s := record.timings.get("wall_s", np.nan)) == s]
-        shares = [r.memory_bytes / max(r.pack_size, 1) / 2**20 for r in records if r.memory_bytes is not None]
-        found.append(
-            Cost(
-                arm=arm,
-                wall_s=float(np.mean(seconds)) if seconds else None,
-                num_parameters=span([record.num_parameters for record in records if record.num_parameters]),
-                device=", ".join(sorted({str(d) for r in records if (d := r.environment.get("device"))})),
-                pack_size=span([record.pack_size for record in records if record.num_parameters]),
-                memory_mib=float(np.mean(shares)) if shares else None,
-            )
-        )
-    return found
-
-
-def span(numbers: Sequence[int]) -> str:
-    """A number, or the range of several; empty for none.
-
-    Example:
-        >>> span([4, 4]), span([4, 24]), span([])
-        ('4', '4-24', '')
-    """
-    low, high = (str(f(numbers)) if numbers else "" for f in (min, max))
-    return low if low == high else f"{low}-{high}"
 
 
 def primary(found: Sequence[Difference]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a study cost: hours of each device, and money where somebody names a price.
+"""What a study cost: seconds and memory of each arm, hours of each device, and money where somebody names a price.
 
 A pack's seconds are shared among its trials, so that they add up to what the devices were busy. What a trial continues
 is counted once; a CPU is as many devices as it had workers.
@@ -10,13 +10,93 @@ import argparse
 import math
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from bench.errors import UsageError
 from bench.laps import own_seconds
 from bench.record import Record
-from bench.report.grids import counted
+from bench.report import grids
+from bench.report.grids import Grid, counted
+from bench.suite import Cell
+
+HOW_TIMED = "seconds as they were where each ran, whatever ran beside: to be compared at equal device, packs and load"
+
+
+class Cost(NamedTuple):
+    """What an arm's finished trials took; texts hold a range where trials differ.
+
+    Attributes:
+        arm: Its label.
+        wall_s: Mean seconds of a trial.
+        num_parameters: Trained numbers.
+        device: What they ran on.
+        pack_size: How many were trained at once: seconds and memory are shared among them.
+        memory_mib: Mean MiB of device memory a trial, while it is trained; None where no record holds it.
+    """
+
+    arm: str
+    wall_s: float | None
+    num_parameters: str
+    device: str
+    pack_size: str
+    memory_mib: float | None
+
+
+def of_arms(cells: Sequence[Cell], by_id: Mapping[str, Record]) -> list[Cost]:
+    """What every arm took, in the order of their places. It compares only where device and pack size are the same.
+
+    Args:
+        cells: Places of trials in tables.
+        by_id: Records by trial; failed ones, and those that are missing, are left out.
+    """
+    found = []
+    for arm in dict.fromkeys(cell.arm for cell in cells):
+        ids = dict.fromkeys(cell.trial_id for cell in cells if cell.arm == arm)
+        records = [record for trial_id in ids if (record := by_id.get(trial_id)) and record.status == "finished"]
+        seconds = [s for record in records if (s := record.timings.get("wall_s", math.nan)) == s]
+        shares = [r.memory_bytes / max(r.pack_size, 1) / 2**20 for r in records if r.memory_bytes is not None]
+        found.append(
+            Cost(
+                arm=arm,
+                wall_s=float(np.mean(seconds)) if seconds else None,
+                num_parameters=span([record.num_parameters for record in records if record.num_parameters]),
+                device=", ".join(sorted({str(d) for r in records if (d := r.environment.get("device"))})),
+                pack_size=span([record.pack_size for record in records if record.num_parameters]),
+                memory_mib=float(np.mean(shares)) if shares else None,
+            )
+        )
+    return found
+
+
+def span(numbers: Sequence[int]) -> str:
+    """A number, or the range of several; empty for none.
+
+    Example:
+        >>> span([4, 4]), span([4, 24]), span([])
+        ('4', '4-24', '')
+    """
+    low, high = (str(f(numbers)) if numbers else "" for f in (min, max))
+    return low if low == high else f"{low}-{high}"
+
+
+def grid(costs: Sequence[Cost], heading: str = "") -> Grid:
+    """A row an arm."""
+    rows = [
+        (
+            grids.Cell(cost.arm),
+            grids.three_digits(cost.wall_s),
+            grids.three_digits(cost.memory_mib),
+            grids.Cell(cost.num_parameters or grids.DASH),
+            grids.Cell(cost.pack_size or grids.DASH),
+            grids.Cell(cost.device or grids.DASH),
+        )
+        for cost in costs
+    ]
+    header = (heading, "s/trial", "MiB/trial", "parameters", "trained at once", "device")
+    return Grid(header, tuple(rows), left=(0, 5))
 
 
 class Price(NamedTuple):

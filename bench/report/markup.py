@@ -11,12 +11,14 @@ import functools
 import hashlib
 import html
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.report import explorer, figures
 from bench.report.figures import Figure
 from bench.report.grids import Cell, Grid
+from bench.report.small import Form
 from bench.report.tables import printable
 
 ASSETS = pathlib.Path(__file__).with_name("assets")
@@ -114,10 +116,16 @@ def with_minus(text: str) -> str:
     return "\u2212" + text[1:] if text.startswith("-") and text[1:2].isdigit() else text
 
 
-def figure(drawn: Figure) -> str:
-    """A drawing in the page, with its files named below."""
+def figure(drawn: Figure, form: Form) -> str:
+    """A drawing in the page, or beside a small one, with its files named below."""
+    path = f"figures/{drawn.name}.svg"
     svg = figures.in_page(drawn.svg, escaped(drawn.title))
-    files = ", ".join(link(f"figures/{drawn.name}.{end}", end.upper()) for end in ("svg", "csv"))
+    if form.is_small:
+        size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn.svg)
+        assert size is not None
+        sides = f'width="{size[1]}" height="{size[2]}"'
+        svg = f'<img class="drawing" src="{escaped(path)}" loading="lazy" {sides} alt="{escaped(drawn.title)}">'
+    files = ", ".join(link(form.at(f"figures/{drawn.name}.{end}"), end.upper()) for end in ("svg", "csv"))
     return f"<figure>{svg}<figcaption>{escaped(drawn.title)} ({files})</figcaption></figure>"
 
 

@@ -8,6 +8,7 @@
     media/       <trial_id>.webp, frames that turn in the page; objects/ <trial_id>.glb and .html, meshes
     results.json what `bench.compare` found
 
+A small one, to be kept beside code, has lossy sheets and gzip in place of long tables, see `bench.report.small`.
 The same inputs give the same bytes. Files are written under a temporary name, then renamed.
 """
 
@@ -30,11 +31,12 @@ from bench.errors import UsageError
 from bench.laps import own_seconds
 from bench.protocols import PROTOCOLS
 from bench.record import Record
-from bench.report import alive, captions, costs, explorer, figures, grids, markup, media, studies, tables
+from bench.report import alive, captions, costs, explorer, figures, grids, markup, media, small, studies, tables
 from bench.report.captions import Judged
-from bench.report.costs import Price
+from bench.report.costs import Cost, Price
 from bench.report.explorer import Exhibits
 from bench.report.figures import Figure, slug
+from bench.report.small import Form
 from bench.suite import Cell
 
 UNKNOWN = "unknown"
@@ -53,13 +55,27 @@ class Drawn(NamedTuple):
     lines: tuple[Figure, ...]
 
 
+class Part(NamedTuple):
+    """What a report says of one table.
+
+    Attributes:
+        result: Its numbers.
+        drawn: Its figures.
+        spent: What each arm took.
+    """
+
+    result: TableResult
+    drawn: Drawn
+    spent: Sequence[Cost]
+
+
 class Sheet(NamedTuple):
     """A picture's file.
 
     Attributes:
         title: What it shows.
         path: In the report's folder.
-        content: Of the PNG.
+        content: Of the PNG, or of the WebP of a small report.
         size: Width and height in pixels.
     """
 
@@ -85,6 +101,7 @@ def write(
     price: Price | None = None,
     every_s: float | None = None,
     exhibits: Exhibits | None = None,
+    is_small: bool = False,
 ) -> pathlib.Path:
     """Writes the report of a suite.
 
@@ -103,6 +120,7 @@ def write(
         price: Of an hour of a device; None to say hours only.
         every_s: Seconds after which the page loads itself again, while trials run; None for one that rests.
         exhibits: Turntables and meshes; None for a page without them.
+        is_small: To be kept beside code.
 
     Returns:
         Path of `index.html`.
@@ -113,21 +131,23 @@ def write(
     check_names([result.table for result in results])
     records = sorted(records, key=lambda record: record.trial_id)
     drawn = [draw(result, frame, cells, records, (judged or {}).get(result.table)) for result in results]
-    pictures = [load_sheet(title, image) for title, image in sheets.items()]
+    pictures = [load_sheet(title, image, is_small) for title, image in sheets.items()]
     check_names([picture.title for picture in pictures])
     made = [*how_made(results, records, command), *costs.rows(records, price)]
     head, exhibits = Head(suite_name, question, tuple(notes), summary_line(results, records)), exhibits or Exhibits()
     given = explorer.data(suite_name, results, frame=frame, cells=cells, records=records, exhibits=exhibits)
-    contents: dict[str, str | bytes] = {
-        "index.html": html_page(head, list(zip(results, drawn, strict=True)), pictures, made, exhibits, given),
-        "index.md": markdown_page(head, list(zip(results, drawn, strict=True)), pictures, made),
-        "results.json": json.dumps([result.to_json() for result in results], indent=1, allow_nan=False) + "\n",
+    by_id = {record.trial_id: record for record in records}
+    parts = [
+        Part(result, its, costs.of_arms([cell for cell in cells if cell.table == result.table], by_id))
+        for result, its in zip(results, drawn, strict=True)
+    ]
+    plain = {path: content for part in parts for path, content in files(part)}
+    plain["results.json"] = json.dumps([result.to_json() for result in results], indent=1, allow_nan=False) + "\n"
+    form, contents = small.form(plain, is_small)
+    contents |= {
+        "index.html": html_page(head, parts, pictures, made, exhibits, given, form),
+        "index.md": markdown_page(head, parts, pictures, made),
     }
-    for result, its in zip(results, drawn, strict=True):
-        contents |= dict(table_files(result))
-        for figure in (*its.forests, *its.lines):
-            contents[f"figures/{figure.name}.svg"] = figures.standalone(figure.svg)
-            contents[f"figures/{figure.name}.csv"] = tables.csv_rows(figure.rows)
     contents |= {picture.path: picture.content for picture in pictures} | exhibits.contents()
     if every_s is not None:
         contents["index.html"] = alive.refreshing(str(contents["index.html"]), every_s)
@@ -166,19 +186,23 @@ def draw(
     return Drawn(forests=forests, lines=(*(figure for figure in lines if figure is not None), *more))
 
 
-def load_sheet(title: str, image: Image.Image | pathlib.Path) -> Sheet:
+def load_sheet(title: str, image: Image.Image | pathlib.Path, is_small: bool = False) -> Sheet:
     """A picture for the folder, whether it is drawn yet or lies on disk."""
     content = media.png(image) if isinstance(image, Image.Image) else image.read_bytes()
     with Image.open(io.BytesIO(content)) as opened:
-        return Sheet(title, f"sheets/{slug(title)}.png", content, opened.size)
+        packed = small.lossy(opened) if is_small else content
+        return Sheet(title, f"sheets/{slug(title)}.{'webp' if is_small else 'png'}", packed, opened.size)
 
 
-def table_files(result: TableResult) -> Iterator[tuple[str, str]]:
-    """A table's files: their paths in the folder, and what stands in them."""
-    stem = f"tables/{slug(result.table)}"
-    yield f"{stem}.csv", tables.csv_text(result)
-    yield f"{stem}.tex", tables.latex(result)
-    yield f"{stem}-scenes.csv", tables.scenes_csv(result)
+def files(part: Part) -> Iterator[tuple[str, str]]:
+    """A table's files, and those of its figures: their paths in the folder, and what stands in them."""
+    stem = f"tables/{slug(part.result.table)}"
+    yield f"{stem}.csv", tables.csv_text(part.result)
+    yield f"{stem}.tex", tables.latex(part.result)
+    yield f"{stem}-scenes.csv", tables.scenes_csv(part.result)
+    for figure in (*part.drawn.forests, *part.drawn.lines):
+        yield f"figures/{figure.name}.svg", figures.standalone(figure.svg)
+        yield f"figures/{figure.name}.csv", tables.csv_rows(figure.rows)
 
 
 def summary_line(results: Sequence[TableResult], records: Sequence[Record]) -> str:
@@ -244,14 +268,15 @@ def tallied(values: Sequence[str]) -> str:
 
 def html_page(
     head: Head,
-    parts: Sequence[tuple[TableResult, Drawn]],
+    parts: Sequence[Part],
     pictures: Sequence[Sheet],
     made: Sequence[tuple[str, str]],
     exhibits: Exhibits,
     given: Mapping[str, Any],
+    form: Form,
 ) -> str:
     """The page; `given` is what its script gets."""
-    anchors = [(f"table-{slug(result.table)}", result.table) for result, _ in parts]
+    anchors = [(f"table-{slug(part.result.table)}", part.result.table) for part in parts]
     # what only the script can fill is hidden until it has
     look, vote = (markup.link(f"#{name}", text, hidden=True) for name, text in (("look", "side by side"),
                                                                              ("vote", "blind vote")))  # fmt: skip
@@ -266,7 +291,7 @@ def html_page(
         "".join(f"<p>{markup.escaped(note)}</p>" for note in head.notes),
         f"<nav>{links}</nav>\n</header>",
         LOOK,
-        *(html_table(result, drawn, i) for i, (result, drawn) in enumerate(parts)),
+        *(html_table(part, i, form) for i, part in enumerate(parts)),
         VOTE,
         html_objects(exhibits),
     ]
@@ -312,12 +337,13 @@ def html_objects(exhibits: Exhibits) -> str:
     )
 
 
-def html_table(result: TableResult, drawn: Drawn, place: int) -> str:
+def html_table(part: Part, place: int, form: Form) -> str:
     """A table's section: what it comes to, the numbers, the figures, and what only some will open."""
+    result, drawn, spent = part
     stem, noun = f"tables/{slug(result.table)}", result.cluster_noun
     primary = result.metrics[: tables.NUM_PRIMARY]
     files = ((".csv", "all numbers (CSV)"), ("-scenes.csv", f"by {noun} (CSV)"), (".tex", "for a paper (LaTeX)"))
-    links = ", ".join(markup.link(stem + end, text) for end, text in files)
+    links = ", ".join(markup.link(form.at(stem + end), text) for end, text in files)
     missing = [("worse", f"Missing: {line}") for line in grids.losses(result)]
     feet = [
         grids.caption(result),
@@ -350,12 +376,14 @@ def html_table(result: TableResult, drawn: Drawn, place: int) -> str:
             markup.items(missing) if missing else "",
             f'<p class="small">{foot}<br>Files: {links}.</p>',
             *(
-                f'<div class="figures{kind}">{"".join(map(markup.figure, some))}</div>'
+                f'<div class="figures{kind}">{"".join(markup.figure(each, form) for each in some)}</div>'
                 for kind, some in (("", drawn.forests), (" lines", drawn.lines)) if some
             ),
             markup.details("As published", markup.table(published, is_small=True)) if published else "",
             markup.details("Every metric: tests and verdicts", in_full),
             markup.details(f"Every {noun}", by_scene),
+            markup.details("What each arm took", markup.table(costs.grid(spent), is_small=True, rows="arms")
+                           + f'<p class="small">{markup.escaped(tables.sentence(costs.HOW_TIMED))}</p>'),
             "</section>",
         ]
     )  # fmt: skip
@@ -364,17 +392,16 @@ def html_table(result: TableResult, drawn: Drawn, place: int) -> str:
 # --- Markdown ---------------------------------------------------------------------------------------------------------
 
 
-def markdown_page(
-    head: Head, parts: Sequence[tuple[TableResult, Drawn]], pictures: Sequence[Sheet], made: Sequence[tuple[str, str]]
-) -> str:
+def markdown_page(head: Head, parts: Sequence[Part], pictures: Sequence[Sheet], made: Sequence[tuple[str, str]]) -> str:
     """The same in Markdown."""
     md = tables.md
     body = [f"# {md(head.title)}", md(head.question), md(head.summary), *map(md, head.notes)]
-    for result, drawn in parts:
+    for result, drawn, spent in parts:
         body += [f"## {md(result.table)}", tables.markdown(result).rstrip()]
         for metric in result.metrics[: tables.NUM_PRIMARY]:
             body += [f"**By {md(result.cluster_noun)}: {md(grids.direction(metric))}**",
                      tables.markdown_grid(grids.scenes_grid(result, metric))]  # fmt: skip
+        body += [f"**What each arm took** ({md(costs.HOW_TIMED)})", tables.markdown_grid(costs.grid(spent))]
         body += [f"![{md(f.title)}](figures/{f.name}.svg)" for f in (*drawn.forests, *drawn.lines)]
     if pictures:
         body += ["## Pictures", *(f"{md(p.title)}\n\n![{md(p.title)}]({p.path})" for p in pictures)]

@@ -20,10 +20,11 @@ from bench import against, gains, origins, overrides, registry, store
 from bench._layout import ROOT
 from bench.compare import TableResult
 from bench.errors import UsageError
-from bench.gains import Cost, Difference
+from bench.gains import Difference
 from bench.origins import Origin
 from bench.protocols import METRICS
-from bench.report import grids, tables
+from bench.report import costs, grids, tables
+from bench.report.costs import Cost
 from bench.report.figures import slug
 from bench.report.grids import Grid
 from bench.store import Store
@@ -74,17 +75,17 @@ def main(args: argparse.Namespace) -> int:
         run.train_missing(args, local, here)
         bring_up_to_date(chosen, protocol, here, found)
     both = origins.joined({cell.trial_id for cell in chosen.cells}, here, reference, found)
-    out = args.out or ROOT / "reports" / f"compare-{slug(study.mine)}-{args.suite}-{slug(chosen.budget.name)}"
+    out = args.out or ROOT / "reports" / f"compare-{slug(args.method)}-{args.suite}-{slug(chosen.budget.name)}"
     results, page = report.write(chosen, both, command=command_line(args), out=out)
     differences = gains.differences(results, both.frame(), chosen.cells, study.mine)
-    costs = gains.costs(chosen.cells, both)
+    spent = costs.of_arms(chosen.cells, {record.trial_id: record for record in both.records()})
     failed = sorted(name for name in {cell.trial_id for cell in chosen.cells} if both.failed(name))
     said = gains.conclusion(differences, study.mine, results[0].cluster_noun)
     if args.json:
-        plain = as_json(study, chosen, found, lines, differences, costs)
+        plain = as_json(study, chosen, found, lines, differences, spent)
         print(json.dumps({**plain, "failed": failed, "found": said}, indent=1, allow_nan=False))
     else:
-        print_all(study, results, differences, costs)
+        print_all(study, results, differences, spent)
         print(f"report: {page}")
     tell_of_failures(failed, here)
     if not args.json:
@@ -142,11 +143,8 @@ def command_line(args: argparse.Namespace) -> str:
 # --- what is printed --------------------------------------------------------------------------------------------------
 
 
-OF_COSTS = "seconds as they were where each ran, whatever ran beside: they compare at equal device, packs and load only"
-
-
 def print_all(
-    study: against.Study, results: Sequence[TableResult], found: Sequence[Difference], costs: Sequence[Cost]
+    study: against.Study, results: Sequence[TableResult], found: Sequence[Difference], spent: Sequence[Cost]
 ) -> None:
     """The comparison in a terminal: a block a metric with a row a baseline, then scenes, cost, and what was lost."""
     console, first = tables.make_console(None), results[0]
@@ -164,7 +162,7 @@ def print_all(
     title = f"{study.mine} minus a baseline, by {first.cluster_noun}: {grids.named(metric)}"
     blocks += [Text(), Text(tables.printable(title), style="bold")]
     blocks.append(tables.rich_grid(clusters_grid(found, first), gap=1))
-    blocks += [Text(), tables.rich_grid(cost_grid(costs)), Text(OF_COSTS, style="dim"), Text()]
+    blocks += [Text(), tables.rich_grid(costs.grid(spent, "cost")), Text(costs.HOW_TIMED, style="dim"), Text()]
     blocks += [Text(tables.printable(line), style="dim") for line in gains.others(found, first.cluster_noun)]
     lost = dict.fromkeys(line for result in results for line in grids.losses(result))
     blocks += [Text(tables.printable(f"missing: {line}"), style="yellow") for line in lost]
@@ -178,8 +176,8 @@ def legend(mine: str, result: TableResult) -> str:
     noun = grids.plural(result.cluster_noun)
     return (
         f"difference: {mine} minus the baseline, paired by {result.cluster_noun} and seed; ± is half a 95% interval "
-        f"over {noun}; p by sign flips, corrected over baselines (Holm); better and worse: p < 0.05 and the interval "
-        f"leaves out zero; ~ {noun}, seeds: so many would resolve it"
+        f"over {noun}{grids.cut_ends(result)}; p by sign flips, corrected over baselines (Holm); better and worse: "
+        f"p < 0.05 and the interval leaves out zero; ~ {noun}, seeds: so many would resolve it"
     )
 
 
@@ -243,25 +241,9 @@ def clusters_grid(found: Sequence[Difference], result: TableResult) -> Grid:
     return Grid(header, tuple((grids.Cell(name), *cells(values)) for name, values in rows))
 
 
-def cost_grid(costs: Sequence[Cost]) -> Grid:
-    """What each arm took."""
-    rows = [
-        (
-            grids.Cell(cost.arm),
-            grids.three_digits(cost.wall_s),
-            grids.three_digits(cost.memory_mib),
-            grids.Cell(cost.num_parameters or grids.DASH),
-            grids.Cell(cost.pack_size or grids.DASH),
-            grids.Cell(cost.device or grids.DASH),
-        )
-        for cost in costs
-    ]
-    return Grid(("cost", "s/trial", "MiB/trial", "parameters", "trained at once", "device"), tuple(rows), left=(0, 5))
-
-
 def as_json(
     study: against.Study, chosen: options.Selection, found: dict[str, Origin], lines: Sequence[str],
-    differences: Sequence[Difference], costs: Sequence[Cost],
+    differences: Sequence[Difference], spent: Sequence[Cost],
 ) -> dict[str, Any]:  # fmt: skip
     """All of it as plain values."""
     return {
@@ -271,7 +253,7 @@ def as_json(
         "protocol": chosen.tables[0].protocol,
         "primary": gains.primary(differences),
         "differences": [each.to_json() for each in differences],
-        "costs": [cost._asdict() for cost in costs],
+        "costs": [cost._asdict() for cost in spent],
         "origins": {"said": list(lines), "trials": {name: origin._asdict() for name, origin in found.items()}},
         "trials": [cell._asdict() for cell in chosen.cells],
     }

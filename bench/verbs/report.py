@@ -17,7 +17,7 @@ from bench import archive, compare, store
 from bench._layout import ROOT
 from bench.compare import TableResult
 from bench.errors import UsageError
-from bench.report import alive, captions, consistency, costs, failures, galleries, grids, media, page, tables
+from bench.report import alive, captions, consistency, costs, failures, galleries, grids, media, page, small, tables
 from bench.report.captions import Judged
 from bench.report.costs import Price
 from bench.store import Store
@@ -61,6 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     costs.add_arguments(parser)
     exhibits.add_arguments(parser)
     parser.add_argument(
+        "--small", action="store_true",
+        help="a page to keep beside code: figures beside it, sheets lossy, long tables gzip",
+    )  # fmt: skip
+    parser.add_argument(
         "--live", action="store_true", help="draw the page again whenever a trial is stored, until all are"
     )
     watching.add_every(parser, "--live", EVERY_S)
@@ -95,9 +99,11 @@ def main(args: argparse.Namespace) -> int:
     command = options.command_line("run", args)
     asked = exhibits.wanted(args)
     if args.live:
-        return live(chosen, args.results, every_s, asked, command=command, out=args.out, price=price)
+        return live(chosen, args.results, every_s, asked, command=command, out=args.out, price=price,
+                    is_small=args.small)  # fmt: skip
     kept = store.open(args.results)
-    results, written = write(chosen, kept, command=command, out=args.out, price=price, asked=asked)
+    results, written = write(chosen, kept, command=command, out=args.out, price=price, asked=asked,
+                             is_small=args.small)  # fmt: skip
     print_tables(results)
     if not any(is_stored(kept, trial.id) for trial in chosen.trials):
         print(f"warning: no trial of {chosen.suite.name} at {chosen.budget.name} is stored in {args.results}; "
@@ -166,7 +172,7 @@ def draw(args: argparse.Namespace) -> int:
     """Draws a figure of the encoders: says what it shows, and where it is."""
     idle = ["--suite"] * bool(args.suite) + ["--only"] * bool(args.only) + ["--set"] * bool(args.settings)
     idle += ["--seeds"] * bool(args.seeds) + ["--live"] * args.live + ["--every"] * (args.every is not None)
-    idle += ["--price-per-hour"] * (args.price_per_hour is not None) + exhibits.idle(args)
+    idle += ["--small"] * args.small + ["--price-per-hour"] * (args.price_per_hour is not None) + exhibits.idle(args)
     if idle:
         raise UsageError(
             f"--figure {args.figure}: expected only --encoder, --budget and --out beside it, got {', '.join(idle)}; "
@@ -188,6 +194,7 @@ def write(
     price: Price | None = None,
     every_s: float | None = None,
     asked: exhibits.Wanted | None = None,
+    is_small: bool = False,
 ) -> tuple[list[TableResult], pathlib.Path]:
     """Compares what is stored and writes the report's folder; the tables, and the page's path."""
     frame = trials_store.frame()
@@ -197,7 +204,7 @@ def write(
     sheets = pictures(chosen, trials_store, of_captions)
     nouns = " and ".join(grids.plural(noun) for noun in dict.fromkeys(result.cluster_noun for result in results))
     notes = [f"Budget {chosen.budget.name}. A small study of the {nouns} below; its numbers are not those of a paper."]
-    notes += [galleries.HOW_SHOWN] if of_captions and sheets else []
+    notes += [small.NOTE] * is_small + [galleries.HOW_SHOWN] * bool(of_captions and sheets)
     notes += [line for table in chosen.tables for line in spoilt(table, chosen.cells, trials_store)]
     notes += [f"Set aside, it did not parse, and its trial runs again: {name}" for name in trials_store.set_aside]
     written = page.write(
@@ -213,6 +220,7 @@ def write(
         judged=of_captions,
         price=price,
         every_s=every_s,
+        is_small=is_small,
         exhibits=exhibits.made(chosen, trials_store, asked or exhibits.Wanted()),
         out=out or ROOT / "reports" / f"{chosen.suite.name}-{chosen.budget.name}",
     )
@@ -332,7 +340,7 @@ def few_of(names: Sequence[str], most: int = 4) -> str:
 
 def spelled(table: Table, name: str) -> str:
     """How an arm differs from the baseline, in words."""
-    found = table.arm_differences(name)
+    found = table.arm_differences(name, of_both=True)
     return ", ".join(
         f"{field.removeprefix('method.')} {value} instead of {other}" for field, (value, other) in found.items()
     )

@@ -10,7 +10,7 @@ from flax import linen
 
 from bench import against, compare, gains, origins, registry, store
 from bench.errors import UsageError
-from bench.report import grids
+from bench.report import costs, grids
 from bench.suite import Cell, Trial
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022
 from models.nerf import NERF, NERF_2021
@@ -419,6 +419,6 @@ def test_costs(stores):
     broken = dataclasses.replace(TRIAL, seed=2)
     here.write(outcome(broken, reason="it broke"))
     cells.append(Cell("t", "mine", broken.id, "ant", 2))
-    assert gains.costs(cells, here) == [
-        gains.Cost("Base", 1.5, "7", "H100, cpu", "4-24", 1.0), gains.Cost("mine", None, "", "", "", None),
+    assert costs.of_arms(cells, {record.trial_id: record for record in here.records()}) == [
+        costs.Cost("Base", 1.5, "7", "H100, cpu", "4-24", 1.0), costs.Cost("mine", None, "", "", "", None),
     ]  # fmt: skip

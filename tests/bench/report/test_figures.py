@@ -58,6 +58,9 @@ def test_drawings_are_xml_on_their_own_and_in_a_page(name, request):
         assert "<script" not in inside and "\x1b" not in inside
     ids = [{e.get("id") for e in ElementTree.fromstring(f.svg).iter() if e.get("id")} for f in drawn]
     assert ids[0].isdisjoint(ids[1]), "several stand in one page"
+    words = " ".join(e.text for e in ElementTree.fromstring(drawn[0].svg).iter() if e.tag.endswith("}text"))
+    for arm in made.result.arms[1:]:  # words are words: they can be found, read aloud and edited
+        assert figures.plain(figures.shortened(arm)).replace(r"\$", "$") in words
     parts = ElementTree.fromstring(drawn[0].svg).iter()
     used = {value[1:] for e in parts for name, value in e.attrib.items() if name.endswith("href")}
     assert used and used <= ids[0]

@@ -11,12 +11,13 @@ import pathlib
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from bench.compare import TableResult
 from bench.errors import UsageError
-from bench.report import markup, page
+from bench.report import markup, page, small
 
 VOID = {"meta", "link", "br", "img", "path", "use", "rect"}
 
@@ -126,6 +127,53 @@ def test_names_are_shown_as_they_were_written(written_hostile, hostile):
     assert "python -m bench run --suite <parts>" in shown and "Embedded <scenes>." in shown
     markdown = (written_hostile.parent / "index.md").read_text()
     assert "<script" not in markdown and "<b>" not in markdown
+
+
+def test_what_each_arm_took(written):
+    shown = " ".join(" ".join(read(written.read_text()).text).split())
+    assert "What each arm took s/trial MiB/trial parameters trained at once device base 12.0 – 10 1 cpu" in shown
+    assert "| better | 13.0 | – | 10 | 1 | cpu |" in (written.parent / "index.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def small_one(usual, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(small, "LONG", 900)
+        return write(usual, tmp_path_factory.mktemp("small"), is_small=True)
+
+
+class TestSmall:
+    def test_every_link_leads_to_a_file_and_every_file_is_there(self, small_one, written):
+        names = set(contents(small_one.parent))
+        reader = read(small_one.read_text())
+        targets = {t for t in [*reader.links, *(p["src"] for p in reader.pictures)] if not t.startswith("#")}
+        targets |= set(re.findall(r"\]\(([^)]+)\)", (small_one.parent / "index.md").read_text()))
+        assert targets <= names
+        plain = {name.removesuffix(".gz").replace("s.webp", "s.png") for name in names}
+        assert plain == set(contents(written.parent))
+        assert "tables/parts-scenes.csv.gz" in names and "figures/parts-forest-psnr.csv" in names
+
+    def test_long_tables_are_packed_and_read_as_they_are(self, small_one, written):
+        packed = pd.read_csv(small_one.parent / "tables/parts-scenes.csv.gz")
+        pd.testing.assert_frame_equal(packed, pd.read_csv(written.parent / "tables/parts-scenes.csv"))
+
+    def test_figures_are_pictures_with_words_and_sizes(self, small_one, usual):
+        text = small_one.read_text()
+        assert "<svg" not in text
+        drawings = [p for p in read(text).pictures if p["src"].startswith("figures/")]
+        assert len(drawings) == 6 and all(float(p["width"]) > 0 and p["alt"] for p in drawings)
+
+    def test_a_page_says_the_same(self, small_one, written):
+        beside_figures = re.sub(r"<svg.*?</svg>", "", written.read_text(), flags=re.DOTALL)
+        said, small_said = (read(text).text for text in (beside_figures, small_one.read_text()))
+        assert [word for word in said if word.strip()] == [word for word in small_said if word.strip()]
+
+    def test_sheets_look_the_same_and_the_bytes_are_too(self, small_one, usual, tmp_path, monkeypatch):
+        with Image.open(small_one.parent / "sheets/renders-errors.webp") as sheet:
+            assert np.abs(np.asarray(sheet.convert("RGB"), float) - 200).max() <= 4
+        monkeypatch.setattr(small, "LONG", 900)
+        write(usual, tmp_path, is_small=True)
+        assert contents(tmp_path) == contents(small_one.parent)
 
 
 def test_the_page_says_what_the_table_says(written, usual):
