@@ -134,8 +134,8 @@ def _train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progre
     clock.lap("prepare_s")
     outcomes: dict[str, record.Outcome] = {}
     afresh = tuple(t for t in pack.trials if t.method.continues is None)
-    first = Stage(static, 0, afresh, clock.shared_by(len(roots)))
-    carry, curves, laps = _stage(first, pack, roots, carry, batch, scenes, protocol_names, report, {}, outcomes)
+    first = Stage(static, 0, afresh, clock.shared_by(len(roots)), 0.0)
+    carry, curves, laps, memory = _stage(first, pack, roots, carry, batch, scenes, protocol_names, report, {}, outcomes)
     phases: dict[Method, list[Trial]] = {}
     for trial in pack.trials:
         if trial.method.continues is not None:
@@ -148,7 +148,7 @@ def _train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progre
             name: jnp.stack([jnp.asarray(split_numbers(t.method)[1][name]) for t in trials]) for name in batch.numbers
         }
         before = {name: [x if name == "step" else x[rows] for x in points] for name, points in curves.items()}
-        stage = Stage(method, method.continues.total_steps, tuple(trials), laps)
+        stage = Stage(method, method.continues.total_steps, tuple(trials), laps, memory)
         theirs = mine[1]._replace(frozen=batch.frozen, numbers=numbers)
         known = [scenes[row] for row in rows]
         _stage(stage, pack, tuple(map(root, trials)), mine[0], theirs, known, protocol_names, report, before, outcomes)
@@ -163,12 +163,14 @@ class Stage(NamedTuple):
         start: First step; the method's `total_steps` is behind the last.
         trials: Those that are finished at its end.
         laps: Seconds that each trial has taken before.
+        memory: Bytes of a device, each trial's share, that its steps before took at most; None if nobody knows.
     """
 
     method: Method
     start: int
     trials: tuple[Trial, ...]
     laps: dict[str, float]
+    memory: float | None
 
 
 def _stage(
@@ -182,15 +184,16 @@ def _stage(
     report: Callable[[Progress], None],
     curves: dict[str, list[Any]],
     outcomes: dict[str, record.Outcome],
-) -> tuple[Carry, dict[str, list[Any]], dict[str, float]]:
+) -> tuple[Carry, dict[str, list[Any]], dict[str, float], float | None]:
     """Takes a stage's steps, and finishes its trials; a row of every array is one of `roots`.
 
     Returns:
-        The last carry, the curves so far, and each trial's share of the time so far, which was spent on training.
+        The last carry, the curves so far, and each trial's share of the time spent on training, and of its memory.
     """
     clock, last = Clock(), stage.method.total_steps
     report(Progress("compile", stage.start, last, math.nan))
     programs = Programs.of(pack, stage.method, stage.start, carry, batch)
+    memory = _most(stage.memory, programs.memory_bytes, len(roots))
     clock.lap("compile_s")
     carry, curves, strip = _advanced(stage, programs, carry, batch, curves, len(roots), report)
     loss = float(np.mean(curves["loss"][-1])) if curves.get("loss") else math.nan
@@ -218,9 +221,19 @@ def _stage(
             borne.add(root(trial))
             outcomes[trial.id] = finish(
                 trial, at(ended, row), view, curve_of(curves, row), mine, scenes[row], spent_by,
-                pack_size=len(roots), memory_bytes=programs.memory_bytes,
+                pack_size=len(roots), memory_bytes=None if memory is None else round(memory * len(roots)),
             )  # fmt: skip
-    return carry, curves, spent
+    return carry, curves, spent, memory
+
+
+def _most(before: float | None, now: int | None, num_trials: int) -> float | None:
+    """Memory that a trial took at most, its share of it; None where one of two programs does not say.
+
+    Example:
+        >>> _most(0.0, 80, 4), _most(30.0, 80, 4), _most(None, 80, 4), _most(30.0, None, 4)
+        (20.0, 30.0, None, None)
+    """
+    return None if before is None or now is None else max(before, now / num_trials)
 
 
 def _advanced(

@@ -82,7 +82,7 @@ def span(numbers: Sequence[int]) -> str:
     return low if low == high else f"{low}-{high}"
 
 
-def grid(costs: Sequence[Cost], heading: str = "") -> Grid:
+def grid(costs: Sequence[Cost], heading: str = "arm") -> Grid:
     """A row an arm."""
     rows = [
         (

@@ -134,6 +134,13 @@ class TestTrain:
         assert photographs < one < two - photographs < 10_000_000
         assert device.memory_bytes(lambda: None) is None
 
+    @pytest.mark.parametrize(("planned", "told"), [((80, 30), [80, 80]), ((30, 80), [30, 80]), ((None, 9), [None] * 2)])
+    def test_what_continues_another_needs_its_memory_too(self, planned, told, monkeypatch):
+        said = iter(planned)
+        monkeypatch.setattr(device, "memory_bytes", lambda program: next(said))
+        outcomes = trainer.train(pack(ToyPhase(), ToyPhase(extra_steps=4), seeds=[3, 3]), (), quiet)
+        assert [outcome.record.memory_bytes for outcome in outcomes] == told
+
     def test_the_next_pack_of_a_program_does_not_compile(self):
         device._PROGRAMS.clear()
         trainer.train(pack(ToyMethod(), seeds=[0]), (), quiet)

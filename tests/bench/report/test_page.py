@@ -131,7 +131,7 @@ def test_names_are_shown_as_they_were_written(written_hostile, hostile):
 
 def test_what_each_arm_took(written):
     shown = " ".join(" ".join(read(written.read_text()).text).split())
-    assert "What each arm took s/trial MiB/trial parameters trained at once device base 12.0 – 10 1 cpu" in shown
+    assert "What each arm took arm s/trial MiB/trial parameters trained at once device base 12.0 – 10 1 cpu" in shown
     assert "| better | 13.0 | – | 10 | 1 | cpu |" in (written.parent / "index.md").read_text()
 
 
