@@ -199,13 +199,17 @@ def write(
     """Compares what is stored and writes the report's folder; the tables, and the page's path."""
     frame = trials_store.frame()
     of_captions = {table.name: known for table in chosen.tables if (known := judged(table, chosen, trials_store))}
-    results = [result_of(table, chosen, frame, of_captions.get(table.name)) for table in chosen.tables]
+    results = [
+        with_notes(
+            result_of(table, chosen, frame, of_captions.get(table.name)), spoilt(table, chosen.cells, trials_store)
+        )
+        for table in chosen.tables
+    ]
     stored = [trials_store.read(trial.id) for trial in chosen.trials if is_stored(trials_store, trial.id)]
     sheets = pictures(chosen, trials_store, of_captions)
     nouns = " and ".join(grids.plural(noun) for noun in dict.fromkeys(result.cluster_noun for result in results))
     notes = [f"Budget {chosen.budget.name}. A small study of the {nouns} below; its numbers are not those of a paper."]
     notes += [small.NOTE] * is_small + [galleries.HOW_SHOWN] * bool(of_captions and sheets)
-    notes += [line for table in chosen.tables for line in spoilt(table, chosen.cells, trials_store)]
     notes += [f"Set aside, it did not parse, and its trial runs again: {name}" for name in trials_store.set_aside]
     written = page.write(
         chosen.suite.name,
@@ -249,8 +253,12 @@ def result_of(table: Table, chosen: options.Selection, frame: pd.DataFrame, know
         beside={t.name: t.baseline for t in chosen.tables if t is not table} if chosen.suite.read_together else None,
     )
     said = captions.gap(result, known.judge) if known else None
-    notes = (*result.notes, said) if said else result.notes
-    return dataclasses.replace(result, notes=notes, published=table.published)
+    return dataclasses.replace(with_notes(result, [said] if said else []), published=table.published)
+
+
+def with_notes(result: TableResult, lines: Sequence[str]) -> TableResult:
+    """A table that says something more."""
+    return dataclasses.replace(result, notes=(*result.notes, *lines))
 
 
 def judged(table: Table, chosen: options.Selection, trials_store: Store) -> Judged | None:
@@ -321,7 +329,7 @@ def spoilt(table: Table, cells: Sequence[Cell], trials_store: Store) -> list[str
             if state in ("empty", "solid"):  # "unknown" is of renders without opacity: nothing failed
                 found.setdefault(state, []).append(f"{cell.cluster} (seed {cell.seed})")
         lines += [
-            f"{table.name}, {arm}: {grids.counted(len(where), f'{state} field')} of {len(mine)}: {few_of(where)}"
+            f"{arm}: {grids.counted(len(where), f'{state} field')} of {len(mine)}: {few_of(where)}"
             for state, where in found.items()
         ]
     return lines
