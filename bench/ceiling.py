@@ -45,8 +45,10 @@ DIGITS = 5
 """Of a stored number."""
 
 
-def ceiling_note(set_sha: str, metric: str, clusters: Sequence[str] | None = None) -> str | None:
-    """What stands beside a metric's column; None where nothing true was rendered, or not for this metric.
+def of_true_renders(
+    set_sha: str, metric: str, clusters: Sequence[str] | None = None
+) -> tuple[statistics.Interval, int] | None:
+    """What stands below a metric's column: the mean over true renders, and of how many captions it is.
 
     Args:
         set_sha: SHA-256 of the retrieval set, or how it begins.
@@ -55,26 +57,12 @@ def ceiling_note(set_sha: str, metric: str, clusters: Sequence[str] | None = Non
             holds; None takes all.
 
     Returns:
-        "ceiling (ground-truth renders) 0.94 [0.91, 0.97], chance 0.008": an interval over captions, and chance for
-        metrics that have one.
+        The mean with its interval over captions; None where nothing true was rendered, or not for this metric.
     """
     true = by_caption(set_sha, metric)
     chosen = list(true) if clusters is None else [name for name in dict.fromkeys(clusters) if name in true]
     values = [true[name] for name in chosen]
-    if not values:
-        return None
-    digits = 2 if metric.startswith("rprec") else METRICS[metric].digits
-    mean, low, high = interval(metric, np.asarray(values, np.float64))
-    ends = "" if low is None or high is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
-    few = (
-        f" on {len(values)} of the {len(set(clusters))} captions"
-        if clusters and len(values) < len(set(clusters))
-        else ""
-    )
-    by_luck = chance_of(metric, _entry_of(set_sha)["size"])
-    luck = "" if by_luck is None else f", chance {by_luck:.{3 if by_luck < 1 else 1}f}"
-    what = "ceiling (ground-truth renders)" if "@" in metric else "ground-truth renders"  # nothing to be reached
-    return f"{what}{few} {mean:.{digits}f}{ends}{luck}"
+    return (interval(metric, np.asarray(values, np.float64)), len(values)) if values else None
 
 
 def by_caption(set_sha: str, metric: str) -> dict[str, float]:

@@ -97,6 +97,24 @@ class Entry:
         return self.num_planned - self.num_trials
 
 
+class Bound(NamedTuple):
+    """A number that an arm's are read beside, such as that of true renders, or chance.
+
+    Attributes:
+        name: What it is.
+        metric: Of which it is one.
+        mean: The number.
+        low: Lower end of its interval over clusters; None where it has none.
+        high: Upper end.
+    """
+
+    name: str
+    metric: str
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableResult:
     """A table with all that is needed to print it; plain values, see `to_json`.
@@ -118,6 +136,7 @@ class TableResult:
         notes: Sentences on the table.
         published: What papers print of the same question.
         tests_beside: By metric, how many comparisons of other tables p is corrected for besides those of this one.
+        bounds: What numbers are read beside: rows below the arms.
     """
 
     table: str
@@ -136,6 +155,7 @@ class TableResult:
     notes: tuple[str, ...]
     published: tuple[Published, ...] = ()
     tests_beside: dict[str, int] = dataclasses.field(default_factory=dict)
+    bounds: tuple[Bound, ...] = ()
 
     def entry(self, arm: str, metric: str) -> Entry:
         """The entry of a row and a column."""
@@ -158,8 +178,9 @@ class TableResult:
         """From what `to_json` gave, also after it went through a file."""
         tuples = {f: tuple(values[f]) for f in ("budgets", "metrics", "arms", "clusters", "notes")}
         published = tuple(Published(*row) for row in values.get("published", ()))
+        bounds = tuple(Bound(*row) for row in values.get("bounds", ()))
         entries = tuple(Entry(**e) for e in values["entries"])
-        return cls(**{**values, **tuples, "entries": entries, "published": published})
+        return cls(**{**values, **tuples, "entries": entries, "published": published, "bounds": bounds})
 
 
 def compare(

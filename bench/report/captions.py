@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bench import ceiling, judges
-from bench.compare import TableResult
+from bench.compare import Bound, TableResult
 from bench.record import Record
 from bench.report import figures, grids
 from bench.report.figures import Figure, plain, shortened, slug
@@ -41,6 +41,9 @@ EMBEDDED = (
     "embedded world: guides and judges are small encoders that come with the project, trained on renders of a small "
     "world and its language; numbers are comparable with each other, not with those of CLIP or of a paper"
 )
+
+TRUTH = "true renders"
+"""Rows of tables: what the judges make of the objects that captions mean, path-traced: the ceiling."""
 
 EMPTY_MARGIN = "margin: an empty field counts with the margin of a plain picture"
 """It moves the mean of an arm that has many."""
@@ -95,7 +98,7 @@ def primary_judge(metrics: Sequence[str]) -> str:
 
 
 def notes(judged: Judged, metrics: Sequence[str], clusters: Sequence[str]) -> list[str]:
-    """What must stand beside a table: its retrieval set, and of every metric the ceiling and chance, where they exist.
+    """What must stand beside a table: its retrieval set, what failed, and where the protocol is not kept.
 
     Args:
         judged: The retrieval set, and where the protocol is not kept.
@@ -106,16 +109,29 @@ def notes(judged: Judged, metrics: Sequence[str], clusters: Sequence[str]) -> li
     kind = "a file of yours" if captions.name.startswith("file:") else captions.name
     lines = [f"retrieval among the {size} captions of {kind}, SHA-256 {captions.sha256[:12]}"]
     lines += [EMBEDDED] if judges_of(captions.name) == CLOSED_WORLD_JUDGES else []
-    for metric in metrics:
-        said = ceiling.ceiling_note(captions.sha256, metric, clusters)
-        by_luck = ceiling.chance_of(metric, size)
-        if said is None and by_luck is not None:
-            said = f"chance {by_luck:.{3 if by_luck < 1 else 1}f}"
-        lines += [f"{METRICS[metric].title}: {said}"] if said else []
+    few = [found[1] for m in metrics if (found := ceiling.of_true_renders(captions.sha256, m, clusters)) is not None]
+    if few and max(few) < len(set(clusters)):
+        lines.append(f"{TRUTH}: of {max(few)} of the {grids.counted(len(set(clusters)), NOUN)}")
     if judged.num_empty and any(metric.startswith("margin") for metric in metrics):
         lines += [EMPTY_MARGIN, f"empty fields: {judged.num_empty} of {grids.counted(judged.num_finished, 'trial')}"]
     lines += [f"failures, of trials: {said}" for said in judged.failures]
     return [*lines, *(f"departs from the protocol: {said}" for said in judged.departs)]
+
+
+def bounds(judged: Judged, metrics: Sequence[str], clusters: Sequence[str]) -> tuple[Bound, ...]:
+    """What true renders of the captions score, and chance, under each metric that has them.
+
+    Args:
+        judged: The retrieval set.
+        metrics: The table's.
+        clusters: Its captions.
+    """
+    found = []
+    for metric in metrics:
+        known = ceiling.of_true_renders(judged.captions.sha256, metric, clusters)
+        found += [Bound(TRUTH, metric, *known[0])] if known else []
+    lucky = [(metric, ceiling.chance_of(metric, judged.size)) for metric in metrics]
+    return (*found, *(Bound("chance", metric, value) for metric, value in lucky if value is not None))
 
 
 def gap(result: TableResult, judge: str) -> str | None:

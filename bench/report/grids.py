@@ -7,12 +7,13 @@ texts are plain. A column that would say the same in every row becomes a sentenc
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from bench import statistics
-from bench.compare import FEWEST_CLUSTERS, Entry, TableResult
+from bench.compare import FEWEST_CLUSTERS, Bound, Entry, TableResult
 from bench.protocols import METRICS
+from bench.scorers.metrics import OWN_GUIDE
 from bench.suite import Published
 
 Tone = Literal["", "better", "worse", "quiet"]
@@ -209,7 +210,8 @@ def metric_grid(result: TableResult, metric: str, *, with_p: bool = False, with_
     if with_run or any(entry.num_absent for entry in column):  # while trials run, each number says of how many it is
         columns += run_columns(result, metric)[: None if with_run else 1]
     header, cells = zip(*columns, strict=True)
-    return Grid(header, tuple(zip(*cells, strict=True)), left=(0, header.index("verdict")))
+    rows = (*zip(*cells, strict=True), *bound_rows(result, [metric], len(header)))
+    return Grid(header, rows, left=(0, header.index("verdict")))
 
 
 def p_text(p: float | None) -> str:
@@ -236,7 +238,32 @@ def summary_grid(result: TableResult, metrics: Sequence[str]) -> Grid:
         columns.append((heading(metric), tuple(cells)))
     columns += run_columns(result, metrics[0])
     header, cells_by_column = zip(*columns, strict=True)
-    return Grid(header, tuple(zip(*cells_by_column, strict=True)))
+    return Grid(header, (*zip(*cells_by_column, strict=True), *bound_rows(result, metrics, len(header))))
+
+
+def bound_rows(result: TableResult, metrics: Sequence[str], num_columns: int) -> list[tuple[Cell, ...]]:
+    """Rows below the arms: what their numbers are read beside, a metric a column behind the first."""
+    found = {(bound.name, bound.metric): bound for bound in result.bounds if bound.metric in metrics}
+    rows = []
+    for name in dict.fromkeys(name for name, _ in found):
+        cells = [Cell(name, tone="quiet"), *(bound_cell(found.get((name, metric))) for metric in metrics)]
+        rows.append((*cells, *[Cell("")] * (num_columns - len(cells))))
+    return rows
+
+
+def bound_cell(bound: Bound | None) -> Cell:
+    """A number that others are read beside, with its interval."""
+    if bound is None:
+        return Cell("")
+    digits = METRICS[bound.metric].digits
+    aside = half_width(bound.mean, bound.low, bound.high, digits)
+    return Cell(number(bound.mean, digits), aside, tone="quiet", is_number=True)
+
+
+def bounds_text(result: TableResult, metric: str) -> str:
+    """The same of one metric on a line; empty where there are none."""
+    found = [(bound.name, bound_cell(bound)) for bound in result.bounds if bound.metric == metric]
+    return "; ".join(f"{name} {cell.text} {cell.aside}".rstrip() for name, cell in found)
 
 
 def word(entry: Entry) -> str:
@@ -380,8 +407,8 @@ def resolution(result: TableResult, metric: str) -> str:
 
 
 def conclusion(result: TableResult) -> list[tuple[Tone, str]]:
-    """What the table comes to, a sentence a verdict."""
-    titles = {m: METRICS[m].title for m in result.metrics if METRICS[m].higher_is_better is not None}
+    """What the table comes to, a sentence a verdict; nothing is concluded from what a guide says of its own objects."""
+    titles = short_titles(result)
     found: list[tuple[Tone, str]] = []
     unresolved = [e for e in result.entries if e.verdict == "not resolved" and e.metric in titles]
     hopeless = all((e.p_floor or 0) >= statistics.ALPHA for e in unresolved)
@@ -393,14 +420,41 @@ def conclusion(result: TableResult) -> list[tuple[Tone, str]]:
         ("too few", f"Too few {plural(result.cluster_noun)} for a verdict", "quiet"),
         ("no data", "No data", "quiet"),
     ):
-        said = []
-        for arm in result.arms:
-            where = [titles[m] for m in titles if result.entry(arm, m).verdict == told]
-            if where:
-                said.append(arm if len(where) == len(titles) else f"{arm} ({'; '.join(where)})")
+        where = {arm: [m for m in titles if result.entry(arm, m).verdict == told] for arm in result.arms}
+        said = where_text(where, titles)
         if said:
-            found.append((how, f"{phrase}: {' · '.join(said)}"))  # type: ignore[arg-type]
+            found.append((how, f"{phrase}: {said}"))  # type: ignore[arg-type]
     return found
+
+
+def short_titles(result: TableResult) -> dict[str, str]:
+    """Metrics that something can be concluded from; the judge of the first is named only beside another one's."""
+    known = {m: METRICS[m].title for m in result.metrics if METRICS[m].higher_is_better is not None}
+    judges = dict.fromkeys(m.partition("@")[2] for m in known if "@" in m and m.partition("@")[2] != OWN_GUIDE)
+    first = next(iter(judges), None)
+    return {
+        m: title.removesuffix(f", by {first}") for m, title in known.items() if m.partition("@")[2] != OWN_GUIDE
+    }  # fmt: skip
+
+
+def where_text(where: Mapping[str, Sequence[str]], titles: Mapping[str, str]) -> str:
+    """Arms, and under which metrics something holds of them; those of which the same holds stand together.
+
+    Example:
+        >>> titles = {"p": "PSNR", "s": "SSIM", "l": "LPIPS"}
+        >>> where_text({"a": "psl", "b": "p", "c": "ps", "d": "", "e": "p", "f": "psl"}, titles)
+        'a · f · b, e (PSNR) · c (all but LPIPS)'
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for arm, metrics in where.items():
+        if metrics:
+            groups.setdefault(tuple(metrics), []).append(arm)
+    said = []
+    for metrics, arms in sorted(groups.items(), key=lambda group: len(group[0]) < len(titles)):
+        left = [title for m, title in titles.items() if m not in metrics]
+        named = f"all but {'; '.join(left)}" if len(left) < len(metrics) else "; ".join(titles[m] for m in metrics)
+        said += [f"{', '.join(arms)} ({named})"] if left else arms
+    return " · ".join(said)
 
 
 def losses(result: TableResult) -> list[str]:

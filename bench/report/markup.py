@@ -84,12 +84,13 @@ def table(grid: Grid, *, is_small: bool = False, rows: str = "", are_trials: boo
         are_trials: Whether columns are the clusters of the arms, or the arms of the clusters.
     """
     sides = [' class="left"' if i in grid.left else "" for i in range(len(grid.header))]
-    heads = [escaped(name).replace(" ↑", "&nbsp;↑").replace(" ↓", "&nbsp;↓") for name in grid.header]  # no lone arrow
+    heads = list(map(head_html, grid.header))
     head = "".join(f'<th scope="col"{side}>{name}</th>' for name, side in zip(heads, sides, strict=True))
     lines = []
     for first, *others in grid.rows:
         cells = "".join(f"<td{side}>{cell_html(cell)}</td>" for cell, side in zip(others, sides[1:], strict=True))
-        lines.append(f'<tr><th scope="row">{escaped(first.text)}</th>{cells}</tr>')
+        kind = ' class="beside"' if first.tone == "quiet" else ""
+        lines.append(f'<tr{kind}><th scope="row">{escaped(first.text)}</th>{cells}</tr>')
     kind = ' class="small-table"' if is_small else ""
     kind += f' data-rows="{rows}"' if rows else ""
     kind += ' data-cells="trials"' if are_trials else ""
@@ -99,6 +100,13 @@ def table(grid: Grid, *, is_small: bool = False, rows: str = "", are_trials: boo
         f'<div class="scroll" tabindex="0"><table{kind}>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>'
         "</table></div>"
     )
+
+
+def head_html(name: str) -> str:
+    """A column's head: no arrow stands alone on a line, and who judged is not broken."""
+    text = escaped(name).replace(" ↑", "&nbsp;↑").replace(" ↓", "&nbsp;↓")
+    what, comma, by = text.partition(", by ")
+    return f'{what}, <span class="by">by {by}</span>' if comma else text
 
 
 def cell_html(cell: Cell) -> str:

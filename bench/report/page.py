@@ -351,7 +351,8 @@ def html_table(part: Part, place: int, form: Form) -> str:
         f"{grids.named(primary[0])}: {grids.resolution(result, primary[0])}",
     ]
     # what a person wrote stays as it is; our own lines become sentences
-    feet = [*map(tables.sentence, feet), *result.notes, *(f"{arm}: {note}" for arm, note in result.arm_notes.items())]
+    feet = [*map(tables.sentence, feet), *result.notes]
+    arms: list[tuple[str, str]] = [("", f"{arm}: {note}") for arm, note in result.arm_notes.items() if note]
     foot = "<br>".join(map(markup.escaped, feet))
     in_full = "\n".join(
         f"<h3>{markup.escaped(grids.direction(metric))}</h3>"
@@ -379,6 +380,7 @@ def html_table(part: Part, place: int, form: Form) -> str:
                 f'<div class="figures{kind}">{"".join(markup.figure(each, form) for each in some)}</div>'
                 for kind, some in (("", drawn.forests), (" lines", drawn.lines)) if some
             ),
+            markup.details(f"How arms differ from {result.baseline}", markup.items(arms)) if arms else "",
             markup.details("As published", markup.table(published, is_small=True)) if published else "",
             markup.details("Every metric: tests and verdicts", in_full),
             markup.details(f"Every {noun}", by_scene),

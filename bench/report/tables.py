@@ -217,6 +217,10 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
             cells.append(tex_number(grids.mean_cell(entry, arm == grids.best_arm(result, metric))))
             cells.append(tex_number(grids.difference_cell(entry), star))
         lines.append(" & ".join([*cells, *(tex_number(column[row]) for _, column in (trials, *rest))]) + r" \\")
+    bounds = [r"\midrule"] if any(bound.metric in shown for bound in result.bounds) else []
+    for name, *rest_of_row in grids.bound_rows(result, shown, 1 + len(shown)):
+        bounds.append(" & ".join([tex(name.text), *(f"{tex_number(cell)} &" for cell in rest_of_row)])
+                      + " &" * num_rest + r" \\")  # fmt: skip
     asked = f"{result.table}: {result.question}" if result.question else result.table
     return "\n".join(
         [
@@ -232,6 +236,7 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
             + "".join(f" & {tex(name)}" for name, _ in (trials, *rest)) + r" \\",
             r"\midrule",
             *lines,
+            *bounds,
             r"\bottomrule",
             r"\end{tabular}",
             r"\par\smallskip",

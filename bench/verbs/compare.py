@@ -157,6 +157,8 @@ def print_all(
     for metric in gains.primary(found):
         blocks += [Text(), Text(grids.direction(metric), style="bold")]
         blocks.append(tables.rich_grid(metric_grid(study.mine, found, metric, first.cluster_noun)))
+        beside = grids.bounds_text(first, metric)
+        blocks += [Text(beside, style="dim")] if beside else []
         blocks += [Text(tables.printable(line), style="dim") for line in resolutions(results, metric)]
     metric = gains.primary(found)[0]
     title = f"{study.mine} minus a baseline, by {first.cluster_noun}: {grids.named(metric)}"

@@ -253,7 +253,8 @@ def result_of(table: Table, chosen: options.Selection, frame: pd.DataFrame, know
         beside={t.name: t.baseline for t in chosen.tables if t is not table} if chosen.suite.read_together else None,
     )
     said = captions.gap(result, known.judge) if known else None
-    return dataclasses.replace(with_notes(result, [said] if said else []), published=table.published)
+    beside = captions.bounds(known, table.metrics, [cell.cluster for cell in mine]) if known else ()
+    return dataclasses.replace(with_notes(result, [said] if said else []), published=table.published, bounds=beside)
 
 
 def with_notes(result: TableResult, lines: Sequence[str]) -> TableResult:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from bench import ceiling, retrieval
-from bench.ceiling import as_stored, ceiling_note, measured, rendered
+from bench.ceiling import as_stored, measured, of_true_renders, rendered
 from bench.errors import UsageError
 from tasks import captions, tracer, world_pictures
 from tasks.captions import CaptionTask
@@ -105,32 +105,33 @@ def some_entry(**changes):
 
 @pytest.mark.parametrize(("metric", "expected"), [
     # stats.t.interval(0.95, 3, mean, sem) of the numbers above; ends at what can be
-    ("rprec1@j", "ceiling (ground-truth renders) 0.81 [0.43, 1.00], chance 0.008"),
-    ("rprec5@j", "ceiling (ground-truth renders) 1.00 [1.00, 1.00], chance 0.039"),
-    ("rank@j", "ceiling (ground-truth renders) 1.8 [1.0, 3.3], chance 64.5"),
-    ("margin@j", "ceiling (ground-truth renders) 0.150 [0.058, 0.242]"),
-    ("repeats", "ground-truth renders 0.800 [0.552, 1.000]"),
+    ("rprec1@j", (0.8125, 0.4317, 1.0)),
+    ("rprec5@j", (1.0, 1.0, 1.0)),
+    ("rank@j", (1.75, 1.0, 3.2734)),
+    ("margin@j", (0.15, 0.0581, 0.2419)),
+    ("repeats", (0.8, 0.5516, 1.0)),
     ("rprec1@other", None), ("rprec1@guide", None), ("psnr", None),
 ])  # fmt: skip
-def test_note(file, metric, expected):
+def test_of_true_renders(file, metric, expected):
     ceiling.write("s-abababab", some_entry())
-    assert ceiling_note("ab" * 32, metric) == expected
-    assert ceiling_note("abab", metric) == expected
-    assert ceiling_note("cd" * 32, metric) is None
-    assert ceiling_note("", metric) is None
+    for found in (of_true_renders("ab" * 32, metric), of_true_renders("abab", metric)):
+        assert (found and found[0]) == (expected and pytest.approx(expected, abs=1e-4))
+        assert found is None or found[1] == (3 if metric == "repeats" else 4)
+    assert of_true_renders("cd" * 32, metric) is None
+    assert of_true_renders("", metric) is None
 
 
-def test_note_of_some_captions(file):
+def test_of_some_captions(file):
     ceiling.write("s-abababab", some_entry())
-    note = "ceiling (ground-truth renders) 0.75 [0.00, 1.00], chance 0.008"
-    assert ceiling_note("abab", "rprec1@j", ["a", "b", "a"]) == note
-    few = "ceiling (ground-truth renders) on 1 of the 2 captions 0.75, chance 0.008"
-    assert ceiling_note("abab", "rprec1@j", ["c", "z"]) == few
-    assert ceiling_note("abab", "rprec1@j", ["z"]) is None
+    interval, num = of_true_renders("abab", "rprec1@j", ["a", "b", "a"])
+    assert (interval, num) == (pytest.approx((0.75, 0.0, 1.0)), 2)
+    interval, num = of_true_renders("abab", "rprec1@j", ["c", "z"])
+    assert (interval.mean, interval.low, num) == (0.75, None, 1)
+    assert of_true_renders("abab", "rprec1@j", ["z"]) is None
 
 
-def test_note_without_a_file(file):
-    assert ceiling_note("ab" * 32, "rprec1@j") is None
+def test_without_a_file(file):
+    assert of_true_renders("ab" * 32, "rprec1@j") is None
 
 
 def test_the_command_writes_them_and_keeps_the_renders(file, tmp_path, monkeypatch, capsys):
@@ -171,7 +172,7 @@ def test_the_ceilings_of_the_project_are_of_its_captions_and_judges():
     assert entry["protocol"].split(".")[0] == "std-v1 " + retrieval.PROTOCOLS["std-v1"].version.split(".")[0]
     for judge in entry["judges"]:
         assert entry["metrics"][f"rprec1@{judge}"]["mean"] > 0.8
-        assert ceiling_note(found.sha256, f"rprec1@{judge}").endswith("chance 0.008")
+        assert of_true_renders(found.sha256, f"rprec1@{judge}")[0].mean > 0.8
 
 
 def some_views():

@@ -14,7 +14,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
-from tests.browser.conftest import ARMS, CAPTIONS, contents, written
+from tests.browser.conftest import ARMS, BESIDE, CAPTIONS, contents, written
 
 pytestmark = pytest.mark.browser
 
@@ -22,33 +22,34 @@ pytestmark = pytest.mark.browser
 def test_sorts_by_mouse_and_by_keyboard(reader):
     head = reader.one("section[data-table] th .sort", "PSNR")
     cell = "return arguments[0].closest('th').getAttribute('aria-sort')"
-    assert reader.js(cell, head) == "none" and reader.column(0) == list(ARMS)
+    assert reader.js(cell, head) == "none" and reader.column(0) == [*ARMS, BESIDE]
     head.click()
     assert reader.js(cell, head) == "descending" and reader.column(0)[0] == ARMS[1]
     head.send_keys(Keys.ENTER)
-    numbers = [float(text) for text in reader.column(1)]
+    *numbers, beside = [float(text) for text in reader.column(1)]
     assert reader.js(cell, head) == "ascending" and numbers == sorted(numbers)
+    assert numbers[0] < beside == 21.0 < numbers[-1], "what arms are read beside stays below them"
     head.send_keys(Keys.SPACE)
-    assert reader.js(cell, head) == "none" and reader.column(0) == list(ARMS)
+    assert reader.js(cell, head) == "none" and reader.column(0) == [*ARMS, BESIDE]
     reader.one("section[data-table] th .sort", "arm").click()
-    assert reader.column(0) == sorted(ARMS)
+    assert reader.column(0) == [*sorted(ARMS), BESIDE]
 
 
 def test_filters_by_words_and_by_verdict(reader):
     box, verdict = reader.one(".tools input[type=search]"), Select(reader.one("section[data-table] .tools select"))
     box.send_keys("oth")
-    assert reader.column(0) == ["other"]
+    assert reader.column(0) == ["other", BESIDE]
     assert reader.one("section[data-table] .tools output").text.startswith("1 of 3 arms")
     box.clear()
     box.send_keys("number 2")
-    assert len(reader.column(0)) == 3, "a word of captions says nothing of arms"
-    last = "section[data-table] details:last-of-type table[data-rows=clusters]"
+    assert len(reader.column(0)) == 4, "a word of captions says nothing of arms"
+    last = "section[data-table] table[data-rows=clusters]"
     assert reader.column(0, last) == ["a blue thing number 2", "mean"]
     box.send_keys(Keys.CONTROL, "a")
     box.send_keys(Keys.DELETE)
     assert {option.text for option in verdict.options} >= {"any", "better"}
     verdict.select_by_visible_text("better")
-    assert reader.column(0) == [ARMS[1]]
+    assert reader.column(0) == [ARMS[1], BESIDE]
 
 
 def test_an_arm_and_a_trial_are_opened_by_keyboard_alone(reader):

@@ -44,7 +44,7 @@ function makeOpen(grid, table) {
   const rowKind = grid.dataset.rows;
   const columnKind = { arms: "clusters", clusters: "arms" }[rowKind];
   [...grid.tBodies[0].rows].forEach((row, i) => {
-    const isMean = rowKind === "clusters" && i >= table.clusters.length;
+    const isMean = i >= table[rowKind].length; // or what the arms are read beside
     if (isMean) row.dataset.last = "1";
     row.dataset.place = i;
     const chosen = (column) => {
@@ -59,7 +59,7 @@ function makeOpen(grid, table) {
         ...name.childNodes));
     }
     [...row.cells].slice(1).forEach((cell, column) => {
-      if (isMean && grid.dataset.cells !== "trials") return;
+      if (isMean && (rowKind === "arms" || grid.dataset.cells !== "trials")) return;
       cell.classList.add("leads");
       cell.addEventListener("click", () => openTrials(table, chosen(column + 1)));
     });

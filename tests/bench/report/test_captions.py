@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import json
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 
+from bench.compare import Bound, TableResult
 from bench.report import captions, figures, grids, page, tables
 from bench.suite import Cell
 from tasks.captions import caption_set
@@ -96,20 +99,54 @@ def test_ceiling_and_chance_stand_beside_numbers():
     known = captions.Judged(caption_set("closed-world"), JUDGE)
     clusters = ["a blue dotted guitar", "an orange metallic snowman", "a pink windmill"]
     metrics = (f"rprec1@{JUDGE}", f"margin@{JUDGE}", "rprec1@guide", "opacity")
-    first, embedded, *said = captions.notes(known, metrics, clusters)
+    first, embedded = captions.notes(known, metrics, clusters)
     assert first.startswith("retrieval among the 128 captions of closed-world, SHA-256 5230974a1fc6")
     assert embedded == captions.EMBEDDED
-    assert said[0].startswith(f"R-Precision, by {JUDGE}: ceiling (ground-truth renders) ")
-    assert said[0].endswith(", chance 0.008") and "chance" not in said[1]
-    assert said[2] == "R-Precision, in-loop: by its own guide: chance 0.008"
-    assert said[3].startswith("mean opacity: ground-truth renders ")
+    found = {(bound.name, bound.metric): bound for bound in captions.bounds(known, metrics, clusters)}
+    assert list(found) == [*((captions.TRUTH, metrics[i]) for i in (0, 1, 3)),
+                           *(("chance", metrics[i]) for i in (0, 2))]  # fmt: skip
+    assert 0.8 < found[captions.TRUTH, metrics[0]].low <= found[captions.TRUTH, metrics[0]].mean <= 1
+    assert found["chance", metrics[0]] == ("chance", metrics[0], 1 / 128, None, None)
+    assert captions.notes(known, metrics, [*clusters, "no such thing"])[2] == "true renders: of 3 of the 4 captions"
+
+
+def test_what_a_guide_says_of_its_own_concludes_nothing(captioned):
+    found = grids.conclusion(captioned.result)
+    assert captioned.result.entry("bare", "rprec1@guide").verdict == "not resolved"
+    said = " ".join(text for _, text in found)
+    assert "in-loop" not in said and "guide" not in said.replace("other guide", "")
+    assert JUDGE not in said and "by embedded-vit-16" in said  # the first judge is understood
+
+
+def test_rows_below_the_arms_in_every_format(captioned):
+    rprec = f"rprec1@{JUDGE}"
+    beside = (Bound(captions.TRUTH, rprec, 0.992, 0.985, 0.999), Bound("chance", rprec, 1 / 128))
+    result = dataclasses.replace(captioned.result, bounds=beside)
+    assert TableResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+    grid = grids.metric_grid(result, rprec)
+    assert [row[0].text for row in grid.rows[-3:]] == ["other guide", captions.TRUTH, "chance"]
+    assert [row[1][:2] for row in grid.rows[-2:]] == [("0.992", "±0.007"), ("0.008", "")]
+    assert {len(row) for row in grid.rows} == {len(grid.header)}
+    assert len(grids.metric_grid(result, "opacity").rows) == 3
+    summary = grids.summary_grid(result, ("opacity", rprec))
+    assert [cell.text for cell in summary.rows[-1]][:3] == ["chance", "", "0.008"]
+    assert {len(row) for row in summary.rows} == {len(summary.header)}
+    assert "| true renders | 0.992 ±0.007 |" in tables.markdown(result)
+    rows = tables.latex(result, ("opacity", rprec)).split(r"\midrule")[2].splitlines()[1:3]
+    assert rows[0].startswith("true renders &  & & $0.992\\pm 0.007$ &") and rows[1].startswith("chance & ")
+    assert len({row.count("&") for row in tables.latex(result).splitlines() if row.endswith(r"\\")}) == 2  # and heads
+    assert grids.bounds_text(result, rprec) == "true renders 0.992 ±0.007; chance 0.008"
+    assert grids.bounds_text(result, "opacity") == ""
 
 
 def test_other_sets_have_chance_alone_and_no_path(captioned):
     said = captioned.result.notes
     assert said[0] == "retrieval among the 8 captions of a file of yours, SHA-256 abababababab"
-    assert f"R-Precision, by {JUDGE}: chance 0.125" in said and "departs from the protocol: views of 16 px" in said
-    assert not any("ceiling" in line or "embedded world" in line for line in said)
+    assert captions.bounds(captioned.judged, [f"rprec1@{JUDGE}"], []) == (
+        ("chance", f"rprec1@{JUDGE}", 0.125, None, None),
+    )
+    assert "departs from the protocol: views of 16 px" in said
+    assert not any("true renders" in line or "embedded world" in line for line in said)
 
 
 def test_empty_fields_are_said_where_there_are_any_and_a_margin():
