@@ -332,8 +332,8 @@ def html_objects(exhibits: Exhibits) -> str:
             f'<span class="quiet">{markup.escaped(tables.sentence(viewer.about))}</span></figcaption></figure>'
         )
     return (
-        '<section id="objects">\n<h2>Meshes</h2>\n<p class="small">Drag to turn, scroll to come nearer. With the '
-        f'keyboard, the turntables show the same objects.</p>\n<div class="objects">{"".join(parts)}</div>\n</section>'
+        '<section id="objects">\n<h2>Meshes</h2>\n<p class="small">Drag to turn, scroll to come nearer; or arrow keys, '
+        f'+ and \u2212.</p>\n<div class="objects">{"".join(parts)}</div>\n</section>'
     )
 
 
