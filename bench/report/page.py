@@ -352,7 +352,6 @@ def html_table(part: Part, place: int, form: Form) -> str:
     ]
     # what a person wrote stays as it is; our own lines become sentences
     feet = [*map(tables.sentence, feet), *result.notes]
-    arms: list[tuple[str, str]] = [("", f"{arm}: {note}") for arm, note in result.arm_notes.items() if note]
     foot = "<br>".join(map(markup.escaped, feet))
     in_full = "\n".join(
         f"<h3>{markup.escaped(grids.direction(metric))}</h3>"
@@ -380,15 +379,27 @@ def html_table(part: Part, place: int, form: Form) -> str:
                 f'<div class="figures{kind}">{"".join(markup.figure(each, form) for each in some)}</div>'
                 for kind, some in (("", drawn.forests), (" lines", drawn.lines)) if some
             ),
-            markup.details(f"How arms differ from {result.baseline}", markup.items(arms)) if arms else "",
+            html_arms(result),
             markup.details("As published", markup.table(published, is_small=True)) if published else "",
             markup.details("Every metric: tests and verdicts", in_full),
             markup.details(f"Every {noun}", by_scene),
-            markup.details("What each arm took", markup.table(costs.grid(spent), is_small=True, rows="arms")
-                           + f'<p class="small">{markup.escaped(tables.sentence(costs.HOW_TIMED))}</p>'),
+            html_costs(spent),
             "</section>",
         ]
     )  # fmt: skip
+
+
+def html_arms(result: TableResult) -> str:
+    """How arms differ from the baseline, folded away; empty where nothing is said of them."""
+    said: list[tuple[str, str]] = [("", f"{arm}: {note}") for arm, note in result.arm_notes.items() if note]
+    return markup.details(f"How arms differ from {result.baseline}", markup.items(said)) if said else ""
+
+
+def html_costs(spent: Sequence[Cost]) -> str:
+    """What each arm took, folded away."""
+    rows = markup.table(costs.grid(spent), is_small=True, rows="arms")
+    how = markup.escaped(tables.sentence(costs.HOW_TIMED))
+    return markup.details("What each arm took", f'{rows}<p class="small">{how}</p>')
 
 
 # --- Markdown ---------------------------------------------------------------------------------------------------------
