@@ -22,6 +22,8 @@ $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 ablations: setup
 	$(RUN) -m bench run --suite ablations
 
+# Most of the tests' time is compiling; what is optimised as users have it is tested by test-slow.
+test: export XLA_FLAGS ?= --xla_backend_optimization_level=0
 test: setup
 	$(RUN) -m pytest -q -n 2 --dist loadfile -m 'not slow'
 
