@@ -3,7 +3,7 @@
     python -m bench.ceiling --set closed-world --num 64
 
 renders what captions of the closed world mean, from the views that fields are scored on, scores that like any field,
-and writes it into `scorers/ceilings.json`, which comes with the project; `ceiling_note` says it beside a column.
+and writes it into `scorers/ceilings.json`, which comes with the project; `of_true_renders` reads it for tables.
 
 c: captions, v: views of each, h and w: pixels of a view.
 """

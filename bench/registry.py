@@ -112,10 +112,13 @@ def meant(name: str) -> str:
     Example:
         >>> meant("my_pkg/field.py"), meant("my_pkg.field.MyField"), meant("nerf")
         ('write my_pkg.field:NAME, with the name of its class', 'write my_pkg.field:MyField', '')
+        >>> meant("/home/me/field.py")
+        'go to /home/me and write field:NAME, with the name of its class'
     """
     if name.endswith(".py"):
-        module = name.removesuffix(".py").removeprefix("./").strip("/").replace("/", ".")
-        return f"write {module}:NAME, with the name of its class"
+        folder, _, stem = name.removesuffix(".py").removeprefix("./").rpartition("/" if name.startswith("/") else "\n")
+        stand = f"go to {folder} and " if folder else ""
+        return f"{stand}write {stem.replace('/', '.')}:NAME, with the name of its class"
     module, dot, last = name.rpartition(".")
     return f"write {module}:{last}" if dot else ""
 

@@ -46,13 +46,18 @@ DTYPES = ("float16", "float32", "int32")
 """What arrays are stored as."""
 
 
-def open(path: str | os.PathLike[str]) -> Store:
+def open(path: str | os.PathLike[str], study: str = "") -> Store:
     """Opens a store, which need not exist yet; sweeps up after killed writers and sets aside what does not parse.
+
+    Args:
+        path: Its folder.
+        study: Suite and budget, such as `sparse-views-standard`, whose archive is asked first for a trial that
+            several archives hold, each of a training of its own.
 
     Raises:
         UsageError: A record has another schema version: the whole store is refused and left as it is.
     """
-    return Store(pathlib.Path(path))
+    return Store(pathlib.Path(path), study)
 
 
 def listing(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
@@ -84,7 +89,7 @@ class Store:
         set_aside: New names of records that did not parse, with the reason: to be reported.
     """
 
-    def __init__(self, root: pathlib.Path) -> None:
+    def __init__(self, root: pathlib.Path, study: str = "") -> None:
         self.root = root
         self.set_aside: list[str] = []
         self._records: dict[str, Record] = {}
@@ -96,7 +101,8 @@ class Store:
                     self._records[folder.name] = _read(folder)
                 except (ValueError, TypeError, AttributeError, FileNotFoundError) as error:
                     unreadable.append((folder, error))
-        for path in sorted(root.glob(f"*{archive.END}")) if root.is_dir() else []:
+        archives = sorted(root.glob(f"*{archive.END}"), key=lambda path: (path.name != study + archive.END, path))
+        for path in archives if root.is_dir() else []:
             for trial_id, files in archive.read(path).items():
                 if trial_id not in self._records:
                     self._records[trial_id] = _parsed(files.get("record.json", b""), f"{path}, {trial_id}", trial_id)

@@ -246,6 +246,11 @@ class Table:
             found = here | found
         return found
 
+    def said_differences(self, name: str) -> tuple[dict[str, tuple[Any, Any]], dict[str, Any]]:
+        """The same for people to read: what arm and baseline both have, and what only the arm has, but for None."""
+        every, both = self.arm_differences(name), self.arm_differences(name, of_both=True)
+        return both, {k: value for k, (value, _) in every.items() if k not in both and value is not None}
+
     def undeclared(self, name: str) -> dict[str, tuple[Any, Any]]:
         """Differences from the baseline that the arm does not declare."""
         changes = self.arms[name].changes

@@ -22,7 +22,10 @@ from bench.report import grids
 from bench.report.grids import Grid, counted
 from bench.suite import Cell
 
-HOW_TIMED = "seconds as they were where each ran, whatever ran beside: to be compared at equal device, packs and load"
+HOW_TIMED = (
+    "s/trial holds compiling, which the first pack of a program bears for others; seconds are as they were where each "
+    "ran, whatever ran beside: to be compared at equal device, packs and load"
+)
 
 
 class Cost(NamedTuple):
@@ -30,7 +33,8 @@ class Cost(NamedTuple):
 
     Attributes:
         arm: Its label.
-        wall_s: Mean seconds of a trial.
+        wall_s: Mean seconds of a trial, all in all.
+        train_s: Mean seconds of it that were spent on its steps.
         num_parameters: Trained numbers.
         device: What they ran on.
         pack_size: How many were trained at once: seconds and memory are shared among them.
@@ -39,6 +43,7 @@ class Cost(NamedTuple):
 
     arm: str
     wall_s: float | None
+    train_s: float | None
     num_parameters: str
     device: str
     pack_size: str
@@ -56,12 +61,15 @@ def of_arms(cells: Sequence[Cell], by_id: Mapping[str, Record]) -> list[Cost]:
     for arm in dict.fromkeys(cell.arm for cell in cells):
         ids = dict.fromkeys(cell.trial_id for cell in cells if cell.arm == arm)
         records = [record for trial_id in ids if (record := by_id.get(trial_id)) and record.status == "finished"]
-        seconds = [s for record in records if (s := record.timings.get("wall_s", math.nan)) == s]
+        wall_s, train_s = (
+            [s for record in records if (s := record.timings.get(lap, math.nan)) == s] for lap in ("wall_s", "train_s")
+        )
         shares = [r.memory_bytes / max(r.pack_size, 1) / 2**20 for r in records if r.memory_bytes is not None]
         found.append(
             Cost(
                 arm=arm,
-                wall_s=float(np.mean(seconds)) if seconds else None,
+                wall_s=float(np.mean(wall_s)) if wall_s else None,
+                train_s=float(np.mean(train_s)) if train_s else None,
                 num_parameters=span([record.num_parameters for record in records if record.num_parameters]),
                 device=", ".join(sorted({str(d) for r in records if (d := r.environment.get("device"))})),
                 pack_size=span([record.pack_size for record in records if record.num_parameters]),
@@ -88,6 +96,7 @@ def grid(costs: Sequence[Cost], heading: str = "arm") -> Grid:
         (
             grids.Cell(cost.arm),
             grids.three_digits(cost.wall_s),
+            grids.three_digits(cost.train_s),
             grids.three_digits(cost.memory_mib),
             grids.Cell(cost.num_parameters or grids.DASH),
             grids.Cell(cost.pack_size or grids.DASH),
@@ -95,8 +104,8 @@ def grid(costs: Sequence[Cost], heading: str = "arm") -> Grid:
         )
         for cost in costs
     ]
-    header = (heading, "s/trial", "MiB/trial", "parameters", "trained at once", "device")
-    return Grid(header, tuple(rows), left=(0, 5))
+    header = (heading, "s/trial", "to train", "MiB/trial", "parameters", "trained at once", "device")
+    return Grid(header, tuple(rows), left=(0, 6))
 
 
 class Price(NamedTuple):

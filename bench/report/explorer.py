@@ -258,7 +258,7 @@ def baselines(mine: Sequence[Cell], baseline: str, by_id: Mapping[str, Record]) 
 def fields_that_differ(record: Record | None, other: Record | None) -> list[list[str]] | None:
     """Fields of task and method in which a trial is not as the baseline's: name, its value, the baseline's.
 
-    What only one of the two has is left out: their types differ, and stand there.
+    What only the baseline has is left out: their types differ, and stand there.
 
     Args:
         record: The trial's; None where it was not run.
@@ -270,8 +270,12 @@ def fields_that_differ(record: Record | None, other: Record | None) -> list[list
         flat({part: its.identity[part] for part in ("task", "method") if part in its.identity})
         for its in (record, other)
     )
-    names = [name for name in right if name in left and left[name] != right[name]]
-    return [[printable(name.removeprefix("method.")), told(left[name]), told(right[name])] for name in names]
+    names = [name for name in dict.fromkeys([*right, *left]) if name in left and left[name] != right.get(name)]
+    others = [told(right[name]) if name in right else grids.DASH for name in names]
+    return [
+        [printable(name.removeprefix("method.")), told(left[name]), other]
+        for name, other in zip(names, others, strict=True)
+    ]
 
 
 def told(value: Any) -> str:

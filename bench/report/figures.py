@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -301,15 +301,16 @@ def drawn(figure: MatplotlibFigure, ids: str) -> str:
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>|\s*<!--.*?-->", "", text, flags=re.DOTALL)
-    # a hundredth of a point is enough, names that nothing refers to are not needed: a third of the file
-    text = re.sub(r' (?:d|x|y|x1|y1|x2|y2|width|height|points|transform)="[^"]*"', rounded, text)
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', text))
-    text = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
-    text = re.sub(r">\s+<", ">\n<", text).replace(FONT, "")
-    text = text.replace("<svg ", f'<svg font-family="{FAMILIES}" ', 1)
-    text = re.sub(r'\bid="', f'id="{ids}-', text)
-    text = re.sub(r'href="#', f'href="#{ids}-', text)
-    return re.sub(r"url\(#", f"url(#{ids}-", text)
+    text = re.sub(r"<[^>]*>", lambda tag: shorter(tag[0], ids, used), text)  # never the words between tags
+    return re.sub(r">\s+<", ">\n<", text).replace("<svg ", f'<svg font-family="{FAMILIES}" ', 1)
+
+
+def shorter(tag: str, ids: str, used: Container[str]) -> str:
+    """A tag of a drawing: a hundredth of a point is enough, names that nothing refers to are not needed."""
+    tag = re.sub(r' (?:d|x|y|x1|y1|x2|y2|width|height|points|transform)="[^"]*"', rounded, tag)
+    tag = re.sub(r' id="([^"]*)"', lambda found: f' id="{ids}-{found[1]}"' if found[1] in used else "", tag)
+    return re.sub(r'(href="|url\()#', rf"\1#{ids}-", tag).replace(FONT, "")
 
 
 def rounded(attribute: re.Match[str]) -> str:

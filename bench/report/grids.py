@@ -363,6 +363,7 @@ def legend(result: TableResult, *, with_needs: bool = True) -> str:
     noun = plural(result.cluster_noun)
     directed = [METRICS[metric].higher_is_better is not None for metric in result.metrics]
     words = ["better and worse"] * any(directed) + ["higher and lower"] * (not all(directed))
+    judge = first_judge(result)
     family = "all baselines that are read together" if result.tests_beside else "the arms"
     return (
         f"± is half a 95% interval over {noun}{cut_ends(result)}; differences to {result.baseline}, paired by "
@@ -370,6 +371,7 @@ def legend(result: TableResult, *, with_needs: bool = True) -> str:
         f"{family} (Holm), and the interval leaves out zero"
         + ("; higher and lower: where neither way is better" if len(words) == 2 else "")
         + ("; " + BOLD if any(directed) else "")
+        + (f"; where no judge is named: by {judge}; in-loop numbers conclude nothing" if judge else "")
         + (f"; ~ {noun}: so many would resolve it" if with_needs else "")
     )
 
@@ -407,7 +409,10 @@ def resolution(result: TableResult, metric: str) -> str:
 
 
 def conclusion(result: TableResult) -> list[tuple[Tone, str]]:
-    """What the table comes to, a sentence a verdict; nothing is concluded from what a guide says of its own objects."""
+    """What the table comes to: a sentence a verdict and the metrics under which it holds, with its arms.
+
+    Nothing is concluded from what a guide says of its own objects, or from what has no direction.
+    """
     titles = short_titles(result)
     found: list[tuple[Tone, str]] = []
     unresolved = [e for e in result.entries if e.verdict == "not resolved" and e.metric in titles]
@@ -421,40 +426,46 @@ def conclusion(result: TableResult) -> list[tuple[Tone, str]]:
         ("no data", "No data", "quiet"),
     ):
         where = {arm: [m for m in titles if result.entry(arm, m).verdict == told] for arm in result.arms}
-        said = where_text(where, titles)
-        if said:
-            found.append((how, f"{phrase}: {said}"))  # type: ignore[arg-type]
+        found += [(how, f"{phrase}{under}: {arms}") for under, arms in by_metrics(where, titles)]  # type: ignore[misc]
     return found
 
 
 def short_titles(result: TableResult) -> dict[str, str]:
     """Metrics that something can be concluded from; the judge of the first is named only beside another one's."""
     known = {m: METRICS[m].title for m in result.metrics if METRICS[m].higher_is_better is not None}
-    judges = dict.fromkeys(m.partition("@")[2] for m in known if "@" in m and m.partition("@")[2] != OWN_GUIDE)
-    first = next(iter(judges), None)
+    judge = first_judge(result)
     return {
-        m: title.removesuffix(f", by {first}") for m, title in known.items() if m.partition("@")[2] != OWN_GUIDE
+        m: title.removesuffix(f", by {judge}") for m, title in known.items() if m.partition("@")[2] != OWN_GUIDE
     }  # fmt: skip
 
 
-def where_text(where: Mapping[str, Sequence[str]], titles: Mapping[str, str]) -> str:
-    """Arms, and under which metrics something holds of them; those of which the same holds stand together.
+def first_judge(result: TableResult) -> str:
+    """The judge of a table's first column that has one; empty for none."""
+    names = [metric.partition("@")[2] for metric in result.metrics if "@" in metric]
+    return next((name for name in names if name != OWN_GUIDE), "")
+
+
+def by_metrics(where: Mapping[str, Sequence[str]], titles: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Under which metrics something holds, in words, and the arms of which it does; what holds under all comes first.
 
     Example:
         >>> titles = {"p": "PSNR", "s": "SSIM", "l": "LPIPS"}
-        >>> where_text({"a": "psl", "b": "p", "c": "ps", "d": "", "e": "p", "f": "psl"}, titles)
-        'a · f · b, e (PSNR) · c (all but LPIPS)'
+        >>> by_metrics({"a": "psl", "b": "p", "c": "ps", "d": "", "e": "p", "f": "psl"}, titles)
+        [('', 'a · f'), (' in all but LPIPS', 'c'), (' in PSNR', 'b · e')]
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for arm, metrics in where.items():
         if metrics:
             groups.setdefault(tuple(metrics), []).append(arm)
     said = []
-    for metrics, arms in sorted(groups.items(), key=lambda group: len(group[0]) < len(titles)):
+    for metrics, arms in sorted(groups.items(), key=lambda group: -len(group[0])):
         left = [title for m, title in titles.items() if m not in metrics]
-        named = f"all but {'; '.join(left)}" if len(left) < len(metrics) else "; ".join(titles[m] for m in metrics)
-        said += [f"{', '.join(arms)} ({named})"] if left else arms
-    return " · ".join(said)
+        if left and len(left) < len(metrics):
+            under = f" in all but {'; '.join(left)}"
+        else:
+            under = f" in {'; '.join(titles[m] for m in metrics)}" if left else ""
+        said.append((under, " · ".join(arms)))
+    return said
 
 
 def losses(result: TableResult) -> list[str]:

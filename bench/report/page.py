@@ -113,7 +113,8 @@ def write(
         records: Of the trials, for curves, costs and where they ran; in any order.
         sheets: Pictures by title: images, or paths of PNG files.
         command: What makes this again.
-        out: Folder, made if it is missing. Files of the same names are replaced, others left.
+        out: Folder, made if it is missing. Files of the same names are replaced, others left, but for those that stand
+            in the other form (`is_small` or not) for the same.
         question: What the suite asks.
         notes: What a reader must know first, such as that the scenes are the embedded ones.
         judged: By table of captions, what its figures are made of beside the numbers.
@@ -151,6 +152,8 @@ def write(
     contents |= {picture.path: picture.content for picture in pictures} | exhibits.contents()
     if every_s is not None:
         contents["index.html"] = alive.refreshing(str(contents["index.html"]), every_s)
+    for name in small.of_other_forms(contents):
+        (out / name).unlink(missing_ok=True)
     for name, content in contents.items():
         write_file(out / name, content)
     return out / "index.html"
@@ -303,7 +306,8 @@ def html_page(
     )
     body.append(
         '<section id="made">\n<h2>How it was made</h2>\n<p class="quiet">This makes it again; trials that are there '
-        f"are not trained again.</p>\n<pre>{markup.escaped(dict(made)['command'])}</pre>\n<dl>{rows}</dl>\n</section>"
+        f"are not trained again.</p>\n<pre>{markup.escaped(dict(made)['command'])}</pre>\n<dl>{rows}</dl>\n"
+        f'<p class="small">Files: {markup.link(form.at("results.json"), "all that was found (JSON)")}.</p>\n</section>'
     )
     return markup.document(head.title, "\n".join(filter(None, body)), given)
 

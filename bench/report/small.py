@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from PIL import Image
@@ -19,9 +19,9 @@ LONG = 24 << 10
 QUALITY = 75
 """Of lossy sheets, 100 at most: edges and colours of renders are as they were to the eye."""
 
-NOTE = (
-    "A small copy of the report: its sheets are lossy, its long tables packed (gzip), its figures files of their own."
-)
+NOTE = "A small copy of the report: pictures are lossy, long tables packed (gzip), figures files of their own."
+
+PACKED = ".gz"
 
 
 class Form(NamedTuple):
@@ -51,11 +51,30 @@ def form(plain: Mapping[str, str], is_small: bool) -> tuple[Form, dict[str, str 
     packed = {}
     for path, text in plain.items():
         if is_small and path.endswith((".csv", ".json")) and len(text) >= LONG:
-            packed[path] = path + ".gz"
+            packed[path] = path + PACKED
             contents[packed[path]] = gzip.compress(text.encode(), 9, mtime=0)
         else:
             contents[path] = text
     return Form(is_small, packed), contents
+
+
+def of_other_forms(paths: Iterable[str]) -> list[str]:
+    """What another form of the same report would have written in place of these files.
+
+    Example:
+        >>> of_other_forms(["tables/a.csv.gz", "results.json", "sheets/a.webp", "figures/a.svg"])
+        ['tables/a.csv', 'results.json.gz', 'sheets/a.png']
+    """
+    found = []
+    for path in paths:
+        if path.endswith(PACKED):
+            found.append(path.removesuffix(PACKED))
+        elif path.endswith((".csv", ".json")):
+            found.append(path + PACKED)
+        elif path.startswith("sheets/"):
+            stem, _, end = path.rpartition(".")
+            found.append(f"{stem}.{'png' if end == 'webp' else 'webp'}")
+    return found
 
 
 def lossy(image: Image.Image) -> bytes:

@@ -224,10 +224,12 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
     asked = f"{result.table}: {result.question}" if result.question else result.table
     return "\n".join(
         [
-            "% needs \\usepackage{booktabs}",
+            "% needs \\usepackage{booktabs,graphicx}",
             r"\begin{table*}",
             r"\centering\small",
             rf"\caption{{{' '.join(tex(sentence(line)) for line in (asked, grids.caption(result)))}}}",
+            r"\setlength{\tabcolsep}{4pt}%",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",  # never wider than the page
             rf"\begin{{tabular}}{{l{'rr' * len(shown)}{'r' * num_rest}}}",
             r"\toprule",
             heads.replace(" & ", "& ", 1) + " &" * num_rest + r" \\",
@@ -238,7 +240,7 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
             *lines,
             *bounds,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             r"\par\smallskip",
             r"\begin{minipage}{\linewidth}\footnotesize\raggedright",
             *tex_notes(result, shown, [line for _, line in lost]),

@@ -64,8 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Compares; 1 if a trial failed, or on what `--fail-if` names."""
-    here, reference = store.open(args.results), store.open(origins.REFERENCE)
+    here = store.open(args.results)
     study, chosen = selection(args, here)
+    reference = store.open(origins.REFERENCE, f"{args.suite}-{chosen.budget.name}")
     protocol = chosen.tables[0].protocol
     found = origins.origins(chosen.trials, protocol, here, reference)
     lines = origins.told(found, chosen.cells, study.mine, shown(origins.REFERENCE))

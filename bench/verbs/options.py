@@ -72,6 +72,11 @@ def selection(args: argparse.Namespace) -> Selection:
     return Selection(suite=suite, budget=budget, trials=trials, cells=cells)
 
 
+def study(chosen: Selection) -> str:
+    """What an archive of all its trials is called."""
+    return f"{chosen.suite.name}-{chosen.budget.name}"
+
+
 def chosen_budget(args: argparse.Namespace) -> Budget:
     """The budget that is asked for, or the one that suits this machine."""
     return budget_named(args.budget or ("standard" if device.num_accelerators() else "quick"))

@@ -97,8 +97,9 @@ def print_arms(console: Console, table: Table) -> None:
     printed.add_column("arm")
     printed.add_column(f"differs from {table.baseline} in")
     for name in table.arms:
-        found = table.arm_differences(name, of_both=True)
-        said = ", ".join(f"{field}: {other} → {value}" for field, (value, other) in found.items())
+        found, own = table.said_differences(name)
+        changed = [f"{field}: {other} → {value}" for field, (value, other) in found.items()]
+        said = ", ".join([*changed, *(f"{field}: {value}" for field, value in own.items())])
         printed.add_row(name, "the baseline" if name == table.baseline else said)
     console.print(printed)
 

@@ -101,7 +101,7 @@ def main(args: argparse.Namespace) -> int:
     if args.live:
         return live(chosen, args.results, every_s, asked, command=command, out=args.out, price=price,
                     is_small=args.small)  # fmt: skip
-    kept = store.open(args.results)
+    kept = store.open(args.results, options.study(chosen))
     results, written = write(chosen, kept, command=command, out=args.out, price=price, asked=asked,
                              is_small=args.small)  # fmt: skip
     print_tables(results)
@@ -130,7 +130,7 @@ def live(chosen: options.Selection, results: pathlib.Path, every_s: float, asked
             there = store.listing(results)
             now = {name: stamps for name, stamps in there.items() if name in wanted or name.endswith(archive.END)}
             if now != seen:
-                trials_store, seen = store.open(results), now
+                trials_store, seen = store.open(results, options.study(chosen)), now
                 done = [trial_id for trial_id in wanted if is_stored(trials_store, trial_id)]
                 num_failed, is_whole = sum(map(trials_store.failed, done)), len(done) == len(wanted)
                 more = {"asked": asked} if is_whole else {"asked": asked._replace(num_meshes=0), "every_s": every_s}
@@ -349,10 +349,9 @@ def few_of(names: Sequence[str], most: int = 4) -> str:
 
 def spelled(table: Table, name: str) -> str:
     """How an arm differs from the baseline, in words."""
-    found = table.arm_differences(name, of_both=True)
-    return ", ".join(
-        f"{field.removeprefix('method.')} {value} instead of {other}" for field, (value, other) in found.items()
-    )
+    found, own = table.said_differences(name)
+    changed = [f"{field.removeprefix('method.')} {value} instead of {other}" for field, (value, other) in found.items()]
+    return ", ".join([*changed, *(f"with {field.removeprefix('method.')} {value}" for field, value in own.items())])
 
 
 def sheet(table: Table, chosen: options.Selection, trials_store: Store, *, errors: bool) -> Image.Image | None:

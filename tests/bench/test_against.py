@@ -411,7 +411,7 @@ def test_costs(stores):
                 trial,
                 pack_size=size,
                 environment={"device": device},
-                timings={"wall_s": 1.0 + seed},
+                timings={"wall_s": 1.0 + seed, "train_s": 0.5},
                 memory_bytes=size << 20,
             )
         )
@@ -420,5 +420,5 @@ def test_costs(stores):
     here.write(outcome(broken, reason="it broke"))
     cells.append(Cell("t", "mine", broken.id, "ant", 2))
     assert costs.of_arms(cells, {record.trial_id: record for record in here.records()}) == [
-        costs.Cost("Base", 1.5, "7", "H100, cpu", "4-24", 1.0), costs.Cost("mine", None, "", "", "", None),
+        costs.Cost("Base", 1.5, 0.5, "7", "H100, cpu", "4-24", 1.0), costs.Cost("mine", None, None, "", "", "", None),
     ]  # fmt: skip

@@ -105,6 +105,14 @@ class TestStore:
         with pytest.raises(UsageError, match="expected its parameters"):
             kept.parameters(first)
 
+    def test_of_two_trainings_of_a_trial_the_studys_own_is_taken(self, tmp_path):
+        for name, num_steps in (("a-smoke", 11), ("b-smoke", 22)):
+            made = store.open(tmp_path / name)
+            made.write(dataclasses.replace(some_outcome(FIRST, num_steps=num_steps), views={}))
+            archive.write(tmp_path / "kept" / f"{name}.tar.xz", {FIRST: verb.files_of(made, FIRST)})
+        for study, num_steps in (("", 11), ("a-smoke", 11), ("b-smoke", 22), ("c-smoke", 11)):
+            assert store.open(tmp_path / "kept", study).read(FIRST).num_steps == num_steps
+
     def test_it_is_archived_again_as_it_is(self, tmp_path):
         _, kept = self.archived(tmp_path)
         again = {trial_id: verb.files_of(kept, trial_id) for trial_id in kept.ids()}

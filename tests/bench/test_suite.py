@@ -146,6 +146,18 @@ class TestTable:
         assert set(table().arm_differences("more views")) == {"task.num_views"}
         assert table().arm_differences("base") == {}
 
+    def test_what_only_an_arm_has_is_said_too(self):
+        phase = Arm(method=ToyPhase(extra_steps=4, label="x"), variant="p", changes=("method",))
+        arms = {"base": Arm(method=ToyMethod(), variant="toy"), "phase": phase}
+        both, own = table(arms=arms).said_differences("phase")
+        assert both == {"method.type": ("ToyPhase", "ToyMethod"), "method.label": ("x", "plain")}
+        assert own == {"method.extra_steps": 4}
+        backward = {
+            "base": dataclasses.replace(phase, changes=()),
+            "toy": Arm(method=ToyMethod(), variant="t", changes=("method",)),
+        }
+        assert table(arms=backward).said_differences("toy")[1] == {}
+
     def test_unknown_baseline_names_the_nearest(self):
         with pytest.raises(UsageError, match="got 'bse'; the nearest is 'base'"):
             table(baseline="bse")

@@ -61,9 +61,17 @@ def test_drawings_are_xml_on_their_own_and_in_a_page(name, request):
     words = " ".join(e.text for e in ElementTree.fromstring(drawn[0].svg).iter() if e.tag.endswith("}text"))
     for arm in made.result.arms[1:]:  # words are words: they can be found, read aloud and edited
         assert figures.plain(figures.shortened(arm)).replace(r"\$", "$") in words
+    assert "font-family" not in drawn[0].svg.partition(">")[2]
     parts = ElementTree.fromstring(drawn[0].svg).iter()
     used = {value[1:] for e in parts for name, value in e.attrib.items() if name.endswith("href")}
     assert used and used <= ids[0]
+
+
+def test_names_that_look_like_parts_of_a_drawing_stay_as_they_are(make_study):
+    name = 'lr id="a" x="0.1234" url(#b) href="#c"'
+    drawn = figures.forest(make_study(arms=("base", "better", name)).result, "psnr")
+    words = [e.text for e in ElementTree.fromstring(drawn.svg).iter() if e.tag.endswith("}text")]
+    assert figures.shortened(name) in words or name in words
 
 
 def test_error_by_angle_is_the_mean_over_scenes_of_each_bin(usual):

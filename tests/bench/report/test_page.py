@@ -131,8 +131,11 @@ def test_names_are_shown_as_they_were_written(written_hostile, hostile):
 
 def test_what_each_arm_took(written):
     shown = " ".join(" ".join(read(written.read_text()).text).split())
-    assert "What each arm took arm s/trial MiB/trial parameters trained at once device base 12.0 – 10 1 cpu" in shown
-    assert "| better | 13.0 | – | 10 | 1 | cpu |" in (written.parent / "index.md").read_text()
+    assert (
+        "What each arm took arm s/trial to train MiB/trial parameters trained at once device base 12.0 – – 10 1 cpu"
+        in shown
+    )
+    assert "| better | 13.0 | – | – | 10 | 1 | cpu |" in (written.parent / "index.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +218,17 @@ def test_writing_again_leaves_other_files_and_no_temporary_ones(usual, tmp_path)
     write(usual, tmp_path, sheets={"Drawn": sheet})
     names = set(contents(tmp_path))
     assert {"mine.txt", "sheets/drawn.png", "index.html"} <= names and not any(n.endswith(".tmp") for n in names)
+
+
+def test_one_form_leaves_nothing_of_the_other(usual, tmp_path, monkeypatch):
+    monkeypatch.setattr(small, "LONG", 900)
+    folders = [tmp_path / name for name in ("plain", "small", "both")]
+    for folder, forms in zip(folders, ([False], [True], [False, True, False, True]), strict=True):
+        for is_small in forms:
+            write(usual, folder, is_small=is_small)
+    assert contents(folders[1]) == contents(folders[2])
+    write(usual, folders[2])
+    assert contents(folders[0]) == contents(folders[2])
 
 
 def test_results_come_back_from_the_file(written, usual):

@@ -81,7 +81,7 @@ class TestStored:
         assert (
             "MINE minus a baseline, by scene: PSNR [dB] against ant bee cat dog eel fox mean Base +2.00 +2.00" in said
         )
-        assert "MINE 2.00 – 7 1" in said
+        assert "MINE 2.00 – – 7 1" in said
         assert out.splitlines()[-1] == (
             "MINE: PSNR better than Base. SSIM better than Base. LPIPS, VGG better than Base"
         )
