@@ -128,7 +128,7 @@ def seconds_axis(axes: Axes, seconds: Sequence[float]) -> None:
     axes.set_xlabel("seconds of training a trial")
 
 
-def round_numbers(low: float, high: float, most: int = 6) -> list[float]:
+def round_numbers(low: float, high: float) -> list[float]:
     """Round numbers between two, in even steps of their logarithm as far as that goes.
 
     Example:
@@ -144,7 +144,7 @@ def round_numbers(low: float, high: float, most: int = 6) -> list[float]:
             return found
     for step in (s * 10.0**e for e in sorted(exponents, reverse=True) for s in (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)):
         found = [float(f"{step * i:.6g}") for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
-        if 3 <= len(found) <= most:
+        if len(found) >= 3:  # at most eight: the step before, two and a half as long, had no more than two
             return found
     return found
 

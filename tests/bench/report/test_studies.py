@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench import variance
@@ -76,6 +76,7 @@ class TestCost:
             assert places[0] == heights[0]
 
     @given(st.floats(1e-3, 1e4), st.floats(1.6, 1e4))
+    @example(2093.0, 1.625)
     def test_an_axis_has_some_round_numbers_within_it(self, low, factor):
         found = studies.round_numbers(low, low * factor)
         assert 3 <= len(found) <= 8 and low <= found[0] and found[-1] <= low * factor * (1 + 1e-9)
