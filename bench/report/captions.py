@@ -83,17 +83,6 @@ def is_of_captions(result: TableResult) -> bool:
     return result.cluster_noun == NOUN
 
 
-def primary_judge(metrics: Sequence[str]) -> str:
-    """The encoder that a table's first columns are by.
-
-    Example:
-        >>> primary_judge(("rprec1@guide", "margin@embedded-judge-rn", "repeats"))
-        'embedded-judge-rn'
-    """
-    found = [metric.partition("@")[2] for metric in metrics if "@" in metric]
-    return next((name for name in found if name != OWN_GUIDE), "")
-
-
 # ---- in words --------------------------------------------------------------------------------------------------------
 
 

@@ -363,7 +363,7 @@ def legend(result: TableResult, *, with_needs: bool = True) -> str:
     noun = plural(result.cluster_noun)
     directed = [METRICS[metric].higher_is_better is not None for metric in result.metrics]
     words = ["better and worse"] * any(directed) + ["higher and lower"] * (not all(directed))
-    judge = first_judge(result)
+    judge = primary_judge(result.metrics)
     family = "all baselines that are read together" if result.tests_beside else "the arms"
     return (
         f"± is half a 95% interval over {noun}{cut_ends(result)}; differences to {result.baseline}, paired by "
@@ -433,16 +433,21 @@ def conclusion(result: TableResult) -> list[tuple[Tone, str]]:
 def short_titles(result: TableResult) -> dict[str, str]:
     """Metrics that something can be concluded from; the judge of the first is named only beside another one's."""
     known = {m: METRICS[m].title for m in result.metrics if METRICS[m].higher_is_better is not None}
-    judge = first_judge(result)
+    judge = primary_judge(result.metrics)
     return {
         m: title.removesuffix(f", by {judge}") for m, title in known.items() if m.partition("@")[2] != OWN_GUIDE
     }  # fmt: skip
 
 
-def first_judge(result: TableResult) -> str:
-    """The judge of a table's first column that has one; empty for none."""
-    names = [metric.partition("@")[2] for metric in result.metrics if "@" in metric]
-    return next((name for name in names if name != OWN_GUIDE), "")
+def primary_judge(metrics: Sequence[str]) -> str:
+    """The encoder that a table's first columns are by.
+
+    Example:
+        >>> primary_judge(("rprec1@guide", "margin@embedded-judge-rn", "repeats"))
+        'embedded-judge-rn'
+    """
+    found = [metric.partition("@")[2] for metric in metrics if "@" in metric]
+    return next((name for name in found if name != OWN_GUIDE), "")
 
 
 def by_metrics(where: Mapping[str, Sequence[str]], titles: Mapping[str, str]) -> list[tuple[str, str]]:

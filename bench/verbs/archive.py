@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> int:
     ids = [trial.id for trial in chosen.trials if trial.id in stored]
     if not ids:
         raise UsageError(f"archive: expected trials of {chosen.suite.name} in {args.results}, got none; run it first")
-    path = args.out / f"{chosen.suite.name}-{chosen.budget.name}{archive.END}"
+    path = args.out / f"{options.study(chosen)}{archive.END}"
     trials = {trial.id: trial for trial in chosen.trials}
     archive.write(path, {trial_id: files_of(trials_store, trial_id, trials[trial_id].task) for trial_id in ids})
     print(f"{path}: {len(ids)} of {len(chosen.trials)} trials, {path.stat().st_size / 2**20:.1f} MiB")

@@ -73,7 +73,7 @@ def selection(args: argparse.Namespace) -> Selection:
 
 
 def study(chosen: Selection) -> str:
-    """What an archive of all its trials is called."""
+    """What the archive of its trials and the folder of its report are called."""
     return f"{chosen.suite.name}-{chosen.budget.name}"
 
 

@@ -226,7 +226,7 @@ def write(
         every_s=every_s,
         is_small=is_small,
         exhibits=exhibits.made(chosen, trials_store, asked or exhibits.Wanted()),
-        out=out or ROOT / "reports" / f"{chosen.suite.name}-{chosen.budget.name}",
+        out=out or ROOT / "reports" / options.study(chosen),
     )
     return results, written
 
@@ -267,7 +267,7 @@ def judged(table: Table, chosen: options.Selection, trials_store: Store) -> Judg
     first = table.tasks[0]
     if not isinstance(first, CaptionTask):
         return None
-    mine, judge = [cell for cell in chosen.cells if cell.table == table.name], captions.primary_judge(table.metrics)
+    mine, judge = [cell for cell in chosen.cells if cell.table == table.name], grids.primary_judge(table.metrics)
     scores = {
         cell.trial_id: found
         for cell in mine if trials_store.finished(cell.trial_id)
