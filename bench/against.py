@@ -15,7 +15,7 @@ from bench import overrides, registry, source
 from bench.errors import UsageError, nearest
 from bench.overrides import folder_safe
 from bench.record import Record
-from bench.suite import Arm, Cell, Suite, Table, Trial, base_name, described
+from bench.suite import Arm, Suite, Table, Trial, TrialSlot, base_name, described
 from models.dream_fields import DreamFields
 from models.method import Method
 from models.nerf import NeRF
@@ -26,7 +26,7 @@ RECIPES = {"photographs": ("nerf", "nerf_2021"), "captions": ("dream_fields", "d
 """What a network becomes the field of: by kind of task, at any budget, and at `paper`."""
 
 
-class Row(NamedTuple):
+class LabelledArm(NamedTuple):
     """An arm under its label."""
 
     label: str
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Study:
+class Comparison:
     """What is compared with what.
 
     Attributes:
@@ -51,7 +51,9 @@ class Study:
 # --- what is compared -------------------------------------------------------------------------------------------------
 
 
-def study(suite: Suite, budget: Budget, name: str, against: Sequence[str], records: Sequence[Record] = ()) -> Study:
+def study(
+    suite: Suite, budget: Budget, name: str, against: Sequence[str], records: Sequence[Record] = ()
+) -> Comparison:
     """Sets a method against baselines.
 
     Args:
@@ -88,7 +90,7 @@ def study(suite: Suite, budget: Budget, name: str, against: Sequence[str], recor
         num_seeds={base_name(budget): suite.num_seeds[base_name(budget)]},
         read_together=True,
     )
-    return Study(mine=mine.label, suite=made, stored=stored)
+    return Comparison(mine=mine.label, suite=made, stored=stored)
 
 
 def is_same(arm: Arm, other: Arm) -> bool:
@@ -96,7 +98,7 @@ def is_same(arm: Arm, other: Arm) -> bool:
     return arm.method == other.method and dict(arm.task) == dict(other.task)
 
 
-def against_one(mine: Row, row: Row, table: Table) -> Table:
+def against_one(mine: LabelledArm, row: LabelledArm, table: Table) -> Table:
     """The table of one baseline. The method is given as many tasks and seeds as the baseline has."""
     own = dataclasses.replace(
         mine.arm, changes=("method", "task"), num_tasks=row.arm.num_tasks, num_seeds=row.arm.num_seeds
@@ -139,21 +141,21 @@ def table_of(tables: Sequence[Table], words: Sequence[str]) -> Table:
     return tables[0]
 
 
-def arm_named(word: str, table: Table) -> Row | None:
+def arm_named(word: str, table: Table) -> LabelledArm | None:
     """The arm of that label, or of that variant: then one on the table's own tasks, if there is one."""
     if word in table.arms:
-        return Row(word, table.arms[word])
-    found = [Row(label, arm) for label, arm in table.arms.items() if arm.variant == word]
+        return LabelledArm(word, table.arms[word])
+    found = [LabelledArm(label, arm) for label, arm in table.arms.items() if arm.variant == word]
     return next(iter(sorted(found, key=lambda row: bool(row.arm.task))), None)
 
 
-def arm_anywhere(word: str, table: Table, tables: Sequence[Table]) -> Row | None:
+def arm_anywhere(word: str, table: Table, tables: Sequence[Table]) -> LabelledArm | None:
     """The arm of that name in the table, or in another one of the same tasks."""
     alike = [table, *(other for other in tables if other.tasks == table.tasks)]
     return next((row for other in alike if (row := arm_named(word, other))), None)
 
 
-def baseline_row(word: str, table: Table, tables: Sequence[Table], recipe: str) -> Row:
+def baseline_row(word: str, table: Table, tables: Sequence[Table], recipe: str) -> LabelledArm:
     """The baseline of a name: an arm of the suite, or a variant as it stands."""
     row = arm_anywhere(word, table, tables)
     if row is None and registry.is_known(word):
@@ -170,7 +172,7 @@ def baseline_row(word: str, table: Table, tables: Sequence[Table], recipe: str) 
 
 def own_row(
     name: str, table: Table, tables: Sequence[Table], recipe: str, records: Sequence[Record]
-) -> tuple[Row, str | None]:
+) -> tuple[LabelledArm, str | None]:
     """What is compared, and the name of the stored trials where it is not trained."""
     row = arm_anywhere(name, table, tables)
     if row is None and registry.is_known(name):
@@ -183,20 +185,20 @@ def own_row(
         known = {*registry.VARIANTS, *registry.entry_points(), *stored}
         raise UsageError(
             f"compare: expected a variant, module:object, or the name of renders that were imported, got {name!r}; "
-            f"{registry.meant(name) or nearest(name, known)}"
+            f"{registry.suggest_reference(name) or nearest(name, known)}"
         )
     base = table.arms[table.baseline].method  # stands in for a method; no trial is made of it
-    return Row(name, Arm(method=base, variant=name, note="as it is stored under this name")), name
+    return LabelledArm(name, Arm(method=base, variant=name, note="as it is stored under this name")), name
 
 
-def row_of(name: str, recipe: str) -> Row:
+def row_of(name: str, recipe: str) -> LabelledArm:
     """A method of the registry or of a user's, with the state of its code in its variant's name."""
     method = registry.variant(name, recipe)
     label, code = name.rpartition(":")[2], source.digest_of(method)
     if code is None:
-        return Row(label, Arm(method=method, variant=folder_safe(label), note=name if name != label else ""))
+        return LabelledArm(label, Arm(method=method, variant=folder_safe(label), note=name if name != label else ""))
     note = f"{name}, code {code}"
-    return Row(label, Arm(method=method, variant=folder_safe(f"{label}+code={code}"), note=note))
+    return LabelledArm(label, Arm(method=method, variant=folder_safe(f"{label}+code={code}"), note=note))
 
 
 def kind(table: Table) -> Literal["photographs", "captions"]:
@@ -204,7 +206,7 @@ def kind(table: Table) -> Literal["photographs", "captions"]:
     return "captions" if isinstance(table.tasks[0], CaptionTask) else "photographs"
 
 
-def check_kind(row: Row, table: Table) -> None:
+def check_kind(row: LabelledArm, table: Table) -> None:
     """Refuses a method that starts from photographs where there are captions, and the other way round."""
     wants = kind_of(row.arm.method)
     if wants and wants != kind(table):
@@ -223,7 +225,7 @@ def kind_of(method: Method) -> str | None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Stored(Trial):
+class StoredTrial(Trial):
     """A trial that is known by its record, such as imported renders; its method is that of the baseline beside it.
 
     Attributes:
@@ -243,8 +245,12 @@ class Stored(Trial):
 
 
 def expand(
-    chosen: Study, budget: Budget, seeds: Iterable[int] | None, conditions: Sequence[str], records: Sequence[Record]
-) -> tuple[list[Trial], list[Cell]]:
+    chosen: Comparison,
+    budget: Budget,
+    seeds: Iterable[int] | None,
+    conditions: Sequence[str],
+    records: Sequence[Record],
+) -> tuple[list[Trial], list[TrialSlot]]:
     """The trials of a study that meet all conditions, and their places; what is known by its record is among them.
 
     Raises:
@@ -260,8 +266,8 @@ def expand(
 
 
 def stored_trials(
-    chosen: Study, budget: Budget, cells: Sequence[Cell], records: Sequence[Record]
-) -> tuple[list[Stored], list[Cell]]:
+    chosen: Comparison, budget: Budget, cells: Sequence[TrialSlot], records: Sequence[Record]
+) -> tuple[list[StoredTrial], list[TrialSlot]]:
     """What is stored under the method's name, with places: of tasks of the study, where the baseline has one too."""
     mine = [record for record in records if record.variant == chosen.stored]
     trials, found = {}, []
@@ -273,8 +279,8 @@ def stored_trials(
             wanted = (cell.cluster, cell.seed, budget.name, described(task))
             for record in mine:
                 if (record.cluster, record.seed, record.budget, record.identity.get("task")) == wanted:
-                    found.append(Cell(table.name, chosen.mine, record.trial_id, record.cluster, record.seed))
-                    trials[record.trial_id] = Stored(
+                    found.append(TrialSlot(table.name, chosen.mine, record.trial_id, record.cluster, record.seed))
+                    trials[record.trial_id] = StoredTrial(
                         task=task, method=method, budget=budget, seed=record.seed, variant=record.variant, record=record
                     )
     if not found:

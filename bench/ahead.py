@@ -19,13 +19,13 @@ for 64 Dream Fields in float32 on an H100), and what it finds saves 6% of a step
 it for a suite, not for an object or two."""
 
 
-class Compiler:
+class BackgroundCompiler:
     """Threads that compile. What goes wrong there goes wrong again, and is told, when the pack is trained."""
 
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(NUM_AHEAD, thread_name_prefix="compile")
 
-    def __enter__(self) -> Compiler:
+    def __enter__(self) -> BackgroundCompiler:
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -47,7 +47,7 @@ def compile_ahead(pack: Any) -> None:
 
     static, batch, _ = trainer.load(pack)
     carry, batch = device.shapes((device.shard_trials(trainer.initial(static, batch)), batch))
-    trainer.Programs.of(pack, static, 0, carry, batch)
+    trainer.CompiledPrograms.of(pack, static, 0, carry, batch)
 
 
 def score_ahead(pack: Any, protocols: tuple[str, ...]) -> None:

@@ -45,7 +45,7 @@ DIGITS = 5
 """Of a stored number."""
 
 
-def of_true_renders(
+def upper_bound(
     set_sha: str, metric: str, clusters: Sequence[str] | None = None
 ) -> tuple[statistics.Interval, int] | None:
     """What stands below a metric's column: the mean over true renders, and of how many captions it is.
@@ -141,7 +141,7 @@ def rendered(
         meaning = captions.meaning_of_caption(one.caption)
         for i, pose in enumerate(one.test.poses):
             seed = one.place * len(one.test.poses) + i
-            planned = world_pictures.Picture(FAMILY, one.place, meaning, "held_out", pose, seed)
+            planned = world_pictures.PictureSpec(FAMILY, one.place, meaning, "held_out", pose, seed)
             shots.append(world_pictures.shot(planned, image_px, num_spp))
     images = tracer.photograph_all(shots, num_workers=num_workers, on_view=on_view)
     return images.reshape(len(data), -1, *images.shape[1:])

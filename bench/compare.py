@@ -20,7 +20,7 @@ from jaxtyping import Float
 from bench import statistics
 from bench.errors import UsageError, nearest
 from bench.protocols import METRICS, crash_counts_as
-from bench.suite import Cell, Published
+from bench.suite import Published, TrialSlot
 
 Verdict = Literal["baseline", "better", "worse", "higher", "lower", "not resolved", "too few", "no data"]
 """Of a metric in which neither way is better a difference that is resolved is "higher" or "lower"."""
@@ -32,7 +32,7 @@ FEWEST_CLUSTERS = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Entry:
+class ArmResult:
     """What a table knows of one arm under one metric. Numbers are None where there is nothing to say.
 
     Attributes:
@@ -97,7 +97,7 @@ class Entry:
         return self.num_planned - self.num_trials
 
 
-class Bound(NamedTuple):
+class ReferenceRow(NamedTuple):
     """A number that an arm's are read beside, such as that of true renders, or chance.
 
     Attributes:
@@ -149,19 +149,19 @@ class TableResult:
     clusters: tuple[str, ...]
     cluster_noun: str
     num_seeds: int
-    entries: tuple[Entry, ...]
+    entries: tuple[ArmResult, ...]
     by_cluster: dict[str, dict[str, dict[str, float | None]]]
     arm_notes: dict[str, str]
     notes: tuple[str, ...]
     published: tuple[Published, ...] = ()
     tests_beside: dict[str, int] = dataclasses.field(default_factory=dict)
-    bounds: tuple[Bound, ...] = ()
+    bounds: tuple[ReferenceRow, ...] = ()
 
-    def entry(self, arm: str, metric: str) -> Entry:
+    def entry(self, arm: str, metric: str) -> ArmResult:
         """The entry of a row and a column."""
         return next(e for e in self.entries if e.arm == arm and e.metric == metric)
 
-    def column(self, metric: str) -> tuple[Entry, ...]:
+    def column(self, metric: str) -> tuple[ArmResult, ...]:
         """The entries of a metric, in the order of the arms."""
         return tuple(e for e in self.entries if e.metric == metric)
 
@@ -178,14 +178,14 @@ class TableResult:
         """From what `to_json` gave, also after it went through a file."""
         tuples = {f: tuple(values[f]) for f in ("budgets", "metrics", "arms", "clusters", "notes")}
         published = tuple(Published(*row) for row in values.get("published", ()))
-        bounds = tuple(Bound(*row) for row in values.get("bounds", ()))
-        entries = tuple(Entry(**e) for e in values["entries"])
+        bounds = tuple(ReferenceRow(*row) for row in values.get("bounds", ()))
+        entries = tuple(ArmResult(**e) for e in values["entries"])
         return cls(**{**values, **tuples, "entries": entries, "published": published, "bounds": bounds})
 
 
 def compare(
     frame: pd.DataFrame,
-    cells: Sequence[Cell],
+    cells: Sequence[TrialSlot],
     *,
     table: str,
     baseline: str,
@@ -241,7 +241,7 @@ def compare(
         notes = (*notes, *said)
         pairs = {arm: paired(numbers, arm, baseline) for arm in arms if arm != baseline}
         more = pairs_beside(everything, cells, beside or {}, protocol, metric)
-        found = {baseline: Finding("baseline")} | findings(pairs, METRICS[metric].higher_is_better, more)
+        found = {baseline: TestResult("baseline")} | findings(pairs, METRICS[metric].higher_is_better, more)
         tests_beside |= {metric: len(more)} if more else {}
         for arm in arms:
             counted = counts(frame, places, scored, arm=arm, metric=metric, protocol=protocol)
@@ -266,7 +266,7 @@ def compare(
     )
 
 
-class Finding(NamedTuple):
+class TestResult(NamedTuple):
     """A difference, tested; fields as in `Entry`."""
 
     verdict: Verdict
@@ -283,7 +283,7 @@ def findings(
     pairs: Mapping[str, Float[np.ndarray, " _"]],
     higher_is_better: bool | None = True,
     beside: Sequence[Float[np.ndarray, " _"]] = (),
-) -> dict[str, Finding]:
+) -> dict[str, TestResult]:
     """Tests the arms of one table and metric together.
 
     Args:
@@ -308,14 +308,14 @@ def findings(
     found = {}
     for arm, differences in pairs.items():
         if len(differences) == 0:
-            found[arm] = Finding("no data")
+            found[arm] = TestResult("no data")
             continue
         interval = statistics.t_interval(differences)
         if arm not in enough:
-            found[arm] = Finding("too few", interval, len(differences))
+            found[arm] = TestResult("too few", interval, len(differences))
             continue
         p, p_holm, p_floor = corrected[arm]
-        found[arm] = Finding(
+        found[arm] = TestResult(
             verdict=verdict(interval, p_holm, higher_is_better),
             interval=interval,
             num_pairs=len(differences),
@@ -375,7 +375,7 @@ def mean_of_seeds(by_trial: pd.Series) -> pd.Series:
 
 
 def differences_of(
-    frame: pd.DataFrame, cells: Sequence[Cell], *, table: str, baseline: str, protocol: str, metric: str
+    frame: pd.DataFrame, cells: Sequence[TrialSlot], *, table: str, baseline: str, protocol: str, metric: str
 ) -> dict[str, pd.Series]:
     """Of every arm of a table but the baseline, its differences to it by cluster and seed.
 
@@ -403,7 +403,7 @@ def differences_of(
     return {arm: paired_trials(numbers, arm, baseline) for arm in dict.fromkeys(places["arm"]) if arm != baseline}
 
 
-def checked_scores(frame: pd.DataFrame, cells: Sequence[Cell], protocol: str) -> pd.DataFrame:
+def checked_scores(frame: pd.DataFrame, cells: Sequence[TrialSlot], protocol: str) -> pd.DataFrame:
     """Numbers of one table's trials, each once and finite."""
     check_unique(frame, cells)
     scored = scored_in(frame, places_of(cells), protocol)
@@ -411,9 +411,9 @@ def checked_scores(frame: pd.DataFrame, cells: Sequence[Cell], protocol: str) ->
     return scored
 
 
-def places_of(cells: Sequence[Cell]) -> pd.DataFrame:
+def places_of(cells: Sequence[TrialSlot]) -> pd.DataFrame:
     """Places in one table, a row a trial."""
-    return pd.DataFrame([cell[1:] for cell in cells], columns=list(Cell._fields[1:]))
+    return pd.DataFrame([cell[1:] for cell in cells], columns=list(TrialSlot._fields[1:]))
 
 
 def scored_in(frame: pd.DataFrame, places: pd.DataFrame, protocol: str, metric: str | None = None) -> pd.DataFrame:
@@ -425,7 +425,7 @@ def scored_in(frame: pd.DataFrame, places: pd.DataFrame, protocol: str, metric: 
 
 
 def pairs_beside(
-    frame: pd.DataFrame, cells: Sequence[Cell], beside: Mapping[str, str], protocol: str, metric: str
+    frame: pd.DataFrame, cells: Sequence[TrialSlot], beside: Mapping[str, str], protocol: str, metric: str
 ) -> list[Float[np.ndarray, " _"]]:
     """Differences of all arms of other tables, of those that are enough for a test."""
     found = [
@@ -513,7 +513,7 @@ def reasons(mine: pd.DataFrame, failed: set[str], missing: set[str], *, metric: 
     return {str(k): int(v) for k, v in sorted(found.items())} | unscored
 
 
-def entry(arm: str, metric: str, means: pd.Series, counted: dict[str, Any], finding: Finding) -> Entry:
+def entry(arm: str, metric: str, means: pd.Series, counted: dict[str, Any], finding: TestResult) -> ArmResult:
     """Puts an entry together."""
     limits = METRICS[metric].limits
     mean = statistics.t_interval(means.to_numpy(np.float64), limits=limits) if len(means) else (None, None, None)
@@ -521,10 +521,12 @@ def entry(arm: str, metric: str, means: pd.Series, counted: dict[str, Any], find
     difference = finding.interval or (None, None, None)
     fields |= zip(("difference", "difference_low", "difference_high"), difference, strict=True)
     fields |= {name: value for name, value in finding._asdict().items() if name != "interval"}
-    return Entry(arm=arm, metric=metric, num_clusters=len(means), **fields, **counted)
+    return ArmResult(arm=arm, metric=metric, num_clusters=len(means), **fields, **counted)
 
 
-def check_names(mine: Sequence[Cell], cells: Sequence[Cell], table: str, baseline: str, metrics: Sequence[str]) -> None:
+def check_names(
+    mine: Sequence[TrialSlot], cells: Sequence[TrialSlot], table: str, baseline: str, metrics: Sequence[str]
+) -> None:
     """UsageError where a table, its baseline or a metric is not known."""
     if not mine:
         names = dict.fromkeys(cell.table for cell in cells)
@@ -541,7 +543,7 @@ def check_names(mine: Sequence[Cell], cells: Sequence[Cell], table: str, baselin
             )
 
 
-def check_unique(frame: pd.DataFrame, cells: Sequence[Cell]) -> None:
+def check_unique(frame: pd.DataFrame, cells: Sequence[TrialSlot]) -> None:
     """UsageError where a number, a trial or a place in the table is there twice: averaging it would hide a mistake."""
     places = pd.DataFrame([(c.arm, c.cluster, c.seed) for c in cells], columns=["arm", "cluster", "seed"])
     if (twice := places[places.duplicated()]).size:

@@ -21,7 +21,7 @@ from jaxtyping import PyTree
 from bench import device, trainer
 from bench.plan import Pack, program_key
 from bench.store import DTYPES
-from bench.subject import Broken, Subject, told
+from bench.subject import ContractError, ContractFixture, one_line_error
 from bench.suite import Trial, described, digest
 from models.method import Frozen, Method, Numbers, num_parameters, split_numbers
 from tasks.cameras import Rays
@@ -36,54 +36,58 @@ CLOSE = 2e-3
 """Parameters of a trial alone and in a pack differ by so much at most: products are summed in another order."""
 
 
-def frozen_and_hashable(subject: Subject) -> str:
+def frozen_and_hashable(subject: ContractFixture) -> str:
     """The method is a frozen dataclass, hashable, equal to a copy, and described by plain values."""
     method = subject.trial(0).method
     known = {field.name for field in dataclasses.fields(method)}
     for kind in type(method).__mro__[: type(method).__mro__.index(Method)]:
         stray = [name for name, hint in inspect.get_annotations(kind).items() if "ClassVar" not in str(hint)]
         if lost := [name for name in stray if name not in known]:
-            raise Broken(
+            raise ContractError(
                 f"{kind.__name__}.{lost[0]} is no field of it, so that it would not tell two methods apart; put "
                 "@dataclasses.dataclass(frozen=True, kw_only=True) over the class"
             )
     try:
         hash(method)
     except TypeError as error:
-        raise Broken(
+        raise ContractError(
             f"it cannot be hashed ({error}); declare it with @dataclasses.dataclass(frozen=True, kw_only=True) and use "
             "tuples instead of lists"
         ) from error
     if dataclasses.replace(method) != method:
-        raise Broken("a copy is not equal to it; keep arrays out of its fields: they belong in `prepare` or `init`")
+        raise ContractError(
+            "a copy is not equal to it; keep arrays out of its fields: they belong in `prepare` or `init`"
+        )
     try:
         name = digest(described(method))
     except (TypeError, ValueError) as error:
-        raise Broken(
+        raise ContractError(
             f"a field cannot be written down ({error}); keep finite numbers, words, tuples and linen modules in fields "
             "and arrays in `prepare` or `init`"
         ) from error
     return f"{len(described(method)) - 1} fields, identity {name}"
 
 
-def shapes(subject: Subject) -> str:
+def shapes(subject: ContractFixture) -> str:
     """`init`, `loss`, `render` and `field_at` give the shapes that the trainer relies on, by `jax.eval_shape`."""
-    method, frozen, data, numbers, key = parts(subject.trial(0))
+    method, frozen, data, numbers, key = unpack_trial(subject.trial(0))
     params, state = jax.eval_shape(method.init, key, data)
     can_be_stored({"params": params, "state": state})
     loss, (new_state, metrics) = jax.eval_shape(
         method.loss, params, state, frozen, data, numbers, key, jnp.zeros((), jnp.int32)
     )
     if loss.shape != () or loss.dtype != jnp.float32:
-        raise Broken(f"loss: expected a float32 scalar, got {loss.dtype}{list(loss.shape)}; take the mean")
-    same(state, new_state, "loss returns a state that differs in shape or type from the one it was given")
+        raise ContractError(f"loss: expected a float32 scalar, got {loss.dtype}{list(loss.shape)}; take the mean")
+    check_same_structure(
+        state, new_state, "loss returns a state that differs in shape or type from the one it was given"
+    )
     can_be_curves(metrics)
     rays = some_rays(7)
     views = jax.eval_shape(lambda p, s, r: method.render(p, s, data, r), params, state, rays)
     wanted = {"color": (7, 3), "opacity": (7,), "distance": (7,)}
     for name in wanted:
         if getattr(views, name).shape != wanted[name]:
-            raise Broken(
+            raise ContractError(
                 f"render: expected {name} of shape {wanted[name]} for 7 rays, got {getattr(views, name).shape}; give a "
                 "value for every ray"
             )
@@ -91,16 +95,16 @@ def shapes(subject: Subject) -> str:
         lambda p, s, x: method.field_at(p, s, data, x), params, state, jnp.zeros((5, 3), jnp.float32)
     )
     if density.shape != (5,) or color.shape != (5, 3):
-        raise Broken(
+        raise ContractError(
             f"field_at: expected shapes (5,) and (5, 3) for 5 points, got {density.shape} and {color.shape}; a density "
             "has no last axis: take [..., 0]"
         )
     return f"{num_parameters(params)} parameters"
 
 
-def gradients(subject: Subject) -> str:
+def gradients(subject: ContractFixture) -> str:
     """The first gradient is finite and moves at least half of the parameters' arrays."""
-    method, frozen, data, numbers, key = parts(subject.trial(0))
+    method, frozen, data, numbers, key = unpack_trial(subject.trial(0))
 
     @jax.jit
     def first(key: jax.Array, data: PyTree) -> PyTree:
@@ -112,31 +116,33 @@ def gradients(subject: Subject) -> str:
     leaves = jax.tree_util.tree_leaves_with_path(grads)
     for path, leaf in leaves:
         if not bool(jnp.isfinite(leaf).all()):
-            raise Broken(
+            raise ContractError(
                 f"the gradient of {jax.tree_util.keystr(path)} is not finite at the first step; look for 0/0 or sqrt(0)"
             )
     moved = sum(bool(jnp.any(leaf != 0)) for _, leaf in leaves)
     if moved * 2 < len(leaves):
-        raise Broken(
+        raise ContractError(
             f"only {moved} of {len(leaves)} parameter arrays have a gradient; is the field dead at initialisation? "
             "A density of softplus(x - 1) always has one"
         )
     return f"{moved} of {len(leaves)} arrays have a gradient"
 
 
-def two_steps(subject: Subject) -> str:
+def two_steps(subject: ContractFixture) -> str:
     """A training of two steps runs, renders and is scored."""
     outcome = subject.outcome
     if outcome.record.status != "finished":
-        raise Broken(f"training ended early: {outcome.record.reason}; lower the learning rate, or look for 0/0 in loss")
+        raise ContractError(
+            f"training ended early: {outcome.record.reason}; lower the learning rate, or look for 0/0 in loss"
+        )
     losses = outcome.record.curves["loss"]
     if any(outcome.record.curves.get("skipped", ())) or not all(math.isfinite(x) for x in losses):
-        raise Broken("a step was not finite and was left out; lower the learning rate, or look for 0/0 in loss")
+        raise ContractError("a step was not finite and was left out; lower the learning rate, or look for 0/0 in loss")
     for name in ("color", "opacity"):
         values = outcome.views[name]
         low, high = (float(x) for x in (values.min(), values.max()))
         if not (low >= -0.01 and high <= 1.01):  # also where it is no number
-            raise Broken(
+            raise ContractError(
                 f"render: expected {name} from 0 to 1, got {low:.3g} to {high:.3g}; end the network in a sigmoid, and "
                 "density in a softplus"
             )
@@ -144,12 +150,12 @@ def two_steps(subject: Subject) -> str:
     return f"loss {said}; {len(outcome.views['ids'])} views rendered"
 
 
-def one_program(subject: Subject) -> str:
+def one_program(subject: ContractFixture) -> str:
     """Packs that differ in seeds and numbers share one compiled program; nothing is compiled for the second."""
     numbers = split_numbers(subject.trial(0).method)[1]
-    other = dataclasses.replace(subject, method=shifted(subject.trial(0).method))
+    other = dataclasses.replace(subject, method=perturb_numbers(subject.trial(0).method))
     if program_key(subject.trial(0)) != program_key(other.trial(1)):
-        raise Broken(
+        raise ContractError(
             "a change of numbers changes its program; set no other field from them: compute what follows from them in "
             "its functions"
         )
@@ -157,21 +163,24 @@ def one_program(subject: Subject) -> str:
     before = device.num_compiled()
     trainer.train(other.pack(1), (), lambda progress: None)
     if more := device.num_compiled() - before:
-        raise Broken(
+        raise ContractError(
             f"a second pack, of another seed and other numbers, compiled {more} more programs; shapes that `prepare` "
             "and `init` give must not depend on numbers: declare a size as a plain field"
         )
     return f"nothing compiled for a second pack; {len(numbers)} numbers may differ within one"
 
 
-def alone_or_packed(subject: Subject) -> str:
+def alone_or_packed(subject: ContractFixture) -> str:
     """A trial takes the same gradient steps alone and in a pack."""
     assert subject.outcome  # its program for a trial alone is there then
-    alone, packed = trainer.at(stepped(subject.pack(0)), 0), trainer.at(stepped(subject.pack(1, 0)), 1)
+    alone, packed = (
+        trainer.index_trial(stepped(subject.pack(0)), 0),
+        trainer.index_trial(stepped(subject.pack(1, 0)), 1),
+    )
     apart = jax.tree.map(lambda x, y: float(np.max(np.abs(x - y), initial=0.0)), alone, packed)
     worst = max(jax.tree.leaves(apart), default=0.0)
     if not worst <= CLOSE:
-        raise Broken(
+        raise ContractError(
             f"parameters differ by {worst:.1e} between a trial alone and in a pack; "
             "`loss` must depend on its arguments only: draw with `key`, not with NumPy, and count in the state"
         )
@@ -183,31 +192,31 @@ def stepped(pack: Pack) -> PyTree:
     static, batch, _ = trainer.load(pack)
     carry, start = device.shard_trials(trainer.initial(static, batch)), jnp.zeros((), jnp.int32)
     static_arguments = (static, 0, static.total_steps, 1)
-    advance = device.compiled(trainer.advance, static_arguments, (carry, batch, start), donate=(0,))
+    advance = device.compiled(trainer.train_chunk, static_arguments, (carry, batch, start), donate=(0,))
     for step in range(static.total_steps):
         carry, _ = advance(carry, batch, jnp.asarray(step, jnp.int32))
     return jax.device_get(carry.params)
 
 
-def record_round_trip(subject: Subject) -> str:
+def record_round_trip(subject: ContractFixture) -> str:
     """A stored record is read as it was written, under the name that the same trial has when it is asked again."""
     wanted, got = subject.outcome, subject.stored
     if subject.trial(0).id != wanted.record.trial_id:
-        raise Broken(
+        raise ContractError(
             f"the trial is {wanted.record.trial_id} after training and was {subject.trial(0).id} before, so that it "
             "would never be found again; its functions must not change its fields: what changes belongs in the state"
         )
     before, after = wanted.record.to_json(), got.record.to_json()
     changed = [name for name in before if before[name] != after[name]]
     if changed or wanted.scores != got.scores:
-        raise Broken(
+        raise ContractError(
             f"its {', '.join(changed) or 'scores'} come back from the store otherwise than they were; keep plain "
             "numbers and words in fields and metrics"
         )
     return f"{wanted.record.trial_id}, {', '.join(got.scores)}"
 
 
-def renders_reload(subject: Subject) -> str:
+def renders_reload(subject: ContractFixture) -> str:
     """Parameters that were written and read again render the same float16 views."""
     again = rendered_again(subject.trial(0), subject)
     for name in again:
@@ -215,14 +224,14 @@ def renders_reload(subject: Subject) -> str:
         apart = np.abs(stored.astype(np.float64) - again[name].astype(np.float64))
         allowed = 0 if device.is_cpu() else 2 * np.spacing(np.abs(stored).max())  # an accelerator sums as it likes
         if not apart.max() <= allowed:
-            raise Broken(
+            raise ContractError(
                 f"{name} differs by {apart.max():.1e} when parameters are read from the store and rendered again; "
                 "`render` must depend on its arguments only: what it needs belongs in parameters or state"
             )
     return f"{len(subject.stored.parameters)} arrays, {len(subject.stored.views['ids'])} views, the same bits"
 
 
-class Step(NamedTuple):
+class ContractCheck(NamedTuple):
     """A step of the contract.
 
     Attributes:
@@ -232,7 +241,7 @@ class Step(NamedTuple):
     """
 
     name: str
-    run: Callable[[Subject], str]
+    run: Callable[[ContractFixture], str]
     advice: str
 
 
@@ -242,18 +251,22 @@ SIGNATURES = (
 )
 
 STEPS = (
-    Step("frozen and hashable", frozen_and_hashable, "keep plain values in its fields"),
-    Step("shapes", shapes, SIGNATURES),
-    Step("gradients finite", gradients, "loss must be differentiable in its parameters: no NumPy, no float(...) in it"),
-    Step("two steps", two_steps, "what passes by `jax.eval_shape` must also run: no values of arrays in `if`"),
-    Step("one compile for two packs", one_program, "make no method of another kind in its functions"),
-    Step("same alone and packed", alone_or_packed, "functions are mapped over trials: no values of arrays in `if`"),
-    Step("record round trip", record_round_trip, "keep plain numbers and words in fields and metrics"),
-    Step("renders reload identically", renders_reload, "keep all that was trained in parameters and state"),
+    ContractCheck("frozen and hashable", frozen_and_hashable, "keep plain values in its fields"),
+    ContractCheck("shapes", shapes, SIGNATURES),
+    ContractCheck(
+        "gradients finite", gradients, "loss must be differentiable in its parameters: no NumPy, no float(...) in it"
+    ),
+    ContractCheck("two steps", two_steps, "what passes by `jax.eval_shape` must also run: no values of arrays in `if`"),
+    ContractCheck("one compile for two packs", one_program, "make no method of another kind in its functions"),
+    ContractCheck(
+        "same alone and packed", alone_or_packed, "functions are mapped over trials: no values of arrays in `if`"
+    ),
+    ContractCheck("record round trip", record_round_trip, "keep plain numbers and words in fields and metrics"),
+    ContractCheck("renders reload identically", renders_reload, "keep all that was trained in parameters and state"),
 )
 
 
-def check(subject: Subject) -> Iterator[tuple[str, str | None, str]]:
+def check(subject: ContractFixture) -> Iterator[tuple[str, str | None, str]]:
     """Runs the steps; stops after the first that is broken.
 
     Yields:
@@ -262,15 +275,15 @@ def check(subject: Subject) -> Iterator[tuple[str, str | None, str]]:
     for step in STEPS:
         try:
             yield step.name, step.run(subject), ""
-        except Broken as error:
+        except ContractError as error:
             yield step.name, None, str(error)
             return
         except Exception as error:  # a user's code may raise anything; it is reported, with the step it broke
-            yield step.name, None, f"{told(error)}; {step.advice}"
+            yield step.name, None, f"{one_line_error(error)}; {step.advice}"
             return
 
 
-def parts(trial: Trial) -> tuple[Method, Frozen, PyTree, Numbers, jax.Array]:
+def unpack_trial(trial: Trial) -> tuple[Method, Frozen, PyTree, Numbers, jax.Array]:
     """A trial's static method, encoders, data, numbers and key."""
     static, numbers = split_numbers(trial.method)
     frozen = trainer.encoders_of(static)
@@ -278,7 +291,7 @@ def parts(trial: Trial) -> tuple[Method, Frozen, PyTree, Numbers, jax.Array]:
     return static, frozen, data, trainer.numbers_of(trial.method), jax.random.key(trial.seed)
 
 
-def shifted(method: Method) -> Method:
+def perturb_numbers(method: Method) -> Method:
     """The method with its numbers changed, each as far as it takes another; choices stay."""
     for field in dataclasses.fields(method):
         if not field.metadata.get("number") or field.metadata.get("options"):
@@ -303,11 +316,13 @@ def some_rays(num_rays: int) -> Rays:
     )
 
 
-def same(old: PyTree, new: PyTree, message: str) -> None:
+def check_same_structure(old: PyTree, new: PyTree, message: str) -> None:
     """Raises unless two trees have equal structure, shapes and types."""
     described_old, described_new = (jax.tree.map(lambda x: (x.shape, str(x.dtype)), tree) for tree in (old, new))
     if described_old != described_new:
-        raise Broken(f"{message}: {described_new} instead of {described_old}; give back what it was given, updated")
+        raise ContractError(
+            f"{message}: {described_new} instead of {described_old}; give back what it was given, updated"
+        )
 
 
 def can_be_stored(tree: Any, place: str = "init") -> None:
@@ -315,37 +330,41 @@ def can_be_stored(tree: Any, place: str = "init") -> None:
     if isinstance(tree, Mapping):
         for name, inner in tree.items():
             if not isinstance(name, str) or "/" in name:
-                raise Broken(f"{place}: expected names without a slash, got {name!r}; name it otherwise")
+                raise ContractError(f"{place}: expected names without a slash, got {name!r}; name it otherwise")
             can_be_stored(inner, f"{place}, {name}")
     elif not hasattr(tree, "dtype"):
-        raise Broken(f"{place}: expected nested dicts of arrays, got a {type(tree).__name__}; make it a dict")
+        raise ContractError(f"{place}: expected nested dicts of arrays, got a {type(tree).__name__}; make it a dict")
     elif str(tree.dtype) not in DTYPES:
-        raise Broken(f"{place}: expected arrays of {', '.join(DTYPES)}, got {tree.dtype}; keep it as one of these")
+        raise ContractError(
+            f"{place}: expected arrays of {', '.join(DTYPES)}, got {tree.dtype}; keep it as one of these"
+        )
 
 
 def can_be_curves(metrics: Any) -> None:
     """Raises unless metrics are scalars with names that no other curve has."""
     for name, value in dict(metrics).items():
         if not isinstance(name, str) or name in OWN_CURVES:
-            raise Broken(
+            raise ContractError(
                 f"loss: expected metrics named by words other than {', '.join(OWN_CURVES)}, got {name!r}; rename it"
             )
         if value.shape != ():
-            raise Broken(f"loss: expected scalar metrics, got {name} of shape {value.shape}; take its mean")
+            raise ContractError(f"loss: expected scalar metrics, got {name} of shape {value.shape}; take its mean")
 
 
-def rendered_again(trial: Trial, subject: Subject) -> dict[str, Any]:
+def rendered_again(trial: Trial, subject: ContractFixture) -> dict[str, Any]:
     """Views of stored parameters, by a program of their own."""
     static, layout = split_numbers(trial.method)[0], trial.task.layout()
     _, batch, scenes = trainer.load(subject.pack(0))
     tree = flax.traverse_util.unflatten_dict(
         {tuple(name.split("/")): jnp.asarray(value)[None] for name, value in subject.stored.parameters.items()}
     )
-    params, state = jax.eval_shape(static.init, jax.random.key(0), trainer.at(batch.data, 0))
+    params, state = jax.eval_shape(static.init, jax.random.key(0), trainer.index_trial(batch.data, 0))
     found = tree.get("params", {}), tree.get("state", state)
     if str(jax.tree.structure(found)) != str(jax.tree.structure((params, state))):
-        raise Broken("parameters come back from the store with other names; give plain dicts from `init`, none empty")
+        raise ContractError(
+            "parameters come back from the store with other names; give plain dicts from `init`, none empty"
+        )
     platform = "cpu" if device.is_cpu() else "accelerator"
     sizes = (static, layout.height, layout.width, trainer.RAYS_AT_ONCE[platform])
     made = jax.jit(functools.partial(trainer.render, *sizes))(*found, batch)
-    return trainer.stored_views(scenes[0], trainer.at(jax.device_get(made), 0))
+    return trainer.stored_views(scenes[0], trainer.index_trial(jax.device_get(made), 0))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from bench import device, objects, overrides, plan, trainer
 from bench.errors import UsageError
-from bench.objects import Field
+from bench.objects import TrainedField
 from bench.record import Outcome
 from bench.report.page import write_file
 from bench.suite import Arm, Suite, Table, Trial, base_name, budget_named
@@ -23,7 +23,7 @@ from tasks.captions import CLOSED_WORLD_JUDGES, CaptionTask, caption_set, normal
 PROTOCOL, WORLD = "std-v1", "closed-world"
 
 
-class Made(NamedTuple):
+class GeneratedObject(NamedTuple):
     """What came of one seed.
 
     Attributes:
@@ -34,7 +34,7 @@ class Made(NamedTuple):
 
     trial: Trial
     outcome: Outcome
-    field: Field | None
+    field: TrainedField | None
 
 
 def make(
@@ -44,7 +44,7 @@ def make(
     seeds: Iterable[int] = (0,),
     on_progress: Callable[[trainer.Progress], None] = lambda progress: None,
     **options: Any,
-) -> list[Made]:
+) -> list[GeneratedObject]:
     """Trains an object a seed, all at once, in this process.
 
     Args:
@@ -64,7 +64,7 @@ def make(
     for trial in trials:
         outcome = outcomes[trial.id]
         is_there = outcome.record.status == "finished"
-        found.append(Made(trial, outcome, objects.field_of(trial, outcome.parameters) if is_there else None))
+        found.append(GeneratedObject(trial, outcome, objects.field_of(trial, outcome.parameters) if is_there else None))
     return found
 
 

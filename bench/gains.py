@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 
 from bench import compare, statistics
-from bench.compare import Entry, TableResult
+from bench.compare import ArmResult, TableResult
 from bench.protocols import METRICS
-from bench.suite import Cell
+from bench.suite import TrialSlot
 
 NUM_PRIMARY = 3
 """Metrics of a table, the most telling first, that decide about worse and better."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Difference:
+class PairedDifference:
     """The method's numbers minus a baseline's, under one metric.
 
     Attributes:
@@ -37,8 +37,8 @@ class Difference:
 
     baseline: str
     metric: str
-    mine: Entry
-    other: Entry
+    mine: ArmResult
+    other: ArmResult
     by_cluster: dict[str, float]
     seeds_to_resolve: int | None
 
@@ -58,8 +58,8 @@ class Difference:
 
 
 def differences(
-    results: Sequence[TableResult], frame: pd.DataFrame, cells: Sequence[Cell], mine: str
-) -> list[Difference]:
+    results: Sequence[TableResult], frame: pd.DataFrame, cells: Sequence[TrialSlot], mine: str
+) -> list[PairedDifference]:
     """All of them: baseline by baseline, the most telling metric first."""
     found = []
     for result in results:
@@ -70,19 +70,19 @@ def differences(
             means = compare.mean_of_seeds(by_trial).to_dict()
             entry = result.entry(mine, metric)
             found.append(
-                Difference(
+                PairedDifference(
                     baseline=result.baseline,
                     metric=metric,
                     mine=entry,
                     other=result.entry(result.baseline, metric),
                     by_cluster={name: float(means[name]) for name in result.clusters if name in means},
-                    seeds_to_resolve=more_seeds(by_trial, result.num_tests(metric)) if is_open(entry) else None,
+                    seeds_to_resolve=more_seeds(by_trial, result.num_tests(metric)) if is_unresolved(entry) else None,
                 )
             )
     return found
 
 
-def is_open(entry: Entry) -> bool:
+def is_unresolved(entry: ArmResult) -> bool:
     """Whether a difference was tested and not resolved."""
     return entry.verdict == "not resolved"
 
@@ -96,17 +96,17 @@ def more_seeds(by_trial: pd.Series, num_tests: int) -> int | None:
     return num if num is not None and num > by_seed.shape[1] else None
 
 
-def primary(found: Sequence[Difference]) -> list[str]:
+def primary(found: Sequence[PairedDifference]) -> list[str]:
     """Metrics that decide, the most telling first."""
     return list(dict.fromkeys(each.metric for each in found))[:NUM_PRIMARY]
 
 
-def is_worse(found: Sequence[Difference]) -> bool:
+def is_worse(found: Sequence[PairedDifference]) -> bool:
     """Whether a primary metric is resolved as worse than a baseline's."""
     return any(each.mine.verdict == "worse" for each in found if each.metric in primary(found))
 
 
-def is_better(found: Sequence[Difference]) -> bool:
+def is_better(found: Sequence[PairedDifference]) -> bool:
     """Whether the first metric is resolved as better than every baseline's."""
     first = primary(found)[0]
     return all(each.mine.verdict == "better" for each in found if each.metric == first)
@@ -119,7 +119,7 @@ WORDS = {
 }  # fmt: skip
 
 
-def others(found: Sequence[Difference], noun: str) -> list[str]:
+def secondary_findings(found: Sequence[PairedDifference], noun: str) -> list[str]:
     """What was found by the metrics that do not decide, a line each, resolved or not."""
     lines = []
     for metric in dict.fromkeys(each.metric for each in found if each.metric not in primary(found)):
@@ -128,7 +128,7 @@ def others(found: Sequence[Difference], noun: str) -> list[str]:
     return lines
 
 
-def verdicts(found: Sequence[Difference], metric: str, noun: str, told: Sequence[str]) -> list[str]:
+def verdicts(found: Sequence[PairedDifference], metric: str, noun: str, told: Sequence[str]) -> list[str]:
     """Of one metric, those of the verdicts that are told, each with the baselines that it was found against."""
     said = []
     for verdict, word in WORDS.items():
@@ -138,7 +138,7 @@ def verdicts(found: Sequence[Difference], metric: str, noun: str, told: Sequence
     return said
 
 
-def conclusion(found: Sequence[Difference], mine: str, noun: str) -> str:
+def conclusion(found: Sequence[PairedDifference], mine: str, noun: str) -> str:
     """What was found, on a line: all verdicts of the first metric; of other primary ones those that are resolved."""
     parts = []
     for place, metric in enumerate(primary(found)):

@@ -63,7 +63,7 @@ def is_imported(stored: Record) -> bool:
 # ---- of what ---------------------------------------------------------------------------------------------------------
 
 
-class Wanted(NamedTuple):
+class ImportRequest(NamedTuple):
     """What renders may be of.
 
     Attributes:
@@ -81,7 +81,7 @@ class Wanted(NamedTuple):
 
 def wanted(
     text: str, budget: Budget, num_views: int | None = None, caption_set: str = "closed-world"
-) -> Wanted:  # fmt: skip
+) -> ImportRequest:  # fmt: skip
     """What `--task` asks for.
 
     Args:
@@ -111,7 +111,7 @@ def wanted(
         made.setdefault(folder_of(task), sized(_with_views(task, num_views), budget))
     chosen = _chosen(name, made, kind) if name else None
     arms = frozenset(n for table in tables for label, arm in table.arms.items() for n in (label, arm.variant))
-    return Wanted(chosen, made, suite.protocols_at(budget), arms)
+    return ImportRequest(chosen, made, suite.protocols_at(budget), arms)
 
 
 def folder_of(task: Task) -> str:
@@ -169,7 +169,7 @@ def check_name(name: str, stored: Sequence[Record], arms: frozenset[str] = froze
 # ---- images ----------------------------------------------------------------------------------------------------------
 
 
-class Imported(NamedTuple):
+class ImportedImages(NamedTuple):
     """The images of one task.
 
     Attributes:
@@ -183,7 +183,7 @@ class Imported(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read(task: Task, files: Files, where: str) -> Imported:
+def read(task: Task, files: Files, where: str) -> ImportedImages:
     """Reads and checks the images of a task.
 
     Args:
@@ -222,7 +222,7 @@ def read(task: Task, files: Files, where: str) -> Imported:
     lossy = sum(picture.is_lossy for picture in pictures)
     notes = [f"{where}: {lossy} JPEGs; what their compression lost counts against them: save PNG"] if lossy else []
     notes += other_background(data, views, where) if isinstance(data, SceneData) and not with_alpha[0] else []
-    return Imported(views, whole.hexdigest(), tuple(notes))
+    return ImportedImages(views, whole.hexdigest(), tuple(notes))
 
 
 def stored_views(
@@ -269,7 +269,7 @@ def _size_hint(said: str, task: Task) -> str:
 # ---- trials ----------------------------------------------------------------------------------------------------------
 
 
-def trial_of(task: Task, found: Imported, name: str, budget: Budget, seed: int) -> Trial:
+def trial_of(task: Task, found: ImportedImages, name: str, budget: Budget, seed: int) -> Trial:
     """What stands for a trial: its id holds the files and the task."""
     return Trial(task=task, method=ImportedRenders(files=found.digest), budget=budget, seed=seed, variant=name)
 
@@ -297,7 +297,7 @@ def scores_of(trial: Trial, views: Mapping[str, Any], names: Sequence[str]) -> d
     """Scores under those protocols that are of the task's kind and find a view of theirs."""
     data, found = trial.task.load(), {}
     for name in names:
-        if not protocols.suits(name, data):
+        if not protocols.applies_to(name, data):
             continue
         of_captions = retrieval.PROTOCOLS.get(name) if isinstance(data, CaptionData) else None
         if of_captions and not set(of_captions.view_ids) & {int(i) for i in views["ids"]}:
@@ -306,7 +306,7 @@ def scores_of(trial: Trial, views: Mapping[str, Any], names: Sequence[str]) -> d
     return found
 
 
-def outcome(trial: Trial, found: Imported, names: Sequence[str]) -> Outcome:
+def outcome(trial: Trial, found: ImportedImages, names: Sequence[str]) -> Outcome:
     """What is stored of a task's images."""
     made = record.of_trial(trial, status="finished", with_device=False)
     return Outcome(record=made, parameters={}, views=found.views, scores=scores_of(trial, found.views, names))
@@ -315,7 +315,7 @@ def outcome(trial: Trial, found: Imported, names: Sequence[str]) -> Outcome:
 def outdated(trial: Trial, trials_store: Store, names: Sequence[str]) -> list[str]:
     """Protocols under which stored renders have no scores yet, or some of another version."""
     stored = trials_store.scores(trial.id)
-    suited = [name for name in names if protocols.suits(name, trial.task.load())]
+    suited = [name for name in names if protocols.applies_to(name, trial.task.load())]
     definitions = retrieval.PROTOCOLS if isinstance(trial.task, CaptionTask) else protocols.OF_PHOTOS
     return [
         name for name in suited

@@ -10,7 +10,7 @@ NO_LAPS = ("wall_s", "shared_s")
 """Among seconds by name, those that are sums of others."""
 
 
-class Clock:
+class PhaseTimer:
     """Wall time, split into laps that start where the last one ended."""
 
     def __init__(self) -> None:
@@ -27,12 +27,12 @@ class Clock:
         return {name: lap / num_trials for name, lap in (self.laps | {"wall_s": self.last - self.start}).items()}
 
 
-def added(*laps: dict[str, float]) -> dict[str, float]:
+def sum_timings(*laps: dict[str, float]) -> dict[str, float]:
     """Seconds by name, summed."""
     return {name: sum(lap.get(name, 0.0) for lap in laps) for name in dict.fromkeys(n for lap in laps for n in lap)}
 
 
-def whole(laps: Mapping[str, float]) -> float:
+def total_seconds(laps: Mapping[str, float]) -> float:
     """Seconds of all laps; what was measured as a whole is none of them.
 
     Example:

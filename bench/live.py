@@ -22,7 +22,7 @@ LOG_EVERY_S = 20.0
 """How often a log file hears of a pack that runs."""
 
 
-class Running(NamedTuple):
+class RunningPack(NamedTuple):
     """A pack on a worker."""
 
     progress: Progress
@@ -30,7 +30,7 @@ class Running(NamedTuple):
     since: float
 
 
-class Board:
+class ProgressTable:
     """Counts what is done and shows what runs; a context manager.
 
     Args:
@@ -43,7 +43,7 @@ class Board:
         self.console = Console(stderr=True)
         self.num_trials, self.num_done, self.num_failed = num_trials, num_done, 0
         self.num_at_start, self.start = num_done, time.monotonic()
-        self.running: dict[tuple[str, ...], Running] = {}
+        self.running: dict[tuple[str, ...], RunningPack] = {}
         self.logged: dict[tuple[str, ...], float] = {}
         self.on_change = on_change
         self.live = (
@@ -55,7 +55,7 @@ class Board:
         """Whether a table may redraw itself."""
         return self.console.is_terminal and sys.stderr.isatty()
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> ProgressTable:
         if self.live:
             self.live.start()
         return self
@@ -69,7 +69,7 @@ class Board:
     def on_progress(self, key: str, trial_ids: tuple[str, ...], progress: Progress) -> None:
         """A worker says where its pack stands."""
         since = self.running[trial_ids].since if trial_ids in self.running else time.monotonic()
-        self.running[trial_ids] = Running(progress, len(trial_ids), since)
+        self.running[trial_ids] = RunningPack(progress, len(trial_ids), since)
         self.tell()
         now = time.monotonic()
         if not self.live and now - self.logged.get(trial_ids, -math.inf) > LOG_EVERY_S:

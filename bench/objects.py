@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw
 
 from bench import device, trainer
 from bench.errors import UsageError
-from bench.laps import Clock
+from bench.laps import PhaseTimer
 from bench.report import figures, media, tables
 from bench.report.page import write_file
 from bench.suite import Trial
@@ -63,7 +63,7 @@ TERMS = {"loss": "total loss", "negative_cosine": "negative cosine", "transmitta
 """Curves that are drawn, with their titles, each before its target if it has one; the file of numbers has all."""
 
 
-class Field(NamedTuple):
+class TrainedField(NamedTuple):
     """A finished field, with all that it takes to look at it.
 
     Attributes:
@@ -90,7 +90,7 @@ class Field(NamedTuple):
         return (self.far - self.near) / 2 / math.sqrt(3)
 
 
-class Meshed(NamedTuple):
+class MeshResult(NamedTuple):
     """What became of a field as a mesh.
 
     Attributes:
@@ -125,7 +125,7 @@ class Meshed(NamedTuple):
         return told
 
 
-def field_of(trial: Trial, parameters: Mapping[str, Shaped[np.ndarray, "..."]]) -> Field:
+def field_of(trial: Trial, parameters: Mapping[str, Shaped[np.ndarray, "..."]]) -> TrainedField:
     """The field that a trial's stored parameters are of.
 
     Args:
@@ -150,7 +150,7 @@ def field_of(trial: Trial, parameters: Mapping[str, Shaped[np.ndarray, "..."]]) 
     filled = flax.traverse_util.unflatten_dict({k: jnp.asarray(x) for k, x in parameters.items()}, sep="/")
     scene = trial.task.load()
     behind = next((x.background for x in (scene, data, trial.task) if hasattr(x, "background")), 1.0)
-    return Field(
+    return TrainedField(
         method, filled["params"], filled.get("state", state), data, float(scene.near), float(scene.far), float(behind)
     )
 
@@ -159,7 +159,7 @@ def field_of(trial: Trial, parameters: Mapping[str, Shaped[np.ndarray, "..."]]) 
 
 
 def turntable(
-    field: Field,
+    field: TrainedField,
     *,
     num_frames: int = 48,
     image_px: int | None = None,
@@ -185,13 +185,13 @@ def turntable(
     for pose in poses:
         cameras = Cameras(jnp.asarray(pose[None]), inner, near, far, center)
         asked = (field.params, field.state, field.data, cameras)
-        seen = device.compiled(look, (field.method, image_px, min(num_at_once, image_px**2)), asked)(*asked)
+        seen = device.compiled(render_cameras, (field.method, image_px, min(num_at_once, image_px**2)), asked)(*asked)
         shown = seen.color + (1 - seen.opacity[..., None]) * (background - field.background)
         frames.append(media.to_bytes(np.asarray(shown[0])))
     return np.stack(frames)
 
 
-def look(
+def render_cameras(
     method: Method, image_px: int, num_at_once: int, params: Params, state: State, data: Data, cameras: Cameras
 ) -> Views:
     """What cameras see, some rays at a time; traced."""
@@ -199,7 +199,7 @@ def look(
     def seen(rays: Rays) -> Views:
         return jax.tree.map(lambda x: x.astype(jnp.float32), method.render(params, state, data, rays))
 
-    return trainer.along(cameras, image_px, image_px, num_at_once, seen)
+    return trainer.render_cameras(cameras, image_px, image_px, num_at_once, seen)
 
 
 def write_video(
@@ -317,7 +317,9 @@ def curves_figure(curves: Mapping[str, Sequence[float]]) -> bytes | None:
 # --- meshes -----------------------------------------------------------------------------------------------------------
 
 
-def mesh(field: Field, *, resolution: int = 96, half_width: float | None = None, level: float | None = None) -> Meshed:
+def mesh(
+    field: TrainedField, *, resolution: int = 96, half_width: float | None = None, level: float | None = None
+) -> MeshResult:
     """The surface of a field, by marching cubes, with colours at its vertices.
 
     Vertices are placed between the points of the grid by the share of light that a cell of each one's density stops,
@@ -345,7 +347,7 @@ def mesh(field: Field, *, resolution: int = 96, half_width: float | None = None,
                 "expected a field that stops half of the light somewhere, got one that is empty or thin fog "
                 f"(density {density.max():.3g} at most); train longer, or give a level"
             )
-        return Meshed(None, reason, None, share_inside)
+        return MeshResult(None, reason, None, share_inside)
     # Zeros all round, so that what reaches the border of the cube is closed there.
     stopped = np.pad(-np.expm1(-density * cell), 1)
     # "ascent", because its faces are left-handed: outsides shall be outside.
@@ -354,10 +356,10 @@ def mesh(field: Field, *, resolution: int = 96, half_width: float | None = None,
     made.update_faces(np.all(made.faces != np.roll(made.faces, 1, axis=1), axis=1))
     num_dropped = drop_small_parts(made)
     made.visual = trimesh.visual.ColorVisuals(made, vertex_colors=vertex_colors(field, made, cell))
-    return Meshed(made, None, level, share_inside, bool(made.is_watertight), num_dropped)
+    return MeshResult(made, None, level, share_inside, bool(made.is_watertight), num_dropped)
 
 
-def vertex_colors(field: Field, made: Trimesh, cell: float) -> UInt8[np.ndarray, "v 3"]:
+def vertex_colors(field: TrainedField, made: Trimesh, cell: float) -> UInt8[np.ndarray, "v 3"]:
     """What one sees of a field who looks at a mesh's vertices straight from outside.
 
     That is the field's colour composited over the first `COLOR_CELLS` cells below the surface. The colour at the
@@ -406,7 +408,7 @@ def surface_level(density: Float[np.ndarray, "g g g"], cell: float) -> float:
     return min(math.log(2) / cell, float(np.median(found)) / 2) if len(found) else math.inf
 
 
-def density_on_grid(field: Field, resolution: int, half_width: float) -> Float[np.ndarray, "g g g"]:
+def density_on_grid(field: TrainedField, resolution: int, half_width: float) -> Float[np.ndarray, "g g g"]:
     """Density at the points of a grid that fills a cube about the origin; axes x, y, z."""
     places = np.linspace(-half_width, half_width, resolution, dtype=np.float32)
     num_points, num_at_once = resolution**3, points_at_once()
@@ -424,7 +426,7 @@ def points_at_once() -> int:
 
 
 def at_points(
-    field: Field, points: Float[np.ndarray, "v 3"]
+    field: TrainedField, points: Float[np.ndarray, "v 3"]
 ) -> tuple[Float[np.ndarray, " v"], Float[np.ndarray, "v 3"]]:
     """Density and colour at any number of points, by one program for all numbers."""
     num_at_once, found = points_at_once(), []
@@ -432,13 +434,13 @@ def at_points(
         some = points[start : start + num_at_once]
         padded = jnp.asarray(np.pad(some, ((0, num_at_once - len(some)), (0, 0))))
         asked = (field.params, field.state, field.data, padded)
-        answer = jax.device_get(device.compiled(ask, (field.method,), asked)(*asked))
+        answer = jax.device_get(device.compiled(query_field, (field.method,), asked)(*asked))
         found.append([x[: len(some)].astype(np.float32) for x in answer])
     densities, colors = zip(*found, strict=True)
     return np.concatenate(densities), np.concatenate(colors)
 
 
-def ask(
+def query_field(
     method: Method, params: Params, state: State, data: Data, points: Float[Array, "p 3"]
 ) -> tuple[Float[Array, " p"], Float[Array, "p 3"]]:
     """The field at points; traced."""
@@ -500,7 +502,7 @@ def glb(made: Any) -> bytes:
 # --- all of it --------------------------------------------------------------------------------------------------------
 
 
-class Left(NamedTuple):
+class ExportedFiles(NamedTuple):
     """What was written of one field.
 
     Attributes:
@@ -511,7 +513,7 @@ class Left(NamedTuple):
     """
 
     files: tuple[str, ...]
-    meshed: Meshed
+    meshed: MeshResult
     notes: tuple[str, ...]
     seconds: dict[str, float]
 
@@ -520,8 +522,8 @@ class Left(NamedTuple):
         return [*([self.meshed.told()] if self.meshed.mesh is not None else []), *self.notes]
 
 
-def leave(
-    field: Field,
+def export_object(
+    field: TrainedField,
     folder: pathlib.Path,
     *,
     views: Mapping[str, Shaped[np.ndarray, "..."]],
@@ -530,7 +532,7 @@ def leave(
     image_px: int | None = None,
     resolution: int = 96,
     level: float | None = None,
-) -> Left:
+) -> ExportedFiles:
     """Writes everything that a finished field leaves.
 
     Args:
@@ -543,7 +545,7 @@ def leave(
         resolution: Of the grid that the mesh is made on.
         level: Density at the mesh's surface; see `mesh`.
     """
-    clock, notes = Clock(), []
+    clock, notes = PhaseTimer(), []
     for name in FILES:  # what an earlier field left and this one does not must not seem to be this one's
         (folder / name).unlink(missing_ok=True)
     frames = turntable(field, num_frames=num_frames, image_px=image_px)
@@ -566,4 +568,4 @@ def leave(
         notes.append(meshed.told())
     made = write_mesh(folder, meshed.mesh) if meshed.mesh is not None else []
     clock.lap("mesh_s")
-    return Left((*files, *pictures, *made), meshed, tuple(notes), clock.laps)
+    return ExportedFiles((*files, *pictures, *made), meshed, tuple(notes), clock.laps)

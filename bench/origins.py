@@ -15,37 +15,37 @@ import numpy as np
 
 from bench import protocols, retrieval
 from bench._layout import ROOT
-from bench.against import Stored
+from bench.against import StoredTrial
 from bench.protocols import Protocol
 from bench.retrieval import CaptionProtocol
 from bench.store import Store
-from bench.suite import Cell, Trial, flat
+from bench.suite import Trial, TrialSlot, flat
 from tasks.captions import CaptionTask
 
 REFERENCE = ROOT / "results" / "reference"
 """Records and scores of the baselines, that come with the project."""
 
 
-class Origin(NamedTuple):
+class TrialSource(NamedTuple):
     """Where a trial comes from, and why not from the reference."""
 
     where: Literal["here", "stored", "reference", "training"]
     why: str = ""
 
 
-def origins(trials: Sequence[Trial], protocol: str, here: Store, reference: Store) -> dict[str, Origin]:
+def origins(trials: Sequence[Trial], protocol: str, here: Store, reference: Store) -> dict[str, TrialSource]:
     """By trial: what is stored here comes first, then the reference where it agrees, then training."""
     found = {}
     for trial in trials:
         if here.finished(trial.id) or here.failed(trial.id):
-            found[trial.id] = Origin("stored" if isinstance(trial, Stored) else "here")
+            found[trial.id] = TrialSource("stored" if isinstance(trial, StoredTrial) else "here")
             continue
-        why = lacking(trial, protocol, reference)
-        found[trial.id] = Origin("training", why) if why else Origin("reference")
+        why = reason_not_reusable(trial, protocol, reference)
+        found[trial.id] = TrialSource("training", why) if why else TrialSource("reference")
     return found
 
 
-def lacking(trial: Trial, protocol: str, reference: Store) -> str | None:
+def reason_not_reusable(trial: Trial, protocol: str, reference: Store) -> str | None:
     """Why a trial is not taken from the reference; None where it is: the same trial, scored as one scores now."""
     if reference.finished(trial.id):
         return outdated(trial, protocol, reference)
@@ -58,13 +58,13 @@ def lacking(trial: Trial, protocol: str, reference: Store) -> str | None:
     same = [record for record in alike if record.budget == trial.budget.name]
     if same:
         wanted = flat(trial.identity())
-        return min((unlike(wanted, flat(record.identity)) for record in same), key=len)[0]
+        return min((describe_mismatch(wanted, flat(record.identity)) for record in same), key=len)[0]
     if alike:
         return f"there at another budget ({', '.join(sorted({record.budget for record in alike}))})"
     return "not there"
 
 
-def unlike(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> list[str]:
+def describe_mismatch(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> list[str]:
     """How another trial differs: the sentence, then the fields, the fewer the nearer."""
     names = [name for name in dict.fromkeys([*wanted, *got]) if wanted.get(name) != got.get(name)]
     if names == ["fingerprint"]:
@@ -101,7 +101,7 @@ def definition(protocol: str, task: Any) -> Protocol | CaptionProtocol:
     return protocols.OF_PHOTOS[protocol]
 
 
-def told(found: Mapping[str, Origin], cells: Sequence[Cell], mine: str, where: str) -> list[str]:
+def source_summary(found: Mapping[str, TrialSource], cells: Sequence[TrialSlot], mine: str, where: str) -> list[str]:
     """Where the baselines' trials come from, and the method's: a line each.
 
     Args:
@@ -137,7 +137,7 @@ def told(found: Mapping[str, Origin], cells: Sequence[Cell], mine: str, where: s
     return ["; ".join(parts), f"{mine}: {said}"]
 
 
-class Joined(Store):
+class MergedStore(Store):
     """Trials of several stores, read as one: of each the named ones. Nothing is written through it.
 
     Args:
@@ -173,11 +173,11 @@ class Joined(Store):
         return self._homes[self.read(trial_id).trial_id].parameters(trial_id)
 
 
-def joined(ids: Iterable[str], here: Store, reference: Store, found: Mapping[str, Origin]) -> Joined:
+def joined(ids: Iterable[str], here: Store, reference: Store, found: Mapping[str, TrialSource]) -> MergedStore:
     """What there is of some trials, each from where it comes from."""
     homes: dict[str, Store] = {}
     for trial_id in ids:
         store = reference if found[trial_id].where == "reference" else here
         if store.finished(trial_id) or store.failed(trial_id):
             homes[trial_id] = store
-    return Joined(homes, here.root)
+    return MergedStore(homes, here.root)

@@ -17,7 +17,7 @@ from flax import linen
 
 from bench import _layout
 from bench.errors import UsageError, nearest
-from bench.suite import Arm, Cell, Suite, Table, Trial, base_name, snake
+from bench.suite import Arm, Suite, Table, Trial, TrialSlot, base_name, snake
 from tasks.budgets import Budget
 
 T = typing.TypeVar("T")
@@ -170,7 +170,9 @@ KEYS = ("scene", "caption", "arm", "variant", "table", "seed")
 """What `--only` may ask for."""
 
 
-def only(trials: Sequence[Trial], cells: Sequence[Cell], conditions: Sequence[str]) -> tuple[list[Trial], list[Cell]]:
+def only(
+    trials: Sequence[Trial], cells: Sequence[TrialSlot], conditions: Sequence[str]
+) -> tuple[list[Trial], list[TrialSlot]]:
     """Trials and cells that meet every condition such as `scene=kettle,rook` (one of the two).
 
     Raises:
@@ -216,7 +218,7 @@ def with_tables_of(suite: Suite, budget: Budget, conditions: Sequence[str]) -> S
     return dataclasses.replace(suite, tables={**suite.tables, base_name(budget): kept})
 
 
-def _value(key: str, cell: Cell, by_id: Mapping[str, Trial]) -> str:
+def _value(key: str, cell: TrialSlot, by_id: Mapping[str, Trial]) -> str:
     """What a cell has for a key of `--only`."""
     trial = by_id[cell.trial_id]
     return {

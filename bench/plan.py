@@ -15,7 +15,7 @@ from bench.suite import Trial, described, digest
 from models.method import split_numbers
 
 
-class Cost(NamedTuple):
+class ProgramCost(NamedTuple):
     """What a program takes on the device at hand, measured by a pilot.
 
     Attributes:
@@ -111,7 +111,7 @@ def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
         groups.setdefault(program_digest(trial), {}).setdefault(root(trial), []).append(trial)
     packs = []
     for families in groups.values():
-        members = sorted(families.values(), key=lambda family: turn(family, places))
+        members = sorted(families.values(), key=lambda family: schedule_key(family, places))
         num_packs = math.ceil(len(members) / pack_size)
         size = math.ceil(len(members) / num_packs)
         for i in range(0, len(members), size):
@@ -120,7 +120,7 @@ def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
     return sorted(packs, key=lambda pack: min(trial.seed for trial in pack.trials))
 
 
-def turn(family: Sequence[Trial], places: Mapping[str, int]) -> tuple[int, bool, int]:
+def schedule_key(family: Sequence[Trial], places: Mapping[str, int]) -> tuple[int, bool, int]:
     """When a trial's turn comes among those of its program: by seed, then by scene or caption.
 
     Those that others continue come first and stay together: what continues them is trained at once, and compiled for as
@@ -134,7 +134,7 @@ def turn(family: Sequence[Trial], places: Mapping[str, int]) -> tuple[int, bool,
     return family[0].seed, is_alone, places[family[0].task.cluster] if is_alone else 0
 
 
-def seconds(packs: Sequence[Pack], costs: Mapping[str, Cost], num_workers: int) -> float:
+def estimate_seconds(packs: Sequence[Pack], costs: Mapping[str, ProgramCost], num_workers: int) -> float:
     """How long the packs will take on so many workers: work shared evenly, compiling once a program."""
     work = sum(costs[key].compile_s for key in {pack.key for pack in packs})
     for pack in packs:

@@ -23,12 +23,12 @@ from bench.errors import UsageError, nearest
 from bench.retrieval import CaptionProtocol
 from bench.scorers import image
 from bench.scorers.metrics import METRICS as METRICS
-from bench.scorers.metrics import OWN_GUIDE, SCORERS, Seen
+from bench.scorers.metrics import OWN_GUIDE, SCORERS, ViewsAndTruth
 from bench.scores import NOT_FINITE, FieldState, Scores
 from models.clip import catalog, loading
 from tasks.cameras import angle_to_nearest_deg
 from tasks.captions import CaptionData
-from tasks.photos import Layout, SceneData
+from tasks.photos import DataShapes, SceneData
 
 _P = TypeVar("_P")
 
@@ -125,7 +125,7 @@ def get(name: str) -> Protocol | CaptionProtocol:
     return PROTOCOLS[name]
 
 
-def suits(protocol_name: str, data: SceneData | CaptionData) -> bool:
+def applies_to(protocol_name: str, data: SceneData | CaptionData) -> bool:
     """Whether a protocol of that name is defined on the kind of a task: of photographs, or of captions.
 
     Example:
@@ -137,7 +137,7 @@ def suits(protocol_name: str, data: SceneData | CaptionData) -> bool:
     return protocol_name in (retrieval.PROTOCOLS if isinstance(data, CaptionData) else OF_PHOTOS)
 
 
-def knows(protocol_name: str, metric: str) -> bool:
+def has_metric(protocol_name: str, metric: str) -> bool:
     """Whether a protocol makes a metric, of photographs or of captions.
 
     Raises:
@@ -214,7 +214,7 @@ def version_mark(protocol: Protocol | CaptionProtocol, version: str) -> str | No
     return f"scored with {protocol.name} {version}, which is now {protocol.version}: rescore, the numbers may differ"
 
 
-def fits(protocol: Protocol, layout: Layout, background: float | None = None) -> str | None:
+def protocol_deviation(protocol: Protocol, layout: DataShapes, background: float | None = None) -> str | None:
     """Why a task is not what a protocol is defined on; None if it is. It is scored all the same, and marked.
 
     Args:
@@ -342,8 +342,8 @@ def _chosen(
     wanted = protocol.view_ids
     chosen = list(wanted) if wanted is not None and set(wanted) <= set(stored) else sorted(stored, key=known.index)
     places = np.array([known.index(i) for i in chosen])
-    layout = Layout(len(data.train.ids), len(chosen), expected[0], expected[1])
-    departs = fits(protocol, layout, _background(data))
+    layout = DataShapes(len(data.train.ids), len(chosen), expected[0], expected[1])
+    departs = protocol_deviation(protocol, layout, _background(data))
     told = [departs] if departs else []
     if wanted is not None and len(chosen) == len(wanted) and set(chosen) != set(wanted):
         few = f"{wanted[0]}, {wanted[1]}, ... {wanted[-1]}"
@@ -361,11 +361,11 @@ def _background(data: SceneData) -> float | None:
 
 def _prepared(
     protocol: Protocol, color: Float[np.ndarray, "n h w 3"], data: SceneData, places: Shaped[np.ndarray, " n"]
-) -> Seen:
+) -> ViewsAndTruth:
     truth = data.test.colors[places].astype(np.float32)
     if protocol.levels == "clip":
         color = np.clip(color, 0, 1)
     elif protocol.levels == "truncate":
         to_8bit = functools.partial(image.to_8bit, rounding="truncate")
         color, truth = image.per_image(to_8bit, color), image.per_image(to_8bit, truth)
-    return Seen(color, truth, data.test.alphas[places].astype(np.float32))
+    return ViewsAndTruth(color, truth, data.test.alphas[places].astype(np.float32))

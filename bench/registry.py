@@ -102,11 +102,11 @@ def variant(name: str, recipe: str = "nerf") -> Method:
         return as_method(name, _layout.import_plugin(name), recipe)
     raise UsageError(
         f"method: expected a variant, an entry point of {ENTRY_POINT_GROUP} or module:object, got {name!r}; "
-        f"{meant(name) or nearest(name, [*VARIANTS, *points])}"
+        f"{suggest_reference(name) or nearest(name, [*VARIANTS, *points])}"
     )
 
 
-def meant(name: str) -> str:
+def suggest_reference(name: str) -> str:
     """What somebody meant who wrote a file or a dotted name; empty for neither.
 
     Example:

@@ -43,7 +43,7 @@ Files = dict[str, Callable[[], bytes]]
 """What reads a file, by its path below the renders' folder."""
 
 
-class Picture(NamedTuple):
+class RenderedImage(NamedTuple):
     """An image as it was saved.
 
     Attributes:
@@ -86,7 +86,7 @@ def files_of(path: pathlib.Path) -> Files:
     return shown
 
 
-class Tally:
+class ArchiveLimits:
     """Counts what renders claim to hold, and refuses too much."""
 
     def __init__(self, where: pathlib.Path) -> None:
@@ -104,7 +104,7 @@ class Tally:
 
 def _of_folder(path: pathlib.Path) -> Files:
     found: Files = {}
-    tally = Tally(path)
+    tally = ArchiveLimits(path)
     for folder, folders, names in os.walk(path, followlinks=True):
         folders.sort()
         for name in sorted(names):
@@ -122,7 +122,7 @@ def _content(file: pathlib.Path) -> bytes:
 
 
 def _of_zip(path: pathlib.Path) -> Files:
-    found, tally = {}, Tally(path)
+    found, tally = {}, ArchiveLimits(path)
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             kind = stat.S_IFMT(member.external_attr >> 16)
@@ -137,7 +137,7 @@ def _of_zip(path: pathlib.Path) -> Files:
 
 
 def _of_tar(path: pathlib.Path) -> Files:
-    found, tally = {}, Tally(path)
+    found, tally = {}, ArchiveLimits(path)
     with tarfile.open(path) as archive:
         for member in archive:
             _check_member(path, member.name, is_link=not (member.isfile() or member.isdir()))
@@ -293,7 +293,7 @@ def few(ids: Sequence[int]) -> str:
 # ---- pixels ----------------------------------------------------------------------------------------------------------
 
 
-def read_image(content: bytes, height: int, width: int, where: str) -> Picture:
+def read_image(content: bytes, height: int, width: int, where: str) -> RenderedImage:
     """The values of an image: PNG of 8 or 16 bits, RGB or RGBA, or JPEG.
 
     Args:
@@ -319,8 +319,8 @@ def read_image(content: bytes, height: int, width: int, where: str) -> Picture:
             raise UsageError(f"{where}: expected RGB or RGBA, got {got}; save it as such")
         values = np.asarray(image)  # also where it has 16 bits: the decoder of those forgives a file that is cut
         if bits == 16:
-            return Picture(_deep(content).astype(np.float32) / 65535, is_lossy=False)
-        return Picture(values.astype(np.float32) / 255, is_lossy=image.format == "JPEG")
+            return RenderedImage(_deep(content).astype(np.float32) / 65535, is_lossy=False)
+        return RenderedImage(values.astype(np.float32) / 255, is_lossy=image.format == "JPEG")
 
 
 def _checked_bits(content: bytes, where: str) -> int:

@@ -80,7 +80,7 @@ class CaptionProtocol:
                     )
 
 
-class Seen(NamedTuple):
+class JudgedViews(NamedTuple):
     """A trial's views as its judges get them.
 
     Attributes:
@@ -105,7 +105,7 @@ class Seen(NamedTuple):
 
 
 @dataclasses.dataclass
-class Numbers:
+class ScoreCollector:
     """Numbers as they come, for `Scores`."""
 
     per_view: dict[str, list[float | None]] = dataclasses.field(default_factory=dict)
@@ -152,19 +152,19 @@ def score(
     """
     rows, departs = _chosen(protocol, data, views)
     seen, num_views = _seen(data, views, rows), len(rows)
-    numbers, sizes = Numbers(), {}
+    numbers, sizes = ScoreCollector(), {}
     numbers.context["azimuth_deg"] = [float(x) for x in seen.azimuth_deg]
     numbers.context["elevation_deg"] = [float(x) for x in seen.elevation_deg]
     for i, name in enumerate(data.judges):
         encoder = _held_out(name, guides)
-        embeddings = _judged(protocol, protocol.metrics, data, seen, encoder, name, numbers)
+        embeddings = score_with_encoder(protocol, protocol.metrics, data, seen, encoder, name, numbers)
         sizes[name] = None if isinstance(encoder, str) else encoder.image_px
         if i == 0:
             for metric in protocol.field_metrics:
                 _OF_FIELDS[metric](seen, embeddings, numbers)
     if protocol.guide_metrics:
         own: Encoder | str = encoder_of(guides[0]) if guides else "no encoder guided this trial"
-        _judged(protocol, protocol.guide_metrics, data, seen, own, OWN_GUIDE, numbers)
+        score_with_encoder(protocol, protocol.guide_metrics, data, seen, own, OWN_GUIDE, numbers)
         sizes[OWN_GUIDE] = None if isinstance(own, str) else own.image_px
     departs += _resized(seen.opacity.shape[1], sizes)
     assert all(len(values) == num_views for values in numbers.per_view.values())
@@ -239,7 +239,9 @@ def _chosen(
     return np.asarray([stored.index(i) for i in chosen]), departs
 
 
-def _seen(data: CaptionData, views: Mapping[str, Shaped[np.ndarray, "..."]], rows: Int[np.ndarray, " n"]) -> Seen:
+def _seen(
+    data: CaptionData, views: Mapping[str, Shaped[np.ndarray, "..."]], rows: Int[np.ndarray, " n"]
+) -> JudgedViews:
     color, opacity = views["color"][rows].astype(np.float32), views["opacity"][rows].astype(np.float32)
     finite = np.isfinite(color).all(axis=(1, 2, 3)) & np.isfinite(opacity).all(axis=(1, 2))
     color = np.where(finite[:, None, None, None], color, 0)
@@ -247,7 +249,7 @@ def _seen(data: CaptionData, views: Mapping[str, Shaped[np.ndarray, "..."]], row
     ring = np.isin(views["ids"], RING)
     around = views["opacity"][ring if ring.any() else slice(None)].astype(np.float32)
     places = [data.test.ids.index(int(i)) for i in views["ids"][rows]]
-    return Seen(
+    return JudgedViews(
         premultiplied=color - data.background * (1 - opacity[..., None]),
         opacity=opacity,
         finite=finite,
@@ -293,14 +295,14 @@ def _held_out(name: str, guides: Sequence[str]) -> Encoder | str:
     return IN_LOOP if judges.judge_of(name, used, allow_in_loop=True).in_loop else encoder_of(name)
 
 
-def _judged(
+def score_with_encoder(
     protocol: CaptionProtocol,
     metrics: tuple[str, ...],
     data: CaptionData,
-    seen: Seen,
+    seen: JudgedViews,
     encoder: Encoder | str,
     name: str,
-    numbers: Numbers,
+    numbers: ScoreCollector,
 ) -> Float[np.ndarray, "n f"] | str:
     """Adds the numbers of an encoder; gives what it saw on the protocol's background, or why it saw nothing."""
     num_views = len(seen.finite)
@@ -320,7 +322,7 @@ def _judged(
         on_white = caption.ranked(caption.image_embeddings(encoder, seen.on(1.0)) @ read.T, data.place)
     for metric in metrics:
         made = on_white if metric.endswith(WHITE) else found
-        values, reason = _valued(metric.removesuffix(WHITE), made, seen.state, len(read))
+        values, reason = metric_values(metric.removesuffix(WHITE), made, seen.state, len(read))
         numbers.add(f"{metric}@{name}", values, seen.finite, reason)
     if name != OWN_GUIDE:
         for field, places in (("predicted", found.predicted), ("wrong", found.wrong)):
@@ -330,8 +332,8 @@ def _judged(
     return embeddings
 
 
-def _valued(
-    metric: str, found: caption.Ranked, state: FieldState, set_size: int
+def metric_values(
+    metric: str, found: caption.RetrievalRanks, state: FieldState, set_size: int
 ) -> tuple[Shaped[np.ndarray, " n"], str | None]:
     """A metric's numbers, and why they are those of a miss whatever the views look like."""
     values = {"rprec1": found.hit1, "rprec5": found.hit5}.get(metric)
@@ -341,7 +343,7 @@ def _valued(
     return values, None
 
 
-def _repeats(seen: Seen, embeddings: Float[np.ndarray, "n f"] | str, numbers: Numbers) -> None:
+def _repeats(seen: JudgedViews, embeddings: Float[np.ndarray, "n f"] | str, numbers: ScoreCollector) -> None:
     """One number a ring, which all of its views have; the mean over views is that over rings."""
     num_views = len(seen.finite)
     if isinstance(embeddings, str) or seen.state in ("empty", "solid"):
@@ -356,7 +358,7 @@ def _repeats(seen: Seen, embeddings: Float[np.ndarray, "n f"] | str, numbers: Nu
     numbers.add("repeats", values, whole, missing=f"not all of the {NUM_AROUND} views of its ring are there and finite")
 
 
-def _opacity(seen: Seen, embeddings: Float[np.ndarray, "n f"] | str, numbers: Numbers) -> None:
+def _opacity(seen: JudgedViews, embeddings: Float[np.ndarray, "n f"] | str, numbers: ScoreCollector) -> None:
     numbers.add("opacity", seen.opacity.mean(axis=(1, 2), dtype=np.float64), seen.finite)
 
 

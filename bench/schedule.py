@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bench import _layout, record
-from bench.ahead import NUM_AHEAD, Compiler, has_accelerator
+from bench.ahead import NUM_AHEAD, BackgroundCompiler, has_accelerator
 from bench.errors import UsageError, nearest
 from bench.record import Outcome
 
@@ -203,7 +203,7 @@ def run(
     else:
         # Ray prints what it thinks of dead workers; standard output is for results.
         with contextlib.redirect_stdout(sys.stderr), _ray(address) as is_local, _sigterm_as_interrupt():
-            _Crew(Queue(packs), protocols, on_outcome, on_progress, train, is_local).run()
+            RayExecutor(Queue(packs), protocols, on_outcome, on_progress, train, is_local).run()
 
 
 def _run_inline(
@@ -215,7 +215,7 @@ def _run_inline(
 ) -> None:
     compiled: set[tuple[str, int]] = set()
     begun: list[tuple[str, int]] = []
-    with Compiler() as compiler:
+    with BackgroundCompiler() as compiler:
         while queue.waiting:
             attempt = queue.take(compiled, set(), begun)
             is_first = not compiled
@@ -261,7 +261,7 @@ class Worker:
         _layout.put_root_first()
         self.trainer = train
         self.latest: Any = None
-        self.compiler, self.is_first = Compiler(), True
+        self.compiler, self.is_first = BackgroundCompiler(), True
 
     def node(self) -> str:
         """The host that it runs on, as Ray calls it."""
@@ -299,7 +299,7 @@ class Worker:
 
 
 @dataclasses.dataclass(eq=False)
-class _Hand:
+class WorkerHandle:
     """What the driver knows of one worker.
 
     Attributes:
@@ -328,7 +328,7 @@ class _Hand:
         return self.compiled | set(self.begun)
 
 
-class _Crew:
+class RayExecutor:
     """The workers of a run, seen from the driver."""
 
     def __init__(
@@ -345,12 +345,12 @@ class _Crew:
         self.ray = ray
         self.queue, self.protocols, self.train, self.is_local = queue, protocols, train, is_local
         self.on_outcome, self.on_progress = on_outcome, on_progress
-        self.need, num_slots = _slots(ray.cluster_resources(), is_local)
+        self.need, num_slots = worker_resources(ray.cluster_resources(), is_local)
         self.size = max(1, min(num_slots, len(queue.waiting)))
         self.cores_each = num_slots // self.size if self.need == {"num_cpus": 1} else 0
         self.compiles_ahead = train == TRAINER and self.need != {"num_cpus": 1}
         self.num_failed_starts = 0
-        self.hands: list[_Hand] = []
+        self.hands: list[WorkerHandle] = []
 
     def run(self) -> None:
         """Until nothing waits and nobody works."""
@@ -367,12 +367,12 @@ class _Crew:
             for hand in self.hands:
                 self.ray.kill(hand.actor)
 
-    def hire(self) -> _Hand:
+    def hire(self) -> WorkerHandle:
         """Starts a worker."""
         sys_path = [entry or os.getcwd() for entry in sys.path] if self.is_local else None
         made = self.ray.remote(concurrency_groups={"progress": 1})(Worker)  # type: ignore[call-overload]
         actor = made.options(max_restarts=0, **self.need).remote(sys_path, self.train)
-        return _Hand(actor, actor.node.remote())
+        return WorkerHandle(actor, actor.node.remote())
 
     def give_work(self) -> None:
         """Gives every free worker a pack, if one waits."""
@@ -397,7 +397,7 @@ class _Crew:
             for reference in self.ray.wait(list(busy), num_returns=len(busy), timeout=0)[0]:
                 self.hear(busy[reference])
 
-    def hear(self, hand: _Hand) -> None:
+    def hear(self, hand: WorkerHandle) -> None:
         """A worker has answered, or died."""
         errors = self.ray.exceptions
         try:
@@ -416,7 +416,7 @@ class _Crew:
         for outcome in self.queue.raised(attempt, answer) if isinstance(answer, Failure) else answer:
             self.on_outcome(outcome)
 
-    def settle(self, hand: _Hand, node: str) -> None:
+    def settle(self, hand: WorkerHandle, node: str) -> None:
         """A worker has started: it gets the first cores of its host that no other has."""
         self.num_failed_starts = 0
         taken = {other.place for other in self.hands if other.node == node}
@@ -424,7 +424,7 @@ class _Crew:
         if self.cores_each:
             hand.actor.settle.remote(hand.place * self.cores_each, self.cores_each)
 
-    def replace(self, hand: _Hand, error: Exception) -> None:
+    def replace(self, hand: WorkerHandle, error: Exception) -> None:
         """A worker has died: a fresh one takes its place, and its pack is tried again or given up."""
         self.hands.remove(hand)
         self.ray.kill(hand.actor)  # it may only be out of reach
@@ -482,8 +482,10 @@ def _ray(address: str | None) -> Iterator[bool]:
                     object_store_memory=OBJECT_STORE_BYTES,
                 )
         else:
-            _knock(address)
-            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, runtime_env=_sent())
+            check_reachable(address)
+            ray.init(
+                address=address, log_to_driver=False, logging_level=logging.WARNING, runtime_env=worker_runtime_env()
+            )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         place = "on this host" if address is None else f"at --address {address}"
         raise UsageError(f"ray: expected a cluster {place}, got {_first_line(error)}; {_remedy(error)}") from error
@@ -493,14 +495,14 @@ def _ray(address: str | None) -> Iterator[bool]:
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
+def check_reachable(address: str) -> None:
     """Raises OSError if nobody listens at `host:port`: Ray itself takes minutes to find out."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit() and "/" not in host:
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
-def _sent() -> dict[str, Any]:
+def worker_runtime_env() -> dict[str, Any]:
     """What workers on other hosts are given: our code, the user's plug-ins, the commit."""
     variables = record.git_variables()
     if "BENCH_DATA_DIR" in os.environ:
@@ -513,7 +515,7 @@ def _sent() -> dict[str, Any]:
     }
 
 
-def _slots(resources: dict[str, float], is_local: bool) -> tuple[dict[str, Any], int]:
+def worker_resources(resources: dict[str, float], is_local: bool) -> tuple[dict[str, Any], int]:
     """What one worker needs, in Ray's words, and how many there can be."""
     from bench import device
 

@@ -29,7 +29,7 @@ from bench.errors import UsageError
 from bench.scorers import distances
 from bench.scorers.distances import Features
 from bench.store import Store
-from bench.suite import Cell, Table, Trial
+from bench.suite import Table, Trial, TrialSlot
 from tasks.photos import SceneTask
 
 TRUTH = "true test views"
@@ -42,7 +42,7 @@ COLUMNS = (
 
 def of_table(
     table: Table,
-    cells: Sequence[Cell],
+    cells: Sequence[TrialSlot],
     trials: Sequence[Trial],
     store: Store,
     features: str = "lpips-vgg",
@@ -99,7 +99,7 @@ def of_table(
             if row["missing"] is None:
                 row |= compared(rendered(chosen, store, extract), reference)
             rows.append(row)
-    truth = np.concatenate([extract(levels(task.load().test.colors)) for task in tasks.values()])
+    truth = np.concatenate([extract(quantize_to_8bit(task.load().test.colors)) for task in tasks.values()])
     rows.append({"table": table.name, "arm": TRUTH, "features": features} | compared(truth, reference))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -109,15 +109,15 @@ def photographs(task: SceneTask) -> Float[np.ndarray, "n h w 3"]:
     fields = {field.name: field.default for field in dataclasses.fields(task)}  # type: ignore[arg-type]
     plain = {name: fields[name] for name in ("subset_seed", "views") if name in fields}
     everything = dataclasses.replace(task, num_views=len(task.load().all_train_poses), **plain).load()  # type: ignore[type-var]
-    return np.concatenate([levels(everything.train.colors), levels(everything.test.colors)])
+    return np.concatenate([quantize_to_8bit(everything.train.colors), quantize_to_8bit(everything.test.colors)])
 
 
-def rendered(cells: Sequence[Cell], store: Store, extract: Features) -> Float[np.ndarray, "n f"]:
+def rendered(cells: Sequence[TrialSlot], store: Store, extract: Features) -> Float[np.ndarray, "n f"]:
     """Features of the stored views of some trials."""
-    return np.concatenate([extract(levels(store.views(cell.trial_id)["color"])) for cell in cells])
+    return np.concatenate([extract(quantize_to_8bit(store.views(cell.trial_id)["color"])) for cell in cells])
 
 
-def levels(colors: np.ndarray) -> Float[np.ndarray, "n h w 3"]:
+def quantize_to_8bit(colors: np.ndarray) -> Float[np.ndarray, "n h w 3"]:
     """What an 8-bit file would hold, truncated as NeRF's `to8b` does; what is not finite is black."""
     finite = np.nan_to_num(np.asarray(colors, np.float32), posinf=0.0, neginf=0.0)
     return (np.floor(255 * np.clip(finite, 0, 1)) / 255).astype(np.float32)
@@ -136,7 +136,7 @@ def compared(found: Float[np.ndarray, "n f"], reference: Float[np.ndarray, "m f"
     }
 
 
-def why_missing(cells: Sequence[Cell], store: Store) -> str | None:
+def why_missing(cells: Sequence[TrialSlot], store: Store) -> str | None:
     """Why an arm has no set of renders; None if it has one."""
     reasons: dict[str, list[str]] = {}
     for cell in cells:
@@ -152,7 +152,7 @@ def why_missing(cells: Sequence[Cell], store: Store) -> str | None:
 # ---- said ------------------------------------------------------------------------------------------------------------
 
 
-def told(found: pd.DataFrame) -> list[str]:
+def format_distances(found: pd.DataFrame) -> list[str]:
     """A table's distances as lines of text: means over seeds, with the range where there are several."""
     features, table = found["features"].iloc[0], found["table"].iloc[0]
     lines = [f"{table}: distance of each arm's renders from the scenes' photographs, features {features}"]

@@ -20,7 +20,7 @@ from tasks.cameras import Rays
 NUM_RAYS = 1024
 
 
-class Shapes(NamedTuple):
+class TrialShapes(NamedTuple):
     """The sizes of a trial.
 
     Attributes:
@@ -36,7 +36,7 @@ class Shapes(NamedTuple):
     metrics: tuple[str, ...]
 
 
-def of_trial(trial: Trial) -> Shapes:
+def of_trial(trial: Trial) -> TrialShapes:
     """Traces preparation, first parameters, one step of every phase, and rendering.
 
     Args:
@@ -54,7 +54,7 @@ def of_trial(trial: Trial) -> Shapes:
     while phase is not None:
         carry = jax.eval_shape(lambda data, phase=phase: first(phase, data, numbers, key), data)
         stepped, metrics = jax.eval_shape(
-            lambda frozen, carry, data, phase=phase: trainer.one_step(
+            lambda frozen, carry, data, phase=phase: trainer.train_step(
                 phase, phase.total_steps, frozen, jnp.zeros((), jnp.int32), carry, data, numbers, key
             ),
             frozen, carry, data,
@@ -65,7 +65,7 @@ def of_trial(trial: Trial) -> Shapes:
         if seen.color.shape != (NUM_RAYS, 3):
             raise UsageError(f"{trial.variant}: expected colours of shape {NUM_RAYS, 3}, got {seen.color.shape}")
         phase = phase.continues
-    return Shapes(
+    return TrialShapes(
         num_parameters=sum(leaf.size for leaf in jax.tree.leaves(carry.params)),
         num_encoder_parameters=sum(leaf.size for leaf in jax.tree.leaves([e.params for e in frozen.values()])),
         num_state_bytes=sum(num_bytes(leaf) for leaf in jax.tree.leaves((carry, data))),
@@ -73,11 +73,11 @@ def of_trial(trial: Trial) -> Shapes:
     )
 
 
-def first(method: Method, data: object, numbers: dict[str, jax.Array], key: jax.Array) -> trainer.Carry:
+def first(method: Method, data: object, numbers: dict[str, jax.Array], key: jax.Array) -> trainer.TrainState:
     """What a trial hands to its first step."""
     params, state = method.init(jax.random.fold_in(key, 0), data)
     optimizer = method.optimizer(method.total_steps, numbers).init(params)
-    return trainer.Carry(params, state, optimizer, jnp.asarray(True), jnp.asarray(-1, jnp.int32))
+    return trainer.TrainState(params, state, optimizer, jnp.asarray(True), jnp.asarray(-1, jnp.int32))
 
 
 def some_rays(num_rays: int) -> Rays:

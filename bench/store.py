@@ -60,7 +60,7 @@ def open(path: str | os.PathLike[str], study: str = "") -> Store:
     return Store(pathlib.Path(path), study)
 
 
-def listing(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
+def modification_times(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
     """What lies in a store, without reading any of it: two that are equal hold the same trials and scores.
 
     Cheap, to be asked again and again while others write.
@@ -263,7 +263,7 @@ class Store:
             by_trial = psnr.groupby(["variant", "cluster", "seed"])["value"].mean()
             means = by_trial.groupby(["variant", "cluster"]).mean().groupby("variant").mean()
         """
-        blocks = _Blocks()
+        blocks = ScoreFrameBuilder()
         for record in self.records():
             scores = self.scores(record.trial_id)
             if not scores:
@@ -369,7 +369,7 @@ class Store:
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-class _Blocks:
+class ScoreFrameBuilder:
     """Rows of `Store.frame`, gathered by blocks that share a trial, a protocol and a metric."""
 
     SHARED = (

@@ -16,7 +16,7 @@ FEWEST_CLUSTERS = 5
 """Below it nothing is said of the spread between what was voted on."""
 
 
-class Strengths(NamedTuple):
+class BradleyTerryScores(NamedTuple):
     """How arms stand to each other after votes between pairs of them; an arm a number, in the order of the arms.
 
     Attributes:
@@ -41,7 +41,7 @@ def bradley_terry(
     second: Int[np.ndarray, " n"],
     outcomes: Float[np.ndarray, " n"],
     clusters: Int[np.ndarray, " n"] | None = None,
-) -> Strengths:
+) -> BradleyTerryScores:
     """Strengths of arms from votes between two of them: the chance of a win is a logistic curve of the difference.
 
     Fitted by statsmodels as a regression without a constant; a tie is half a win for each. The scores are finite only
@@ -98,7 +98,7 @@ def bradley_terry(
     tail = (1 - statistics.CONFIDENCE) / 2
     half = errors * (stats.t.isf(tail, num_clusters - 1) if num_clusters else stats.norm.isf(tail))
     middle, low, high = (tuple(map(float, x)) for x in (scores, scores - half, scores + half))
-    return Strengths(middle, low, high, 0.0 if is_finite else 1.0, num_clusters, is_joined)
+    return BradleyTerryScores(middle, low, high, 0.0 if is_finite else 1.0, num_clusters, is_joined)
 
 
 def checked_votes(

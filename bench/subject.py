@@ -37,11 +37,11 @@ MOST_LETTERS = 400
 """Of a message that is somebody else's: JAX writes whole programs into some."""
 
 
-class Broken(Exception):
+class ContractError(Exception):
     """A step of the contract that a method does not keep; the message says what to do."""
 
 
-class Stored(NamedTuple):
+class ReloadedTrial(NamedTuple):
     """What a store gives back of a trial."""
 
     record: Record
@@ -51,7 +51,7 @@ class Stored(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Subject:
+class ContractFixture:
     """A method on a task, made small.
 
     Attributes:
@@ -80,15 +80,17 @@ class Subject:
         return trainer.train(self.pack(0), PROTOCOLS, lambda progress: None)[0]
 
     @functools.cached_property
-    def stored(self) -> Stored:
+    def stored(self) -> ReloadedTrial:
         """The same after it went through a store."""
         with tempfile.TemporaryDirectory() as folder:
             trial_id = store.open(folder).write(self.outcome).name
             again = store.open(folder)
             if again.set_aside:
-                raise Broken(f"its record cannot be read again: {again.set_aside[0]}; keep plain values in fields")
+                raise ContractError(
+                    f"its record cannot be read again: {again.set_aside[0]}; keep plain values in fields"
+                )
             arrays = again.parameters(trial_id), again.views(trial_id)
-            return Stored(again.read(trial_id), *arrays, again.scores(trial_id))
+            return ReloadedTrial(again.read(trial_id), *arrays, again.scores(trial_id))
 
 
 def imported(name: str, recipe: str = "nerf") -> Method:
@@ -101,15 +103,15 @@ def imported(name: str, recipe: str = "nerf") -> Method:
         return registry.variant(name, recipe)
     except UsageError as error:
         cause = error.__cause__ or error.__context__ or error
-        raise Broken(f"{error}{line_of(cause)}; {looked_in()}") from error
+        raise ContractError(f"{error}{line_of(cause)}; {looked_in()}") from error
     except Exception as error:  # a user's code may raise anything
-        said = told(error)
+        said = one_line_error(error)
         if isinstance(error, TypeError) and not line_of(error):
-            raise Broken(f"{name}: {said}; it is made without arguments: give every field a default") from error
-        raise Broken(f"{name}: {said}; correct that line; {looked_in()}") from error
+            raise ContractError(f"{name}: {said}; it is made without arguments: give every field a default") from error
+        raise ContractError(f"{name}: {said}; correct that line; {looked_in()}") from error
 
 
-def cut(method: Method, budget: Budget = BUDGETS["smoke"]) -> tuple[Method, list[str]]:
+def shrink_to_budget(method: Method, budget: Budget = BUDGETS["smoke"]) -> tuple[Method, list[str]]:
     """A method with the sizes that are written down in it brought down to a budget's, each as far as it takes them.
 
     Its network stays as it is. A guide that does not come with the project becomes one that does.
@@ -150,7 +152,7 @@ def origin(method: Method) -> str:
 # ---- what somebody else's exception says -----------------------------------------------------------------------------
 
 
-def told(error: BaseException) -> str:
+def one_line_error(error: BaseException) -> str:
     """An exception on one line, with the last line of a user's code that it went through."""
     text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
     text = text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]} ..."

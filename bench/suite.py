@@ -156,7 +156,7 @@ class Arm:
         return self.exceptions.get(cluster, (self.variant, self.method))
 
 
-class Cell(NamedTuple):
+class TrialSlot(NamedTuple):
     """One trial's place in a table; a trial may have several."""
 
     table: str
@@ -216,7 +216,7 @@ class Table:
             )
         known = protocols.metric_names(self.protocol)
         for metric in self.metrics:
-            if not protocols.knows(self.protocol, metric):
+            if not protocols.has_metric(self.protocol, metric):
                 raise UsageError(
                     f"table {self.name}: expected metrics of {self.protocol}, got {metric!r}; {nearest(metric, known)}"
                 )
@@ -307,7 +307,7 @@ class Suite:
         """Names of the protocols that its trials are scored under."""
         return tuple(dict.fromkeys(table.protocol for table in self.tables_at(budget)))
 
-    def expand(self, budget: Budget, seeds: Iterable[int] | None = None) -> tuple[list[Trial], list[Cell]]:
+    def expand(self, budget: Budget, seeds: Iterable[int] | None = None) -> tuple[list[Trial], list[TrialSlot]]:
         """All trials, each once, and their places in the tables."""
         seeds = self.seeds_at(budget) if seeds is None else tuple(seeds)
         trials: dict[str, Trial] = {}
@@ -315,7 +315,7 @@ class Suite:
         for table in self.tables_at(budget):
             for arm, trial in table.trials(budget, seeds):
                 trials.setdefault(trial.id, trial)
-                cells.append(Cell(table.name, arm, trial.id, trial.task.cluster, trial.seed))
+                cells.append(TrialSlot(table.name, arm, trial.id, trial.task.cluster, trial.seed))
         order = sorted(trials.values(), key=lambda trial: trial.seed)  # stable: balanced blocks finish first
         return order, cells
 

@@ -18,7 +18,7 @@ CLASS, REFERENCE = "MyField", "my_pkg.field:MyField"
 """What stands in the templates where a user's names come."""
 
 
-class Names(NamedTuple):
+class ScaffoldNames(NamedTuple):
     """What a new file defines.
 
     Attributes:
@@ -35,7 +35,7 @@ class Names(NamedTuple):
         return f"{self.module}:{self.kind}"
 
 
-def names_of(path: pathlib.Path) -> Names:
+def names_of(path: pathlib.Path) -> ScaffoldNames:
     """What a file below the current folder defines.
 
     Raises:
@@ -56,7 +56,7 @@ def names_of(path: pathlib.Path) -> Names:
     _check_free(path, parts[0], here)
     words = [word for word in inner.stem.split("_") if word]
     named = "".join(word[:1].upper() + word[1:] for word in words)
-    return Names(".".join(parts), named if named.startswith("My") else f"My{named}")
+    return ScaffoldNames(".".join(parts), named if named.startswith("My") else f"My{named}")
 
 
 def _check_free(path: pathlib.Path, top: str, here: pathlib.Path) -> None:
@@ -71,7 +71,7 @@ def _check_free(path: pathlib.Path, top: str, here: pathlib.Path) -> None:
         raise UsageError(f"{path}: expected a name of your own, got {top!r}, {got}; write my_{top}/{path.name}")
 
 
-def written(kind: str, names: Names) -> str:
+def written(kind: str, names: ScaffoldNames) -> str:
     """The text of a new file.
 
     Example:

@@ -23,8 +23,8 @@ from jaxtyping import Array, Bool, Float, Float16, Int, PRNGKeyArray, PyTree, Sh
 
 from bench import device, protocols, record
 from bench.errors import OutOfDeviceMemory
-from bench.laps import Clock, added, whole
-from bench.plan import Cost, Pack, root
+from bench.laps import PhaseTimer, sum_timings, total_seconds
+from bench.plan import Pack, ProgramCost, root
 from bench.suite import Trial
 from models import clip
 from models.method import Data, Frozen, Method, Numbers, Params, State, Views, num_parameters, split_numbers
@@ -56,7 +56,7 @@ class Progress(NamedTuple):
     loss: float
 
 
-class Carry(NamedTuple):
+class TrainState(NamedTuple):
     """What a trial takes from step to step."""
 
     params: Params
@@ -127,14 +127,14 @@ def does_not_fit(trial: Trial, message: str) -> str:
 
 def _train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progress], None]) -> list[record.Outcome]:
     """One attempt at the whole pack: what its trials share first, then the phases that continue it."""
-    clock, roots = Clock(), pack.roots
+    clock, roots = PhaseTimer(), pack.roots
     report(Progress("prepare", 0, roots[0].method.total_steps, math.nan))
     static, batch, scenes = load(pack)
     carry = device.shard_trials(initial(static, batch))
     clock.lap("prepare_s")
     outcomes: dict[str, record.Outcome] = {}
     afresh = tuple(t for t in pack.trials if t.method.continues is None)
-    first = Stage(static, 0, afresh, clock.shared_by(len(roots)), 0.0)
+    first = TrainingPhase(static, 0, afresh, clock.shared_by(len(roots)), 0.0)
     carry, curves, laps, memory = _stage(first, pack, roots, carry, batch, scenes, protocol_names, report, {}, outcomes)
     phases: dict[Method, list[Trial]] = {}
     for trial in pack.trials:
@@ -148,14 +148,14 @@ def _train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progre
             name: jnp.stack([jnp.asarray(split_numbers(t.method)[1][name]) for t in trials]) for name in batch.numbers
         }
         before = {name: [x if name == "step" else x[rows] for x in points] for name, points in curves.items()}
-        stage = Stage(method, method.continues.total_steps, tuple(trials), laps, memory)
+        stage = TrainingPhase(method, method.continues.total_steps, tuple(trials), laps, memory)
         theirs = mine[1]._replace(frozen=batch.frozen, numbers=numbers)
         known = [scenes[row] for row in rows]
         _stage(stage, pack, tuple(map(root, trials)), mine[0], theirs, known, protocol_names, report, before, outcomes)
     return [outcomes[trial.id] for trial in pack.trials]
 
 
-class Stage(NamedTuple):
+class TrainingPhase(NamedTuple):
     """Steps of a pack that one compiled program takes.
 
     Attributes:
@@ -174,31 +174,31 @@ class Stage(NamedTuple):
 
 
 def _stage(
-    stage: Stage,
+    stage: TrainingPhase,
     pack: Pack,
     roots: tuple[Trial, ...],
-    carry: Carry,
+    carry: TrainState,
     batch: Batch,
     scenes: list[Solved],
     protocol_names: tuple[str, ...],
     report: Callable[[Progress], None],
     curves: dict[str, list[Any]],
     outcomes: dict[str, record.Outcome],
-) -> tuple[Carry, dict[str, list[Any]], dict[str, float], float | None]:
+) -> tuple[TrainState, dict[str, list[Any]], dict[str, float], float | None]:
     """Takes a stage's steps, and finishes its trials; a row of every array is one of `roots`.
 
     Returns:
         The last carry, the curves so far, and each trial's share of the time spent on training, and of its memory.
     """
-    clock, last = Clock(), stage.method.total_steps
+    clock, last = PhaseTimer(), stage.method.total_steps
     report(Progress("compile", stage.start, last, math.nan))
-    programs = Programs.of(pack, stage.method, stage.start, carry, batch)
+    programs = CompiledPrograms.of(pack, stage.method, stage.start, carry, batch)
     memory = _most(stage.memory, programs.memory_bytes, len(roots))
     clock.lap("compile_s")
-    carry, curves, strip = _advanced(stage, programs, carry, batch, curves, len(roots), report)
+    carry, curves, strip = train_chunks(stage, programs, carry, batch, curves, len(roots), report)
     loss = float(np.mean(curves["loss"][-1])) if curves.get("loss") else math.nan
     clock.lap("train_s")
-    spent = added(stage.laps, clock.shared_by(len(roots)))
+    spent = sum_timings(stage.laps, clock.shared_by(len(roots)))
     if stage.trials:
         report(Progress("render", last, last, loss))
         views = with_strip(jax.device_get(programs.render(carry.params, carry.state, batch)), strip)
@@ -206,21 +206,21 @@ def _stage(
         clock.lap("render_s")
         report(Progress("score", last, last, loss))
         rows = [roots.index(root(trial)) for trial in stage.trials] if not stage.start else range(len(roots))
-        taken = [at(views, row) for row in rows]
+        taken = [index_trial(views, row) for row in rows]
         guides = [trial.method.encoders for trial in stage.trials]
         scores = [
             score(scenes[row], view, protocol_names, by) for row, view, by in zip(rows, taken, guides, strict=True)
         ]
         clock.lap("score_s")
-        timings = added(stage.laps, clock.shared_by(len(roots)))
-        timings["wall_s"] = whole(timings)
+        timings = sum_timings(stage.laps, clock.shared_by(len(roots)))
+        timings["wall_s"] = total_seconds(timings)
         borne = {root(trial) for trial in pack.trials if trial.id in outcomes}
         for trial, row, view, mine in zip(stage.trials, rows, taken, scores, strict=True):
             before = stage.laps if stage.start else timings  # equal trials of one stage are one field
-            spent_by = timings | {"shared_s": whole(before) if root(trial) in borne else 0.0}
+            spent_by = timings | {"shared_s": total_seconds(before) if root(trial) in borne else 0.0}
             borne.add(root(trial))
-            outcomes[trial.id] = finish(
-                trial, at(ended, row), view, curve_of(curves, row), mine, scenes[row], spent_by,
+            outcomes[trial.id] = make_outcome(
+                trial, index_trial(ended, row), view, curve_of(curves, row), mine, scenes[row], spent_by,
                 pack_size=len(roots), memory_bytes=None if memory is None else round(memory * len(roots)),
             )  # fmt: skip
     return carry, curves, spent, memory
@@ -236,15 +236,15 @@ def _most(before: float | None, now: int | None, num_trials: int) -> float | Non
     return None if before is None or now is None else max(before, now / num_trials)
 
 
-def _advanced(
-    stage: Stage,
-    programs: Programs,
-    carry: Carry,
+def train_chunks(
+    stage: TrainingPhase,
+    programs: CompiledPrograms,
+    carry: TrainState,
     batch: Batch,
     curves: dict[str, list[Any]],
     num_roots: int,
     report: Callable[[Progress], None],
-) -> tuple[Carry, dict[str, list[Any]], list[tuple[int, Any]]]:
+) -> tuple[TrainState, dict[str, list[Any]], list[tuple[int, Any]]]:
     """Takes all steps of a stage: the last carry, the curves so far, and looks on the way with their steps."""
     last = stage.method.total_steps
     curves = {name: list(points) for name, points in curves.items()} or {"step": []}
@@ -276,7 +276,7 @@ def with_strip(rendered: Rendered, strip: list[tuple[int, Any]]) -> Rendered:
     return rendered._replace(strip=colors, strip_steps=steps)
 
 
-class Programs(NamedTuple):
+class CompiledPrograms(NamedTuple):
     """The compiled programs of a stage.
 
     Attributes:
@@ -297,7 +297,7 @@ class Programs(NamedTuple):
         return device.memory_bytes(self.advance)
 
     @classmethod
-    def of(cls, pack: Pack, static: Method, first: int, carry: Carry, batch: Batch) -> Programs:
+    def of(cls, pack: Pack, static: Method, first: int, carry: TrainState, batch: Batch) -> CompiledPrograms:
         """Compiles them, or takes those of an earlier pack."""
         device.use_compilation_cache()
         last, layout = static.total_steps, pack.trials[0].task.layout()
@@ -307,9 +307,9 @@ class Programs(NamedTuple):
         num_at_once = RAYS_AT_ONCE["cpu"] if device.is_cpu() else max(1, RAYS_AT_ONCE["accelerator"] // num_trials)
         sizes, fields = (static, layout.height, layout.width, num_at_once), (carry.params, carry.state, batch)
         return cls(
-            advance=device.compiled(advance, (static, first, last, num_chunk), (carry, batch, start), donate=(0,)),
+            advance=device.compiled(train_chunk, (static, first, last, num_chunk), (carry, batch, start), donate=(0,)),
             render=device.compiled(render, sizes, fields),
-            look=device.compiled(look, sizes, fields) if batch.photographers is None else None,
+            look=device.compiled(render_progress_view, sizes, fields) if batch.photographers is None else None,
             num_chunk=num_chunk,
         )
 
@@ -356,7 +356,7 @@ def stack(trees: list[PyTree]) -> PyTree:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-def at(tree: PyTree, i: int) -> PyTree:
+def index_trial(tree: PyTree, i: int) -> PyTree:
     """One trial of a tree with a leading trial axis."""
     return jax.tree.map(lambda x: x[i], tree)
 
@@ -366,27 +366,27 @@ def curve_of(curves: dict[str, list[Any]], i: int) -> dict[str, list[float]]:
     return {name: [float(x if name == "step" else x[i]) for x in points] for name, points in curves.items()}
 
 
-def initial(method: Method, batch: Batch) -> Carry:
+def initial(method: Method, batch: Batch) -> TrainState:
     """Every trial before its first step."""
 
-    def one(data: Data, numbers: Numbers, key: PRNGKeyArray) -> Carry:
+    def one(data: Data, numbers: Numbers, key: PRNGKeyArray) -> TrainState:
         params, state = method.init(jax.random.fold_in(key, 0), data)
         optimizer = method.optimizer(method.num_steps or 0, numbers).init(params)
-        return Carry(params, state, optimizer, jnp.asarray(True), jnp.asarray(-1, jnp.int32))
+        return TrainState(params, state, optimizer, jnp.asarray(True), jnp.asarray(-1, jnp.int32))
 
     return jax.jit(jax.vmap(one))(batch.data, batch.numbers, batch.keys)
 
 
-def one_step(
+def train_step(
     method: Method,
     num_steps: int,
     frozen: Frozen,
     step: Int[Array, ""],
-    carry: Carry,
+    carry: TrainState,
     data: Data,
     numbers: Numbers,
     key: PRNGKeyArray,
-) -> tuple[Carry, dict[str, Float[Array, ""]]]:
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One gradient step of one trial; one whose loss or gradient is not finite stays as it was, from then on."""
     key = jax.random.fold_in(jax.random.fold_in(key, 1), step)
     (loss, (state, metrics)), grads = jax.value_and_grad(method.loss, has_aux=True)(
@@ -403,24 +403,24 @@ def one_step(
     first_bad_step = jnp.where(carry.alive & ~good & (carry.first_bad_step < 0), step, carry.first_bad_step)
     if method.skips_bad_steps:  # then a curve counts them; what is not finite would spoil the others
         metrics = jax.tree.map(lambda x: jnp.where(good, x, 0.0), {"loss": loss, **metrics})
-        return Carry(params, state, optimizer, carry.alive, first_bad_step), metrics | {"skipped": 1.0 - good}
-    return Carry(params, state, optimizer, good, first_bad_step), {"loss": loss, **metrics}
+        return TrainState(params, state, optimizer, carry.alive, first_bad_step), metrics | {"skipped": 1.0 - good}
+    return TrainState(params, state, optimizer, good, first_bad_step), {"loss": loss, **metrics}
 
 
-def advance(
-    method: Method, first: int, last: int, num_chunk: int, carry: Carry, batch: Batch, start: Int[Array, ""]
-) -> tuple[Carry, dict[str, Float[Array, " k"]]]:
+def train_chunk(
+    method: Method, first: int, last: int, num_chunk: int, carry: TrainState, batch: Batch, start: Int[Array, ""]
+) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
     """A chunk of steps of a whole pack, and the mean of each curve over the chunk.
 
     Chunks go from step `first` to before step `last`. The last one is as long as the others; what is past the end is
     skipped in it, so that one program serves all.
     """
 
-    def body(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, dict[str, Float[Array, " k"]]]:
-        one = functools.partial(one_step, method, method.num_steps or 0, batch.frozen, step)
+    def body(carry: TrainState, step: Int[Array, ""]) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
+        one = functools.partial(train_step, method, method.num_steps or 0, batch.frozen, step)
         return device.over_trials(one)(carry, batch.data, batch.numbers, batch.keys)
 
-    def skip(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, dict[str, Float[Array, " k"]]]:
+    def skip(carry: TrainState, step: Int[Array, ""]) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
         metrics = jax.eval_shape(body, carry, step)[1]
         return carry, jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)
 
@@ -463,7 +463,7 @@ def render(
             found = method.render(params, state, data, rays)
             return jax.tree.map(lambda x: x.astype(jnp.float16), found)
 
-        views = along(cameras, height, width, num_at_once, seen)
+        views = render_cameras(cameras, height, width, num_at_once, seen)
         if photographers is None:
             return Rendered(views, None)
         blocks = NEAR_PX / height, NEAR_PX / width
@@ -472,12 +472,12 @@ def render(
             far=photographers.near + NEAR_SHARE * (photographers.far - photographers.near),
             pixel_center=jnp.asarray(0.5),
         )
-        return Rendered(views, along(near, NEAR_PX, NEAR_PX, num_at_once, seen).opacity)
+        return Rendered(views, render_cameras(near, NEAR_PX, NEAR_PX, num_at_once, seen).opacity)
 
     return device.over_trials(one)(params, state, batch.data, batch.cameras, batch.photographers)
 
 
-def look(
+def render_progress_view(
     method: Method, height: int, width: int, num_at_once: int, params: Params, state: State, batch: Batch
 ) -> Float16[Array, "k h w 3"]:
     """One view of every field of a pack."""
@@ -496,7 +496,7 @@ def scaled(intrinsics: Intrinsics, down: float, across: float) -> Intrinsics:
     return Intrinsics(focal_x * across, focal_y * down, center_x * across, center_y * down)
 
 
-def along(cameras: Cameras, height: int, width: int, num_at_once: int, seen: Callable[[Rays], Views]) -> Views:
+def render_cameras(cameras: Cameras, height: int, width: int, num_at_once: int, seen: Callable[[Rays], Views]) -> Views:
     """What is seen through every pixel of some cameras, some rays at a time."""
     num_views = cameras.poses.shape[0]
     num_rays = num_views * height * width
@@ -530,7 +530,7 @@ def score(
     return {
         name: protocols.score(protocols.get(name), scene, arrays, guides).to_json()
         for name in protocol_names
-        if protocols.suits(name, scene)
+        if protocols.applies_to(name, scene)
     }
 
 
@@ -544,9 +544,9 @@ def stored_views(scene: Solved, rendered: Rendered) -> dict[str, Shaped[np.ndarr
     return arrays | {"ids": np.asarray(scene.test.ids, np.int32)}
 
 
-def finish(
+def make_outcome(
     trial: Trial,
-    carry: Carry,
+    carry: TrainState,
     rendered: Rendered,
     curves: dict[str, list[float]],
     scores: dict[str, dict[str, Any]],
@@ -578,12 +578,12 @@ def finish(
     )
 
 
-def pilot(pack: Pack) -> Cost:
+def pilot(pack: Pack) -> ProgramCost:
     """Measures what a program costs here: compiles it, takes two chunks of steps, renders once."""
     static, batch, _ = load(pack)
     carry = device.shard_trials(initial(static, batch))
-    clock = Clock()
-    programs = Programs.of(pack, static, 0, carry, batch)
+    clock = PhaseTimer()
+    programs = CompiledPrograms.of(pack, static, 0, carry, batch)
     clock.lap("compile_s")
     start = jnp.zeros((), jnp.int32)
     carry, _ = jax.block_until_ready(programs.advance(carry, batch, start))
@@ -593,7 +593,7 @@ def pilot(pack: Pack) -> Cost:
     jax.block_until_ready(programs.render(carry.params, carry.state, batch))
     clock.lap("render_s")
     num_trials = len(pack.roots)
-    return Cost(
+    return ProgramCost(
         compile_s=clock.laps["compile_s"],
         step_s=clock.laps["train_s"] / programs.num_chunk / num_trials,
         render_s=clock.laps["render_s"] / num_trials,

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from bench import statistics
 
 
-class Components(NamedTuple):
+class VarianceComponents(NamedTuple):
     """A metric's variance by where it comes from, in its unit squared; none is negative.
 
     Attributes:
@@ -30,7 +30,7 @@ class Components(NamedTuple):
     rest: float | None
 
 
-def variance_components(clusters: Sequence[Float[np.ndarray, "_ _"]]) -> Components:
+def variance_components(clusters: Sequence[Float[np.ndarray, "_ _"]]) -> VarianceComponents:
     """Splits the variance of numbers of a view into what clusters, seeds and views bring.
 
     A number is y = mean + C + S + V + E, all random and independent: C of its cluster, S of its seed within the
@@ -77,4 +77,4 @@ def variance_components(clusters: Sequence[Float[np.ndarray, "_ _"]]) -> Compone
     below = seed / num_seeds + view / num_views + rest / (num_seeds * num_views)
     cluster = float(np.var([x.mean() for x in arrays], ddof=1) - np.mean(below))
     kept = [max(0.0, x) for x in (cluster, seed, view, rest)]
-    return Components(*kept) if num_seeds > 1 else Components(kept[0], None, kept[2], None)
+    return VarianceComponents(*kept) if num_seeds > 1 else VarianceComponents(kept[0], None, kept[2], None)

@@ -15,9 +15,9 @@ import numpy as np
 from bench import objects
 from bench.errors import UsageError
 from bench.report import markup
-from bench.report.explorer import Viewer
+from bench.report.explorer import MeshViewer
 from bench.store import Store
-from bench.suite import Cell, Trial
+from bench.suite import Trial, TrialSlot
 
 RESOLUTION = 48
 """Of the mesh's grid: about a megabyte an object. `python -m bench export` makes finer ones."""
@@ -31,7 +31,9 @@ DIMMED = 0.75
 """Share of its colours that an object shows, so that the viewer's lamp, which is strong, does not bleach it."""
 
 
-def of_cells(cells: Sequence[Cell], trials: Mapping[str, Trial], store: Store, num_objects: int) -> tuple[Viewer, ...]:
+def of_cells(
+    cells: Sequence[TrialSlot], trials: Mapping[str, Trial], store: Store, num_objects: int
+) -> tuple[MeshViewer, ...]:
     """Viewers of the first trials whose parameters are stored and that have a surface.
 
     Args:
@@ -40,7 +42,7 @@ def of_cells(cells: Sequence[Cell], trials: Mapping[str, Trial], store: Store, n
         store: With parameters.
         num_objects: How many at most.
     """
-    found: dict[str, Viewer] = {}
+    found: dict[str, MeshViewer] = {}
     for cell in cells:
         if len(found) >= num_objects:
             break
@@ -50,7 +52,7 @@ def of_cells(cells: Sequence[Cell], trials: Mapping[str, Trial], store: Store, n
     return tuple(found.values())
 
 
-def of_trial(cell: Cell, trial: Trial, store: Store) -> Viewer | None:
+def of_trial(cell: TrialSlot, trial: Trial, store: Store) -> MeshViewer | None:
     """The viewer of one trial; None where it has no stored parameters, or no surface."""
     try:
         field = objects.field_of(trial, store.parameters(trial.id))
@@ -66,10 +68,10 @@ def of_trial(cell: Cell, trial: Trial, store: Store) -> Viewer | None:
         f"{FOLDER}/{trial.id}.html": page(as_viewed(model, field.half_width), cell.cluster).encode(),
         f"{FOLDER}/{trial.id}.glb": model,
     }
-    return Viewer(trial.id, cell.cluster, cell.arm, meshed.told(), contents)
+    return MeshViewer(trial.id, cell.cluster, cell.arm, meshed.told(), contents)
 
 
-class Ready:
+class GlbScene:
     """A binary glTF as trimesh's viewer asks for a scene."""
 
     camera = None
@@ -89,7 +91,7 @@ def page(model: bytes, name: str) -> str:
 
     from trimesh.viewer.notebook import scene_to_html
 
-    text = scene_to_html(Ready(model))
+    text = scene_to_html(GlbScene(model))
     text = text.replace("<title>trimesh: threejs viewer</title>", f"<title>{html.escape(name)}</title>", 1)
     head, end, tail = text.rpartition("</body>")
     return f"{head}<script>\n{markup.asset('viewer.js')}</script>{end}{tail}"

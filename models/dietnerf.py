@@ -25,7 +25,7 @@ from models.clip import catalog, preprocess
 from models.clip.dual import normalized
 from models.clip.encoder import Encoder
 from models.method import Frozen, Method, Metrics, Numbers, Params, State, number
-from models.nerf import NERF_2021, NeRF, Pixels
+from models.nerf import NERF_2021, NeRF, NeRFData
 from tasks.cameras import Intrinsics, Rays, pixel_rays
 from tasks.photos import SceneTask
 
@@ -35,7 +35,7 @@ RAYS_AT_ONCE = 1024
 """Of a small view, forward and backward: its activations are made again on the way back, so that a pack fits."""
 
 
-class Observed(NamedTuple):
+class DietNeRFData(NamedTuple):
     """A trial's photographs, and what the encoder says of them.
 
     Attributes:
@@ -44,7 +44,7 @@ class Observed(NamedTuple):
         radius: Mean distance of the cameras from the origin.
     """
 
-    pixels: Pixels
+    pixels: NeRFData
     features: Float[Array, "v f"]
     radius: Float[Array, ""]
 
@@ -113,17 +113,17 @@ class DietNeRF(NeRF):
         """Both phases."""
         return (self.num_steps or 0) + (self.finetune_steps or 0)
 
-    def prepare(self, frozen: Frozen, task: SceneTask) -> Observed:  # type: ignore[override]
+    def prepare(self, frozen: Frozen, task: SceneTask) -> DietNeRFData:  # type: ignore[override]
         """The task's photographs and their features."""
         pixels = super().prepare(frozen, task)
         encoder = frozen[self.encoders[0]]
-        return Observed(
+        return DietNeRFData(
             pixels=pixels,
             features=_seen(self.feature_of(encoder), encoder, pixels.colors),
             radius=jnp.mean(jnp.linalg.norm(pixels.poses[:, :3, 3], axis=-1)),
         )
 
-    def init(self, key: PRNGKeyArray, data: Observed) -> tuple[Params, State]:  # type: ignore[override]
+    def init(self, key: PRNGKeyArray, data: DietNeRFData) -> tuple[Params, State]:  # type: ignore[override]
         """A network a level."""
         return super().init(key, data.pixels)
 
@@ -132,7 +132,7 @@ class DietNeRF(NeRF):
         params: Params,
         state: State,
         frozen: Frozen,
-        data: Observed,
+        data: DietNeRFData,
         numbers: Numbers,
         key: PRNGKeyArray,
         step: Int[Array, ""],
@@ -156,7 +156,7 @@ class DietNeRF(NeRF):
         metrics["consistency"] = distances[-1] * self.consistency_every
         return loss, (state, metrics)
 
-    def distances(self, params: Params, frozen: Frozen, data: Observed, key: PRNGKeyArray) -> Float[Array, " l"]:
+    def distances(self, params: Params, frozen: Frozen, data: DietNeRFData, key: PRNGKeyArray) -> Float[Array, " l"]:
         """One minus the cosine between a random photograph and a small view from a random pose, on each level."""
         assert self.consistency_px, "dietnerf: consistency_px is open; give the method to tasks.budgets.sized first"
         pose_key, place_key, ray_key, photo_key = jax.random.split(key, 4)
@@ -168,7 +168,7 @@ class DietNeRF(NeRF):
         photo = data.features[jax.random.randint(photo_key, (), 0, data.features.shape[0])]
         return 1 - jnp.einsum("lf,f->l", found, photo, precision="highest")
 
-    def pose(self, data: Observed, key: PRNGKeyArray) -> Float[Array, "4 4"]:
+    def pose(self, data: DietNeRFData, key: PRNGKeyArray) -> Float[Array, "4 4"]:
         """Where the small view is taken from."""
         known = data.pixels.poses
         if self.pose_distribution == "interpolated":
@@ -178,7 +178,7 @@ class DietNeRF(NeRF):
         even_in = "angle" if self.pose_distribution == "hemisphere" else "area"
         return poses.on_hemisphere(key, data.radius, even_in=even_in)
 
-    def small_view(self, data: Observed, pose: Float[Array, "4 4"], key: PRNGKeyArray) -> Rays:
+    def small_view(self, data: DietNeRFData, pose: Float[Array, "4 4"], key: PRNGKeyArray) -> Rays:
         """Rays of the small view, row by row: a window of a photograph's size at a random place."""
         assert self.consistency_px
         _, height, width, _ = data.pixels.colors.shape
@@ -197,7 +197,7 @@ class DietNeRF(NeRF):
             data.pixels.far,
         )
 
-    def rendered(self, params: Params, data: Pixels, rays: Rays, key: PRNGKeyArray) -> Float[Array, "l r 3"]:
+    def rendered(self, params: Params, data: NeRFData, rays: Rays, key: PRNGKeyArray) -> Float[Array, "l r 3"]:
         """Colours of each level, some rays at a time, whose activations are not kept."""
         num_rays = rays.near.shape[0]
         num_blocks = -(-num_rays // RAYS_AT_ONCE)
@@ -214,12 +214,14 @@ class DietNeRF(NeRF):
         colors = jax.lax.map(some, (place, jax.random.split(key, num_blocks)))
         return jnp.moveaxis(colors, 0, 1).reshape(colors.shape[1], -1, 3)[:, :num_rays]
 
-    def render(self, params: Params, state: State, data: Observed, rays: Rays, num_samples: int | None = None) -> Any:  # type: ignore[override]
+    def render(  # type: ignore[override]
+        self, params: Params, state: State, data: DietNeRFData, rays: Rays, num_samples: int | None = None
+    ) -> Any:
         """The last level, with regular samples."""
         return super().render(params, state, data.pixels, rays, num_samples)
 
     def field_at(  # type: ignore[override]
-        self, params: Params, state: State, data: Observed, points: Float[Array, "*b 3"]
+        self, params: Params, state: State, data: DietNeRFData, points: Float[Array, "*b 3"]
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """The last level's field, seen from above."""
         return super().field_at(params, state, data.pixels, points)

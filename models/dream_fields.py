@@ -66,7 +66,7 @@ ENCODING = FourierFeatures(num_octaves=4, num_directions=48, unit_directions=Tru
 octaves or six they fall apart into crumbs, and a wider encoding is the better part of a small field's cost."""
 
 
-class Wish(NamedTuple):
+class DreamFieldsData(NamedTuple):
     """A trial's caption on the device.
 
     Attributes:
@@ -200,11 +200,11 @@ class DreamFields(Method):
         """As the field says."""
         return self.skip_bad_steps
 
-    def prepare(self, frozen: Frozen, task: CaptionTask) -> Wish:
+    def prepare(self, frozen: Frozen, task: CaptionTask) -> DreamFieldsData:
         """What the guide reads in the prompt."""
         data, encoder = task.load(), frozen[self.encoders[0]]
         tokens = encoder.tokenize([self.prompt.replace("{}", data.caption)])
-        return Wish(
+        return DreamFieldsData(
             text=_read(encoder, jnp.asarray(tokens)),
             near=jnp.asarray(data.near, jnp.float32),
             far=jnp.asarray(data.far, jnp.float32),
@@ -212,9 +212,9 @@ class DreamFields(Method):
             numbers={name: jnp.asarray(value, jnp.float32) for name, value in split_numbers(self)[1].items()},
         )
 
-    def init(self, key: PRNGKeyArray, data: Wish) -> tuple[Params, State]:
+    def init(self, key: PRNGKeyArray, data: DreamFieldsData) -> tuple[Params, State]:
         """The network, about the world's origin."""
-        somewhere = sampling.free_points(jnp.zeros((1, 3), jnp.float32))
+        somewhere = sampling.samples_at_points(jnp.zeros((1, 3), jnp.float32))
         return self.field.init(key, somewhere).get("params", {}), {"origin": jnp.zeros((3,), jnp.float32)}
 
     def loss(
@@ -222,7 +222,7 @@ class DreamFields(Method):
         params: Params,
         state: State,
         frozen: Frozen,
-        data: Wish,
+        data: DreamFieldsData,
         numbers: Numbers,
         key: PRNGKeyArray,
         step: Int[Array, ""],
@@ -235,7 +235,7 @@ class DreamFields(Method):
         cosine = jnp.mean(self.cosines(frozen, data, numbers, seen.image, window_key))
         passed = 1 - jnp.mean(seen.image[..., 3])
         target = 1 - opacity_target(numbers, progress)
-        loss = asked(numbers["transmittance"], numbers["transmittance_weight"], -cosine, passed, target)
+        loss = transmittance_loss(numbers["transmittance"], numbers["transmittance_weight"], -cosine, passed, target)
         beta = beta_prior(seen.image[..., 3])
         loss = loss + jnp.where(progress >= numbers["beta_after"], numbers["beta_weight"], 0) * beta
         decay = jnp.where(seen.total > EMPTY, numbers["origin_decay"], 1.0)
@@ -252,23 +252,26 @@ class DreamFields(Method):
 
         return optax.adam(rate, eps=numbers["adam_epsilon"])
 
-    def render(self, params: Params, state: State, data: Wish, rays: Rays, num_samples: int | None = None) -> Views:
+    def render(
+        self, params: Params, state: State, data: DreamFieldsData, rays: Rays, num_samples: int | None = None
+    ) -> Views:
         """What is seen on the task's grey, from cameras that look at the tracked origin."""
         assert self.num_view_samples, "dream_fields: num_view_samples is open; see tasks.budgets.sized"
         numbers = data.numbers
         tdist = sampling.fenceposts(
-            *ends(numbers, rays, numbers["bounds"] * numbers["cut_at_bounds"]), num_samples or self.num_view_samples
+            *ray_bounds(numbers, rays, numbers["bounds"] * numbers["cut_at_bounds"]),
+            num_samples or self.num_view_samples,
         )
         density, color, _ = self.ask(params, state, numbers, rays, tdist, None, 1.0)
         return rendering.render(density, color, tdist, rays, data.background)[0]
 
     def field_at(
-        self, params: Params, state: State, data: Wish, points: Float[Array, "*b 3"]
+        self, params: Params, state: State, data: DreamFieldsData, points: Float[Array, "*b 3"]
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """The field about its tracked origin, seen from above; zero outside of its bounds."""
-        found: Any = self.field.apply({"params": params}, sampling.free_points(points + broadcast(state, points)))
+        found: Any = self.field.apply({"params": params}, sampling.samples_at_points(points + broadcast(state, points)))
         density, color = found
-        return jnp.where(inside(data.numbers, points), density, 0), color
+        return jnp.where(is_in_bounds(data.numbers, points), density, 0), color
 
     def view(self, numbers: Numbers, key: PRNGKeyArray) -> Rays:
         """Rays of a view from a random pose, row by row."""
@@ -288,7 +291,7 @@ class DreamFields(Method):
 
     def seen(
         self, params: Params, state: State, numbers: Numbers, rays: Rays, key: PRNGKeyArray, blur: Float[Array, ""]
-    ) -> Seen:
+    ) -> TrainingView:
         """A training view, some rays at a time."""
         assert self.num_samples and self.render_px, "dream_fields: sizes are open; see tasks.budgets.sized"
         num_rays, num_samples = self.render_px**2, self.num_samples
@@ -299,7 +302,7 @@ class DreamFields(Method):
             index, block_key = block
             mine: Rays = jax.tree.map(lambda x: x[jnp.minimum(index, num_rays - 1)], rays)
             post_key, noise_key = jax.random.split(block_key)
-            tdist = sampling.fenceposts(*ends(numbers, mine, numbers["bounds"]), num_samples, post_key)
+            tdist = sampling.fenceposts(*ray_bounds(numbers, mine, numbers["bounds"]), num_samples, post_key)
             density, color, means = self.ask(params, state, numbers, mine, tdist, noise_key, blur)
             views, _ = rendering.render(density, color, tdist, mine, 0.0)
             counted = jnp.where(index[:, None] < num_rays, density, 0)
@@ -313,7 +316,7 @@ class DreamFields(Method):
         )  # fmt: skip
         image = image.reshape(-1, 4)[:num_rays].reshape(self.render_px, self.render_px, 4)
         total, center = jax.lax.stop_gradient((jnp.sum(total), jnp.sum(center, axis=0)))
-        return Seen(image, total, center / jnp.maximum(total, EMPTY))
+        return TrainingView(image, total, center / jnp.maximum(total, EMPTY))
 
     def ask(
         self,
@@ -327,16 +330,16 @@ class DreamFields(Method):
     ) -> tuple[Float[Array, "*b k-1"], Float[Array, "*b k-1 3"], Float[Array, "*b k-1 3"]]:
         """Density, colour and middles of pieces of rays; middles are in the world, where the origin may have moved."""
         samples = sampling.conical_frustums(rays, tdist)
-        within = inside(numbers, samples.means)
+        within = is_in_bounds(numbers, samples.means)
         moved = samples._replace(
             means=samples.means + broadcast(state, samples.means), r_var=samples.r_var * numbers["variance_scale"]
         )
-        found: Any = self.field.apply({"params": params}, sampling.widened(moved, blur), key=key)
+        found: Any = self.field.apply({"params": params}, sampling.scale_covariances(moved, blur), key=key)
         density, color = found
         return jnp.where(within, density, 0), color, moved.means
 
     def cosines(
-        self, frozen: Frozen, data: Wish, numbers: Numbers, image: Float[Array, "p p 4"], key: PRNGKeyArray
+        self, frozen: Frozen, data: DreamFieldsData, numbers: Numbers, image: Float[Array, "p p 4"], key: PRNGKeyArray
     ) -> Float[Array, " n"]:
         """How well each window fits the caption, to the guide."""
         assert self.num_crops, "dream_fields: num_crops is open; see tasks.budgets.sized"
@@ -355,7 +358,7 @@ class DreamFields(Method):
         return jnp.einsum("nf,f->n", found, data.text, precision="highest")
 
 
-class Seen(NamedTuple):
+class TrainingView(NamedTuple):
     """A training view.
 
     Attributes:
@@ -369,7 +372,7 @@ class Seen(NamedTuple):
     center: Float[Array, "3"]
 
 
-def asked(
+def transmittance_loss(
     form: Float[Array, ""],
     weight: Float[Array, ""],
     fit: Float[Array, ""],
@@ -405,7 +408,7 @@ def beta_prior(opacity: Float[Array, "p p"]) -> Float[Array, ""]:
     return jnp.mean(jnp.log(0.1 + opacity) + jnp.log(1.1 - opacity) - jnp.log(0.1) - jnp.log(1.1))
 
 
-def ends(numbers: Numbers, rays: Rays, cut: Float[Array, ""]) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
+def ray_bounds(numbers: Numbers, rays: Rays, cut: Float[Array, ""]) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
     """Where to ask along rays: between the faces of the cube if it is cut out, else from near to far.
 
     A ray that misses the cube is asked on no length, in its middle.
@@ -421,7 +424,7 @@ def ends(numbers: Numbers, rays: Rays, cut: Float[Array, ""]) -> tuple[Float[Arr
     return near, far
 
 
-def inside(numbers: Numbers, points: Float[Array, "*b 3"]) -> Any:
+def is_in_bounds(numbers: Numbers, points: Float[Array, "*b 3"]) -> Any:
     """Whether the field may be anything there: in the cube, or anywhere without bounds."""
     # A little more than the cube: samples at its faces are within it but for rounding.
     return (jnp.max(jnp.abs(points), axis=-1) <= numbers["half_width"] * 1.0001) | (numbers["bounds"] == 0)

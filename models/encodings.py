@@ -105,7 +105,7 @@ class Directions(nn.Module):
 class FourierFeatures(nn.Module):
     """Dream Fields' encoding: cosines and sines along the three axes and along fixed random directions, integrated.
 
-    To anneal it, widen the pieces: `models.sampling.widened(samples, scale)`.
+    To anneal it, widen the pieces: `models.sampling.scale_covariances(samples, scale)`.
 
     Attributes:
         num_octaves: Lengths of the random directions are 2^u, u uniform between 0 and this.

@@ -31,7 +31,7 @@ from tasks.cameras import Intrinsics, Rays, pixel_rays
 from tasks.photos import SceneTask
 
 
-class Pixels(NamedTuple):
+class NeRFData(NamedTuple):
     """A trial's photographs on the device.
 
     Attributes:
@@ -100,10 +100,10 @@ class NeRF(Method):
                 "nerf: expected two levels to share a network, got num_importance=0; set share_levels=False"
             )
 
-    def prepare(self, frozen: Frozen, task: SceneTask) -> Pixels:
+    def prepare(self, frozen: Frozen, task: SceneTask) -> NeRFData:
         """The task's training photographs."""
         scene = task.load()
-        return Pixels(
+        return NeRFData(
             colors=jnp.asarray(scene.train.colors, jnp.float32),
             poses=jnp.asarray(scene.train.poses, jnp.float32),
             intrinsics=Intrinsics(*(jnp.asarray(x, jnp.float32) for x in scene.train.intrinsics)),
@@ -113,9 +113,9 @@ class NeRF(Method):
             background=jnp.asarray(getattr(task, "background", 1.0), jnp.float32),
         )
 
-    def init(self, key: PRNGKeyArray, data: Pixels) -> tuple[Params, State]:
+    def init(self, key: PRNGKeyArray, data: NeRFData) -> tuple[Params, State]:
         """A network a level."""
-        somewhere = sampling.free_points(jnp.zeros((1, 3), jnp.float32))
+        somewhere = sampling.samples_at_points(jnp.zeros((1, 3), jnp.float32))
         keys = dict(zip(("coarse", "fine"), jax.random.split(key), strict=True))
         levels = ("coarse", "fine") if self.num_importance and not self.share_levels else ("coarse",)
         return {level: self.field.init(keys[level], somewhere)["params"] for level in levels}, {}
@@ -125,7 +125,7 @@ class NeRF(Method):
         params: Params,
         state: State,
         frozen: Frozen,
-        data: Pixels,
+        data: NeRFData,
         numbers: Numbers,
         key: PRNGKeyArray,
         step: Int[Array, ""],
@@ -154,17 +154,17 @@ class NeRF(Method):
 
         return optax.adam(rate)
 
-    def render(self, params: Params, state: State, data: Pixels, rays: Rays, num_samples: int | None = None) -> Views:
+    def render(self, params: Params, state: State, data: NeRFData, rays: Rays, num_samples: int | None = None) -> Views:
         """The last level, with regular samples."""
         return self.levels(params, data, rays, None, num_samples)[-1]
 
     def field_at(
-        self, params: Params, state: State, data: Pixels, points: Float[Array, "*b 3"]
+        self, params: Params, state: State, data: NeRFData, points: Float[Array, "*b 3"]
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """The last level's field, seen from above."""
-        return self.ask(params, "fine", sampling.free_points(points), None)
+        return self.ask(params, "fine", sampling.samples_at_points(points), None)
 
-    def draw(self, data: Pixels, key: PRNGKeyArray, step: Int[Array, ""]) -> tuple[Rays, Float[Array, "r 3"]]:
+    def draw(self, data: NeRFData, key: PRNGKeyArray, step: Int[Array, ""]) -> tuple[Rays, Float[Array, "r 3"]]:
         """Rays through random pixels of the photographs, and the colours they should show."""
         assert self.num_rays, "nerf: num_rays is open; give the method to tasks.budgets.sized first"
         num_views, height, width, _ = data.colors.shape
@@ -193,7 +193,7 @@ class NeRF(Method):
         return jnp.where(inside, size // 4, 0), jnp.where(inside, size - size // 4, size)
 
     def levels(
-        self, params: Params, data: Pixels, rays: Rays, key: PRNGKeyArray | None, num_samples: int | None = None
+        self, params: Params, data: NeRFData, rays: Rays, key: PRNGKeyArray | None, num_samples: int | None = None
     ) -> list[Views]:
         """What each level sees; key None is for rendering: regular samples, no noise."""
         keys = jax.random.split(key, 4) if key is not None else (None,) * 4
@@ -211,7 +211,7 @@ class NeRF(Method):
         return [views, self.level(params, "fine", data, rays, second, keys[3])[0]]
 
     def level(
-        self, params: Params, level: str, data: Pixels, rays: Rays, t: Float[Array, "*b s"], key: PRNGKeyArray | None
+        self, params: Params, level: str, data: NeRFData, rays: Rays, t: Float[Array, "*b s"], key: PRNGKeyArray | None
     ) -> tuple[Views, Float[Array, "*b n"]]:
         """Asks the field along rays and composites what it says."""
         if self.cones:

@@ -165,7 +165,7 @@ def points(rays: Rays, t: Float[Array, "*b s"]) -> Samples:
     return Samples(rays.origins[..., None, :] + directions * t[..., None], directions, zero, zero)
 
 
-def free_points(where: Float[Array, "*b 3"], direction: tuple[float, float, float] = (0.0, 0.0, -1.0)) -> Samples:
+def samples_at_points(where: Float[Array, "*b 3"], direction: tuple[float, float, float] = (0.0, 0.0, -1.0)) -> Samples:
     """Points that no ray asks for, as for a mesh.
 
     Args:
@@ -199,7 +199,7 @@ def conical_frustums(rays: Rays, tdist: Float[Array, "*b p"], *, variance_scale:
     return samples._replace(t_var=t_var, r_var=r_var * variance_scale)
 
 
-def widened(samples: Samples, scale: float | Float[Array, ""]) -> Samples:
+def scale_covariances(samples: Samples, scale: float | Float[Array, ""]) -> Samples:
     """The same pieces with their standard deviations multiplied: how Dream Fields anneals its encoding from 2 to 1."""
     return samples._replace(t_var=samples.t_var * scale**2, r_var=samples.r_var * scale**2)
 

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from bench.errors import UsageError, nearest
 from tasks import cache, download, transforms
 from tasks.cameras import Intrinsics
-from tasks.photos import Layout, Photos, SceneData, composite
+from tasks.photos import DataShapes, Photos, SceneData, composite
 from tasks.subsets import background_label, checked_num_views, digest, label, subset
 
 Resize = Literal["premultiplied", "straight"]
@@ -33,7 +33,7 @@ SCENES = ("chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship
 """The scenes of NeRF Realistic Synthetic."""
 
 
-class Frames(NamedTuple):
+class SceneFrames(NamedTuple):
     """The photos of a scene that a task may use, and the files that list them."""
 
     files: tuple[pathlib.Path, ...]
@@ -105,12 +105,12 @@ class BlenderScene:
         """The scene."""
         return self.scene
 
-    def layout(self) -> Layout:
+    def layout(self) -> DataShapes:
         """Shapes, from the transforms files and the head of one image."""
         assert self.image_px, f"{self.name}: its size is open; give it to tasks.budgets.sized first"
         frames = self.frames()
         height, width = self._size(*transforms.image_size(frames.train[self._view_ids(frames)[0]]))
-        return Layout(self.num_views, len(frames.test), height, width)
+        return DataShapes(self.num_views, len(frames.test), height, width)
 
     def fingerprint(self) -> str:
         """Of the transforms files' bytes, the image files' names and sizes, and the settings; never of pixels.
@@ -147,7 +147,7 @@ class BlenderScene:
             raise UsageError(f"scene: expected a folder {self.scene!r} in {root}{said}")
         return place
 
-    def frames(self) -> Frames:
+    def frames(self) -> SceneFrames:
         """What may be trained on and what is held out.
 
         Raises:
@@ -173,9 +173,9 @@ class BlenderScene:
                     f"{files[0]}: expected views to train on, got none besides every {self.test_every}. view, which is "
                     "held out; raise test_every"
                 )
-        return Frames(files, {frame.id: frame for frame in train}, {frame.id: frame for frame in held_out})
+        return SceneFrames(files, {frame.id: frame for frame in train}, {frame.id: frame for frame in held_out})
 
-    def _view_ids(self, frames: Frames) -> tuple[int, ...]:
+    def _view_ids(self, frames: SceneFrames) -> tuple[int, ...]:
         """Ids of the training views that are seen."""
         known = tuple(frames.train)
         if self.views is None:

@@ -34,8 +34,8 @@ from jaxtyping import Float
 from bench.errors import UsageError, nearest
 from tasks import cache, compositions, download, world_grammar
 from tasks.cameras import BLENDER_FOV_DEG, Intrinsics, intrinsics_from_fov, look_at
-from tasks.locking import alone
-from tasks.photos import Layout
+from tasks.locking import folder_lock
+from tasks.photos import DataShapes
 from tasks.subsets import digest
 from tasks.world import Meaning
 
@@ -190,10 +190,10 @@ class CaptionTask:
         """No photograph is seen."""
         return 0
 
-    def layout(self) -> Layout:
+    def layout(self) -> DataShapes:
         """Shapes, without loading."""
         view_px = self._size()
-        return Layout(0, NUM_VIEWS, view_px, view_px)
+        return DataShapes(0, NUM_VIEWS, view_px, view_px)
 
     def fingerprint(self) -> str:
         """Of the retrieval set and the cameras."""
@@ -431,7 +431,7 @@ def _coco_file() -> pathlib.Path:
     if place.exists():
         return place
     with (
-        alone(place.parent, f"downloading {COCO_URL}"),
+        folder_lock(place.parent, f"downloading {COCO_URL}"),
         # On the same disk as its place, so that it can be renamed.
         tempfile.TemporaryDirectory(dir=place.parent, prefix="incomplete.") as temporary,
     ):

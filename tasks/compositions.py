@@ -24,7 +24,7 @@ from collections.abc import Iterable
 
 from bench.errors import UsageError, nearest
 from tasks import world, world_grammar
-from tasks.world import Meaning, Pair, Thing
+from tasks.world import Meaning, ObjectPairSpec, ObjectSpec
 
 HELD_OUT_EVERY = 4
 """Of a grid that is not of the closed world, the last of every so many diagonals is held out."""
@@ -188,7 +188,7 @@ def closed_world() -> tuple[Meaning, ...]:
             chosen.append(least)
             taken.add(_look(least))
             uses.update(word for thing in _things_in(least) for word in dataclasses.astuple(thing))
-            uses.update([least.relation] if isinstance(least, Pair) else [])
+            uses.update([least.relation] if isinstance(least, ObjectPairSpec) else [])
     return tuple(chosen)
 
 
@@ -196,13 +196,13 @@ def _in_hash_order(meanings: Iterable[Meaning]) -> list[Meaning]:
     return sorted(meanings, key=lambda meaning: world.fraction("retrieval", meaning.id))[:_POOL]
 
 
-def _things_in(meaning: Meaning) -> tuple[Thing, ...]:
-    return (meaning,) if isinstance(meaning, Thing) else (meaning.first, meaning.second)
+def _things_in(meaning: Meaning) -> tuple[ObjectSpec, ...]:
+    return (meaning,) if isinstance(meaning, ObjectSpec) else (meaning.first, meaning.second)
 
 
 def _look(meaning: Meaning) -> frozenset[str]:
     """What no two meanings of the set share."""
-    if isinstance(meaning, Thing):
+    if isinstance(meaning, ObjectSpec):
         return frozenset([meaning.kind, meaning.color])
     return frozenset([meaning.first.kind, meaning.second.kind])
 
@@ -215,4 +215,4 @@ def _num_uses(meaning: Meaning, uses: collections.Counter[str]) -> tuple[int, ..
     things = _things_in(meaning)
     is_one_color = len(things) == 2 and things[0].color == things[1].color
     used = (sum(uses[getattr(thing, field)] for thing in things) for field in ("kind", "color", "finish"))
-    return (int(is_one_color), uses[meaning.relation] if isinstance(meaning, Pair) else 0, *used)
+    return (int(is_one_color), uses[meaning.relation] if isinstance(meaning, ObjectPairSpec) else 0, *used)

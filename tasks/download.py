@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator
 
 from bench.errors import UsageError
-from tasks.locking import alone, unwritable
+from tasks.locking import folder_lock, unwritable
 
 
 def archive(url: str, sha256: str, into: pathlib.Path) -> pathlib.Path:
@@ -35,7 +35,7 @@ def archive(url: str, sha256: str, into: pathlib.Path) -> pathlib.Path:
         raise UsageError(f"url: expected http://, https:// or file://, got {url!r}; for a local file write file:///...")
     sha256 = sha256.lower()
     place = into / sha256[:16]
-    with alone(into, f"downloading {url}"):
+    with folder_lock(into, f"downloading {url}"):
         if place.exists():
             return place
         # On the same disk as its place, so that it can be renamed.

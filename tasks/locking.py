@@ -15,7 +15,7 @@ UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 @contextlib.contextmanager
-def alone(folder: pathlib.Path, doing: str) -> Iterator[bool]:
+def folder_lock(folder: pathlib.Path, doing: str) -> Iterator[bool]:
     """Holds a folder for this process; waits, and says so, while another one holds it.
 
     The lock belongs to the process, not to a file's existence: the kernel frees it when the process dies, however.

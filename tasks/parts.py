@@ -37,7 +37,7 @@ class Part(NamedTuple):
     slot: str
 
 
-def each(parts: Iterable[Part], change: Callable[[Mesh], Mesh]) -> list[Part]:
+def map_meshes(parts: Iterable[Part], change: Callable[[Mesh], Mesh]) -> list[Part]:
     """The same parts, each with its mesh changed: `each(mug, lambda m: m.moved(x=0.5))`."""
     return [Part(change(part.mesh), part.slot) for part in parts]
 
@@ -46,13 +46,13 @@ def fitted(parts: Iterable[Part], radius: Real = 1.2, half_side: Real = 1.0) -> 
     """The same parts, the box round them moved to the origin, and as large as fits a ball and a cube about it."""
     parts = list(parts)
     low, high = join(part.mesh for part in parts).bounds
-    parts = each(parts, lambda mesh: mesh.moved(*(-(low + high) / 2)))
+    parts = map_meshes(parts, lambda mesh: mesh.moved(*(-(low + high) / 2)))
     reach = max(np.linalg.norm(part.mesh.corners, axis=-1).max() for part in parts)
     scale = min(radius / reach, 2 * half_side / (high - low).max())
-    return each(parts, lambda mesh: mesh.scaled(float(scale)))
+    return map_meshes(parts, lambda mesh: mesh.scaled(float(scale)))
 
 
-def dress(parts: Iterable[Part], materials: Mapping[str, Fragment], prefix: str = "") -> dict[str, Fragment]:
+def assign_materials(parts: Iterable[Part], materials: Mapping[str, Fragment], prefix: str = "") -> dict[str, Fragment]:
     """Gives every slot its material; all parts of a slot become one mesh.
 
     Args:

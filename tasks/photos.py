@@ -52,7 +52,7 @@ class SceneData(NamedTuple):
     all_train_poses: Float[np.ndarray, "k 4 4"]
 
 
-class Layout(NamedTuple):
+class DataShapes(NamedTuple):
     """Shapes of a task's arrays, known without loading them: trials of one pack have the same."""
 
     num_train: int
@@ -77,7 +77,7 @@ class Task(Protocol):
     def cluster(self) -> str:
         """What is paired and what intervals are taken over: the scene, or the caption."""
 
-    def layout(self) -> Layout:
+    def layout(self) -> DataShapes:
         """Shapes, without loading."""
 
     def fingerprint(self) -> str:

@@ -114,7 +114,7 @@ def render_views(
     """
     build = described(scene).build
     shots = [
-        tracer.Shot(in_studio, (build,), pose, BLENDER_FOV_DEG, image_px, num_spp, first_seed + i)
+        tracer.RenderRequest(in_studio, (build,), pose, BLENDER_FOV_DEG, image_px, num_spp, first_seed + i)
         for i, pose in enumerate(poses)
     ]
     return tracer.photograph_all(shots, num_workers=num_workers, on_view=on_view)

@@ -25,7 +25,7 @@ from bench.errors import UsageError, nearest
 from tasks import cache, cameras, parts, scenes, shapes, still_lifes, tracer
 from tasks.cameras import BLENDER_FOV_DEG, hemisphere, intrinsics_from_fov
 from tasks.locking import unwritable
-from tasks.photos import Layout, Photos, SceneData, composite
+from tasks.photos import DataShapes, Photos, SceneData, composite
 from tasks.subsets import background_label, checked_num_views, digest, label, subset
 
 Split = Literal["train", "test", "val"]
@@ -104,10 +104,10 @@ class SparseViews:
         """Ids of the training views that are seen."""
         return self.views or subset(self.num_views, self.subset_seed, NUM_POSES["train"])
 
-    def layout(self) -> Layout:
+    def layout(self) -> DataShapes:
         """Shapes, without rendering or loading."""
         image_px, _ = self._sizes()
-        return Layout(self.num_views, NUM_POSES["test"], image_px, image_px)
+        return DataShapes(self.num_views, NUM_POSES["test"], image_px, image_px)
 
     def fingerprint(self) -> str:
         """Of the scene's source, the renderer, the poses and the choice of views; never of pixels."""

@@ -39,7 +39,7 @@ from bench.errors import UsageError
 from tasks import scenes
 from tasks.budgets import BUDGETS
 from tasks.cameras import BLENDER_FOV_DEG, intrinsics_from_fov
-from tasks.locking import alone, unwritable
+from tasks.locking import folder_lock, unwritable
 from tasks.sparse_view import FAR, NEAR, NUM_POSES, POSES_VERSION, Split, scene_fingerprint, split_poses
 from tasks.subsets import digest
 
@@ -85,7 +85,7 @@ def config(scene: str, image_px: int, num_spp: int, validation: bool = False) ->
     )
 
 
-class _Configs(Mapping[str, ViewsConfig]):
+class LazyBuilderConfigs(Mapping[str, ViewsConfig]):
     """Every config by its name, made when asked for; listed are those of the budgets.
 
     TFDS's own table would need the versions, and so the fingerprints, of all scenes as soon as this file is imported.
@@ -109,7 +109,7 @@ class EmbeddedScenes(tfds.core.GeneratorBasedBuilder):
     """Views of the embedded scenes: straight RGBA with pose and intrinsics; an example's place is its id."""
 
     VERSION = tfds.core.Version("1.0.0")  # each config has its own; TFDS wants one all the same
-    builder_configs = _Configs()
+    builder_configs = LazyBuilderConfigs()
 
     rendered: dict[Split, UInt8[np.ndarray, "n h w 4"]] | None = None
 
@@ -117,7 +117,7 @@ class EmbeddedScenes(tfds.core.GeneratorBasedBuilder):
         size: ViewsConfig | None = self.builder_config
         if size is None:
             raise UsageError(
-                f"{self.name}: expected a config, got none; for example {self.name}/{next(iter(_Configs()))}"
+                f"{self.name}: expected a config, got none; for example {self.name}/{next(iter(LazyBuilderConfigs()))}"
             )
         return tfds.core.DatasetInfo(
             builder=self,
@@ -215,7 +215,7 @@ def prepare(builder: EmbeddedScenes, on_view: Callable[[int], None] | None = Non
     """
     place = pathlib.Path(builder.data_dir)
     # One lock for all scenes: each rendering takes all cores, so two at once would gain nothing.
-    with alone(place.parents[1], f"rendering {builder.builder_config.scene}") as held:
+    with folder_lock(place.parents[1], f"rendering {builder.builder_config.scene}") as held:
         if is_prepared(builder):
             return
         if held:

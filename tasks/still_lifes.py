@@ -14,14 +14,14 @@ from jaxtyping import Float
 from tasks.parts import (
     Fragment,
     Part,
+    assign_materials,
     blend,
     checker,
-    dress,
-    each,
     fitted,
     glass,
     glossy,
     linear,
+    map_meshes,
     matte,
     metal,
     picture,
@@ -70,7 +70,7 @@ def kettle() -> dict[str, Fragment]:
         Part(tube(bow[23:-23], 0.075, 20), "black"),
         *(Part(cylinder(0.085, 0.05).aimed(bow[i + 1] - bow[i]).moved(*bow[i]), "steel") for i in (23, 55)),
     ]
-    return dress(
+    return assign_materials(
         fitted(parts),
         {"copper": metal("#f3a27c", 0.0), "steel": metal("#e9ebee", 0.0), "black": glossy("#22201f", 0.12)},
     )
@@ -84,7 +84,7 @@ def _wheel(radius: Real) -> list[Part]:
     rim = lathe([(radius * 0.78, -0.05), (radius, -0.05), (radius, 0.03), (radius * 1.1, 0.05), (radius * 0.78, 0.05)])
     spokes = ring(box(radius * 1.6, 0.05, 0.05), 3)
     upright = [Part(join([rim, spokes]), "wheel"), Part(cylinder(radius * 0.28, 0.15, 24, 0.02), "brass")]
-    return each(upright, lambda mesh: mesh.turned("x", 90))
+    return map_meshes(upright, lambda mesh: mesh.turned("x", 90))
 
 
 def locomotive() -> dict[str, Fragment]:
@@ -111,13 +111,13 @@ def locomotive() -> dict[str, Fragment]:
     ]  # fmt: skip
     for side in (1, -1):
         for x, radius in ((-0.60, 0.27), (0.02, 0.21), (0.52, 0.21)):
-            parts += each(_wheel(radius), lambda m: m.moved(x, -0.36, radius).scaled(1, side, 1))  # noqa: B023
+            parts += map_meshes(_wheel(radius), lambda m: m.moved(x, -0.36, radius).scaled(1, side, 1))  # noqa: B023
         parts.append(Part(box(1.14, 0.05, 0.07, 0.02).moved(-0.04, -0.46 * side, 0.22), "boiler"))
     colors = {
         "boiler": "#1c7a4c", "cab": "#d4281f", "roof": "#f0b323", "frame": "#27354f", "wheel": "#d4281f",
         "brass": "#f0b323", "black": "#23262b",
     }  # fmt: skip
-    return dress(fitted(parts), {slot: glossy(color, 0.06) for slot, color in colors.items()})
+    return assign_materials(fitted(parts), {slot: glossy(color, 0.06) for slot, color in colors.items()})
 
 
 # ---- thin rods and holes ---------------------------------------------------------------------------------------------
@@ -154,14 +154,14 @@ def birdcage() -> dict[str, Fragment]:
         Part(rod((0, -0.24, 0.72), (0, 0.24, 0.72), 0.022, 16), "wood"),
         Part(cup.moved(0.0, 0.50, 0.52), "blue"),
         Part(cup.moved(0.0, -0.50, 0.52), "red"),
-        *each(_bird(), lambda mesh: mesh.scaled(1.12).moved(0, 0, 0.74)),
+        *map_meshes(_bird(), lambda mesh: mesh.scaled(1.12).moved(0, 0, 0.74)),
     ]
     materials = {
         "brass": metal("#e7bd62", 0.18), "wood": glossy(wood("#a9683a", "#6b3a1d", 5), 0.15),
         "yellow": matte("#f5c62c"), "orange": matte("#ea7f1e"), "dark": glossy("#2a2422"), "blue": glossy("#2c7fc4"),
         "red": glossy("#cf3a35"),
     }  # fmt: skip
-    return dress(fitted(parts), materials)
+    return assign_materials(fitted(parts), materials)
 
 
 # ---- fine texture ----------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def balloon() -> dict[str, Fragment]:
         "leather": glossy("#6a3a22", 0.2), "sack": matte(speckle("#d8c39a", "#8a7448", 3, share=0.3)),
         "steel": metal(),
     }  # fmt: skip
-    return dress(fitted(parts), materials)
+    return assign_materials(fitted(parts), materials)
 
 
 # ---- self-occlusion --------------------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ def lotus() -> dict[str, Fragment]:
         "outer": matte(blend("#f9e3ea", "#d8447f", fade)), "inner": matte(blend("#fbeef0", "#e8719c", fade)),
         "pod": matte("#9dbb4b"), "stamen": matte("#f2b92d"), "leaf": glossy(blend("#2f7d46", "#4fa05a", veins), 0.25),
     }  # fmt: skip
-    return dress(fitted(parts), materials)
+    return assign_materials(fitted(parts), materials)
 
 
 # ---- a transparent part ----------------------------------------------------------------------------------------------
@@ -309,14 +309,14 @@ def bottle() -> dict[str, Fragment]:
         Part(lying(cone(0.115, 0.28, 0.14, 32, 0.02).moved(z=1.12)), "cork"),
         *(Part(foot.turned("x", 90).turned("z", 90).moved(x=x), "stand") for x in (-0.50, 0.32)),
         Part(box(0.82, 0.10, 0.08, 0.02).moved(-0.09, 0, -0.66), "stand"),
-        *each(_ship(), lambda mesh: mesh.scaled(0.95).moved(-0.10, 0, -0.18)),
+        *map_meshes(_ship(), lambda mesh: mesh.scaled(0.95).moved(-0.10, 0, -0.18)),
     ]
     materials = {
         "glass": glass("#fbfefd"), "cork": matte(speckle("#c99b66", "#7d552c", 4, share=0.25)),
         "stand": glossy(wood("#8a4f2a", "#5a2f17", 8), 0.12), "sea": glossy("#1f6fa3", 0.15), "hull": matte("#a8452a"),
         "deck": matte("#c89a5e"), "sail": matte("#f3ead6"), "flag": matte("#d0312d"),
     }  # fmt: skip
-    return dress(fitted(parts), materials)
+    return assign_materials(fitted(parts), materials)
 
 
 # ---- many small parts ------------------------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ def castle() -> dict[str, Fragment]:
         "sand": "#dcb56c", "tan": "#c7944a", "grey": "#7b858f", "pale": "#a9b1b8", "red": "#cc2f27", "green": "#3d9147",
         "blue": "#2460c0",
     }  # fmt: skip
-    return dress(fitted(parts), {slot: glossy(color, 0.12) for slot, color in colors.items()})
+    return assign_materials(fitted(parts), {slot: glossy(color, 0.12) for slot, color in colors.items()})
 
 
 # ---- two separate objects --------------------------------------------------------------------------------------------
@@ -419,7 +419,7 @@ def _knight() -> list[Part]:
 
 def chess() -> dict[str, Fragment]:
     """A king and a knight, side by side."""
-    king = each(_king(), lambda mesh: mesh.scaled(1.3, 1.3, 1).turned("z", 35).moved(-0.54, 0.12))
-    knight = each(_knight(), lambda mesh: mesh.scaled(1.3, 1.3, 1.1).turned("z", -25).moved(0.54, -0.12))
+    king = map_meshes(_king(), lambda mesh: mesh.scaled(1.3, 1.3, 1).turned("z", 35).moved(-0.54, 0.12))
+    knight = map_meshes(_knight(), lambda mesh: mesh.scaled(1.3, 1.3, 1.1).turned("z", -25).moved(0.54, -0.12))
     ivory, ebony = wood("#f0dfbb", "#dcc08c", 2, rings=5), wood("#6b3a22", "#3f2012", 6)
-    return dress(fitted([*king, *knight]), {"ivory": glossy(ivory, 0.14), "ebony": glossy(ebony, 0.12)})
+    return assign_materials(fitted([*king, *knight]), {"ivory": glossy(ivory, 0.14), "ebony": glossy(ebony, 0.12)})

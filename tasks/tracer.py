@@ -36,7 +36,7 @@ SHOULDER = 0.5
 """Linear radiance is kept up to here; above, it nears 1 ever more slowly, so that bright places keep their shapes."""
 
 
-class Shot(NamedTuple):
+class RenderRequest(NamedTuple):
     """One view to be taken; small, and may be sent to another process.
 
     Attributes:
@@ -65,7 +65,7 @@ def load(description: Mapping[str, Fragment]) -> Any:
     return mi.load_dict({"type": "scene", "integrator": dict(INTEGRATOR), **loaded})
 
 
-def photograph(
+def render_view(
     scene: Any,
     pose: Float[np.ndarray, "4 4"],
     *,
@@ -97,10 +97,10 @@ def photograph(
         # Correlated multi-jittered samples: an eighth of the variance of independent ones, measured at 64 a pixel.
         "sampler": {"type": "multijitter", "sample_count": _on_grid(num_spp)},
     })  # fmt: skip
-    return developed(np.array(mi.render(scene, sensor=sensor, seed=seed), np.float64))
+    return to_srgb_uint8(np.array(mi.render(scene, sensor=sensor, seed=seed), np.float64))
 
 
-def developed(radiance: Float[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 4"]:
+def to_srgb_uint8(radiance: Float[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 4"]:
     """From linear radiance times alpha to what is stored: sRGB and straight alpha, 8 bits each.
 
     Example:
@@ -117,7 +117,7 @@ def developed(radiance: Float[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 4"
 
 
 def photograph_all(
-    shots: Sequence[Shot], *, num_workers: int | None = None, on_view: Callable[[int], None] | None = None
+    shots: Sequence[RenderRequest], *, num_workers: int | None = None, on_view: Callable[[int], None] | None = None
 ) -> UInt8[np.ndarray, "n h w 4"]:
     """Takes all shots, which must be of one size.
 
@@ -219,8 +219,8 @@ def _loaded_scene(describe: Callable[..., dict[str, Fragment]], args: tuple[Any,
     return load(describe(*args))
 
 
-def _take(shot: Shot) -> UInt8[np.ndarray, "h w 4"]:
-    return photograph(
+def _take(shot: RenderRequest) -> UInt8[np.ndarray, "h w 4"]:
+    return render_view(
         _loaded_scene(shot.describe, shot.args),
         shot.pose,
         fov_deg=shot.fov_deg,
@@ -238,7 +238,7 @@ def _start_worker() -> None:
     drjit.set_thread_count(0)
 
 
-def _taken(shots: Sequence[Shot], num_workers: int) -> Iterator[UInt8[np.ndarray, "h w 4"]]:
+def _taken(shots: Sequence[RenderRequest], num_workers: int) -> Iterator[UInt8[np.ndarray, "h w 4"]]:
     if num_workers <= 1:
         yield from map(_take, shots)
         return

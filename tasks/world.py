@@ -53,7 +53,7 @@ MAX_PAIRS = 100_000
 
 
 @dataclasses.dataclass(frozen=True, order=True)
-class Thing:
+class ObjectSpec:
     """One thing.
 
     Attributes:
@@ -81,7 +81,7 @@ class Thing:
 
 
 @dataclasses.dataclass(frozen=True, order=True)
-class Pair:
+class ObjectPairSpec:
     """Two things of different kinds. Those next to each other have no order: they are put into that of their ids.
 
     Attributes:
@@ -90,9 +90,9 @@ class Pair:
         second: What carries the first, or stands next to it.
     """
 
-    first: Thing
+    first: ObjectSpec
     relation: str
-    second: Thing
+    second: ObjectSpec
 
     def __post_init__(self) -> None:
         if self.relation not in RELATIONS:
@@ -115,18 +115,32 @@ class Pair:
         return f"{self.first.id}--{self.relation.replace(' ', '-')}--{self.second.id}"
 
 
-Meaning = Thing | Pair
+Meaning = ObjectSpec | ObjectPairSpec
 
 
-SHOWN_IN_SCENES: dict[str, tuple[Thing, ...]] = {
-    "kettle": (Thing("teapot", "orange", "metallic"), Thing("teapot", "brown", "metallic")),  # copper
-    "locomotive": (Thing("train", "green", "glossy"), Thing("train", "red", "glossy")),
-    "birdcage": (Thing("duck", "yellow", "matte"),),  # its bird
-    "balloon": (Thing("ball", "red", "checkered"), Thing("ball", "turquoise", "dotted")),  # its patterns, on a sphere
-    "lotus": (Thing("flower", "pink", "matte"),),
-    "bottle": (Thing("bottle", "white", "glossy"), Thing("boat", "brown", "matte"), Thing("boat", "red", "matte")),
-    "castle": (Thing("house", "gray", "glossy"), Thing("bridge", "gray", "glossy"), Thing("house", "brown", "glossy")),
-    "chess": (Thing("crown", "white", "glossy"), Thing("crown", "black", "glossy")),  # nothing nearer to a king
+SHOWN_IN_SCENES: dict[str, tuple[ObjectSpec, ...]] = {
+    "kettle": (ObjectSpec("teapot", "orange", "metallic"), ObjectSpec("teapot", "brown", "metallic")),  # copper
+    "locomotive": (ObjectSpec("train", "green", "glossy"), ObjectSpec("train", "red", "glossy")),
+    "birdcage": (ObjectSpec("duck", "yellow", "matte"),),  # its bird
+    "balloon": (
+        ObjectSpec("ball", "red", "checkered"),
+        ObjectSpec("ball", "turquoise", "dotted"),
+    ),  # its patterns, on a sphere
+    "lotus": (ObjectSpec("flower", "pink", "matte"),),
+    "bottle": (
+        ObjectSpec("bottle", "white", "glossy"),
+        ObjectSpec("boat", "brown", "matte"),
+        ObjectSpec("boat", "red", "matte"),
+    ),
+    "castle": (
+        ObjectSpec("house", "gray", "glossy"),
+        ObjectSpec("bridge", "gray", "glossy"),
+        ObjectSpec("house", "brown", "glossy"),
+    ),
+    "chess": (
+        ObjectSpec("crown", "white", "glossy"),
+        ObjectSpec("crown", "black", "glossy"),
+    ),  # nothing nearer to a king
 }
 """What of this world each embedded scene of `tasks.scenes` shows, or comes near to."""
 
@@ -146,7 +160,7 @@ def fraction(*words: object) -> float:
 @functools.lru_cache(maxsize=1 << 16)
 def is_held_out(meaning: Meaning) -> bool:
     """Whether a meaning is kept from all training."""
-    if isinstance(meaning, Pair) and (is_held_out(meaning.first) or is_held_out(meaning.second)):
+    if isinstance(meaning, ObjectPairSpec) and (is_held_out(meaning.first) or is_held_out(meaning.second)):
         return True
     return meaning in _SHOWN or fraction("held out", meaning.id) < HELD_OUT_SHARE
 
@@ -157,20 +171,20 @@ def split_of(meaning: Meaning) -> Split:
 
 
 @functools.cache
-def things(split: str | None = None) -> tuple[Thing, ...]:
+def things(split: str | None = None) -> tuple[ObjectSpec, ...]:
     """All things of a split, kind by kind; of both, if none is named.
 
     Raises:
         UsageError: No such split.
     """
-    everything = (Thing(kind, color, finish) for kind in KINDS for color in COLORS for finish in FINISHES)
+    everything = (ObjectSpec(kind, color, finish) for kind in KINDS for color in COLORS for finish in FINISHES)
     if split is None:
         return tuple(everything)
     _checked(split)
     return tuple(thing for thing in everything if split_of(thing) == split)
 
 
-def pairs(split: str, num: int, seed: int) -> tuple[Pair, ...]:
+def pairs(split: str, num: int, seed: int) -> tuple[ObjectPairSpec, ...]:
     """So many different pairs of a split, drawn at even odds for relations and things; fewer are the first of more.
 
     Args:
@@ -184,7 +198,7 @@ def pairs(split: str, num: int, seed: int) -> tuple[Pair, ...]:
     _checked(split)
     if not 0 <= num <= MAX_PAIRS:
         raise UsageError(f"pairs: expected a number from 0 to {MAX_PAIRS}, got {num}")
-    found: dict[Pair, None] = {}
+    found: dict[ObjectPairSpec, None] = {}
     for pair in _drawn_pairs(("pairs", split, seed)):
         if len(found) == num:
             break
@@ -193,7 +207,7 @@ def pairs(split: str, num: int, seed: int) -> tuple[Pair, ...]:
     return tuple(found)
 
 
-def draw_pair(split: Split, *words: object) -> Pair:
+def draw_pair(split: Split, *words: object) -> ObjectPairSpec:
     """The pair of a split that some words stand for, such as a picture's number.
 
     Args:
@@ -216,10 +230,10 @@ def meaning_of(id: str) -> Meaning:
     words = [part.split("-") for part in id.split("--")]
     if len(words) == 1 and len(words[0]) == 3:
         color, finish, kind = words[0]
-        return Thing(kind, color, finish)
+        return ObjectSpec(kind, color, finish)
     if len(words) == 3 and len(words[0]) == len(words[2]) == 3:
-        first, second = (Thing(kind, color, finish) for color, finish, kind in (words[0], words[2]))
-        return Pair(first, " ".join(words[1]), second)
+        first, second = (ObjectSpec(kind, color, finish) for color, finish, kind in (words[0], words[2]))
+        return ObjectPairSpec(first, " ".join(words[1]), second)
     raise UsageError(f"meaning: expected an id such as 'red-metallic-chair', got {id!r}")
 
 
@@ -231,7 +245,7 @@ def _checked(split: str) -> None:
         raise UsageError(f"split: expected a split of the closed world, got {split!r}; {nearest(split, SPLITS)}")
 
 
-def _drawn_pairs(words: tuple[object, ...]) -> Iterator[Pair]:
+def _drawn_pairs(words: tuple[object, ...]) -> Iterator[ObjectPairSpec]:
     """Pairs without end, of either split."""
     everything = things()
     carriers = tuple(thing for thing in everything if thing.kind in CARRIERS)
@@ -243,4 +257,4 @@ def _drawn_pairs(words: tuple[object, ...]) -> Iterator[Pair]:
         seconds = carriers if relation == "on" else everything
         first, second = everything[int(b * len(everything))], seconds[int(c * len(seconds))]
         if first.kind != second.kind:
-            yield Pair(first, relation, second)
+            yield ObjectPairSpec(first, relation, second)

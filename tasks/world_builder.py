@@ -43,16 +43,16 @@ from jaxtyping import Float, UInt8
 from bench.errors import UsageError, nearest
 from tasks import cache, tracer, world
 from tasks.cameras import BLENDER_FOV_DEG
-from tasks.locking import alone, unwritable
+from tasks.locking import folder_lock, unwritable
 from tasks.world import Meaning, Split
 from tasks.world_looks import FAMILIES, Family
-from tasks.world_pictures import Picture, fingerprint, picture, shot
+from tasks.world_pictures import PictureSpec, fingerprint, picture, shot
 
 PIECE = 100
 """Pictures in a piece: twenty seconds of a core. An interruption loses what its processes have begun."""
 
 
-class Pictures(NamedTuple):
+class PictureArrays(NamedTuple):
     """Pictures as arrays.
 
     Attributes:
@@ -113,7 +113,7 @@ def config(family: str, num_renders: int, image_px: int, num_spp: int) -> Pictur
     )
 
 
-class _Configs(Mapping[str, PicturesConfig]):
+class LazyBuilderConfigs(Mapping[str, PicturesConfig]):
     """Every config by its name, made when asked for; listed are those that encoders are trained on."""
 
     def __getitem__(self, name: str) -> PicturesConfig:
@@ -133,13 +133,13 @@ class ClosedWorld(tfds.core.GeneratorBasedBuilder):
     """Pictures of the closed world: straight RGBA with pose and meaning."""
 
     VERSION = tfds.core.Version("1.0.0")  # each config has its own; TFDS wants one all the same
-    builder_configs = _Configs()
+    builder_configs = LazyBuilderConfigs()
 
     def _info(self) -> tfds.core.DatasetInfo:
         size: PicturesConfig | None = self.builder_config
         if size is None:
             raise UsageError(
-                f"{self.name}: expected a config, got none; for example {self.name}/{next(iter(_Configs()))}"
+                f"{self.name}: expected a config, got none; for example {self.name}/{next(iter(LazyBuilderConfigs()))}"
             )
         image = tfds.features.Tensor(
             shape=(size.image_px, size.image_px, 4), dtype=np.uint8, encoding="zlib", doc="sRGB, straight alpha."
@@ -208,7 +208,7 @@ def prepare(
         return _folder(size)
     builder = ClosedWorld(config=size, data_dir=cache.folder(), file_format="array_record")
     place = pathlib.Path(builder.data_dir)
-    with alone(place.parents[1], f"writing {size.name}") as held:
+    with folder_lock(place.parents[1], f"writing {size.name}") as held:
         if (place / "dataset_info.json").exists():
             return place
         if held:
@@ -225,7 +225,7 @@ def prepare(
 
 def read_arrays(
     num_renders: int, image_px: int = 64, num_spp: int = 64, family: str = "guide", split: str | None = "train"
-) -> Pictures:
+) -> PictureArrays:
     """The pictures of a split, as `prepare` was asked for them; those of both, if none is named.
 
     Raises:
@@ -234,14 +234,14 @@ def read_arrays(
     if split is not None:
         world.things(split)  # tells of a split that does not exist
     size = config(family, num_renders, image_px, num_spp)
-    chosen: list[Picture] = []
+    chosen: list[PictureSpec] = []
     images = []
     for first, piece in _pieces(size):
         planned = _planned(size, first)
         keep = [i for i, p in enumerate(planned) if split in (None, p.split)]
         chosen += [planned[i] for i in keep]
         images.append(piece[keep])
-    return Pictures(
+    return PictureArrays(
         numbers=tuple(p.number for p in chosen),
         images=np.concatenate(images),
         poses=np.stack([p.pose for p in chosen]),
@@ -264,7 +264,7 @@ def _paths(size: PicturesConfig) -> dict[int, pathlib.Path]:
     return {first: folder / f"{first // PIECE:05d}.safetensors" for first in range(0, size.num_renders, PIECE)}
 
 
-def _planned(size: PicturesConfig, first: int) -> list[Picture]:
+def _planned(size: PicturesConfig, first: int) -> list[PictureSpec]:
     """The pictures of a piece that count: the last piece may hold more of them."""
     return [picture(size.family, number) for number in range(first, min(first + PIECE, size.num_renders))]
 
@@ -274,7 +274,7 @@ def _render(size: PicturesConfig, num_workers: int | None, *, show: bool) -> Non
     folder = _folder(size)
     if all(path.exists() for path in _paths(size).values()):
         return
-    with alone(folder, f"rendering {size.name}") as held:
+    with folder_lock(folder, f"rendering {size.name}") as held:
         missing = {first: path for first, path in _paths(size).items() if not path.exists()}
         if held:
             for left in folder.glob("*.tmp"):  # of a process that was killed

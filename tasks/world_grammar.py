@@ -15,7 +15,7 @@ import functools
 import re
 
 from bench.errors import UsageError
-from tasks.world import COLORS, FINISHES, KINDS, Meaning, Pair, Thing
+from tasks.world import COLORS, FINISHES, KINDS, Meaning, ObjectPairSpec, ObjectSpec
 
 NOUNS: dict[str, tuple[str, ...]] = {kind: (kind,) for kind in KINDS} | {
     "ball": ("ball", "sphere"), "cube": ("cube", "block"), "ring": ("ring", "torus"), "sofa": ("sofa", "couch"),
@@ -90,7 +90,7 @@ def caption(meaning: Meaning) -> str:
 @functools.lru_cache(maxsize=1 << 14)
 def paraphrases(meaning: Meaning) -> tuple[str, ...]:
     """Every caption of a meaning, in a fixed order, the canonical one first; no other meaning has any of them."""
-    if isinstance(meaning, Thing):
+    if isinstance(meaning, ObjectSpec):
         said = [frame.format(name) for name in _names(meaning) for frame in FRAMES]
         return tuple(dict.fromkeys(_with_articles(text) for text in [*said, *_predicates(meaning)]))
     first, second = _names(meaning.first), _names(meaning.second)
@@ -181,7 +181,7 @@ def split_words(text: str) -> list[str]:
 _ARTICLES = ("a", "a", "the", "a")
 
 
-def _names(thing: Thing) -> list[str]:
+def _names(thing: ObjectSpec) -> list[str]:
     """A thing's names without an article; the canonical one first."""
     names = []
     for noun in NOUNS[thing.kind]:
@@ -194,7 +194,7 @@ def _names(thing: Thing) -> list[str]:
     return names
 
 
-def _predicates(thing: Thing) -> list[str]:
+def _predicates(thing: ObjectSpec) -> list[str]:
     """Ways of saying a thing with the noun first."""
     plain, *named = PREDICATES
     return [
@@ -247,7 +247,7 @@ def _vocabulary() -> frozenset[str]:
     return frozenset(split_words(re.sub(r"\{\w*\}", " ", " ".join([*phrases, *frames, "a an the"]))))
 
 
-def _thing(caption: str, words: list[str]) -> Thing:
+def _thing(caption: str, words: list[str]) -> ObjectSpec:
     """The thing that some words name, in whatever order."""
     kinds = [_KIND_OF[word] for word in words if word in _KIND_OF]
     colors = list(dict.fromkeys(_COLOR_OF[word] for word in words if word in _COLOR_OF))
@@ -257,21 +257,21 @@ def _thing(caption: str, words: list[str]) -> Thing:
             f"caption {caption!r}: expected for each thing one colour and at most one finish, got "
             f"{', '.join([*colors, *finishes, *kinds]) or 'none'}; {world_words()}"
         )
-    return Thing(kinds[0], colors[0], finishes[0] if finishes else "matte")
+    return ObjectSpec(kinds[0], colors[0], finishes[0] if finishes else "matte")
 
 
-def _pair(caption: str, words: list[str], one: int, other: int) -> Pair:
+def _pair(caption: str, words: list[str], one: int, other: int) -> ObjectPairSpec:
     """The pair that words name, of which two, at these places, are nouns."""
     if words[-2:] == ["on", "top"] and "with" in words[one:other]:
         middle = max(i for i in range(one, other) if words[i] == "with")
-        return Pair(_thing(caption, words[middle:-2]), "on", _thing(caption, words[:middle]))
+        return ObjectPairSpec(_thing(caption, words[middle:-2]), "on", _thing(caption, words[:middle]))
     if words[-3:] == ["side", "by", "side"]:
         words = words[:-3]
     for phrase, relation, is_reversed in _RELATIONS:
         for i in range(other - len(phrase), one, -1):
             if tuple(words[i : i + len(phrase)]) == phrase:
                 left, right = _thing(caption, words[:i]), _thing(caption, words[i + len(phrase) :])
-                return Pair(right, relation, left) if is_reversed else Pair(left, relation, right)
+                return ObjectPairSpec(right, relation, left) if is_reversed else ObjectPairSpec(left, relation, right)
     raise UsageError(
         f"caption {caption!r}: expected two things with a relation between them, got none; say on, under or next to"
     )

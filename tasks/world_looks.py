@@ -20,9 +20,22 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from tasks.parts import Fragment, Part, SoftBox, dress, each, fitted, glossy, linear, matte, metal, picture, studio
+from tasks.parts import (
+    Fragment,
+    Part,
+    SoftBox,
+    assign_materials,
+    fitted,
+    glossy,
+    linear,
+    map_meshes,
+    matte,
+    metal,
+    picture,
+    studio,
+)
 from tasks.shapes import Mesh, Real, join
-from tasks.world import Meaning, Pair, Thing, fraction, meaning_of
+from tasks.world import Meaning, ObjectPairSpec, ObjectSpec, fraction, meaning_of
 from tasks.world_objects import PARTS, STANDS
 
 Family = Literal["guide", "judge"]
@@ -56,12 +69,12 @@ def describe(id: str, family: Family, number: int) -> dict[str, Fragment]:
         family: Of lights.
         number: Which light of the family.
     """
-    return {"light": light(family, number), **dressed(meaning_of(id))}
+    return {"light": light(family, number), **build_object(meaning_of(id))}
 
 
-def dressed(meaning: Meaning) -> dict[str, Fragment]:
+def build_object(meaning: Meaning) -> dict[str, Fragment]:
     """A meaning without a light."""
-    if isinstance(meaning, Thing):
+    if isinstance(meaning, ObjectSpec):
         return _in_looks(_fitted(meaning.kind), meaning)
     whole = fitted(_together(meaning))
     split = len(_fitted(meaning.first.kind))
@@ -201,10 +214,10 @@ def _patterned(mesh: Mesh, finish: str) -> Mesh:
     return mesh.boxed_uvs(1 / (PERIOD if finish == "checkered" else 1.35 * PERIOD))
 
 
-def _in_looks(parts: list[Part], thing: Thing, prefix: str = "") -> dict[str, Fragment]:
+def _in_looks(parts: list[Part], thing: ObjectSpec, prefix: str = "") -> dict[str, Fragment]:
     if thing.finish in _PATTERNS:
         parts = [Part(_patterned(mesh, thing.finish) if slot == "body" else mesh, slot) for mesh, slot in parts]
-    return dress(parts, materials(thing.color, thing.finish), prefix)
+    return assign_materials(parts, materials(thing.color, thing.finish), prefix)
 
 
 # ---- where things stand ----------------------------------------------------------------------------------------------
@@ -223,15 +236,15 @@ def _box(parts: list[Part]) -> Float[np.ndarray, "2 3"]:
     return join(part.mesh for part in parts).bounds
 
 
-def _together(pair: Pair) -> list[Part]:
+def _together(pair: ObjectPairSpec) -> list[Part]:
     """The parts of the first, then those of the second."""
     first, second = _fitted(pair.first.kind), _fitted(pair.second.kind)
     (low, high), (floor, other) = _box(first), _box(second)
     if pair.relation == "next to":
         gap = 0.12
         return [
-            *each(first, lambda m: m.moved(y=-low[1] + gap, z=-low[2])),
-            *each(second, lambda m: m.moved(y=-other[1] - gap, z=-floor[2])),
+            *map_meshes(first, lambda m: m.moved(y=-low[1] + gap, z=-low[2])),
+            *map_meshes(second, lambda m: m.moved(y=-other[1] - gap, z=-floor[2])),
         ]
     raw = _box(PARTS[pair.second.kind]())
     scale = (other - floor)[2] / (raw[1] - raw[0])[2]
@@ -239,5 +252,5 @@ def _together(pair: Pair) -> list[Part]:
     place = [scale * (at - middle) for at, middle in zip((x, y, z), raw.mean(axis=0), strict=True)]
     # As large as may be: neither much wider than its place, nor larger than what carries it.
     size: Real = float(min(1.35 * scale * width / (high - low)[:2].max(), 0.95, 1.5 / (high - low)[2]))
-    on_top = each(first, lambda m: m.moved(z=-low[2]).scaled(size).moved(*place))
+    on_top = map_meshes(first, lambda m: m.moved(z=-low[2]).scaled(size).moved(*place))
     return [*on_top, *second]

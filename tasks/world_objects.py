@@ -37,7 +37,7 @@ from tasks.shapes import (
 from tasks.world_toys import upright
 
 
-class Stand(NamedTuple):
+class SupportSurface(NamedTuple):
     """Where on a thing another one may stand, in the thing's own lengths.
 
     Attributes:
@@ -323,8 +323,13 @@ PARTS: dict[str, Callable[[], list[Part]]] = {
 """Every kind's parts."""
 
 STANDS = {
-    "cube": Stand(0, 0, 1.6, 1.6), "cylinder": Stand(0, 0, 1.6, 1.24), "chair": Stand(0.08, 0, 0.945, 0.8),
-    "table": Stand(0, 0, 1.065, 1.25), "bench": Stand(0, 0, 0.54, 0.62), "sofa": Stand(0.14, 0, 0.7, 0.8),
-    "bed": Stand(0.2, 0, 0.63, 1.3), "bridge": Stand(0, 0, 1.2, 1.0),
-}  # fmt: skip
+    "cube": SupportSurface(0, 0, 1.6, 1.6),
+    "cylinder": SupportSurface(0, 0, 1.6, 1.24),
+    "chair": SupportSurface(0.08, 0, 0.945, 0.8),
+    "table": SupportSurface(0, 0, 1.065, 1.25),
+    "bench": SupportSurface(0, 0, 0.54, 0.62),
+    "sofa": SupportSurface(0.14, 0, 0.7, 0.8),
+    "bed": SupportSurface(0.2, 0, 0.63, 1.3),
+    "bridge": SupportSurface(0, 0, 1.2, 1.0),
+}
 """Where things may stand, for kinds that carry others."""

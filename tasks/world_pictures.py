@@ -19,7 +19,7 @@ from jaxtyping import Float, UInt8
 
 from tasks import tracer, world, world_looks
 from tasks.cameras import BLENDER_FOV_DEG, look_at
-from tasks.world import Meaning, Pair, Split, Thing, fraction
+from tasks.world import Meaning, ObjectPairSpec, ObjectSpec, Split, fraction
 from tasks.world_looks import Family
 
 WORLD_VERSION = 1
@@ -31,7 +31,7 @@ NEAREST, FURTHEST = 3.6, 4.4
 """Distances of cameras, in scene units. From the nearest a ball of radius 1.2 just fits."""
 
 
-class Picture(NamedTuple):
+class PictureSpec(NamedTuple):
     """What a picture is to be.
 
     Attributes:
@@ -51,7 +51,7 @@ class Picture(NamedTuple):
     seed: int
 
 
-def picture(family: Family, number: int) -> Picture:
+def picture(family: Family, number: int) -> PictureSpec:
     """What a picture is to be.
 
     Args:
@@ -71,10 +71,10 @@ def picture(family: Family, number: int) -> Picture:
     elevation_deg = np.degrees(np.arcsin(up * np.sin(np.radians(HIGHEST_DEG))))
     radius = NEAREST + (FURTHEST - NEAREST) * away
     pose = look_at(np.asarray(360.0 * around), np.asarray(elevation_deg), np.asarray(radius))
-    return Picture(family, number, meaning, split, pose, int(noise * 2**31))
+    return PictureSpec(family, number, meaning, split, pose, int(noise * 2**31))
 
 
-def shot(planned: Picture, image_px: int, num_spp: int) -> tracer.Shot:
+def shot(planned: PictureSpec, image_px: int, num_spp: int) -> tracer.RenderRequest:
     """A picture as `tasks.tracer` takes it.
 
     Args:
@@ -84,7 +84,9 @@ def shot(planned: Picture, image_px: int, num_spp: int) -> tracer.Shot:
     """
     look = (planned.meaning.id, planned.family, planned.number)
     samples = _samples(planned.meaning, num_spp)
-    return tracer.Shot(world_looks.describe, look, planned.pose, BLENDER_FOV_DEG, image_px, samples, planned.seed)
+    return tracer.RenderRequest(
+        world_looks.describe, look, planned.pose, BLENDER_FOV_DEG, image_px, samples, planned.seed
+    )
 
 
 def render_views(
@@ -112,7 +114,7 @@ def render_views(
     """
     look, samples = (meaning.id, family, number), _samples(meaning, num_spp)
     shots = [
-        tracer.Shot(world_looks.describe, look, pose, BLENDER_FOV_DEG, image_px, samples, first_seed + i)
+        tracer.RenderRequest(world_looks.describe, look, pose, BLENDER_FOV_DEG, image_px, samples, first_seed + i)
         for i, pose in enumerate(poses)
     ]
     return tracer.photograph_all(shots, num_workers=num_workers)
@@ -129,9 +131,11 @@ def fingerprint(family: Family, image_px: int, num_spp: int) -> str:
     """
     first = [picture(family, number) for number in range(40)]
     looks: dict[str, dict[Any, Any]] = {
-        "things": {kind: world_looks.dressed(Thing(kind, "red", "dotted")) for kind in world.KINDS},
+        "things": {kind: world_looks.build_object(ObjectSpec(kind, "red", "dotted")) for kind in world.KINDS},
         "materials": {(c, f): world_looks.materials(c, f) for c in world.COLORS for f in world.FINISHES},
-        "pairs": {p.meaning.id: world_looks.dressed(p.meaning) for p in first if isinstance(p.meaning, Pair)},
+        "pairs": {
+            p.meaning.id: world_looks.build_object(p.meaning) for p in first if isinstance(p.meaning, ObjectPairSpec)
+        },
         "lights": {number: world_looks.light(family, number) for number in range(4)},
     }
     settings = {
@@ -144,18 +148,18 @@ def fingerprint(family: Family, image_px: int, num_spp: int) -> str:
 # ---- helpers ---------------------------------------------------------------------------------------------------------
 
 
-def _thing(family: Family, split: Split, turn: int) -> Thing:
+def _thing(family: Family, split: Split, turn: int) -> ObjectSpec:
     """The thing whose turn it is: all have theirs before any comes again."""
     order = _order(family, split, turn // len(world.things(split)))
     return order[turn % len(order)]
 
 
 @functools.lru_cache(maxsize=8)
-def _order(family: Family, split: Split, round_: int) -> tuple[Thing, ...]:
+def _order(family: Family, split: Split, round_: int) -> tuple[ObjectSpec, ...]:
     return tuple(sorted(world.things(split), key=lambda thing: fraction("order", family, split, round_, thing.id)))
 
 
 def _samples(meaning: Meaning, num_spp: int) -> int:
     """Samples a pixel: for a pair, those of its noisier finish."""
-    parts = (meaning,) if isinstance(meaning, Thing) else (meaning.first, meaning.second)
+    parts = (meaning,) if isinstance(meaning, ObjectSpec) else (meaning.first, meaning.second)
     return round(num_spp * max(world_looks.NOISE_SAMPLES[thing.finish] for thing in parts))

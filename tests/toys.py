@@ -11,7 +11,7 @@ import optax
 
 from models.method import Method, Views, number
 from tasks.cameras import BLENDER_FOV_DEG, Intrinsics, hemisphere, intrinsics_from_fov
-from tasks.photos import Layout, Photos, SceneData
+from tasks.photos import DataShapes, Photos, SceneData
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class ToyTask:
         return self.scene
 
     def layout(self):
-        return Layout(self.num_views, 3, self.image_px, self.image_px)
+        return DataShapes(self.num_views, 3, self.image_px, self.image_px)
 
     def fingerprint(self):
         return "toy"

@@ -20,7 +20,7 @@ def refreshing(page: str, every_s: float) -> str:
     return page.replace(MARK, f'{MARK}<meta http-equiv="refresh" content="{max(1, round(every_s))}">\n', 1)
 
 
-def settled(page: str) -> str:
+def without_auto_refresh(page: str) -> str:
     """The page as it is drawn when nobody watches.
 
     Example:

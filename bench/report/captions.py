@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from bench import ceiling, judges
-from bench.compare import Bound, TableResult
+from bench.compare import ReferenceRow, TableResult
 from bench.record import Record
 from bench.report import figures, grids
 from bench.report.figures import Figure, plain, shortened, slug
 from bench.scorers import caption, consistency
 from bench.scorers.metrics import METRICS, OWN_GUIDE
-from bench.suite import Cell
+from bench.suite import TrialSlot
 from tasks.captions import CLOSED_WORLD_JUDGES, CaptionSet, judges_of
 
 NOUN = "caption"
@@ -51,7 +51,7 @@ EMPTY_MARGIN = "margin: an empty field counts with the margin of a plain picture
 Rows = list[dict[str, Any]]
 
 
-class Judged(NamedTuple):
+class CaptionTableContext(NamedTuple):
     """What is known of a table of captions beside its numbers.
 
     Attributes:
@@ -86,7 +86,7 @@ def is_of_captions(result: TableResult) -> bool:
 # ---- in words --------------------------------------------------------------------------------------------------------
 
 
-def notes(judged: Judged, metrics: Sequence[str], clusters: Sequence[str]) -> list[str]:
+def notes(judged: CaptionTableContext, metrics: Sequence[str], clusters: Sequence[str]) -> list[str]:
     """What must stand beside a table: its retrieval set, what failed, and where the protocol is not kept.
 
     Args:
@@ -98,7 +98,7 @@ def notes(judged: Judged, metrics: Sequence[str], clusters: Sequence[str]) -> li
     kind = "a file of yours" if captions.name.startswith("file:") else captions.name
     lines = [f"retrieval among the {size} captions of {kind}, SHA-256 {captions.sha256[:12]}"]
     lines += [EMBEDDED] if judges_of(captions.name) == CLOSED_WORLD_JUDGES else []
-    few = [found[1] for m in metrics if (found := ceiling.of_true_renders(captions.sha256, m, clusters)) is not None]
+    few = [found[1] for m in metrics if (found := ceiling.upper_bound(captions.sha256, m, clusters)) is not None]
     if few and max(few) < len(set(clusters)):
         lines.append(f"{TRUTH}: of {max(few)} of the {grids.counted(len(set(clusters)), NOUN)}")
     if judged.num_empty and any(metric.startswith("margin") for metric in metrics):
@@ -107,7 +107,7 @@ def notes(judged: Judged, metrics: Sequence[str], clusters: Sequence[str]) -> li
     return [*lines, *(f"departs from the protocol: {said}" for said in judged.departs)]
 
 
-def bounds(judged: Judged, metrics: Sequence[str], clusters: Sequence[str]) -> tuple[Bound, ...]:
+def bounds(judged: CaptionTableContext, metrics: Sequence[str], clusters: Sequence[str]) -> tuple[ReferenceRow, ...]:
     """What true renders of the captions score, and chance, under each metric that has them.
 
     Args:
@@ -117,13 +117,13 @@ def bounds(judged: Judged, metrics: Sequence[str], clusters: Sequence[str]) -> t
     """
     found = []
     for metric in metrics:
-        known = ceiling.of_true_renders(judged.captions.sha256, metric, clusters)
-        found += [Bound(TRUTH, metric, *known[0])] if known else []
+        known = ceiling.upper_bound(judged.captions.sha256, metric, clusters)
+        found += [ReferenceRow(TRUTH, metric, *known[0])] if known else []
     lucky = [(metric, ceiling.chance_of(metric, judged.size)) for metric in metrics]
-    return (*found, *(Bound("chance", metric, value) for metric, value in lucky if value is not None))
+    return (*found, *(ReferenceRow("chance", metric, value) for metric, value in lucky if value is not None))
 
 
-def gap(result: TableResult, judge: str) -> str | None:
+def guide_judge_gap(result: TableResult, judge: str) -> str | None:
     """How much more often the guide finds its own captions than the judge does: a line, None where nothing is known."""
     own, other = f"rprec1@{OWN_GUIDE}", f"rprec1@{judge}"
     if not {own, other} <= set(result.metrics):
@@ -133,7 +133,7 @@ def gap(result: TableResult, judge: str) -> str | None:
     return f"in-loop R-Precision of the guide minus that of {judge}: {'; '.join(said)}" if said else None
 
 
-def fewer(cells: Sequence[Cell], noun: str) -> dict[str, str]:
+def arms_with_fewer_trials(cells: Sequence[TrialSlot], noun: str) -> dict[str, str]:
     """Which arms of a table were given fewer clusters or seeds than others, in words.
 
     Example:
@@ -158,7 +158,9 @@ def fewer(cells: Sequence[Cell], noun: str) -> dict[str, str]:
 # ---- confusions ------------------------------------------------------------------------------------------------------
 
 
-def confused(cells: Sequence[Cell], scores: Mapping[str, Mapping[str, Any]], judge: str, captions: CaptionSet) -> Rows:
+def confused(
+    cells: Sequence[TrialSlot], scores: Mapping[str, Mapping[str, Any]], judge: str, captions: CaptionSet
+) -> Rows:
     """Which wrong captions a judge took objects for; fields that are empty or solid are left out.
 
     Args:
@@ -198,7 +200,7 @@ def confused(cells: Sequence[Cell], scores: Mapping[str, Mapping[str, Any]], jud
     )  # fmt: skip
 
 
-def confusions(result: TableResult, judged: Judged) -> Figure | None:
+def confusions(result: TableResult, judged: CaptionTableContext) -> Figure | None:
     """What the baseline's objects are most often taken for; None where the judge errs nowhere."""
     of_baseline = [row for row in judged.confusions if row["arm"] == result.baseline and row["num_first"]][:NUM_BARS]
     if not of_baseline:
@@ -222,7 +224,11 @@ def confusions(result: TableResult, judged: Judged) -> Figure | None:
 
 
 def lines(
-    result: TableResult, frame: pd.DataFrame, cells: Sequence[Cell], records: Sequence[Record], judged: Judged
+    result: TableResult,
+    frame: pd.DataFrame,
+    cells: Sequence[TrialSlot],
+    records: Sequence[Record],
+    judged: CaptionTableContext,
 ) -> tuple[Figure, ...]:
     """All figures of a table of captions but the forests."""
     found = [by_azimuth(frame, cells, result, judged), by_distractors(frame, cells, result, judged)]
@@ -231,7 +237,7 @@ def lines(
     return tuple(figure for figure in found if figure is not None)
 
 
-def numbers(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, metric: str) -> pd.DataFrame:
+def numbers(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, metric: str) -> pd.DataFrame:
     """A metric's numbers in a table: arm, cluster, azimuth and value, in an order of their own."""
     places = pd.DataFrame(
         [(c.arm, c.trial_id, c.cluster) for c in cells if c.table == result.table], columns=["arm", "trial_id", "place"]
@@ -244,7 +250,9 @@ def numbers(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, met
     return places.merge(chosen[columns], on="trial_id").sort_values(["trial_id", "view"], kind="stable")
 
 
-def by_azimuth(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, judged: Judged) -> Figure | None:
+def by_azimuth(
+    frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, judged: CaptionTableContext
+) -> Figure | None:
     """R-Precision round the object, beside chance: a thing that has a front is not found from everywhere alike.
 
     Args:
@@ -272,7 +280,7 @@ def by_azimuth(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, 
     with figures.style():
         figure, axes = figures.canvas(5.2, figures.lines_height(len(result.arms) + 1))
         for i, (arm, mine) in enumerate(by_arm(rows, result)):
-            draw_arm(axes, mine["azimuth_deg"] + 15.0 * aside(i, result), mine, result, arm)
+            draw_arm(axes, mine["azimuth_deg"] + 15.0 * bar_offset(i, result), mine, result, arm)
         axes.axhline(caption.chance(judged.size), **BY_LUCK)
         axes.set_xticks(range(0, 360, 45))
         axes.set_xlabel("azimuth [degrees]")
@@ -281,7 +289,9 @@ def by_azimuth(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, 
     return Figure(name, f"{METRICS[metric].title}, round the object", svg, tuple(rows))
 
 
-def by_distractors(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, judged: Judged) -> Figure | None:
+def by_distractors(
+    frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, judged: CaptionTableContext
+) -> Figure | None:
     """R-Precision against the number of wrong captions, exactly, from ranks in the whole set.
 
     Args:
@@ -311,7 +321,7 @@ def by_distractors(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResu
     with figures.style():
         figure, axes = figures.canvas(5.2, figures.lines_height(len(result.arms) + 1))
         for i, (arm, mine) in enumerate(by_arm(rows, result)):
-            draw_arm(axes, (mine["num_distractors"] + 1) * 1.12 ** aside(i, result), mine, result, arm)
+            draw_arm(axes, (mine["num_distractors"] + 1) * 1.12 ** bar_offset(i, result), mine, result, arm)
         axes.plot(sizes, [1 / size for size in sizes], **BY_LUCK)
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [str(size) for size in sizes])
@@ -328,7 +338,7 @@ def by_arm(rows: Rows, result: TableResult) -> list[tuple[str, pd.DataFrame]]:
     return [(arm, mine) for arm, mine in found if not mine.empty]
 
 
-def aside(place: int, result: TableResult) -> float:
+def bar_offset(place: int, result: TableResult) -> float:
     """Where an arm's points lie between -0.5 and 0.5, so that intervals do not hide one another."""
     return (place + 0.5) / len(result.arms) - 0.5
 
@@ -353,7 +363,7 @@ def finished(figure: Any, axes: Any, metric: str, name: str) -> str:
 # ---- guides and judges -----------------------------------------------------------------------------------------------
 
 
-def guides_by_judges(result: TableResult, cells: Sequence[Cell], records: Sequence[Record]) -> Figure | None:
+def guides_by_judges(result: TableResult, cells: Sequence[TrialSlot], records: Sequence[Record]) -> Figure | None:
     """R-Precision of every guide by every judge; where they are the same, or none judges, in-loop and in brackets.
 
     Args:
@@ -384,7 +394,7 @@ def guides_by_judges(result: TableResult, cells: Sequence[Cell], records: Sequen
     return Figure(name, "R-Precision, guides by judges; in brackets: in-loop, the guide's own", svg, tuple(rows))
 
 
-def guides_of(result: TableResult, cells: Sequence[Cell], records: Sequence[Record]) -> dict[str, str]:
+def guides_of(result: TableResult, cells: Sequence[TrialSlot], records: Sequence[Record]) -> dict[str, str]:
     """The encoder that guided each arm, of those that have a record and a guide."""
     by_id = {record.trial_id: record for record in records}
     found: dict[str, str] = {}

@@ -28,7 +28,7 @@ from bench.report.figures import INK, Figure, canvas, drawn, plain, standalone, 
 from bench.report.pairs import (
     FAR_DEG,
     Kind,
-    Pairs,
+    SimilarityPairs,
     auc,
     far,
     far_gap,
@@ -70,7 +70,7 @@ LOOKS: dict[Kind, dict[str, Any]] = {
 }
 
 
-class Looked(NamedTuple):
+class ScenePhotos(NamedTuple):
     """Photographs of all scenes.
 
     Attributes:
@@ -85,7 +85,7 @@ class Looked(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Measured:
+class SimilarityStatistics:
     """What one feature of one encoder says of all pairs.
 
     Attributes:
@@ -98,7 +98,7 @@ class Measured:
     encoder: str
     feature: str
     is_default: bool
-    pairs: Pairs
+    pairs: SimilarityPairs
 
     def summary(self) -> dict[str, Interval | None]:
         """The numbers in a line; None where a scene alone or a view a scene leaves nothing to compare."""
@@ -115,7 +115,7 @@ class Measured:
 # --- photographs and features -----------------------------------------------------------------------------------------
 
 
-def views(budget: Budget, scenes: Sequence[str] = tuple(SCENES), most: int = MOST_VIEWS) -> Looked:
+def views(budget: Budget, scenes: Sequence[str] = tuple(SCENES), most: int = MOST_VIEWS) -> ScenePhotos:
     """Photographs of scenes, of the training and test cameras, evenly spread; they are rendered if they are not there.
 
     Args:
@@ -136,10 +136,10 @@ def views(budget: Budget, scenes: Sequence[str] = tuple(SCENES), most: int = MOS
         data = task.load()
         photos += [data.train, replace_views(data.test, tests)]
     numbers = np.repeat(np.arange(len(scenes)), len(places))
-    return Looked(np.concatenate([x.colors for x in photos]), np.concatenate([x.poses for x in photos]), numbers)
+    return ScenePhotos(np.concatenate([x.colors for x in photos]), np.concatenate([x.poses for x in photos]), numbers)
 
 
-def measured(encoder: Encoder, looked: Looked) -> list[Measured]:
+def measured(encoder: Encoder, looked: ScenePhotos) -> list[SimilarityStatistics]:
     """What an encoder's embedding says, and what DietNeRF's feature says where it is another.
 
     Args:
@@ -148,7 +148,7 @@ def measured(encoder: Encoder, looked: Looked) -> list[Measured]:
     """
     default = DIETNERF.feature_of(encoder)
     return [
-        Measured(
+        SimilarityStatistics(
             encoder=encoder.name,
             feature=feature,
             is_default=feature == default,
@@ -173,11 +173,11 @@ def _seen(feature: str, encoder: Encoder, colors: Float[Array | np.ndarray, "v h
 # --- the figure -------------------------------------------------------------------------------------------------------
 
 
-def rows_of(found: Measured) -> Iterator[dict[str, Any]]:
+def rows_of(found: SimilarityStatistics) -> Iterator[dict[str, Any]]:
     """Rows of the CSV: bins of the histograms, bins of angles, and the summary."""
     head = {"encoder": found.encoder, "feature": found.feature, "is_default": found.is_default}
 
-    def row(what: str, pairs: str, bounds: tuple[Any, Any], value: Interval, chosen: Pairs) -> dict[str, Any]:
+    def row(what: str, pairs: str, bounds: tuple[Any, Any], value: Interval, chosen: SimilarityPairs) -> dict[str, Any]:
         numbers = {"value": value.mean, "low": value.low, "high": value.high}
         counts = {"num_pairs": len(chosen.cosines), "num_scenes": len(chosen.scenes)}
         return {**head, "what": what, "pairs": pairs, "from": bounds[0], "to": bounds[1], **numbers, **counts}
@@ -203,13 +203,13 @@ def rows_of(found: Measured) -> Iterator[dict[str, Any]]:
             yield row(name, kinds, (None, None), value, some)
 
 
-def bins(pairs: Pairs) -> Float[np.ndarray, " b"]:
+def bins(pairs: SimilarityPairs) -> Float[np.ndarray, " b"]:
     """Edges of a histogram's bins, the same for both kinds."""
     lowest = np.floor(20 * pairs.cosines.min(initial=0.95)) / 20
     return np.linspace(min(float(lowest), 0.95), 1.0, NUM_BINS + 1)
 
 
-def figure(every: Sequence[Measured]) -> tuple[Figure, bytes]:
+def figure(every: Sequence[SimilarityStatistics]) -> tuple[Figure, bytes]:
     """The drawing with its numbers, and a small PNG of it: a row a feature of an encoder.
 
     Args:
@@ -291,7 +291,7 @@ def told(value: Interval | None) -> str:
     return near + ends
 
 
-def line(found: Measured) -> str:
+def line(found: SimilarityStatistics) -> str:
     """All that a feature of an encoder comes to, in one line."""
     pairs, summary = found.pairs, found.summary()
     num_scenes = len(pairs.scenes)

@@ -19,8 +19,8 @@ from bench.errors import UsageError
 from bench.laps import own_seconds
 from bench.record import Record
 from bench.report import grids
-from bench.report.grids import Grid, counted
-from bench.suite import Cell
+from bench.report.grids import TableGrid, counted
+from bench.suite import TrialSlot
 
 HOW_TIMED = (
     "s/trial holds compiling, which the first pack of a program bears for others; seconds are as they were where each "
@@ -28,7 +28,7 @@ HOW_TIMED = (
 )
 
 
-class Cost(NamedTuple):
+class ArmCost(NamedTuple):
     """What an arm's finished trials took; texts hold a range where trials differ.
 
     Attributes:
@@ -50,7 +50,7 @@ class Cost(NamedTuple):
     memory_mib: float | None
 
 
-def of_arms(cells: Sequence[Cell], by_id: Mapping[str, Record]) -> list[Cost]:
+def of_arms(cells: Sequence[TrialSlot], by_id: Mapping[str, Record]) -> list[ArmCost]:
     """What every arm took, in the order of their places. It compares only where device and pack size are the same.
 
     Args:
@@ -66,7 +66,7 @@ def of_arms(cells: Sequence[Cell], by_id: Mapping[str, Record]) -> list[Cost]:
         )
         shares = [r.memory_bytes / max(r.pack_size, 1) / 2**20 for r in records if r.memory_bytes is not None]
         found.append(
-            Cost(
+            ArmCost(
                 arm=arm,
                 wall_s=float(np.mean(wall_s)) if wall_s else None,
                 train_s=float(np.mean(train_s)) if train_s else None,
@@ -90,25 +90,25 @@ def span(numbers: Sequence[int]) -> str:
     return low if low == high else f"{low}-{high}"
 
 
-def grid(costs: Sequence[Cost], heading: str = "arm") -> Grid:
+def grid(costs: Sequence[ArmCost], heading: str = "arm") -> TableGrid:
     """A row an arm."""
     rows = [
         (
-            grids.Cell(cost.arm),
+            grids.TableCell(cost.arm),
             grids.three_digits(cost.wall_s),
             grids.three_digits(cost.train_s),
             grids.three_digits(cost.memory_mib),
-            grids.Cell(cost.num_parameters or grids.DASH),
-            grids.Cell(cost.pack_size or grids.DASH),
-            grids.Cell(cost.device or grids.DASH),
+            grids.TableCell(cost.num_parameters or grids.DASH),
+            grids.TableCell(cost.pack_size or grids.DASH),
+            grids.TableCell(cost.device or grids.DASH),
         )
         for cost in costs
     ]
     header = (heading, "s/trial", "to train", "MiB/trial", "parameters", "trained at once", "device")
-    return Grid(header, tuple(rows), left=(0, 6))
+    return TableGrid(header, tuple(rows), left=(0, 6))
 
 
-class Price(NamedTuple):
+class DevicePrice(NamedTuple):
     """What an hour of a device costs.
 
     Attributes:
@@ -131,7 +131,7 @@ class Price(NamedTuple):
         return f"{money:,.{digits}f} {self.currency}"
 
 
-def rows(records: Sequence[Record], price: Price | None = None) -> list[tuple[str, str]]:
+def rows(records: Sequence[Record], price: DevicePrice | None = None) -> list[tuple[str, str]]:
     """Rows of a report's provenance: device-hours by device, and with a price the money, in all and a trial.
 
     Args:
@@ -185,7 +185,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--currency", metavar="NAME", help="what that is counted in (default: USD)")
 
 
-def price_of(args: argparse.Namespace) -> Price | None:
+def price_of(args: argparse.Namespace) -> DevicePrice | None:
     """The price that the command line names; None where it names none.
 
     Raises:
@@ -203,4 +203,4 @@ def price_of(args: argparse.Namespace) -> Price | None:
     currency = "USD" if args.currency is None else args.currency
     if not re.fullmatch(r"[^\W\d_]{1,12}|[$€£¥₹]", currency):
         raise UsageError(f"--currency: expected a word such as USD or EUR, got {currency!r}; letters only")
-    return Price(args.price_per_hour, currency)
+    return DevicePrice(args.price_per_hour, currency)

@@ -28,8 +28,8 @@ from bench.protocols import METRICS
 from bench.record import Record
 from bench.report import grids, tables
 from bench.report.tables import printable
-from bench.report.turntables import Reel
-from bench.suite import Cell, flat
+from bench.report.turntables import FrameStrip
+from bench.suite import TrialSlot, flat
 
 TERMS = ("loss", "negative_cosine", "transmittance")
 """Curves that a page draws, each with its target if it has one."""
@@ -44,7 +44,7 @@ STATUS = {"finished": 0, "failed": 1}
 NOT_RUN = 2
 
 
-class Viewer(NamedTuple):
+class MeshViewer(NamedTuple):
     """A mesh that a page can turn.
 
     Attributes:
@@ -63,7 +63,7 @@ class Viewer(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Exhibits:
+class InteractiveMedia:
     """What can be looked at in a page beside its numbers.
 
     Attributes:
@@ -71,8 +71,8 @@ class Exhibits:
         viewers: Meshes.
     """
 
-    reels: Mapping[str, tuple[Reel, ...]] = dataclasses.field(default_factory=dict)
-    viewers: tuple[Viewer, ...] = ()
+    reels: Mapping[str, tuple[FrameStrip, ...]] = dataclasses.field(default_factory=dict)
+    viewers: tuple[MeshViewer, ...] = ()
 
     def contents(self) -> dict[str, bytes]:
         """All its files by path."""
@@ -82,7 +82,7 @@ class Exhibits:
         return found
 
 
-class Once:
+class InternedList:
     """A list in which equal values stand once."""
 
     def __init__(self) -> None:
@@ -104,13 +104,13 @@ class Once:
         return self._places[key]
 
 
-class Shared(NamedTuple):
+class InternedLists(NamedTuple):
     """What trials and tables refer to."""
 
-    reasons: Once
-    fields: Once
-    steps: Once
-    labels: Once
+    reasons: InternedList
+    fields: InternedList
+    steps: InternedList
+    labels: InternedList
 
 
 def data(
@@ -118,9 +118,9 @@ def data(
     results: Sequence[TableResult],
     *,
     frame: pd.DataFrame,
-    cells: Sequence[Cell],
+    cells: Sequence[TrialSlot],
     records: Sequence[Record],
-    exhibits: Exhibits | None = None,
+    exhibits: InteractiveMedia | None = None,
 ) -> dict[str, Any]:
     """What the script is given, see above.
 
@@ -132,8 +132,8 @@ def data(
         records: Of the trials.
         exhibits: What can be looked at.
     """
-    exhibits = exhibits or Exhibits()
-    shared = Shared(Once(), Once(), Once(), Once())
+    exhibits = exhibits or InteractiveMedia()
+    shared = InternedLists(InternedList(), InternedList(), InternedList(), InternedList())
     by_id = {record.trial_id: record for record in records}
     known = {result.table for result in results}
     ids = sorted({cell.trial_id for cell in cells if cell.table in known})
@@ -158,10 +158,10 @@ def data(
 def table_data(
     result: TableResult,
     frame: pd.DataFrame,
-    cells: Sequence[Cell],
+    cells: Sequence[TrialSlot],
     by_id: Mapping[str, Record],
     places: Mapping[str, int],
-    shared: Shared,
+    shared: InternedLists,
 ) -> dict[str, Any]:
     """One table."""
     mine = [cell for cell in cells if cell.table == result.table]
@@ -194,7 +194,7 @@ def table_data(
 
 
 def numbers(
-    result: TableResult, frame: pd.DataFrame, ids: Sequence[str], reasons: Once
+    result: TableResult, frame: pd.DataFrame, ids: Sequence[str], reasons: InternedList
 ) -> tuple[list[list[float | int | None]], list[dict[str, int] | None]]:
     """Of each trial its mean over views under each metric, and why there is none."""
     chosen = frame[
@@ -217,7 +217,7 @@ def numbers(
     return scores, whys
 
 
-def trials_data(ids: Sequence[str], by_id: Mapping[str, Record], shared: Shared) -> dict[str, list[Any]]:
+def trials_data(ids: Sequence[str], by_id: Mapping[str, Record], shared: InternedLists) -> dict[str, list[Any]]:
     """All trials, column by column."""
     found = [by_id.get(trial_id) for trial_id in ids]
     most = MOST_POINTS if len(ids) < MANY_TRIALS else MOST_POINTS // 2
@@ -231,7 +231,7 @@ def trials_data(ids: Sequence[str], by_id: Mapping[str, Record], shared: Shared)
     }
 
 
-def curves(record: Record, steps: Once, most: int = MOST_POINTS) -> dict[str, Any] | None:
+def curves(record: Record, steps: InternedList, most: int = MOST_POINTS) -> dict[str, Any] | None:
     """The curves that are drawn, of a few points; None where there are none."""
     kept = [name for term in TERMS for name in (term, f"{term}_target") if name in record.curves]
     num = len(record.curves.get("step", ()))
@@ -246,7 +246,7 @@ def curves(record: Record, steps: Once, most: int = MOST_POINTS) -> dict[str, An
     return found
 
 
-def baselines(mine: Sequence[Cell], baseline: str, by_id: Mapping[str, Record]) -> dict[str, Record]:
+def baselines(mine: Sequence[TrialSlot], baseline: str, by_id: Mapping[str, Record]) -> dict[str, Record]:
     """By cluster, the baseline's record of the first seed that has one."""
     found: dict[str, Record] = {}
     for cell in sorted(mine, key=lambda cell: cell.seed):

@@ -14,7 +14,7 @@ import numpy as np
 from bench import ceiling
 from bench.report.captions import NOT_A_THING
 from bench.scorers.metrics import OWN_GUIDE
-from bench.suite import Cell
+from bench.suite import TrialSlot
 
 CLOUD = 0.5
 """Mean opacity of a view from which a field fills it; of 64 true objects of the closed world none has over 0.41."""
@@ -71,7 +71,7 @@ def mean(scores: Mapping[str, Any], metric: str) -> float | None:
 
 
 def counted(
-    cells: Sequence[Cell],
+    cells: Sequence[TrialSlot],
     scores: Mapping[str, Mapping[str, Any]],
     failed: Collection[str],
     judge: str,

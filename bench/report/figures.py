@@ -20,7 +20,7 @@ from bench.compare import TableResult
 from bench.protocols import METRICS
 from bench.record import Record
 from bench.report import grids
-from bench.suite import Cell
+from bench.suite import TrialSlot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,7 +93,7 @@ def forest(result: TableResult, metric: str) -> Figure:
     return Figure(name, f"{known.title}: differences to {result.baseline}", svg, rows)
 
 
-def by_angle(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, metric: str) -> Figure | None:
+def by_angle(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, metric: str) -> Figure | None:
     """A metric against how far a view is from the nearest training camera; what few photos do not show.
 
     Args:
@@ -128,7 +128,9 @@ def by_angle(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, me
     return Figure(name, title, svg, tuple(rows))
 
 
-def angle_rows(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, metric: str) -> list[dict[str, Any]]:
+def angle_rows(
+    frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, metric: str
+) -> list[dict[str, Any]]:
     """Means and intervals by arm and bin of angles, over clusters: views and seeds of a scene count as one."""
     places = pd.DataFrame(
         [(c.arm, c.trial_id, c.cluster) for c in cells if c.table == result.table], columns=["arm", "trial_id", "place"]
@@ -151,7 +153,9 @@ def angle_rows(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, 
     return rows
 
 
-def curves(records: Sequence[Record], cells: Sequence[Cell], result: TableResult, term: str = "loss") -> Figure | None:
+def curves(
+    records: Sequence[Record], cells: Sequence[TrialSlot], result: TableResult, term: str = "loss"
+) -> Figure | None:
     """How a term of the loss fell: the median of an arm's trials, with the middle half of them behind it.
 
     Where the term has a target, that is the dashed line.
@@ -202,7 +206,7 @@ def draw_targets(axes: Axes, rows: Sequence[dict[str, Any]], colors: dict[str, A
 
 
 def curve_rows(
-    records: Sequence[Record], cells: Sequence[Cell], result: TableResult, term: str
+    records: Sequence[Record], cells: Sequence[TrialSlot], result: TableResult, term: str
 ) -> list[dict[str, Any]]:
     """Median and quartiles by arm and step over trials that have the curve; points that are not finite are left out.
 

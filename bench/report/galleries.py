@@ -14,9 +14,9 @@ from PIL import Image
 
 from bench.report import media
 from bench.report.captions import NOT_A_THING
-from bench.report.media import Tile
+from bench.report.media import LabelledImage
 from bench.store import Store
-from bench.suite import Cell
+from bench.suite import TrialSlot
 from tasks.captions import CaptionSet
 
 VIEW_ID = 1
@@ -34,7 +34,7 @@ LABEL_LINES = 3
 
 
 def contact_sheet(
-    cells: Sequence[Cell], store: Store, *, protocol: str, judge: str, captions: CaptionSet
+    cells: Sequence[TrialSlot], store: Store, *, protocol: str, judge: str, captions: CaptionSet
 ) -> Image.Image | None:
     """A row a caption, a column an arm: what was made of it, and what the judge took it for.
 
@@ -52,7 +52,9 @@ def contact_sheet(
     for caption in list(dict.fromkeys(cell.cluster for cell in cells))[:NUM_ROWS]:
         by_arm = {cell.arm: cell.trial_id for cell in cells if cell.cluster == caption}
         rows[caption] = {
-            arm: tile_of(store, by_arm[arm], protocol, judge, captions) if arm in by_arm else Tile(None, "not planned")
+            arm: tile_of(store, by_arm[arm], protocol, judge, captions)
+            if arm in by_arm
+            else LabelledImage(None, "not planned")
             for arm in arms
         }
     if not any(tile.color is not None for row in rows.values() for tile in row.values()):
@@ -61,7 +63,7 @@ def contact_sheet(
 
 
 def all_of_one_arm(
-    cells: Sequence[Cell], store: Store, *, protocol: str, judge: str, captions: CaptionSet
+    cells: Sequence[TrialSlot], store: Store, *, protocol: str, judge: str, captions: CaptionSet
 ) -> Image.Image | None:
     """One arm's objects with their captions under them, green where the judge found the caption in this view.
 
@@ -84,7 +86,7 @@ def all_of_one_arm(
     return media.gallery(tiles, NUM_COLUMNS, num_label_lines=LABEL_LINES)
 
 
-def strips(cells: Sequence[Cell], store: Store) -> Image.Image | None:
+def strips(cells: Sequence[TrialSlot], store: Store) -> Image.Image | None:
     """How one arm's objects came about: a row a caption, a column a step of training.
 
     Args:
@@ -100,17 +102,17 @@ def strips(cells: Sequence[Cell], store: Store) -> Image.Image | None:
         if "strip" in views and "strip_steps" in views:
             colors, steps = views["strip"].astype(np.float32), views["strip_steps"]
             tiles = zip(steps, colors, strict=True)
-            rows[cell.cluster] = {f"step {int(step)}": Tile(color) for step, color in tiles}
+            rows[cell.cluster] = {f"step {int(step)}": LabelledImage(color) for step, color in tiles}
     return media.sheet(rows) if any(rows.values()) else None
 
 
-def tile_of(store: Store, trial_id: str, protocol: str, judge: str, captions: CaptionSet) -> Tile:
+def tile_of(store: Store, trial_id: str, protocol: str, judge: str, captions: CaptionSet) -> LabelledImage:
     """A trial's object from the one camera, and what the judge took it for."""
     if not store.finished(trial_id):
-        return Tile(None, "failed" if store.failed(trial_id) else "not run", "worse")
+        return LabelledImage(None, "failed" if store.failed(trial_id) else "not run", "worse")
     views, scores = views_of(store, trial_id), store.scores(trial_id).get(protocol)
     label, tone = verdict(scores, judge, captions)
-    return Tile(media.view_of(views or {}, VIEW_ID), label, tone)
+    return LabelledImage(media.view_of(views or {}, VIEW_ID), label, tone)
 
 
 def verdict(scores: Mapping[str, Any] | None, judge: str, captions: CaptionSet) -> tuple[str, Any]:

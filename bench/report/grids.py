@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from bench import statistics
-from bench.compare import FEWEST_CLUSTERS, Bound, Entry, TableResult
+from bench.compare import FEWEST_CLUSTERS, ArmResult, ReferenceRow, TableResult
 from bench.protocols import METRICS
 from bench.scorers.metrics import OWN_GUIDE
 from bench.suite import Published
@@ -29,7 +29,7 @@ BOLD = (
 """What `best_arm` marks, for the legend."""
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """A field of a table.
 
     Attributes:
@@ -49,15 +49,15 @@ class Cell(NamedTuple):
     is_number: bool = False
 
 
-class Grid(NamedTuple):
+class TableGrid(NamedTuple):
     """A table as rows of cells; columns are set to the right, but for those named in `left`."""
 
     header: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
     left: tuple[int, ...] = (0,)
 
 
-def published_grid(result: TableResult) -> Grid | None:
+def published_grid(result: TableResult) -> TableGrid | None:
     """What papers print of the same question: a row a row of theirs; None where none is named."""
     if not result.published:
         return None
@@ -68,10 +68,19 @@ def published_grid(result: TableResult) -> Grid | None:
     rows = []
     for name, found in by_row.items():
         first = next(iter(found.values()))
-        values = (Cell(found[c].value, is_number=True) if c in found else Cell(DASH, tone="quiet") for c in columns)
-        rows.append((Cell(name), *values, Cell(first.source, tone="quiet"), Cell(first.apart or "yes", tone="quiet")))
+        values = (
+            TableCell(found[c].value, is_number=True) if c in found else TableCell(DASH, tone="quiet") for c in columns
+        )
+        rows.append(
+            (
+                TableCell(name),
+                *values,
+                TableCell(first.source, tone="quiet"),
+                TableCell(first.apart or "yes", tone="quiet"),
+            )
+        )
     head = ("as published", *columns, "source", "may ours be set against it?")
-    return Grid(head, tuple(rows), left=(0, len(columns) + 1, len(columns) + 2))
+    return TableGrid(head, tuple(rows), left=(0, len(columns) + 1, len(columns) + 2))
 
 
 def number(value: float | None, digits: int, *, signed: bool = False) -> str:
@@ -106,40 +115,40 @@ def is_cut(mean: float, low: float, high: float) -> bool:
     return not math.isclose(high - mean, mean - low, rel_tol=1e-6, abs_tol=1e-9)
 
 
-def mean_cell(entry: Entry, strong: bool = False) -> Cell:
+def mean_cell(entry: ArmResult, strong: bool = False) -> TableCell:
     """An arm's mean with its interval."""
     digits = METRICS[entry.metric].digits
     aside = half_width(entry.mean, entry.low, entry.high, digits)
-    return Cell(number(entry.mean, digits), aside, strong=strong, is_number=entry.mean is not None)
+    return TableCell(number(entry.mean, digits), aside, strong=strong, is_number=entry.mean is not None)
 
 
-def difference_cell(entry: Entry) -> Cell:
+def difference_cell(entry: ArmResult) -> TableCell:
     """Its difference to the baseline with its interval."""
     if entry.verdict == "baseline":
-        return Cell("baseline", tone="quiet")
+        return TableCell("baseline", tone="quiet")
     digits = METRICS[entry.metric].digits
     aside = half_width(entry.difference, entry.difference_low, entry.difference_high, digits)
-    return Cell(number(entry.difference, digits, signed=True), aside, is_number=entry.difference is not None)
+    return TableCell(number(entry.difference, digits, signed=True), aside, is_number=entry.difference is not None)
 
 
-def tone(entry: Entry) -> Tone:
+def tone(entry: ArmResult) -> Tone:
     """Only what is resolved has a colour, and only where a metric has a direction."""
     if entry.verdict == "better" or entry.verdict == "worse":
         return entry.verdict
     return "quiet"
 
 
-def verdict_cell(entry: Entry, noun: str) -> Cell:
+def verdict_cell(entry: ArmResult, noun: str) -> TableCell:
     """The verdict in words, with what would be needed for another one."""
     text = word(entry)
     if entry.verdict == "too few":
         text = f"too few: {entry.num_pairs} of {counted(FEWEST_CLUSTERS, noun)}"
     if entry.verdict == "not resolved":
-        text = f"not resolved, {needs(entry, noun)}"
-    return Cell(text, tone=tone(entry))
+        text = f"not resolved, {clusters_needed(entry, noun)}"
+    return TableCell(text, tone=tone(entry))
 
 
-def needs(entry: Entry, noun: str) -> str:
+def clusters_needed(entry: ArmResult, noun: str) -> str:
     """How many clusters would resolve a difference, two digits of it at most: it is a rough guide."""
     if entry.clusters_to_resolve is None:
         return f">{statistics.MOST_CLUSTERS} {plural(noun)}"
@@ -147,39 +156,39 @@ def needs(entry: Entry, noun: str) -> str:
     return f"~{math.ceil(entry.clusters_to_resolve / size) * size} {plural(noun)}"
 
 
-def trials_cell(entry: Entry) -> Cell:
+def trials_cell(entry: ArmResult) -> TableCell:
     """How many trials gave a number, and of how many where some are lost."""
     if entry.num_lost:
-        return Cell(f"{entry.num_trials} of {entry.num_planned}", tone="worse")
-    return Cell(str(entry.num_trials), is_number=True)
+        return TableCell(f"{entry.num_trials} of {entry.num_planned}", tone="worse")
+    return TableCell(str(entry.num_trials), is_number=True)
 
 
-def so_far(entry: Entry) -> str:
+def so_far(entry: ArmResult) -> str:
     """Of how many trials a number is, while some have not run; empty where all have."""
     return f"({entry.num_trials} of {entry.num_planned})" if entry.num_absent else ""
 
 
-def steps_cell(entry: Entry) -> Cell:
+def steps_cell(entry: ArmResult) -> TableCell:
     """Steps trained; a range where trials of one arm differ."""
     if entry.num_steps is None or entry.fewest_steps is None:
-        return Cell(DASH)
+        return TableCell(DASH)
     if entry.fewest_steps != entry.num_steps:
-        return Cell(f"{entry.fewest_steps}-{entry.num_steps}", tone="worse")
-    return Cell(str(entry.num_steps), is_number=True)
+        return TableCell(f"{entry.fewest_steps}-{entry.num_steps}", tone="worse")
+    return TableCell(str(entry.num_steps), is_number=True)
 
 
-def seconds_cell(entry: Entry) -> Cell:
+def seconds_cell(entry: ArmResult) -> TableCell:
     """Mean seconds of a trial."""
     return three_digits(entry.wall_s)
 
 
-def three_digits(amount: float | None) -> Cell:
+def three_digits(amount: float | None) -> TableCell:
     """Seconds or MiB with three digits."""
     digits = 0 if (amount or 0) >= 99.5 else 1 if (amount or 0) >= 9.95 else 2
-    return Cell(number(amount, digits), is_number=amount is not None)
+    return TableCell(number(amount, digits), is_number=amount is not None)
 
 
-def run_columns(result: TableResult, metric: str) -> list[tuple[str, tuple[Cell, ...]]]:
+def run_columns(result: TableResult, metric: str) -> list[tuple[str, tuple[TableCell, ...]]]:
     """What it took: trials, steps where arms differ in them, seconds."""
     column = result.column(metric)
     found = [("trials", tuple(trials_cell(e) for e in column))]
@@ -188,7 +197,7 @@ def run_columns(result: TableResult, metric: str) -> list[tuple[str, tuple[Cell,
     return [*found, ("s/trial", tuple(seconds_cell(e) for e in column))]
 
 
-def metric_grid(result: TableResult, metric: str, *, with_p: bool = False, with_run: bool = True) -> Grid:
+def metric_grid(result: TableResult, metric: str, *, with_p: bool = False, with_run: bool = True) -> TableGrid:
     """One metric in full: a row an arm.
 
     Args:
@@ -199,19 +208,21 @@ def metric_grid(result: TableResult, metric: str, *, with_p: bool = False, with_
     """
     column, best = result.column(metric), best_arm(result, metric)
     columns = [
-        ("arm", tuple(Cell(e.arm) for e in column)),
+        ("arm", tuple(TableCell(e.arm) for e in column)),
         ("mean", tuple(mean_cell(e, e.arm == best) for e in column)),
         ("difference", tuple(difference_cell(e) for e in column)),
     ]
     if with_p:
-        columns.append(("p", tuple(Cell(p_text(e.p_holm), is_number=e.p_holm is not None) for e in column)))
-        columns.append(("lowest p", tuple(Cell(p_text(e.p_floor), is_number=e.p_floor is not None) for e in column)))
+        columns.append(("p", tuple(TableCell(p_text(e.p_holm), is_number=e.p_holm is not None) for e in column)))
+        columns.append(
+            ("lowest p", tuple(TableCell(p_text(e.p_floor), is_number=e.p_floor is not None) for e in column))
+        )
     columns.append(("verdict", tuple(verdict_cell(e, result.cluster_noun) for e in column)))
     if with_run or any(entry.num_absent for entry in column):  # while trials run, each number says of how many it is
         columns += run_columns(result, metric)[: None if with_run else 1]
     header, cells = zip(*columns, strict=True)
     rows = (*zip(*cells, strict=True), *bound_rows(result, [metric], len(header)))
-    return Grid(header, rows, left=(0, header.index("verdict")))
+    return TableGrid(header, rows, left=(0, header.index("verdict")))
 
 
 def p_text(p: float | None) -> str:
@@ -226,9 +237,9 @@ def p_text(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def summary_grid(result: TableResult, metrics: Sequence[str]) -> Grid:
+def summary_grid(result: TableResult, metrics: Sequence[str]) -> TableGrid:
     """All metrics side by side, as papers print them: a row an arm, its differences in the second lines."""
-    columns = [("arm", tuple(Cell(arm) for arm in result.arms))]
+    columns = [("arm", tuple(TableCell(arm) for arm in result.arms))]
     for metric in metrics:
         best, cells = best_arm(result, metric), []
         for entry in result.column(metric):
@@ -238,26 +249,26 @@ def summary_grid(result: TableResult, metrics: Sequence[str]) -> Grid:
         columns.append((heading(metric), tuple(cells)))
     columns += run_columns(result, metrics[0])
     header, cells_by_column = zip(*columns, strict=True)
-    return Grid(header, (*zip(*cells_by_column, strict=True), *bound_rows(result, metrics, len(header))))
+    return TableGrid(header, (*zip(*cells_by_column, strict=True), *bound_rows(result, metrics, len(header))))
 
 
-def bound_rows(result: TableResult, metrics: Sequence[str], num_columns: int) -> list[tuple[Cell, ...]]:
+def bound_rows(result: TableResult, metrics: Sequence[str], num_columns: int) -> list[tuple[TableCell, ...]]:
     """Rows below the arms: what their numbers are read beside, a metric a column behind the first."""
     found = {(bound.name, bound.metric): bound for bound in result.bounds if bound.metric in metrics}
     rows = []
     for name in dict.fromkeys(name for name, _ in found):
-        cells = [Cell(name, tone="quiet"), *(bound_cell(found.get((name, metric))) for metric in metrics)]
-        rows.append((*cells, *[Cell("")] * (num_columns - len(cells))))
+        cells = [TableCell(name, tone="quiet"), *(bound_cell(found.get((name, metric))) for metric in metrics)]
+        rows.append((*cells, *[TableCell("")] * (num_columns - len(cells))))
     return rows
 
 
-def bound_cell(bound: Bound | None) -> Cell:
+def bound_cell(bound: ReferenceRow | None) -> TableCell:
     """A number that others are read beside, with its interval."""
     if bound is None:
-        return Cell("")
+        return TableCell("")
     digits = METRICS[bound.metric].digits
     aside = half_width(bound.mean, bound.low, bound.high, digits)
-    return Cell(number(bound.mean, digits), aside, tone="quiet", is_number=True)
+    return TableCell(number(bound.mean, digits), aside, tone="quiet", is_number=True)
 
 
 def bounds_text(result: TableResult, metric: str) -> str:
@@ -266,27 +277,30 @@ def bounds_text(result: TableResult, metric: str) -> str:
     return "; ".join(f"{name} {cell.text} {cell.aside}".rstrip() for name, cell in found)
 
 
-def word(entry: Entry) -> str:
+def word(entry: ArmResult) -> str:
     """The verdict where there is little room; "baseline" is said already."""
     return "" if entry.verdict == "baseline" else entry.verdict
 
 
-def scenes_grid(result: TableResult, metric: str) -> Grid:
+def scenes_grid(result: TableResult, metric: str) -> TableGrid:
     """One metric cluster by cluster: a row an arm, a column a scene, the mean at the end; of captions a row each."""
     digits = METRICS[metric].digits
     if result.cluster_noun == "caption":
         by_arm = result.by_cluster[metric]
         lines = [(cluster, [by_arm[arm][cluster] for arm in result.arms]) for cluster in result.clusters]
         lines.append(("mean", [result.entry(arm, metric).mean for arm in result.arms]))
-        return Grid(
+        return TableGrid(
             ("caption", *result.arms),
-            tuple((Cell(name), *(Cell(number(x, digits), is_number=x is not None) for x in xs)) for name, xs in lines),
+            tuple(
+                (TableCell(name), *(TableCell(number(x, digits), is_number=x is not None) for x in xs))
+                for name, xs in lines
+            ),
         )
     rows = []
     for arm in result.arms:
         values = [*result.by_cluster[metric][arm].values(), result.entry(arm, metric).mean]
-        rows.append((Cell(arm), *(Cell(number(x, digits), is_number=x is not None) for x in values)))
-    return Grid(("arm", *result.clusters, "mean"), tuple(rows))
+        rows.append((TableCell(arm), *(TableCell(number(x, digits), is_number=x is not None) for x in values)))
+    return TableGrid(("arm", *result.clusters, "mean"), tuple(rows))
 
 
 def best_arm(result: TableResult, metric: str) -> str | None:
@@ -473,7 +487,7 @@ def by_metrics(where: Mapping[str, Sequence[str]], titles: Mapping[str, str]) ->
     return said
 
 
-def losses(result: TableResult) -> list[str]:
+def missing_number_lines(result: TableResult) -> list[str]:
     """Where trials or numbers are missing, and why: a line an arm and cause."""
     return [line for _, line in losses_by_arm(result)]
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from bench.report import explorer, figures
 from bench.report.figures import Figure
-from bench.report.grids import Cell, Grid
-from bench.report.small import Form
+from bench.report.grids import TableCell, TableGrid
+from bench.report.small import ReportFormat
 from bench.report.tables import printable
 
 ASSETS = pathlib.Path(__file__).with_name("assets")
@@ -74,7 +74,7 @@ def script() -> str:
     return '(() => {\n"use strict";\n' + "".join(map(asset, SCRIPTS)) + "})();\n"
 
 
-def table(grid: Grid, *, is_small: bool = False, rows: str = "", are_trials: bool = False) -> str:
+def table(grid: TableGrid, *, is_small: bool = False, rows: str = "", are_trials: bool = False) -> str:
     """A grid, in a frame that scrolls where the window is narrow; the first column stays.
 
     Args:
@@ -109,7 +109,7 @@ def head_html(name: str) -> str:
     return f'{what}, <span class="by">by {by}</span>' if comma else text
 
 
-def cell_html(cell: Cell) -> str:
+def cell_html(cell: TableCell) -> str:
     """A cell: the number, its interval in a quieter voice, and a second line."""
     text = with_minus(escaped(cell.text)) if cell.is_number else escaped(cell.text)
     text = f"<strong>{text}</strong>" if cell.strong else text
@@ -124,7 +124,7 @@ def with_minus(text: str) -> str:
     return "\u2212" + text[1:] if text.startswith("-") and text[1:2].isdigit() else text
 
 
-def figure(drawn: Figure, form: Form) -> str:
+def figure(drawn: Figure, form: ReportFormat) -> str:
     """A drawing in the page, or beside a small one, with its files named below."""
     path = f"figures/{drawn.name}.svg"
     svg = figures.in_page(drawn.svg, escaped(drawn.title))

@@ -40,7 +40,7 @@ ERROR_LIMIT = 0.3
 """Mean absolute error over the channels at which an error map is at its brightest; the same for all, to compare."""
 
 
-class Tile(NamedTuple):
+class LabelledImage(NamedTuple):
     """One view in a sheet.
 
     Attributes:
@@ -85,7 +85,7 @@ def comparison(
     view_id: int | None = None,
     labels: Mapping[str, str] | None = None,
     errors: bool = False,
-) -> dict[str, Tile]:
+) -> dict[str, LabelledImage]:
     """One scene's row of a sheet: the truth, then every arm, from one camera.
 
     Args:
@@ -102,7 +102,7 @@ def comparison(
     if view_id not in data.test.ids:
         raise UsageError(f"sheet: expected a test view's id, got {view_id}; there are {describe_ids(data.test.ids)}")
     truth = data.test.colors[data.test.ids.index(view_id)].astype(np.float32)
-    row = {"truth": Tile(truth, f"view {view_id}")}
+    row = {"truth": LabelledImage(truth, f"view {view_id}")}
     for arm, views in arms.items():
         color = view_of(views or {}, view_id)
         if color is not None and color.shape != truth.shape:
@@ -112,7 +112,7 @@ def comparison(
             )
         label = (labels or {}).get(arm, "")
         shown = error_map(color, truth) if errors and color is not None else color
-        row[arm] = Tile(shown, label)
+        row[arm] = LabelledImage(shown, label)
     return row
 
 
@@ -156,7 +156,9 @@ def resized(color: Float[np.ndarray, "h w 3"], tile_px: int = TILE_PX) -> UInt8[
     return to_bytes(color).repeat(times, axis=0).repeat(times, axis=1)
 
 
-def sheet(rows: Mapping[str, Mapping[str, Tile]], tile_px: int = TILE_PX, *, num_label_lines: int = 1) -> Image.Image:
+def sheet(
+    rows: Mapping[str, Mapping[str, LabelledImage]], tile_px: int = TILE_PX, *, num_label_lines: int = 1
+) -> Image.Image:
     """The sheet: column heads above, scenes' names on the left, a label under every tile.
 
     Args:
@@ -168,7 +170,7 @@ def sheet(rows: Mapping[str, Mapping[str, Tile]], tile_px: int = TILE_PX, *, num
         UsageError: There is no view in it.
     """
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
-    tiles = {(scene, name): row.get(name, Tile(None)) for scene, row in rows.items() for name in columns}
+    tiles = {(scene, name): row.get(name, LabelledImage(None)) for scene, row in rows.items() for name in columns}
     images = shown(tiles, tile_px)
     height, width = tile_size(images)
     num_label_lines = label_lines(tiles.values(), width, num_label_lines)
@@ -194,7 +196,7 @@ def sheet(rows: Mapping[str, Mapping[str, Tile]], tile_px: int = TILE_PX, *, num
 
 
 def gallery(
-    tiles: Sequence[Tile], num_columns: int, tile_px: int = TILE_PX, *, num_label_lines: int = 1
+    tiles: Sequence[LabelledImage], num_columns: int, tile_px: int = TILE_PX, *, num_label_lines: int = 1
 ) -> Image.Image:
     """Tiles one after the other, so many in a row, a label under each.
 
@@ -220,7 +222,7 @@ def gallery(
     return canvas
 
 
-def shown(tiles: Mapping[Any, Tile], tile_px: int) -> dict[Any, UInt8[np.ndarray, "_ _ 3"]]:
+def shown(tiles: Mapping[Any, LabelledImage], tile_px: int) -> dict[Any, UInt8[np.ndarray, "_ _ 3"]]:
     """The tiles that have a view, as they stand in a sheet.
 
     Raises:
@@ -237,14 +239,14 @@ def tile_size(images: Mapping[Any, UInt8[np.ndarray, "_ _ 3"]]) -> tuple[int, in
     return max(image.shape[0] for image in images.values()), max(image.shape[1] for image in images.values())
 
 
-def label_lines(tiles: Iterable[Tile], width_px: int, most: int) -> int:
+def label_lines(tiles: Iterable[LabelledImage], width_px: int, most: int) -> int:
     """How many lines the labels need, at most so many."""
     return min(most, max(len(wrapped(tile.label, width_px)) for tile in tiles)) if most > 1 else 1
 
 
 def put(
     canvas: Image.Image,
-    tile: Tile,
+    tile: LabelledImage,
     image: UInt8[np.ndarray, "_ _ 3"] | None,
     corner: tuple[int, int],
     size: tuple[int, int],

@@ -32,18 +32,18 @@ from bench.laps import own_seconds
 from bench.protocols import PROTOCOLS
 from bench.record import Record
 from bench.report import alive, captions, costs, explorer, figures, grids, markup, media, small, studies, tables
-from bench.report.captions import Judged
-from bench.report.costs import Cost, Price
-from bench.report.explorer import Exhibits
+from bench.report.captions import CaptionTableContext
+from bench.report.costs import ArmCost, DevicePrice
+from bench.report.explorer import InteractiveMedia
 from bench.report.figures import Figure, slug
-from bench.report.small import Form
-from bench.suite import Cell
+from bench.report.small import ReportFormat
+from bench.suite import TrialSlot
 
 UNKNOWN = "unknown"
 """What a trial whose record does not say it was made by; it stands last, with how many there are."""
 
 
-class Drawn(NamedTuple):
+class TableFigures(NamedTuple):
     """The figures of one table.
 
     Attributes:
@@ -55,7 +55,7 @@ class Drawn(NamedTuple):
     lines: tuple[Figure, ...]
 
 
-class Part(NamedTuple):
+class TableSection(NamedTuple):
     """What a report says of one table.
 
     Attributes:
@@ -65,11 +65,11 @@ class Part(NamedTuple):
     """
 
     result: TableResult
-    drawn: Drawn
-    spent: Sequence[Cost]
+    drawn: TableFigures
+    spent: Sequence[ArmCost]
 
 
-class Sheet(NamedTuple):
+class PictureFile(NamedTuple):
     """A picture's file.
 
     Attributes:
@@ -90,17 +90,17 @@ def write(
     results: Sequence[TableResult],
     *,
     frame: pd.DataFrame,
-    cells: Sequence[Cell],
+    cells: Sequence[TrialSlot],
     records: Sequence[Record],
     sheets: Mapping[str, Image.Image | pathlib.Path],
     command: str,
     out: pathlib.Path,
     question: str = "",
     notes: Sequence[str] = (),
-    judged: Mapping[str, Judged] | None = None,
-    price: Price | None = None,
+    judged: Mapping[str, CaptionTableContext] | None = None,
+    price: DevicePrice | None = None,
     every_s: float | None = None,
-    exhibits: Exhibits | None = None,
+    exhibits: InteractiveMedia | None = None,
     is_small: bool = False,
 ) -> pathlib.Path:
     """Writes the report of a suite.
@@ -134,12 +134,15 @@ def write(
     drawn = [draw(result, frame, cells, records, (judged or {}).get(result.table)) for result in results]
     pictures = [load_sheet(title, image, is_small) for title, image in sheets.items()]
     check_names([picture.title for picture in pictures])
-    made = [*how_made(results, records, command), *costs.rows(records, price)]
-    head, exhibits = Head(suite_name, question, tuple(notes), summary_line(results, records)), exhibits or Exhibits()
+    made = [*provenance_rows(results, records, command), *costs.rows(records, price)]
+    head, exhibits = (
+        ReportHeader(suite_name, question, tuple(notes), summary_line(results, records)),
+        exhibits or InteractiveMedia(),
+    )
     given = explorer.data(suite_name, results, frame=frame, cells=cells, records=records, exhibits=exhibits)
     by_id = {record.trial_id: record for record in records}
     parts = [
-        Part(result, its, costs.of_arms([cell for cell in cells if cell.table == result.table], by_id))
+        TableSection(result, its, costs.of_arms([cell for cell in cells if cell.table == result.table], by_id))
         for result, its in zip(results, drawn, strict=True)
     ]
     plain = {path: content for part in parts for path, content in files(part)}
@@ -159,7 +162,7 @@ def write(
     return out / "index.html"
 
 
-class Head(NamedTuple):
+class ReportHeader(NamedTuple):
     """How a report begins."""
 
     title: str
@@ -174,30 +177,30 @@ class Head(NamedTuple):
 def draw(
     result: TableResult,
     frame: pd.DataFrame,
-    cells: Sequence[Cell],
+    cells: Sequence[TrialSlot],
     records: Sequence[Record],
-    judged: Judged | None = None,
-) -> Drawn:
+    judged: CaptionTableContext | None = None,
+) -> TableFigures:
     """The figures that a table's numbers allow."""
     primary = result.metrics[: tables.NUM_PRIMARY]
     compared = [m for m in primary if any(e.difference is not None for e in result.column(m))]
     forests = tuple(figures.forest(result, metric) for metric in compared)
     more = studies.of_table(result, frame, cells, records)
     if judged is not None:
-        return Drawn(forests=forests, lines=(*captions.lines(result, frame, cells, records, judged), *more))
+        return TableFigures(forests=forests, lines=(*captions.lines(result, frame, cells, records, judged), *more))
     lines = (figures.by_angle(frame, cells, result, primary[0]), figures.curves(records, cells, result))
-    return Drawn(forests=forests, lines=(*(figure for figure in lines if figure is not None), *more))
+    return TableFigures(forests=forests, lines=(*(figure for figure in lines if figure is not None), *more))
 
 
-def load_sheet(title: str, image: Image.Image | pathlib.Path, is_small: bool = False) -> Sheet:
+def load_sheet(title: str, image: Image.Image | pathlib.Path, is_small: bool = False) -> PictureFile:
     """A picture for the folder, whether it is drawn yet or lies on disk."""
     content = media.png(image) if isinstance(image, Image.Image) else image.read_bytes()
     with Image.open(io.BytesIO(content)) as opened:
         packed = small.lossy(opened) if is_small else content
-        return Sheet(title, f"sheets/{slug(title)}.{'webp' if is_small else 'png'}", packed, opened.size)
+        return PictureFile(title, f"sheets/{slug(title)}.{'webp' if is_small else 'png'}", packed, opened.size)
 
 
-def files(part: Part) -> Iterator[tuple[str, str]]:
+def files(part: TableSection) -> Iterator[tuple[str, str]]:
     """A table's files, and those of its figures: their paths in the folder, and what stands in them."""
     stem = f"tables/{slug(part.result.table)}"
     yield f"{stem}.csv", tables.csv_text(part.result)
@@ -229,7 +232,7 @@ def cost(records: Sequence[Record]) -> str:
     return f"{told} of training and scoring, {total / len(seconds):.1f} s a trial"
 
 
-def how_made(results: Sequence[TableResult], records: Sequence[Record], command: str) -> list[tuple[str, str]]:
+def provenance_rows(results: Sequence[TableResult], records: Sequence[Record], command: str) -> list[tuple[str, str]]:
     """Where the numbers come from: the command, definitions, devices, versions, commit."""
     rows = [("command", command)]
     for name, of_captions in dict.fromkeys((result.protocol, captions.is_of_captions(result)) for result in results):
@@ -243,20 +246,20 @@ def how_made(results: Sequence[TableResult], records: Sequence[Record], command:
         if e.get("git_commit") else UNKNOWN
         for e in environments
     ]  # fmt: skip
-    rows += [("commit", tallied(commits))] if commits else []
+    rows += [("commit", count_values(commits))] if commits else []
     for name in ("device", "num_devices", "platform", "python"):
         found = [str(e[name]) for e in environments if e.get(name) is not None]
-        rows += [(name.replace("num_devices", "devices a host"), tallied(found))] if found else []
+        rows += [(name.replace("num_devices", "devices a host"), count_values(found))] if found else []
     packages: dict[str, list[str]] = {}
     for environment in environments:
         for package, version in environment.get("packages", {}).items():
             packages.setdefault(package, []).append(version)
     if packages:
-        rows.append(("packages", ", ".join(f"{name} {tallied(packages[name])}" for name in sorted(packages))))
+        rows.append(("packages", ", ".join(f"{name} {count_values(packages[name])}" for name in sorted(packages))))
     return rows
 
 
-def tallied(values: Sequence[str]) -> str:
+def count_values(values: Sequence[str]) -> str:
     """Each value once; where they differ, with how many trials have it."""
     found = Counter(values)
     num_unknown = found.pop(UNKNOWN, 0)
@@ -270,13 +273,13 @@ def tallied(values: Sequence[str]) -> str:
 
 
 def html_page(
-    head: Head,
-    parts: Sequence[Part],
-    pictures: Sequence[Sheet],
+    head: ReportHeader,
+    parts: Sequence[TableSection],
+    pictures: Sequence[PictureFile],
     made: Sequence[tuple[str, str]],
-    exhibits: Exhibits,
+    exhibits: InteractiveMedia,
     given: Mapping[str, Any],
-    form: Form,
+    form: ReportFormat,
 ) -> str:
     """The page; `given` is what its script gets."""
     anchors = [(f"table-{slug(part.result.table)}", part.result.table) for part in parts]
@@ -323,7 +326,7 @@ VOTE = (
 )
 
 
-def html_objects(exhibits: Exhibits) -> str:
+def html_objects(exhibits: InteractiveMedia) -> str:
     """Meshes, each with links to its viewer and its file; empty where there are none."""
     if not exhibits.viewers:
         return ""
@@ -341,14 +344,14 @@ def html_objects(exhibits: Exhibits) -> str:
     )
 
 
-def html_table(part: Part, place: int, form: Form) -> str:
+def html_table(part: TableSection, place: int, form: ReportFormat) -> str:
     """A table's section: what it comes to, the numbers, the figures, and what only some will open."""
     result, drawn, spent = part
     stem, noun = f"tables/{slug(result.table)}", result.cluster_noun
     primary = result.metrics[: tables.NUM_PRIMARY]
     files = ((".csv", "all numbers (CSV)"), ("-scenes.csv", f"by {noun} (CSV)"), (".tex", "for a paper (LaTeX)"))
     links = ", ".join(markup.link(form.at(stem + end), text) for end, text in files)
-    missing = [("worse", f"Missing: {line}") for line in grids.losses(result)]
+    missing = [("worse", f"Missing: {line}") for line in grids.missing_number_lines(result)]
     feet = [
         grids.caption(result),
         grids.legend(result, with_needs=False),
@@ -399,7 +402,7 @@ def html_arms(result: TableResult) -> str:
     return markup.details(f"How arms differ from {result.baseline}", markup.items(said)) if said else ""
 
 
-def html_costs(spent: Sequence[Cost]) -> str:
+def html_costs(spent: Sequence[ArmCost]) -> str:
     """What each arm took, folded away."""
     rows = markup.table(costs.grid(spent), is_small=True, rows="arms")
     how = markup.escaped(tables.sentence(costs.HOW_TIMED))
@@ -409,7 +412,9 @@ def html_costs(spent: Sequence[Cost]) -> str:
 # --- Markdown ---------------------------------------------------------------------------------------------------------
 
 
-def markdown_page(head: Head, parts: Sequence[Part], pictures: Sequence[Sheet], made: Sequence[tuple[str, str]]) -> str:
+def markdown_page(
+    head: ReportHeader, parts: Sequence[TableSection], pictures: Sequence[PictureFile], made: Sequence[tuple[str, str]]
+) -> str:
     """The same in Markdown."""
     md = tables.md
     body = [f"# {md(head.title)}", md(head.question), md(head.summary), *map(md, head.notes)]

@@ -21,7 +21,7 @@ FAR_DEG = 90.0
 Kind = Literal["within", "across"]
 
 
-class Pairs(NamedTuple):
+class SimilarityPairs(NamedTuple):
     """Pairs of different photographs, each once.
 
     Attributes:
@@ -41,18 +41,18 @@ class Pairs(NamedTuple):
         """Scenes that have a part in some pair."""
         return np.union1d(self.first, self.second)
 
-    def of(self, kind: Kind) -> Pairs:
+    def of(self, kind: Kind) -> SimilarityPairs:
         """Those within scenes, or those across."""
         return self.where((self.first == self.second) == (kind == "within"))
 
-    def where(self, chosen: Bool[np.ndarray, " p"]) -> Pairs:
+    def where(self, chosen: Bool[np.ndarray, " p"]) -> SimilarityPairs:
         """Some of them."""
-        return Pairs(*(x[chosen] for x in self))
+        return SimilarityPairs(*(x[chosen] for x in self))
 
 
 def pairs_of(
     features: Float[np.ndarray, "v f"], poses: Float[np.ndarray, "v 4 4"], scenes: Int[np.ndarray, " v"]
-) -> Pairs:
+) -> SimilarityPairs:
     """All pairs of different photographs.
 
     Args:
@@ -62,7 +62,7 @@ def pairs_of(
     """
     first, second = np.triu_indices(len(scenes), 1)
     angles = np.degrees(np.arccos(_cosines(poses[:, :3, 3])))
-    return Pairs(_cosines(features)[first, second], angles[first, second], scenes[first], scenes[second])
+    return SimilarityPairs(_cosines(features)[first, second], angles[first, second], scenes[first], scenes[second])
 
 
 def _cosines(vectors: Float[np.ndarray, "v f"]) -> Float[np.ndarray, "v v"]:
@@ -71,7 +71,7 @@ def _cosines(vectors: Float[np.ndarray, "v f"]) -> Float[np.ndarray, "v v"]:
     return np.clip(unit @ unit.T, -1, 1)
 
 
-def auc(pairs: Pairs) -> float | None:
+def auc(pairs: SimilarityPairs) -> float | None:
     """How often a pair within a scene has a higher cosine than a pair across scenes; a tie is half.
 
     Of all pairs against all pairs, by ranks, so it is exact however many there are.
@@ -91,7 +91,7 @@ def auc(pairs: Pairs) -> float | None:
     return float((ranks.sum() - len(within) * (len(within) + 1) / 2) / (len(within) * len(across)))
 
 
-def overlap(pairs: Pairs) -> float | None:
+def overlap(pairs: SimilarityPairs) -> float | None:
     """The area that both densities of cosines cover, if they cross once; it needs no bins.
 
     One minus the largest distance between the two distribution functions: 0 where a threshold parts them.
@@ -110,34 +110,36 @@ def overlap(pairs: Pairs) -> float | None:
     return float(1 - np.max(np.abs(below[0] - below[1])))
 
 
-def far(pairs: Pairs) -> Pairs:
+def far(pairs: SimilarityPairs) -> SimilarityPairs:
     """Views of one scene from different sides."""
     within = pairs.of("within")
     return within.where(within.angles_deg >= FAR_DEG)
 
 
-def far_within(pairs: Pairs) -> float | None:
+def far_within(pairs: SimilarityPairs) -> float | None:
     """Mean cosine of views of one scene from different sides."""
     return mean_cosine(far(pairs))
 
 
-def mean_across(pairs: Pairs) -> float | None:
+def mean_across(pairs: SimilarityPairs) -> float | None:
     """Mean cosine of views of different scenes, at all angles."""
     return mean_cosine(pairs.of("across"))
 
 
-def far_gap(pairs: Pairs) -> float | None:
+def far_gap(pairs: SimilarityPairs) -> float | None:
     """How much more alike one scene's different sides are than different scenes."""
     sides, across = far_within(pairs), mean_across(pairs)
     return None if sides is None or across is None else sides - across
 
 
-def mean_cosine(pairs: Pairs) -> float | None:
+def mean_cosine(pairs: SimilarityPairs) -> float | None:
     """Mean cosine; None without pairs."""
     return float(np.mean(pairs.cosines)) if len(pairs.cosines) else None
 
 
-def leave_one_out(number: Callable[[Pairs], float | None], pairs: Pairs, *, is_share: bool = False) -> Interval | None:
+def leave_one_out(
+    number: Callable[[SimilarityPairs], float | None], pairs: SimilarityPairs, *, is_share: bool = False
+) -> Interval | None:
     """A number of pairs with an interval over scenes: the jackknife, with Student's t.
 
     A scene is left out with all of its pairs. Of scenes with equally many pairs, the interval of a mean within scenes

@@ -24,7 +24,7 @@ NOTE = "A small copy of the report: pictures are lossy, long tables packed (gzip
 PACKED = ".gz"
 
 
-class Form(NamedTuple):
+class ReportFormat(NamedTuple):
     """How a report is written.
 
     Attributes:
@@ -45,7 +45,7 @@ class Form(NamedTuple):
         return self.packed.get(path, path)
 
 
-def form(plain: Mapping[str, str], is_small: bool) -> tuple[Form, dict[str, str | bytes]]:
+def form(plain: Mapping[str, str], is_small: bool) -> tuple[ReportFormat, dict[str, str | bytes]]:
     """How a report is written whose tables, figures and JSON are these, and its files by path."""
     contents: dict[str, str | bytes] = {}
     packed = {}
@@ -55,7 +55,7 @@ def form(plain: Mapping[str, str], is_small: bool) -> tuple[Form, dict[str, str 
             contents[packed[path]] = gzip.compress(text.encode(), 9, mtime=0)
         else:
             contents[path] = text
-    return Form(is_small, packed), contents
+    return ReportFormat(is_small, packed), contents
 
 
 def of_other_forms(paths: Iterable[str]) -> list[str]:

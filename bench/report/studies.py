@@ -19,7 +19,7 @@ from bench.protocols import METRICS
 from bench.record import Record
 from bench.report import figures, grids
 from bench.report.figures import Figure, plain, shortened, slug
-from bench.suite import Cell
+from bench.suite import TrialSlot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +29,7 @@ LINE_IN = 0.17
 """Height of a label's line, in inches."""
 
 PARTS = ("cluster", "seed", "view", "rest")
-"""Of a variance, as `bench.variance.Components` names them."""
+"""Of a variance, as `bench.variance.VarianceComponents` names them."""
 
 SHADES = {"cluster": "#2f5d8a", "seed": "#d98032", "view": "#7fa8cf", "rest": "#b9bec6"}
 
@@ -38,7 +38,7 @@ LEAST_WRITTEN = 0.07
 
 
 def of_table(
-    result: TableResult, frame: pd.DataFrame, cells: Sequence[Cell], records: Sequence[Record]
+    result: TableResult, frame: pd.DataFrame, cells: Sequence[TrialSlot], records: Sequence[Record]
 ) -> tuple[Figure, ...]:
     """The figures of a table's first metric that its numbers carry.
 
@@ -56,7 +56,9 @@ def of_table(
 # --- quality against cost ---------------------------------------------------------------------------------------------
 
 
-def against_cost(result: TableResult, metric: str, cells: Sequence[Cell], records: Sequence[Record]) -> Figure | None:
+def against_cost(
+    result: TableResult, metric: str, cells: Sequence[TrialSlot], records: Sequence[Record]
+) -> Figure | None:
     """A metric against the seconds of training a trial, a point an arm: is what is better worth its time?
 
     What a program takes to compile is left out: it is paid once, by whichever arm comes first.
@@ -100,7 +102,7 @@ def against_cost(result: TableResult, metric: str, cells: Sequence[Cell], record
     return Figure(name, title, svg, rows)
 
 
-def train_seconds(result: TableResult, cells: Sequence[Cell], records: Sequence[Record]) -> dict[str, float]:
+def train_seconds(result: TableResult, cells: Sequence[TrialSlot], records: Sequence[Record]) -> dict[str, float]:
     """Mean seconds of training, by arm, of the trials that finished; a pack's are shared among its trials."""
     by_id = {record.trial_id: record.timings.get("train_s") for record in records if record.status == "finished"}
     found: dict[str, list[float]] = {}
@@ -111,7 +113,7 @@ def train_seconds(result: TableResult, cells: Sequence[Cell], records: Sequence[
     return {arm: float(np.mean(values)) for arm, values in found.items()}
 
 
-def devices_of(result: TableResult, cells: Sequence[Cell], records: Sequence[Record]) -> set[str]:
+def devices_of(result: TableResult, cells: Sequence[TrialSlot], records: Sequence[Record]) -> set[str]:
     """What a table's finished trials ran on, as far as they say so."""
     mine = {cell.trial_id for cell in cells if cell.table == result.table}
     found = [r.environment for r in records if r.trial_id in mine and r.status == "finished"]
@@ -188,7 +190,7 @@ def spread(heights: Float[np.ndarray, " n"], gap: float) -> Float[np.ndarray, " 
 # --- where numbers scatter --------------------------------------------------------------------------------------------
 
 
-def parts(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, metric: str) -> Figure | None:
+def parts(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, metric: str) -> Figure | None:
     """How much of a metric's variance lies between clusters, seeds and views: a bar an arm; see `bench.variance`.
 
     It says what would make numbers surer: more scenes, more seeds, or more views.
@@ -238,7 +240,9 @@ def parts(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, metri
     return Figure(name, f"Where the variance of {METRICS[metric].title} lies{said}", svg, tuple(rows))
 
 
-def part_rows(frame: pd.DataFrame, cells: Sequence[Cell], result: TableResult, metric: str) -> list[dict[str, Any]]:
+def part_rows(
+    frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, metric: str
+) -> list[dict[str, Any]]:
     """The parts by arm, in the metric's unit squared and as shares: of clusters that have all of the arm's seeds."""
     places = pd.DataFrame(
         [(c.arm, c.trial_id, c.cluster, c.seed) for c in cells if c.table == result.table],

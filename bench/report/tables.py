@@ -19,7 +19,7 @@ from rich.text import Text
 from bench.compare import RESOLVED, TableResult
 from bench.protocols import METRICS
 from bench.report import grids
-from bench.report.grids import Cell, Grid
+from bench.report.grids import TableCell, TableGrid
 
 NUM_PRIMARY = 3
 """Metrics that are printed in a terminal if none are named: a suite lists the most telling first."""
@@ -54,7 +54,7 @@ def print_table(result: TableResult, metrics: Sequence[str] | None = None, file:
         blocks.append(rich_grid(grids.metric_grid(result, metric, with_run=with_run)))
         blocks.append(Text(printable(grids.resolution(result, metric)), style="dim"))
     blocks += [Text(), *(Text(printable(said), style=STYLES[how]) for how, said in grids.conclusion(result))]
-    blocks += [Text(printable(f"missing: {line}"), style="yellow") for line in grids.losses(result)]
+    blocks += [Text(printable(f"missing: {line}"), style="yellow") for line in grids.missing_number_lines(result)]
     blocks += [Text(printable(f"note: {note}"), style="dim") for note in result.notes]
     published = grids.published_grid(result)
     blocks += [Text(), rich_grid(published)] if published else []
@@ -97,7 +97,7 @@ def emit(console: Console, blocks: Sequence[Text | RichTable]) -> None:
     console.print(Group(*blocks))
 
 
-def rich_grid(grid: Grid, gap: int = 2) -> RichTable:
+def rich_grid(grid: TableGrid, gap: int = 2) -> RichTable:
     """A grid for the terminal."""
     table = RichTable(box=None, padding=(0, gap, 0, 0), header_style="dim", show_edge=False)
     for i, name in enumerate(grid.header):
@@ -109,7 +109,7 @@ def rich_grid(grid: Grid, gap: int = 2) -> RichTable:
     return table
 
 
-def rich_cell(cell: Cell, width: int) -> Text:
+def rich_cell(cell: TableCell, width: int) -> Text:
     """A cell's text; asides of a column are of one width, so that numbers stand under each other."""
     text = Text(printable(cell.text), style="bold" if cell.strong else STYLES[cell.tone])
     if width and cell.is_number:
@@ -132,14 +132,18 @@ def markdown(result: TableResult) -> str:
     for metric in result.metrics:
         parts += [f"**{md(grids.direction(metric))}**", markdown_grid(grids.metric_grid(result, metric, with_p=True))]
         parts.append(md(grids.resolution(result, metric)) + ".")
-    lines = [*grids.losses(result), *(f"{arm}: {note}" for arm, note in result.arm_notes.items()), *result.notes]
+    lines = [
+        *grids.missing_number_lines(result),
+        *(f"{arm}: {note}" for arm, note in result.arm_notes.items()),
+        *result.notes,
+    ]
     parts += ["\n".join(f"- {md(line)}" for line in lines), f"<sub>{md(grids.legend(result))}.</sub>"]
     published = grids.published_grid(result)
     parts += [markdown_grid(published)] if published else []
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def markdown_grid(grid: Grid) -> str:
+def markdown_grid(grid: TableGrid) -> str:
     """A grid as Markdown."""
     head = [md(name) for name in grid.header]
     rule = ["---" if i in grid.left else "---:" for i in range(len(head))]
@@ -147,7 +151,7 @@ def markdown_grid(grid: Grid) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
 
-def markdown_cell(cell: Cell) -> str:
+def markdown_cell(cell: TableCell) -> str:
     """A cell's text; bold only where it is the best and resolved."""
     text = f"**{md(cell.text)}**" if cell.strong else md(cell.text)
     return f"{text} {cell.aside}" if cell.aside else text
@@ -283,7 +287,7 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
 
 
-def tex_number(cell: Cell, star: str = "") -> str:
+def tex_number(cell: TableCell, star: str = "") -> str:
     """A cell in mathematics, so that a minus is one."""
     if not cell.is_number:
         return tex(cell.text)

@@ -19,7 +19,7 @@ from PIL import Image
 from bench.report import media
 from bench.report.galleries import views_of
 from bench.store import Store
-from bench.suite import Cell, Trial
+from bench.suite import Trial, TrialSlot
 from tasks.captions import CaptionTask
 from tasks.captions import views as caption_views
 
@@ -39,7 +39,7 @@ QUALITY = 88
 Kind = Literal["views", "errors", "training", "truth"]
 
 
-class Reel(NamedTuple):
+class FrameStrip(NamedTuple):
     """Frames of one trial in one picture.
 
     Attributes:
@@ -59,7 +59,9 @@ class Reel(NamedTuple):
     content: bytes
 
 
-def of_cells(cells: Sequence[Cell], trials: Mapping[str, Trial], store: Store) -> dict[str, tuple[Reel, ...]]:
+def of_cells(
+    cells: Sequence[TrialSlot], trials: Mapping[str, Trial], store: Store
+) -> dict[str, tuple[FrameStrip, ...]]:
     """Reels of trials, by trial id; those without views have none, and what is true of a scene stands once.
 
     Args:
@@ -67,7 +69,7 @@ def of_cells(cells: Sequence[Cell], trials: Mapping[str, Trial], store: Store) -
         trials: By id.
         store: With views.
     """
-    found: dict[str, tuple[Reel, ...]] = {}
+    found: dict[str, tuple[FrameStrip, ...]] = {}
     told: set[str] = set()
     for cell in cells:
         views = None if cell.trial_id in found else views_of(store, cell.trial_id)
@@ -78,7 +80,7 @@ def of_cells(cells: Sequence[Cell], trials: Mapping[str, Trial], store: Store) -
     return found
 
 
-def cells_shown(cells: Sequence[Cell], num_clusters: int | None = None) -> list[Cell]:
+def cells_shown(cells: Sequence[TrialSlot], num_clusters: int | None = None) -> list[TrialSlot]:
     """The places of the first clusters.
 
     Args:
@@ -97,7 +99,7 @@ def cells_shown(cells: Sequence[Cell], num_clusters: int | None = None) -> list[
     return [cell for cell in cells if cell.cluster in shown]
 
 
-def of_trial(trial: Trial, views: Mapping[str, Shaped[np.ndarray, "..."]], *, with_truth: bool) -> Iterator[Reel]:
+def of_trial(trial: Trial, views: Mapping[str, Shaped[np.ndarray, "..."]], *, with_truth: bool) -> Iterator[FrameStrip]:
     """A trial's reels.
 
     Args:
@@ -131,7 +133,7 @@ def beside_truth(
     colors: Float[np.ndarray, "n h w 3"],
     *,
     with_truth: bool,
-) -> Iterator[Reel]:
+) -> Iterator[FrameStrip]:
     """Where views are wrong, and what is true; nothing where the truth is of another size or other views."""
     truth = trial.task.load().test
     if not set(chosen) <= set(truth.ids) or truth.colors.shape[1:] != colors.shape[1:]:
@@ -154,7 +156,7 @@ def thinned(values: Sequence[int], most: int = MOST_FRAMES) -> list[int]:
     return [values[i] for i in places]
 
 
-def reel(kind: Kind, trial_id: str, labels: Sequence[str], colors: Float[np.ndarray, "n h w 3"]) -> Reel:
+def reel(kind: Kind, trial_id: str, labels: Sequence[str], colors: Float[np.ndarray, "n h w 3"]) -> FrameStrip:
     """Frames side by side as one WebP, scaled down where they are large."""
     num, height, width = colors.shape[:3]
     row = Image.fromarray(media.to_bytes(np.concatenate(list(colors), axis=1)))
@@ -165,4 +167,4 @@ def reel(kind: Kind, trial_id: str, labels: Sequence[str], colors: Float[np.ndar
     out = io.BytesIO()
     row.save(out, "WEBP", quality=QUALITY, method=6)
     end = "" if kind == "views" else f"-{kind}"
-    return Reel(kind, f"media/{trial_id}{end}.webp", tuple(labels), width, height, out.getvalue())
+    return FrameStrip(kind, f"media/{trial_id}{end}.webp", tuple(labels), width, height, out.getvalue())

@@ -29,7 +29,7 @@ _READ: dict[tuple[str, str, str], Float[np.ndarray, "m f"]] = {}
 """Embeddings of captions, by encoder, its weights and the set's SHA-256; a set is read once, a trial scored often."""
 
 
-class Ranked(NamedTuple):
+class RetrievalRanks(NamedTuple):
     """Where the right caption came, view by view.
 
     Attributes:
@@ -54,7 +54,7 @@ class Ranked(NamedTuple):
     nll: Float[np.ndarray, " n"]
 
 
-def ranked(cosines: Float[np.ndarray, "n m"], place: int) -> Ranked:
+def ranked(cosines: Float[np.ndarray, "n m"], place: int) -> RetrievalRanks:
     """Where one caption comes among those of its set.
 
     Args:
@@ -79,7 +79,7 @@ def ranked(cosines: Float[np.ndarray, "n m"], place: int) -> Ranked:
     wrong = others.argmax(axis=1)
     rank = 1 + (others >= own[:, None]).sum(axis=1)
     top = cosines.max(axis=1)
-    return Ranked(
+    return RetrievalRanks(
         rank=rank,
         hit1=rank == 1,
         hit5=rank <= 5,

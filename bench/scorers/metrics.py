@@ -119,7 +119,7 @@ METRICS = Metrics(
 )
 
 
-class Seen(NamedTuple):
+class ViewsAndTruth(NamedTuple):
     """Views and truths as the metrics of a protocol get them.
 
     Attributes:
@@ -143,10 +143,10 @@ def _numbers(values: Float[np.ndarray, " n"]) -> list[float | None]:
     return [float(value) for value in values]
 
 
-def _by_image(function: Callable[..., Any], name: str, min_px: int = 1) -> Callable[[Seen], Scored]:
+def _by_image(function: Callable[..., Any], name: str, min_px: int = 1) -> Callable[[ViewsAndTruth], Scored]:
     """A scorer from a function of prediction and truth; numbers of too small views are missing."""
 
-    def scorer(seen: Seen) -> Scored:
+    def scorer(seen: ViewsAndTruth) -> Scored:
         num_views, height, width = seen.alphas.shape
         if min(height, width) < min_px:
             return [None] * num_views, f"{name} needs views of at least {min_px} px, these are {width} x {height}"
@@ -158,7 +158,7 @@ def _by_image(function: Callable[..., Any], name: str, min_px: int = 1) -> Calla
 _psnr_foreground = jax.jit(image.psnr_foreground)
 
 
-def _psnr_fg(seen: Seen) -> Scored:
+def _psnr_fg(seen: ViewsAndTruth) -> Scored:
     if (seen.alphas > 0.5).all():
         return [None] * len(seen.alphas), "there is no background: the true views bring no alpha, or nothing else"
     values, present = image.per_image(_psnr_foreground, *seen[:3])
@@ -166,12 +166,12 @@ def _psnr_fg(seen: Seen) -> Scored:
     return [value if ok else None for value, ok in zip(_numbers(values), present, strict=True)], reason
 
 
-def _lpips(name: str, network: perceptual.Network, legacy_01: bool = False) -> Callable[[Seen], Scored]:
+def _lpips(name: str, network: perceptual.Network, legacy_01: bool = False) -> Callable[[ViewsAndTruth], Scored]:
     function = functools.partial(perceptual.lpips, network=network, legacy_01=legacy_01)
     return _by_image(function, name, perceptual.MIN_PX[network])
 
 
-def _floaters(seen: Seen) -> Scored:
+def _floaters(seen: ViewsAndTruth) -> Scored:
     """How much stands right before the cameras that took the photographs, in percent; one number for all views.
 
     A field that has too few photographs explains each of them by a sheet before its camera. Nothing else sees it.
@@ -183,7 +183,7 @@ def _floaters(seen: Seen) -> Scored:
 
 
 # `psnr` does not clip here: what becomes of the colours first is the protocol's to say.
-SCORERS: dict[str, Callable[[Seen], Scored]] = {
+SCORERS: dict[str, Callable[[ViewsAndTruth], Scored]] = {
     "psnr": _by_image(jax.jit(functools.partial(image.psnr, clip=False)), "psnr"),
     "psnr_fg": _psnr_fg,
     "psnr_u8": _by_image(jax.jit(image.psnr_u8), "psnr_u8"),

@@ -128,7 +128,7 @@ def architectures_2021() -> Table:
     )
 
 
-def of_captions(study: caption_tables.Study) -> tuple[Table, ...]:
+def of_captions(study: caption_tables.CaptionStudySettings) -> tuple[Table, ...]:
     """The caption family's tables."""
     makers = (caption_tables.regularizers, caption_tables.augmentations, caption_tables.architectures)
     found = tuple(make(study) for make in (*makers, caption_tables.backbones))

@@ -50,7 +50,7 @@ def metrics(judges: Sequence[str]) -> tuple[str, ...]:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Study:
+class CaptionStudySettings:
     """What all tables of a budget share.
 
     Attributes:
@@ -121,7 +121,7 @@ class Study:
         return arm if self.is_small else dataclasses.replace(arm, num_seeds=MAIN_SEEDS)
 
 
-def regularizers(study: Study) -> Table:
+def regularizers(study: CaptionStudySettings) -> Table:
     """The first table: what keeps the object solid."""
     arms = {"no transmittance loss": study.changed("no transmittance loss", transmittance="none")}
     if not study.is_small:
@@ -137,7 +137,7 @@ def regularizers(study: Study) -> Table:
     return study.table("regularizers", "What keeps an object solid and single?", arms)
 
 
-def augmentations(study: Study) -> Table:
+def augmentations(study: CaptionStudySettings) -> Table:
     """The second table: what stands between a render and its guide."""
     arms = {
         "no crops, no backgrounds": study.plain(),
@@ -156,7 +156,7 @@ def augmentations(study: Study) -> Table:
     return study.table("augmentations", "What must stand between a render and the encoder that guides it?", arms)
 
 
-def architectures(study: Study) -> Table:
+def architectures(study: CaptionStudySettings) -> Table:
     """The third table: what the field is made of, and where it may be."""
     nerfs = dataclasses.replace(study.simple, encoding=study.network.encoding)
     axes = study.field(encoding=Positional(num_octaves=study.num_octaves))
@@ -181,7 +181,7 @@ def architectures(study: Study) -> Table:
     return study.table("architectures", "What should the field be made of, and where may it be?", arms)
 
 
-def cumulative(study: Study, before: Sequence[Table]) -> Table:
+def cumulative(study: CaptionStudySettings, before: Sequence[Table]) -> Table:
     """The paper's first table: one prior after the other, from simplified NeRF on; its last steps are in `before`."""
     simple, fourier = study.simple, dataclasses.replace(study.simple, encoding=study.network.encoding)
     integrated = Integrated(num_octaves=study.num_octaves)
@@ -233,7 +233,7 @@ def trained(arm: Arm, budget: Budget) -> str:
     return digest([described(sized(arm.method, budget)), described(arm.task)])
 
 
-def backbones(study: Study) -> Table:
+def backbones(study: CaptionStudySettings) -> Table:
     """The fourth table: who guides."""
     arms = {f"guide {name}": study.changed(name, encoder=name) for name in study.guides}
     made = study.table("CLIP backbones", "Does it matter which encoder guides?", arms)
@@ -242,7 +242,7 @@ def backbones(study: Study) -> Table:
     return dataclasses.replace(made, metrics=(*made.metrics, *(f"rprec1@{name}" for name in READERS)))
 
 
-def parametrizations(study: Study) -> Table:
+def parametrizations(study: CaptionStudySettings) -> Table:
     """What an object may be made of: the arms of `text-to-3d`."""
     arms = {
         "simplified NeRF": study.changed("simplified nerf", num=SOME, field=study.simple, **PLAIN, transmittance="none",
@@ -254,22 +254,22 @@ def parametrizations(study: Study) -> Table:
     return study.table("text to 3D", "What should an object be made of?", arms)
 
 
-def embedded(budget: str) -> Study:
+def embedded(budget: str) -> CaptionStudySettings:
     """On the closed world's held-out captions."""
     guides = {"smoke": ("embedded-vit-16",), "quick": ("embedded-vit-8",)}
     tasks = held_out_tasks(SOME if budget in ("smoke", "quick") else NUM_CAPTIONS)
     if budget == "standard":  # guides judge what others made, for the matrix of both
         tasks = tuple(dataclasses.replace(task, judges=(*CLOSED_WORLD_JUDGES, *READERS)) for task in tasks)
-    return Study(
+    return CaptionStudySettings(
         tasks=tasks,
         base=DREAM_FIELDS, variant="dream_fields", num_octaves=4,
         guides=guides.get(budget, ("embedded-vit-16", "embedded-vit-8-labels")), budget=budget,
     )  # fmt: skip
 
 
-def as_published() -> Study:
+def as_published() -> CaptionStudySettings:
     """On the paper's 153 captions, with its settings; fetches the captions if they are not there."""
-    return Study(
+    return CaptionStudySettings(
         tasks=tasks_of("coco-153"), base=DREAM_FIELDS_2022, variant="dream_fields_2022", num_octaves=6,
         guides=("openai-vit-b-32",), budget="paper",
     )  # fmt: skip

@@ -18,7 +18,7 @@ from tasks.captions import tasks_of
 CLOSED, OPEN = ("world-things", "world-pairs"), ("shapes", "imitations", "materials")
 
 
-def tables(study: caption_tables.Study, names: tuple[str, ...], num: int | None) -> tuple[Table, ...]:
+def tables(study: caption_tables.CaptionStudySettings, names: tuple[str, ...], num: int | None) -> tuple[Table, ...]:
     """A table a template."""
     found = []
     for name in names:

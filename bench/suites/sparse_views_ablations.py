@@ -39,7 +39,7 @@ METRICS = ("psnr", "ssim", "lpips_vgg", "psnr_fg")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Setting:
+class AblationSettings:
     """What differs between the embedded study and the paper's.
 
     Attributes:
@@ -71,7 +71,7 @@ class Setting:
     protocol: str = "std-v1"
 
 
-def tables(setting: Setting) -> tuple[Table, ...]:
+def tables(setting: AblationSettings) -> tuple[Table, ...]:
     """All of them."""
     base = setting.dietnerf
 
@@ -161,7 +161,7 @@ def embedded(budget: str, scenes: tuple[str, ...] = SCENES) -> tuple[Table, ...]
     """The study on embedded scenes."""
     px = BUDGETS[budget].consistency_px
     return tables(
-        Setting(
+        AblationSettings(
             dietnerf=DIETNERF,
             nerf=NERF,
             tasks=tuple(SparseViews(scene=scene, num_views=NUM_VIEWS) for scene in scenes),
@@ -182,7 +182,7 @@ def as_published() -> tuple[Table, ...]:
     """The same study with the settings of the paper's code, on its scenes, with OpenAI's encoders."""
     tasks = tuple(BlenderScene(scene=scene, resize="straight", pixel_center=0.0) for scene in BLENDER_SCENES)
     return tables(
-        Setting(
+        AblationSettings(
             dietnerf=DIETNERF_2021,
             nerf=NERF_2021,
             tasks=tasks,

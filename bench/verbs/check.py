@@ -65,15 +65,15 @@ def steps(name: str, scene: str = "", caption: str = "") -> Iterator[Found]:
     recipe = "dream_fields" if caption else "nerf"
     try:
         method = subject.imported(name, recipe)
-    except subject.Broken as error:
+    except subject.ContractError as error:
         yield contract.IMPORTS, None, str(error)
         return
     task = task_of(method, scene, caption)
-    method, changed = subject.cut(method)
+    method, changed = subject.shrink_to_budget(method)
     said = f"{type(method).__name__}, {subject.origin(method)}"
     yield contract.IMPORTS, said + (f"; made small here: {', '.join(changed)}" if changed else ""), ""
     variant = name.rsplit(":", 1)[-1]
-    yield from contract.check(subject.Subject(method=method, variant=variant, task=task))
+    yield from contract.check(subject.ContractFixture(method=method, variant=variant, task=task))
 
 
 def task_of(method: Method, scene: str, caption: str) -> Task:

@@ -20,13 +20,13 @@ from bench import against, gains, origins, overrides, registry, store
 from bench._layout import ROOT
 from bench.compare import TableResult
 from bench.errors import UsageError
-from bench.gains import Difference
-from bench.origins import Origin
+from bench.gains import PairedDifference
+from bench.origins import TrialSource
 from bench.protocols import METRICS
 from bench.report import costs, grids, tables
-from bench.report.costs import Cost
+from bench.report.costs import ArmCost
 from bench.report.figures import slug
-from bench.report.grids import Grid
+from bench.report.grids import TableGrid
 from bench.store import Store
 from bench.verbs import options, report, rescore, run
 
@@ -69,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     reference = store.open(origins.REFERENCE, f"{args.suite}-{chosen.budget.name}")
     protocol = chosen.tables[0].protocol
     found = origins.origins(chosen.trials, protocol, here, reference)
-    lines = origins.told(found, chosen.cells, study.mine, shown(origins.REFERENCE))
+    lines = origins.source_summary(found, chosen.cells, study.mine, shown(origins.REFERENCE))
     print("\n".join(lines), file=sys.stderr if args.json else sys.stdout, flush=True)
     local = dataclasses.replace(chosen, trials=[t for t in chosen.trials if found[t.id].where != "reference"])
     with here.lock():
@@ -94,7 +94,7 @@ def main(args: argparse.Namespace) -> int:
     return int(bool(failed) or bool(args.fail_if and EXPECTATIONS[args.fail_if](differences)))
 
 
-def selection(args: argparse.Namespace, here: Store) -> tuple[against.Study, options.Selection]:
+def selection(args: argparse.Namespace, here: Store) -> tuple[against.Comparison, options.Selection]:
     """What is compared, with the command line's choices carried out.
 
     Raises:
@@ -109,7 +109,7 @@ def selection(args: argparse.Namespace, here: Store) -> tuple[against.Study, opt
     return study, options.Selection(suite=changed, budget=budget, trials=trials, cells=cells)
 
 
-def bring_up_to_date(chosen: options.Selection, protocol: str, here: Store, found: dict[str, Origin]) -> None:
+def bring_up_to_date(chosen: options.Selection, protocol: str, here: Store, found: dict[str, TrialSource]) -> None:
     """Scores again what is stored here with scores of another version; refuses what it cannot score again.
 
     Raises:
@@ -122,7 +122,7 @@ def bring_up_to_date(chosen: options.Selection, protocol: str, here: Store, foun
         if why is None:
             continue
         is_whole = here.has_views(trial.id) and "opacity" in here.views(trial.id)  # an archive keeps but pictures
-        if isinstance(trial, against.Stored) or not is_whole:
+        if isinstance(trial, against.StoredTrial) or not is_whole:
             raise UsageError(
                 f"{trial.id}: expected scores of {protocol} as it is now, or views to make them of, got a trial {why}; "
                 f"import it again, move it out of {here.root}, or name another folder with --results"
@@ -145,7 +145,10 @@ def command_line(args: argparse.Namespace) -> str:
 
 
 def print_all(
-    study: against.Study, results: Sequence[TableResult], found: Sequence[Difference], spent: Sequence[Cost]
+    study: against.Comparison,
+    results: Sequence[TableResult],
+    found: Sequence[PairedDifference],
+    spent: Sequence[ArmCost],
 ) -> None:
     """The comparison in a terminal: a block a metric with a row a baseline, then scenes, cost, and what was lost."""
     console, first = tables.make_console(None), results[0]
@@ -166,8 +169,10 @@ def print_all(
     blocks += [Text(), Text(tables.printable(title), style="bold")]
     blocks.append(tables.rich_grid(clusters_grid(found, first), gap=1))
     blocks += [Text(), tables.rich_grid(costs.grid(spent, "cost")), Text(costs.HOW_TIMED, style="dim"), Text()]
-    blocks += [Text(tables.printable(line), style="dim") for line in gains.others(found, first.cluster_noun)]
-    lost = dict.fromkeys(line for result in results for line in grids.losses(result))
+    blocks += [
+        Text(tables.printable(line), style="dim") for line in gains.secondary_findings(found, first.cluster_noun)
+    ]
+    lost = dict.fromkeys(line for result in results for line in grids.missing_number_lines(result))
     blocks += [Text(tables.printable(f"missing: {line}"), style="yellow") for line in lost]
     notes = dict.fromkeys(note for result in results for note in result.notes)
     blocks += [Text(tables.printable(f"note: {note}"), style="dim") for note in notes]
@@ -184,7 +189,7 @@ def legend(mine: str, result: TableResult) -> str:
     )
 
 
-def metric_grid(mine: str, found: Sequence[Difference], metric: str, noun: str) -> Grid:
+def metric_grid(mine: str, found: Sequence[PairedDifference], metric: str, noun: str) -> TableGrid:
     """One metric: a row a baseline; how many trials only where some are lost."""
     rows, those = [], [each for each in found if each.metric == metric]
     is_short = any(each.mine.num_lost or each.other.num_lost for each in those)
@@ -194,11 +199,11 @@ def metric_grid(mine: str, found: Sequence[Difference], metric: str, noun: str) 
             verdict = verdict._replace(text=f"{verdict.text} or ~{each.seeds_to_resolve} seeds")
         rows.append(
             (
-                grids.Cell(each.baseline),
+                grids.TableCell(each.baseline),
                 grids.mean_cell(each.other),
                 grids.mean_cell(each.mine),
                 grids.difference_cell(each.mine),
-                grids.Cell(grids.p_text(each.mine.p_holm), is_number=each.mine.p_holm is not None),
+                grids.TableCell(grids.p_text(each.mine.p_holm), is_number=each.mine.p_holm is not None),
                 verdict,
                 *((grids.trials_cell(each.other), grids.trials_cell(each.mine)) if is_short else ()),
             )
@@ -212,7 +217,7 @@ def metric_grid(mine: str, found: Sequence[Difference], metric: str, noun: str) 
         "verdict",
         *(("its trials", "trials") if is_short else ()),
     )
-    return Grid(header, tuple(rows), left=(0, 5))
+    return TableGrid(header, tuple(rows), left=(0, 5))
 
 
 def resolutions(results: Sequence[TableResult], metric: str) -> list[str]:
@@ -223,13 +228,13 @@ def resolutions(results: Sequence[TableResult], metric: str) -> list[str]:
     return list(said) if len(said) == 1 else [f"{', '.join(names)}: {line}" for line, names in said.items()]
 
 
-def clusters_grid(found: Sequence[Difference], result: TableResult) -> Grid:
+def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> TableGrid:
     """The first metric's difference in every scene: a row a baseline; of captions a row each."""
     metric = gains.primary(found)[0]
     mine, digits = [each for each in found if each.metric == metric], METRICS[metric].digits
 
-    def cells(values: Sequence[float | None]) -> tuple[grids.Cell, ...]:
-        return tuple(grids.Cell(grids.number(x, digits, signed=True), is_number=x is not None) for x in values)
+    def cells(values: Sequence[float | None]) -> tuple[grids.TableCell, ...]:
+        return tuple(grids.TableCell(grids.number(x, digits, signed=True), is_number=x is not None) for x in values)
 
     if result.cluster_noun != "scene":
         rows = [(name, [each.by_cluster.get(name) for each in mine]) for name in result.clusters]
@@ -241,12 +246,12 @@ def clusters_grid(found: Sequence[Difference], result: TableResult) -> Grid:
             for each in mine
         ]
         header = ("against", *result.clusters, "mean")
-    return Grid(header, tuple((grids.Cell(name), *cells(values)) for name, values in rows))
+    return TableGrid(header, tuple((grids.TableCell(name), *cells(values)) for name, values in rows))
 
 
 def as_json(
-    study: against.Study, chosen: options.Selection, found: dict[str, Origin], lines: Sequence[str],
-    differences: Sequence[Difference], spent: Sequence[Cost],
+    study: against.Comparison, chosen: options.Selection, found: dict[str, TrialSource], lines: Sequence[str],
+    differences: Sequence[PairedDifference], spent: Sequence[ArmCost],
 ) -> dict[str, Any]:  # fmt: skip
     """All of it as plain values."""
     return {

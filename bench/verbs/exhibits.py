@@ -6,16 +6,16 @@ import argparse
 from typing import NamedTuple
 
 from bench.report import turntables
-from bench.report.explorer import Exhibits
+from bench.report.explorer import InteractiveMedia
 from bench.store import Store
-from bench.suite import Cell
+from bench.suite import TrialSlot
 from bench.verbs import options
 
 NUM_MESHES = 2
 """If nobody says how many: each takes some seconds, and megabytes: one or three."""
 
 
-class Wanted(NamedTuple):
+class MediaOptions(NamedTuple):
     """What is asked for.
 
     Attributes:
@@ -47,21 +47,21 @@ def number(text: str) -> int:
     return int(text)
 
 
-def wanted(args: argparse.Namespace) -> Wanted:
+def wanted(args: argparse.Namespace) -> MediaOptions:
     """What the command line asks for."""
-    return Wanted(args.pictures, NUM_MESHES if args.meshes is None else args.meshes)
+    return MediaOptions(args.pictures, NUM_MESHES if args.meshes is None else args.meshes)
 
 
-def idle(args: argparse.Namespace) -> list[str]:
+def unused_options(args: argparse.Namespace) -> list[str]:
     """Those of the options that were given, where they mean nothing."""
     return [f"--{name}" for name in ("pictures", "meshes") if getattr(args, name) is not None]
 
 
-def made(chosen: options.Selection, trials_store: Store, asked: Wanted) -> Exhibits:
+def made(chosen: options.Selection, trials_store: Store, asked: MediaOptions) -> InteractiveMedia:
     """Turntables and meshes of what is stored: of each table's first seed, and of its baseline."""
     trials = {trial.id: trial for trial in chosen.trials}
-    shown: list[Cell] = []
-    of_baselines: list[Cell] = []
+    shown: list[TrialSlot] = []
+    of_baselines: list[TrialSlot] = []
     for table in chosen.tables:
         cells = [cell for cell in chosen.cells if cell.table == table.name]
         cells = [cell for cell in cells if cell.seed == min(cell.seed for cell in cells)]
@@ -69,7 +69,7 @@ def made(chosen: options.Selection, trials_store: Store, asked: Wanted) -> Exhib
         of_baselines += [cell for cell in cells if cell.arm == table.baseline]
     reels = turntables.of_cells(shown, trials, trials_store)
     if not asked.num_meshes:
-        return Exhibits(reels=reels)
+        return InteractiveMedia(reels=reels)
     from bench import viewers  # only where a mesh is made: it brings the trainer along
 
-    return Exhibits(reels=reels, viewers=viewers.of_cells(of_baselines, trials, trials_store, asked.num_meshes))
+    return InteractiveMedia(reels=reels, viewers=viewers.of_cells(of_baselines, trials, trials_store, asked.num_meshes))

@@ -53,7 +53,7 @@ def positive(text: str) -> int:
 
 
 def sizes(args: argparse.Namespace) -> dict[str, Any]:
-    """The sizes that were asked for, as `bench.objects.leave` takes them."""
+    """The sizes that were asked for, as `bench.objects.export_object` takes them."""
     return {"image_px": args.image_px, "resolution": args.resolution, "level": args.level}
 
 
@@ -75,7 +75,7 @@ def main(args: argparse.Namespace) -> int:
     field = objects.field_of(trial, trials_store.parameters(trial.id))
     out = folder(args.out or OUT / trial.id)
     views = trials_store.views(trial.id) if trials_store.has_views(trial.id) else {}
-    left = objects.leave(field, out, views=views, curves=trials_store.read(trial.id).curves, **sizes(args))
+    left = objects.export_object(field, out, views=views, curves=trials_store.read(trial.id).curves, **sizes(args))
     if args.json:
         told = {"trial_id": trial.id, "files": [str(out / name) for name in left.files], "notes": left.notes}
         print(json.dumps(told | {"mesh": left.meshed.to_json(), "seconds": left.seconds}, indent=1, allow_nan=False))

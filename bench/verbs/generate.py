@@ -2,7 +2,7 @@
 
 DIR/index.html     all seeds, the best first; opens from disk
 DIR/summary.json   the same as numbers
-DIR/seed-0/        turntable, mesh, views, strip and curves: what `bench.objects.leave` writes
+DIR/seed-0/        turntable, mesh, views, strip and curves: what `bench.objects.export_object` writes
 DIR/captions.txt   what the judge chose from, where the caption is in no set of ours
 """
 
@@ -25,7 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from bench import ahead, from_caption, objects, overrides, plan, trainer
 from bench.errors import OutOfDeviceMemory, UsageError
 from bench.from_caption import PROTOCOL, WORLD, is_embedded
-from bench.laps import NO_LAPS, added
+from bench.laps import NO_LAPS, sum_timings
 from bench.live import clock
 from bench.record import Outcome
 from bench.report import markup
@@ -72,7 +72,7 @@ def main(args: argparse.Namespace) -> int:
     warn(caption, trials[0])
     [pack] = plan.make_packs(trials, len(trials))
     made = []
-    with Watch() as watch, ahead.Compiler() as compiler:
+    with ProgressBar() as watch, ahead.BackgroundCompiler() as compiler:
         if ahead.has_accelerator():
             compiler.begin_scores(pack, (PROTOCOL,))
         try:
@@ -115,7 +115,7 @@ def warn(caption: str, trial: Trial) -> None:
         print(f"warning: {', '.join(trial.method.encoders)} knows the closed world only; {told}", file=sys.stderr)
 
 
-class Watch:
+class ProgressBar:
     """What one sees meanwhile: a bar in a terminal, plain lines in a log; a context manager."""
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class Watch:
         self.last, self.task = ("", -1), TaskID(0)
         self.bar: Progress | None = None
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> ProgressBar:
         if self.console.is_terminal and sys.stderr.isatty():
             columns = (TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
             self.bar = Progress(*columns, TextColumn("{task.fields[loss]}"), console=self.console)
@@ -153,7 +153,7 @@ class Watch:
 # --- what comes of it -------------------------------------------------------------------------------------------------
 
 
-class Made(NamedTuple):
+class SeedResult(NamedTuple):
     """What came of one seed.
 
     Attributes:
@@ -162,7 +162,7 @@ class Made(NamedTuple):
     """
 
     outcome: Outcome
-    left: objects.Left | None
+    left: objects.ExportedFiles | None
 
     @property
     def state(self) -> str:
@@ -176,18 +176,18 @@ class Made(NamedTuple):
         return sum(present) / len(present) if present else None
 
 
-def finish(trial: Trial, outcome: Outcome, out: pathlib.Path, args: argparse.Namespace) -> Made:
+def finish(trial: Trial, outcome: Outcome, out: pathlib.Path, args: argparse.Namespace) -> SeedResult:
     """Writes one seed's files."""
     if outcome.record.status != "finished":
-        return Made(outcome, None)
-    left = objects.leave(
+        return SeedResult(outcome, None)
+    left = objects.export_object(
         objects.field_of(trial, outcome.parameters), out / f"seed-{trial.seed}",
         views=outcome.views, curves=outcome.record.curves, **export.sizes(args),
     )  # fmt: skip
-    return Made(outcome, left)
+    return SeedResult(outcome, left)
 
 
-def summary(args: argparse.Namespace, trial: Trial, made: Sequence[Made], wall_s: float) -> dict[str, Any]:
+def summary(args: argparse.Namespace, trial: Trial, made: Sequence[SeedResult], wall_s: float) -> dict[str, Any]:
     """All that is to be said, as JSON; objects in the order of the judge's margin, the best first."""
     data: Any = trial.task.load()
     judge, method = data.judges[0], trial.method
@@ -196,7 +196,7 @@ def summary(args: argparse.Namespace, trial: Trial, made: Sequence[Made], wall_s
     seconds = {"wall_s": wall_s}
     for m in made:
         shares = {name: s for name, s in m.outcome.record.timings.items() if name not in NO_LAPS}
-        seconds = added(seconds, shares, m.left.seconds if m.left is not None else {})
+        seconds = sum_timings(seconds, shares, m.left.seconds if m.left is not None else {})
     environment = made[0].outcome.record.environment
     return {
         "caption": data.caption,
@@ -216,7 +216,7 @@ def summary(args: argparse.Namespace, trial: Trial, made: Sequence[Made], wall_s
     }  # fmt: skip
 
 
-def described(made: Made, judge: str) -> dict[str, Any]:
+def described(made: SeedResult, judge: str) -> dict[str, Any]:
     """One seed in the summary."""
     record, left = made.outcome.record, made.left
     margin = made.mean(f"margin@{judge}")

@@ -96,7 +96,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def matched(args: argparse.Namespace, wanted: imports.Wanted) -> dict[str, tuple[Task, Files]]:
+def matched(args: argparse.Namespace, wanted: imports.ImportRequest) -> dict[str, tuple[Task, Files]]:
     """Tasks with their images, by the name of a folder; says which scenes have none."""
     files = renders.files_of(args.renders)
     if wanted.chosen is not None:
@@ -111,7 +111,7 @@ def matched(args: argparse.Namespace, wanted: imports.Wanted) -> dict[str, tuple
 
 
 def keep(
-    trial: Trial, found: imports.Imported, protocols: tuple[str, ...], trials_store: Store
+    trial: Trial, found: imports.ImportedImages, protocols: tuple[str, ...], trials_store: Store
 ) -> dict[str, Any]:  # fmt: skip
     """Stores a trial, or finds it stored, and makes scores that are of another version again; says what there is."""
     imports.check_same(trial, trials_store)

@@ -54,7 +54,7 @@ def packages(path: pathlib.Path) -> list[pathlib.Path]:
     return made
 
 
-def following(args: argparse.Namespace, names: template.Names) -> list[str]:
+def following(args: argparse.Namespace, names: template.ScaffoldNames) -> list[str]:
     """What is done with the file."""
     commands = [f"check {names.reference}"]
     if args.kind == "field":

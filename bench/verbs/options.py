@@ -7,7 +7,7 @@ import dataclasses
 import shlex
 
 from bench import device, overrides, registry
-from bench.suite import Cell, Suite, Table, Trial, budget_named
+from bench.suite import Suite, Table, Trial, TrialSlot, budget_named
 from bench.verbs.places import add_results
 from tasks.budgets import BUDGETS, Budget
 
@@ -19,7 +19,7 @@ class Selection:
     suite: Suite
     budget: Budget
     trials: list[Trial]
-    cells: list[Cell]
+    cells: list[TrialSlot]
 
     @property
     def tables(self) -> tuple[Table, ...]:

@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
         print_shapes(Console(), packs)
         return 0
     costs = {} if args.no_pilot or not packs else pilots(packs)
-    left_s = plan.seconds(packs, costs, num_workers) if costs else None
+    left_s = plan.estimate_seconds(packs, costs, num_workers) if costs else None
     if args.json:
         print(json.dumps(as_json(chosen, packs, costs, left_s), indent=1))
         return 0
@@ -81,7 +81,7 @@ def print_shapes(console: Console, packs: list[plan.Pack]) -> None:
     console.print(printed)
 
 
-def pilots(packs: list[plan.Pack]) -> dict[str, plan.Cost]:
+def pilots(packs: list[plan.Pack]) -> dict[str, plan.ProgramCost]:
     """Compiles each program and times a few of its steps."""
     from bench import trainer
 
@@ -104,7 +104,7 @@ def print_arms(console: Console, table: Table) -> None:
     console.print(printed)
 
 
-def print_packs(console: Console, packs: list[plan.Pack], costs: dict[str, plan.Cost]) -> None:
+def print_packs(console: Console, packs: list[plan.Pack], costs: dict[str, plan.ProgramCost]) -> None:
     """A line a program: its packs, and what the pilot measured."""
     printed = Printed(title="programs", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name, justify in (("program", "left"), ("packs", "right"), ("trials", "right"), ("steps", "right"),
@@ -127,7 +127,7 @@ def print_packs(console: Console, packs: list[plan.Pack], costs: dict[str, plan.
 
 
 def as_json(
-    chosen: options.Selection, packs: list[plan.Pack], costs: dict[str, plan.Cost], left_s: float | None
+    chosen: options.Selection, packs: list[plan.Pack], costs: dict[str, plan.ProgramCost], left_s: float | None
 ) -> dict[str, object]:
     """The plan as one JSON value."""
     return {

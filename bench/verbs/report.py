@@ -18,10 +18,10 @@ from bench._layout import ROOT
 from bench.compare import TableResult
 from bench.errors import UsageError
 from bench.report import alive, captions, consistency, costs, failures, galleries, grids, media, page, small, tables
-from bench.report.captions import Judged
-from bench.report.costs import Price
+from bench.report.captions import CaptionTableContext
+from bench.report.costs import DevicePrice
 from bench.store import Store
-from bench.suite import Cell, Table, Trial, budget_named
+from bench.suite import Table, Trial, TrialSlot, budget_named
 from bench.verbs import exhibits, options, watching
 from models.clip import catalog
 from tasks.captions import CaptionTask
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `report`."""
     options.add_selection(parser)
     parser.add_argument(
-        "--figure", choices=(consistency.NAME,), action=WithoutSuite,
+        "--figure", choices=(consistency.NAME,), action=FigureAction,
         help="draw this figure of the encoders instead; it takes no suite",
     )  # fmt: skip
     parser.add_argument(
@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     watching.add_every(parser, "--live", EVERY_S)
 
 
-class WithoutSuite(argparse.Action):
+class FigureAction(argparse.Action):
     """Keeps the value, and asks for no suite any more."""
 
     def __call__(
@@ -114,7 +114,9 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def live(chosen: options.Selection, results: pathlib.Path, every_s: float, asked: exhibits.Wanted, **how: Any) -> int:
+def live(
+    chosen: options.Selection, results: pathlib.Path, every_s: float, asked: exhibits.MediaOptions, **how: Any
+) -> int:
     """Writes the page again whenever a trial is stored, until all are or somebody presses Ctrl-C; says each time what.
 
     Args:
@@ -127,7 +129,7 @@ def live(chosen: options.Selection, results: pathlib.Path, every_s: float, asked
     wanted, seen, written = {trial.id for trial in chosen.trials}, None, None
     try:
         while True:
-            there = store.listing(results)
+            there = store.modification_times(results)
             now = {name: stamps for name, stamps in there.items() if name in wanted or name.endswith(archive.END)}
             if now != seen:
                 trials_store, seen = store.open(results, options.study(chosen)), now
@@ -142,7 +144,7 @@ def live(chosen: options.Selection, results: pathlib.Path, every_s: float, asked
             time.sleep(every_s)
     except KeyboardInterrupt:  # how one leaves it
         if written is not None:
-            page.write_file(written, alive.settled(written.read_text()))
+            page.write_file(written, alive.without_auto_refresh(written.read_text()))
         return 0
 
 
@@ -164,7 +166,7 @@ def print_distances(
         for table in of_photos
     ]  # fmt: skip
     for each in found:
-        print("\n".join(sets.told(each)) + "\n")
+        print("\n".join(sets.format_distances(each)) + "\n")
     page.write_file(out, pd.concat(found).to_csv(index=False))
 
 
@@ -172,7 +174,11 @@ def draw(args: argparse.Namespace) -> int:
     """Draws a figure of the encoders: says what it shows, and where it is."""
     idle = ["--suite"] * bool(args.suite) + ["--only"] * bool(args.only) + ["--set"] * bool(args.settings)
     idle += ["--seeds"] * bool(args.seeds) + ["--live"] * args.live + ["--every"] * (args.every is not None)
-    idle += ["--small"] * args.small + ["--price-per-hour"] * (args.price_per_hour is not None) + exhibits.idle(args)
+    idle += (
+        ["--small"] * args.small
+        + ["--price-per-hour"] * (args.price_per_hour is not None)
+        + exhibits.unused_options(args)
+    )
     if idle:
         raise UsageError(
             f"--figure {args.figure}: expected only --encoder, --budget and --out beside it, got {', '.join(idle)}; "
@@ -191,9 +197,9 @@ def write(
     *,
     command: str,
     out: pathlib.Path | None = None,
-    price: Price | None = None,
+    price: DevicePrice | None = None,
     every_s: float | None = None,
-    asked: exhibits.Wanted | None = None,
+    asked: exhibits.MediaOptions | None = None,
     is_small: bool = False,
 ) -> tuple[list[TableResult], pathlib.Path]:
     """Compares what is stored and writes the report's folder; the tables, and the page's path."""
@@ -201,7 +207,8 @@ def write(
     of_captions = {table.name: known for table in chosen.tables if (known := judged(table, chosen, trials_store))}
     results = [
         with_notes(
-            result_of(table, chosen, frame, of_captions.get(table.name)), spoilt(table, chosen.cells, trials_store)
+            result_of(table, chosen, frame, of_captions.get(table.name)),
+            degenerate_field_notes(table, chosen.cells, trials_store),
         )
         for table in chosen.tables
     ]
@@ -225,18 +232,20 @@ def write(
         price=price,
         every_s=every_s,
         is_small=is_small,
-        exhibits=exhibits.made(chosen, trials_store, asked or exhibits.Wanted()),
+        exhibits=exhibits.made(chosen, trials_store, asked or exhibits.MediaOptions()),
         out=out or ROOT / "reports" / options.study(chosen),
     )
     return results, written
 
 
-def result_of(table: Table, chosen: options.Selection, frame: pd.DataFrame, known: Judged | None = None) -> TableResult:
+def result_of(
+    table: Table, chosen: options.Selection, frame: pd.DataFrame, known: CaptionTableContext | None = None
+) -> TableResult:
     """The paired comparison of one table."""
     mine, noun = [cell for cell in chosen.cells if cell.table == table.name], captions.NOUN if known else "scene"
-    few = captions.fewer(mine, noun)
+    few = captions.arms_with_fewer_trials(mine, noun)
     arms = {
-        name: "; ".join(filter(None, (arm.note, spelled(table, name), few.get(name, ""))))
+        name: "; ".join(filter(None, (arm.note, describe_arm(table, name), few.get(name, ""))))
         for name, arm in table.arms.items()
     }
     result = compare.compare(
@@ -252,7 +261,7 @@ def result_of(table: Table, chosen: options.Selection, frame: pd.DataFrame, know
         cluster_noun=noun,
         beside={t.name: t.baseline for t in chosen.tables if t is not table} if chosen.suite.read_together else None,
     )
-    said = captions.gap(result, known.judge) if known else None
+    said = captions.guide_judge_gap(result, known.judge) if known else None
     beside = captions.bounds(known, table.metrics, [cell.cluster for cell in mine]) if known else ()
     return dataclasses.replace(with_notes(result, [said] if said else []), published=table.published, bounds=beside)
 
@@ -262,7 +271,7 @@ def with_notes(result: TableResult, lines: Sequence[str]) -> TableResult:
     return dataclasses.replace(result, notes=(*result.notes, *lines))
 
 
-def judged(table: Table, chosen: options.Selection, trials_store: Store) -> Judged | None:
+def judged(table: Table, chosen: options.Selection, trials_store: Store) -> CaptionTableContext | None:
     """What a table of captions says beside its numbers; None for one of photographs."""
     first = table.tasks[0]
     if not isinstance(first, CaptionTask):
@@ -275,7 +284,7 @@ def judged(table: Table, chosen: options.Selection, trials_store: Store) -> Judg
     }  # fmt: skip
     departs = dict.fromkeys(found["departs"] for found in scores.values() if found["departs"])
     failed = {cell.trial_id for cell in mine if trials_store.failed(cell.trial_id)}
-    return Judged(
+    return CaptionTableContext(
         captions=first.found_in,
         judge=judge,
         confusions=tuple(captions.confused(mine, scores, judge, first.found_in)),
@@ -287,7 +296,7 @@ def judged(table: Table, chosen: options.Selection, trials_store: Store) -> Judg
 
 
 def pictures(
-    chosen: options.Selection, trials_store: Store, of_captions: Mapping[str, Judged]
+    chosen: options.Selection, trials_store: Store, of_captions: Mapping[str, CaptionTableContext]
 ) -> dict[str, Image.Image]:
     """All sheets by title; objects of a baseline that several tables share are shown once."""
     found: dict[str, Image.Image | None] = {}
@@ -312,13 +321,13 @@ def pictures(
     return {title: image for title, image in found.items() if image is not None}
 
 
-def first_seed(table: Table, chosen: options.Selection) -> list[Cell]:
+def first_seed(table: Table, chosen: options.Selection) -> list[TrialSlot]:
     """A table's places of the first seed."""
     seed = min(cell.seed for cell in chosen.cells if cell.table == table.name)
     return [cell for cell in chosen.cells if cell.table == table.name and cell.seed == seed]
 
 
-def spoilt(table: Table, cells: Sequence[Cell], trials_store: Store) -> list[str]:
+def degenerate_field_notes(table: Table, cells: Sequence[TrialSlot], trials_store: Store) -> list[str]:
     """Which arms have fields that ended empty or solid, and on what: a failure of training, not a quality."""
     lines = []
     for arm in table.arms:
@@ -347,7 +356,7 @@ def few_of(names: Sequence[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + more
 
 
-def spelled(table: Table, name: str) -> str:
+def describe_arm(table: Table, name: str) -> str:
     """How an arm differs from the baseline, in words."""
     found, own = table.said_differences(name)
     changed = [f"{field.removeprefix('method.')} {value} instead of {other}" for field, (value, other) in found.items()]
@@ -371,13 +380,13 @@ def sheet(table: Table, chosen: options.Selection, trials_store: Store, *, error
     return media.sheet(rows) if rows else None
 
 
-def first_of(row: Sequence[Cell], baseline: str, trials: dict[str, Trial]) -> Trial:
+def first_of(row: Sequence[TrialSlot], baseline: str, trials: dict[str, Trial]) -> Trial:
     """The baseline's trial, or the first there is: its training views choose the camera."""
     found = [cell for cell in row if cell.arm == baseline] or list(row)
     return trials[found[0].trial_id]
 
 
-def labels(row: Sequence[Cell], trials_store: Store, table: Table) -> dict[str, str]:
+def labels(row: Sequence[TrialSlot], trials_store: Store, table: Table) -> dict[str, str]:
     """What stands under each tile: the mean of the table's first metric, or why there is none."""
     metric = table.metrics[0]
     said = {}

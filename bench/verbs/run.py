@@ -8,7 +8,7 @@ import sys
 import time
 
 from bench import device, plan, schedule, store
-from bench.live import Board, clock
+from bench.live import ProgressTable, clock
 from bench.record import Outcome
 from bench.store import Store
 from bench.suite import Trial
@@ -77,7 +77,7 @@ def train_missing(args: argparse.Namespace, chosen: options.Selection, trials_st
     pack_size = args.pack_size or plan.default_pack_size("accelerator" if device.num_accelerators() else "cpu")
     packs = plan.make_packs(missing, pack_size)
     num_done = sum(trials_store.finished(t.id) for t in chosen.trials)
-    with Board(len(chosen.trials), num_done, trials_store.write_status) as board:
+    with ProgressTable(len(chosen.trials), num_done, trials_store.write_status) as board:
 
         def keep(outcome: Outcome) -> None:
             trials_store.write(outcome)

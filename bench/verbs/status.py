@@ -74,7 +74,7 @@ def watch(results: pathlib.Path, every_s: float) -> None:
     try:
         while True:
             status = trials.read_status()  # before the trials: a driver clears it when they are stored
-            if (there := store.listing(results)) != seen:
+            if (there := store.modification_times(results)) != seen:
                 trials, seen = store.open(results), there
             now = {k: v for k, v in (status or {}).items() if k not in ALWAYS_NEW}, said_of(trials)
             lines = "\n".join([*said_of(trials), *_described(status)])

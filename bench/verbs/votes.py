@@ -16,7 +16,7 @@ from bench.errors import UsageError
 from bench.report.grids import counted
 from bench.report.tables import printable
 from bench.store import Store
-from bench.strengths import Strengths
+from bench.strengths import BradleyTerryScores
 from bench.verbs.places import add_results
 
 HELP = "say which arm is preferred, from the files of votes that a report's page saves"
@@ -37,7 +37,7 @@ class Vote(NamedTuple):
     outcome: float
 
 
-class Place(NamedTuple):
+class VotedTrial(NamedTuple):
     """What a trial stands for in a vote.
 
     Attributes:
@@ -101,7 +101,7 @@ def vote_of(vote: Any, where: str) -> Vote:
     return Vote(vote["left"], vote["right"], CHOICES[vote["choice"]])
 
 
-def places_of(votes: Sequence[Vote], trials: Store) -> tuple[dict[str, Place], list[str]]:
+def places_of(votes: Sequence[Vote], trials: Store) -> tuple[dict[str, VotedTrial], list[str]]:
     """What each trial stands for, and which of them are not stored: those are known by their ids only.
 
     Raises:
@@ -120,11 +120,11 @@ def places_of(votes: Sequence[Vote], trials: Store) -> tuple[dict[str, Place], l
             variant, task = record.variant, record.task.split("__")
         else:
             missing.append(trial_id)
-        found[trial_id] = Place(variant, task[0], "__".join(task[1:]))
+        found[trial_id] = VotedTrial(variant, task[0], "__".join(task[1:]))
     return found, missing
 
 
-def arms_of(places: Mapping[str, Place]) -> dict[str, str]:
+def arms_of(places: Mapping[str, VotedTrial]) -> dict[str, str]:
     """The arm of each trial: its variant, and what its task says besides where one variant is there with several.
 
     Example:
@@ -152,7 +152,7 @@ def read_all(paths: Sequence[pathlib.Path]) -> tuple[str, list[Vote]]:
     return suites[0], [vote for some in votes for vote in some]
 
 
-def check_sides(votes: Sequence[Vote], places: Mapping[str, Place]) -> None:
+def check_sides(votes: Sequence[Vote], places: Mapping[str, VotedTrial]) -> None:
     """UsageError where two sides of a vote show different things."""
     for vote in votes:
         left, right = places[vote.left].cluster, places[vote.right].cluster
@@ -204,7 +204,7 @@ def tally(paths: Sequence[pathlib.Path], trials: Store) -> dict[str, Any]:
 
 
 def arm_rows(
-    names: Sequence[str], arms: Mapping[str, str], used: Sequence[Vote], found: Strengths
+    names: Sequence[str], arms: Mapping[str, str], used: Sequence[Vote], found: BradleyTerryScores
 ) -> list[dict[str, Any]]:
     """A row an arm, the strongest first: its score and how its votes went."""
     rows = []

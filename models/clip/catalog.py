@@ -29,7 +29,7 @@ JUDGES = ("embedded-judge-rn", "embedded-judge-vit")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Entry:
+class PublishedCheckpoint:
     """A published checkpoint.
 
     Attributes:
@@ -76,10 +76,10 @@ def _open_clip_file(repository: str, revision: str, sha256: str, num_bytes: int 
 
 # fmt: off
 # Hashes of OpenAI's files are part of their published addresses; the others are those of the pinned revisions.
-ENTRIES: dict[str, Entry] = {
+ENTRIES: dict[str, PublishedCheckpoint] = {
     entry.name: entry
     for entry in (
-        Entry(
+        PublishedCheckpoint(
             name="openai-vit-b-32", architecture="ViT-B-32-quickgelu", trained_on="WIT-400M",
             sources=(_open_clip_file(
                 "timm/vit_base_patch32_clip_224.openai", "a6f597a30f7b82c51704746581f9a4e41421e878",
@@ -87,7 +87,7 @@ ENTRIES: dict[str, Entry] = {
             ),),
             openai_sha256="40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
         ),
-        Entry(
+        PublishedCheckpoint(
             name="openai-vit-b-16", architecture="ViT-B-16-quickgelu", trained_on="WIT-400M",
             sources=(_open_clip_file(
                 "timm/vit_base_patch16_clip_224.openai", "977e3dd0ec55ab8da155f2fbeb6b5f54948b6e3d",
@@ -95,7 +95,7 @@ ENTRIES: dict[str, Entry] = {
             ),),
             openai_sha256="5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",
         ),
-        Entry(
+        PublishedCheckpoint(
             name="openai-vit-l-14", architecture="ViT-L-14-quickgelu", trained_on="WIT-400M",
             sources=(
                 _open_clip_file(
@@ -110,7 +110,7 @@ ENTRIES: dict[str, Entry] = {
             ),
             openai_sha256="b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",
         ),
-        Entry(
+        PublishedCheckpoint(
             name="openai-vit-l-14-336", architecture="ViT-L-14-336-quickgelu", trained_on="WIT-400M",
             sources=(_open_clip_file(
                 "timm/vit_large_patch14_clip_336.openai", "81e38efc4637de5023b10e75a7f9bd1c6fa6b010",
@@ -118,7 +118,7 @@ ENTRIES: dict[str, Entry] = {
             ),),
             openai_sha256="3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
         ),
-        Entry(
+        PublishedCheckpoint(
             name="openai-rn50", architecture="RN50-quickgelu", trained_on="WIT-400M",
             sources=(_open_clip_file(
                 "timm/resnet50_clip.openai", "ec3d92cf63a5f9d591f0d611b736895966c73076",
@@ -126,15 +126,15 @@ ENTRIES: dict[str, Entry] = {
             ),),
             openai_sha256="afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
         ),
-        Entry(
+        PublishedCheckpoint(
             name="openai-rn101", architecture="RN101-quickgelu", trained_on="WIT-400M",
             openai_sha256="8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599",
         ),
-        Entry(
+        PublishedCheckpoint(
             name="openai-rn50x4", architecture="RN50x4-quickgelu", trained_on="WIT-400M",
             openai_sha256="7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd",
         ),
-        Entry(
+        PublishedCheckpoint(
             name="laion2b-vit-b-32", architecture="ViT-B-32", trained_on="LAION-2B",
             sources=(_open_clip_file(
                 "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "1a25a446712ba5ee05982a381eed697ef9b435cf",

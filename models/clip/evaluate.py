@@ -24,7 +24,7 @@ from models.clip import loading, weights
 from models.clip.catalog import JUDGES
 from models.clip.encoder import Encoder, LinenTowers
 from tasks import world, world_grammar
-from tasks.world import Meaning, Thing, fraction
+from tasks.world import Meaning, ObjectSpec, fraction
 from tasks.world_looks import Family
 
 KEPT_BACK = 0.03
@@ -98,8 +98,8 @@ def accuracy(
     """
     encoder = checkpoint if isinstance(checkpoint, Encoder) else encoder_of(checkpoint)
     see = image_embeddings(encoder, on_grey(images))
-    shown = np.asarray([isinstance(meaning, Thing) for meaning in meanings])
-    single = [meaning for meaning in meanings if isinstance(meaning, Thing)]
+    shown = np.asarray([isinstance(meaning, ObjectSpec) for meaning in meanings])
+    single = [meaning for meaning in meanings if isinstance(meaning, ObjectSpec)]
     said: dict[str, Any] = {}
     captions = list(dict.fromkeys(meanings))
     place = np.asarray([captions.index(meaning) for meaning in meanings])
@@ -124,7 +124,7 @@ def kinds(
 ) -> dict[str, Any]:
     """What the card says of an encoder that knows kinds alone: the right word among those of all kinds."""
     encoder = checkpoint if isinstance(checkpoint, Encoder) else encoder_of(checkpoint)
-    single = [i for i, meaning in enumerate(meanings) if isinstance(meaning, Thing)]
+    single = [i for i, meaning in enumerate(meanings) if isinstance(meaning, ObjectSpec)]
     names = sorted(world.KINDS)
     read = jax.jit(lambda params, tokens: encoder.text_features(params, tokens))
     words = unit(np.asarray(read(encoder.params, encoder.tokenize(names))))
@@ -137,7 +137,7 @@ def kinds(
 
 def kind_of(meaning: Meaning) -> str:
     """Of a single thing."""
-    assert isinstance(meaning, Thing)
+    assert isinstance(meaning, ObjectSpec)
     return meaning.kind
 
 

@@ -27,7 +27,7 @@ from jaxtyping import PyTree
 
 from bench.errors import UsageError, nearest
 from models.clip import architectures, catalog, dual, hub, layouts, weights
-from models.clip.catalog import EMBEDDED, ENTRIES, Entry
+from models.clip.catalog import EMBEDDED, ENTRIES, PublishedCheckpoint
 from models.clip.dual import DualEncoder
 from models.clip.encoder import OPENAI_MEAN, OPENAI_STD, Encoder, LinenTowers
 from models.clip.hub import HubFile
@@ -134,7 +134,7 @@ def _encoder(
     )
 
 
-def _published(entry: Entry, dtype: Any) -> Encoder:
+def _published(entry: PublishedCheckpoint, dtype: Any) -> Encoder:
     """From the place for files put there by hand, else from the hub's cache, else over the network."""
     model = architectures.named(entry.architecture)
     if entry.place.is_file():
@@ -147,7 +147,7 @@ def _published(entry: Entry, dtype: Any) -> Encoder:
     return _encoder(entry.name, model, variables, ClipTokenizer(), entry.sources[0].sha256, dtype)
 
 
-def _placed(entry: Entry, model: DualEncoder, dtype: Any) -> Encoder:
+def _placed(entry: PublishedCheckpoint, model: DualEncoder, dtype: Any) -> Encoder:
     """A file put there by hand: one of the pinned ones, or what `convert` made of OpenAI's."""
     shapes, _, _ = weights.read_tensors(entry.place, entry.name)
     layout = layouts.sniff(shapes)

@@ -44,7 +44,7 @@ from models.clip.text import TextTransformer
 from models.clip.tokenizers import WordTokenizer
 from models.clip.vit import VisionTransformer
 from tasks import world_grammar
-from tasks.world import Meaning, Thing
+from tasks.world import Meaning, ObjectSpec
 from tasks.world_looks import Family
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -149,7 +149,7 @@ OPTIONS = ("num_renders", "num_spp", "num_steps", "batch_size")
 """Fields of a recipe that the command line may change."""
 
 
-class Pool(NamedTuple):
+class TrainingSet(NamedTuple):
     """What batches are drawn from, on the device.
 
     Attributes:
@@ -163,35 +163,35 @@ class Pool(NamedTuple):
     tokens: Int[Array, "c p t"]
 
 
-class Train(NamedTuple):
+class TrainState(NamedTuple):
     """What a step hands to the next."""
 
     variables: PyTree
     optimizer: PyTree
 
 
-def pool_of(
+def build_training_set(
     images: UInt8[np.ndarray, "n h w 4"],
     meanings: Sequence[Meaning],
     says: Literal["captions", "kinds"] = "captions",
-) -> Pool:
+) -> TrainingSet:
     """Pictures and all that may be said about them; of kinds alone, only the pictures of one thing."""
     named: Sequence[Meaning | str] = meanings
     if says == "kinds":
-        single = [i for i, meaning in enumerate(meanings) if isinstance(meaning, Thing)]
+        single = [i for i, meaning in enumerate(meanings) if isinstance(meaning, ObjectSpec)]
         images, named = images[np.asarray(single)], [evaluate.kind_of(meanings[i]) for i in single]
     known = list(dict.fromkeys(named))
     said = [TOKENIZER.encode([m] if isinstance(m, str) else world_grammar.paraphrases(m)) for m in known]
     most = max(len(rows) for rows in said)
     index = {name: i for i, name in enumerate(known)}
-    return Pool(
+    return TrainingSet(
         images=jnp.asarray(images),
         meanings=jnp.asarray([index[name] for name in named], jnp.int32),
         tokens=jnp.asarray(np.stack([rows[np.arange(most) % len(rows)] for rows in said])),
     )
 
 
-def seen(key: PRNGKeyArray, picture: UInt8[Array, "h w 4"]) -> Float[Array, "h w 3"]:
+def augment_picture(key: PRNGKeyArray, picture: UInt8[Array, "h w 4"]) -> Float[Array, "h w 3"]:
     """A picture as a step sees it: moved, before a background, in another light, out of focus, noisy."""
     keys = iter(jax.random.split(key, 16))
 
@@ -243,7 +243,9 @@ def optimizer_of(recipe: Recipe) -> optax.GradientTransformation:
     )
 
 
-def step(recipe: Recipe, dtype: Any, train: Train, pool: Pool, key: PRNGKeyArray) -> tuple[Train, Float[Array, "2"]]:
+def step(
+    recipe: Recipe, dtype: Any, train: TrainState, pool: TrainingSet, key: PRNGKeyArray
+) -> tuple[TrainState, Float[Array, "2"]]:
     """One gradient step: loss, and the share of pictures whose best caption is right."""
     model, size = dual.with_dtype(recipe.model, dtype), (recipe.batch_size,)
     draw_key, say_key, look_key = jax.random.split(key, 3)
@@ -252,7 +254,9 @@ def step(recipe: Recipe, dtype: Any, train: Train, pool: Pool, key: PRNGKeyArray
     # Half of the captions are the canonical ones: those are what retrieval asks with.
     said = jax.random.randint(say_key, size, -pool.tokens.shape[1], pool.tokens.shape[1])
     tokens = pool.tokens[meanings, jnp.maximum(said, 0)]
-    images = normalized_pixels(jax.vmap(seen)(jax.random.split(look_key, recipe.batch_size), pool.images[drawn]))
+    images = normalized_pixels(
+        jax.vmap(augment_picture)(jax.random.split(look_key, recipe.batch_size), pool.images[drawn])
+    )
     options: dict[str, Any] = {"train": True} if isinstance(recipe.image_tower, ModifiedResNet) else {}
 
     def loss(params: PyTree) -> tuple[Float[Array, ""], tuple[PyTree, Float[Array, ""]]]:
@@ -266,23 +270,23 @@ def step(recipe: Recipe, dtype: Any, train: Train, pool: Pool, key: PRNGKeyArray
     updates, optimizer = optimizer_of(recipe).update(grads, train.optimizer, train.variables["params"])
     params = dict(optax.apply_updates(train.variables["params"], updates))
     params["logit_scale"] = jnp.clip(params["logit_scale"], 0.0, np.log(100.0))  # as CLIP's own training
-    return Train({**train.variables, **moved, "params": params}, optimizer), jnp.stack([value, accuracy])
+    return TrainState({**train.variables, **moved, "params": params}, optimizer), jnp.stack([value, accuracy])
 
 
-def fit(recipe: Recipe, pool: Pool, *, dtype: Any = None, show: bool = True) -> tuple[PyTree, float]:
+def fit(recipe: Recipe, pool: TrainingSet, *, dtype: Any = None, show: bool = True) -> tuple[PyTree, float]:
     """Trains; the variables, and the seconds that it took after compiling."""
     dtype = dtype or (jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16)
     first, key = jax.random.split(jax.random.key(recipe.seed))
     # Compiled as one: operation by operation it takes minutes on a GPU.
     variables = jax.jit(functools.partial(dual.init, recipe.model))(first)
-    train = Train(variables, jax.jit(optimizer_of(recipe).init)(variables["params"]))
+    train = TrainState(variables, jax.jit(optimizer_of(recipe).init)(variables["params"]))
     # XLA's convolutions are many times slower inside a loop on a CPU.
     alone = jax.default_backend() == "cpu" and isinstance(recipe.image_tower, ModifiedResNet)
     chunk = 1 if alone else min(CHUNK, recipe.num_steps)
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def advance(train: Train, pool: Pool, start: Int[Array, ""]) -> tuple[Train, Float[Array, "2"]]:
-        def body(train: Train, i: Int[Array, ""]) -> tuple[Train, Float[Array, "2"]]:
+    def advance(train: TrainState, pool: TrainingSet, start: Int[Array, ""]) -> tuple[TrainState, Float[Array, "2"]]:
+        def body(train: TrainState, i: Int[Array, ""]) -> tuple[TrainState, Float[Array, "2"]]:
             return step(recipe, dtype, train, pool, jax.random.fold_in(key, i))
 
         train, curve = jax.lax.scan(body, train, start + jnp.arange(chunk))
@@ -321,7 +325,7 @@ def make(name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True) 
     pictures = read("train")
     kept = evaluate.kept_back(pictures.numbers)
     trained = [m for m, back in zip(pictures.meanings, kept, strict=True) if not back]
-    pool = pool_of(pictures.images[~kept], trained, recipe.says)
+    pool = build_training_set(pictures.images[~kept], trained, recipe.says)
     variables, seconds = fit(recipe, pool, show=show)
     # Tested as shipped: in half precision on disk, in single precision at work.
     variables = jax.tree.map(lambda x: np.asarray(x, np.float16).astype(np.float32), variables)

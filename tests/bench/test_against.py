@@ -11,7 +11,7 @@ from flax import linen
 from bench import against, compare, gains, origins, registry, store
 from bench.errors import UsageError
 from bench.report import costs, grids
-from bench.suite import Cell, Trial
+from bench.suite import Trial, TrialSlot
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022
 from models.nerf import NERF, NERF_2021
 from tasks.budgets import BUDGETS
@@ -179,7 +179,7 @@ class TestImported:
         mine = [cell for cell in cells if cell.arm == "theirs"]
         assert study.stored == "theirs" and tables[0].arms["theirs"].note == "as it is stored under this name"
         assert [cell.cluster for cell in mine] == list(toy_studies.SCENES[:4]) and cells[0] == mine[0]
-        theirs = [trial for trial in trials if isinstance(trial, against.Stored)]
+        theirs = [trial for trial in trials if isinstance(trial, against.StoredTrial)]
         assert [trial.id for trial in theirs] == [cell.trial_id for cell in mine]
         assert [trial.identity() for trial in theirs] == [record.identity for record in imported[:4]]
         assert {trial.variant for trial in trials if trial not in theirs} == {"toy_base"} and len(trials) == 12 + 4
@@ -212,17 +212,17 @@ class TestOrigins:
         return origins.origins([TRIAL], "std-v1", *stores)[TRIAL.id]
 
     def test_nowhere(self, stores):
-        assert self.origin(stores) == origins.Origin("training", "not there")
+        assert self.origin(stores) == origins.TrialSource("training", "not there")
 
     @pytest.mark.parametrize("version", ["1.1", "1.0", "1.9"])
     def test_the_reference_where_it_agrees(self, stores, version):
         stores[1].write(outcome(TRIAL, version=version))
-        assert self.origin(stores) == origins.Origin("reference")
+        assert self.origin(stores) == origins.TrialSource("reference")
 
     def test_what_is_here_comes_first_even_if_it_failed(self, stores):
         stores[1].write(outcome(TRIAL))
         stores[0].write(outcome(TRIAL, reason="it broke"))
-        assert self.origin(stores) == origins.Origin("here")
+        assert self.origin(stores) == origins.TrialSource("here")
 
     @pytest.mark.parametrize(
         ("changes", "why"),
@@ -234,7 +234,7 @@ class TestOrigins:
     )
     def test_the_same_trial_with_other_scores(self, stores, changes, why):
         stores[1].write(outcome(TRIAL, **changes))
-        assert self.origin(stores) == origins.Origin("training", why)
+        assert self.origin(stores) == origins.TrialSource("training", why)
 
     @pytest.mark.parametrize(
         ("change", "why"),
@@ -261,15 +261,15 @@ class TestOrigins:
         stores[1].write(outcome(TRIAL))
         monkeypatch.setattr(ToyScene, "fingerprint", lambda self: "rendered anew")
         mine = Trial(task=ToyScene(), method=BASE, budget=SMOKE, seed=0, variant="toy_base")
-        assert origins.lacking(mine, "std-v1", stores[1]) == "there on other data (fingerprint)"
+        assert origins.reason_not_reusable(mine, "std-v1", stores[1]) == "there on other data (fingerprint)"
 
     def test_reasons_are_counted(self):
-        cells = [Cell("t", arm, f"{arm}{i}", f"s{i}", 0) for arm in ("base", "mine") for i in range(4)]
+        cells = [TrialSlot("t", arm, f"{arm}{i}", f"s{i}", 0) for arm in ("base", "mine") for i in range(4)]
         why = ["not there", "not there", "failed there"]
-        found = {f"base{i}": origins.Origin("training", each) for i, each in enumerate(why)}
-        found |= {"base3": origins.Origin("here"), "mine0": origins.Origin("here")}
-        found |= {f"mine{i}": origins.Origin("stored") for i in (1, 2, 3)}
-        assert origins.told(found, cells, "mine", "elsewhere") == [
+        found = {f"base{i}": origins.TrialSource("training", each) for i, each in enumerate(why)}
+        found |= {"base3": origins.TrialSource("here"), "mine0": origins.TrialSource("here")}
+        found |= {f"mine{i}": origins.TrialSource("stored") for i in (1, 2, 3)}
+        assert origins.source_summary(found, cells, "mine", "elsewhere") == [
             "baselines: 0 of 4 trials from elsewhere; 1 found here; 3 to train here: not there (2); failed there (1)",
             "mine: 1 of 4 trials found here, 3 of 4 trials stored under this name",
         ]
@@ -284,8 +284,8 @@ class TestJoined:
         made = outcome(other)
         here.write(dataclasses.replace(made, views=toy_studies.views(other), parameters={"a": np.zeros(2, np.float32)}))
         here.write(outcome(third))  # not asked for
-        found = {TRIAL.id: origins.Origin("reference"), other.id: origins.Origin("here")}
-        found |= {"never__ran": origins.Origin("training")}
+        found = {TRIAL.id: origins.TrialSource("reference"), other.id: origins.TrialSource("here")}
+        found |= {"never__ran": origins.TrialSource("training")}
         both = origins.joined(found, here, reference, found)
         assert both.ids() == sorted([TRIAL.id, other.id])
         assert [both.has_views(name) for name in (TRIAL.id, other.id, "never__ran")] == [False, True, False]
@@ -306,7 +306,7 @@ def scored(levels, num_scenes=8, seeds=(0,), noise=0.0, draw=0):
             for arm, name in names.items():
                 value = 20 + i + (levels[arm] * (1 + 0.1 * i) if arm in levels else 0) + noise * rng.normal()
                 rows += [(name, metric, value) for metric in ("psnr", "lpips_vgg")]
-            cells += [Cell(f"against {a}", b, names[b], f"s{i}", seed) for a in levels for b in ("mine", a)]
+            cells += [TrialSlot(f"against {a}", b, names[b], f"s{i}", seed) for a in levels for b in ("mine", a)]
     frame = pd.DataFrame(rows, columns=["trial_id", "metric", "value"])
     frame = frame.assign(
         status="finished", protocol="std-v1", view=0, reason=None, budget="quick", num_steps=4, wall_s=1.0
@@ -351,7 +351,7 @@ class TestGains:
         levels = {"low": -0.3, "high": 0.2}
         _, found = compared(levels, noise=0.3)
         cells, frame = scored(levels, noise=0.3)
-        one = {Cell("one", cell.arm, *cell[2:]) for cell in cells}
+        one = {TrialSlot("one", cell.arm, *cell[2:]) for cell in cells}
         table = compare.compare(
             frame, sorted(one), table="one", baseline="mine", protocol="std-v1", metrics=["psnr", "lpips_vgg"]
         )
@@ -415,10 +415,11 @@ def test_costs(stores):
                 memory_bytes=size << 20,
             )
         )
-        cells.append(Cell("t", "Base", trial.id, "ant", seed))
+        cells.append(TrialSlot("t", "Base", trial.id, "ant", seed))
     broken = dataclasses.replace(TRIAL, seed=2)
     here.write(outcome(broken, reason="it broke"))
-    cells.append(Cell("t", "mine", broken.id, "ant", 2))
+    cells.append(TrialSlot("t", "mine", broken.id, "ant", 2))
     assert costs.of_arms(cells, {record.trial_id: record for record in here.records()}) == [
-        costs.Cost("Base", 1.5, 0.5, "7", "H100, cpu", "4-24", 1.0), costs.Cost("mine", None, None, "", "", "", None),
-    ]  # fmt: skip
+        costs.ArmCost("Base", 1.5, 0.5, "7", "H100, cpu", "4-24", 1.0),
+        costs.ArmCost("mine", None, None, "", "", "", None),
+    ]

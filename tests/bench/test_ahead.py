@@ -99,7 +99,7 @@ def test_the_next_programs_are_those_that_nobody_knows():
 def test_scores_are_begun_once_and_every_other_program_once(monkeypatch):
     begun = []
 
-    class Recorder(ahead.Compiler):
+    class Recorder(ahead.BackgroundCompiler):
         def begin(self, packs):
             begun.extend(pack.key for pack in packs)
 

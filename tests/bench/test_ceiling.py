@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from bench import ceiling, retrieval
-from bench.ceiling import as_stored, measured, of_true_renders, rendered
+from bench.ceiling import as_stored, measured, rendered, upper_bound
 from bench.errors import UsageError
 from tasks import captions, tracer, world_pictures
 from tasks.captions import CaptionTask
@@ -114,24 +114,24 @@ def some_entry(**changes):
 ])  # fmt: skip
 def test_of_true_renders(file, metric, expected):
     ceiling.write("s-abababab", some_entry())
-    for found in (of_true_renders("ab" * 32, metric), of_true_renders("abab", metric)):
+    for found in (upper_bound("ab" * 32, metric), upper_bound("abab", metric)):
         assert (found and found[0]) == (expected and pytest.approx(expected, abs=1e-4))
         assert found is None or found[1] == (3 if metric == "repeats" else 4)
-    assert of_true_renders("cd" * 32, metric) is None
-    assert of_true_renders("", metric) is None
+    assert upper_bound("cd" * 32, metric) is None
+    assert upper_bound("", metric) is None
 
 
 def test_of_some_captions(file):
     ceiling.write("s-abababab", some_entry())
-    interval, num = of_true_renders("abab", "rprec1@j", ["a", "b", "a"])
+    interval, num = upper_bound("abab", "rprec1@j", ["a", "b", "a"])
     assert (interval, num) == (pytest.approx((0.75, 0.0, 1.0)), 2)
-    interval, num = of_true_renders("abab", "rprec1@j", ["c", "z"])
+    interval, num = upper_bound("abab", "rprec1@j", ["c", "z"])
     assert (interval.mean, interval.low, num) == (0.75, None, 1)
-    assert of_true_renders("abab", "rprec1@j", ["z"]) is None
+    assert upper_bound("abab", "rprec1@j", ["z"]) is None
 
 
 def test_without_a_file(file):
-    assert of_true_renders("ab" * 32, "rprec1@j") is None
+    assert upper_bound("ab" * 32, "rprec1@j") is None
 
 
 def test_the_command_writes_them_and_keeps_the_renders(file, tmp_path, monkeypatch, capsys):
@@ -172,7 +172,7 @@ def test_the_ceilings_of_the_project_are_of_its_captions_and_judges():
     assert entry["protocol"].split(".")[0] == "std-v1 " + retrieval.PROTOCOLS["std-v1"].version.split(".")[0]
     for judge in entry["judges"]:
         assert entry["metrics"][f"rprec1@{judge}"]["mean"] > 0.8
-        assert of_true_renders(found.sha256, f"rprec1@{judge}")[0].mean > 0.8
+        assert upper_bound(found.sha256, f"rprec1@{judge}")[0].mean > 0.8
 
 
 def some_views():

@@ -16,7 +16,7 @@ from bench import store
 from bench.compare import TableResult, compare
 from bench.errors import UsageError
 from bench.record import Outcome, Record
-from bench.suite import Cell
+from bench.suite import TrialSlot
 
 SCENES = ("chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship")
 PAPER = {  # PSNR by scene with 8 views: ajayjain/DietNeRF, 8bb7f0e:nb/210309 Aggregate metrics.ipynb
@@ -45,7 +45,7 @@ def trial(arm, cluster, seed=0):
 
 def made(values, table="t"):
     """Cells and a frame of one number a trial: {arm: numbers by cluster}."""
-    cells = [Cell(table, a, trial(a, f"c{i}"), f"c{i}", 0) for a, xs in values.items() for i in range(len(xs))]
+    cells = [TrialSlot(table, a, trial(a, f"c{i}"), f"c{i}", 0) for a, xs in values.items() for i in range(len(xs))]
     rows = [{"trial_id": trial(a, f"c{i}"), "value": x} for a, xs in values.items() for i, x in enumerate(xs)]
     return cells, framed(rows)
 
@@ -159,7 +159,7 @@ def test_an_arm_without_a_number_is_a_row():
 
 def test_seeds_and_views_count_only_where_both_arms_have_them():
     """Cluster a: seed 1 and view 9 are the arm's alone; unpaired they would make a difference of 40."""
-    cells = [Cell("t", arm, trial(arm, "a", seed), "a", seed) for arm in ("base", "arm") for seed in (0, 1)]
+    cells = [TrialSlot("t", arm, trial(arm, "a", seed), "a", seed) for arm in ("base", "arm") for seed in (0, 1)]
     numbers = {("base", 0): {7: 1.0, 8: 2.0}, ("arm", 0): {7: 2.0, 8: 5.0, 9: 99.0}, ("arm", 1): {7: 80.0}}
     rows = [
         {"trial_id": trial(arm, "a", seed), "view": view, "value": x}
@@ -195,7 +195,7 @@ def twin(cells, numbers, arm):
 @given(st.data())
 def test_the_table_is_the_twins(data):
     cells = [
-        Cell("t", arm, trial(arm, cluster, seed), cluster, seed)
+        TrialSlot("t", arm, trial(arm, cluster, seed), cluster, seed)
         for arm in ("base", "arm", "other") for cluster in "abcdef"[: data.draw(st.integers(1, 6))] for seed in (0, 1)
     ]  # fmt: skip
     rows, numbers = [], defaultdict(dict)
@@ -257,7 +257,7 @@ def test_a_number_that_is_there_twice_is_refused():
 def test_dreamfields_2022_counts_a_crash_as_a_miss():
     """As the released code does, which scores a black image; std-v1 leaves it out. Either way it is counted."""
     metric, clusters = "rprec1@openai-vit-b-32", range(6)
-    cells = [Cell("t", arm, trial(arm, f"c{i}"), f"c{i}", 0) for arm in ("base", "arm") for i in clusters]
+    cells = [TrialSlot("t", arm, trial(arm, f"c{i}"), f"c{i}", 0) for arm in ("base", "arm") for i in clusters]
     hits = {"base": [1, 1, 1, 1, 0, 1], "arm": [1, 0, None, 1, 0, None]}  # None: crashed
     rows = []
     for arm, values in hits.items():
@@ -316,7 +316,7 @@ def test_what_a_store_holds_makes_a_table(tmp_path):
     for arm, shift in (("base", 0.0), ("arm", 1.0)):
         for i, scene in enumerate(SCENES):
             name = f"{arm}__{scene}__8v__s0__0000000{i}"
-            cells.append(Cell("t", arm, name, scene, 0))
+            cells.append(TrialSlot("t", arm, name, scene, 0))
             failed = arm == "arm" and scene == "mic"
             record = Record(
                 schema_version=1, trial_id=name, status="failed" if failed else "finished", variant=arm, task=scene,

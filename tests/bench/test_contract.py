@@ -84,7 +84,7 @@ def test_the_whole_contract(name, toy_guide):
 
 
 def test_numbers_are_shifted_within_their_ranges_and_choices_stay():
-    shifted = contract.shifted(DREAM_FIELDS)
+    shifted = contract.perturb_numbers(DREAM_FIELDS)
     before, after = (split_numbers(method)[1] for method in (DREAM_FIELDS, shifted))
     assert set(before) == set(number_names(DREAM_FIELDS))
     for field in dataclasses.fields(DREAM_FIELDS):

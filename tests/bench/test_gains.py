@@ -7,7 +7,7 @@ import pytest
 
 from bench import gains
 from bench.compare import compare
-from bench.suite import Cell
+from bench.suite import TrialSlot
 
 
 @pytest.mark.parametrize(("shift", "word"), [(0.1, "higher"), (-0.1, "lower")])
@@ -15,7 +15,7 @@ def test_higher_and_lower_are_told_and_are_no_reason_to_fail(shift, word, monkey
     cells, rows = [], []
     for arm, by in (("mine", shift), ("base", 0.0)):
         for i in range(8):
-            cells.append(Cell("t", arm, f"{arm}-{i}", f"scene{i}", 0))
+            cells.append(TrialSlot("t", arm, f"{arm}-{i}", f"scene{i}", 0))
             values = {"psnr": 20.0 + 30 * abs(by) + i * (1 + by), "repeats": 0.5 + by * (1 + 0.01 * i)}
             rows += [{"trial_id": f"{arm}-{i}", "metric": metric, "value": x} for metric, x in values.items()]
     frame = pd.DataFrame(rows).assign(view=0, status="finished", protocol="std-v1", reason=None, budget="quick")
@@ -26,7 +26,7 @@ def test_higher_and_lower_are_told_and_are_no_reason_to_fail(shift, word, monkey
     said = gains.conclusion(found, "mine", "scene")
     assert said == f"mine: PSNR better than base. repeated faces {word} than base"
     assert not gains.is_worse(found) and gains.is_better(found)
-    assert gains.others(found, "scene") == []
+    assert gains.secondary_findings(found, "scene") == []
     monkeypatch.setattr(gains, "NUM_PRIMARY", 1)
-    assert gains.others(found, "scene") == [f"in the report also: repeated faces, {word} than base"]
+    assert gains.secondary_findings(found, "scene") == [f"in the report also: repeated faces, {word} than base"]
     assert not gains.is_worse(found[1:]) and not gains.is_better(found[1:])

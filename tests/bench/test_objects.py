@@ -16,7 +16,7 @@ from PIL import Image
 
 from bench import objects
 from bench.errors import UsageError
-from bench.objects import Field
+from bench.objects import TrainedField
 from bench.suite import Trial
 from models.method import Views
 from tasks.budgets import BUDGETS
@@ -68,7 +68,7 @@ class Ball(ToyMethod):
 
 def ball(radius=RADIUS, **settings):
     half_width = 1.2
-    return Field(
+    return TrainedField(
         Ball(**settings), {"radius": jnp.asarray(radius)}, {}, {}, 4 - 3**0.5 * half_width, 4 + 3**0.5 * half_width, 0.5
     )
 
@@ -268,13 +268,13 @@ def test_leave(tmp_path):
     views = {"strip": np.ones((2, 8, 8, 3), np.float16), "strip_steps": np.int32([1, 2])}
     curves = {"step": [5.0, 10.0], "loss": [1.0, 0.5]}
     sizes = {"num_frames": 8, "image_px": 16, "resolution": 24}
-    left = objects.leave(ball(), tmp_path, views=views, curves=curves, **sizes)
+    left = objects.export_object(ball(), tmp_path, views=views, curves=curves, **sizes)
     assert sorted(left.files) == sorted(path.name for path in tmp_path.iterdir())
     assert set(objects.FILES) - set(left.files) <= {"turntable.mp4"}
     assert left.meshed.is_watertight and set(left.seconds) == {"turntable_s", "pictures_s", "mesh_s"}
     assert (tmp_path / "curves.csv").read_text() == "step,loss\n5,1\n10,0.5\n"
     # Again, by an empty field without a strip: nothing of the first stays.
-    left = objects.leave(ball(density=0.0), tmp_path, views={}, curves={}, **sizes)
+    left = objects.export_object(ball(density=0.0), tmp_path, views={}, curves={}, **sizes)
     assert set(left.files) - {"turntable.mp4"} == {"turntable.webp", "views.png"}
     assert sorted(left.files) == sorted(path.name for path in tmp_path.iterdir())
     assert any(note.startswith("no mesh: expected a field that") for note in left.notes)

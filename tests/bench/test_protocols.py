@@ -12,10 +12,20 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bench import protocols
 from bench.errors import UsageError
-from bench.protocols import METRICS, OF_PHOTOS, PROTOCOLS, Scores, fits, get, knows, metric_names, score
+from bench.protocols import (
+    METRICS,
+    OF_PHOTOS,
+    PROTOCOLS,
+    Scores,
+    get,
+    has_metric,
+    metric_names,
+    protocol_deviation,
+    score,
+)
 from bench.scorers import metrics
 from tasks.cameras import Intrinsics, hemisphere
-from tasks.photos import Layout, Photos, SceneData
+from tasks.photos import DataShapes, Photos, SceneData
 
 
 def photos(num_views: int, px: int, background: float = 1.0, shift: float = 0.0) -> Photos:
@@ -296,17 +306,17 @@ def test_another_background_is_marked(background, departs):
 
 
 @pytest.mark.parametrize(("name", "layout", "expected"), [
-    ("std-v1", Layout(8, 25, 48, 48), None),
-    ("nerf-2020", Layout(100, 200, 800, 800), None),
-    ("dietnerf-2021", Layout(8, 25, 400, 400), None),
-    ("dietnerf-2021", Layout(8, 200, 400, 400), None),
-    ("nerf-2020", Layout(8, 25, 800, 800), "nerf-2020 is defined on 200 views; this is 25 views"),
-    ("dietnerf-2021", Layout(8, 25, 300, 400), "dietnerf-2021 is defined at 400 px; this is 400 x 300 px"),
-    ("dietnerf-2021", Layout(8, 16, 48, 48),
+    ("std-v1", DataShapes(8, 25, 48, 48), None),
+    ("nerf-2020", DataShapes(100, 200, 800, 800), None),
+    ("dietnerf-2021", DataShapes(8, 25, 400, 400), None),
+    ("dietnerf-2021", DataShapes(8, 200, 400, 400), None),
+    ("nerf-2020", DataShapes(8, 25, 800, 800), "nerf-2020 is defined on 200 views; this is 25 views"),
+    ("dietnerf-2021", DataShapes(8, 25, 300, 400), "dietnerf-2021 is defined at 400 px; this is 400 x 300 px"),
+    ("dietnerf-2021", DataShapes(8, 16, 48, 48),
      "dietnerf-2021 is defined at 400 px and on 25 views; this is 48 px and 16 views"),
 ])  # fmt: skip
 def test_fits_says_what_departs(name, layout, expected):
-    assert fits(OF_PHOTOS[name], layout) == expected
+    assert protocol_deviation(OF_PHOTOS[name], layout) == expected
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -366,14 +376,14 @@ def test_where_means_of_metrics_can_lie():
 
 def test_a_protocol_knows_its_metrics_and_names_them():
     for name in PROTOCOLS:
-        assert all(knows(name, metric) and metric in METRICS for metric in metric_names(name))
-    assert knows("std-v1", "rprec5@open_clip:ViT-B-32/a.safetensors")
-    assert knows("dreamfields-2022", "nll@openai-vit-b-32") and not knows("std-v1", "nll@openai-vit-b-32")
+        assert all(has_metric(name, metric) and metric in METRICS for metric in metric_names(name))
+    assert has_metric("std-v1", "rprec5@open_clip:ViT-B-32/a.safetensors")
+    assert has_metric("dreamfields-2022", "nll@openai-vit-b-32") and not has_metric("std-v1", "nll@openai-vit-b-32")
     for metric in ("rprec1@nobody", "rprec1", "rprec1@", "cosine@guide", "psnr@guide", "lpips"):
-        assert not knows("std-v1", metric)
-    assert not knows("dreamfields-2022", "psnr") and not knows("nerf-2020", "repeats")
+        assert not has_metric("std-v1", metric)
+    assert not has_metric("dreamfields-2022", "psnr") and not has_metric("nerf-2020", "repeats")
     with pytest.raises(UsageError, match="protocol: expected a known name, got 'std-v2'"):
-        knows("std-v2", "psnr")
+        has_metric("std-v2", "psnr")
 
 
 def test_a_protocol_of_captions_scores_no_photographs():

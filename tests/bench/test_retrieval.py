@@ -139,7 +139,7 @@ def test_std_v1_is_its_slow_twin(caption):
         "opacity", "repeats", "rprec1@guide", "margin@guide",
         *(f"{metric}@{judge}" for metric in retrieval.PROTOCOLS["std-v1"].metrics for judge in ("judge", "second")),
     }  # fmt: skip
-    assert all(protocols.knows("std-v1", name.replace("@judge", "@embedded-judge-rn")) for name in scores.per_view
+    assert all(protocols.has_metric("std-v1", name.replace("@judge", "@embedded-judge-rn")) for name in scores.per_view
                if not name.endswith("@second"))  # fmt: skip
 
 

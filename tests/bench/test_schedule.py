@@ -374,7 +374,7 @@ def test_options_that_make_no_sense(options, message):
 def test_a_worker_an_accelerator_or_else_a_core(resources, num_accelerators, is_local, expected, monkeypatch):
     monkeypatch.setattr(device, "num_accelerators", lambda: num_accelerators)
     monkeypatch.setattr(device, "num_cores", lambda: 3)
-    assert schedule._slots(resources, is_local) == expected
+    assert schedule.worker_resources(resources, is_local) == expected
 
 
 def no_ray(monkeypatch, init):

@@ -78,7 +78,7 @@ def test_what_has_no_views_says_so(made):
     assert found.loc["bare", "missing"] == "no stored views: dark"
     assert found.loc["absent", "missing"] == "not trained: grey, dark"
     assert np.isnan(found.loc["bare", "fid"])
-    lines = sets.told(sets.of_table(*made))
+    lines = sets.format_distances(sets.of_table(*made))
     assert "  absent           seed 0 missing, not trained: grey, dark" in lines
     assert "no published FID or KID compares" in lines[-1]
 
@@ -114,8 +114,8 @@ def test_a_failure_is_not_called_untrained(made):
 def test_what_the_numbers_are_of_is_said(made):
     found = sets.of_table(*made)
     assert set(found["kid_subset"].dropna()) == {6.0}  # 200 are asked for, 6 renders are there
-    assert any("KID is a mean over 100 random subsets of 6 of each" in line for line in sets.told(found))
-    said = "\n".join(sets.told(found.assign(features="inception:weights.pth")))
+    assert any("KID is a mean over 100 random subsets of 6 of each" in line for line in sets.format_distances(found))
+    said = "\n".join(sets.format_distances(found.assign(features="inception:weights.pth")))
     assert "against 3,200 photographs: 100 training, 100 validation and 200 test views" in said
     assert "no published FID or KID compares" not in said
 
@@ -148,18 +148,18 @@ def test_a_guide_judges_only_when_forced_and_is_stamped(made):
     found = sets.of_table(*made, features=name, allow_in_loop=True).set_index("arm")
     assert found.loc["far", "stamp"] == "in-loop"
     assert pd.isna(found.loc["near", "stamp"])
-    assert any("[in-loop]" in line for line in sets.told(found.reset_index()))
+    assert any("[in-loop]" in line for line in sets.format_distances(found.reset_index()))
 
 
 def test_renders_are_values_of_a_png():
     """NeRF's to8b: (255 * clip(x, 0, 1)).astype(uint8)."""
     x = np.asarray([-0.5, 0.5, 0.999, 1.5, np.nan]).reshape(1, 1, 5, 1).repeat(3, axis=3).astype(np.float16)
     expected = (255 * np.clip(np.nan_to_num(np.float32(x)), 0, 1)).astype(np.uint8)
-    np.testing.assert_array_equal(np.round(255 * sets.levels(x)).astype(np.uint8), expected)
+    np.testing.assert_array_equal(np.round(255 * sets.quantize_to_8bit(x)).astype(np.uint8), expected)
 
 
 def test_spread_over_seeds(made):
     table = sets.of_table(*made)
     twice = table[table["arm"] == "near"].copy()
     twice = pd.concat([twice, twice.assign(seed=1, fid=twice["fid"] + 2.0)])
-    assert "(" in sets.told(twice)[1] and " to " in sets.told(twice)[1]
+    assert "(" in sets.format_distances(twice)[1] and " to " in sets.format_distances(twice)[1]

@@ -271,7 +271,7 @@ def test_a_reader_beside_a_running_driver_does_no_harm(tmp_path):
     driver = python(WRITES, str(tmp_path), json.dumps(some_record().to_json()), scores)
     num_seen, num_times = [], 0
     while driver.poll() is None:
-        there = store.listing(tmp_path)
+        there = store.modification_times(tmp_path)
         trials = store.open(tmp_path)
         assert trials.set_aside == [] and set(there) <= set(trials.ids())
         assert len(trials.frame()) == 2 * len(trials.ids())
@@ -283,22 +283,22 @@ def test_a_reader_beside_a_running_driver_does_no_harm(tmp_path):
 
 
 def test_a_listing_tells_new_trials_and_new_scores(tmp_path):
-    assert store.listing(tmp_path / "none") == {} and not (tmp_path / "none").exists()
+    assert store.modification_times(tmp_path / "none") == {} and not (tmp_path / "none").exists()
     trials = store.open(tmp_path)
     trials.write(some_outcome())
-    first = store.listing(tmp_path)
-    assert list(first) == ["nerf__knight__8v__s0__3f9c1a2b"] and store.listing(tmp_path) == first
+    first = store.modification_times(tmp_path)
+    assert list(first) == ["nerf__knight__8v__s0__3f9c1a2b"] and store.modification_times(tmp_path) == first
     trials.write_status({"running": []})
     (tmp_path / ".tmp-other").mkdir()
-    assert store.listing(tmp_path) == first, "nothing is stored by that"
+    assert store.modification_times(tmp_path) == first, "nothing is stored by that"
     time.sleep(0.01)
     trials.write_scores("nerf__knight__8v__s0__3f9c1a2b", "nerf-2020", some_scores())
-    second = store.listing(tmp_path)
+    second = store.modification_times(tmp_path)
     assert second != first
     trials.write(failure())
-    assert len(store.listing(tmp_path)) == 2
+    assert len(store.modification_times(tmp_path)) == 2
     (tmp_path / f"kept{archive.END}").write_bytes(b"")
-    assert f"kept{archive.END}" in store.listing(tmp_path)
+    assert f"kept{archive.END}" in store.modification_times(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 1}', "\xff", '{"schema_version": 1, "curves": 3}'])

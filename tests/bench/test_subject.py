@@ -135,26 +135,27 @@ class TestEntryPoints:
 
 class TestCut:
     def test_sizes_that_are_written_down_are_made_small(self):
-        method, said = subject.cut(NERF_2021)
+        method, said = subject.shrink_to_budget(NERF_2021)
         assert (method.num_rays, method.num_samples, method.num_importance) == (32, 8, 8)
         assert method.field == NERF_2021.field
         assert "num_rays 32 instead of 1024" in said
 
     def test_thousands_of_steps_become_two(self):
-        method, said = subject.cut(DREAM_FIELDS_LQ)
+        method, said = subject.shrink_to_budget(DREAM_FIELDS_LQ)
         assert DREAM_FIELDS_LQ.num_steps == 10_000 and method.num_steps == 2
         assert "num_steps 2 instead of 10000" in said
 
     def test_a_guide_that_does_not_come_along_becomes_one_that_does(self):
-        method, said = subject.cut(dataclasses.replace(DIETNERF_2021, encoder="openai-vit-b-32"))
+        method, said = subject.shrink_to_budget(dataclasses.replace(DIETNERF_2021, encoder="openai-vit-b-32"))
         assert method.encoder == "embedded-vit-8"
         assert "encoder embedded-vit-8 instead of openai-vit-b-32" in said
         assert (
-            subject.cut(dataclasses.replace(DIETNERF_2021, encoder="embedded-vit-16"))[0].encoder == "embedded-vit-16"
+            subject.shrink_to_budget(dataclasses.replace(DIETNERF_2021, encoder="embedded-vit-16"))[0].encoder
+            == "embedded-vit-16"
         )
 
     def test_what_is_open_stays_open(self):
-        assert subject.cut(NERF) == (NERF, [])
+        assert subject.shrink_to_budget(NERF) == (NERF, [])
 
     def test_a_size_that_the_method_needs_stays(self):
         @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -165,7 +166,7 @@ class TestCut:
                 if self.num_rays is not None and self.num_rays < 1000:
                     raise ValueError("it needs 1000")
 
-        assert subject.cut(Large()) == (Large(), [])
+        assert subject.shrink_to_budget(Large()) == (Large(), [])
 
     def test_it_is_said_in_the_first_step(self):
         _, said, _ = next(check.steps("nerf_2021"))
@@ -174,7 +175,7 @@ class TestCut:
 
 class TestTold:
     def test_a_long_message_is_cut(self):
-        said = subject.told(ValueError("word " * 1000))
+        said = subject.one_line_error(ValueError("word " * 1000))
         assert len(said) < 500 and said.endswith(" ...")
 
     def test_files_of_ours_and_of_python_are_no_users(self):

@@ -272,10 +272,10 @@ class TestPacks:
 
     def test_seconds_share_work_over_workers(self):
         packs = plan.make_packs([trial(seed=i) for i in range(4)], 2)
-        costs = {packs[0].key: plan.Cost(compile_s=4.0, step_s=0.1, render_s=1.0)}
+        costs = {packs[0].key: plan.ProgramCost(compile_s=4.0, step_s=0.1, render_s=1.0)}
         # 4 s of compiling, 4 trials of 20 steps at 0.1 s and 1 s of rendering: 16 s of work.
-        assert plan.seconds(packs, costs, 1) == pytest.approx(16.0)
-        assert plan.seconds(packs, costs, 2) == pytest.approx(8.0)
+        assert plan.estimate_seconds(packs, costs, 1) == pytest.approx(16.0)
+        assert plan.estimate_seconds(packs, costs, 2) == pytest.approx(8.0)
 
 
 class TestSized:

@@ -15,10 +15,10 @@ from bench.contract import some_rays
 from bench.suite import budget_named, check_twins
 from models.clip import architectures, catalog, dual, weights
 from models.clip.encoder import Encoder, LinenTowers
-from models.dietnerf import DietNeRF, Observed
-from models.dream_fields import DreamFields, Wish
+from models.dietnerf import DietNeRF, DietNeRFData
+from models.dream_fields import DreamFields, DreamFieldsData
 from models.method import split_numbers
-from models.nerf import Pixels
+from models.nerf import NeRFData
 from tasks import captions
 from tasks.blender import SCENES as BLENDER_SCENES
 from tasks.budgets import BUDGETS
@@ -111,9 +111,11 @@ def data_of(method, layout, frozen, numbers):
         text = jax.eval_shape(
             lambda e, x: e.image_features(e.params, x), encoder, shape(1, encoder.image_px, encoder.image_px, 3)
         )
-        return Wish(text=shape(text.shape[1]), near=shape(), far=shape(), background=shape(), numbers=numbers)
+        return DreamFieldsData(
+            text=shape(text.shape[1]), near=shape(), far=shape(), background=shape(), numbers=numbers
+        )
     views = layout.num_train
-    data = Pixels(
+    data = NeRFData(
         colors=shape(views, layout.height, layout.width, 3), poses=shape(views, 4, 4),
         intrinsics=Intrinsics(*[shape(views)] * 4), near=shape(), far=shape(), pixel_center=shape(),
         background=shape(),
@@ -126,7 +128,7 @@ def data_of(method, layout, frozen, numbers):
         encoder,
         shape(views, encoder.image_px, encoder.image_px, 3),
     )
-    return Observed(data, features, shape())
+    return DietNeRFData(data, features, shape())
 
 
 def check_shapes(trial):

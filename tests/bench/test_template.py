@@ -8,7 +8,7 @@ import pytest
 
 from bench import __main__ as command_line
 from bench import _layout, contract, registry, template
-from bench.subject import Subject
+from bench.subject import ContractFixture
 from tests.toys import ToyTask
 
 MOST_LINES = 60
@@ -39,14 +39,14 @@ def test_what_is_written_keeps_the_contract(here, capsys, kind):
     assert "  python -m bench compare my_pkg.my_idea:MyIdea --against dietnerf,simplified_nerf\n" in printed
     assert ("--set nerf.field=my_pkg.my_idea:MyIdea" in printed) == (kind == "field")
     method = registry.variant("my_pkg.my_idea:MyIdea")
-    found = list(contract.check(Subject(method=method, variant="MyIdea", task=ToyTask())))
+    found = list(contract.check(ContractFixture(method=method, variant="MyIdea", task=ToyTask())))
     assert [(step, what_to_do) for step, said, what_to_do in found if said is None] == []
     assert len(found) == len(contract.STEPS)
 
 
 @pytest.mark.parametrize("kind", template.KINDS)
 def test_each_class_and_field_is_told(kind):
-    tree = ast.parse(template.written(kind, template.Names("a.b", "MyB")))
+    tree = ast.parse(template.written(kind, template.ScaffoldNames("a.b", "MyB")))
     assert ast.get_docstring(tree).startswith("MyB: ")
     [made] = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     assert made.name == "MyB" and ast.get_docstring(made)

@@ -14,7 +14,7 @@ import trimesh
 
 from bench import objects, store, viewers
 from bench.record import Outcome, of_trial
-from bench.suite import Cell, Trial
+from bench.suite import Trial, TrialSlot
 from tasks.budgets import BUDGETS
 from tests.toys import ToyMethod, ToyTask
 
@@ -87,7 +87,7 @@ def test_the_first_objects_with_parameters_and_a_surface(tmp_path):
         parameters = {"params/mean": np.zeros(3, np.float32), "state/num_seen": np.zeros((), np.int32)} if num else {}
         kept.write(Outcome(record=of_trial(trial, status="finished"), parameters=parameters, views={}, scores={}))
         trials[trial.id] = trial
-    cells = [Cell("t", "base", trial_id, "<grey>", 0) for trial_id in trials]
+    cells = [TrialSlot("t", "base", trial_id, "<grey>", 0) for trial_id in trials]
     (found,) = viewers.of_cells(cells, trials, kept, 1)
     assert found.trial_id == list(trials)[2] and found.about.startswith("mesh of ")
     assert [*found.contents] == [f"objects/{found.trial_id}.html", f"objects/{found.trial_id}.glb"]

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.compare import Bound, compare
+from bench.compare import ReferenceRow, compare
 from bench.record import Record
 from bench.report import page, turntables
-from bench.report.explorer import Exhibits, Viewer
-from bench.suite import Cell
+from bench.report.explorer import InteractiveMedia, MeshViewer
+from bench.suite import TrialSlot
 
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 
@@ -44,7 +44,7 @@ def study():
         for number, caption in enumerate(CAPTIONS):
             for seed in (0, 1):
                 name, failed = f"v{place}__thing-{number}__s{seed}__00000000", (place, number, seed) == (2, 3, 1)
-                cells.append(Cell("parts", arm, name, caption, seed))
+                cells.append(TrialSlot("parts", arm, name, caption, seed))
                 reason = "the loss was <i>not</i> finite" if failed else None
                 curves = {"step": [10.0, 20.0], "loss": [0.5, 0.1 + place], "transmittance": [0.9, 0.8]}
                 records.append(
@@ -92,8 +92,8 @@ def exhibits(cells):
     model, first = objects.glb(ball), cells[0]
     contents = {"objects/ball.html": viewers.page(viewers.as_viewed(model, 1.0), first.cluster).encode(),
                 "objects/ball.glb": model}  # fmt: skip
-    return Exhibits(
-        reels=reels, viewers=(Viewer(first.trial_id, first.cluster, first.arm, "mesh of a ball", contents),)
+    return InteractiveMedia(
+        reels=reels, viewers=(MeshViewer(first.trial_id, first.cluster, first.arm, "mesh of a ball", contents),)
     )
 
 
@@ -102,7 +102,7 @@ def written(out: pathlib.Path) -> pathlib.Path:
     made = study()
     result = compare(made.frame, made.cells, table="parts", baseline=ARMS[0], protocol="std-v1", metrics=METRICS,
                      cluster_noun="caption", question="Which part?")  # fmt: skip
-    result = dataclasses.replace(result, bounds=(Bound(BESIDE, "psnr", 21.0),))
+    result = dataclasses.replace(result, bounds=(ReferenceRow(BESIDE, "psnr", 21.0),))
     return page.write(
         "made <up>", [result], frame=made.frame, cells=made.cells, records=made.records, sheets={}, command="c",
         out=out, exhibits=exhibits(made.cells),

@@ -15,8 +15,8 @@ import pandas as pd
 from bench.compare import compare
 from bench.record import Record
 from bench.report import page, turntables
-from bench.report.explorer import Exhibits
-from bench.suite import Cell
+from bench.report.explorer import InteractiveMedia
+from bench.suite import TrialSlot
 from tests.browser.conftest import chromium
 
 NUM_ARMS, NUM_SCENES, NUM_SEEDS, NUM_VIEWS, NUM_POINTS = 10, 50, 4, 16, 200
@@ -26,7 +26,7 @@ METRICS = ("psnr", "ssim", "lpips_vgg")
 TIMES_OPENED = 3
 
 
-def study(rng: np.random.Generator) -> tuple[list[Cell], list[Record], pd.DataFrame]:
+def study(rng: np.random.Generator) -> tuple[list[TrialSlot], list[Record], pd.DataFrame]:
     """Places, records with curves and a row a view and metric, of all arms, scenes and seeds."""
     cells, records, rows = [], [], []
     steps = np.linspace(50, 10_000, NUM_POINTS)
@@ -34,7 +34,7 @@ def study(rng: np.random.Generator) -> tuple[list[Cell], list[Record], pd.DataFr
         for scene in range(NUM_SCENES):
             for seed in range(NUM_SEEDS):
                 name, cluster = f"v{arm}__scene-{scene}__8v__s{seed}__{arm:04x}{seed:04x}", f"scene {scene}"
-                cells.append(Cell("parts", f"arm {arm}", name, cluster, seed))
+                cells.append(TrialSlot("parts", f"arm {arm}", name, cluster, seed))
                 terms = ("loss", "negative_cosine", "transmittance")
                 curves = {term: (np.exp(-steps / 3000) + rng.normal(0, 0.01, NUM_POINTS)).tolist() for term in terms}
                 records.append(
@@ -97,7 +97,7 @@ def main() -> None:
         start = time.perf_counter()
         written = page.write(
             "made up", [result], frame=frame, cells=cells, records=records, sheets={}, command="none",
-            out=pathlib.Path(folder) / "report", exhibits=Exhibits(reels=reels),
+            out=pathlib.Path(folder) / "report", exhibits=InteractiveMedia(reels=reels),
         )  # fmt: skip
         size = written.stat().st_size / 2**20
         print(f"{len(records)} trials: written in {time.perf_counter() - start:.1f} s, index.html {size:.1f} MiB")

@@ -52,7 +52,7 @@ def test_ends_are_where_a_walk_along_the_ray_enters_and_leaves_the_cube():
     origins *= 4 / np.linalg.norm(origins, axis=1, keepdims=True)
     directions = (RNG.uniform(-1.6, 1.6, (60, 3)) - origins) * RNG.uniform(0.2, 0.5, (60, 1))
     t = np.linspace(0, 12, 12_001)
-    near, far = dream_fields.ends(some(half_width=1.2), rays_of(origins, directions), jnp.ones(()))
+    near, far = dream_fields.ray_bounds(some(half_width=1.2), rays_of(origins, directions), jnp.ones(()))
     num_missed = 0
     for i in range(60):
         inside = np.abs(origins[i] + t[:, None] * directions[i]).max(axis=1) <= 1.2
@@ -72,18 +72,18 @@ def test_ends_of_rays_along_axes_from_inside_and_away():
         [[4, 0, 0], [4, 1.1, 0], [4, 1.3, 0], [0.5, 0, 0], [4, 0, 0], [4, 0, 0.5], [0, 0, 4]],
         [[-1, 0, 0], [-2, 0, 0], [-1, 0, 0], [1, 0, 0], [1, 0, 0], [-1, -0.0, 0.0], [1e-12, -1e-12, -1]],
     )
-    near, far = dream_fields.ends(some(half_width=1.2), rays, jnp.ones(()))
+    near, far = dream_fields.ray_bounds(some(half_width=1.2), rays, jnp.ones(()))
     np.testing.assert_allclose(near, [2.8, 1.4, 4, 0, 4, 2.8, 2.8], atol=1e-5)
     np.testing.assert_allclose(far, [5.2, 2.6, 4, 0.7, 4, 5.2, 5.2], atol=1e-5)
-    near, far = dream_fields.ends(some(), rays, jnp.zeros(()))
+    near, far = dream_fields.ray_bounds(some(), rays, jnp.zeros(()))
     np.testing.assert_array_equal(near, 1)
     np.testing.assert_array_equal(far, 7)
 
 
 def test_inside_is_the_cube_or_everywhere():
     points = jnp.asarray([[0.0, 0, 0], [0.5, -0.5, 0.5], [0.51, 0, 0], [0, 0, -9.0]])
-    np.testing.assert_array_equal(dream_fields.inside(some(half_width=0.5), points), [True, True, False, False])
-    np.testing.assert_array_equal(dream_fields.inside(some(half_width=0.5, bounds=False), points), True)
+    np.testing.assert_array_equal(dream_fields.is_in_bounds(some(half_width=0.5), points), [True, True, False, False])
+    np.testing.assert_array_equal(dream_fields.is_in_bounds(some(half_width=0.5, bounds=False), points), True)
 
 
 def looking(num=9, away=4.0):

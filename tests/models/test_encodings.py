@@ -22,7 +22,7 @@ from models.encodings import (
     projected_variance,
     sine_ahead,
 )
-from models.sampling import Samples, widened
+from models.sampling import Samples, scale_covariances
 
 
 def some_samples(num: int, seed: int = 0, spread: float = 1.0) -> Samples:
@@ -244,7 +244,7 @@ def test_fourier_features_are_the_same_inside_of_transformations():
 
 def test_annealing_widens_the_piece():
     samples = some_samples(3, spread=0.01)
-    plain, once, twice = (encode(FourierFeatures(), widened(samples, scale)) for scale in (0.0, 1.0, 2.0))
+    plain, once, twice = (encode(FourierFeatures(), scale_covariances(samples, scale)) for scale in (0.0, 1.0, 2.0))
     seen = np.abs(plain) > 0.1
     # Damping is exp(-scale^2 variance / 2).
     np.testing.assert_allclose(twice[seen] / plain[seen], (once[seen] / plain[seen]) ** 4, atol=1e-4)

@@ -15,7 +15,7 @@ from bench.errors import UsageError
 from models.encodings import FourierFeatures, Integrated, Positional
 from models.fields import MLP, ResidualMLP, Voxels
 from models.method import num_parameters
-from models.sampling import Samples, free_points
+from models.sampling import Samples, samples_at_points
 from tasks.budgets import BUDGETS, sized
 
 SMALL = {
@@ -39,7 +39,7 @@ def some_samples(*shape: int, seed: int = 0) -> Samples:
 
 def random_params(field: nn.Module, seed: int = 0):
     """Random everywhere, so that biases and grids take part; of the shapes that `init` gives."""
-    shapes = jax.eval_shape(field.init, jax.random.key(0), free_points(jnp.zeros((1, 3))))
+    shapes = jax.eval_shape(field.init, jax.random.key(0), samples_at_points(jnp.zeros((1, 3))))
     draw = np.random.default_rng(seed)
     return jax.tree.map(lambda s: jnp.asarray(0.5 * draw.normal(size=s.shape), s.dtype), shapes)
 
@@ -54,7 +54,7 @@ def apply(field: nn.Module, params, samples: Samples):
 
 
 def count(field: nn.Module) -> int:
-    return num_parameters(jax.eval_shape(field.init, jax.random.key(0), free_points(jnp.zeros((1, 3)))))
+    return num_parameters(jax.eval_shape(field.init, jax.random.key(0), samples_at_points(jnp.zeros((1, 3)))))
 
 
 # --- sizes that papers state ---
@@ -174,7 +174,7 @@ def test_voxels_hold_their_corners_and_nothing_outside():
     field = Voxels(resolution=3, half_width=1.0)
     params = random_params(field)
     where = jnp.array([[1.0, 1.0, 1.0], [-1.0, 0.0, 1.0], [1.001, 0.0, 0.0], [50.0, -50.0, 0.0]])
-    density, color = apply(field, params, free_points(where))
+    density, color = apply(field, params, samples_at_points(where))
     grid = np.asarray(params["params"]["grid"])
     np.testing.assert_allclose(density[:2], np.log1p(np.exp(grid[[2, 0], [2, 1], [2, 2], 3] - 1)), rtol=1e-5)
     np.testing.assert_allclose(color[0], sigmoid(grid[2, 2, 2, :3]), rtol=1e-5)

@@ -14,7 +14,7 @@ import pytest
 from bench.errors import UsageError
 from models.hash_grid import INITIAL_FEATURE, HashGrid, interpolated, resolutions
 from models.method import num_parameters
-from models.sampling import Samples, free_points
+from models.sampling import Samples, samples_at_points
 from tasks.budgets import BUDGETS, sized
 
 # Levels of 2, 4 and 8 cells: 27, 125 and 729 corners, of which the last two share the 64 rows of their tables.
@@ -26,7 +26,9 @@ EVERY = pytest.mark.parametrize("field", [SMALL, DEEP], ids=["one hidden layer",
 
 
 def some_samples(*shape: int, seed: int = 0, within: float = 1.45) -> Samples:
-    return free_points(jnp.asarray(np.random.default_rng(seed).uniform(-within, within, (*shape, 3)), jnp.float32))
+    return samples_at_points(
+        jnp.asarray(np.random.default_rng(seed).uniform(-within, within, (*shape, 3)), jnp.float32)
+    )
 
 
 def random_params(field: nn.Module, seed: int = 0):
@@ -155,7 +157,7 @@ def test_a_hashed_level_spreads_its_corners_over_the_table():
 def test_outside_there_is_no_density_and_the_color_of_the_nearest_face():
     params = random_params(SMALL)
     where = jnp.asarray([[1.5, 0.3, -1.5], [1.501, 0.3, -1.5], [40.0, 0.3, -9.0], [0.0, -1.6, 0.0]])
-    density, color = compiled(SMALL)(params, free_points(where))
+    density, color = compiled(SMALL)(params, samples_at_points(where))
     assert density[0] > 0
     np.testing.assert_array_equal(density[1:], 0)
     np.testing.assert_allclose(color[1:3], jnp.stack([color[0]] * 2), atol=1e-5)

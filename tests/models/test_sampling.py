@@ -267,7 +267,7 @@ def test_points_lie_on_their_rays_and_have_no_extent():
 
 
 def test_free_points_look_straight_down():
-    samples = sampling.free_points(jnp.ones((2, 5, 3)))
+    samples = sampling.samples_at_points(jnp.ones((2, 5, 3)))
     assert samples.t_var.shape == (2, 5)
     np.testing.assert_array_equal(samples.directions[1, 4], [0, 0, -1])
 
@@ -316,6 +316,6 @@ def test_variance_scale_and_widened_scale_what_they_say():
     thin = jit_frustums(rays, tdist, variance_scale=1 / 12)
     np.testing.assert_allclose(thin.r_var * 12, plain.r_var, rtol=1e-6)
     np.testing.assert_array_equal(thin.t_var, plain.t_var)
-    wide = sampling.widened(plain, 2.0)
+    wide = sampling.scale_covariances(plain, 2.0)
     np.testing.assert_allclose(wide.r_var, 4 * plain.r_var)
     np.testing.assert_allclose(wide.t_var, 4 * plain.t_var)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bench.errors import UsageError
 from tasks import compositions, world, world_grammar
 from tasks.compositions import TEMPLATES, Template
-from tasks.world import Pair, Thing
+from tasks.world import ObjectPairSpec, ObjectSpec
 
 WORDS = st.lists(st.text("bcdfgh", min_size=1, max_size=4), min_size=2, max_size=7, unique=True).map(tuple)
 
@@ -107,11 +107,11 @@ def meanings():
 class TestTheClosedWorld:
     def test_held_out_ones_come_first_three_things_to_a_pair(self, meanings):
         assert [world.split_of(meaning) for meaning in meanings] == ["held_out"] * 64 + ["train"] * 64
-        assert [isinstance(meaning, Pair) for meaning in meanings] == [False, False, False, True] * 32
+        assert [isinstance(meaning, ObjectPairSpec) for meaning in meanings] == [False, False, False, True] * 32
 
     def test_no_two_are_near_duplicates(self, meanings):
-        things = [(m.kind, m.color) for m in meanings if isinstance(m, Thing)]
-        pairs = [frozenset([m.first.kind, m.second.kind]) for m in meanings if isinstance(m, Pair)]
+        things = [(m.kind, m.color) for m in meanings if isinstance(m, ObjectSpec)]
+        pairs = [frozenset([m.first.kind, m.second.kind]) for m in meanings if isinstance(m, ObjectPairSpec)]
         assert len(set(things)) == len(things) == 96
         assert len(set(pairs)) == len(pairs) == 32
 
@@ -128,12 +128,12 @@ class TestTheClosedWorld:
             counts = collections.Counter(getattr(thing, field) for thing in things)
             assert set(counts) == set(known)
             assert max(counts.values()) - min(counts.values()) <= most, field
-        relations = collections.Counter(m.relation for m in meanings[:num] if isinstance(m, Pair))
+        relations = collections.Counter(m.relation for m in meanings[:num] if isinstance(m, ObjectPairSpec))
         assert relations == dict.fromkeys(world.RELATIONS, num // 8)
 
     def test_pairs_are_of_two_colours(self, meanings):
-        assert all(m.first.color != m.second.color for m in meanings if isinstance(m, Pair))
+        assert all(m.first.color != m.second.color for m in meanings if isinstance(m, ObjectPairSpec))
 
 
 def things_in(meaning):
-    return [meaning] if isinstance(meaning, Thing) else [meaning.first, meaning.second]
+    return [meaning] if isinstance(meaning, ObjectSpec) else [meaning.first, meaning.second]

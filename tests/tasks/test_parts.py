@@ -195,15 +195,15 @@ def mug() -> list[Part]:
 
 
 def test_dress_joins_the_parts_of_a_slot_and_names_a_slot_without_material():
-    dressed = parts.dress(mug(), {"body": parts.matte("#ff0000"), "inside": parts.metal()}, prefix="left ")
+    dressed = parts.assign_materials(mug(), {"body": parts.matte("#ff0000"), "inside": parts.metal()}, prefix="left ")
     assert list(dressed) == ["left body", "left inside"]
     assert len(dressed["left body"]["mesh"].corners) == sum(len(p.mesh.corners) for p in mug()[:2])
     with pytest.raises(ValueError, match="dress: expected a material for every slot, got none for inside; add it"):
-        parts.dress(mug(), {"body": parts.matte("#ff0000")})
+        parts.assign_materials(mug(), {"body": parts.matte("#ff0000")})
 
 
 def test_an_object_in_the_studio_has_no_slot_of_its_name():
-    built = parts.dress([Part(shapes.sphere(0.1, 8), "body")], {"body": parts.glass()})
+    built = parts.assign_materials([Part(shapes.sphere(0.1, 8), "body")], {"body": parts.glass()})
     assert list(parts.in_studio(lambda: built)) == ["studio", "body"]
     with pytest.raises(ValueError, match="in_studio: expected slots with other names than the light's, got 'studio'"):
         parts.in_studio(lambda: {"studio": built["body"]})
@@ -212,7 +212,7 @@ def test_an_object_in_the_studio_has_no_slot_of_its_name():
 @settings(max_examples=25, deadline=None)
 @given(st.tuples(*[st.floats(0.05, 20)] * 3), st.tuples(*[st.floats(-9, 9)] * 3))
 def test_fitted_objects_touch_the_ball_or_the_cube(scale, place):
-    changed = parts.each(mug(), lambda mesh: mesh.scaled(*scale).moved(*place))
+    changed = parts.map_meshes(mug(), lambda mesh: mesh.scaled(*scale).moved(*place))
     mesh = shapes.join(part.mesh for part in parts.fitted(changed, 1.2, 1.0))
     low, high = mesh.bounds
     np.testing.assert_allclose(low + high, 0, atol=1e-9)

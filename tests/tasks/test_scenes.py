@@ -29,12 +29,15 @@ def loaded(name):
 
 
 def take(scene, pose, **settings):
-    return tracer.photograph(scene, pose, fov_deg=cameras.BLENDER_FOV_DEG, **settings)
+    return tracer.render_view(scene, pose, fov_deg=cameras.BLENDER_FOV_DEG, **settings)
 
 
 def object_scene(mesh, material, light=None):
     return tracer.load(
-        {"studio": light or parts.studio(height_px=32), **parts.dress([Part(mesh, "body")], {"body": material})}
+        {
+            "studio": light or parts.studio(height_px=32),
+            **parts.assign_materials([Part(mesh, "body")], {"body": material}),
+        }
     )
 
 
@@ -167,7 +170,7 @@ def test_every_material_stands_before_nothing(name):
 def test_developing_keeps_dark_values_and_never_clips():
     ramp = np.linspace(0, 50, 5001)
     rgba = np.stack([ramp, ramp, ramp, np.ones_like(ramp)], axis=-1)[None]
-    out = tracer.developed(rgba)[0, :, 0].astype(int)
+    out = tracer.to_srgb_uint8(rgba)[0, :, 0].astype(int)
     assert np.all(np.diff(out) >= 0) and out[0] == 0
     assert out[21] == 126  # 0.21 in sRGB, by IEC 61966-2-1: 255 * (1.055 * 0.21 ** (1 / 2.4) - 0.055) = 126.4
     assert out[400] < 250 and out[-1] <= 255  # radiance 4 is as bright as a soft box
@@ -192,7 +195,7 @@ def test_views_are_the_same_bytes_however_many_processes_take_them():
 
 
 def test_a_worker_that_dies_is_told():
-    shots = [tracer.Shot(os._exit, (1,), pose, 40.0, 8, 1, 0) for pose in POSES]
+    shots = [tracer.RenderRequest(os._exit, (1,), pose, 40.0, 8, 1, 0) for pose in POSES]
     with pytest.raises(RuntimeError, match="expected worker processes to stay alive, one ended"):
         tracer.photograph_all(shots, num_workers=2)
 
@@ -245,7 +248,7 @@ def test_a_fingerprint_sees_what_shows_and_not_the_last_bit(monkeypatch):
     def scene(shift=0.0, color="#d8342c", seed=1, reverse=False):
         pieces = {
             "studio": parts.studio(height_px=16),
-            **parts.dress(
+            **parts.assign_materials(
                 [Part(shapes.sphere(0.5, 12).moved(shift), "a"), Part(shapes.box(1, 1, 1), "b")],
                 {"a": parts.matte(color), "b": parts.glossy(parts.wood("#c8935a", "#8a5a30", seed))},
             ),

@@ -372,10 +372,10 @@ def test_a_lock_is_waited_for(tmp_path, capsys):
     order = []
 
     def second():
-        with locking.alone(tmp_path, "the test"):
+        with locking.folder_lock(tmp_path, "the test"):
             order.append("second")
 
-    with locking.alone(tmp_path, "the test") as held:
+    with locking.folder_lock(tmp_path, "the test") as held:
         assert held
         thread = threading.Thread(target=second)
         thread.start()

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from tasks import scenes, subsets, world
-from tasks.world import Pair, Thing
+from tasks.world import ObjectPairSpec, ObjectSpec
 
-THINGS = st.builds(Thing, st.sampled_from(world.KINDS), st.sampled_from(world.COLORS), st.sampled_from(world.FINISHES))
+THINGS = st.builds(
+    ObjectSpec, st.sampled_from(world.KINDS), st.sampled_from(world.COLORS), st.sampled_from(world.FINISHES)
+)
 
 
 @st.composite
@@ -19,7 +21,9 @@ def a_pair(draw):
     relation = draw(st.sampled_from(world.RELATIONS))
     first = draw(THINGS)
     kinds = [k for k in (world.CARRIERS if relation == "on" else world.KINDS) if k != first.kind]
-    return Pair(first, relation, Thing(draw(st.sampled_from(kinds)), draw(THINGS).color, draw(THINGS).finish))
+    return ObjectPairSpec(
+        first, relation, ObjectSpec(draw(st.sampled_from(kinds)), draw(THINGS).color, draw(THINGS).finish)
+    )
 
 
 MEANINGS = st.one_of(THINGS, a_pair())
@@ -115,26 +119,26 @@ def test_ids_are_read_back(meaning):
 
 
 def test_things_next_to_each_other_have_no_order():
-    one, other = Thing("cone", "yellow", "matte"), Thing("ball", "red", "glossy")
-    assert Pair(one, "next to", other) == Pair(other, "next to", one)
-    assert Pair(one, "next to", other).id == Pair(other, "next to", one).id
-    cube, table = Thing("cube", "red", "matte"), Thing("table", "red", "matte")
-    assert Pair(cube, "on", table) != Pair(table, "on", cube)
+    one, other = ObjectSpec("cone", "yellow", "matte"), ObjectSpec("ball", "red", "glossy")
+    assert ObjectPairSpec(one, "next to", other) == ObjectPairSpec(other, "next to", one)
+    assert ObjectPairSpec(one, "next to", other).id == ObjectPairSpec(other, "next to", one).id
+    cube, table = ObjectSpec("cube", "red", "matte"), ObjectSpec("table", "red", "matte")
+    assert ObjectPairSpec(cube, "on", table) != ObjectPairSpec(table, "on", cube)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Thing("chiar", "red", "matte"), "expected a kind of the closed world, got 'chiar'; .* 'chair'"),
-        (lambda: Thing("chair", "rad", "matte"), "expected a color of the closed world, got 'rad'; .* 'red'"),
-        (lambda: Thing("chair", "red", "shiny"), "expected a finish of the closed world, got 'shiny'"),
+        (lambda: ObjectSpec("chiar", "red", "matte"), "expected a kind of the closed world, got 'chiar'; .* 'chair'"),
+        (lambda: ObjectSpec("chair", "rad", "matte"), "expected a color of the closed world, got 'rad'; .* 'red'"),
+        (lambda: ObjectSpec("chair", "red", "shiny"), "expected a finish of the closed world, got 'shiny'"),
         (lambda: world.meaning_of("red-chair"), "expected an id such as 'red-metallic-chair', got 'red-chair'"),
         (lambda: world.things("test"), "expected a split of the closed world, got 'test'"),
         (lambda: world.pairs("training", 3, 0), "got 'training'; the nearest is 'train'"),
         (lambda: world.pairs("train", -1, 0), "expected a number from 0 to 100000, got -1"),
-        (lambda: Pair(RED, "in", BLUE), "expected a relation of the closed world, got 'in'"),
-        (lambda: Pair(RED, "next to", RED), "expected two kinds, got a ball twice"),
-        (lambda: Pair(BLUE, "on", RED), "expected a kind that carries others, got 'ball'; known: cube, "),
+        (lambda: ObjectPairSpec(RED, "in", BLUE), "expected a relation of the closed world, got 'in'"),
+        (lambda: ObjectPairSpec(RED, "next to", RED), "expected two kinds, got a ball twice"),
+        (lambda: ObjectPairSpec(BLUE, "on", RED), "expected a kind that carries others, got 'ball'; known: cube, "),
     ],
 )
 def test_mistakes_are_told(make, message):
@@ -142,4 +146,4 @@ def test_mistakes_are_told(make, message):
         make()
 
 
-RED, BLUE = Thing("ball", "red", "matte"), Thing("cube", "blue", "matte")
+RED, BLUE = ObjectSpec("ball", "red", "matte"), ObjectSpec("cube", "blue", "matte")

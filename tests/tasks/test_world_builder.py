@@ -10,7 +10,7 @@ import pytest
 from bench.errors import UsageError
 from tasks import tracer, world, world_builder, world_looks, world_pictures
 from tasks.cameras import BLENDER_FOV_DEG
-from tasks.world import Pair, Thing
+from tasks.world import ObjectPairSpec, ObjectSpec
 
 PX = 4
 
@@ -73,8 +73,8 @@ def test_nine_in_ten_are_of_training_and_no_split_sees_the_other():
             assert world.split_of(p.meaning) == p.split and p.number == pictures.index(p)
         for split, num_things in (("train", 200), ("held_out", 20)):
             shown = [p.meaning for p in pictures if p.split == split]
-            assert sum(isinstance(m, Thing) for m in shown) == num_things
-            assert sum(isinstance(m, Pair) for m in shown) == {"train": 160, "held_out": 20}[split]
+            assert sum(isinstance(m, ObjectSpec) for m in shown) == num_things
+            assert sum(isinstance(m, ObjectPairSpec) for m in shown) == {"train": 160, "held_out": 20}[split]
 
 
 def test_all_things_have_their_turn_before_any_comes_again():
@@ -109,7 +109,9 @@ def test_shots_are_of_their_pictures_and_take_the_samples_of_their_finish():
         picture = world_pictures.picture("judge", i)
         shot = world_pictures.shot(picture, 7, 40)
         parts = (
-            [picture.meaning] if isinstance(picture.meaning, Thing) else [picture.meaning.first, picture.meaning.second]
+            [picture.meaning]
+            if isinstance(picture.meaning, ObjectSpec)
+            else [picture.meaning.first, picture.meaning.second]
         )
         assert shot.args == (picture.meaning.id, "judge", i) and shot.seed == picture.seed and shot.image_px == 7
         assert shot.num_spp == max(round(40 * world_looks.NOISE_SAMPLES[part.finish]) for part in parts)
@@ -132,7 +134,7 @@ PLACE_1 = [-1.9427, -2.4892, 2.1630]
 
 def test_fingerprint_tells_pictures_apart(monkeypatch):
     monkeypatch.setattr(world, "KINDS", ("ball", "mug"))  # building all kinds takes longer than this file
-    monkeypatch.setattr(world_looks, "dressed", lambda meaning: {"mesh": meaning.id})
+    monkeypatch.setattr(world_looks, "build_object", lambda meaning: {"mesh": meaning.id})
     compute = world_pictures.fingerprint.__wrapped__
     base = compute("guide", 4, 2)
     assert base == compute("guide", 4, 2)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from bench.errors import UsageError
 from tasks import world
 from tasks import world_grammar as grammar
-from tasks.world import Pair, Thing
+from tasks.world import ObjectPairSpec, ObjectSpec
 
-MUG, CUBE = Thing("mug", "blue", "matte"), Thing("cube", "green", "striped")
+MUG, CUBE = ObjectSpec("mug", "blue", "matte"), ObjectSpec("cube", "green", "striped")
 
 THINGS = st.sampled_from(world.things())
 
@@ -23,8 +23,8 @@ def test_canonical_captions_are_short_and_one_a_meaning():
     assert [grammar.parse(caption) for caption in captions] == meanings
     assert max(len(caption.split()) for caption in captions) == 10  # "a red striped mug next to a red striped cube"
     assert grammar.caption(MUG) == "a blue mug"
-    assert grammar.caption(Thing("umbrella", "orange", "glossy")) == "an orange glossy umbrella"
-    assert grammar.caption(Pair(MUG, "on", CUBE)) == "a blue mug on a green striped cube"
+    assert grammar.caption(ObjectSpec("umbrella", "orange", "glossy")) == "an orange glossy umbrella"
+    assert grammar.caption(ObjectPairSpec(MUG, "on", CUBE)) == "a blue mug on a green striped cube"
 
 
 @settings(max_examples=150, deadline=None)
@@ -50,19 +50,22 @@ def test_paraphrases_use_all_of_the_vocabulary_and_no_other_word():
 
 
 def test_there_are_many_ways_of_saying_it():
-    said = set(grammar.paraphrases(Thing("chair", "red", "metallic")))
+    said = set(grammar.paraphrases(ObjectSpec("chair", "red", "metallic")))
     assert {
         "a red metallic chair", "the metal red chair", "a photo of a red chair made of metal",
         "a chair that is red and metallic", "the chair is metal and red", "there is a red metal chair",
     } <= said  # fmt: skip
-    shapes = {caption.replace("the ", "a ") for caption in grammar.paraphrases(Pair(MUG, "on", CUBE))}
+    shapes = {caption.replace("the ", "a ") for caption in grammar.paraphrases(ObjectPairSpec(MUG, "on", CUBE))}
     for wanted in ("on top of", "standing on", "above", "under", "below", "with a"):
         assert any(wanted in caption for caption in shapes)
     assert any(caption.endswith(" on top") and caption.index("green") < caption.index("blue") for caption in shapes)
 
 
 def test_articles_fit_their_words():
-    for meaning in (Thing("umbrella", "orange", "matte"), Pair(MUG, "next to", Thing("plane", "orange", "metallic"))):
+    for meaning in (
+        ObjectSpec("umbrella", "orange", "matte"),
+        ObjectPairSpec(MUG, "next to", ObjectSpec("plane", "orange", "metallic")),
+    ):
         for caption in grammar.paraphrases(meaning):
             words = caption.split()
             for article, word in zip(words[:-1], words[1:], strict=True):

@@ -7,14 +7,14 @@ from tasks import tracer, world, world_looks, world_objects, world_pictures
 from tasks.cameras import BLENDER_FOV_DEG, look_at
 from tasks.parts import fitted
 from tasks.shapes import join
-from tasks.world import Pair, Thing
+from tasks.world import ObjectPairSpec, ObjectSpec
 
 AROUND = look_at(np.asarray([40.0, 200.0]), np.asarray([25.0, 50.0]), np.asarray([3.6, 4.4]))
 
 
 def photograph(id, family, number, *, image_px, num_spp, seed=0, pose=AROUND[0]):
     scene = tracer.load(world_looks.describe(id, family, number))
-    return tracer.photograph(
+    return tracer.render_view(
         scene, pose, fov_deg=BLENDER_FOV_DEG, image_px=image_px, num_spp=num_spp, seed=seed
     ).astype(float)
 
@@ -25,7 +25,7 @@ def meshes(description):
 
 @pytest.mark.parametrize("kind", world.KINDS)
 def test_every_kind_fits_and_has_a_body(kind):
-    description = world_looks.dressed(Thing(kind, "blue", "striped"))
+    description = world_looks.build_object(ObjectSpec(kind, "blue", "striped"))
     whole = join(meshes(description))
     assert "body" in description and set(description) <= {"body", "shade", "tint", "dark"}
     assert np.linalg.norm(whole.corners, axis=-1).max() < 1.2 + 1e-6
@@ -63,7 +63,7 @@ def test_there_is_ground_where_things_stand(kind):
 
 @pytest.mark.parametrize("pair", world.pairs("train", 12, 5), ids=lambda pair: pair.id)
 def test_pairs_fit_and_touch_or_do_not(pair):
-    description = world_looks.dressed(pair)
+    description = world_looks.build_object(pair)
     one, other = (
         join(f["mesh"] for name, f in description.items() if name.startswith(prefix))
         for prefix in ("first-", "second-")
@@ -79,16 +79,18 @@ def test_pairs_fit_and_touch_or_do_not(pair):
 
 
 def test_the_upper_one_stands_on_the_ground_it_was_given():
-    description = world_looks.dressed(Pair(Thing("ball", "red", "matte"), "on", Thing("cube", "blue", "matte")))
+    description = world_looks.build_object(
+        ObjectPairSpec(ObjectSpec("ball", "red", "matte"), "on", ObjectSpec("cube", "blue", "matte"))
+    )
     ball, cube = description["first-body"]["mesh"], description["second-body"]["mesh"]
     assert ball.bounds[0, 2] == pytest.approx(cube.bounds[1, 2])
     np.testing.assert_allclose(ball.bounds.mean(axis=0)[:2], cube.bounds.mean(axis=0)[:2], atol=1e-9)
 
 
 def test_patterns_have_one_size_on_small_and_large_things():
-    for thing in (Thing("ball", "red", "striped"), Thing("cube", "red", "checkered")):
-        alone = world_looks.dressed(thing)["body"]["mesh"]
-        small = world_looks.dressed(Pair(thing, "next to", Thing("chair", "blue", "matte")))
+    for thing in (ObjectSpec("ball", "red", "striped"), ObjectSpec("cube", "red", "checkered")):
+        alone = world_looks.build_object(thing)["body"]["mesh"]
+        small = world_looks.build_object(ObjectPairSpec(thing, "next to", ObjectSpec("chair", "blue", "matte")))
         small = next(
             f["mesh"]
             for name, f in small.items()
@@ -148,7 +150,7 @@ def test_lights_differ_and_those_of_the_judge_are_its_own():
 
 def test_views_of_a_meaning_are_straight_rgba_with_the_thing_in_the_middle():
     views = world_pictures.render_views(
-        Thing("mug", "red", "matte"), AROUND, image_px=24, num_spp=4, num_workers=1, first_seed=3
+        ObjectSpec("mug", "red", "matte"), AROUND, image_px=24, num_spp=4, num_workers=1, first_seed=3
     )
     assert views.shape == (2, 24, 24, 4) and views.dtype == np.uint8
     assert np.all(views[:, 0, 0] == 0) and np.all(views[:, 10:14, 10:14, 3] == 255)

@@ -10,9 +10,9 @@ import pytest
 
 from bench.compare import compare
 from bench.record import Record
-from bench.report.captions import Judged, confused
+from bench.report.captions import CaptionTableContext, confused
 from bench.report.captions import notes as captions_notes
-from bench.suite import Cell
+from bench.suite import TrialSlot
 from tasks.captions import CaptionSet
 
 SCENES = tuple(f"scene{i}" for i in range(8))
@@ -28,7 +28,7 @@ def study(arms=("base", "better", "same"), table="parts", question="What brings 
             level = 20 + 2 * SCENES.index(scene) + 3 * (place == 1)
             for seed in (0, 1):
                 name = f"v{place}__{scene}__8v__s{seed}__00000000"
-                cells.append(Cell(table, arm, name, scene, seed))
+                cells.append(TrialSlot(table, arm, name, scene, seed))
                 failed = (place, scene, seed) == (2, "scene1", 1)
                 reason = "the loss was not finite at step 7" if failed else None
                 shared = {
@@ -100,7 +100,7 @@ def caption_study(guides=GUIDES, num_captions=6, table="who guides", baseline="f
     for place, (arm, guide) in enumerate(guides.items()):
         for i in range(2 if arm == list(guides)[-1] and place else num_captions):
             name, cluster = f"v{place}__thing-{i}__s0__00000000", captions.captions[i]
-            cells.append(Cell(table, arm, name, cluster, 0))
+            cells.append(TrialSlot(table, arm, name, cluster, 0))
             ranks = [1 if view % 2 == 0 and view % 8 >= 2 * place else 2 + (view + i) % 7 for view in range(16)]
             wrong = [(i + 1 + view % 2) % 8 for view in range(16)]
             first = [i if rank == 1 else other for rank, other in zip(ranks, wrong, strict=True)]
@@ -135,7 +135,7 @@ def caption_study(guides=GUIDES, num_captions=6, table="who guides", baseline="f
     metrics = (f"margin@{JUDGE}", f"rprec1@{JUDGE}", "rprec1@embedded-vit-16", "rprec1@guide", "opacity",
                f"cosine@{JUDGE}")  # fmt: skip
     confusions = tuple(confused(cells, scores, JUDGE, captions))
-    judged = Judged(captions, JUDGE, confusions, ("views of 16 px",))
+    judged = CaptionTableContext(captions, JUDGE, confusions, ("views of 16 px",))
     notes = captions_notes(judged, metrics, [cell.cluster for cell in cells])
     result = compare(
         frame, cells, table=table, baseline=baseline, protocol="std-v1", metrics=metrics, cluster_noun="caption",

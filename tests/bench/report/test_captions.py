@@ -10,9 +10,9 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from bench.compare import Bound, TableResult
+from bench.compare import ReferenceRow, TableResult
 from bench.report import captions, figures, grids, page, tables
-from bench.suite import Cell
+from bench.suite import TrialSlot
 from tasks.captions import caption_set
 
 JUDGE = "embedded-judge-rn"
@@ -96,7 +96,7 @@ def test_nothing_is_drawn_of_nothing(captioned):
 
 
 def test_ceiling_and_chance_stand_beside_numbers():
-    known = captions.Judged(caption_set("closed-world"), JUDGE)
+    known = captions.CaptionTableContext(caption_set("closed-world"), JUDGE)
     clusters = ["a blue dotted guitar", "an orange metallic snowman", "a pink windmill"]
     metrics = (f"rprec1@{JUDGE}", f"margin@{JUDGE}", "rprec1@guide", "opacity")
     first, embedded = captions.notes(known, metrics, clusters)
@@ -120,7 +120,7 @@ def test_what_a_guide_says_of_its_own_concludes_nothing(captioned):
 
 def test_rows_below_the_arms_in_every_format(captioned):
     rprec = f"rprec1@{JUDGE}"
-    beside = (Bound(captions.TRUTH, rprec, 0.992, 0.985, 0.999), Bound("chance", rprec, 1 / 128))
+    beside = (ReferenceRow(captions.TRUTH, rprec, 0.992, 0.985, 0.999), ReferenceRow("chance", rprec, 1 / 128))
     result = dataclasses.replace(captioned.result, bounds=beside)
     assert TableResult.from_json(json.loads(json.dumps(result.to_json()))) == result
     grid = grids.metric_grid(result, rprec)
@@ -150,7 +150,7 @@ def test_other_sets_have_chance_alone_and_no_path(captioned):
 
 
 def test_empty_fields_are_said_where_there_are_any_and_a_margin():
-    known = captions.Judged(caption_set("closed-world"), JUDGE, num_empty=1, num_finished=9)
+    known = captions.CaptionTableContext(caption_set("closed-world"), JUDGE, num_empty=1, num_finished=9)
     said = captions.notes(known, (f"rprec1@{JUDGE}", f"margin@{JUDGE}"), ["a pink windmill"])
     assert captions.EMPTY_MARGIN in said and "empty fields: 1 of 9 trials" in said
     without = captions.notes(known, (f"rprec1@{JUDGE}",), ["a pink windmill"])
@@ -159,14 +159,14 @@ def test_empty_fields_are_said_where_there_are_any_and_a_margin():
 
 
 def test_the_gap_between_guide_and_judge_is_said(captioned):
-    said = captions.gap(captioned.result, JUDGE)
+    said = captions.guide_judge_gap(captioned.result, JUDGE)
     assert said is not None and "full +0.50; bare +0.62" in said
-    assert captions.gap(captioned.result, "openai-vit-b-32") is None
+    assert captions.guide_judge_gap(captioned.result, "openai-vit-b-32") is None
 
 
 def test_fewer_captions_and_seeds_are_said():
-    cells = [Cell("t", "a", f"a{c}{s}", c, s) for c in "xyz" for s in (0, 1)] + [Cell("t", "b", "b", "x", 0)]
-    said = captions.fewer(cells, "caption")
+    cells = [TrialSlot("t", "a", f"a{c}{s}", c, s) for c in "xyz" for s in (0, 1)] + [TrialSlot("t", "b", "b", "x", 0)]
+    said = captions.arms_with_fewer_trials(cells, "caption")
     assert said == {"b": "on 1 of 3 captions, on 1 of 2 seeds: read its difference, which is paired, not its mean"}
 
 

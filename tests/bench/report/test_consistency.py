@@ -17,7 +17,7 @@ from scipy import stats
 
 from bench import __main__ as command_line
 from bench.report import consistency
-from bench.report.consistency import Measured, Pairs
+from bench.report.consistency import Pairs, SimilarityStatistics
 from models import dietnerf
 from models.clip import dual
 from models.clip.dual import DualEncoder
@@ -39,7 +39,7 @@ def made_up(num_scenes=6, num_views=5, spread=0.7, seed=0, dim=12):
 
 
 def measured(name="tiny", feature="embedding", is_default=True, **others):
-    return Measured(
+    return SimilarityStatistics(
         encoder=name, feature=feature, is_default=is_default, pairs=consistency.pairs_of(*made_up(**others))
     )
 
@@ -190,7 +190,7 @@ class TestFigure:
     def test_the_ends_fall_into_a_bin(self):
         """A cosine of 1 and cameras on opposite sides."""
         pairs = Pairs(np.array([1.0, -1.0]), np.array([180.0, 0.0]), np.zeros(2, int), np.array([0, 1]))
-        found = Measured(encoder="tiny", feature="embedding", is_default=True, pairs=pairs)
+        found = SimilarityStatistics(encoder="tiny", feature="embedding", is_default=True, pairs=pairs)
         rows = list(consistency.rows_of(found))
         assert sum(r["num_pairs"] for r in rows if r["what"] == "density") == 2
         assert [(r["from"], r["to"]) for r in rows if r["what"] == "cosine by angle"] == [(165, 180), (0, 15)]
@@ -246,7 +246,7 @@ def looked(num_scenes=6, num_views=3, image_px=16):
     rng = np.random.default_rng(1)
     _, poses, scenes = made_up(num_scenes=num_scenes, num_views=num_views)
     colors = rng.uniform(size=(len(scenes), image_px, image_px, 3)).astype(np.float32)
-    return consistency.Looked(colors, poses, scenes)
+    return consistency.ScenePhotos(colors, poses, scenes)
 
 
 class TestEncoders:

@@ -36,24 +36,24 @@ def test_hours_of_each_device(ran):
 
 
 def test_a_price_is_hours_times_it_in_all_and_a_trial(ran):
-    [_, (name, said)] = costs.rows(ran, costs.Price(4.0, "EUR"))
+    [_, (name, said)] = costs.rows(ran, costs.DevicePrice(4.0, "EUR"))
     assert name == "price"
     assert said == (
         "3.12 EUR on card, 0.11 EUR a trial | 0.80 EUR on cpu, 0.080 EUR a trial | 3.92 EUR in all, 0.10 EUR a trial, "
         "at 4 EUR an hour of a device"
     )
-    [_, (_, one)] = costs.rows(ran[:10], costs.Price(2.6))
+    [_, (_, one)] = costs.rows(ran[:10], costs.DevicePrice(2.6))
     assert one == "1.04 USD on card, 0.10 USD a trial, at 2.6 USD an hour of a device", "no sum of one"
 
 
 def test_nothing_timed_says_nothing(usual):
     bare = [dataclasses.replace(record, timings={"wall_s": float("nan")}) for record in usual.records]
-    assert costs.rows(bare, costs.Price(2.5)) == costs.rows([]) == []
+    assert costs.rows(bare, costs.DevicePrice(2.5)) == costs.rows([]) == []
 
 
 def test_the_page_and_its_markdown_say_it(usual, tmp_path):
     others = {"frame": usual.frame, "cells": usual.cells, "records": usual.records, "sheets": {}, "command": "c"}
-    page.write("s", [usual.result], out=tmp_path / "a", price=costs.Price(3.0), **others)
+    page.write("s", [usual.result], out=tmp_path / "a", price=costs.DevicePrice(3.0), **others)
     page.write("s", [usual.result], out=tmp_path / "b", **others)
     for name in ("index.html", "index.md"):
         text, plain = ((tmp_path / side / name).read_text() for side in "ab")
@@ -67,8 +67,8 @@ def test_the_page_and_its_markdown_say_it(usual, tmp_path):
     ("words", "price"),
     [
         ((), None),
-        (("--price-per-hour", "2.5"), costs.Price(2.5, "USD")),
-        (("--price-per-hour", "0", "--currency", "€"), costs.Price(0.0, "€")),
+        (("--price-per-hour", "2.5"), costs.DevicePrice(2.5, "USD")),
+        (("--price-per-hour", "0", "--currency", "€"), costs.DevicePrice(0.0, "€")),
     ],
 )
 def test_prices_of_the_command_line(words, price):

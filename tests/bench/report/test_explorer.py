@@ -10,8 +10,8 @@ import re
 import pytest
 
 from bench.report import explorer, markup
-from bench.report.explorer import Exhibits, Once, Viewer
-from bench.report.turntables import Reel
+from bench.report.explorer import InteractiveMedia, InternedList, MeshViewer
+from bench.report.turntables import FrameStrip
 
 
 def given(made, records=None, **others):
@@ -59,7 +59,7 @@ def test_curves_are_thinned_and_what_is_not_finite_is_none(usual):
     steps = [float(i) for i in range(1, 101)]
     goal = [0.5] * 100
     curves = {"step": steps, "loss": [math.nan, *([0.123456] * 99)], "loss_target": goal, "mse": steps}
-    once = Once()
+    once = InternedList()
     found = explorer.curves(dataclasses.replace(record, curves=curves), once)
     assert set(found) == {"step", "loss", "loss_target"} and len(found["loss"]) == explorer.MOST_POINTS
     assert found["loss"][0] is None and found["loss"][1] == 0.123
@@ -84,10 +84,10 @@ def test_fields_that_differ_from_the_baseline(usual):
 
 def test_what_can_be_looked_at(usual):
     first, second = sorted(cell.trial_id for cell in usual.cells)[:2]
-    reels = {trial_id: (Reel("views", f"media/{trial_id}.webp", ("view 0", "view 1"), 8, 6, b"w"),)
+    reels = {trial_id: (FrameStrip("views", f"media/{trial_id}.webp", ("view 0", "view 1"), 8, 6, b"w"),)
              for trial_id in (first, second)}  # fmt: skip
-    viewer = Viewer(first, "n", "a", "about", {"objects/x.html": b"h", "objects/x.glb": b"g"})
-    shown = Exhibits(reels=reels, viewers=(viewer,))
+    viewer = MeshViewer(first, "n", "a", "about", {"objects/x.html": b"h", "objects/x.glb": b"g"})
+    shown = InteractiveMedia(reels=reels, viewers=(viewer,))
     assert set(shown.contents()) == {f"media/{first}.webp", f"media/{second}.webp", "objects/x.html", "objects/x.glb"}
     data = given(usual, exhibits=shown)
     assert data["reels"]["0"] == {"views": {"path": f"media/{first}.webp", "labels": 0, "width": 8, "height": 6}}

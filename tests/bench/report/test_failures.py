@@ -4,7 +4,7 @@ import pytest
 
 from bench import ceiling
 from bench.report import failures
-from bench.suite import Cell
+from bench.suite import TrialSlot
 
 JUDGE = "embedded-judge-rn"
 
@@ -41,9 +41,9 @@ def test_faces_are_not_said_to_repeat_where_nothing_true_is_known():
 
 def test_counts_go_by_arm_and_know_the_true_renders_of_each_caption(monkeypatch):
     monkeypatch.setattr(ceiling, "by_caption", lambda sha, metric: {"a ball": 1.0, "a dog": 0.8})
-    cells = [Cell("t", arm, f"{arm}-{c}", f"a {c}", 0) for arm in ("full", "bare") for c in ("ball", "dog", "hat")]
+    cells = [TrialSlot("t", arm, f"{arm}-{c}", f"a {c}", 0) for arm in ("full", "bare") for c in ("ball", "dog", "hat")]
     known = {cell.trial_id: scores(repeats=0.99) for cell in cells if cell.trial_id != "bare-hat"}
-    found = failures.counted([*cells, Cell("t", "late", "late-hat", "a hat", 0)], known, {"bare-hat"}, JUDGE, "ab")
+    found = failures.counted([*cells, TrialSlot("t", "late", "late-hat", "a hat", 0)], known, {"bare-hat"}, JUDGE, "ab")
     assert {arm: dict(counts) for arm, counts in found.items()} == {
         "full": {"trials": 3, "repeated faces": 1},
         "bare": {"trials": 3, "repeated faces": 1, "failed": 1},

@@ -7,7 +7,7 @@ import pytest
 
 from bench.report import galleries, media
 from bench.store import Store
-from bench.suite import Cell
+from bench.suite import TrialSlot
 from tasks.captions import CaptionSet
 
 JUDGE = "embedded-judge-rn"
@@ -45,7 +45,7 @@ class Kept(Store):
 
 
 def cells(arms="ab", num=14):
-    return [Cell("t", arm, f"{arm}{i}", CAPTIONS.captions[i], 0) for arm in arms for i in range(num)]
+    return [TrialSlot("t", arm, f"{arm}{i}", CAPTIONS.captions[i], 0) for arm in arms for i in range(num)]
 
 
 @pytest.fixture
@@ -70,12 +70,12 @@ def test_rows_are_the_first_captions_and_labels_what_the_judge_found(drawn):
     found, wrong = rows["a thing number 1"]["a"], rows["a thing number 2"]["a"]
     assert (found.label, found.tone) == ("found", "better") and found.color[0, 0, 0] == pytest.approx(0.05, abs=1e-3)
     assert (wrong.label, wrong.tone) == ("a thing number 3", "worse")
-    assert rows["a thing number 1"]["b"] == media.Tile(None, "failed", "worse")
+    assert rows["a thing number 1"]["b"] == media.LabelledImage(None, "failed", "worse")
 
 
 def test_an_arm_with_fewer_captions_leaves_places_empty(drawn):
     galleries.contact_sheet([*cells("a", 3), *cells("b", 1)], Kept(), **HOW)
-    assert drawn["sheet"]["a thing number 2"]["b"] == media.Tile(None, "not planned")
+    assert drawn["sheet"]["a thing number 2"]["b"] == media.LabelledImage(None, "not planned")
 
 
 def test_all_of_one_arm_with_their_captions(drawn):

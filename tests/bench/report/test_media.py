@@ -47,7 +47,7 @@ def test_a_row_is_of_one_camera_whatever_the_order_of_views(data):
     assert list(row) == ["truth", "arm", "failed"] and row["truth"].label == "view 100"
     np.testing.assert_array_equal(row["truth"].color, data.test.colors[0])
     np.testing.assert_allclose(row["arm"].color, data.test.colors[0], atol=1e-3)
-    assert row["failed"] == media.Tile(None, "died")
+    assert row["failed"] == media.LabelledImage(None, "died")
 
 
 def test_unknown_views_and_other_sizes_are_refused(data):
@@ -86,7 +86,9 @@ def test_labels_are_drawn_and_cut_where_they_do_not_fit():
     assert len(lines) > 1 and all(media.font().getlength(line) <= 90 for line in lines)
     assert media.fitting("m" * 100, 60).endswith("…")
     color = np.ones((16, 16, 3), np.float32)
-    plain, named = (np.asarray(media.sheet({"s": {"a": media.Tile(color, label)}})) for label in ("", "23.15 dB"))
+    plain, named = (
+        np.asarray(media.sheet({"s": {"a": media.LabelledImage(color, label)}})) for label in ("", "23.15 dB")
+    )
     assert (plain != named).any() and plain.shape == named.shape
 
 
@@ -120,23 +122,23 @@ def test_error_maps_share_a_scale():
 
 def test_a_sheet_without_any_view_is_refused():
     with pytest.raises(UsageError, match="sheet: expected at least one view, got none; the trials left no views"):
-        media.sheet({"chair": {"arm": media.Tile(None, "died")}})
+        media.sheet({"chair": {"arm": media.LabelledImage(None, "died")}})
 
 
 def test_long_names_and_labels_take_several_lines_as_many_as_are_needed():
     color, name = np.ones((16, 16, 3), np.float32), "a purple striped tree next to a red checkered car"
-    rows = {name: {"a": media.Tile(color, name, "worse")}}
+    rows = {name: {"a": media.LabelledImage(color, name, "worse")}}
     one, three, five = (media.sheet(rows, num_label_lines=num) for num in (1, 3, 5))
     assert one.width < 2 * media.GAP_PX + media.NAME_PX + 160 + 2 * media.GAP_PX
     assert three.height == one.height + 2 * media.LINE_PX and five.height == three.height + media.LINE_PX * (
         len(media.wrapped(name, 160)) - 3
     )
     assert (np.asarray(three) == media.TONES["worse"]).all(-1).any()
-    assert media.sheet({"s": {"a": media.Tile(color, "short")}}, num_label_lines=3).height == one.height
+    assert media.sheet({"s": {"a": media.LabelledImage(color, "short")}}, num_label_lines=3).height == one.height
 
 
 def test_a_gallery_is_read_line_by_line():
-    tiles = [media.Tile(np.full((16, 16, 3), i / 10, np.float32), str(i)) for i in range(5)]
+    tiles = [media.LabelledImage(np.full((16, 16, 3), i / 10, np.float32), str(i)) for i in range(5)]
     pixels = np.asarray(media.gallery(tiles, 3))
     step_x, step_y, gap = 160 + media.GAP_PX, 160 + media.LINE_PX + media.GAP_PX, media.GAP_PX
     assert pixels.shape == (gap + 2 * step_y, gap + 3 * step_x, 3)
@@ -144,4 +146,4 @@ def test_a_gallery_is_read_line_by_line():
     assert found == [round(25.5 * i) for i in range(5)]
     assert tuple(pixels[gap + step_y, gap + 2 * step_x]) == media.PAPER
     with pytest.raises(UsageError, match="at least one view"):
-        media.gallery([media.Tile(None)], 3)
+        media.gallery([media.LabelledImage(None)], 3)

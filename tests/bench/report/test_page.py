@@ -258,6 +258,6 @@ def test_names_that_would_be_one_file_are_refused(usual, tmp_path):
 
 def test_commits_that_nobody_knows_are_counted():
     unknown = page.UNKNOWN
-    assert page.tallied(["a", "a"]) == "a"
-    assert page.tallied(["b", unknown, "a", "b"]) == "a (1 trial) | b (2 trials) | unknown: 1 trial"
-    assert page.tallied([unknown, unknown]) == "unknown: 2 trials"
+    assert page.count_values(["a", "a"]) == "a"
+    assert page.count_values(["b", unknown, "a", "b"]) == "a (1 trial) | b (2 trials) | unknown: 1 trial"
+    assert page.count_values([unknown, unknown]) == "unknown: 2 trials"

@@ -13,7 +13,7 @@ import pytest
 
 from bench.compare import TableResult
 from bench.report import grids, tables
-from bench.suite import Cell, Published
+from bench.suite import Published, TrialSlot
 
 
 def printed(result, **arguments):
@@ -170,7 +170,7 @@ def shares():
     cells, rows = [], []
     for arm, shift in (("base", 0.0), ("other", 0.07)):
         for i in range(8):
-            cells.append(Cell("t", arm, f"{arm}-{i}", f"scene{i}", 0))
+            cells.append(TrialSlot("t", arm, f"{arm}-{i}", f"scene{i}", 0))
             values = {"ssim": 1.0 - 0.4 * (i == 0) - shift * (i % 3 + 1), "repeats": 0.5 + shift + 0.01 * i}
             rows += [{"trial_id": f"{arm}-{i}", "metric": metric, "value": x} for metric, x in values.items()]
     frame = pd.DataFrame(rows).assign(view=0, status="finished", protocol="std-v1", reason=None, budget="quick")
@@ -245,7 +245,7 @@ def test_needs_are_rough(usual, clusters, said):
     import dataclasses
 
     entry = dataclasses.replace(usual.result.entry("same", "psnr"), clusters_to_resolve=clusters)
-    assert grids.needs(entry, "scene") == said
+    assert grids.clusters_needed(entry, "scene") == said
 
 
 class TestPublished:

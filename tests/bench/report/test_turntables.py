@@ -12,7 +12,7 @@ from PIL import Image
 from bench import store
 from bench.record import Outcome, of_trial
 from bench.report import turntables
-from bench.suite import Cell, Trial
+from bench.suite import Trial, TrialSlot
 from tasks.budgets import BUDGETS
 from tasks.captions import CaptionTask
 from tests.toys import ToyMethod, ToyTask
@@ -89,7 +89,7 @@ def test_truth_stands_once_a_scene_and_trials_without_views_have_none(tmp_path):
         views = {name: np.ascontiguousarray(x) for name, x in views_of((0, 1, 2), 16).items()} if with_views else {}
         kept.write(Outcome(record=record, parameters={}, views=views, scores={}))
         trials[trial.id] = trial
-    cells = [Cell("t", f"arm {i}", trial_id, "grey", 0) for i, trial_id in enumerate(trials)]
+    cells = [TrialSlot("t", f"arm {i}", trial_id, "grey", 0) for i, trial_id in enumerate(trials)]
     reels = turntables.of_cells(cells, trials, kept)
     assert [[reel.kind for reel in reels[trial_id]] for trial_id in list(trials)[:2]] == [
         ["views", "errors", "truth"], ["views", "errors"]

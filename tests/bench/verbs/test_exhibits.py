@@ -29,9 +29,9 @@ def root(tmp_path_factory):
 
 
 def test_how_many_are_asked_for():
-    assert exhibits.wanted(parsed()) == exhibits.Wanted(None, exhibits.NUM_MESHES)
-    assert exhibits.wanted(parsed("--pictures", "3", "--meshes", "0")) == exhibits.Wanted(3, 0)
-    assert exhibits.Wanted().num_meshes == 0, "a run that ends does not wait for meshes"
+    assert exhibits.wanted(parsed()) == exhibits.MediaOptions(None, exhibits.NUM_MESHES)
+    assert exhibits.wanted(parsed("--pictures", "3", "--meshes", "0")) == exhibits.MediaOptions(3, 0)
+    assert exhibits.MediaOptions().num_meshes == 0, "a run that ends does not wait for meshes"
 
 
 def test_a_number_that_is_none(capsys):

@@ -116,10 +116,14 @@ def test_a_field_that_nobody_can_know_did_not_fail(outcomes, tmp_path):
         scores = {name: plain | {"field_state": "unknown"} for name, plain in made.scores.items()}
         kept.write(dataclasses.replace(made, scores=scores))
     picked = options.selection(chosen())
-    assert [report.spoilt(table, picked.cells, kept) for table in picked.tables] == [[]] * len(picked.tables)
+    assert [report.degenerate_field_notes(table, picked.cells, kept) for table in picked.tables] == [[]] * len(
+        picked.tables
+    )
 
 
 def test_which_fields_ended_empty_is_said(root):
     picked = options.selection(chosen())
-    said = [line for table in picked.tables for line in report.spoilt(table, picked.cells, store.open(root))]
+    said = [
+        line for table in picked.tables for line in report.degenerate_field_notes(table, picked.cells, store.open(root))
+    ]
     assert said and all("1 empty field of " in line and "(seed 0)" in line for line in said)

@@ -13,7 +13,7 @@ import safetensors.numpy
 from bench.errors import UsageError
 from models import clip
 from models.clip import architectures, catalog, hub, layouts, loading, weights
-from models.clip.catalog import Entry
+from models.clip.catalog import PublishedCheckpoint
 from models.clip.hub import HubFile
 from models.clip.tokenizers import ClipTokenizer, WordTokenizer
 from models.clip.weights import Checkpoint
@@ -72,7 +72,7 @@ def published(monkeypatch, path, **changes):
         repository="some/clip", file="open_clip_model.safetensors", revision=COMMIT, sha256=hub.sha256_of(path),
         num_bytes=path.stat().st_size,
     )  # fmt: skip
-    entry = Entry(name="tiny", architecture="tiny-quickgelu", trained_on="nothing", sources=(source,))
+    entry = PublishedCheckpoint(name="tiny", architecture="tiny-quickgelu", trained_on="nothing", sources=(source,))
     entry = dataclasses.replace(entry, **changes)
     monkeypatch.setitem(catalog.ENTRIES, "tiny", entry)
     return entry

@@ -12,9 +12,13 @@ from bench.errors import UsageError
 from models.clip import cards, catalog, evaluate, loading, pretrain, weights
 from models.clip.pretrain import RECIPES, TOKENIZER
 from tasks import world, world_grammar
-from tasks.world import Thing
+from tasks.world import ObjectSpec
 
-MEANINGS = (Thing("mug", "red", "matte"), Thing("cube", "blue", "striped"), Thing("ball", "green", "glossy"))
+MEANINGS = (
+    ObjectSpec("mug", "red", "matte"),
+    ObjectSpec("cube", "blue", "striped"),
+    ObjectSpec("ball", "green", "glossy"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,7 @@ def test_loss_shares_the_captions_of_equal_meanings():
 
 
 def test_pool_holds_every_paraphrase(images):
-    pool = pretrain.pool_of(images[[0, 1, 0]], [MEANINGS[0], MEANINGS[1], MEANINGS[0]])
+    pool = pretrain.build_training_set(images[[0, 1, 0]], [MEANINGS[0], MEANINGS[1], MEANINGS[0]])
     assert pool.meanings.tolist() == [0, 1, 0]
     for row, meaning in zip(np.asarray(pool.tokens), MEANINGS[:2], strict=True):
         said = TOKENIZER.encode(world_grammar.paraphrases(meaning))
@@ -59,8 +63,8 @@ def test_pool_holds_every_paraphrase(images):
 
 
 def test_a_pool_of_kinds_names_no_color_and_has_no_pairs(images):
-    pair = world.Pair(MEANINGS[0], "next to", MEANINGS[1])
-    pool = pretrain.pool_of(images, [MEANINGS[0], pair, MEANINGS[2]], "kinds")
+    pair = world.ObjectPairSpec(MEANINGS[0], "next to", MEANINGS[1])
+    pool = pretrain.build_training_set(images, [MEANINGS[0], pair, MEANINGS[2]], "kinds")
     np.testing.assert_array_equal(np.asarray(pool.images), images[[0, 2]])
     np.testing.assert_array_equal(np.asarray(pool.tokens)[:, 0], TOKENIZER.encode(["mug", "ball"]))
 
@@ -90,7 +94,7 @@ def test_a_card_says_how_a_recipe_was_changed():
 
 
 def test_what_a_step_sees_keeps_the_color(images):
-    look = jax.jit(jax.vmap(lambda key: pretrain.seen(key, jnp.asarray(images[0]))))
+    look = jax.jit(jax.vmap(lambda key: pretrain.augment_picture(key, jnp.asarray(images[0]))))
     seen = np.asarray(look(jax.random.split(jax.random.key(0), 64)))
     assert seen.min() >= 0 and seen.max() <= 1
     middle = seen[:, 28:36, 28:36].mean(axis=(0, 1, 2))
@@ -101,7 +105,7 @@ def test_what_a_step_sees_keeps_the_color(images):
 @pytest.mark.slow
 def test_learns_three_things(images):
     recipe = tiny()
-    variables, _ = pretrain.fit(recipe, pretrain.pool_of(images, MEANINGS), show=False)
+    variables, _ = pretrain.fit(recipe, pretrain.build_training_set(images, MEANINGS), show=False)
     checkpoint = weights.Checkpoint(
         model=recipe.model, variables=variables, tokenizer=TOKENIZER, mean=pretrain.MEAN, std=pretrain.STD
     )
@@ -114,9 +118,9 @@ def test_learns_three_things(images):
 
 def test_no_weak_types_that_would_compile_again(images):
     recipe = tiny()
-    pool = pretrain.pool_of(images, MEANINGS)
+    pool = pretrain.build_training_set(images, MEANINGS)
     variables = jax.eval_shape(lambda key: pretrain.dual.init(recipe.model, key), jax.random.key(0))
-    train = pretrain.Train(variables, jax.eval_shape(pretrain.optimizer_of(recipe).init, variables["params"]))
+    train = pretrain.TrainState(variables, jax.eval_shape(pretrain.optimizer_of(recipe).init, variables["params"]))
     after, _ = jax.eval_shape(lambda t: pretrain.step(recipe, jnp.bfloat16, t, pool, jax.random.key(0)), train)
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), train)
 
