@@ -20,7 +20,7 @@ from models.dream_fields import DreamFields
 from models.method import Method
 from models.nerf import NeRF
 from tasks.budgets import Budget, sized
-from tasks.captions import CaptionTask
+from tasks.captions.caption_task import CaptionTask
 
 RECIPES = {"photographs": ("nerf", "nerf_2021"), "captions": ("dream_fields", "dream_fields_2022")}
 """What a network becomes the field of: by kind of task, at any budget, and at `paper`."""

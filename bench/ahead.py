@@ -56,7 +56,7 @@ def score_ahead(pack: Any, protocols: tuple[str, ...]) -> None:
 
     from bench import trainer
     from models.method import Views
-    from tasks.photos import SceneData
+    from tasks.task import SceneData
 
     task = pack.trials[0].task
     scene, layout = task.load(), task.layout()

@@ -27,9 +27,12 @@ from bench import retrieval, statistics
 from bench.errors import UsageError
 from bench.scorers import caption
 from bench.scorers.metrics import METRICS
-from tasks import cache, captions, tracer, world_pictures
-from tasks.captions import CaptionData
-from tasks.world_looks import Family
+from tasks.captions import caption_task
+from tasks.captions.caption_task import CaptionData
+from tasks.closed_world import pictures
+from tasks.closed_world.appearance import Family
+from tasks.data_dir import location
+from tasks.path_tracing import mitsuba_renderer
 
 FILE = pathlib.Path(__file__).parent / "scorers" / "ceilings.json"
 
@@ -130,7 +133,7 @@ def rendered(
         data: Of captions of the closed world.
         image_px: Width and height.
         num_spp: Samples a pixel of a matte thing.
-        num_workers: See `tasks.tracer.photograph_all`.
+        num_workers: See `tasks.path_tracing.mitsuba_renderer.photograph_all`.
         on_view: Likewise.
 
     Raises:
@@ -138,12 +141,12 @@ def rendered(
     """
     shots = []
     for one in data:
-        meaning = captions.meaning_of_caption(one.caption)
+        meaning = caption_task.meaning_of_caption(one.caption)
         for i, pose in enumerate(one.test.poses):
             seed = one.place * len(one.test.poses) + i
-            planned = world_pictures.PictureSpec(FAMILY, one.place, meaning, "held_out", pose, seed)
-            shots.append(world_pictures.shot(planned, image_px, num_spp))
-    images = tracer.photograph_all(shots, num_workers=num_workers, on_view=on_view)
+            planned = pictures.PictureSpec(FAMILY, one.place, meaning, "held_out", pose, seed)
+            shots.append(pictures.shot(planned, image_px, num_spp))
+    images = mitsuba_renderer.photograph_all(shots, num_workers=num_workers, on_view=on_view)
     return images.reshape(len(data), -1, *images.shape[1:])
 
 
@@ -161,7 +164,7 @@ def as_stored(data: CaptionData, images: UInt8[np.ndarray, "v h w 4"]) -> dict[s
 
 def fingerprint(image_px: int = IMAGE_PX, num_spp: int = NUM_SPP) -> str:
     """Names what the renders depend on, beside their captions and cameras."""
-    return world_pictures.fingerprint(FAMILY, image_px, num_spp)
+    return pictures.fingerprint(FAMILY, image_px, num_spp)
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------------------
@@ -211,7 +214,7 @@ def measured(
             name: {key: None if x is None else round(x, DIGITS) for key, x in found._asdict().items()}
             for name, found in intervals.items()
         },
-        "rendered": [captions.normalized(one.caption) for one in data],
+        "rendered": [caption_task.normalized(one.caption) for one in data],
         "by_caption": by_caption,
     }
 
@@ -239,10 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--num", type=int, default=64, metavar="N", help="its first so many captions (default: %(default)s)"
     )
     args = parser.parse_args(arguments)
-    names = captions.caption_set(args.set).captions[: args.num]
+    names = caption_task.caption_set(args.set).captions[: args.num]
     if not names:
         raise UsageError(f"--num: expected at least 1 caption, got {args.num}")
-    data = [captions.CaptionTask(caption=name, captions=args.set, view_px=IMAGE_PX).load() for name in names]
+    data = [caption_task.CaptionTask(caption=name, captions=args.set, view_px=IMAGE_PX).load() for name in names]
     images = renders_of(data, IMAGE_PX, NUM_SPP)
     renders = {"family": FAMILY, "image_px": IMAGE_PX, "num_spp": NUM_SPP, "fingerprint": fingerprint()}
     entry = measured(data, images, renders)
@@ -255,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def renders_of(data: Sequence[CaptionData], image_px: int, num_spp: int) -> UInt8[np.ndarray, "c v h w 4"]:
     """Renders that are kept in the cache folder, so that new judges need no new ones."""
-    path = cache.folder() / "truth" / f"{re.sub('[^a-z0-9]+', '-', _set_name(data[0]))}.npz"
+    path = location.folder() / "truth" / f"{re.sub('[^a-z0-9]+', '-', _set_name(data[0]))}.npz"
     made_of = np.asarray([fingerprint(image_px, num_spp), *(one.caption for one in data)])
     poses = np.stack([one.test.poses for one in data])
     if path.is_file():

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from tasks import cache
+from tasks.data_dir import location
 
 _PROGRAMS: dict[Any, Future[Any]] = {}
 _LOCK = threading.Lock()
@@ -23,7 +23,7 @@ _LOCK = threading.Lock()
 
 def use_compilation_cache() -> None:
     """Keeps compiled programs on disk, so that the next process does not compile them again."""
-    jax.config.update("jax_compilation_cache_dir", str(cache.folder() / "programs"))
+    jax.config.update("jax_compilation_cache_dir", str(location.folder() / "programs"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 

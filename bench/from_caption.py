@@ -17,8 +17,8 @@ from bench.record import Outcome
 from bench.report.page import write_file
 from bench.suite import Arm, Suite, Table, Trial, base_name, budget_named
 from models.clip import catalog
-from tasks import world_grammar
-from tasks.captions import CLOSED_WORLD_JUDGES, CaptionTask, caption_set, normalized
+from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionTask, caption_set, normalized
+from tasks.closed_world import grammar
 
 PROTOCOL, WORLD = "std-v1", "closed-world"
 
@@ -129,7 +129,7 @@ def retrieval_set(caption: str, out: pathlib.Path) -> str:
 def mean_the_same(caption: str, other: str) -> bool:
     """Whether two captions are two ways of saying one thing of the closed world."""
     try:
-        return world_grammar.parse(caption) == world_grammar.parse(other)
+        return grammar.parse(caption) == grammar.parse(other)
     except UsageError:
         return False
 

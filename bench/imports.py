@@ -25,8 +25,8 @@ from bench.store import Store
 from bench.suite import Trial, described
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget, sized
-from tasks.captions import CaptionData, CaptionTask, normalized, tasks_of
-from tasks.photos import SceneData, Task, composite
+from tasks.captions.caption_task import CaptionData, CaptionTask, normalized, tasks_of
+from tasks.task import SceneData, Task, composite
 
 CAPTIONS, SUITE_OF_CAPTIONS = "captions", "text-to-3d"
 """What `--task` calls captions of any set, and the suite whose protocols they are scored under."""

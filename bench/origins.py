@@ -20,7 +20,7 @@ from bench.protocols import Protocol
 from bench.retrieval import CaptionProtocol
 from bench.store import Store
 from bench.suite import Trial, TrialSlot, flat
-from tasks.captions import CaptionTask
+from tasks.captions.caption_task import CaptionTask
 
 REFERENCE = ROOT / "results" / "reference"
 """Records and scores of the baselines, that come with the project."""

@@ -27,8 +27,8 @@ from bench.scorers.metrics import OWN_GUIDE, SCORERS, ViewsAndTruth
 from bench.scores import NOT_FINITE, FieldState, Scores
 from models.clip import catalog, loading
 from tasks.cameras import angle_to_nearest_deg
-from tasks.captions import CaptionData
-from tasks.photos import DataShapes, SceneData
+from tasks.captions.caption_task import CaptionData
+from tasks.task import DataShapes, SceneData
 
 _P = TypeVar("_P")
 

@@ -24,7 +24,7 @@ from bench.scorers.metrics import METRICS, OWN_GUIDE
 from bench.scores import NOT_FINITE, FieldState, Scores
 from models.clip import catalog, loading
 from models.clip.encoder import Encoder
-from tasks.captions import CaptionData
+from tasks.captions.caption_task import CaptionData
 
 WHITE = "_white"
 """End of a metric that is made on white, whatever the protocol's background."""
@@ -49,7 +49,7 @@ class CaptionProtocol:
         guide_metrics: What the trial's own guide makes, `METRIC@guide`.
         field_metrics: What is no encoder's verdict on the caption: "repeats", of the ring, by the first judge's eyes;
             "opacity", the mean of a view.
-        view_ids: Which of the views of `tasks.captions`.
+        view_ids: Which of the views of `tasks.captions.caption_task`.
         background: Grey that the views are put on: 1 is white.
         captions: Name of the retrieval set it is defined on; None if any.
         crash_is_miss: Whether tables count a trial that crashed as a miss.

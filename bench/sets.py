@@ -30,7 +30,7 @@ from bench.scorers import distances
 from bench.scorers.distances import Features
 from bench.store import Store
 from bench.suite import Table, Trial, TrialSlot
-from tasks.photos import SceneTask
+from tasks.task import SceneTask
 
 TRUTH = "true test views"
 

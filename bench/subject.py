@@ -27,7 +27,7 @@ from bench.suite import Trial
 from models.clip import catalog
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget
-from tasks.photos import Task
+from tasks.task import Task
 
 NUM_STEPS = 2
 

@@ -20,7 +20,7 @@ from bench.errors import UsageError, nearest
 from models.clip import catalog
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget, sized
-from tasks.photos import Task
+from tasks.task import Task
 
 
 def described(value: Any) -> Any:

@@ -29,8 +29,8 @@ from bench.suite import Trial
 from models import clip
 from models.method import Data, Frozen, Method, Numbers, Params, State, Views, num_parameters, split_numbers
 from tasks.cameras import Intrinsics, Rays, pixel_rays
-from tasks.captions import CaptionData, CaptionViews
-from tasks.photos import Photos, SceneData
+from tasks.captions.caption_task import CaptionData, CaptionViews
+from tasks.task import Photos, SceneData
 
 RAYS_AT_ONCE = {"cpu": 1 << 11, "accelerator": 1 << 15}
 """Rays rendered at once: by one trial, few enough for a core's cache; by a pack, enough to fill an accelerator."""

@@ -27,7 +27,7 @@ from models.clip.encoder import Encoder
 from models.method import Frozen, Method, Metrics, Numbers, Params, State, number
 from models.nerf import NERF_2021, NeRF, NeRFData
 from tasks.cameras import Intrinsics, Rays, pixel_rays
-from tasks.photos import SceneTask
+from tasks.task import SceneTask
 
 PoseDistribution = Literal["hemisphere", "hemisphere area", "interpolated", "observed"]
 

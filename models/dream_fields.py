@@ -48,7 +48,7 @@ from models.method import (
     subset,
 )  # fmt: skip
 from tasks.cameras import BLENDER_FOV_DEG, Rays, intrinsics_from_fov, view_rays
-from tasks.captions import CaptionTask
+from tasks.captions.caption_task import CaptionTask
 
 Transmittance = Literal["none", "clipped additive", "gated", "clipped gated"]
 

@@ -28,7 +28,7 @@ from models.encodings import Integrated, Positional, Raw
 from models.fields import MLP
 from models.method import Frozen, Method, Metrics, Numbers, Params, State, Views, number
 from tasks.cameras import Intrinsics, Rays, pixel_rays
-from tasks.photos import SceneTask
+from tasks.task import SceneTask
 
 
 class NeRFData(NamedTuple):

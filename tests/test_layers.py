@@ -150,11 +150,11 @@ def test_every_package_is_found_from_outside():
 @pytest.mark.parametrize(
     ("code", "name", "expected"),
     [
-        ("import bench.store", "tasks.scenes", {"bench.store"}),
-        ("from bench import store, errors", "tasks.scenes", {"bench", "bench.store", "bench.errors"}),
-        ("def f():\n    from bench.store import Store", "tasks.scenes", {"bench.store"}),
-        ("from . import budgets", "tasks.scenes", {"tasks", "tasks.budgets"}),
-        ("from .budgets import sized", "tasks.scenes", {"tasks.budgets"}),
+        ("import bench.store", "tasks.scenes.scenes", {"bench.store"}),
+        ("from bench import store, errors", "tasks.scenes.scenes", {"bench", "bench.store", "bench.errors"}),
+        ("def f():\n    from bench.store import Store", "tasks.scenes.scenes", {"bench.store"}),
+        ("from . import budgets", "tasks.scenes.scenes", {"tasks", "tasks.budgets"}),
+        ("from .budgets import sized", "tasks.scenes.scenes", {"tasks.budgets"}),
         ("from ..record import Record", "bench.verbs.ls", {"bench.record"}),
         ("import ray.util", "bench.store", {"ray.util"}),
         ("from jax import lax", "bench.store", {"jax"}),
@@ -165,7 +165,12 @@ def test_what_counts_as_an_import(code, name, expected):
 
 
 def test_layers_of_some_modules():
-    assert layer("bench.errors") < layer("tasks.scenes") < layer("models.clip.weights") < layer("bench.scorers.image")
+    assert (
+        layer("bench.errors")
+        < layer("tasks.scenes.scenes")
+        < layer("models.clip.weights")
+        < layer("bench.scorers.image")
+    )
     assert layer("bench.suite") < layer("bench.suites.ablations") < layer("bench.record") < layer("bench.verbs.ls")
     with pytest.raises(AssertionError, match=r"bench.newcomer: expected a place in ORDER"):
         layer("bench.newcomer")

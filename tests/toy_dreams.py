@@ -16,7 +16,7 @@ from models.clip.tokenizers import WordTokenizer
 from models.dream_fields import DreamFields
 from models.method import split_numbers
 from tasks.budgets import BUDGETS, sized
-from tasks.captions import CaptionTask
+from tasks.captions.caption_task import CaptionTask
 
 NAME = "file:tiny"
 

@@ -11,7 +11,7 @@ import optax
 
 from models.method import Method, Views, number
 from tasks.cameras import BLENDER_FOV_DEG, Intrinsics, hemisphere, intrinsics_from_fov
-from tasks.photos import DataShapes, Photos, SceneData
+from tasks.task import DataShapes, Photos, SceneData
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from bench.report.figures import Figure, plain, shortened, slug
 from bench.scorers import caption, consistency
 from bench.scorers.metrics import METRICS, OWN_GUIDE
 from bench.suite import TrialSlot
-from tasks.captions import CLOSED_WORLD_JUDGES, CaptionSet, judges_of
+from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionSet, judges_of
 
 NOUN = "caption"
 """What a cluster of such a table is called, and how such a table is known."""

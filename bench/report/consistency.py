@@ -44,11 +44,11 @@ from models.clip import loading, preprocess
 from models.clip.dual import normalized
 from models.clip.encoder import Encoder
 from models.dietnerf import DIETNERF
-from tasks import sparse_view
 from tasks.budgets import Budget, sized
-from tasks.photos import replace_views
-from tasks.scenes import SCENES
-from tasks.sparse_view import NUM_POSES, SparseViews
+from tasks.scenes.scenes import SCENES
+from tasks.sparse_views import embedded
+from tasks.sparse_views.embedded import NUM_POSES, SparseViews
+from tasks.task import replace_views
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,7 +130,7 @@ def views(budget: Budget, scenes: Sequence[str] = tuple(SCENES), most: int = MOS
     ids = tuple(int(x) for x in places if x < num_train)
     tests = tuple(int(x) - num_train for x in places if x >= num_train)
     tasks = [sized(SparseViews(scene=scene, views=ids), budget) for scene in scenes]
-    sparse_view.prepare_all(tasks)
+    embedded.prepare_all(tasks)
     photos = []
     for task in tasks:
         data = task.load()

@@ -17,10 +17,10 @@ from bench.report.captions import NOT_A_THING
 from bench.report.media import LabelledImage
 from bench.store import Store
 from bench.suite import TrialSlot
-from tasks.captions import CaptionSet
+from tasks.captions.caption_task import CaptionSet
 
 VIEW_ID = 1
-"""Of `tasks.captions.views`: azimuth 45, elevation 15 degrees."""
+"""Of `tasks.captions.caption_task.views`: azimuth 45, elevation 15 degrees."""
 
 HOW_SHOWN = "Objects made from captions are all shown from one camera (azimuth 45, elevation 15); none was chosen."
 """For the head of a page."""

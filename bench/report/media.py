@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bench.errors import UsageError
 from tasks.cameras import angle_to_nearest_deg
-from tasks.photos import SceneData
+from tasks.task import SceneData
 
 TILE_PX = 160
 """A tile is about as wide: small views are enlarged a whole number of times, much larger ones averaged down so."""

@@ -20,8 +20,8 @@ from bench.report import media
 from bench.report.galleries import views_of
 from bench.store import Store
 from bench.suite import Trial, TrialSlot
-from tasks.captions import CaptionTask
-from tasks.captions import views as caption_views
+from tasks.captions.caption_task import CaptionTask
+from tasks.captions.caption_task import views as caption_views
 
 NUM_CLUSTERS, MOST_TRIALS = 12, 64
 """If nobody says how many clusters have reels: the first 12 of a table, fewer where it has many arms."""
@@ -32,7 +32,7 @@ FRAME_PX = 64
 """Height of a frame at most; larger views are averaged down."""
 
 RING = 8
-"""Views round an object made from a caption, the first of `tasks.captions.views`: elevation 15 degrees."""
+"""Views round an object made from a caption, the first of `tasks.captions.caption_task.views`: elevation 15 degrees."""
 
 QUALITY = 88
 

@@ -35,10 +35,10 @@ from models.nerf import (
     SIMPLIFIED_NERF_2021_LEGO,
     SIMPLIFIED_NERF_2021_MATERIALS,
 )
-from tasks.blender import SCENES as BLENDER_SCENES
-from tasks.blender import BlenderScene
-from tasks.scenes import SCENES
-from tasks.sparse_view import SparseViews
+from tasks.scenes.scenes import SCENES
+from tasks.sparse_views.embedded import SparseViews
+from tasks.sparse_views.nerf_synthetic import SCENES as BLENDER_SCENES
+from tasks.sparse_views.nerf_synthetic import BlenderScene
 
 METRICS = ("psnr", "ssim", "lpips_vgg", "psnr_fg", "lpips_alex")
 

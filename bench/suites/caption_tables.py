@@ -19,7 +19,7 @@ from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, HASH_GRID, SIMP
 from models.encodings import Integrated, Positional
 from models.fields import MLP, ResidualMLP
 from tasks.budgets import BUDGETS, Budget, sized
-from tasks.captions import CLOSED_WORLD_JUDGES, CaptionTask, held_out_tasks, judges_of, tasks_of
+from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionTask, held_out_tasks, judges_of, tasks_of
 
 FEW, SOME = 4, 12
 """Captions of an arm at `quick`, and of the two arms that get a verdict there."""

@@ -13,7 +13,7 @@ import dataclasses
 
 from bench.suite import Suite, Table
 from bench.suites import caption_tables
-from tasks.captions import tasks_of
+from tasks.captions.caption_task import tasks_of
 
 CLOSED, OPEN = ("world-things", "world-pairs"), ("shapes", "imitations", "materials")
 

@@ -20,12 +20,12 @@ from bench.suite import Arm, Suite, Table
 from bench.suites.sparse_views import CONSISTENCY, NUM_VIEWS
 from models.dietnerf import DIETNERF, DIETNERF_2021, DietNeRF
 from models.nerf import NERF, NERF_2021
-from tasks.blender import SCENES as BLENDER_SCENES
-from tasks.blender import BlenderScene
 from tasks.budgets import BUDGETS
-from tasks.photos import SceneTask
-from tasks.scenes import SCENES as EMBEDDED_SCENES
-from tasks.sparse_view import SparseViews
+from tasks.scenes.scenes import SCENES as EMBEDDED_SCENES
+from tasks.sparse_views.embedded import SparseViews
+from tasks.sparse_views.nerf_synthetic import SCENES as BLENDER_SCENES
+from tasks.sparse_views.nerf_synthetic import BlenderScene
+from tasks.task import SceneTask
 
 SCENES = tuple(EMBEDDED_SCENES)
 

@@ -11,7 +11,7 @@ from bench.errors import UsageError
 from bench.report import media
 from bench.store import Store
 from bench.verbs import options
-from tasks.photos import SceneTask
+from tasks.task import SceneTask
 
 HELP = "keep a suite's stored trials in one small file: records, scores, a few pictures"
 EXAMPLE = "python -m bench archive --suite ablations --budget standard --out results/reference"

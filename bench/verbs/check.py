@@ -10,10 +10,10 @@ from bench import ahead, contract, registry, subject
 from bench.errors import UsageError
 from models.dream_fields import DreamFields
 from models.method import Method
-from tasks.captions import CaptionTask, held_out_tasks
-from tasks.photos import Task
-from tasks.scenes import SCENES
-from tasks.sparse_view import SparseViews
+from tasks.captions.caption_task import CaptionTask, held_out_tasks
+from tasks.scenes.scenes import SCENES
+from tasks.sparse_views.embedded import SparseViews
+from tasks.task import Task
 
 HELP = "run the contract test on a method or a network of your own"
 EXAMPLE = "python -m bench check my_pkg.field:MyField"

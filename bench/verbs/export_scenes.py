@@ -13,9 +13,11 @@ import pathlib
 from typing import Any, get_args
 
 from bench.errors import UsageError, nearest
-from tasks import cache, scenes, sparse_view, transforms
 from tasks.cameras import BLENDER_FOV_DEG
-from tasks.sparse_view import SparseViews, Split
+from tasks.data_dir import location
+from tasks.scenes import scenes
+from tasks.sparse_views import embedded, transforms_json
+from tasks.sparse_views.embedded import SparseViews, Split
 
 HELP = "write the embedded scenes in the layout of NeRF Realistic Synthetic"
 EXAMPLE = "python -m bench export-scenes --format blender /data/embedded --scenes castle --image-px 400"
@@ -45,9 +47,9 @@ def main(args: argparse.Namespace) -> int:
         {"format": args.format, "splits": splits, "scenes": {task.scene: task.fingerprint() for task in tasks}},
     )
     if {"train", "test"} & {*splits}:
-        sparse_view.prepare_all(tasks)
+        embedded.prepare_all(tasks)
     if "val" in splits:
-        sparse_view.prepare_all(tasks, validation=True)
+        embedded.prepare_all(tasks, validation=True)
     for task in tasks:
         for split in splits:
             _write_split(task, split, args.out / task.scene)
@@ -97,11 +99,13 @@ def _write_split(task: SparseViews, split: Split, place: pathlib.Path) -> None:
 
     from PIL import Image
 
-    from tasks import sparse_view_builder as builder
+    from tasks.sparse_views import dataset as builder
 
     assert task.image_px and task.num_spp
-    data = builder.embedded_scenes(task.scene, task.image_px, task.num_spp, cache.folder(), validation=split == "val")
-    ids = tuple(range(sparse_view.NUM_POSES[split]))
+    data = builder.embedded_scenes(
+        task.scene, task.image_px, task.num_spp, location.folder(), validation=split == "val"
+    )
+    ids = tuple(range(embedded.NUM_POSES[split]))
     images, poses = builder.read(data, split, ids)
     try:
         (place / split).mkdir(parents=True, exist_ok=True)
@@ -109,7 +113,7 @@ def _write_split(task: SparseViews, split: Split, place: pathlib.Path) -> None:
             packed = io.BytesIO()
             Image.fromarray(image).save(packed, format="PNG")
             _write(place / split / f"r_{i}.png", packed.getvalue())
-        text = transforms.written(poses, [f"./{split}/r_{i}" for i in ids], BLENDER_FOV_DEG)
+        text = transforms_json.written(poses, [f"./{split}/r_{i}" for i in ids], BLENDER_FOV_DEG)
         _write(place / f"transforms_{split}.json", text.encode())
     except OSError as error:
         raise UsageError(f"{place}: expected a folder that can be written, got {error.strerror!r}; free it") from error

@@ -33,9 +33,9 @@ from bench.report.figures import slug
 from bench.report.page import write_file
 from bench.suite import Trial
 from bench.verbs import export
-from tasks import world_grammar
 from tasks.budgets import BUDGETS
-from tasks.captions import normalized
+from tasks.captions.caption_task import normalized
+from tasks.closed_world import grammar
 
 HELP = "make one object from a caption: video, mesh and pictures, several seeds at once"
 EXAMPLE = 'python -m bench generate "a red metallic chair" --seeds 0-3'
@@ -110,7 +110,7 @@ def trials_of(args: argparse.Namespace, caption: str, out: pathlib.Path) -> list
 
 def warn(caption: str, trial: Trial) -> None:
     """Says what an embedded guide cannot know."""
-    told = world_grammar.warning(caption) if is_embedded(trial) else None
+    told = grammar.warning(caption) if is_embedded(trial) else None
     if told:
         print(f"warning: {', '.join(trial.method.encoders)} knows the closed world only; {told}", file=sys.stderr)
 

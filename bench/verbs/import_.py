@@ -15,16 +15,16 @@ from bench.suite import Trial
 from bench.suites.sparse_views import NUM_VIEWS
 from bench.verbs import options, run
 from bench.verbs.places import add_results
-from tasks import sparse_view
 from tasks.budgets import BUDGETS
-from tasks.captions import NAMES
-from tasks.photos import SceneTask, Task
-from tasks.subsets import subset
+from tasks.captions.caption_task import NAMES
+from tasks.sparse_views import embedded
+from tasks.sparse_views.view_selection import subset
+from tasks.task import SceneTask, Task
 
 HELP = "score images that another program rendered, and store them beside trained trials"
 EXAMPLE = "python -m bench import out/kettle --task sparse-views:kettle --name instant-ngp --budget quick"
 
-SEEN = ", ".join(str(i) for i in subset(16, 0, sparse_view.NUM_POSES["train"]))
+SEEN = ", ".join(str(i) for i in subset(16, 0, embedded.NUM_POSES["train"]))
 
 HOW = f"""
 RENDERS is a folder, or a .zip or .tar archive of one, with an image for each test view:
@@ -38,7 +38,7 @@ embedded scene a method may see the first of these photographs, ids in transform
 (sparse-views: {NUM_VIEWS}): {SEEN}, ...
 
 Images are PNG of 8 or 16 bits, of the budget's size, RGB on the task's background (white) or RGBA with straight alpha,
-which is put on it. Of a caption there are the 17 views of tasks/captions.py (0 to 15 all round, 16 of the paper), with
+which is put on it. Of a caption there are the 17 views of tasks/captions/caption_task.py (0 to 15 all round, 16 of the paper), with
 alpha; where there are several, a caption's folder is named by its words with dashes.
 """
 
@@ -51,10 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = f"{HELP}\n{HOW}"
     parser.add_argument("renders", type=pathlib.Path, metavar="RENDERS", help="a folder, or an archive of one")
     parser.add_argument(
-        "--task", required=True, metavar="SUITE[:SCENE]",
+        "--task",
+        required=True,
+        metavar="SUITE[:SCENE]",
         help="sparse-views:kettle, captions:'a blue dotted guitar'; without what follows the colon, all that is in "
         "RENDERS",
-    )  # fmt: skip
+    )
     parser.add_argument("--name", required=True, help="what the method is called in tables and in `compare`")
     parser.add_argument(
         "--budget", metavar="NAME", help=f"whose sizes: {', '.join(BUDGETS)} (default: as `run` chooses it)"
@@ -81,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
     told = []
     with trials_store.lock():
         for name, (task, files) in of_folders.items():
-            sparse_view.prepare_all([task])
+            embedded.prepare_all([task])
             found = imports.read(task, files, f"{args.renders}, {name}" if wanted.chosen is None else str(args.renders))
             for note in found.notes:
                 print(f"warning: {note}", file=sys.stderr)

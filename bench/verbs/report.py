@@ -24,7 +24,7 @@ from bench.store import Store
 from bench.suite import Table, Trial, TrialSlot, budget_named
 from bench.verbs import exhibits, options, watching
 from models.clip import catalog
-from tasks.captions import CaptionTask
+from tasks.captions.caption_task import CaptionTask
 
 HELP = "write the tables, figures and pictures of stored results again"
 EXAMPLE = "python -m bench report --suite ablations --budget quick"

@@ -14,9 +14,9 @@ from bench.store import Store
 from bench.suite import Trial
 from bench.verbs import options, report
 from models.clip import catalog
-from tasks import world_grammar
-from tasks.captions import CaptionTask
-from tasks.photos import SceneTask
+from tasks.captions.caption_task import CaptionTask
+from tasks.closed_world import grammar
+from tasks.task import SceneTask
 
 HELP = "train what is missing of a suite, score it, print its tables and write its report"
 EXAMPLE = "python -m bench run --suite ablations --budget quick --only table=augmentations"
@@ -116,7 +116,7 @@ def check_encoders(trials: list[Trial]) -> None:
 def warn_of_words(trials: list[Trial]) -> None:
     """Says once of each caption that an embedded guide cannot have learnt it, and what it knows."""
     said = {
-        trial.task.caption: world_grammar.warning(trial.task.caption)
+        trial.task.caption: grammar.warning(trial.task.caption)
         for trial in trials
         if isinstance(trial.task, CaptionTask) and set(trial.method.encoders) & set(catalog.EMBEDDED)
     }
@@ -126,6 +126,6 @@ def warn_of_words(trials: list[Trial]) -> None:
 
 def prepare_data(trials: list[Trial]) -> None:
     """Renders or reads what the trials need before any worker starts."""
-    from tasks import sparse_view
+    from tasks.sparse_views import embedded
 
-    sparse_view.prepare_all([trial.task for trial in trials])
+    embedded.prepare_all([trial.task for trial in trials])

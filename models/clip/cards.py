@@ -54,7 +54,7 @@ def number(found: dict[str, Any]) -> str:
 def markdown() -> str:
     """The page of all cards."""
     text = (
-        "# Embedded encoders\n\nSmall CLIP models of the closed world (`tasks/world.py`), made by "
+        "# Embedded encoders\n\nSmall CLIP models of the closed world (`tasks/closed_world/meanings.py`), made by "
         "`python -m models.clip.pretrain`. They know its things, and nothing else. Accuracies are on renders that were "
         "not trained on, before mid-grey, with 95% intervals by resampling meanings. Judges are trained on other "
         "renders, under other light, with another seed, and refuse to guide. This page is printed by "

@@ -11,7 +11,7 @@ import pathlib
 from bench.errors import UsageError
 from models.clip import hub
 from models.clip.hub import HubFile
-from tasks import cache
+from tasks.data_dir import location
 
 EMBEDDED_FOLDER = pathlib.Path(__file__).parent / "embedded"
 
@@ -172,7 +172,7 @@ def fingerprint(name: str) -> str | None:
 
 def folder() -> pathlib.Path:
     """Where weights that were put on disk by hand are looked for: `encoders/` in the cache folder."""
-    return cache.folder() / "encoders"
+    return location.folder() / "encoders"
 
 
 def found_at(name: str) -> pathlib.Path | None:

@@ -23,9 +23,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 from models.clip import loading, weights
 from models.clip.catalog import JUDGES
 from models.clip.encoder import Encoder, LinenTowers
-from tasks import world, world_grammar
-from tasks.world import Meaning, ObjectSpec, fraction
-from tasks.world_looks import Family
+from tasks.closed_world import grammar
+from tasks.closed_world import meanings as meanings_module
+from tasks.closed_world.appearance import Family
+from tasks.closed_world.meanings import Meaning, ObjectSpec, fraction
 
 KEPT_BACK = 0.03
 """Share of the pictures of trained combinations that are not trained on."""
@@ -75,7 +76,7 @@ def image_embeddings(encoder: Encoder, images: Float[np.ndarray, "n h w 3"]) -> 
 def text_embeddings(encoder: Encoder, meanings: Sequence[Meaning]) -> Float[np.ndarray, "m f"]:
     """Of length 1, of canonical captions."""
     read = jax.jit(lambda params, batch: encoder.text_features(params, batch))
-    tokens = encoder.tokenize([world_grammar.caption(meaning) for meaning in meanings])
+    tokens = encoder.tokenize([grammar.caption(meaning) for meaning in meanings])
     return unit(
         np.concatenate([np.asarray(read(encoder.params, tokens[i : i + 512])) for i in range(0, len(tokens), 512)])
     )
@@ -107,7 +108,7 @@ def accuracy(
     ranks = retrieval(see @ read.T, place)
     said["retrieval_64"] = summary(ranks, place) | {"num_captions": min(NUM_CAPTIONS, len(captions))}
     if single:
-        everything = list(world.things())
+        everything = list(meanings_module.things())
         best = [everything[i] for i in (see[shown] @ text_embeddings(encoder, everything).T).argmax(axis=1)]
         names = list(dict.fromkeys(single))
         which = np.asarray([names.index(meaning) for meaning in single])
@@ -125,7 +126,7 @@ def kinds(
     """What the card says of an encoder that knows kinds alone: the right word among those of all kinds."""
     encoder = checkpoint if isinstance(checkpoint, Encoder) else encoder_of(checkpoint)
     single = [i for i, meaning in enumerate(meanings) if isinstance(meaning, ObjectSpec)]
-    names = sorted(world.KINDS)
+    names = sorted(meanings_module.KINDS)
     read = jax.jit(lambda params, tokens: encoder.text_features(params, tokens))
     words = unit(np.asarray(read(encoder.params, encoder.tokenize(names))))
     best = (image_embeddings(encoder, on_grey(images[np.asarray(single)])) @ words.T).argmax(axis=1)
@@ -184,11 +185,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--num-renders", type=int, default=4000, metavar="N", help="of the family, both splits (default: %(default)s)"
     )
     args = parser.parse_args(arguments)
-    from tasks import world_builder
+    from tasks.closed_world import dataset
 
-    world_builder.prepare(args.num_renders, 64, 64, args.family, dataset=False)
+    dataset.prepare(args.num_renders, 64, 64, args.family, dataset=False)
     for name in args.names:
-        pictures = world_builder.read_arrays(args.num_renders, 64, 64, args.family, "held_out")
+        pictures = dataset.read_arrays(args.num_renders, 64, 64, args.family, "held_out")
         found = accuracy(loading.load(name), pictures.images, list(pictures.meanings))
         for metric, said in found.items():
             print(

@@ -43,16 +43,16 @@ from models.clip.resnet import ModifiedResNet
 from models.clip.text import TextTransformer
 from models.clip.tokenizers import WordTokenizer
 from models.clip.vit import VisionTransformer
-from tasks import world_grammar
-from tasks.world import Meaning, ObjectSpec
-from tasks.world_looks import Family
+from tasks.closed_world import grammar
+from tasks.closed_world.appearance import Family
+from tasks.closed_world.meanings import Meaning, ObjectSpec
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 """What pixels are normalised with, by colour."""
 
-CONTEXT_LENGTH = world_grammar.LONGEST + 2
+CONTEXT_LENGTH = grammar.LONGEST + 2
 
-TOKENIZER = WordTokenizer(words=world_grammar.vocabulary(), context_length=CONTEXT_LENGTH)
+TOKENIZER = WordTokenizer(words=grammar.vocabulary(), context_length=CONTEXT_LENGTH)
 
 CHUNK = 100
 """Steps of a compiled scan."""
@@ -181,7 +181,7 @@ def build_training_set(
         single = [i for i, meaning in enumerate(meanings) if isinstance(meaning, ObjectSpec)]
         images, named = images[np.asarray(single)], [evaluate.kind_of(meanings[i]) for i in single]
     known = list(dict.fromkeys(named))
-    said = [TOKENIZER.encode([m] if isinstance(m, str) else world_grammar.paraphrases(m)) for m in known]
+    said = [TOKENIZER.encode([m] if isinstance(m, str) else grammar.paraphrases(m)) for m in known]
     most = max(len(rows) for rows in said)
     index = {name: i for i, name in enumerate(known)}
     return TrainingSet(
@@ -317,11 +317,12 @@ def make(name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True) 
     Returns:
         The file, and its card.
     """
-    from tasks import world_builder, world_pictures
+    from tasks.closed_world import dataset
+    from tasks.closed_world import pictures as pictures_module
 
     tower_px = recipe.image_tower.image_px
-    world_builder.prepare(recipe.num_renders, tower_px, recipe.num_spp, recipe.family, dataset=False, show=show)
-    read = functools.partial(world_builder.read_arrays, recipe.num_renders, tower_px, recipe.num_spp, recipe.family)
+    dataset.prepare(recipe.num_renders, tower_px, recipe.num_spp, recipe.family, dataset=False, show=show)
+    read = functools.partial(dataset.read_arrays, recipe.num_renders, tower_px, recipe.num_spp, recipe.family)
     pictures = read("train")
     kept = evaluate.kept_back(pictures.numbers)
     trained = [m for m, back in zip(pictures.meanings, kept, strict=True) if not back]
@@ -344,7 +345,7 @@ def make(name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True) 
         "command": f"python -m models.clip.pretrain {name}{changed(name, recipe)}",
         "data": f"closed world, family {recipe.family}, {recipe.num_renders} renders of {tower_px} px, "
         f"{recipe.num_spp} samples a pixel, fingerprint "
-        f"{world_pictures.fingerprint(recipe.family, tower_px, recipe.num_spp)}",
+        f"{pictures_module.fingerprint(recipe.family, tower_px, recipe.num_spp)}",
         "num_steps": recipe.num_steps,
         "batch_size": recipe.batch_size,
         "seed": recipe.seed,

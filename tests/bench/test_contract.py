@@ -17,8 +17,8 @@ from models.dream_fields import DREAM_FIELDS, DreamFields
 from models.method import number_names, split_numbers
 from models.nerf import NERF
 from tasks.budgets import BUDGETS, sized
-from tasks.captions import CaptionTask, held_out_tasks
-from tasks.sparse_view import SparseViews
+from tasks.captions.caption_task import CaptionTask, held_out_tasks
+from tasks.sparse_views.embedded import SparseViews
 from tests.toy_dreams import GUIDE
 from tests.toys import ToyMethod, ToyTask
 

@@ -13,8 +13,8 @@ from bench import imports, registry, renders, retrieval, store
 from bench.errors import UsageError
 from bench.suite import Arm, Suite, Table, Trial, described
 from tasks.budgets import BUDGETS, sized
-from tasks.captions import CaptionTask
-from tasks.sparse_view import SparseViews
+from tasks.captions.caption_task import CaptionTask
+from tasks.sparse_views.embedded import SparseViews
 from tests.toys import ToyMethod, ToyTask
 
 PX = 16

@@ -25,7 +25,7 @@ from bench.protocols import (
 )
 from bench.scorers import metrics
 from tasks.cameras import Intrinsics, hemisphere
-from tasks.photos import DataShapes, Photos, SceneData
+from tasks.task import DataShapes, Photos, SceneData
 
 
 def photos(num_views: int, px: int, background: float = 1.0, shift: float = 0.0) -> Photos:

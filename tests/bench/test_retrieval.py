@@ -18,8 +18,8 @@ from bench.scores import Scores
 from models.clip import catalog
 from models.clip.encoder import Encoder
 from models.clip.tokenizers import WordTokenizer
-from tasks import captions
-from tasks.captions import CaptionData, CaptionSet
+from tasks.captions import caption_task
+from tasks.captions.caption_task import CaptionData, CaptionSet
 
 COLORS = {
     "red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "white": (1, 1, 1), "yellow": (1, 1, 0),
@@ -70,7 +70,7 @@ def fakes(monkeypatch):
 def task(caption="red", judges=("judge", "second"), name="colors") -> CaptionData:
     return CaptionData(
         caption=caption, captions=CaptionSet(name, WORDS, "f" * 64), place=WORDS.index(caption), judges=judges,
-        test=captions.views(PX), near=1.9, far=6.1, pixel_center=0.5, background=0.5,
+        test=caption_task.views(PX), near=1.9, far=6.1, pixel_center=0.5, background=0.5,
     )  # fmt: skip
 
 

@@ -14,9 +14,9 @@ from bench.scorers import distances
 from bench.suite import Arm, Suite, Table
 from bench.verbs import options, report
 from models.clip import catalog
-from tasks.blender import BlenderScene
 from tasks.budgets import BUDGETS
-from tests.tasks.test_blender import write_scene
+from tasks.sparse_views.nerf_synthetic import BlenderScene
+from tests.tasks.sparse_views.test_nerf_synthetic import write_scene
 from tests.toys import ToyMethod, ToyTask
 
 GUIDE = "embedded-vit-8"

@@ -19,10 +19,10 @@ from models.dietnerf import DietNeRF, DietNeRFData
 from models.dream_fields import DreamFields, DreamFieldsData
 from models.method import split_numbers
 from models.nerf import NeRFData
-from tasks import captions
-from tasks.blender import SCENES as BLENDER_SCENES
 from tasks.budgets import BUDGETS
 from tasks.cameras import Intrinsics, look_at
+from tasks.captions import caption_task
+from tasks.sparse_views.nerf_synthetic import SCENES as BLENDER_SCENES
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +49,12 @@ def coco(monkeypatch, tmp_path):
     """Some captions as the paper's 153 are written; of all of them the suites are as many times larger."""
     made = [f"a thing with {i} sides." for i in range(9)]
     (tmp_path / "captions.txt").write_text("\n".join(made))
-    monkeypatch.setenv(captions.COCO_VARIABLE, str(tmp_path / "captions.txt"))
+    monkeypatch.setenv(caption_task.COCO_VARIABLE, str(tmp_path / "captions.txt"))
     digest = hashlib.sha256("".join(f"{caption}\n" for caption in made).encode()).hexdigest()
-    monkeypatch.setattr(captions, "COCO_SHA256", digest)
-    captions._coco.cache_clear()
+    monkeypatch.setattr(caption_task, "COCO_SHA256", digest)
+    caption_task._coco.cache_clear()
     yield
-    captions._coco.cache_clear()
+    caption_task._coco.cache_clear()
 
 
 CHECKED = set()

@@ -21,7 +21,7 @@ from models import clip
 from models.method import split_numbers
 from tasks.budgets import BUDGETS
 from tasks.cameras import Intrinsics, view_rays
-from tasks.captions import CaptionTask
+from tasks.captions.caption_task import CaptionTask
 from tests import toy_dreams
 from tests.toys import ToyMethod, ToyPhase, ToyTask
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import budgets, cameras, photos
+from tasks import budgets, cameras, task
 
 AZIMUTHS = st.floats(-720, 720)
 ELEVATIONS = st.floats(-89, 89)
@@ -164,7 +164,7 @@ def test_angle_to_nearest_against_slow_twin():
 
 @given(st.tuples(*[st.floats(0, 1)] * 4), st.floats(0, 1))
 def test_composite_against_slow_twin(rgba, background):
-    got = photos.composite(np.array(rgba, np.float64), background)
+    got = task.composite(np.array(rgba, np.float64), background)
     slow = [c * rgba[3] + background * (1 - rgba[3]) for c in rgba[:3]]
     np.testing.assert_allclose(got, slow, atol=1e-12)
     assert got.min() >= 0 and got.max() <= 1 + 1e-12
@@ -172,14 +172,14 @@ def test_composite_against_slow_twin(rgba, background):
 
 def test_replace_views_keeps_every_array_in_step():
     rng = np.random.RandomState(0)
-    four = photos.Photos(
+    four = task.Photos(
         ids=(7, 8, 9, 10),
         colors=rng.rand(4, 2, 3, 3).astype(np.float32),
         alphas=rng.rand(4, 2, 3).astype(np.float32),
         poses=cameras.hemisphere(4),
         intrinsics=cameras.Intrinsics(*(rng.rand(4).astype(np.float32) for _ in range(4))),
     )
-    two = photos.replace_views(four, (3, 1))
+    two = task.replace_views(four, (3, 1))
     assert two.ids == (10, 8)
     for place, old in enumerate((3, 1)):
         np.testing.assert_array_equal(two.colors[place], four.colors[old])
@@ -197,8 +197,8 @@ def test_is_frozen_dataclass():
     class Thawed:
         pass
 
-    assert photos.is_frozen_dataclass(Frozen())
-    assert not any(photos.is_frozen_dataclass(value) for value in (Frozen, Thawed(), 3, None))
+    assert task.is_frozen_dataclass(Frozen())
+    assert not any(task.is_frozen_dataclass(value) for value in (Frozen, Thawed(), 3, None))
 
 
 @dataclasses.dataclass(frozen=True)

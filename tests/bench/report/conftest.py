@@ -13,7 +13,7 @@ from bench.record import Record
 from bench.report.captions import CaptionTableContext, confused
 from bench.report.captions import notes as captions_notes
 from bench.suite import TrialSlot
-from tasks.captions import CaptionSet
+from tasks.captions.caption_task import CaptionSet
 
 SCENES = tuple(f"scene{i}" for i in range(8))
 METRICS = ("psnr", "ssim", "lpips_vgg")

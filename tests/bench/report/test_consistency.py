@@ -23,9 +23,11 @@ from models.clip import dual
 from models.clip.dual import DualEncoder
 from models.clip.encoder import Encoder, LinenTowers
 from models.clip.vit import VisionTransformer
-from tasks import cameras, photos, sparse_view
+from tasks import cameras
+from tasks import task as task_module
 from tasks.budgets import BUDGETS
 from tasks.cameras import look_at
+from tasks.sparse_views import embedded
 
 
 def made_up(num_scenes=6, num_views=5, spread=0.7, seed=0, dim=12):
@@ -272,22 +274,22 @@ class TestEncoders:
                 colors = np.broadcast_to(np.array(ids, np.float32)[:, None, None, None], (*shape, 3))
                 one = cameras.intrinsics_from_fov(40.0, 4, 4)
                 every = jax.tree.map(lambda x: np.full(len(ids), x, np.float32), one)
-                return photos.Photos(
-                    ids, colors, np.ones(shape, np.float32), sparse_view.split_poses(split)[list(ids)], every
+                return task_module.Photos(
+                    ids, colors, np.ones(shape, np.float32), embedded.split_poses(split)[list(ids)], every
                 )
 
-            poses = sparse_view.split_poses("train")
+            poses = embedded.split_poses("train")
             test = some("test", tuple(range(25)))
-            return photos.SceneData(some("train", task.view_ids), test, 2.0, 6.0, 0.5, poses)
+            return task_module.SceneData(some("train", task.view_ids), test, 2.0, 6.0, 0.5, poses)
 
-        monkeypatch.setattr(sparse_view.SparseViews, "load", load)
-        monkeypatch.setattr(sparse_view, "prepare_all", lambda tasks: None)
+        monkeypatch.setattr(embedded.SparseViews, "load", load)
+        monkeypatch.setattr(embedded, "prepare_all", lambda tasks: None)
         found = consistency.views(BUDGETS["smoke"], ("kettle", "chess"))
         assert found.colors.shape == (80, 16, 16, 3)
         assert found.scenes.tolist() == [0] * 40 + [1] * 40
         for split, numbers in (("train", slice(0, 32)), ("test", slice(32, 40))):
             ids = found.colors[numbers, 0, 0, 0].astype(int)
-            np.testing.assert_array_equal(found.poses[numbers], sparse_view.split_poses(split)[ids])
+            np.testing.assert_array_equal(found.poses[numbers], embedded.split_poses(split)[ids])
             assert np.diff(ids).min() >= 3 and np.diff(ids).max() <= 4, "even in their order"
         every = consistency.views(BUDGETS["smoke"], ("kettle",), most=1000)
         assert len(every.scenes) == 125

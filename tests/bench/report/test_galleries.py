@@ -8,7 +8,7 @@ import pytest
 from bench.report import galleries, media
 from bench.store import Store
 from bench.suite import TrialSlot
-from tasks.captions import CaptionSet
+from tasks.captions.caption_task import CaptionSet
 
 JUDGE = "embedded-judge-rn"
 CAPTIONS = CaptionSet("mine", tuple(f"a thing number {i}" for i in range(20)), "")

@@ -11,7 +11,7 @@ from PIL import Image
 from bench.errors import UsageError
 from bench.report import media
 from tasks.cameras import Intrinsics, intrinsics_from_fov, look_at
-from tasks.photos import Photos, SceneData
+from tasks.task import Photos, SceneData
 
 PX = 16
 

@@ -14,7 +14,7 @@ from bench.record import Outcome, of_trial
 from bench.report import turntables
 from bench.suite import Trial, TrialSlot
 from tasks.budgets import BUDGETS
-from tasks.captions import CaptionTask
+from tasks.captions.caption_task import CaptionTask
 from tests.toys import ToyMethod, ToyTask
 
 SMOKE = BUDGETS["smoke"]

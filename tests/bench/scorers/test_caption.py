@@ -14,7 +14,7 @@ from bench.errors import UsageError
 from bench.scorers import caption
 from bench.scorers.caption import precision_at, ranked
 from models.clip import loading, preprocess
-from tasks.captions import CaptionSet
+from tasks.captions.caption_task import CaptionSet
 
 RANDOM = np.random.default_rng(5)
 

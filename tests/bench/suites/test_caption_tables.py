@@ -11,7 +11,7 @@ from bench.suite import budget_named
 from bench.suites import caption_tables
 from bench.suites.ablations import of_captions
 from tasks.budgets import sized
-from tasks.captions import CLOSED_WORLD_JUDGES
+from tasks.captions.caption_task import CLOSED_WORLD_JUDGES
 
 STUDY = caption_tables.embedded("standard")
 PRIORS = "one prior after the other"

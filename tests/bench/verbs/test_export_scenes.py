@@ -12,9 +12,12 @@ from PIL import Image
 from bench import __main__ as command_line
 from bench.errors import UsageError
 from bench.verbs import export_scenes
-from tasks import cameras, scenes, sparse_view, sparse_view_builder
-from tasks.blender import BlenderScene
-from tasks.sparse_view import SparseViews
+from tasks import cameras
+from tasks.scenes import scenes
+from tasks.sparse_views import dataset
+from tasks.sparse_views import embedded as embedded_module
+from tasks.sparse_views.embedded import SparseViews
+from tasks.sparse_views.nerf_synthetic import BlenderScene
 
 SCENE, OTHER = list(scenes.SCENES)[:2]
 
@@ -31,7 +34,7 @@ def painted(monkeypatch, tmp_path):
         return np.stack([noise(first_seed + i, image_px, image_px, 4) for i in range(len(poses))])
 
     def forget():
-        for cached in (sparse_view._load, sparse_view.scene_fingerprint, sparse_view_builder.config):
+        for cached in (embedded_module._load, embedded_module.scene_fingerprint, dataset.config):
             cached.cache_clear()
 
     monkeypatch.setattr(scenes, "render_views", render_views)

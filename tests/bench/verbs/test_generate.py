@@ -12,10 +12,11 @@ import pytest
 from bench import __main__ as command_line
 from bench import from_caption, record, trainer
 from bench.verbs import export, generate
-from tasks import captions, world_grammar
+from tasks.captions import caption_task
+from tasks.closed_world import grammar
 from tests.bench.test_objects import Ball
 
-IN_THE_SET = captions.caption_set("closed-world").captions[0]
+IN_THE_SET = caption_task.caption_set("closed-world").captions[0]
 
 MARGINS = {0: 0.01, 1: 0.05, 2: None, 3: -0.02, 4: 0.2}
 """By seed. The third is not judged, the fifth is solid."""
@@ -104,10 +105,10 @@ class TestTrials:
 
     def test_a_caption_of_the_world_that_the_set_has_not(self, tmp_path):
         """It comes first in a set of its own, without those that say the same."""
-        said = world_grammar.paraphrases(world_grammar.parse(IN_THE_SET))[1]
+        said = grammar.paraphrases(grammar.parse(IN_THE_SET))[1]
         name = from_caption.retrieval_set(said, tmp_path)
         assert name == f"file:{tmp_path / 'captions.txt'}"
-        found, world = captions.caption_set(name).captions, captions.caption_set("closed-world").captions
+        found, world = caption_task.caption_set(name).captions, caption_task.caption_set("closed-world").captions
         assert found[0] == said and IN_THE_SET not in found
         assert found[1:] == world[1:]
 
@@ -115,7 +116,7 @@ class TestTrials:
         assert run(tmp_path, "a teapot in the shape of an avocado") == 0
         [task] = {trial.task for trial in balls.packs[0].trials}
         assert task.load().place == 0 and len(task.load().captions.captions) == 129
-        assert task.load().judges == captions.CLOSED_WORLD_JUDGES  # the guide's world is theirs
+        assert task.load().judges == caption_task.CLOSED_WORLD_JUDGES  # the guide's world is theirs
         warned = capsys.readouterr().err
         assert (
             "warning: embedded-vit-8 knows the closed world only; caption 'a teapot in the shape of an avoc" in warned
@@ -127,7 +128,7 @@ class TestTrials:
         caption = "a teapot in the shape of an avocado"
         trials = generate.trials_of(parsed(caption, "--budget", "smoke", *words), caption, tmp_path)
         generate.warn(caption, trials[0])
-        assert trials[0].task.load().judges == captions.OPEN_WORLD_JUDGES
+        assert trials[0].task.load().judges == caption_task.OPEN_WORLD_JUDGES
         assert capsys.readouterr().err == ""
 
     @pytest.mark.parametrize(

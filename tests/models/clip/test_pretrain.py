@@ -11,8 +11,9 @@ import pytest
 from bench.errors import UsageError
 from models.clip import cards, catalog, evaluate, loading, pretrain, weights
 from models.clip.pretrain import RECIPES, TOKENIZER
-from tasks import world, world_grammar
-from tasks.world import ObjectSpec
+from tasks.closed_world import grammar
+from tasks.closed_world import meanings as meanings_module
+from tasks.closed_world.meanings import ObjectSpec
 
 MEANINGS = (
     ObjectSpec("mug", "red", "matte"),
@@ -57,13 +58,13 @@ def test_pool_holds_every_paraphrase(images):
     pool = pretrain.build_training_set(images[[0, 1, 0]], [MEANINGS[0], MEANINGS[1], MEANINGS[0]])
     assert pool.meanings.tolist() == [0, 1, 0]
     for row, meaning in zip(np.asarray(pool.tokens), MEANINGS[:2], strict=True):
-        said = TOKENIZER.encode(world_grammar.paraphrases(meaning))
+        said = TOKENIZER.encode(grammar.paraphrases(meaning))
         assert {tuple(t) for t in row.tolist()} == {tuple(t) for t in said.tolist()}
-        np.testing.assert_array_equal(row[0], TOKENIZER.encode([world_grammar.caption(meaning)])[0])
+        np.testing.assert_array_equal(row[0], TOKENIZER.encode([grammar.caption(meaning)])[0])
 
 
 def test_a_pool_of_kinds_names_no_color_and_has_no_pairs(images):
-    pair = world.ObjectPairSpec(MEANINGS[0], "next to", MEANINGS[1])
+    pair = meanings_module.ObjectPairSpec(MEANINGS[0], "next to", MEANINGS[1])
     pool = pretrain.build_training_set(images, [MEANINGS[0], pair, MEANINGS[2]], "kinds")
     np.testing.assert_array_equal(np.asarray(pool.images), images[[0, 2]])
     np.testing.assert_array_equal(np.asarray(pool.tokens)[:, 0], TOKENIZER.encode(["mug", "ball"]))
@@ -71,7 +72,7 @@ def test_a_pool_of_kinds_names_no_color_and_has_no_pairs(images):
 
 def test_accuracy_by_kind_is_the_best_word(images):
     encoder = loading.load("embedded-vit-8-labels")
-    words = sorted(world.KINDS)
+    words = sorted(meanings_module.KINDS)
     seen, read = (
         np.asarray(x, np.float64)
         for x in (
@@ -133,8 +134,8 @@ def test_retrieval_counts_how_often_the_own_caption_is_best():
 
 def test_held_out_meanings_are_not_trained_on():
     """Neither a fixed tenth of the combinations, nor what the embedded scenes show."""
-    held_out = set(world.things("held_out"))
-    assert {thing for shown in world.SHOWN_IN_SCENES.values() for thing in shown} <= held_out
+    held_out = set(meanings_module.things("held_out"))
+    assert {thing for shown in meanings_module.SHOWN_IN_SCENES.values() for thing in shown} <= held_out
     kept = evaluate.kept_back(range(2000))
     assert 0.02 < kept.mean() < 0.04 and (kept == evaluate.kept_back(range(2000))).all()
 

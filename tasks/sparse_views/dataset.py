@@ -1,0 +1,269 @@
+"""How rendered views of the embedded scenes are kept: a TFDS dataset in ArrayRecord files, one config a scene and size.
+
+Needs no TensorFlow. Anyone may open the same data:
+
+    import tensorflow_datasets as tfds
+    import tasks.sparse_views.dataset  # registers it
+    views = tfds.data_source("embedded_scenes/castle_48px_64spp", split="train", data_dir=tasks.data_dir.location.folder())
+
+A config has the splits `train` and `test`. The validation views, which nothing here trains or scores on, are a config
+of their own, `castle_48px_64spp_val`: they are rendered when asked for, without rendering the others again, and a
+config is always whole. (`tfds.load` makes `tf.data` pipelines, which TFDS does not read from ArrayRecord: with
+TensorFlow installed, give it a `data_dir` of its own and it prepares the same views as TFRecord files.)
+
+The fingerprint of scene, renderer and poses is the last part of a config's version, so that a changed scene is
+rendered anew. TFDS writes into a folder `incomplete.*` and renames it: a dataset that is there is whole.
+
+Only `tasks.sparse_views.embedded` and the export import this file, when data is needed: it imports TFDS, which takes a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import io
+import itertools
+import pathlib
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from google.protobuf import json_format
+from jaxtyping import Float, UInt8
+
+from bench.errors import UsageError
+from tasks.budgets import BUDGETS
+from tasks.cameras import BLENDER_FOV_DEG, intrinsics_from_fov
+from tasks.data_dir.locking import folder_lock, unwritable
+from tasks.scenes import scenes
+from tasks.sparse_views.embedded import FAR, NEAR, NUM_POSES, POSES_VERSION, Split, scene_fingerprint, split_poses
+from tasks.sparse_views.view_selection import digest
+
+# Seeds of the renderer: no two views of a scene share their noise.
+_FIRST_SEED: dict[Split, int] = {"train": 0, "test": NUM_POSES["train"], "val": NUM_POSES["train"] + NUM_POSES["test"]}
+
+
+@dataclasses.dataclass(kw_only=True)
+class ViewsConfig(tfds.core.BuilderConfig):
+    """A scene at a size; made by `config`, which names and numbers it.
+
+    Attributes:
+        scene: Name of the scene.
+        image_px: Width and height.
+        num_spp: Samples a pixel.
+        splits: What is in it.
+    """
+
+    scene: str = ""
+    image_px: int = 0
+    num_spp: int = 0
+    splits: tuple[Split, ...] = ("train", "test")
+
+
+@functools.cache  # TFDS wants one object a config
+def config(scene: str, image_px: int, num_spp: int, validation: bool = False) -> ViewsConfig:
+    """The config of a scene at a size.
+
+    Args:
+        scene: Name of the scene.
+        image_px: Width and height.
+        num_spp: Samples a pixel.
+        validation: The validation views, instead of the training and test views.
+    """
+    number = int(digest([scene_fingerprint(scene, image_px, num_spp), POSES_VERSION])[:6], 16)
+    return ViewsConfig(
+        name=f"{scene}_{image_px}px_{num_spp}spp" + ("_val" if validation else ""),
+        version=tfds.core.Version(f"1.0.{number}"),
+        scene=scene,
+        image_px=image_px,
+        num_spp=num_spp,
+        splits=("val",) if validation else ("train", "test"),
+    )
+
+
+class LazyBuilderConfigs(Mapping[str, ViewsConfig]):
+    """Every config by its name, made when asked for; listed are those of the budgets.
+
+    TFDS's own table would need the versions, and so the fingerprints, of all scenes as soon as this file is imported.
+    """
+
+    def __getitem__(self, name: str) -> ViewsConfig:
+        match = re.fullmatch(r"(\w+)_(\d+)px_(\d+)spp(_val)?", name)
+        if not match or match[1] not in scenes.SCENES or min(int(match[2]), int(match[3])) < 1:
+            raise KeyError(name)
+        return config(match[1], int(match[2]), int(match[3]), bool(match[4]))
+
+    def __iter__(self) -> Iterator[str]:
+        for scene, budget, end in itertools.product(scenes.SCENES, BUDGETS.values(), ("", "_val")):
+            yield f"{scene}_{budget.image_px}px_{budget.num_spp}spp{end}"
+
+    def __len__(self) -> int:
+        return 2 * len(scenes.SCENES) * len(BUDGETS)
+
+
+class EmbeddedScenes(tfds.core.GeneratorBasedBuilder):
+    """Views of the embedded scenes: straight RGBA with pose and intrinsics; an example's place is its id."""
+
+    VERSION = tfds.core.Version("1.0.0")  # each config has its own; TFDS wants one all the same
+    builder_configs = LazyBuilderConfigs()
+
+    rendered: dict[Split, UInt8[np.ndarray, "n h w 4"]] | None = None
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        size: ViewsConfig | None = self.builder_config
+        if size is None:
+            raise UsageError(
+                f"{self.name}: expected a config, got none; for example {self.name}/{next(iter(LazyBuilderConfigs()))}"
+            )
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="Path-traced views of small scenes, for radiance fields from few photos.",
+            features=tfds.features.FeaturesDict(
+                {
+                    "id": tfds.features.Scalar(dtype=np.int32, doc="Place in its split."),
+                    "image": tfds.features.Tensor(
+                        shape=(size.image_px, size.image_px, 4),
+                        dtype=np.uint8,
+                        encoding="zlib",
+                        doc="sRGB, straight alpha.",
+                    ),
+                    "pose": tfds.features.Tensor(shape=(4, 4), dtype=np.float32, doc="Camera to world, OpenGL."),
+                    "intrinsics": tfds.features.Tensor(
+                        shape=(4,), dtype=np.float32, doc="Focal lengths x, y and centre x, y, in pixels."
+                    ),
+                }
+            ),
+            metadata=tfds.core.MetadataDict(
+                near=NEAR, far=FAR, pixel_center=0.5, scene=size.scene, num_spp=size.num_spp
+            ),
+            disable_shuffling=True,
+        )
+
+    def render(self, on_view: Callable[[int], None] | None = None) -> None:
+        """Renders the views that `download_and_prepare` will write: all in one go, over all cores."""
+        size: ViewsConfig = self.builder_config
+        images = scenes.render_views(
+            size.scene,
+            np.concatenate([split_poses(split) for split in size.splits]),
+            image_px=size.image_px,
+            num_spp=size.num_spp,
+            first_seed=_FIRST_SEED[size.splits[0]],
+            on_view=on_view,
+        )
+        ends = np.cumsum([NUM_POSES[split] for split in size.splits])
+        self.rendered = dict(zip(size.splits, np.split(images, ends[:-1]), strict=True))
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        if self.rendered is None:
+            self.render()
+        return {split: self._generate_examples(split) for split in self.builder_config.splits}
+
+    def _generate_examples(self, split: Split) -> Iterator[tuple[int, dict[str, Any]]]:
+        assert self.rendered is not None
+        intrinsics = np.array(intrinsics_from_fov(BLENDER_FOV_DEG, *[self.builder_config.image_px] * 2), np.float32)
+        for i, (image, pose) in enumerate(zip(self.rendered[split], split_poses(split), strict=True)):
+            yield i, {"id": i, "image": image, "pose": pose, "intrinsics": intrinsics}
+
+
+def embedded_scenes(
+    scene: str, image_px: int, num_spp: int, folder: pathlib.Path, validation: bool = False
+) -> EmbeddedScenes:
+    """The dataset of a scene at a size, prepared or not.
+
+    Args:
+        scene: Name of the scene.
+        image_px: Width and height.
+        num_spp: Samples a pixel.
+        folder: Where datasets are kept.
+        validation: The validation views, instead of the training and test views.
+
+    Raises:
+        UsageError: What is in the folder is not a dataset.
+    """
+    try:
+        return EmbeddedScenes(
+            config=config(scene, image_px, num_spp, validation), data_dir=folder, file_format="array_record"
+        )
+    except (OSError, ValueError, json_format.Error) as error:  # its description was cut short, or cannot be read
+        name = config(scene, image_px, num_spp, validation).name
+        raise _broken(folder / EmbeddedScenes.name / name, error) from error
+
+
+def is_prepared(builder: EmbeddedScenes) -> bool:
+    """Whether its views are on disk, all of them."""
+    return (pathlib.Path(builder.data_dir) / "dataset_info.json").exists()
+
+
+def num_views(builder: EmbeddedScenes) -> int:
+    """How many views it renders."""
+    return sum(NUM_POSES[split] for split in builder.builder_config.splits)
+
+
+def prepare(builder: EmbeddedScenes, on_view: Callable[[int], None] | None = None) -> None:
+    """Renders and writes a dataset, unless another process has done so meanwhile.
+
+    Args:
+        builder: Of `embedded_scenes`.
+        on_view: Called with the index of each view as it is done.
+
+    Raises:
+        UsageError: The folder cannot be written, or the disk is full.
+    """
+    place = pathlib.Path(builder.data_dir)
+    # One lock for all scenes: each rendering takes all cores, so two at once would gain nothing.
+    with folder_lock(place.parents[1], f"rendering {builder.builder_config.scene}") as held:
+        if is_prepared(builder):
+            return
+        if held:
+            for left in place.parent.glob("incomplete.*"):  # of a process that was killed
+                shutil.rmtree(left)
+        _check_free(builder)
+        builder.render(on_view)
+        try:
+            tfds.disable_progress_bar()
+            with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints what the bar above says better
+                builder.download_and_prepare(file_format="array_record")
+        except (OSError, RuntimeError) as error:  # ArrayRecord tells of a full disk with a RuntimeError
+            if not is_prepared(builder):  # without locks another process may have been first: its data is as good
+                raise unwritable(place, error) from error
+        finally:
+            builder.rendered = None
+
+
+def read(
+    builder: EmbeddedScenes, split: Split, ids: tuple[int, ...]
+) -> tuple[UInt8[np.ndarray, "n h w 4"], Float[np.ndarray, "n 4 4"]]:
+    """Images and poses of some views of a prepared dataset.
+
+    Raises:
+        UsageError: The files are damaged.
+    """
+    try:
+        source = builder.as_data_source(split=split)
+        assert len(source) == NUM_POSES[split], f"{builder.data_dir}: {len(source)} views in {split}"
+        examples = [source[i] for i in ids]
+    except (OSError, ValueError, RuntimeError, IndexError) as error:  # what ArrayRecord raises on a cut file
+        raise _broken(pathlib.Path(builder.data_dir), error) from error
+    assert all(example["id"] == i for example, i in zip(examples, ids, strict=True))
+    return np.stack([e["image"] for e in examples]), np.stack([e["pose"] for e in examples])
+
+
+def _check_free(builder: EmbeddedScenes) -> None:
+    """Says that a disk is too full before an hour of rendering, not after it."""
+    place = pathlib.Path(builder.data_dir).parents[1]
+    needed = num_views(builder) * builder.builder_config.image_px**2 * 4
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise UsageError(
+            f"{place}: expected {needed / 1e6:.0f} MB free for {builder.builder_config.name}, got {free / 1e6:.0f} MB; "
+            "free some, or choose another folder with BENCH_DATA_DIR"
+        )
+
+
+def _broken(place: pathlib.Path, error: Exception) -> UsageError:
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    return UsageError(f"{place}: expected rendered views, got {said!r}; delete this folder, they are rendered again")

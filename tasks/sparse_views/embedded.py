@@ -1,0 +1,253 @@
+"""What the embedded sparse-view task is: few of 100 training views of a scene, and 25 held-out views.
+
+The cameras are those of NeRF Realistic Synthetic: on the upper half of a sphere of radius 4, looking at its centre,
+39.6 degrees across. The views are rendered on first use (`tasks.sparse_views.dataset`) and kept.
+
+n: views, h and w: pixels of a view.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.metadata
+import json
+import os
+import pathlib
+from collections.abc import Iterable
+from typing import Literal
+
+import jax
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from bench.errors import UsageError, nearest
+from tasks import cameras
+from tasks.cameras import BLENDER_FOV_DEG, hemisphere, intrinsics_from_fov
+from tasks.data_dir import location
+from tasks.data_dir.locking import unwritable
+from tasks.path_tracing import materials, meshes, mitsuba_renderer
+from tasks.scenes import scene_models, scenes
+from tasks.sparse_views.view_selection import background_label, checked_num_views, digest, label, subset
+from tasks.task import DataShapes, Photos, SceneData, composite
+
+Split = Literal["train", "test", "val"]
+
+NUM_POSES: dict[Split, int] = {"train": 100, "test": 25, "val": 25}
+
+POSES_VERSION = 1
+"""Goes up with any change of `split_poses`: it is part of every fingerprint."""
+
+NEAR, FAR = 2.0, 6.0
+
+# Turns of the two held-out spirals for which the nearest cameras of any two splits are furthest apart: 3.2 degrees
+# at least, where neighbours among the 100 are 13 degrees apart (searched in steps of 0.02).
+_SHIFTS: dict[Split, float] = {"train": 0.0, "test": 1.7, "val": 1.08}
+
+
+def split_poses(split: Split) -> Float[np.ndarray, "n 4 4"]:
+    """All poses of a split; a view's id is its place here."""
+    return hemisphere(NUM_POSES[split], radius=4.0, shift=_SHIFTS[split])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SparseViews:
+    """A sparse-view task on an embedded scene.
+
+    Attributes:
+        scene: Name of the scene.
+        num_views: How many of the 100 training views are seen; with explicit `views`, their number.
+        subset_seed: Which permutation the views are the first of; 0 gives DietNeRF's.
+        views: Explicit ids, which win over `num_views` and `subset_seed`.
+        image_px: Width and height; None until a budget fills it.
+        num_spp: Samples a pixel of the rendering; None until a budget fills it.
+        background: Grey behind the object: 1 is white, 0 black.
+    """
+
+    scene: str
+    num_views: int = 8
+    subset_seed: int = 0
+    views: tuple[int, ...] | None = None
+    image_px: int | None = None
+    num_spp: int | None = None
+    background: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.scene not in scenes.SCENES:
+            raise UsageError(
+                f"scene: expected an embedded one, got {self.scene!r}; " + nearest(self.scene, scenes.SCENES)
+            )
+        where, num_train = f"task {self.scene}", NUM_POSES["train"]
+        object.__setattr__(self, "num_views", checked_num_views(where, self.num_views, self.views, default=8))
+        if self.num_views > num_train:
+            raise UsageError(f"{where}: expected num_views from 1 to {num_train}, got {self.num_views}")
+        if self.views and max(self.views) >= num_train:
+            raise UsageError(f"{where}: expected view ids from 0 to {num_train - 1}, got {max(self.views)}")
+        if not 0 <= self.background <= 1:
+            raise UsageError(f"{where}: expected a background from 0 (black) to 1 (white), got {self.background}")
+        if not 0 <= self.subset_seed < 2**32:
+            raise UsageError(f"{where}: expected a subset_seed from 0 to 2**32 - 1, got {self.subset_seed}")
+        for name in ("image_px", "num_spp"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{where}: expected {name} of at least 1, got {value}")
+
+    @property
+    def name(self) -> str:
+        """Readable, for folder names: `castle__8v`; says what differs from the default."""
+        return f"{self.scene}__{label(self.num_views, self.subset_seed, self.views)}{background_label(self.background)}"
+
+    @property
+    def cluster(self) -> str:
+        """The scene."""
+        return self.scene
+
+    @property
+    def view_ids(self) -> tuple[int, ...]:
+        """Ids of the training views that are seen."""
+        return self.views or subset(self.num_views, self.subset_seed, NUM_POSES["train"])
+
+    def layout(self) -> DataShapes:
+        """Shapes, without rendering or loading."""
+        image_px, _ = self._sizes()
+        return DataShapes(self.num_views, NUM_POSES["test"], image_px, image_px)
+
+    def fingerprint(self) -> str:
+        """Of the scene's source, the renderer, the poses and the choice of views; never of pixels."""
+        image_px, num_spp = self._sizes()
+        return digest([scene_fingerprint(self.scene, image_px, num_spp), POSES_VERSION, self.view_ids])
+
+    def load(self) -> SceneData:
+        """The arrays, read-only; renders the scene first if that was not done."""
+        self._sizes()
+        return _load(self, location.folder())
+
+    def _sizes(self) -> tuple[int, int]:
+        assert self.image_px and self.num_spp, f"{self.name}: its sizes are open; give it to tasks.budgets.sized first"
+        return self.image_px, self.num_spp
+
+
+@functools.cache
+def scene_fingerprint(scene: str, image_px: int, num_spp: int) -> str:
+    """Of a scene's source and the renderer, see `tasks.scenes.scenes.fingerprint`.
+
+    That builds the scene, which takes seconds, and every command asks: it is kept on disk for as long as the files
+    that build scenes stay as they are. A host without the renderer takes the fingerprint that came with its data.
+    """
+    renderer = renderer_version()
+    path = location.folder() / "fingerprints" / f"{digest([source_digest(), scene, image_px, num_spp])}.json"
+    if path.exists():
+        kept = json.loads(path.read_text())
+        if renderer in (None, kept["renderer"]):
+            return kept["fingerprint"]
+    if renderer is None:
+        raise UsageError(
+            f"scene {scene}: expected Mitsuba, or rendered data with its fingerprint in {location.folder()}, got neither; "
+            "pip install mitsuba==3.9.1, or bring the folder from where it was rendered"
+        )
+    found = scenes.fingerprint(scene, image_px, num_spp)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps({"renderer": renderer, "fingerprint": found}))
+        temporary.replace(path)
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    return found
+
+
+def renderer_version() -> str | None:
+    """Mitsuba's version; None where it is not installed."""
+    try:
+        return importlib.metadata.version("mitsuba")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def source_digest() -> str:
+    """Of the files that build the scenes."""
+    modules = (materials, scenes, meshes, scene_models, mitsuba_renderer, cameras)
+    return digest([pathlib.Path(str(module.__file__)).read_text() for module in modules])
+
+
+@functools.lru_cache(maxsize=16)  # a suite's scenes; at 400 px one holds 85 MB
+def _load(task: SparseViews, folder: pathlib.Path) -> SceneData:
+    assert task.image_px and task.num_spp
+    prepare_all([task])
+    from tasks.sparse_views import dataset as builder  # TFDS takes a second to import
+
+    data = builder.embedded_scenes(task.scene, task.image_px, task.num_spp, folder)
+
+    def photos(split: Split, ids: tuple[int, ...]) -> Photos:
+        images, poses = builder.read(data, split, ids)
+        return photos_from_rgba(ids, images, poses, task.background)
+
+    loaded = SceneData(
+        train=photos("train", task.view_ids),
+        test=photos("test", tuple(range(NUM_POSES["test"]))),
+        near=NEAR,
+        far=FAR,
+        pixel_center=0.5,
+        all_train_poses=split_poses("train"),
+    )
+    for leaf in jax.tree.leaves(loaded):
+        if isinstance(leaf, np.ndarray):
+            leaf.setflags(write=False)  # shared by all trials of a process
+    return loaded
+
+
+def photos_from_rgba(
+    ids: tuple[int, ...], images: UInt8[np.ndarray, "n h w 4"], poses: Float[np.ndarray, "n 4 4"], background: float
+) -> Photos:
+    """Photos of the embedded cameras from straight 8-bit RGBA: composited in float, never rounded to 8 bit again."""
+    rgba = images.astype(np.float32) / 255
+    height, width = images.shape[1:3]
+    one = intrinsics_from_fov(BLENDER_FOV_DEG, width, height)
+    return Photos(
+        ids=ids,
+        colors=composite(rgba, background),
+        alphas=rgba[..., 3].copy(),
+        poses=poses,
+        intrinsics=jax.tree.map(lambda x: np.full(len(ids), x, np.float32), one),
+    )
+
+
+def prepare_all(tasks: Iterable[object], *, validation: bool = False, show: bool = True) -> None:
+    """Renders what the embedded tasks among `tasks` need and what is not there yet, with one progress bar for all.
+
+    Args:
+        tasks: Sized tasks of any kind.
+        validation: Render the validation views of their scenes, not the training and test views.
+        show: Whether to draw the bar, on stderr.
+
+    Raises:
+        UsageError: The cache cannot be written, or the disk is full.
+    """
+    wanted = {t._sizes() + (t.scene,): None for t in tasks if isinstance(t, SparseViews)}
+    if not wanted:
+        return
+    from tasks.sparse_views import dataset as builder
+
+    folder = location.folder()
+    missing = [
+        found
+        for image_px, num_spp, scene in wanted
+        if not builder.is_prepared(found := builder.embedded_scenes(scene, image_px, num_spp, folder, validation))
+    ]
+    if not missing:
+        return
+    import rich.console
+    import rich.progress as bars
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=rich.console.Console(stderr=True), disable=not show) as progress:
+        bar = progress.add_task("rendering", total=sum(builder.num_views(found) for found in missing))
+        for found in missing:
+            progress.update(bar, description=f"rendering {found.builder_config.scene}")
+            builder.prepare(found, on_view=lambda _: progress.advance(bar))

@@ -1,0 +1,298 @@
+"""What a sparse-view task on photos of a user's is: NeRF Realistic Synthetic, or any folder with `transforms.json`.
+
+A scene is a folder with `transforms_train.json` and `transforms_test.json` (of which every nth test view is used), or
+with one `transforms.json` (of which every nth view is held out). Where the scenes are: `folder`, else
+`BENCH_BLENDER_DIR`, else the archive of `BENCH_BLENDER_URL` with the hash `BENCH_BLENDER_SHA256`, which is downloaded
+once. The address of the original archive no longer answers, so none is written here.
+
+n: views, h and w: pixels of a view.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
+from typing import Literal, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from bench.errors import UsageError, nearest
+from tasks.cameras import Intrinsics
+from tasks.data_dir import download, location
+from tasks.sparse_views import transforms_json
+from tasks.sparse_views.view_selection import background_label, checked_num_views, digest, label, subset
+from tasks.task import DataShapes, Photos, SceneData, composite
+
+Resize = Literal["premultiplied", "straight"]
+
+SCENES = ("chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship")
+"""The scenes of NeRF Realistic Synthetic."""
+
+
+class SceneFrames(NamedTuple):
+    """The photos of a scene that a task may use, and the files that list them."""
+
+    files: tuple[pathlib.Path, ...]
+    train: dict[int, transforms_json.Frame]
+    test: dict[int, transforms_json.Frame]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BlenderScene:
+    """A sparse-view task on a folder of photos with a transforms file.
+
+    Attributes:
+        scene: Name of the scene: of its folder in `folder`.
+        folder: Where the scenes are; None: see the head of the file. It is not part of what makes a task this task.
+        num_views: How many training views are seen; with explicit `views`, their number.
+        subset_seed: Which permutation the views are the first of; 0 gives DietNeRF's where there are 100.
+        views: Explicit ids, places in the transforms file, which win over `num_views` and `subset_seed`.
+        image_px: Width; the height follows. None until a budget fills it.
+        test_every: The nth test view is used; of a single `transforms.json`, the nth view is held out.
+        resize: `premultiplied` by alpha before averaging is right; `straight` is what DietNeRF's code does.
+        pixel_center: 0.5 is right; 0 is what the released NeRF codes do.
+        background: Grey behind the object: 1 is white, 0 black.
+        near: First `t` of interest.
+        far: Last `t` of interest.
+    """
+
+    scene: str
+    folder: str | None = dataclasses.field(default=None, metadata={"identity": False})
+    num_views: int = 8
+    subset_seed: int = 0
+    views: tuple[int, ...] | None = None
+    image_px: int | None = None
+    test_every: int = 8
+    resize: Resize = "premultiplied"
+    pixel_center: float = 0.5
+    background: float = 1.0
+    near: float = 2.0
+    far: float = 6.0
+
+    def __post_init__(self) -> None:
+        where = f"task {self.scene}"
+        if not self.scene or pathlib.PurePath(self.scene).name != self.scene:
+            raise UsageError(
+                f"scene: expected the name of one folder, got {self.scene!r}; the path before it is `folder`"
+            )
+        object.__setattr__(self, "num_views", checked_num_views(where, self.num_views, self.views, default=8))
+        if self.resize not in ("premultiplied", "straight"):
+            raise UsageError(f"{where}: expected resize 'premultiplied' or 'straight', got {self.resize!r}; choose one")
+        if self.test_every < 1 or (self.image_px is not None and self.image_px < 1):
+            raise UsageError(
+                f"{where}: expected test_every and image_px of at least 1, got {self.test_every}, {self.image_px}"
+            )
+        if not 0 <= self.background <= 1 or not 0 <= self.pixel_center <= 1:
+            raise UsageError(
+                f"{where}: expected background and pixel_center from 0 to 1, got {self.background}, {self.pixel_center}"
+            )
+        if not 0 < self.near < self.far:
+            raise UsageError(f"{where}: expected 0 < near < far, got near={self.near}, far={self.far}")
+        if not 0 <= self.subset_seed < 2**32:
+            raise UsageError(f"{where}: expected a subset_seed from 0 to 2**32 - 1, got {self.subset_seed}")
+
+    @property
+    def name(self) -> str:
+        """Readable, for folder names: `lego__8v`; says what differs from the default."""
+        return f"{self.scene}__{label(self.num_views, self.subset_seed, self.views)}{background_label(self.background)}"
+
+    @property
+    def cluster(self) -> str:
+        """The scene."""
+        return self.scene
+
+    def layout(self) -> DataShapes:
+        """Shapes, from the transforms files and the head of one image."""
+        assert self.image_px, f"{self.name}: its size is open; give it to tasks.budgets.sized first"
+        frames = self.frames()
+        height, width = self._size(*transforms_json.image_size(frames.train[self._view_ids(frames)[0]]))
+        return DataShapes(self.num_views, len(frames.test), height, width)
+
+    def fingerprint(self) -> str:
+        """Of the transforms files' bytes, the image files' names and sizes, and the settings; never of pixels.
+
+        Raises:
+            UsageError: A file is missing.
+        """
+        frames = self.frames()
+        told = [hashlib.sha256(file.read_bytes()).hexdigest() for file in frames.files]
+        for frame in (*frames.train.values(), *frames.test.values()):
+            try:
+                told.append(f"{frame.id} {frame.image.name} {frame.image.stat().st_size}")
+            except OSError:
+                transforms_json.image_size(frame)  # says what is wrong with it
+                raise
+        return digest([*told, dataclasses.replace(self, folder=None)])
+
+    def load(self) -> SceneData:
+        """The arrays, read-only."""
+        assert self.image_px, f"{self.name}: its size is open; give it to tasks.budgets.sized first"
+        return _load(dataclasses.replace(self, folder=str(self.place().parent)))
+
+    def place(self) -> pathlib.Path:
+        """The scene's folder.
+
+        Raises:
+            UsageError: There is none; names the nearest.
+        """
+        root = pathlib.Path(self.folder).expanduser() if self.folder else default_root()
+        place = root / self.scene
+        if not place.is_dir():
+            known = [p.name for p in root.iterdir() if p.is_dir()] if root.is_dir() else []
+            said = f"; {nearest(self.scene, known)}" if known else ", which holds no folders; correct `folder`"
+            raise UsageError(f"scene: expected a folder {self.scene!r} in {root}{said}")
+        return place
+
+    def frames(self) -> SceneFrames:
+        """What may be trained on and what is held out.
+
+        Raises:
+            UsageError: A transforms file is missing or not as it should be.
+        """
+        place = self.place()
+        files = tuple(place / f"transforms_{split}.json" for split in ("train", "test"))
+        if any(file.exists() for file in files):
+            train, test = (transforms_json.read(file) for file in files)
+            held_out = test[:: self.test_every]
+        else:
+            files = (place / "transforms.json",)
+            if not files[0].exists():
+                raise UsageError(
+                    f"{place}: expected transforms_train.json and transforms_test.json, or transforms.json, got "
+                    "neither; see the head of tasks/sparse_views/nerf_synthetic.py"
+                )
+            every = transforms_json.read(files[0])
+            held_out = every[:: self.test_every]
+            train = [frame for frame in every if frame.id % self.test_every]
+            if not train:
+                raise UsageError(
+                    f"{files[0]}: expected views to train on, got none besides every {self.test_every}. view, which is "
+                    "held out; raise test_every"
+                )
+        return SceneFrames(files, {frame.id: frame for frame in train}, {frame.id: frame for frame in held_out})
+
+    def _view_ids(self, frames: SceneFrames) -> tuple[int, ...]:
+        """Ids of the training views that are seen."""
+        known = tuple(frames.train)
+        if self.views is None:
+            if self.num_views > len(known):
+                raise UsageError(
+                    f"{frames.files[0]}: expected {self.num_views} training views, got {len(known)}; lower num_views"
+                )
+            return tuple(known[i] for i in subset(self.num_views, self.subset_seed, len(known)))
+        for view in self.views:
+            if view not in frames.train:
+                why = "held out" if len(frames.files) == 1 and view in frames.test else "not there"
+                raise UsageError(
+                    f"{frames.files[0]}: expected view ids among its {len(known)} training views (from {known[0]} to "
+                    f"{known[-1]}), got {view}, which is {why}; correct `views`"
+                )
+        return self.views
+
+    def _size(self, width: int, height: int) -> tuple[int, int]:
+        """Height and width that images of a size are brought to."""
+        assert self.image_px
+        if self.image_px > width:
+            raise UsageError(
+                f"task {self.scene}: expected image_px of at most {width}, the width of its images, got "
+                f"{self.image_px}; images are only made smaller"
+            )
+        return max(1, round(height * self.image_px / width)), self.image_px
+
+
+def default_root() -> pathlib.Path:
+    """Where NeRF Realistic Synthetic is, if a task does not say.
+
+    Raises:
+        UsageError: Nothing says so.
+    """
+    if folder := os.environ.get("BENCH_BLENDER_DIR"):
+        return pathlib.Path(folder).expanduser()
+    url, sha256 = os.environ.get("BENCH_BLENDER_URL"), os.environ.get("BENCH_BLENDER_SHA256")
+    if not url or not sha256:
+        raise UsageError(
+            "NeRF Realistic Synthetic: expected to be told where it is, got neither BENCH_BLENDER_DIR (a folder with "
+            "chair, drums, ...) nor BENCH_BLENDER_URL and BENCH_BLENDER_SHA256 (a zip file); set one of them, "
+            "or task.folder"
+        )
+    unpacked = download.archive(url, sha256, location.folder() / "nerf_synthetic")
+    found = sorted(p for p in unpacked.rglob("transforms_train.json") if "__MACOSX" not in p.parts)
+    if not found:
+        raise UsageError(f"{url}: expected an archive with transforms_train.json in it, got none; try another one")
+    return found[0].parent.parent
+
+
+@functools.lru_cache(maxsize=16)
+def _load(task: BlenderScene) -> SceneData:
+    frames = task.frames()
+    train = [frames.train[i] for i in task._view_ids(frames)]
+    data = SceneData(
+        train=_photos(task, train),
+        test=_photos(task, list(frames.test.values())),
+        near=task.near,
+        far=task.far,
+        pixel_center=task.pixel_center,
+        all_train_poses=np.stack([frame.pose for frame in frames.train.values()]),
+    )
+    if data.train.colors.shape[1:] != data.test.colors.shape[1:]:
+        sizes = [f"{p.colors.shape[2]} x {p.colors.shape[1]}" for p in (data.train, data.test)]
+        raise UsageError(
+            f"{task.place()}: expected training and test images of one shape, got {sizes[0]} and {sizes[1]}"
+        )
+    for leaf in jax.tree.leaves(data):
+        if isinstance(leaf, np.ndarray):
+            leaf.setflags(write=False)  # shared by all trials of a process
+    return data
+
+
+def _photos(task: BlenderScene, frames: list[transforms_json.Frame]) -> Photos:
+    colors, alphas, cameras, first = [], [], [], transforms_json.image_size(frames[0])
+    for frame in frames:
+        image = transforms_json.read_image(frame)
+        height, width = image.shape[:2]
+        if (width, height) != first:
+            raise UsageError(
+                f"{frame.where}: expected an image of {first[0]} x {first[1]} like the first one, got "
+                f"{width} x {height} in {frame.image.name}; bring them to one size"
+            )
+        new_height, new_width = task._size(width, height)
+        color, alpha = resized(image.astype(np.float32) / 255, new_height, new_width, task.resize, task.background)
+        colors.append(color)
+        alphas.append(alpha)
+        scales = np.array([new_width / width, new_height / height] * 2)
+        cameras.append(np.array(transforms_json.intrinsics(frame, width, height)) * scales)
+    return Photos(
+        ids=tuple(frame.id for frame in frames),
+        colors=np.stack(colors),
+        alphas=np.stack(alphas),
+        poses=np.stack([frame.pose for frame in frames]),
+        intrinsics=Intrinsics(*np.array(cameras, np.float32).T.copy()),
+    )
+
+
+def resized(
+    image: Float[np.ndarray, "h w c"], height: int, width: int, resize: Resize, background: float
+) -> tuple[Float[np.ndarray, "h2 w2 3"], Float[np.ndarray, "h2 w2"]]:
+    """Colours on the background and alphas of an image with straight alpha, or without one, made smaller.
+
+    Args:
+        image: In [0, 1].
+        height: New one.
+        width: New one.
+        resize: What is averaged, see `BlenderScene`.
+        background: Grey: 1 is white.
+    """
+    if image.shape[-1] == 3:
+        return transforms_json.area_filter(image, height, width), np.ones((height, width), np.float32)
+    if resize == "straight":
+        small = transforms_json.area_filter(image, height, width)
+        return composite(small, background), small[..., 3].copy()
+    small = transforms_json.area_filter(
+        np.concatenate([image[..., :3] * image[..., 3:], image[..., 3:]], -1), height, width
+    )
+    return small[..., :3] + background * (1 - small[..., 3:]), small[..., 3].copy()
