@@ -246,7 +246,7 @@ class ContractCheck(NamedTuple):
 
 
 SIGNATURES = (
-    "a network is `__call__(self, samples, *, key=None)` and gives density and colour, see models/fields.py; the "
+    "a network is `__call__(self, samples, *, key=None)` and gives density and colour, see models/fields/networks.py; the "
     "functions of a method are in models/method.py"
 )
 

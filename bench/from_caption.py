@@ -16,7 +16,7 @@ from bench.objects import TrainedField
 from bench.record import Outcome
 from bench.report.page import write_file
 from bench.suite import Arm, Suite, Table, Trial, base_name, budget_named
-from models.clip import catalog
+from models.clip.checkpoints import catalog
 from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionTask, caption_set, normalized
 from tasks.closed_world import grammar
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.errors import UsageError
-from models.clip import catalog
+from models.clip.checkpoints import catalog
 
 IN_LOOP = "in-loop"
 """What stands beside every number of a judge that guided what it judges."""

@@ -25,7 +25,8 @@ from bench.scorers import image
 from bench.scorers.metrics import METRICS as METRICS
 from bench.scorers.metrics import OWN_GUIDE, SCORERS, ViewsAndTruth
 from bench.scores import NOT_FINITE, FieldState, Scores
-from models.clip import catalog, loading
+from models.clip import loading
+from models.clip.checkpoints import catalog
 from tasks.cameras import angle_to_nearest_deg
 from tasks.captions.caption_task import CaptionData
 from tasks.task import DataShapes, SceneData

@@ -22,7 +22,8 @@ from bench.errors import UsageError, nearest
 from bench.scorers import caption, consistency
 from bench.scorers.metrics import METRICS, OWN_GUIDE
 from bench.scores import NOT_FINITE, FieldState, Scores
-from models.clip import catalog, loading
+from models.clip import loading
+from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
 from tasks.captions.caption_task import CaptionData
 

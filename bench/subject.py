@@ -24,7 +24,7 @@ from bench.errors import UsageError
 from bench.plan import Pack, program_key
 from bench.record import Outcome, Record
 from bench.suite import Trial
-from models.clip import catalog
+from models.clip.checkpoints import catalog
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget
 from tasks.task import Task

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from bench import protocols
 from bench.errors import UsageError, nearest
-from models.clip import catalog
+from models.clip.checkpoints import catalog
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget, sized
 from tasks.task import Task

@@ -20,12 +20,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from bench.errors import UsageError, nearest
-from models import poses
-from models.clip import catalog, preprocess
-from models.clip.dual import normalized
+from models.clip import preprocess
+from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
+from models.clip.networks.dual_encoder import normalized
 from models.method import Frozen, Method, Metrics, Numbers, Params, State, number
 from models.nerf import NERF_2021, NeRF, NeRFData
+from models.rendering import random_poses
 from tasks.cameras import Intrinsics, Rays, pixel_rays
 from tasks.task import SceneTask
 
@@ -172,11 +173,11 @@ class DietNeRF(NeRF):
         """Where the small view is taken from."""
         known = data.pixels.poses
         if self.pose_distribution == "interpolated":
-            return poses.interpolated(key, known)
+            return random_poses.interpolated(key, known)
         if self.pose_distribution == "observed":
             return known[jax.random.randint(key, (), 0, known.shape[0])]
         even_in = "angle" if self.pose_distribution == "hemisphere" else "area"
-        return poses.on_hemisphere(key, data.radius, even_in=even_in)
+        return random_poses.on_hemisphere(key, data.radius, even_in=even_in)
 
     def small_view(self, data: DietNeRFData, pose: Float[Array, "4 4"], key: PRNGKeyArray) -> Rays:
         """Rays of the small view, row by row: a window of a photograph's size at a random place."""

@@ -24,13 +24,13 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from bench.errors import UsageError
-from models import augment, poses, rendering, sampling
-from models.clip import catalog
-from models.clip.dual import normalized
+from models import augmentations
+from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
-from models.encodings import FourierFeatures, Positional
-from models.fields import MLP, ResidualMLP, Voxels
-from models.hash_grid import HashGrid
+from models.clip.networks.dual_encoder import normalized
+from models.fields.encodings import FourierFeatures, Positional
+from models.fields.hash_grid import HashGrid
+from models.fields.networks import MLP, ResidualMLP, Voxels
 from models.method import (
     Frozen,
     Method,
@@ -47,6 +47,7 @@ from models.method import (
     split_numbers,
     subset,
 )  # fmt: skip
+from models.rendering import compositing, random_poses, ray_sampling
 from tasks.cameras import BLENDER_FOV_DEG, Rays, intrinsics_from_fov, view_rays
 from tasks.captions.caption_task import CaptionTask
 
@@ -123,7 +124,7 @@ class DreamFields(Method):
         focal_multiplier: Zoom of the training cameras over `tasks.cameras.BLENDER_FOV_DEG`.
         cut_at_bounds: Whether scored views, too, place their samples between the bounds only. The released code asks
             between fixed distances there.
-        variance_scale: See `models.sampling.conical_frustums`: 1/12 as released.
+        variance_scale: See `models.rendering.ray_sampling.conical_frustums`: 1/12 as released.
         first_blur: By how much the encoding's pieces are wider at first than they are; it falls to 0, in a line, over
             `blur_share` of the steps.
         blur_share: See `first_blur`.
@@ -144,7 +145,7 @@ class DreamFields(Method):
     num_view_samples: int | None = sized_by("view_samples")
     num_crops: int | None = None
     crop_share: float = number(0.8)
-    backgrounds: tuple[str, ...] = subset(augment.DREAM_FIELDS, tuple(augment.BACKGROUNDS))
+    backgrounds: tuple[str, ...] = subset(augmentations.DREAM_FIELDS, tuple(augmentations.BACKGROUNDS))
     max_blur_px: float = number(4.0)
     transmittance: Transmittance = choice("clipped additive", TRANSMITTANCE)
     transmittance_weight: float = number(0.5)
@@ -214,7 +215,7 @@ class DreamFields(Method):
 
     def init(self, key: PRNGKeyArray, data: DreamFieldsData) -> tuple[Params, State]:
         """The network, about the world's origin."""
-        somewhere = sampling.samples_at_points(jnp.zeros((1, 3), jnp.float32))
+        somewhere = ray_sampling.samples_at_points(jnp.zeros((1, 3), jnp.float32))
         return self.field.init(key, somewhere).get("params", {}), {"origin": jnp.zeros((3,), jnp.float32)}
 
     def loss(
@@ -258,18 +259,20 @@ class DreamFields(Method):
         """What is seen on the task's grey, from cameras that look at the tracked origin."""
         assert self.num_view_samples, "dream_fields: num_view_samples is open; see tasks.budgets.sized"
         numbers = data.numbers
-        tdist = sampling.fenceposts(
+        tdist = ray_sampling.fenceposts(
             *ray_bounds(numbers, rays, numbers["bounds"] * numbers["cut_at_bounds"]),
             num_samples or self.num_view_samples,
         )
         density, color, _ = self.ask(params, state, numbers, rays, tdist, None, 1.0)
-        return rendering.render(density, color, tdist, rays, data.background)[0]
+        return compositing.render(density, color, tdist, rays, data.background)[0]
 
     def field_at(
         self, params: Params, state: State, data: DreamFieldsData, points: Float[Array, "*b 3"]
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """The field about its tracked origin, seen from above; zero outside of its bounds."""
-        found: Any = self.field.apply({"params": params}, sampling.samples_at_points(points + broadcast(state, points)))
+        found: Any = self.field.apply(
+            {"params": params}, ray_sampling.samples_at_points(points + broadcast(state, points))
+        )
         density, color = found
         return jnp.where(is_in_bounds(data.numbers, points), density, 0), color
 
@@ -283,7 +286,7 @@ class DreamFields(Method):
         inner = inner._replace(
             focal_x=inner.focal_x * numbers["focal_multiplier"], focal_y=inner.focal_y * numbers["focal_multiplier"]
         )
-        pose = poses.look_at(azimuth_deg, elevation_deg, numbers["radius"])
+        pose = random_poses.look_at(azimuth_deg, elevation_deg, numbers["radius"])
         reach = 3**0.5 * numbers["half_width"]
         side = self.render_px
         rays = view_rays(pose, inner, side, side, numbers["radius"] - reach, numbers["radius"] + reach)
@@ -302,9 +305,9 @@ class DreamFields(Method):
             index, block_key = block
             mine: Rays = jax.tree.map(lambda x: x[jnp.minimum(index, num_rays - 1)], rays)
             post_key, noise_key = jax.random.split(block_key)
-            tdist = sampling.fenceposts(*ray_bounds(numbers, mine, numbers["bounds"]), num_samples, post_key)
+            tdist = ray_sampling.fenceposts(*ray_bounds(numbers, mine, numbers["bounds"]), num_samples, post_key)
             density, color, means = self.ask(params, state, numbers, mine, tdist, noise_key, blur)
-            views, _ = rendering.render(density, color, tdist, mine, 0.0)
+            views, _ = compositing.render(density, color, tdist, mine, 0.0)
             counted = jnp.where(index[:, None] < num_rays, density, 0)
             total, center = jnp.sum(counted), jnp.sum(counted[..., None] * means, axis=(0, 1))
             return jnp.concatenate([views.color, views.opacity[:, None]], axis=-1), total, center
@@ -329,12 +332,12 @@ class DreamFields(Method):
         blur: Float[Array, ""] | float,
     ) -> tuple[Float[Array, "*b k-1"], Float[Array, "*b k-1 3"], Float[Array, "*b k-1 3"]]:
         """Density, colour and middles of pieces of rays; middles are in the world, where the origin may have moved."""
-        samples = sampling.conical_frustums(rays, tdist)
+        samples = ray_sampling.conical_frustums(rays, tdist)
         within = is_in_bounds(numbers, samples.means)
         moved = samples._replace(
             means=samples.means + broadcast(state, samples.means), r_var=samples.r_var * numbers["variance_scale"]
         )
-        found: Any = self.field.apply({"params": params}, sampling.scale_covariances(moved, blur), key=key)
+        found: Any = self.field.apply({"params": params}, ray_sampling.scale_covariances(moved, blur), key=key)
         density, color = found
         return jnp.where(within, density, 0), color, moved.means
 
@@ -347,11 +350,11 @@ class DreamFields(Method):
 
         def window(key: PRNGKeyArray) -> Float[Array, "h w 3"]:
             place_key, behind_key = jax.random.split(key)
-            piece = augment.random_window(place_key, image, numbers["crop_share"], encoder.image_px)
-            behind = augment.chosen_background(
+            piece = augmentations.random_window(place_key, image, numbers["crop_share"], encoder.image_px)
+            behind = augmentations.chosen_background(
                 behind_key, encoder.image_px, numbers["backgrounds"], numbers["max_blur_px"]
             )
-            return augment.composited(piece[..., :3], piece[..., 3], behind)
+            return augmentations.composited(piece[..., :3], piece[..., 3], behind)
 
         windows = jax.vmap(window)(jax.random.split(key, self.num_crops))
         found = normalized(encoder.image_features(encoder.params, windows))

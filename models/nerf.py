@@ -23,10 +23,10 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from bench.errors import UsageError
-from models import rendering, sampling
-from models.encodings import Integrated, Positional, Raw
-from models.fields import MLP
+from models.fields.encodings import Integrated, Positional, Raw
+from models.fields.networks import MLP
 from models.method import Frozen, Method, Metrics, Numbers, Params, State, Views, number
+from models.rendering import compositing, ray_sampling
 from tasks.cameras import Intrinsics, Rays, pixel_rays
 from tasks.task import SceneTask
 
@@ -115,7 +115,7 @@ class NeRF(Method):
 
     def init(self, key: PRNGKeyArray, data: NeRFData) -> tuple[Params, State]:
         """A network a level."""
-        somewhere = sampling.samples_at_points(jnp.zeros((1, 3), jnp.float32))
+        somewhere = ray_sampling.samples_at_points(jnp.zeros((1, 3), jnp.float32))
         keys = dict(zip(("coarse", "fine"), jax.random.split(key), strict=True))
         levels = ("coarse", "fine") if self.num_importance and not self.share_levels else ("coarse",)
         return {level: self.field.init(keys[level], somewhere)["params"] for level in levels}, {}
@@ -162,7 +162,7 @@ class NeRF(Method):
         self, params: Params, state: State, data: NeRFData, points: Float[Array, "*b 3"]
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """The last level's field, seen from above."""
-        return self.ask(params, "fine", sampling.samples_at_points(points), None)
+        return self.ask(params, "fine", ray_sampling.samples_at_points(points), None)
 
     def draw(self, data: NeRFData, key: PRNGKeyArray, step: Int[Array, ""]) -> tuple[Rays, Float[Array, "r 3"]]:
         """Rays through random pixels of the photographs, and the colours they should show."""
@@ -199,15 +199,15 @@ class NeRF(Method):
         keys = jax.random.split(key, 4) if key is not None else (None,) * 4
         assert self.num_samples and self.num_importance is not None, "nerf: sizes are open; see tasks.budgets.sized"
         num = num_samples or self.num_samples
-        first = sampling.fenceposts(rays.near, rays.far, num if self.cones else num - 1, keys[0])
+        first = ray_sampling.fenceposts(rays.near, rays.far, num if self.cones else num - 1, keys[0])
         views, weights = self.level(params, "coarse", data, rays, first, keys[1])
         if not self.num_importance:
             return [views]
         more = self.num_importance * num // self.num_samples
         if self.cones:
-            second = sampling.resample_fenceposts(first, weights, num + more, keys[2])
+            second = ray_sampling.resample_fenceposts(first, weights, num + more, keys[2])
         else:
-            second = sampling.add_importance_points(first, weights, more, keys[2])
+            second = ray_sampling.add_importance_points(first, weights, more, keys[2])
         return [views, self.level(params, "fine", data, rays, second, keys[3])[0]]
 
     def level(
@@ -215,18 +215,18 @@ class NeRF(Method):
     ) -> tuple[Views, Float[Array, "*b n"]]:
         """Asks the field along rays and composites what it says."""
         if self.cones:
-            density, color = self.ask(params, level, sampling.conical_frustums(rays, t), key)
-            return rendering.render(density, color, t, rays, data.background)
+            density, color = self.ask(params, level, ray_sampling.conical_frustums(rays, t), key)
+            return compositing.render(density, color, t, rays, data.background)
         if self.far_wall:
-            density, color = self.ask(params, level, sampling.points(rays, t), key)
-            return rendering.render_points(density, color, t, rays, data.background)
+            density, color = self.ask(params, level, ray_sampling.points(rays, t), key)
+            return compositing.render_points(density, color, t, rays, data.background)
         # Each point stands for the way half to its neighbours, so that nothing stands behind the last.
         edges = jnp.concatenate([t[..., :1], 0.5 * (t[..., 1:] + t[..., :-1]), t[..., -1:]], axis=-1)
-        density, color = self.ask(params, level, sampling.points(rays, t), key)
-        return rendering.render(density, color, edges, rays, data.background)
+        density, color = self.ask(params, level, ray_sampling.points(rays, t), key)
+        return compositing.render(density, color, edges, rays, data.background)
 
     def ask(
-        self, params: Params, level: str, samples: sampling.Samples, key: PRNGKeyArray | None
+        self, params: Params, level: str, samples: ray_sampling.Samples, key: PRNGKeyArray | None
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Density and colour from a level's network."""
         variables = {"params": params[level if level in params else "coarse"]}

@@ -168,7 +168,7 @@ def test_layers_of_some_modules():
     assert (
         layer("bench.errors")
         < layer("tasks.scenes.scenes")
-        < layer("models.clip.weights")
+        < layer("models.clip.checkpoints.files")
         < layer("bench.scorers.image")
     )
     assert layer("bench.suite") < layer("bench.suites.ablations") < layer("bench.record") < layer("bench.verbs.ls")

@@ -409,7 +409,7 @@ def guides_of(result: TableResult, cells: Sequence[TrialSlot], records: Sequence
 
 def is_same(judge: str, guide: str) -> bool:
     """Whether two names are of one encoder, by its weights."""
-    from models.clip import catalog
+    from models.clip.checkpoints import catalog
 
     guided = {"": {guide: catalog.fingerprint(guide)}}
     return bool(judges.judge_of(judge, guided, allow_in_loop=True).in_loop)

@@ -41,8 +41,8 @@ from bench.report.pairs import (
 )
 from bench.statistics import Interval
 from models.clip import loading, preprocess
-from models.clip.dual import normalized
 from models.clip.encoder import Encoder
+from models.clip.networks.dual_encoder import normalized
 from models.dietnerf import DIETNERF
 from tasks.budgets import Budget, sized
 from tasks.scenes.scenes import SCENES

@@ -21,7 +21,7 @@ from typing import Any
 
 from bench.suite import Arm, Suite, Table
 from bench.suites import caption_tables, published
-from models.encodings import Raw
+from models.fields.encodings import Raw
 from models.nerf import (
     FIELD_2021,
     MIP_NERF,

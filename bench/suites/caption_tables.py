@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.suite import Arm, Table, described, digest
-from models import augment
+from models import augmentations as augmentations_module
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, HASH_GRID, SIMPLE_FIELD, VOXELS, DreamFields
-from models.encodings import Integrated, Positional
-from models.fields import MLP, ResidualMLP
+from models.fields.encodings import Integrated, Positional
+from models.fields.networks import MLP, ResidualMLP
 from tasks.budgets import BUDGETS, Budget, sized
 from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionTask, held_out_tasks, judges_of, tasks_of
 
@@ -31,7 +31,7 @@ MAIN_SEEDS = 2
 
 BASELINE = "Dream Fields"
 
-MOVING = tuple(kind for kind in augment.BACKGROUNDS if kind not in augment.PLAIN)
+MOVING = tuple(kind for kind in augmentations_module.BACKGROUNDS if kind not in augmentations_module.PLAIN)
 
 READERS = ("embedded-vit-8", "embedded-vit-16")
 """Embedded guides that read whole captions."""

@@ -12,7 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.errors import UsageError, nearest
-from models.clip import architectures, cards, catalog, dual, loading, weights
+from models.clip import loading
+from models.clip.checkpoints import catalog, files
+from models.clip.networks import architectures, dual_encoder
+from models.clip.pretraining import model_cards
 
 HELP = "list encoders: what there is, what is on disk, how to get the rest"
 EXAMPLE = "python -m bench encoders openai-vit-b-32"
@@ -39,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
         print(f"{name}: written to {loading.convert(name, pathlib.Path(path).expanduser())}")
         return 0
     if args.cards:
-        print(cards.markdown(), end="")
+        print(model_cards.markdown(), end="")
         return 0
     if args.name:
         names = [*catalog.EMBEDDED, *catalog.ENTRIES]
@@ -47,7 +50,9 @@ def main(args: argparse.Namespace) -> int:
             raise UsageError(f"encoders: expected one of the catalog, got {args.name!r}; {nearest(args.name, names)}")
         found = described(args.name)
         print(
-            json.dumps(found, indent=1) if args.json else "\n".join(cards.lines({k: v for k, v in found.items() if v}))
+            json.dumps(found, indent=1)
+            if args.json
+            else "\n".join(model_cards.lines({k: v for k, v in found.items() if v}))
         )
         return 0
     rows = [summary(name) for name in (*catalog.EMBEDDED, *catalog.ENTRIES)]
@@ -62,7 +67,7 @@ def summary(name: str) -> dict[str, Any]:
     """A line of the table; no file is read for a published one."""
     found = catalog.found_at(name)
     if name in catalog.EMBEDDED:
-        model, trained_on = weights.read_model(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name), "this project"
+        model, trained_on = files.read_model(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name), "this project"
         architecture = type(model.image_tower).__name__
     else:
         entry = catalog.ENTRIES[name]
@@ -81,10 +86,12 @@ def described(name: str) -> dict[str, Any]:
     """All about one encoder."""
     found = summary(name)
     if name in catalog.EMBEDDED:
-        return found | cards.card(name)
+        return found | model_cards.card(name)
     entry = catalog.ENTRIES[name]
     model = architectures.named(entry.architecture)
-    num_parameters = sum(math.prod(shape) for path, shape in dual.shapes(model).items() if path.startswith("params/"))
+    num_parameters = sum(
+        math.prod(shape) for path, shape in dual_encoder.shapes(model).items() if path.startswith("params/")
+    )
     return found | {
         "parameters": num_parameters,
         "features": ", ".join(model.image_tower.features),

@@ -23,7 +23,7 @@ from bench.report.costs import DevicePrice
 from bench.store import Store
 from bench.suite import Table, Trial, TrialSlot, budget_named
 from bench.verbs import exhibits, options, watching
-from models.clip import catalog
+from models.clip.checkpoints import catalog
 from tasks.captions.caption_task import CaptionTask
 
 HELP = "write the tables, figures and pictures of stored results again"

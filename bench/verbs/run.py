@@ -13,7 +13,7 @@ from bench.record import Outcome
 from bench.store import Store
 from bench.suite import Trial
 from bench.verbs import options, report
-from models.clip import catalog
+from models.clip.checkpoints import catalog
 from tasks.captions.caption_task import CaptionTask
 from tasks.closed_world import grammar
 from tasks.task import SceneTask

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Int32, PyTree
 
 from bench.errors import UsageError, nearest
-from models.clip.dual import DualEncoder, normalized
+from models.clip.networks.dual_encoder import DualEncoder, normalized
 from models.clip.tokenizers import Tokenizer
 
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)

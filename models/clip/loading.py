@@ -26,13 +26,14 @@ import numpy as np
 from jaxtyping import PyTree
 
 from bench.errors import UsageError, nearest
-from models.clip import architectures, catalog, dual, hub, layouts, weights
-from models.clip.catalog import EMBEDDED, ENTRIES, PublishedCheckpoint
-from models.clip.dual import DualEncoder
+from models.clip.checkpoints import catalog, files, hub, layouts
+from models.clip.checkpoints.catalog import EMBEDDED, ENTRIES, PublishedCheckpoint
+from models.clip.checkpoints.files import Checkpoint
+from models.clip.checkpoints.hub import HubFile
 from models.clip.encoder import OPENAI_MEAN, OPENAI_STD, Encoder, LinenTowers
-from models.clip.hub import HubFile
+from models.clip.networks import architectures, dual_encoder
+from models.clip.networks.dual_encoder import DualEncoder
 from models.clip.tokenizers import CLIP_NUM_TOKENS, ClipTokenizer, Tokenizer
-from models.clip.weights import Checkpoint
 
 # Words in the names of checkpoints that were trained with QuickGELU.
 _QUICK_GELU_WORDS = ("openai", "quickgelu", "metaclip", "dfn2b", "dfn5b", "yfcc15m", "cc12m")
@@ -79,7 +80,7 @@ def abstract(name: str, *, dtype: Any = jnp.float32) -> Encoder:
         model, pixels = architectures.named(ENTRIES[name].architecture), {}
         tokenizer: Tokenizer | None = ClipTokenizer()
     elif name in EMBEDDED:
-        found = weights.read(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
+        found = files.read(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
         model, tokenizer, pixels = found.model, found.tokenizer, {"mean": found.mean, "std": found.std}
     else:
         encoder = load(name, dtype=dtype)
@@ -87,8 +88,8 @@ def abstract(name: str, *, dtype: Any = jnp.float32) -> Encoder:
         return dataclasses.replace(encoder, params=shapes)
     return Encoder(
         name=name,
-        params=jax.eval_shape(functools.partial(dual.init, model), jax.random.key(0)),
-        towers=LinenTowers(dual.with_dtype(model, dtype)),
+        params=jax.eval_shape(functools.partial(dual_encoder.init, model), jax.random.key(0)),
+        towers=LinenTowers(dual_encoder.with_dtype(model, dtype)),
         tokenizer=tokenizer,
         sha256=catalog.fingerprint(name) or "",
         **pixels,
@@ -110,8 +111,8 @@ def convert(name: str, path: pathlib.Path) -> pathlib.Path:
     assert entry.openai_sha256 is not None
     hub.check_sha256(path, entry.openai_sha256, name)
     model, variables = _torchscript(path, name)
-    card = {"converted_from_sha256": entry.openai_sha256, "variables_sha256": weights.sha256_of_variables(variables)}
-    weights.write(entry.place, Checkpoint(model=model, variables=variables, tokenizer=ClipTokenizer(), card=card))
+    card = {"converted_from_sha256": entry.openai_sha256, "variables_sha256": files.sha256_of_variables(variables)}
+    files.write(entry.place, Checkpoint(model=model, variables=variables, tokenizer=ClipTokenizer(), card=card))
     return entry.place
 
 
@@ -127,7 +128,7 @@ def _encoder(
     return Encoder(
         name=name,
         params=jax.tree.map(jnp.asarray, variables),
-        towers=LinenTowers(dual.with_dtype(model, dtype)),
+        towers=LinenTowers(dual_encoder.with_dtype(model, dtype)),
         tokenizer=tokenizer,
         sha256=sha256,
         **pixels,
@@ -142,19 +143,19 @@ def _published(entry: PublishedCheckpoint, dtype: Any) -> Encoder:
     if not entry.sources:
         raise UsageError(f"{entry.name}: expected its weights at {entry.place}, got no such file; {entry.how_to_get}")
     path = hub.fetch(entry.sources[0], entry.name, entry.how_to_get)
-    variables = weights.read_foreign(path, model, "open_clip", entry.name)
+    variables = files.read_foreign(path, model, "open_clip", entry.name)
     assert entry.sources[0].sha256 is not None
     return _encoder(entry.name, model, variables, ClipTokenizer(), entry.sources[0].sha256, dtype)
 
 
 def _placed(entry: PublishedCheckpoint, model: DualEncoder, dtype: Any) -> Encoder:
     """A file put there by hand: one of the pinned ones, or what `convert` made of OpenAI's."""
-    shapes, _, _ = weights.read_tensors(entry.place, entry.name)
+    shapes, _, _ = files.read_tensors(entry.place, entry.name)
     layout = layouts.sniff(shapes)
     if layout == "ours":
-        checkpoint = weights.read(entry.place, entry.name)
+        checkpoint = files.read(entry.place, entry.name)
         got = (checkpoint.card.get("converted_from_sha256"), checkpoint.card.get("variables_sha256"))
-        if got != (entry.openai_sha256, weights.sha256_of_variables(checkpoint.variables)):
+        if got != (entry.openai_sha256, files.sha256_of_variables(checkpoint.variables)):
             raise UsageError(
                 f"{entry.name}: expected {entry.place} as `--convert` wrote it, got an altered file or another's; "
                 "delete it and convert OpenAI's file again"
@@ -168,7 +169,7 @@ def _placed(entry: PublishedCheckpoint, model: DualEncoder, dtype: Any) -> Encod
             f"{entry.name}: expected {entry.place} with SHA-256 {' or '.join(map(str, pinned)) or 'of a pinned file'}, "
             f"got {digest}; the file is truncated, altered or another: delete it, then {entry.how_to_get}"
         )
-    variables = weights.read_foreign(entry.place, model, layout, entry.name)
+    variables = files.read_foreign(entry.place, model, layout, entry.name)
     return _encoder(entry.name, model, variables, ClipTokenizer(), digest, dtype)
 
 
@@ -181,7 +182,7 @@ def _embedded(name: str, dtype: Any) -> Encoder:
 
 
 def _own(name: str, path: pathlib.Path, digest: str, dtype: Any) -> Encoder:
-    found = weights.read(path, name)
+    found = files.read(path, name)
     return _encoder(name, found.model, found.variables, found.tokenizer, digest, dtype, mean=found.mean, std=found.std)
 
 
@@ -213,7 +214,7 @@ def _load_open_clip(name: str, rest: str, dtype: Any) -> Encoder:
         path = hub.fetch(source, name, f"where there is a network do `{source.command}` and give the file's path")
     else:
         path = pathlib.Path(place).expanduser()
-    variables = weights.read_foreign(path, model, "open_clip", name)
+    variables = files.read_foreign(path, model, "open_clip", name)
     return _encoder(name, model, variables, _clip_tokenizer(model), hub.sha256_of(path), dtype)
 
 
@@ -237,7 +238,7 @@ def _load_huggingface(name: str, rest: str, dtype: Any) -> Encoder:
         path = hub.fetch(source, name, by_hand)
         pixels_path = hub.in_cache(dataclasses.replace(source, file="preprocessor_config.json"))
     model = architectures.from_huggingface(json.loads(config_path.read_text()))
-    variables = weights.read_foreign(path, model, "huggingface", name)
+    variables = files.read_foreign(path, model, "huggingface", name)
     said = json.loads(pixels_path.read_text()) if pixels_path and pixels_path.is_file() else {}
     pixels = {"mean": tuple(said.get("image_mean", OPENAI_MEAN)), "std": tuple(said.get("image_std", OPENAI_STD))}
     return _encoder(name, model, variables, _clip_tokenizer(model), hub.sha256_of(path), dtype, **pixels)
@@ -260,7 +261,7 @@ def _load_openai(name: str, rest: str, dtype: Any) -> Encoder:
 
 def _torchscript(path: pathlib.Path, where: str) -> tuple[DualEncoder, PyTree]:
     """Architecture and variables of OpenAI's original file; all of OpenAI's models are QuickGELU."""
-    tensors = weights.read_torchscript(path, where)
+    tensors = files.read_torchscript(path, where)
     shapes = {name: np.shape(tensor) for name, tensor in tensors.items()}
     name = layouts.architecture_of("open_clip", shapes) or architectures.NAMES[0]
     model = architectures.named(name + architectures.QUICK)
@@ -270,9 +271,9 @@ def _torchscript(path: pathlib.Path, where: str) -> tuple[DualEncoder, PyTree]:
 
 def _load_clip_jax(name: str, rest: str, dtype: Any) -> Encoder:
     """`clip-jax:PATH`."""
-    from models.clip import clip_jax_package
+    from models.clip.checkpoints import clip_jax
 
-    return clip_jax_package.load(name, pathlib.Path(rest).expanduser(), dtype)
+    return clip_jax.load(name, pathlib.Path(rest).expanduser(), dtype)
 
 
 SCHEMES: dict[str, Callable[[str, str, Any], Encoder]] = {

@@ -5,7 +5,7 @@ import pytest
 from bench import judges
 from bench.errors import UsageError
 from bench.judges import judge_of
-from models.clip import catalog
+from models.clip.checkpoints import catalog
 
 GUIDE = "embedded-vit-8"
 

@@ -15,7 +15,7 @@ from bench.errors import UsageError
 from bench.retrieval import RING, encoder_of
 from bench.scorers.consistency import repeats
 from bench.scores import Scores
-from models.clip import catalog
+from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
 from models.clip.tokenizers import WordTokenizer
 from tasks.captions import caption_task

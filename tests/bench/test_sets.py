@@ -13,7 +13,7 @@ from bench.record import SCHEMA_VERSION, Outcome, Record
 from bench.scorers import distances
 from bench.suite import Arm, Suite, Table
 from bench.verbs import options, report
-from models.clip import catalog
+from models.clip.checkpoints import catalog
 from tasks.budgets import BUDGETS
 from tasks.sparse_views.nerf_synthetic import BlenderScene
 from tests.tasks.sparse_views.test_nerf_synthetic import write_scene

@@ -13,8 +13,9 @@ from PIL import Image
 from bench import plan, registry
 from bench.contract import some_rays
 from bench.suite import budget_named, check_twins
-from models.clip import architectures, catalog, dual, weights
+from models.clip.checkpoints import catalog, files
 from models.clip.encoder import Encoder, LinenTowers
+from models.clip.networks import architectures, dual_encoder
 from models.dietnerf import DietNeRF, DietNeRFData
 from models.dream_fields import DreamFields, DreamFieldsData
 from models.method import split_numbers
@@ -91,12 +92,12 @@ def test_suite(name, budget, photos, coco, monkeypatch):
 def shapes_only(name):
     """An encoder without its numbers: those of the papers cannot be had in a test."""
     if name in catalog.EMBEDDED:
-        model = weights.read_model(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
+        model = files.read_model(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
     else:
         model = architectures.named(catalog.ENTRIES[name].architecture)
-    flat = {path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in dual.shapes(model).items()}
+    flat = {path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in dual_encoder.shapes(model).items()}
     return Encoder(
-        name=name, params=dual.nested(flat), towers=LinenTowers(model), tokenizer=None, sha256="unknown"
+        name=name, params=dual_encoder.nested(flat), towers=LinenTowers(model), tokenizer=None, sha256="unknown"
     )  # fmt: skip
 
 

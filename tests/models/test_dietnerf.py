@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from models.clip import dual
-from models.clip.dual import DualEncoder
 from models.clip.encoder import Encoder, LinenTowers
-from models.clip.vit import VisionTransformer
+from models.clip.networks import dual_encoder
+from models.clip.networks.dual_encoder import DualEncoder
+from models.clip.networks.vit import VisionTransformer
 from models.dietnerf import DIETNERF_2021, DietNeRF
 from tasks.budgets import BUDGETS, sized
 from tasks.cameras import view_rays
@@ -28,7 +28,11 @@ def encoder():
         )
     )
     return Encoder(
-        name=NAME, params=dual.init(model, jax.random.key(5)), towers=LinenTowers(model), tokenizer=None, sha256="tiny"
+        name=NAME,
+        params=dual_encoder.init(model, jax.random.key(5)),
+        towers=LinenTowers(model),
+        tokenizer=None,
+        sha256="tiny",
     )
 
 

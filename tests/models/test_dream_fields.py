@@ -13,9 +13,10 @@ from bench.errors import UsageError
 from bench.plan import program_digest
 from bench.suite import Trial
 from bench.trainer import numbers_of, stack
-from models import augment, dream_fields, rendering, sampling
+from models import augmentations, dream_fields
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, DREAM_FIELDS_LQ, PLAIN, DreamFields
 from models.method import split_numbers
+from models.rendering import compositing, ray_sampling
 from tasks.budgets import BUDGETS, sized
 from tasks.cameras import BLENDER_FOV_DEG, Rays
 from tests.toy_dreams import (
@@ -226,9 +227,9 @@ def test_blocks_of_rays_count_each_ray_once(monkeypatch):
         found, blocks = method.seen(params, state, numbers, rays, key, jnp.ones(())), []
         for i, block_key in enumerate(jax.random.split(key, 3)):
             mine = jax.tree.map(lambda x, i=i: x[np.minimum(np.arange(15 * i, 15 * i + 15), 35)], rays)
-            tdist = sampling.fenceposts(mine.near, mine.far, NUM_SAMPLES, jax.random.split(block_key)[0])
+            tdist = ray_sampling.fenceposts(mine.near, mine.far, NUM_SAMPLES, jax.random.split(block_key)[0])
             density, color, means = method.ask(params, state, numbers, mine, tdist, None, 1.0)
-            views, _ = rendering.render(density, color, tdist, mine, 0.0)
+            views, _ = compositing.render(density, color, tdist, mine, 0.0)
             blocks.append((jnp.concatenate([views.color, views.opacity[:, None]], axis=-1), density, means))
         return found, [jnp.concatenate(parts)[:36] for parts in zip(*blocks, strict=True)]
 
@@ -287,7 +288,7 @@ def test_windows_have_places_and_backgrounds_of_their_own():
     moved, _ = cosines(made(crop_share=0.5, backgrounds=("white",), max_blur_px=0.0), image)
     before, _ = cosines(made(backgrounds=("uniform noise",), **behind), image)
     assert len(np.unique(moved)) == len(np.unique(before)) == NUM_CROPS
-    for kind, level in augment.PLAIN.items():
+    for kind, level in augmentations.PLAIN.items():
         found, text = cosines(made(backgrounds=(kind,), **behind), clear)
         np.testing.assert_allclose(found, slow_cosine(GUIDE, np.full((8, 8, 3), level), text), atol=1e-5)
 

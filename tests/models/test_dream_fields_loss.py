@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from models import augment, dream_fields
+from models import augmentations, dream_fields
 from models.dream_fields import TRANSMITTANCE
 from models.method import split_numbers
 from tasks.cameras import BLENDER_FOV_DEG
@@ -98,12 +98,12 @@ def slow_fit(method, key, text, color, opacity):
     """The mean cosine of windows, which are cut and put before backgrounds by the parts that test_augment checks."""
     _, _, window_key = jax.random.split(key, 3)
     image = jnp.asarray(np.concatenate([color, opacity[..., None]], axis=-1), jnp.float32)
-    shares = jnp.asarray([float(kind in method.backgrounds) for kind in augment.BACKGROUNDS])
+    shares = jnp.asarray([float(kind in method.backgrounds) for kind in augmentations.BACKGROUNDS])
     cosines = []
     for one in jax.random.split(window_key, NUM_CROPS):
         place_key, behind_key = jax.random.split(one)
-        piece = np.asarray(augment.random_window(place_key, image, method.crop_share, 8))
-        behind = augment.chosen_background(behind_key, 8, shares, jnp.asarray(method.max_blur_px))
+        piece = np.asarray(augmentations.random_window(place_key, image, method.crop_share, 8))
+        behind = augmentations.chosen_background(behind_key, 8, shares, jnp.asarray(method.max_blur_px))
         cosines.append(slow_cosine(GUIDE, piece[..., :3] + (1 - piece[..., 3:]) * np.asarray(behind), text))
     return np.mean(cosines)
 

@@ -19,10 +19,10 @@ from bench import __main__ as command_line
 from bench.report import consistency
 from bench.report.consistency import Pairs, SimilarityStatistics
 from models import dietnerf
-from models.clip import dual
-from models.clip.dual import DualEncoder
 from models.clip.encoder import Encoder, LinenTowers
-from models.clip.vit import VisionTransformer
+from models.clip.networks import dual_encoder
+from models.clip.networks.dual_encoder import DualEncoder
+from models.clip.networks.vit import VisionTransformer
 from tasks import cameras
 from tasks import task as task_module
 from tasks.budgets import BUDGETS
@@ -240,7 +240,7 @@ def tiny(kind):
         image_px=12, patch_px=6, width=16, depth=1, num_heads=2, embedding_dim=8, activation="gelu"
     )
     model = DualEncoder(image_tower=tower)
-    params = jax.jit(functools.partial(dual.init, model))(jax.random.key(5))
+    params = jax.jit(functools.partial(dual_encoder.init, model))(jax.random.key(5))
     return Encoder(name="file:vit", params=params, towers=LinenTowers(model), tokenizer=None, sha256=kind)
 
 

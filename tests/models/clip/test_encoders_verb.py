@@ -6,9 +6,9 @@ import pytest
 
 from bench.errors import UsageError
 from bench.verbs import encoders
-from models.clip import catalog, hub, weights
+from models.clip.checkpoints import catalog, files, hub
+from models.clip.checkpoints.files import Checkpoint
 from models.clip.tokenizers import WordTokenizer
-from models.clip.weights import Checkpoint
 from tests.models.clip import twins
 
 
@@ -64,7 +64,7 @@ def test_embedded_encoders_are_listed_first(capsys, tmp_path, monkeypatch):
         model=model, variables=twins.variables(model), tokenizer=WordTokenizer(words=("cup",), context_length=6)
     )
     monkeypatch.setattr(catalog, "EMBEDDED_FOLDER", tmp_path)
-    digest = weights.write(tmp_path / "tiny.safetensors", made, np.float16)
+    digest = files.write(tmp_path / "tiny.safetensors", made, np.float16)
     monkeypatch.setattr(catalog, "EMBEDDED", {"tiny": digest})
     assert run("--json") == 0
     first = json.loads(capsys.readouterr().out)[0]

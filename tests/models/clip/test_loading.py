@@ -12,11 +12,13 @@ import safetensors.numpy
 
 from bench.errors import UsageError
 from models import clip
-from models.clip import architectures, catalog, hub, layouts, loading, weights
-from models.clip.catalog import PublishedCheckpoint
-from models.clip.hub import HubFile
+from models.clip import loading
+from models.clip.checkpoints import catalog, files, hub, layouts
+from models.clip.checkpoints.catalog import PublishedCheckpoint
+from models.clip.checkpoints.files import Checkpoint
+from models.clip.checkpoints.hub import HubFile
+from models.clip.networks import architectures
 from models.clip.tokenizers import ClipTokenizer, WordTokenizer
-from models.clip.weights import Checkpoint
 from tests.models.clip import twins
 
 WORDS = WordTokenizer(words=("a", "red", "cup"), context_length=6)
@@ -88,22 +90,22 @@ def test_a_file_of_ours(tmp_path):
         model=model, variables=twins.variables(model), tokenizer=WORDS, mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 2.0),
         card={"steps": 3},
     )  # fmt: skip
-    digest = weights.write(path, made)
+    digest = files.write(path, made)
     encoder = clip.load(f"file:{path}")
     assert encoder.sha256 == digest == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (encoder.image_px, encoder.context_length, encoder.known_words) == (16, 6, {"a", "red", "cup"})
     assert (encoder.mean, encoder.std) == (made.mean, made.std)
     assert encoder.tokenize(["a red cup"]).tolist() == [[1, 4, 5, 6, 2, 0]]
     assert equal(encoder.params, made.variables)
-    assert weights.read(path, "x").card == {"steps": 3}
+    assert files.read(path, "x").card == {"steps": 3}
     assert [p.name for p in tmp_path.iterdir()] == ["small.safetensors"]
 
 
 def test_half_precision_files_are_half_as_large(tmp_path):
     model = twins.small("resnet")
     made = Checkpoint(model=model, variables=twins.variables(model), tokenizer=None)
-    weights.write(tmp_path / "full.safetensors", made)
-    weights.write(tmp_path / "half.safetensors", made, np.float16)
+    files.write(tmp_path / "full.safetensors", made)
+    files.write(tmp_path / "half.safetensors", made, np.float16)
     full, half = (clip.load(f"file:{tmp_path / name}.safetensors") for name in ("full", "half"))
     assert {leaf.dtype for leaf in jax.tree.leaves(half.params)} == {jnp.dtype("float32")}
     close = jax.tree.map(lambda a, b: bool(jnp.allclose(a, b, atol=2e-3)), full.params, half.params)
@@ -113,7 +115,7 @@ def test_half_precision_files_are_half_as_large(tmp_path):
 def test_embedded_encoders_are_files_with_a_pinned_hash(tmp_path, monkeypatch):
     path = tmp_path / "embedded" / "tiny-vit.safetensors"
     model = twins.small()
-    digest = weights.write(path, Checkpoint(model=model, variables=twins.variables(model), tokenizer=WORDS), np.float16)
+    digest = files.write(path, Checkpoint(model=model, variables=twins.variables(model), tokenizer=WORDS), np.float16)
     monkeypatch.setattr(catalog, "EMBEDDED_FOLDER", path.parent)
     monkeypatch.setitem(catalog.EMBEDDED, "tiny-vit", digest)
     assert clip.load("tiny-vit").sha256 == digest
@@ -305,8 +307,8 @@ def test_a_converted_file_is_known_by_its_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "_torchscript", lambda path, where: (model, twins.variables(model)))
     assert loading.convert("tiny", original) == entry.place
     assert equal(clip.load("tiny").params, twins.variables(model))
-    found = weights.read(entry.place, "tiny")
-    weights.write(entry.place, dataclasses.replace(found, variables=twins.variables(model, seed=2)))
+    found = files.read(entry.place, "tiny")
+    files.write(entry.place, dataclasses.replace(found, variables=twins.variables(model, seed=2)))
     with pytest.raises(UsageError, match="expected .* as `--convert` wrote it, got an altered file or another's"):
         clip.load("tiny")
 

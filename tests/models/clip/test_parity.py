@@ -14,9 +14,11 @@ import pytest
 
 from bench.errors import UsageError
 from models import clip
-from models.clip import architectures, catalog, hub, layouts, loading, preprocess
-from models.clip.dual import normalized
+from models.clip import loading, preprocess
+from models.clip.checkpoints import catalog, hub, layouts
 from models.clip.encoder import OPENAI_MEAN, OPENAI_STD
+from models.clip.networks import architectures
+from models.clip.networks.dual_encoder import normalized
 from models.clip.tokenizers import ClipTokenizer
 
 torch = pytest.importorskip("torch")

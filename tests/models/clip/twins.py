@@ -7,11 +7,11 @@ import math
 import jax
 import numpy as np
 
-from models.clip import dual
-from models.clip.dual import DualEncoder
-from models.clip.resnet import ModifiedResNet
-from models.clip.text import TextTransformer
-from models.clip.vit import VisionTransformer
+from models.clip.networks import dual_encoder
+from models.clip.networks.dual_encoder import DualEncoder
+from models.clip.networks.resnet import ModifiedResNet
+from models.clip.networks.text_transformer import TextTransformer
+from models.clip.networks.vit import VisionTransformer
 
 TEXT = TextTransformer(
     num_tokens=20, context_length=6, width=12, depth=2, num_heads=3, embedding_dim=5, activation="quick_gelu",
@@ -43,7 +43,7 @@ def variables(model, seed=0):
             return (noise / math.sqrt(math.prod(leaf.shape[:-1]))).astype(np.float32)
         return (0.3 * noise).astype(np.float32)
 
-    shapes = jax.eval_shape(lambda: dual.init(model, jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: dual_encoder.init(model, jax.random.key(0)))
     return jax.tree_util.tree_map_with_path(value, shapes)
 
 

@@ -1,0 +1,101 @@
+"""What an image tower of CLIP sees when it is a vision transformer (ViT).
+
+b: images, h and w: pixels, n: patches, t: tokens (the class token and the patches), f: features.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen
+from jaxtyping import Array, Float
+
+from models.clip.networks.transformer import Activation, Block, layer_norm
+
+
+class VisionTransformer(linen.Module):
+    """CLIP's ViT: class token, learnt positions, a layer norm before and after the blocks, a projection.
+
+    Attributes:
+        image_px: Width and height of what it was made for; no other size is taken.
+        patch_px: Width and height of a patch.
+        width: Of a token.
+        depth: Blocks.
+        num_heads: Of each block.
+        embedding_dim: Of the space shared with text.
+        activation: As the checkpoint was trained.
+        hidden_width: Of the two-layer networks; None is four times the width.
+        dtype: Compute type; parameters are float32.
+    """
+
+    image_px: int
+    patch_px: int
+    width: int
+    depth: int
+    num_heads: int
+    embedding_dim: int
+    activation: Activation
+    hidden_width: int | None = None
+    dtype: Any = jnp.float32
+
+    @property
+    def num_patches(self) -> int:
+        """In the whole image."""
+        return (self.image_px // self.patch_px) ** 2
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names that `feature` may have."""
+        return ("embedding", "class_token", "spatial", *(f"block_{i}" for i in range(self.depth + 1)))
+
+    @linen.compact
+    def __call__(
+        self, images: Float[Array, "b h w 3"], feature: str | None = "embedding"
+    ) -> Float[Array, "b f"] | dict[str, Array]:
+        """What one layer says of images; layers after it are not run.
+
+        Args:
+            images: Normalised as the checkpoint wants it.
+            feature: `embedding`: in the space shared with text, not normalised to length 1. `class_token`: after the
+                last block, before its layer norm and projection (what DietNeRF compares). `spatial`: the patches
+                after the last block, row by row. `block_k`: the class token after k blocks. None: all of them, by name.
+        """
+        size = self.image_px // self.patch_px * self.patch_px  # a convolution leaves out what is over
+        x = _patches(images[:, :size, :size].astype(self.dtype), self.patch_px)
+        x = linen.Dense(self.width, use_bias=False, dtype=self.dtype, name="patches")(x)
+        spread = jax.nn.initializers.normal(self.width**-0.5)
+        class_token = self.param("class_token", spread, (self.width,)).astype(self.dtype)
+        class_token = jnp.broadcast_to(class_token[None, None], (x.shape[0], 1, self.width))
+        x = jnp.concatenate([class_token, x], axis=1)
+        positions = self.param("positions", spread, (self.num_patches + 1, self.width))
+        x = x + positions[None].astype(self.dtype)
+        x = layer_norm("norm_before")(x).astype(self.dtype)
+        said = {}
+        for i in range(self.depth + 1):
+            said[f"block_{i}"] = x[:, 0]
+            if feature in said:
+                return said[feature]
+            if i < self.depth:
+                x = Block(
+                    num_heads=self.num_heads, depth=self.depth, activation=self.activation,
+                    hidden_width=self.hidden_width, dtype=self.dtype, name=f"block_{i}",
+                )(x)  # fmt: skip
+        said["class_token"] = x[:, 0]
+        said["spatial"] = x[:, 1:].reshape(x.shape[0], -1)
+        if feature in said:
+            return said[feature]
+        pooled = layer_norm("norm_after")(x[:, 0]).astype(self.dtype)
+        projection = self.param("projection", spread, (self.width, self.embedding_dim))
+        said["embedding"] = pooled @ projection.astype(self.dtype)
+        return said["embedding"] if feature else said
+
+
+def _patches(images: Float[Array, "b h w 3"], patch_px: int) -> Float[Array, "b n {patch_px}*{patch_px}*3"]:
+    """Cuts images into patches, row by row; a patch holds its pixels row by row, colours last."""
+    # A strided convolution says the same, but its gradient with respect to the image is a slow kernel on a GPU.
+    num_images, height, width, _ = images.shape
+    rows, columns = height // patch_px, width // patch_px
+    x = images.reshape(num_images, rows, patch_px, columns, patch_px, 3)
+    return jnp.moveaxis(x, 2, 3).reshape(num_images, rows * columns, patch_px * patch_px * 3)
