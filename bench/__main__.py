@@ -8,7 +8,7 @@ import keyword
 import os
 import sys
 
-from bench import _layout
+from bench import import_paths
 from bench.errors import UsageError, nearest
 
 VERBS = (
@@ -23,7 +23,7 @@ VERBS = (
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb; 0 is good, 1 a trial or a check that failed, 2 a mistake of the user's, 130 Ctrl-C."""
-    _layout.put_root_first()
+    import_paths.put_root_first()
     argv = sys.argv[1:] if argv is None else argv
     try:
         return run(argv)

@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from bench import protocols, retrieval
-from bench._layout import ROOT
 from bench.against import StoredTrial
+from bench.import_paths import ROOT
 from bench.protocols import Protocol
 from bench.retrieval import CaptionProtocol
 from bench.store import Store

@@ -15,7 +15,7 @@ from typing import Any
 
 from flax import linen
 
-from bench import _layout
+from bench import import_paths
 from bench.errors import UsageError, nearest
 from bench.suite import Arm, Suite, Table, Trial, TrialSlot, base_name, snake
 from tasks.budgets import Budget
@@ -160,7 +160,7 @@ def typed(text: str, kind: Any, setting: str) -> Any:
     elif kind is str:
         return text
     elif isinstance(kind, type) and issubclass(kind, linen.Module) and ":" in text:
-        found = _layout.import_plugin(text)
+        found = import_paths.import_plugin(text)
         return found() if isinstance(found, type) else found
     name = getattr(kind, "__name__", str(kind))
     raise UsageError(f"--set {setting}: expected {name}, got {text!r}")

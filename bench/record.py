@@ -20,8 +20,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench._layout import ROOT
 from bench.errors import UsageError
+from bench.import_paths import ROOT
 
 SCHEMA_VERSION = 1
 """Of `Record`: raised when a field changes its meaning, is taken away or is added without a default."""

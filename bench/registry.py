@@ -17,7 +17,7 @@ from typing import Any
 
 from flax import linen
 
-from bench import _layout
+from bench import import_paths
 from bench.errors import UsageError, nearest
 from bench.suite import Suite
 from models.method import Method
@@ -99,7 +99,7 @@ def variant(name: str, recipe: str = "nerf") -> Method:
     if name in points:
         return as_method(name, _loaded(points[name]), recipe)
     if ":" in name:
-        return as_method(name, _layout.import_plugin(name), recipe)
+        return as_method(name, import_paths.import_plugin(name), recipe)
     raise UsageError(
         f"method: expected a variant, an entry point of {ENTRY_POINT_GROUP} or module:object, got {name!r}; "
         f"{suggest_reference(name) or nearest(name, [*VARIANTS, *points])}"

@@ -27,7 +27,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from bench import _layout, record
+from bench import import_paths, record
 from bench.ahead import NUM_AHEAD, BackgroundCompiler, has_accelerator
 from bench.errors import UsageError, nearest
 from bench.record import Outcome
@@ -258,7 +258,7 @@ class Worker:
     def __init__(self, sys_path: list[str] | None, train: str) -> None:
         if sys_path is not None:  # the driver's, on its host: its plug-ins are found as they were there
             sys.path[:] = dict.fromkeys([*sys_path, *sys.path])
-        _layout.put_root_first()
+        import_paths.put_root_first()
         self.trainer = train
         self.latest: Any = None
         self.compiler, self.is_first = BackgroundCompiler(), True
@@ -469,7 +469,7 @@ def _ray(address: str | None) -> Iterator[bool]:
         return
     try:
         if address is None:
-            path = [str(_layout.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+            path = [str(import_paths.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
             with _variables(PYTHONPATH=os.pathsep.join(path)), warnings.catch_warnings():
                 # JAX and Python warn of threads at a fork; what Ray forks becomes another program at once.
                 warnings.filterwarnings("ignore", r"(?s).*fork\(\)", RuntimeWarning)
@@ -508,9 +508,9 @@ def worker_runtime_env() -> dict[str, Any]:
     if "BENCH_DATA_DIR" in os.environ:
         variables["BENCH_DATA_DIR"] = os.environ["BENCH_DATA_DIR"]
     return {
-        "working_dir": str(_layout.ROOT),
+        "working_dir": str(import_paths.ROOT),
         "excludes": list(NOT_SENT),
-        "py_modules": _layout.plugin_sources(),
+        "py_modules": import_paths.plugin_sources(),
         "env_vars": variables,
     }
 

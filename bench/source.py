@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from bench._layout import OURS
+from bench.import_paths import OURS
 
 INSTALLED = ("site-packages", "dist-packages")
 """Folders whose modules are neighbours without knowing each other."""

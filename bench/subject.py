@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench import registry, source, store, trainer
-from bench._layout import OURS, ROOT
 from bench.errors import UsageError
+from bench.import_paths import OURS, ROOT
 from bench.plan import Pack, program_key
 from bench.record import Outcome, Record
 from bench.suite import Trial

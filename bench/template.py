@@ -8,8 +8,8 @@ import pathlib
 import sys
 from typing import NamedTuple
 
-from bench._layout import OURS, ROOT
 from bench.errors import UsageError
+from bench.import_paths import OURS, ROOT
 
 KINDS = ("field", "method")
 """A network of an existing recipe, or a recipe."""

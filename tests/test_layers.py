@@ -6,12 +6,12 @@ import pkgutil
 
 import pytest
 
-from bench._layout import ROOT
+from bench.import_paths import ROOT
 
 PACKAGES = ("tasks", "models", "bench")
 
 ORDER = (
-    *("bench", "bench.errors", "bench._layout"),
+    *("bench", "bench.errors", "bench.import_paths"),
     *("tasks", "models"),
     *("bench.scorers", "bench.scores", "bench.judges", "bench.retrieval", "bench.protocols"),
     *("bench.suite", "bench.suites", "bench.registry", "bench.source", "bench.record"),
@@ -108,7 +108,7 @@ def test_only_schedule_imports_ray(path):
 @each_file
 def test_tasks_and_models_know_nothing_of_bench(path):
     if path.relative_to(ROOT).parts[0] != "bench":
-        allowed = {"bench", "bench.errors", "bench._layout"}
+        allowed = {"bench", "bench.errors", "bench.import_paths"}
         assert {name for name in ours(imports_of(path)) if name.startswith("bench")} <= allowed
 
 

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from bench import store
-from bench._layout import ROOT
+from bench.import_paths import ROOT
 from tests.bench.test_store import some_outcome, some_scores
 from tests.bench.verbs.test_generate import balls  # noqa: F401 (a fixture)
 

@@ -6,8 +6,8 @@ import argparse
 import pathlib
 
 from bench import archive, store
-from bench._layout import ROOT
 from bench.errors import UsageError
+from bench.import_paths import ROOT
 from bench.report import media
 from bench.store import Store
 from bench.verbs import options

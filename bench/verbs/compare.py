@@ -17,10 +17,10 @@ from typing import Any
 from rich.text import Text
 
 from bench import against, gains, origins, overrides, registry, store
-from bench._layout import ROOT
 from bench.compare import TableResult
 from bench.errors import UsageError
 from bench.gains import PairedDifference
+from bench.import_paths import ROOT
 from bench.origins import TrialSource
 from bench.protocols import METRICS
 from bench.report import costs, grids, tables

@@ -9,8 +9,8 @@ import pathlib
 from typing import Any
 
 from bench import imports, store
-from bench._layout import ROOT
 from bench.errors import UsageError
+from bench.import_paths import ROOT
 from bench.suite import Trial
 from bench.verbs import options
 

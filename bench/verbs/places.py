@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from bench._layout import ROOT
 from bench.errors import UsageError
+from bench.import_paths import ROOT
 
 USUAL = ROOT / "results" / "runs"
 

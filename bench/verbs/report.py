@@ -14,9 +14,9 @@ import pandas as pd
 from PIL import Image
 
 from bench import archive, compare, store
-from bench._layout import ROOT
 from bench.compare import TableResult
 from bench.errors import UsageError
+from bench.import_paths import ROOT
 from bench.report import alive, captions, consistency, costs, failures, galleries, grids, media, page, small, tables
 from bench.report.captions import CaptionTableContext
 from bench.report.costs import DevicePrice

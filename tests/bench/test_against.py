@@ -15,9 +15,9 @@ from bench.suite import Trial, TrialSlot
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022
 from models.nerf import NERF, NERF_2021
 from tasks.budgets import BUDGETS
-from tests import toy_studies
-from tests.toy_studies import BASE, FAST, METRICS, SMOKE, ToyScene, outcome, toy_suite
-from tests.toys import ToyMethod
+from tests.fixtures import toy_studies
+from tests.fixtures.toy_studies import BASE, FAST, METRICS, SMOKE, ToyScene, outcome, toy_suite
+from tests.fixtures.toys import ToyMethod
 
 QUICK, PAPER = BUDGETS["quick"], BUDGETS["paper"]
 

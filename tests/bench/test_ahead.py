@@ -10,7 +10,7 @@ from bench import ahead, device, plan, schedule, trainer
 from bench.suite import Trial
 from models import clip
 from tasks.budgets import BUDGETS
-from tests import toy_dreams
+from tests.fixtures import toy_dreams
 
 
 @pytest.fixture

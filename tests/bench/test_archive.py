@@ -12,7 +12,7 @@ from bench.errors import UsageError
 from bench.report import media
 from bench.verbs import archive as verb
 from tests.bench.test_store import some_outcome
-from tests.toys import ToyTask
+from tests.fixtures.toys import ToyTask
 
 FIRST, SECOND = "toy__a__8v__s0__00000001", "toy__b__8v__s0__00000002"
 

@@ -19,8 +19,8 @@ from models.nerf import NERF
 from tasks.budgets import BUDGETS, sized
 from tasks.captions.caption_task import CaptionTask, held_out_tasks
 from tasks.sparse_views.embedded import SparseViews
-from tests.toy_dreams import GUIDE
-from tests.toys import ToyMethod, ToyTask
+from tests.fixtures.toy_dreams import GUIDE
+from tests.fixtures.toys import ToyMethod, ToyTask
 
 GRIDS = {"resolution": 6, "num_levels": 2, "log2_table_size": 8}
 """Sizes that no budget has."""

@@ -15,7 +15,7 @@ from bench.suite import Arm, Suite, Table, Trial, described
 from tasks.budgets import BUDGETS, sized
 from tasks.captions.caption_task import CaptionTask
 from tasks.sparse_views.embedded import SparseViews
-from tests.toys import ToyMethod, ToyTask
+from tests.fixtures.toys import ToyMethod, ToyTask
 
 PX = 16
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from bench import __main__ as command_line
-from bench._layout import ROOT
+from bench.import_paths import ROOT
 
 
 def run(*words, capsys=None):

@@ -20,7 +20,7 @@ from bench.objects import TrainedField
 from bench.suite import Trial
 from models.method import Views
 from tasks.budgets import BUDGETS
-from tests.toys import ToyMethod, ToyTask
+from tests.fixtures.toys import ToyMethod, ToyTask
 
 RADIUS = 0.7
 AXES_COLORS = {0: (0.9, 0.2, 0.3), 1: (0.2, 0.9, 0.3), 2: (0.2, 0.3, 0.9)}

@@ -7,7 +7,7 @@ from bench import overrides
 from bench.errors import UsageError
 from bench.suite import Arm, Suite, Table
 from tasks.budgets import BUDGETS
-from tests.toys import ToyMethod, ToyTask
+from tests.fixtures.toys import ToyMethod, ToyTask
 
 SMOKE = BUDGETS["smoke"]
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import record
-from bench._layout import ROOT
 from bench.errors import UsageError
+from bench.import_paths import ROOT
 from bench.record import Record
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from bench import __main__ as command_line
 from bench import store
-from bench._layout import ROOT
+from bench.import_paths import ROOT
 
 RUN = ["run", "--suite", "ablations", "--budget", "smoke", "--only", "scene=kettle"]
 

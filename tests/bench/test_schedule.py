@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import device, record, schedule
-from bench._layout import ROOT
 from bench.errors import UsageError
+from bench.import_paths import ROOT
 
 FAKE = '''
 """A trainer that needs no JAX, in the user's folder, with trials that say what is to happen to them."""

@@ -16,8 +16,8 @@ from bench.verbs import options, report
 from models.clip.checkpoints import catalog
 from tasks.budgets import BUDGETS
 from tasks.sparse_views.nerf_synthetic import BlenderScene
+from tests.fixtures.toys import ToyMethod, ToyTask
 from tests.tasks.sparse_views.test_nerf_synthetic import write_scene
-from tests.toys import ToyMethod, ToyTask
 
 GUIDE = "embedded-vit-8"
 

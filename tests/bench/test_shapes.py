@@ -14,7 +14,7 @@ from models import clip
 from models.dietnerf import DIETNERF_FINETUNED, DietNeRF
 from models.nerf import NERF
 from tasks.budgets import BUDGETS
-from tests.toys import ToyMethod, ToyTask
+from tests.fixtures.toys import ToyMethod, ToyTask
 
 
 def trial(method, budget="smoke", image_px=16):

@@ -5,7 +5,7 @@ import textwrap
 
 import pytest
 
-from bench import _layout, registry, source
+from bench import import_paths, registry, source
 
 FILES = {
     "my_code/__init__.py": "",
@@ -34,11 +34,11 @@ def folder(tmp_path, monkeypatch):
         path.write_text(textwrap.dedent(text))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
-    _layout.put_root_first()
+    import_paths.put_root_first()
     yield tmp_path
     for name in [name for name in sys.modules if name.split(".")[0].startswith("my_")]:
         del sys.modules[name]
-    _layout._plugin_sources.clear()
+    import_paths._plugin_sources.clear()
 
 
 def test_of_ours_there_is_none():

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bench import archive, store
-from bench._layout import ROOT
 from bench.errors import UsageError
+from bench.import_paths import ROOT
 from bench.record import SCHEMA_VERSION, Outcome, Record
 
 

@@ -7,13 +7,13 @@ import sys
 import flax.linen as nn
 import pytest
 
-from bench import _layout, contract, registry, subject
+from bench import contract, import_paths, registry, subject
 from bench.errors import UsageError
 from bench.verbs import check
 from models.dietnerf import DIETNERF_2021
 from models.dream_fields import DREAM_FIELDS_LQ, DreamFields
 from models.nerf import NERF, NERF_2021, NeRF
-from tests.toys import ToyMethod
+from tests.fixtures.toys import ToyMethod
 
 NETWORK = """
 import flax.linen as nn
@@ -33,11 +33,11 @@ def here(tmp_path, monkeypatch):
     """The folder where the user stands."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
-    _layout.put_root_first()
+    import_paths.put_root_first()
     yield tmp_path
     for name in [name for name in sys.modules if name.startswith("my_")]:
         del sys.modules[name]
-    _layout._plugin_sources.clear()
+    import_paths._plugin_sources.clear()
 
 
 def broken(name):
@@ -64,7 +64,7 @@ class TestImported:
     def test_a_module_that_is_not_there(self, here):
         said = broken("my_nett:Net")
         assert f"my_nett:Net: expected a module my_nett in {here} or installed, got none" in said
-        assert f"; on the path: {_layout.ROOT}, {here}" in said
+        assert f"; on the path: {import_paths.ROOT}, {here}" in said
         assert said.endswith(", and what is installed")
 
     def test_an_object_that_is_not_there(self, here):

@@ -22,7 +22,7 @@ from bench.suite import (
 )
 from models.method import split_numbers
 from tasks.budgets import BUDGETS, Budget, sized
-from tests.toys import ToyMethod, ToyPhase, ToyTask
+from tests.fixtures.toys import ToyMethod, ToyPhase, ToyTask
 
 SMOKE = BUDGETS["smoke"]
 

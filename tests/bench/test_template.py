@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from bench import __main__ as command_line
-from bench import _layout, contract, registry, template
+from bench import contract, import_paths, registry, template
 from bench.subject import ContractFixture
-from tests.toys import ToyTask
+from tests.fixtures.toys import ToyTask
 
 MOST_LINES = 60
 
@@ -19,11 +19,11 @@ def here(tmp_path, monkeypatch):
     """The folder where the user stands."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
-    _layout.put_root_first()
+    import_paths.put_root_first()
     yield tmp_path
     for name in [name for name in sys.modules if name.startswith("my_")]:
         del sys.modules[name]
-    _layout._plugin_sources.clear()
+    import_paths._plugin_sources.clear()
 
 
 @pytest.mark.parametrize("kind", ["field", pytest.param("method", marks=pytest.mark.slow)])

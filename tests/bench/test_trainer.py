@@ -22,8 +22,8 @@ from models.method import split_numbers
 from tasks.budgets import BUDGETS
 from tasks.cameras import Intrinsics, view_rays
 from tasks.captions.caption_task import CaptionTask
-from tests import toy_dreams
-from tests.toys import ToyMethod, ToyPhase, ToyTask
+from tests.fixtures import toy_dreams
+from tests.fixtures.toys import ToyMethod, ToyPhase, ToyTask
 
 # 23: not a multiple of the chunk of 5.
 SMOKE = dataclasses.replace(BUDGETS["smoke"], num_steps=23, image_px=6, view_px=6)

@@ -16,7 +16,7 @@ from bench import objects, store, viewers
 from bench.record import Outcome, of_trial
 from bench.suite import Trial, TrialSlot
 from tasks.budgets import BUDGETS
-from tests.toys import ToyMethod, ToyTask
+from tests.fixtures.toys import ToyMethod, ToyTask
 
 
 def ball():

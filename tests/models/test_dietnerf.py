@@ -15,7 +15,7 @@ from models.clip.networks.vit import VisionTransformer
 from models.dietnerf import DIETNERF_2021, DietNeRF
 from tasks.budgets import BUDGETS, sized
 from tasks.cameras import view_rays
-from tests.toys import ToyTask
+from tests.fixtures.toys import ToyTask
 
 NAME = "file:tiny"
 

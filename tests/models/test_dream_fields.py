@@ -19,7 +19,7 @@ from models.method import split_numbers
 from models.rendering import compositing, ray_sampling
 from tasks.budgets import BUDGETS, sized
 from tasks.cameras import BLENDER_FOV_DEG, Rays
-from tests.toy_dreams import (
+from tests.fixtures.toy_dreams import (
     GUIDE,
     NAME,
     NUM_CROPS,

@@ -11,7 +11,7 @@ from models import augmentations, dream_fields
 from models.dream_fields import TRANSMITTANCE
 from models.method import split_numbers
 from tasks.cameras import BLENDER_FOV_DEG
-from tests.toy_dreams import (
+from tests.fixtures.toy_dreams import (
     GUIDE,
     NAME,
     NUM_CROPS,

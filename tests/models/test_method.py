@@ -8,7 +8,7 @@ from bench.errors import UsageError
 from models import method as methods
 from models.method import choice, in_data, number, number_names, sized_by, split_numbers, subset
 from tasks.budgets import BUDGETS, sized
-from tests.toys import ToyMethod
+from tests.fixtures.toys import ToyMethod
 
 FORMS = ("none", "soft", "hard")
 KINDS = ("white", "black", "noise")

@@ -15,7 +15,7 @@ from bench.report import turntables
 from bench.suite import Trial, TrialSlot
 from tasks.budgets import BUDGETS
 from tasks.captions.caption_task import CaptionTask
-from tests.toys import ToyMethod, ToyTask
+from tests.fixtures.toys import ToyMethod, ToyTask
 
 SMOKE = BUDGETS["smoke"]
 

@@ -8,13 +8,13 @@ import pytest
 
 from bench import __main__ as command_line
 from bench import origins, registry, store
-from bench._layout import ROOT
 from bench.errors import UsageError
+from bench.import_paths import ROOT
 from bench.suite import Trial
 from bench.verbs import compare, run
-from tests import toy_studies
-from tests.toy_studies import SMOKE, ToyScene, outcome, toy_suite
-from tests.toys import ToyMethod
+from tests.fixtures import toy_studies
+from tests.fixtures.toy_studies import SMOKE, ToyScene, outcome, toy_suite
+from tests.fixtures.toys import ToyMethod
 
 MINE = ToyMethod(label="mine", learning_rate=0.3)
 

@@ -14,7 +14,7 @@ from bench.suite import Arm, Suite, Table
 from bench.verbs import export
 from tasks.budgets import BUDGETS
 from tests.bench.test_objects import Ball
-from tests.toys import ToyTask
+from tests.fixtures.toys import ToyTask
 
 SUITE = Suite(
     name="balls",

@@ -9,8 +9,8 @@ import pytest
 
 from bench import __main__ as command_line
 from bench import record, store
-from bench._layout import ROOT
 from bench.errors import UsageError
+from bench.import_paths import ROOT
 from bench.verbs import places, status
 
 

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench._layout import ROOT
 from bench.errors import UsageError
+from bench.import_paths import ROOT
 from tasks import budgets, cameras
 from tasks.data_dir import locking
 from tasks.scenes import scenes

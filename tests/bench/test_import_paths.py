@@ -5,7 +5,7 @@ import textwrap
 
 import pytest
 
-from bench import _layout
+from bench import import_paths
 from bench.errors import UsageError
 
 
@@ -18,11 +18,11 @@ def user_folder(tmp_path, monkeypatch):
     write(tmp_path, "my_pkg/field.py", "class MyField:\n    class Inner: pass\nmy_value = 3")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
-    _layout.put_root_first()
+    import_paths.put_root_first()
     yield tmp_path
     for name in [name for name in sys.modules if name.split(".")[0].startswith("my_")]:
         del sys.modules[name]
-    _layout._plugin_sources.clear()
+    import_paths._plugin_sources.clear()
 
 
 def write(folder, name, text):
@@ -39,13 +39,13 @@ def python(*arguments, cwd, **variables):
 
 
 def test_root_holds_this_file():
-    assert (_layout.ROOT / "tests" / "bench" / "test_layout.py").samefile(__file__)
+    assert (import_paths.ROOT / "tests" / "bench" / "test_layout.py").samefile(__file__)
 
 
 def test_importing_changes_nothing(tmp_path):
     done = python(
-        "-c", "import sys; before = list(sys.path); import bench._layout; print(before == sys.path)",
-        cwd=tmp_path, PYTHONPATH=str(_layout.ROOT),
+        "-c", "import sys; before = list(sys.path); import bench.import_paths; print(before == sys.path)",
+        cwd=tmp_path, PYTHONPATH=str(import_paths.ROOT),
     )  # fmt: skip
     assert done.stdout == "True\n", done.stderr
 
@@ -63,8 +63,8 @@ def test_ours_come_first_and_the_users_folder_second(tmp_path):
         print(models.__file__, tasks.__file__)
         print(sys.path[:2])
     """
-    done = python("-c", textwrap.dedent(code), cwd=tmp_path, PYTHONPATH=str(_layout.ROOT))
-    root = _layout.ROOT
+    done = python("-c", textwrap.dedent(code), cwd=tmp_path, PYTHONPATH=str(import_paths.ROOT))
+    root = import_paths.ROOT
     expected = f"mine\n{root}/models/__init__.py {root}/tasks/__init__.py\n{[str(root), str(tmp_path)]}\n"
     assert done.stdout == expected, done.stderr
 
@@ -77,48 +77,50 @@ def test_the_users_folder_is_not_added_under_safe_path(tmp_path):
         print(sys.path[0] == str(_layout.ROOT), sys.argv[1] in sys.path)
     """
     code = textwrap.dedent(code)
-    done = python("-P", "-c", code, str(tmp_path), cwd=tmp_path, PYTHONPATH=str(_layout.ROOT))
+    done = python("-P", "-c", code, str(tmp_path), cwd=tmp_path, PYTHONPATH=str(import_paths.ROOT))
     assert done.stdout == "True False\n", done.stderr
 
 
 def test_it_can_be_called_again(user_folder):
     before = list(sys.path)
-    _layout.put_root_first()
+    import_paths.put_root_first()
     assert sys.path == before
-    assert sys.path[:2] == [str(_layout.ROOT), str(user_folder)]
+    assert sys.path[:2] == [str(import_paths.ROOT), str(user_folder)]
 
 
 def test_somebody_elses_models_imported_before_is_refused(tmp_path):
     write(tmp_path, "models/__init__.py", "")
     code = "import models; from bench import _layout; _layout.put_root_first()"
-    done = python("-c", code, cwd=tmp_path, PYTHONPATH=str(_layout.ROOT))
-    expected = f"import: expected `models` of {_layout.ROOT}, got one that was imported before from {tmp_path}/models"
+    done = python("-c", code, cwd=tmp_path, PYTHONPATH=str(import_paths.ROOT))
+    expected = (
+        f"import: expected `models` of {import_paths.ROOT}, got one that was imported before from {tmp_path}/models"
+    )
     assert expected in done.stderr
     assert "start `python -m bench` in a process of its own" in done.stderr
 
 
 def test_a_plugin_is_imported_from_the_users_folder(user_folder):
-    found = _layout.import_plugin("my_pkg.field:MyField")
+    found = import_paths.import_plugin("my_pkg.field:MyField")
     assert found.__module__ == "my_pkg.field"
-    assert _layout.import_plugin("my_pkg.field:MyField.Inner") is found.Inner
-    assert _layout.plugin_sources() == [str(user_folder / "my_pkg")]
+    assert import_paths.import_plugin("my_pkg.field:MyField.Inner") is found.Inner
+    assert import_paths.plugin_sources() == [str(user_folder / "my_pkg")]
 
 
 def test_a_plugin_of_one_file_is_sent_as_that_file(user_folder):
     write(user_folder, "my_field.py", "A = 1")
-    assert _layout.import_plugin("my_field:A") == 1
-    assert _layout.plugin_sources() == [str(user_folder / "my_field.py")]
+    assert import_paths.import_plugin("my_field:A") == 1
+    assert import_paths.plugin_sources() == [str(user_folder / "my_field.py")]
 
 
 def test_installed_packages_and_ours_are_not_sent(user_folder):
-    assert _layout.import_plugin("numpy:float32").__name__ == "float32"
-    assert _layout.import_plugin("tasks.budgets:Budget").__name__ == "Budget"
-    assert _layout.plugin_sources() == []
+    assert import_paths.import_plugin("numpy:float32").__name__ == "float32"
+    assert import_paths.import_plugin("tasks.budgets:Budget").__name__ == "Budget"
+    assert import_paths.plugin_sources() == []
 
 
 def test_a_plugin_may_import_ours(user_folder):
     write(user_folder, "my_pkg/good.py", "from tasks.budgets import BUDGETS\nNAMES = list(BUDGETS)")
-    assert "smoke" in _layout.import_plugin("my_pkg.good:NAMES")
+    assert "smoke" in import_paths.import_plugin("my_pkg.good:NAMES")
 
 
 @pytest.mark.parametrize(
@@ -136,33 +138,33 @@ def test_a_plugin_that_needs_what_ours_hide_is_refused(user_folder, line):
     with pytest.raises(
         UsageError, match="without a module named `models`, got one that needs .*/models.* hides; rename"
     ):
-        _layout.import_plugin("my_pkg.bad:MyField")
+        import_paths.import_plugin("my_pkg.bad:MyField")
 
 
 def test_a_plugin_under_a_name_of_ours_is_refused(user_folder):
     with pytest.raises(UsageError, match="models.helpers:HELP: expected a plug-in that does without"):
-        _layout.import_plugin("models.helpers:HELP")
+        import_paths.import_plugin("models.helpers:HELP")
     write(user_folder, "tasks.py", "A = 1")
     with pytest.raises(UsageError, match=r"needs .*tasks\.py, which the benchmark's own `tasks` hides"):
-        _layout.import_plugin("tasks:A")
+        import_paths.import_plugin("tasks:A")
 
 
 @pytest.mark.parametrize("reference", ["my_pkg.field", "my_pkg/field.py:MyField", ":MyField", "my_pkg:", "a b:c", ""])
 def test_what_is_no_reference(user_folder, reference):
     with pytest.raises(UsageError, match="expected module:object, got .*; write my_pkg.field:MyField"):
-        _layout.import_plugin(reference)
+        import_paths.import_plugin(reference)
 
 
 def test_an_unknown_module(user_folder):
     with pytest.raises(UsageError, match="expected a module my_pkg.fields in .* got none; run from the folder"):
-        _layout.import_plugin("my_pkg.fields:MyField")
+        import_paths.import_plugin("my_pkg.fields:MyField")
     with pytest.raises(UsageError, match="expected a module models.nothing in"):
-        _layout.import_plugin("models.nothing:X")
+        import_paths.import_plugin("models.nothing:X")
 
 
 def test_an_unknown_object_names_the_nearest(user_folder):
     with pytest.raises(UsageError, match="expected an object of that name in .*, got none; the nearest is 'MyField'"):
-        _layout.import_plugin("my_pkg.field:MyFeild")
+        import_paths.import_plugin("my_pkg.field:MyFeild")
 
 
 def test_a_package_that_the_plugin_lacks(user_folder):
@@ -170,7 +172,7 @@ def test_a_package_that_the_plugin_lacks(user_folder):
     with pytest.raises(
         UsageError, match="expected the module no_such_package_anywhere, which it imports.*; install it"
     ):
-        _layout.import_plugin("my_pkg.lacks:X")
+        import_paths.import_plugin("my_pkg.lacks:X")
 
 
 @pytest.mark.parametrize(
@@ -180,4 +182,4 @@ def test_a_package_that_the_plugin_lacks(user_folder):
 def test_a_plugins_own_errors_keep_their_traceback(user_folder, text, kind):
     write(user_folder, "my_pkg/broken.py", text)
     with pytest.raises(kind):
-        _layout.import_plugin("my_pkg.broken:X")
+        import_paths.import_plugin("my_pkg.broken:X")
