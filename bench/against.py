@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from bench import overrides, registry, source
 from bench.errors import UsageError, nearest
 from bench.overrides import folder_safe
-from bench.record import Record
+from bench.storage.record import Record
 from bench.suite import Arm, Suite, Table, Trial, TrialSlot, base_name, described
 from models.dream_fields import DreamFields
 from models.method import Method

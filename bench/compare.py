@@ -200,7 +200,7 @@ def compare(
     """The table that stored numbers make.
 
     Args:
-        frame: As `bench.store.Store.frame` gives it; rows of other trials and protocols do no harm.
+        frame: As `bench.storage.store.Store.frame` gives it; rows of other trials and protocols do no harm.
         cells: Of all tables; those of this one are taken, and give the order of arms and clusters.
         table: Its name.
         baseline: An arm's name.

@@ -20,7 +20,7 @@ from jaxtyping import PyTree
 
 from bench import device, trainer
 from bench.plan import Pack, program_key
-from bench.store import DTYPES
+from bench.storage.store import DTYPES
 from bench.subject import ContractError, ContractFixture, one_line_error
 from bench.suite import Trial, described, digest
 from models.method import Frozen, Method, Numbers, num_parameters, split_numbers

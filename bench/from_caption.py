@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from bench import device, objects, overrides, plan, trainer
 from bench.errors import UsageError
 from bench.objects import TrainedField
-from bench.record import Outcome
 from bench.report.page import write_file
+from bench.storage.record import Outcome
 from bench.suite import Arm, Suite, Table, Trial, base_name, budget_named
 from models.clip.checkpoints import catalog
 from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionTask, caption_set, normalized

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from bench import protocols, record, registry, renders, retrieval
+from bench import protocols, registry, renders, retrieval
 from bench.errors import UsageError, nearest
-from bench.record import Outcome, Record
 from bench.renders import Files
-from bench.store import Store
+from bench.storage import record
+from bench.storage.record import Outcome, Record
+from bench.storage.store import Store
 from bench.suite import Trial, described
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget, sized

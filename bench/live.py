@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bench.record import Outcome
+from bench.storage.record import Outcome
 from bench.trainer import Progress
 
 LOG_EVERY_S = 20.0

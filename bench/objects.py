@@ -23,9 +23,9 @@ from PIL import Image, ImageDraw
 
 from bench import device, trainer
 from bench.errors import UsageError
-from bench.laps import PhaseTimer
 from bench.report import figures, media, tables
 from bench.report.page import write_file
+from bench.storage.timings import PhaseTimer
 from bench.suite import Trial
 from bench.trainer import Cameras
 from models.method import Data, Method, Params, State, Views

@@ -18,7 +18,7 @@ from bench.against import StoredTrial
 from bench.import_paths import ROOT
 from bench.protocols import Protocol
 from bench.retrieval import CaptionProtocol
-from bench.store import Store
+from bench.storage.store import Store
 from bench.suite import Trial, TrialSlot, flat
 from tasks.captions.caption_task import CaptionTask
 

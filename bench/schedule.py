@@ -27,10 +27,11 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from bench import import_paths, record
+from bench import import_paths
 from bench.ahead import NUM_AHEAD, BackgroundCompiler, has_accelerator
 from bench.errors import UsageError, nearest
-from bench.record import Outcome
+from bench.storage import record
+from bench.storage.record import Outcome
 
 TRAINER = "bench.trainer:train"
 """What trains a pack, as `module:function`: imported where it runs, because importing it imports JAX."""

@@ -28,7 +28,7 @@ from bench import judges
 from bench.errors import UsageError
 from bench.scorers import distances
 from bench.scorers.distances import Features
-from bench.store import Store
+from bench.storage.store import Store
 from bench.suite import Table, Trial, TrialSlot
 from tasks.task import SceneTask
 

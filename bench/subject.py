@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench import registry, source, store, trainer
+from bench import registry, source, trainer
 from bench.errors import UsageError
 from bench.import_paths import OURS, ROOT
 from bench.plan import Pack, program_key
-from bench.record import Outcome, Record
+from bench.storage import store
+from bench.storage.record import Outcome, Record
 from bench.suite import Trial
 from models.clip.checkpoints import catalog
 from models.method import Method

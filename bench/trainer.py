@@ -21,10 +21,11 @@ import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float16, Int, PRNGKeyArray, PyTree, Shaped
 
-from bench import device, protocols, record
+from bench import device, protocols
 from bench.errors import OutOfDeviceMemory
-from bench.laps import PhaseTimer, sum_timings, total_seconds
 from bench.plan import Pack, ProgramCost, root
+from bench.storage import record
+from bench.storage.timings import PhaseTimer, sum_timings, total_seconds
 from bench.suite import Trial
 from models import clip
 from models.method import Data, Frozen, Method, Numbers, Params, State, Views, num_parameters, split_numbers

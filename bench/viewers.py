@@ -16,7 +16,7 @@ from bench import objects
 from bench.errors import UsageError
 from bench.report import markup
 from bench.report.explorer import MeshViewer
-from bench.store import Store
+from bench.storage.store import Store
 from bench.suite import Trial, TrialSlot
 
 RESOLUTION = 48

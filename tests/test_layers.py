@@ -14,10 +14,18 @@ ORDER = (
     *("bench", "bench.errors", "bench.import_paths"),
     *("tasks", "models"),
     *("bench.scorers", "bench.scores", "bench.judges", "bench.retrieval", "bench.protocols"),
-    *("bench.suite", "bench.suites", "bench.registry", "bench.source", "bench.record"),
+    *("bench.suite", "bench.suites", "bench.registry", "bench.source", "bench.storage.record"),
     *("bench.statistics", "bench.variance", "bench.strengths", "bench.ceiling"),
-    *("bench.plan", "bench.overrides", "bench.device", "bench.laps", "bench.trainer", "bench.shapes", "bench.ahead"),
-    *("bench.archive", "bench.store", "bench.subject", "bench.contract", "bench.template"),
+    *(
+        "bench.plan",
+        "bench.overrides",
+        "bench.device",
+        "bench.storage.timings",
+        "bench.trainer",
+        "bench.shapes",
+        "bench.ahead",
+    ),
+    *("bench.storage.archive", "bench.storage.store", "bench.subject", "bench.contract", "bench.template"),
     *("bench.sets", "bench.schedule", "bench.live", "bench.compare"),
     *("bench.against", "bench.origins", "bench.gains", "bench.report"),
     *("bench.objects", "bench.from_caption", "bench.viewers", "bench.doctor"),
@@ -42,7 +50,7 @@ def module_name(path):
 
 
 def imported(tree, name, is_package):
-    """Every module that a file imports, wherever in it: `from bench import store` is `bench.store`."""
+    """Every module that a file imports, wherever in it: `from bench import store` is `bench.storage.store`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -150,14 +158,14 @@ def test_every_package_is_found_from_outside():
 @pytest.mark.parametrize(
     ("code", "name", "expected"),
     [
-        ("import bench.store", "tasks.scenes.scenes", {"bench.store"}),
-        ("from bench import store, errors", "tasks.scenes.scenes", {"bench", "bench.store", "bench.errors"}),
-        ("def f():\n    from bench.store import Store", "tasks.scenes.scenes", {"bench.store"}),
+        ("import bench.storage.store", "tasks.scenes.scenes", {"bench.storage.store"}),
+        ("from bench import store, errors", "tasks.scenes.scenes", {"bench", "bench.storage.store", "bench.errors"}),
+        ("def f():\n    from bench.store import Store", "tasks.scenes.scenes", {"bench.storage.store"}),
         ("from . import budgets", "tasks.scenes.scenes", {"tasks", "tasks.budgets"}),
         ("from .budgets import sized", "tasks.scenes.scenes", {"tasks.budgets"}),
-        ("from ..record import Record", "bench.verbs.ls", {"bench.record"}),
-        ("import ray.util", "bench.store", {"ray.util"}),
-        ("from jax import lax", "bench.store", {"jax"}),
+        ("from ..record import Record", "bench.verbs.ls", {"bench.storage.record"}),
+        ("import ray.util", "bench.storage.store", {"ray.util"}),
+        ("from jax import lax", "bench.storage.store", {"jax"}),
     ],
 )
 def test_what_counts_as_an_import(code, name, expected):
@@ -171,7 +179,9 @@ def test_layers_of_some_modules():
         < layer("models.clip.checkpoints.files")
         < layer("bench.scorers.image")
     )
-    assert layer("bench.suite") < layer("bench.suites.ablations") < layer("bench.record") < layer("bench.verbs.ls")
+    assert (
+        layer("bench.suite") < layer("bench.suites.ablations") < layer("bench.storage.record") < layer("bench.verbs.ls")
+    )
     with pytest.raises(AssertionError, match=r"bench.newcomer: expected a place in ORDER"):
         layer("bench.newcomer")
 

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from bench import store
 from bench.import_paths import ROOT
-from tests.bench.test_store import some_outcome, some_scores
+from bench.storage import store
+from tests.bench.storage.test_store import some_outcome, some_scores
 from tests.bench.verbs.test_generate import balls  # noqa: F401 (a fixture)
 
 PATH = ROOT / "reports" / "from-a-caption.ipynb"

@@ -14,11 +14,11 @@ import pandas as pd
 
 from bench import ceiling, judges
 from bench.compare import ReferenceRow, TableResult
-from bench.record import Record
 from bench.report import figures, grids
 from bench.report.figures import Figure, plain, shortened, slug
 from bench.scorers import caption, consistency
 from bench.scorers.metrics import METRICS, OWN_GUIDE
+from bench.storage.record import Record
 from bench.suite import TrialSlot
 from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionSet, judges_of
 
@@ -256,7 +256,7 @@ def by_azimuth(
     """R-Precision round the object, beside chance: a thing that has a front is not found from everywhere alike.
 
     Args:
-        frame: As `bench.store.Store.frame` gives it.
+        frame: As `bench.storage.store.Store.frame` gives it.
         cells: Places of trials in tables.
         result: The table.
         judged: Its set and judge.
@@ -295,7 +295,7 @@ def by_distractors(
     """R-Precision against the number of wrong captions, exactly, from ranks in the whole set.
 
     Args:
-        frame: As `bench.store.Store.frame` gives it.
+        frame: As `bench.storage.store.Store.frame` gives it.
         cells: Places of trials in tables.
         result: The table.
         judged: Its set and judge.

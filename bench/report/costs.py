@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.errors import UsageError
-from bench.laps import own_seconds
-from bench.record import Record
 from bench.report import grids
 from bench.report.grids import TableGrid, counted
+from bench.storage.record import Record
+from bench.storage.timings import own_seconds
 from bench.suite import TrialSlot
 
 HOW_TIMED = (

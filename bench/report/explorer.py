@@ -25,10 +25,10 @@ import pandas as pd
 
 from bench.compare import TableResult
 from bench.protocols import METRICS
-from bench.record import Record
 from bench.report import grids, tables
 from bench.report.tables import printable
 from bench.report.turntables import FrameStrip
+from bench.storage.record import Record
 from bench.suite import TrialSlot, flat
 
 TERMS = ("loss", "negative_cosine", "transmittance")
@@ -127,7 +127,7 @@ def data(
     Args:
         suite_name: Its name.
         results: Its tables.
-        frame: As `bench.store.Store.frame` gives it.
+        frame: As `bench.storage.store.Store.frame` gives it.
         cells: Places of trials in tables.
         records: Of the trials.
         exhibits: What can be looked at.

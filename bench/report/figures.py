@@ -18,8 +18,8 @@ import pandas as pd
 from bench import statistics
 from bench.compare import TableResult
 from bench.protocols import METRICS
-from bench.record import Record
 from bench.report import grids
+from bench.storage.record import Record
 from bench.suite import TrialSlot
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def by_angle(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResul
     """A metric against how far a view is from the nearest training camera; what few photos do not show.
 
     Args:
-        frame: As `bench.store.Store.frame` gives it.
+        frame: As `bench.storage.store.Store.frame` gives it.
         cells: Places of trials in tables.
         result: The table, for its name, arms and protocol.
         metric: Which.

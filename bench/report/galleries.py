@@ -15,7 +15,7 @@ from PIL import Image
 from bench.report import media
 from bench.report.captions import NOT_A_THING
 from bench.report.media import LabelledImage
-from bench.store import Store
+from bench.storage.store import Store
 from bench.suite import TrialSlot
 from tasks.captions.caption_task import CaptionSet
 

@@ -28,15 +28,15 @@ from PIL import Image
 from bench import retrieval
 from bench.compare import TableResult
 from bench.errors import UsageError
-from bench.laps import own_seconds
 from bench.protocols import PROTOCOLS
-from bench.record import Record
 from bench.report import alive, captions, costs, explorer, figures, grids, markup, media, small, studies, tables
 from bench.report.captions import CaptionTableContext
 from bench.report.costs import ArmCost, DevicePrice
 from bench.report.explorer import InteractiveMedia
 from bench.report.figures import Figure, slug
 from bench.report.small import ReportFormat
+from bench.storage.record import Record
+from bench.storage.timings import own_seconds
 from bench.suite import TrialSlot
 
 UNKNOWN = "unknown"

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from bench import variance
 from bench.compare import FEWEST_CLUSTERS, TableResult
 from bench.protocols import METRICS
-from bench.record import Record
 from bench.report import figures, grids
 from bench.report.figures import Figure, plain, shortened, slug
+from bench.storage.record import Record
 from bench.suite import TrialSlot
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def of_table(
 
     Args:
         result: The table.
-        frame: As `bench.store.Store.frame` gives it.
+        frame: As `bench.storage.store.Store.frame` gives it.
         cells: Places of trials in tables.
         records: Of the trials: they know the devices.
     """
@@ -196,7 +196,7 @@ def parts(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, 
     It says what would make numbers surer: more scenes, more seeds, or more views.
 
     Args:
-        frame: As `bench.store.Store.frame` gives it.
+        frame: As `bench.storage.store.Store.frame` gives it.
         cells: Places of trials in tables.
         result: The table.
         metric: Which.

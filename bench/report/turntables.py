@@ -18,7 +18,7 @@ from PIL import Image
 
 from bench.report import media
 from bench.report.galleries import views_of
-from bench.store import Store
+from bench.storage.store import Store
 from bench.suite import Trial, TrialSlot
 from tasks.captions.caption_task import CaptionTask
 from tasks.captions.caption_task import views as caption_views

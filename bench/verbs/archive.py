@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from bench import archive, store
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.report import media
-from bench.store import Store
+from bench.storage import archive, store
+from bench.storage.store import Store
 from bench.verbs import options
 from tasks.task import SceneTask
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.text import Text
 
-from bench import against, gains, origins, overrides, registry, store
+from bench import against, gains, origins, overrides, registry
 from bench.compare import TableResult
 from bench.errors import UsageError
 from bench.gains import PairedDifference
@@ -27,7 +27,8 @@ from bench.report import costs, grids, tables
 from bench.report.costs import ArmCost
 from bench.report.figures import slug
 from bench.report.grids import TableGrid
-from bench.store import Store
+from bench.storage import store
+from bench.storage.store import Store
 from bench.verbs import options, report, rescore, run
 
 HELP = "set a method of your own against baselines: train what is missing, print paired differences"

@@ -8,9 +8,10 @@ import json
 import pathlib
 from typing import Any
 
-from bench import imports, store
+from bench import imports
 from bench.errors import UsageError
 from bench.import_paths import ROOT
+from bench.storage import store
 from bench.suite import Trial
 from bench.verbs import options
 

@@ -25,12 +25,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from bench import ahead, from_caption, objects, overrides, plan, trainer
 from bench.errors import OutOfDeviceMemory, UsageError
 from bench.from_caption import PROTOCOL, WORLD, is_embedded
-from bench.laps import NO_LAPS, sum_timings
 from bench.live import clock
-from bench.record import Outcome
 from bench.report import markup
 from bench.report.figures import slug
 from bench.report.page import write_file
+from bench.storage.record import Outcome
+from bench.storage.timings import NO_LAPS, sum_timings
 from bench.suite import Trial
 from bench.verbs import export
 from tasks.budgets import BUDGETS

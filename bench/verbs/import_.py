@@ -8,9 +8,10 @@ import pathlib
 import sys
 from typing import Any
 
-from bench import imports, renders, store
+from bench import imports, renders
 from bench.renders import Files
-from bench.store import Store
+from bench.storage import store
+from bench.storage.store import Store
 from bench.suite import Trial
 from bench.suites.sparse_views import NUM_VIEWS
 from bench.verbs import options, run

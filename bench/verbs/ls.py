@@ -9,9 +9,9 @@ import math
 import sys
 from typing import Any
 
-from bench import store
-from bench.record import Record, finite
-from bench.store import Store
+from bench.storage import store
+from bench.storage.record import Record, finite
+from bench.storage.store import Store
 from bench.verbs.places import add_results, existing
 
 HELP = "list the trials that are stored"

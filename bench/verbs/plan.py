@@ -9,8 +9,9 @@ import sys
 from rich.console import Console
 from rich.table import Table as Printed
 
-from bench import device, plan, store
+from bench import device, plan
 from bench.live import clock
+from bench.storage import store
 from bench.suite import Table
 from bench.verbs import options, run
 

@@ -13,14 +13,15 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from bench import archive, compare, store
+from bench import compare
 from bench.compare import TableResult
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.report import alive, captions, consistency, costs, failures, galleries, grids, media, page, small, tables
 from bench.report.captions import CaptionTableContext
 from bench.report.costs import DevicePrice
-from bench.store import Store
+from bench.storage import archive, store
+from bench.storage.store import Store
 from bench.suite import Table, Trial, TrialSlot, budget_named
 from bench.verbs import exhibits, options, watching
 from models.clip.checkpoints import catalog

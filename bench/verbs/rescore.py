@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from bench import protocols, store
+from bench import protocols
 from bench.errors import UsageError
-from bench.store import Store
+from bench.storage import store
+from bench.storage.store import Store
 from bench.suite import Trial
 from bench.verbs import options
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from bench import store
 from bench.errors import UsageError
+from bench.storage import store
 from bench.verbs.places import add_results, existing
 
 HELP = "move failed trials aside, so that the next run trains them again"

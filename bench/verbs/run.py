@@ -7,10 +7,11 @@ import json
 import sys
 import time
 
-from bench import device, plan, schedule, store
+from bench import device, plan, schedule
 from bench.live import ProgressTable, clock
-from bench.record import Outcome
-from bench.store import Store
+from bench.storage import store
+from bench.storage.record import Outcome
+from bench.storage.store import Store
 from bench.suite import Trial
 from bench.verbs import options, report
 from models.clip.checkpoints import catalog

@@ -7,8 +7,8 @@ import json
 import math
 from typing import Any
 
-from bench import store
-from bench.record import Record
+from bench.storage import store
+from bench.storage.record import Record
 from bench.verbs.places import add_results
 
 HELP = "show all that is known of one trial"

@@ -9,9 +9,9 @@ import sys
 import time
 from typing import Any
 
-from bench import store
 from bench.errors import UsageError
-from bench.store import Store
+from bench.storage import store
+from bench.storage.store import Store
 from bench.verbs import watching
 from bench.verbs.places import add_results, existing
 

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench import store, strengths
+from bench import strengths
 from bench.errors import UsageError
 from bench.report.grids import counted
 from bench.report.tables import printable
-from bench.store import Store
+from bench.storage import store
+from bench.storage.store import Store
 from bench.strengths import BradleyTerryScores
 from bench.verbs.places import add_results
 

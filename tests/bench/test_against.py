@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from flax import linen
 
-from bench import against, compare, gains, origins, registry, store
+from bench import against, compare, gains, origins, registry
 from bench.errors import UsageError
 from bench.report import costs, grids
+from bench.storage import store
 from bench.suite import Trial, TrialSlot
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022
 from models.nerf import NERF, NERF_2021

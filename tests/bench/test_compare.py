@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import store
 from bench.compare import TableResult, compare
 from bench.errors import UsageError
-from bench.record import Outcome, Record
+from bench.storage import store
+from bench.storage.record import Outcome, Record
 from bench.suite import TrialSlot
 
 SCENES = ("chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship")

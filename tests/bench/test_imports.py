@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from bench import __main__ as command_line
-from bench import imports, registry, renders, retrieval, store
+from bench import imports, registry, renders, retrieval
 from bench.errors import UsageError
+from bench.storage import store
 from bench.suite import Arm, Suite, Table, Trial, described
 from tasks.budgets import BUDGETS, sized
 from tasks.captions.caption_task import CaptionTask
@@ -155,7 +156,7 @@ class TestNames:
             imports.check_name(name, [], frozenset({"Toy"}))
 
     def test_that_trained_trials_have(self):
-        from bench import record
+        from bench.storage import record
 
         trained = Trial(task=GREY, method=ToyMethod(), budget=SMOKE, seed=0, variant="mine")
         known = record.of_trial(trained, status="finished", with_device=False)

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from bench import __main__ as command_line
-from bench import store
 from bench.import_paths import ROOT
+from bench.storage import store
 
 RUN = ["run", "--suite", "ablations", "--budget", "smoke", "--only", "scene=kettle"]
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import device, record, schedule
+from bench import device, schedule
 from bench.errors import UsageError
 from bench.import_paths import ROOT
+from bench.storage import record
 
 FAKE = '''
 """A trainer that needs no JAX, in the user's folder, with trials that say what is to happen to them."""

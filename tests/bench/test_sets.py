@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import overrides, sets, store
+from bench import overrides, sets
 from bench.errors import UsageError
-from bench.record import SCHEMA_VERSION, Outcome, Record
 from bench.scorers import distances
+from bench.storage import store
+from bench.storage.record import SCHEMA_VERSION, Outcome, Record
 from bench.suite import Arm, Suite, Table
 from bench.verbs import options, report
 from models.clip.checkpoints import catalog

@@ -12,10 +12,11 @@ import numpy as np
 import optax
 import pytest
 
-from bench import device, record, retrieval, trainer
+from bench import device, retrieval, trainer
 from bench.errors import OutOfDeviceMemory
-from bench.laps import own_seconds
 from bench.plan import Pack, program_key
+from bench.storage import record
+from bench.storage.timings import own_seconds
 from bench.suite import Trial
 from models import clip
 from models.method import split_numbers
@@ -46,7 +47,7 @@ def quiet(progress):
 def ticks(monkeypatch):
     """A clock that is a second later at each look, so that a lap takes one; called, it tells the number of looks."""
     count = itertools.count()
-    monkeypatch.setattr("bench.laps.time", types.SimpleNamespace(perf_counter=count.__next__))
+    monkeypatch.setattr("bench.storage.timings.time", types.SimpleNamespace(perf_counter=count.__next__))
     return count.__next__
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from bench import objects, store, viewers
-from bench.record import Outcome, of_trial
+from bench import objects, viewers
+from bench.storage import store
+from bench.storage.record import Outcome, of_trial
 from bench.suite import Trial, TrialSlot
 from tasks.budgets import BUDGETS
 from tests.fixtures.toys import ToyMethod, ToyTask

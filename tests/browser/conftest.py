@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 from bench.compare import ReferenceRow, compare
-from bench.record import Record
 from bench.report import page, turntables
 from bench.report.explorer import InteractiveMedia, MeshViewer
+from bench.storage.record import Record
 from bench.suite import TrialSlot
 
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))

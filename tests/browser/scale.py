@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from bench.compare import compare
-from bench.record import Record
 from bench.report import page, turntables
 from bench.report.explorer import InteractiveMedia
+from bench.storage.record import Record
 from bench.suite import TrialSlot
 from tests.browser.conftest import chromium
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from bench.compare import compare
-from bench.record import Record
 from bench.report.captions import CaptionTableContext, confused
 from bench.report.captions import notes as captions_notes
+from bench.storage.record import Record
 from bench.suite import TrialSlot
 from tasks.captions.caption_task import CaptionSet
 

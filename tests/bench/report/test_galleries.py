@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.report import galleries, media
-from bench.store import Store
+from bench.storage.store import Store
 from bench.suite import TrialSlot
 from tasks.captions.caption_task import CaptionSet
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import store
-from bench.record import Outcome, of_trial
 from bench.report import turntables
+from bench.storage import store
+from bench.storage.record import Outcome, of_trial
 from bench.suite import Trial, TrialSlot
 from tasks.budgets import BUDGETS
 from tasks.captions.caption_task import CaptionTask

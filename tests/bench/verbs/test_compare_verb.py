@@ -7,9 +7,10 @@ import json
 import pytest
 
 from bench import __main__ as command_line
-from bench import origins, registry, store
+from bench import origins, registry
 from bench.errors import UsageError
 from bench.import_paths import ROOT
+from bench.storage import store
 from bench.suite import Trial
 from bench.verbs import compare, run
 from tests.fixtures import toy_studies

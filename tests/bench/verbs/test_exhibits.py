@@ -5,9 +5,9 @@ import argparse
 import numpy as np
 import pytest
 
-from bench import store
 from bench.errors import UsageError
-from bench.record import Outcome, of_trial
+from bench.storage import store
+from bench.storage.record import Outcome, of_trial
 from bench.verbs import exhibits, options, report
 
 

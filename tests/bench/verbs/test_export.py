@@ -9,7 +9,8 @@ import pytest
 import trimesh
 
 from bench import __main__ as command_line
-from bench import objects, record, registry, store
+from bench import objects, registry
+from bench.storage import record, store
 from bench.suite import Arm, Suite, Table
 from bench.verbs import export
 from tasks.budgets import BUDGETS

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from bench import __main__ as command_line
-from bench import from_caption, record, trainer
+from bench import from_caption, trainer
+from bench.storage import record
 from bench.verbs import export, generate
 from tasks.captions import caption_task
 from tasks.closed_world import grammar

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bench import record, store
+from bench.storage import record, store
 from bench.verbs import ls
 
 

@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from bench import protocols, store
+from bench import protocols
 from bench.errors import UsageError
-from bench.record import Outcome, of_trial
+from bench.storage import store
+from bench.storage.record import Outcome, of_trial
 from bench.verbs import options, report
 
 JUDGE = "embedded-judge-rn"

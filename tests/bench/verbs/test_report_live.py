@@ -9,8 +9,8 @@ import subprocess
 import pytest
 
 from bench import __main__ as command_line
-from bench import store
-from bench.record import Outcome
+from bench.storage import store
+from bench.storage.record import Outcome
 from bench.verbs import options, report
 from tests.bench.verbs.test_report import chosen, outcome
 
@@ -95,7 +95,7 @@ def test_ctrl_c_leaves_a_page_that_rests(story, made, tmp_path, capsys):
 
 
 def test_failures_are_done_too_and_retried_ones_are_waited_for(story, made, capsys):
-    from bench.record import failed
+    from bench.storage.record import failed
 
     first, second = options.selection(chosen(*ARM)).trials
     story.kept.write(failed(first, "the loss was not finite"))

@@ -2,8 +2,8 @@ import argparse
 
 import pytest
 
-from bench import record, store
 from bench.errors import UsageError
+from bench.storage import record, store
 from bench.verbs import retry
 
 

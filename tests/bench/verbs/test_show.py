@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from bench import record, store
 from bench.errors import UsageError
+from bench.storage import record, store
 from bench.verbs import show
 
 

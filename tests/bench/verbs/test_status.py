@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bench import __main__ as command_line
-from bench import record, store
 from bench.errors import UsageError
 from bench.import_paths import ROOT
+from bench.storage import record, store
 from bench.verbs import places, status
 
 

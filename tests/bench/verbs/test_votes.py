@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from bench import __main__ as command_line
-from bench import store, strengths
-from bench.record import Outcome, Record
+from bench import strengths
+from bench.storage import store
+from bench.storage.record import Outcome, Record
 from bench.verbs import votes
 
 TRUE = {"dream_fields": 0.8, "dream_fields_plain": -0.2, "dream_fields_no_blur": -0.6}

@@ -7,11 +7,11 @@ import tarfile
 import numpy as np
 import pytest
 
-from bench import archive, store
 from bench.errors import UsageError
 from bench.report import media
+from bench.storage import archive, store
 from bench.verbs import archive as verb
-from tests.bench.test_store import some_outcome
+from tests.bench.storage.test_store import some_outcome
 from tests.fixtures.toys import ToyTask
 
 FIRST, SECOND = "toy__a__8v__s0__00000001", "toy__b__8v__s0__00000002"

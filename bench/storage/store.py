@@ -1,7 +1,7 @@
 """Decides how trials lie on disk: a folder each, written once and whole, never appended to and never overwritten.
 
     <root>/<trial_id>/record.json parameters.safetensors views.safetensors scores/<protocol>.json
-    <root>/<name>.tar.xz               finished trials in one file, see `bench.archive`; never written by a run
+    <root>/<name>.tar.xz               finished trials in one file, see `bench.storage.archive`; never written by a run
     <root>/failed-<n>/<trial_id>/      failures that `retry` moved out of the way
     <root>/<trial_id>.unreadable-<n>/  records that did not parse, set aside so that the trial is run again
     <root>/status.json                 what is running now
@@ -31,10 +31,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench import archive
-from bench import record as records_
 from bench.errors import UsageError
-from bench.record import Outcome, Record
+from bench.storage import archive
+from bench.storage import record as records_
+from bench.storage.record import Outcome, Record
 
 ABANDONED_S = 24 * 3600
 """Age at which a temporary folder of another host is swept up: whether its writer lives cannot be asked from here."""
@@ -207,7 +207,7 @@ class Store:
     def views(self, trial_id: str) -> dict[str, np.ndarray]:
         """`color`, `opacity`, `distance`, `ids`; UsageError if this store keeps none of this trial.
 
-        Of an archived trial there are few, as pictures: `bench.archive.views_of`.
+        Of an archived trial there are few, as pictures: `bench.storage.archive.views_of`.
         """
         if trial_id in self._archived and self.has_views(trial_id):
             return archive.views_of(self._archived[trial_id])
@@ -256,9 +256,9 @@ class Store:
 
         Example, which gives the mean over views, then seeds, then scenes, as tables do; run by a test:
 
-            import bench.store
+            import bench.storage.store
 
-            frame = bench.store.open("results/runs").frame()
+            frame = bench.storage.store.open("results/runs").frame()
             psnr = frame[(frame["protocol"] == "std-v1") & (frame["metric"] == "psnr")]
             by_trial = psnr.groupby(["variant", "cluster", "seed"])["value"].mean()
             means = by_trial.groupby(["variant", "cluster"]).mean().groupby("variant").mean()

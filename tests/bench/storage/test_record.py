@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import record
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.record import Record
+from bench.storage import record
+from bench.storage.record import Record
 
 
 def some_record(**changes):

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bench import archive, store
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.record import SCHEMA_VERSION, Outcome, Record
+from bench.storage import archive, store
+from bench.storage.record import SCHEMA_VERSION, Outcome, Record
 
 
 def some_record(trial_id="nerf__knight__8v__s0__3f9c1a2b", **changes):
