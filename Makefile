@@ -33,7 +33,7 @@ test-slow: setup
 # The towers of CLIP, and Inception, against their PyTorch originals, in an environment of its own (Python 3.11).
 PARITY := .venv-parity
 parity: $(PARITY)/.installed
-	JAX_PLATFORMS=cpu $(PARITY)/bin/python -m pytest -q -m parity tests/models/clip tests/bench/scorers/test_inception.py
+	JAX_PLATFORMS=cpu $(PARITY)/bin/python -m pytest -q -m parity tests/models/clip tests/bench/metrics/test_inception.py
 
 $(PARITY)/.installed: setup.cfg
 	$(PYTHON) -m venv $(PARITY)

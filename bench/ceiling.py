@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
-from bench import retrieval, statistics
+from bench import statistics
 from bench.errors import UsageError
-from bench.scorers import caption
-from bench.scorers.metrics import METRICS
+from bench.metrics import caption_protocols, r_precision
+from bench.metrics.registry import METRICS
 from tasks.captions import caption_task
 from tasks.captions.caption_task import CaptionData
 from tasks.closed_world import pictures
@@ -104,9 +104,9 @@ def chance_of(metric: str, set_size: int) -> float | None:
         >>> [chance_of(f"{name}@embedded-judge-rn", 128) for name in ("rprec1_white", "rprec5", "rank", "margin")]
         [0.0078125, 0.0390625, 64.5, None]
     """
-    base = metric.partition("@")[0].removesuffix(retrieval.WHITE)
+    base = metric.partition("@")[0].removesuffix(caption_protocols.WHITE)
     if base in ("rprec1", "rprec5"):
-        return caption.chance(set_size, top=int(base[-1]))
+        return r_precision.chance(set_size, top=int(base[-1]))
     return (set_size + 1) / 2 if base == "rank" else None
 
 
@@ -192,8 +192,10 @@ def measured(
     Returns:
         By metric the mean over captions with its interval, and every caption's own mean over views.
     """
-    protocol = retrieval.PROTOCOLS["std-v1"]
-    scores = [retrieval.score(protocol, one, as_stored(one, views)) for one, views in zip(data, images, strict=True)]
+    protocol = caption_protocols.PROTOCOLS["std-v1"]
+    scores = [
+        caption_protocols.score(protocol, one, as_stored(one, views)) for one, views in zip(data, images, strict=True)
+    ]
     first = data[0]
     metrics = [name for name in scores[0].per_view if not name.endswith("@guide")]
     by_caption: dict[str, list[float | None]] = {}

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from bench import statistics
 from bench.errors import UsageError, nearest
-from bench.protocols import METRICS, crash_counts_as
+from bench.metrics.protocols import METRICS, crash_counts_as
 from bench.suite import Published, TrialSlot
 
 Verdict = Literal["baseline", "better", "worse", "higher", "lower", "not resolved", "too few", "no data"]
@@ -37,7 +37,7 @@ class ArmResult:
 
     Attributes:
         arm: Row.
-        metric: Key of `bench.protocols.METRICS`.
+        metric: Key of `bench.metrics.protocols.METRICS`.
         mean: Over clusters.
         low: Of the 95% interval of the mean, which is cut where the metric's means end.
         high: Likewise.
@@ -205,7 +205,7 @@ def compare(
         table: Its name.
         baseline: An arm's name.
         protocol: Whose numbers.
-        metrics: Keys of `bench.protocols.METRICS`.
+        metrics: Keys of `bench.metrics.protocols.METRICS`.
         question: For the caption.
         arm_notes: A sentence on an arm.
         notes: Sentences for the foot, such as that scores come from another version of the protocol.

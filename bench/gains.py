@@ -14,7 +14,7 @@ import pandas as pd
 
 from bench import compare, statistics
 from bench.compare import ArmResult, TableResult
-from bench.protocols import METRICS
+from bench.metrics.protocols import METRICS
 from bench.suite import TrialSlot
 
 NUM_PRIMARY = 3
@@ -27,7 +27,7 @@ class PairedDifference:
 
     Attributes:
         baseline: Its label.
-        metric: Key of `bench.protocols.METRICS`.
+        metric: Key of `bench.metrics.protocols.METRICS`.
         mine: The method's entry, with the difference and what is known of it.
         other: The baseline's entry.
         by_cluster: The difference in every scene or caption that both have.

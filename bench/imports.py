@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from bench import protocols, registry, renders, retrieval
+from bench import registry, renders
 from bench.errors import UsageError, nearest
+from bench.metrics import caption_protocols, protocols
 from bench.renders import Files
 from bench.storage import record
 from bench.storage.record import Outcome, Record
@@ -197,7 +198,7 @@ def read(task: Task, files: Files, where: str) -> ImportedImages:
     """
     data, layout = task.load(), task.layout()
     images = renders.by_id(list(files), where)
-    needed = retrieval.RING if isinstance(data, CaptionData) else data.test.ids
+    needed = caption_protocols.RING if isinstance(data, CaptionData) else data.test.ids
     renders.check_ids(list(images), data.test.ids, needed, where)
     ids = [i for i in data.test.ids if i in images]
     whole, pictures = hashlib.sha256(), []
@@ -300,7 +301,7 @@ def scores_of(trial: Trial, views: Mapping[str, Any], names: Sequence[str]) -> d
     for name in names:
         if not protocols.applies_to(name, data):
             continue
-        of_captions = retrieval.PROTOCOLS.get(name) if isinstance(data, CaptionData) else None
+        of_captions = caption_protocols.PROTOCOLS.get(name) if isinstance(data, CaptionData) else None
         if of_captions and not set(of_captions.view_ids) & {int(i) for i in views["ids"]}:
             continue
         found[name] = protocols.score(protocols.get(name), data, views).to_json()
@@ -317,7 +318,7 @@ def outdated(trial: Trial, trials_store: Store, names: Sequence[str]) -> list[st
     """Protocols under which stored renders have no scores yet, or some of another version."""
     stored = trials_store.scores(trial.id)
     suited = [name for name in names if protocols.applies_to(name, trial.task.load())]
-    definitions = retrieval.PROTOCOLS if isinstance(trial.task, CaptionTask) else protocols.OF_PHOTOS
+    definitions = caption_protocols.PROTOCOLS if isinstance(trial.task, CaptionTask) else protocols.OF_PHOTOS
     return [
         name for name in suited
         if name not in stored or protocols.version_mark(definitions[name], stored[name]["version"])

@@ -13,11 +13,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from bench import protocols, retrieval
 from bench.against import StoredTrial
 from bench.import_paths import ROOT
-from bench.protocols import Protocol
-from bench.retrieval import CaptionProtocol
+from bench.metrics import caption_protocols, protocols
+from bench.metrics.caption_protocols import CaptionProtocol
+from bench.metrics.protocols import Protocol
 from bench.storage.store import Store
 from bench.suite import Trial, TrialSlot, flat
 from tasks.captions.caption_task import CaptionTask
@@ -97,7 +97,7 @@ def outdated_scores(scores: Mapping[str, Any] | None, wanted: Protocol | Caption
 def definition(protocol: str, task: Any) -> Protocol | CaptionProtocol:
     """The protocol of that name that is meant for such a task."""
     if isinstance(task, CaptionTask):
-        return retrieval.PROTOCOLS[protocol]
+        return caption_protocols.PROTOCOLS[protocol]
     return protocols.OF_PHOTOS[protocol]
 
 

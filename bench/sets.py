@@ -24,10 +24,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from bench import judges
 from bench.errors import UsageError
-from bench.scorers import distances
-from bench.scorers.distances import Features
+from bench.metrics import fid_kid, judges
+from bench.metrics.fid_kid import Features
 from bench.storage.store import Store
 from bench.suite import Table, Trial, TrialSlot
 from tasks.task import SceneTask
@@ -56,7 +55,7 @@ def of_table(
         cells: Of the suite.
         trials: Of the suite.
         store: With the trials' views.
-        features: See `bench.scorers.distances.features`.
+        features: See `bench.metrics.fid_kid.features`.
         allow_in_loop: Let an encoder judge what it guided; its numbers are stamped.
 
     Returns:
@@ -69,15 +68,15 @@ def of_table(
     mine = [cell for cell in cells if cell.table == table.name]
     by_id = {trial.id: trial for trial in trials}
     judge = None
-    if features.startswith(distances.PREFIX):
+    if features.startswith(fid_kid.PREFIX):
         guides = {
             cell.trial_id: judges.guides_of(store.read(cell.trial_id).identity)
             for cell in mine
             if store.finished(cell.trial_id)
         }
-        name = features.removeprefix(distances.PREFIX)
+        name = features.removeprefix(fid_kid.PREFIX)
         judge = judges.judge_of(name, guides, allow_in_loop=allow_in_loop)
-    extract = distances.features(features)
+    extract = fid_kid.features(features)
     # The baseline's tasks where it was chosen: arms may see more views of a scene, and all are of the same photographs.
     tasks: dict[str, SceneTask] = {}
     for cell in sorted(mine, key=lambda cell: cell.arm != table.baseline):
@@ -125,9 +124,9 @@ def quantize_to_8bit(colors: np.ndarray) -> Float[np.ndarray, "n h w 3"]:
 
 def compared(found: Float[np.ndarray, "n f"], reference: Float[np.ndarray, "m f"]) -> dict[str, Any]:
     """Both distances, and of how many images."""
-    kid = distances.kernel(found, reference)
+    kid = fid_kid.kernel(found, reference)
     return {
-        "fid": distances.frechet(found, reference),
+        "fid": fid_kid.frechet(found, reference),
         "kid": kid.mean,
         "kid_std": kid.std,
         "kid_subset": kid.subset_size,
@@ -171,9 +170,9 @@ def format_distances(found: pd.DataFrame) -> list[str]:
     lines.append(
         f"  {num_images} renders a seed, {num_reference} photographs (training and test views, 8-bit values). FID "
         "falls with the number of images: compare only sets of one size. KID is a mean over "
-        f"{distances.NUM_SUBSETS} random subsets of {int(full['kid_subset'].max())} of each."
+        f"{fid_kid.NUM_SUBSETS} random subsets of {int(full['kid_subset'].max())} of each."
     )
-    if not str(features).startswith(distances.INCEPTION):
+    if not str(features).startswith(fid_kid.INCEPTION):
         lines.append(
             "  These features are not those of Inception: no published FID or KID compares with these numbers."
         )

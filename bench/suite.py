@@ -15,8 +15,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from bench import protocols
 from bench.errors import UsageError, nearest
+from bench.metrics import protocols
 from models.clip.checkpoints import catalog
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget, sized

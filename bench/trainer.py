@@ -21,8 +21,9 @@ import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float16, Int, PRNGKeyArray, PyTree, Shaped
 
-from bench import device, protocols
+from bench import device
 from bench.errors import OutOfDeviceMemory
+from bench.metrics import protocols
 from bench.plan import Pack, ProgramCost, root
 from bench.storage import record
 from bench.storage.timings import PhaseTimer, sum_timings, total_seconds

@@ -13,7 +13,13 @@ PACKAGES = ("tasks", "models", "bench")
 ORDER = (
     *("bench", "bench.errors", "bench.import_paths"),
     *("tasks", "models"),
-    *("bench.scorers", "bench.scores", "bench.judges", "bench.retrieval", "bench.protocols"),
+    *(
+        "bench.metrics",
+        "bench.metrics.scores",
+        "bench.metrics.judges",
+        "bench.metrics.caption_protocols",
+        "bench.metrics.protocols",
+    ),
     *("bench.suite", "bench.suites", "bench.registry", "bench.source", "bench.storage.record"),
     *("bench.statistics", "bench.variance", "bench.strengths", "bench.ceiling"),
     *(
@@ -177,7 +183,7 @@ def test_layers_of_some_modules():
         layer("bench.errors")
         < layer("tasks.scenes.scenes")
         < layer("models.clip.checkpoints.files")
-        < layer("bench.scorers.image")
+        < layer("bench.metrics.image")
     )
     assert (
         layer("bench.suite") < layer("bench.suites.ablations") < layer("bench.storage.record") < layer("bench.verbs.ls")

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bench import ceiling, judges
+from bench import ceiling
 from bench.compare import ReferenceRow, TableResult
+from bench.metrics import judges, multiview_consistency, r_precision
+from bench.metrics.registry import METRICS, OWN_GUIDE
 from bench.report import figures, grids
 from bench.report.figures import Figure, plain, shortened, slug
-from bench.scorers import caption, consistency
-from bench.scorers.metrics import METRICS, OWN_GUIDE
 from bench.storage.record import Record
 from bench.suite import TrialSlot
 from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionSet, judges_of
@@ -271,9 +271,9 @@ def by_azimuth(
     for arm in result.arms:
         mine = known[known["arm"] == arm]
         values, azimuths_deg = (mine[name].to_numpy(np.float64) for name in ("value", "azimuth_deg"))
-        for azimuth, means in consistency.by_azimuth(values, azimuths_deg, list(mine["place"])).items():
+        for azimuth, means in multiview_consistency.by_azimuth(values, azimuths_deg, list(mine["place"])).items():
             ends = ceiling.interval(metric, means)._asdict()
-            chance = caption.chance(judged.size)
+            chance = r_precision.chance(judged.size)
             rows.append({"arm": arm, "azimuth_deg": azimuth, **ends, "chance": chance, "num_clusters": len(means)})
     if not rows:
         return None
@@ -281,7 +281,7 @@ def by_azimuth(
         figure, axes = figures.canvas(5.2, figures.lines_height(len(result.arms) + 1))
         for i, (arm, mine) in enumerate(by_arm(rows, result)):
             draw_arm(axes, mine["azimuth_deg"] + 15.0 * bar_offset(i, result), mine, result, arm)
-        axes.axhline(caption.chance(judged.size), **BY_LUCK)
+        axes.axhline(r_precision.chance(judged.size), **BY_LUCK)
         axes.set_xticks(range(0, 360, 45))
         axes.set_xlabel("azimuth [degrees]")
         name = f"{slug(result.table)}-azimuth-{slug(metric)}"
@@ -310,7 +310,7 @@ def by_distractors(
     for arm in result.arms:
         mine = known[known["arm"] == arm]
         for size in sizes if len(mine) else []:
-            precision = caption.precision_at(all_ranks, judged.size, size - 1)
+            precision = r_precision.precision_at(all_ranks, judged.size, size - 1)
             hits = pd.Series(precision[mine["value"].to_numpy(np.int64) - 1], index=mine["place"])
             means = hits.groupby(level=0, sort=True).mean().to_numpy(np.float64)
             ends = ceiling.interval(metric, means)._asdict()

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from bench.compare import TableResult
-from bench.protocols import METRICS
+from bench.metrics.protocols import METRICS
 from bench.report import grids, tables
 from bench.report.tables import printable
 from bench.report.turntables import FrameStrip

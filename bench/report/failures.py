@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from bench import ceiling
+from bench.metrics.registry import OWN_GUIDE
 from bench.report.captions import NOT_A_THING
-from bench.scorers.metrics import OWN_GUIDE
 from bench.suite import TrialSlot
 
 CLOUD = 0.5

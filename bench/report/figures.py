@@ -17,7 +17,7 @@ import pandas as pd
 
 from bench import statistics
 from bench.compare import TableResult
-from bench.protocols import METRICS
+from bench.metrics.protocols import METRICS
 from bench.report import grids
 from bench.storage.record import Record
 from bench.suite import TrialSlot

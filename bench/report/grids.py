@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 from bench import statistics
 from bench.compare import FEWEST_CLUSTERS, ArmResult, ReferenceRow, TableResult
-from bench.protocols import METRICS
-from bench.scorers.metrics import OWN_GUIDE
+from bench.metrics.protocols import METRICS
+from bench.metrics.registry import OWN_GUIDE
 from bench.suite import Published
 
 Tone = Literal["", "better", "worse", "quiet"]

@@ -25,10 +25,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 from PIL import Image
 
-from bench import retrieval
 from bench.compare import TableResult
 from bench.errors import UsageError
-from bench.protocols import PROTOCOLS
+from bench.metrics import caption_protocols
+from bench.metrics.protocols import PROTOCOLS
 from bench.report import alive, captions, costs, explorer, figures, grids, markup, media, small, studies, tables
 from bench.report.captions import CaptionTableContext
 from bench.report.costs import ArmCost, DevicePrice
@@ -236,7 +236,7 @@ def provenance_rows(results: Sequence[TableResult], records: Sequence[Record], c
     """Where the numbers come from: the command, definitions, devices, versions, commit."""
     rows = [("command", command)]
     for name, of_captions in dict.fromkeys((result.protocol, captions.is_of_captions(result)) for result in results):
-        known = (retrieval.PROTOCOLS if of_captions else PROTOCOLS).get(name)
+        known = (caption_protocols.PROTOCOLS if of_captions else PROTOCOLS).get(name)
         kind = " of captions" if of_captions else ""
         rows.append(("protocol" + kind, f"{name} {known.version}: {known.about}" if known else name))
     rows.append(("budget", ", ".join(dict.fromkeys(b for result in results for b in result.budgets)) or grids.DASH))

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from bench import variance
 from bench.compare import FEWEST_CLUSTERS, TableResult
-from bench.protocols import METRICS
+from bench.metrics.protocols import METRICS
 from bench.report import figures, grids
 from bench.report.figures import Figure, plain, shortened, slug
 from bench.storage.record import Record

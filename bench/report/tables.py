@@ -17,7 +17,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from bench.compare import RESOLVED, TableResult
-from bench.protocols import METRICS
+from bench.metrics.protocols import METRICS
 from bench.report import grids
 from bench.report.grids import TableCell, TableGrid
 

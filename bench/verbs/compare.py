@@ -21,8 +21,8 @@ from bench.compare import TableResult
 from bench.errors import UsageError
 from bench.gains import PairedDifference
 from bench.import_paths import ROOT
+from bench.metrics.protocols import METRICS
 from bench.origins import TrialSource
-from bench.protocols import METRICS
 from bench.report import costs, grids, tables
 from bench.report.costs import ArmCost
 from bench.report.figures import slug

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from bench import protocols
 from bench.errors import UsageError
+from bench.metrics import protocols
 from bench.storage import store
 from bench.storage.store import Store
 from bench.suite import Trial

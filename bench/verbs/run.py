@@ -100,10 +100,10 @@ def train_missing(args: argparse.Namespace, chosen: options.Selection, trials_st
 
 def check_scorers() -> None:
     """Refuses altered LPIPS weights before anything is trained, not after."""
-    from bench.scorers import perceptual
+    from bench.metrics import lpips
 
     for network in ("alex", "vgg"):
-        perceptual.load_weights(network)
+        lpips.load_weights(network)
 
 
 def check_encoders(trials: list[Trial]) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench import ceiling, retrieval
+from bench import ceiling
 from bench.ceiling import as_stored, measured, rendered, upper_bound
 from bench.errors import UsageError
+from bench.metrics import caption_protocols
 from tasks.captions import caption_task
 from tasks.captions.caption_task import CaptionTask
 from tasks.closed_world import pictures
@@ -73,8 +74,8 @@ def test_renders_are_stored_as_views_are(data, images):
 
 
 def test_numbers_are_means_over_captions(data, images, entry):
-    protocol = retrieval.PROTOCOLS["std-v1"]
-    scores = [retrieval.score(protocol, one, as_stored(one, x)) for one, x in zip(data, images, strict=True)]
+    protocol = caption_protocols.PROTOCOLS["std-v1"]
+    scores = [caption_protocols.score(protocol, one, as_stored(one, x)) for one, x in zip(data, images, strict=True)]
     for metric in ("rprec1@embedded-judge-rn", "margin_white@embedded-judge-vit", "repeats", "opacity"):
         means = [np.mean(found.per_view[metric]) for found in scores]
         assert entry["by_caption"][metric] == pytest.approx(means, abs=1e-5)
@@ -171,9 +172,9 @@ def test_the_ceilings_of_the_project_are_of_its_captions_and_judges():
     )
     task = CaptionTask(caption=found.captions[0], view_px=64).load()
     views = {key: np.repeat(value[:1], 17, axis=0) for key, value in some_views().items()}
-    about = retrieval.score(retrieval.PROTOCOLS["std-v1"], task, views | {"ids": np.arange(17)}).about
+    about = caption_protocols.score(caption_protocols.PROTOCOLS["std-v1"], task, views | {"ids": np.arange(17)}).about
     assert entry["judges"] == about["judges"]
-    assert entry["protocol"].split(".")[0] == "std-v1 " + retrieval.PROTOCOLS["std-v1"].version.split(".")[0]
+    assert entry["protocol"].split(".")[0] == "std-v1 " + caption_protocols.PROTOCOLS["std-v1"].version.split(".")[0]
     for judge in entry["judges"]:
         assert entry["metrics"][f"rprec1@{judge}"]["mean"] > 0.8
         assert upper_bound(found.sha256, f"rprec1@{judge}")[0].mean > 0.8

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import optax
 import pytest
 
-from bench import contract, registry, retrieval
+from bench import contract, registry
 from bench.errors import UsageError
+from bench.metrics import caption_protocols
 from bench.verbs import check
 from models import clip
 from models.dream_fields import DREAM_FIELDS, DreamFields
@@ -52,7 +53,7 @@ def toy_guide(monkeypatch, name):
     """Other recipes than the main one are guided by a toy, and judged by none: a transformer takes a test's time."""
     if name.startswith("dream_fields_"):
         monkeypatch.setattr(clip, "load", lambda name, dtype: GUIDE)
-        monkeypatch.setattr(retrieval, "encoder_of", lambda name: "it is not there")
+        monkeypatch.setattr(caption_protocols, "encoder_of", lambda name: "it is not there")
 
 
 TAKEN = ("dream_fields_plain",)

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from bench import __main__ as command_line
-from bench import imports, registry, renders, retrieval
+from bench import imports, registry, renders
 from bench.errors import UsageError
+from bench.metrics import caption_protocols
 from bench.storage import store
 from bench.suite import Arm, Suite, Table, Trial, described
 from tasks.budgets import BUDGETS, sized
@@ -52,7 +53,7 @@ def toys(monkeypatch):
     suite = registry.suite
     monkeypatch.setitem(registry.SUITES, "toys", "tests:TOYS")
     monkeypatch.setattr(registry, "suite", lambda name: TOYS if name == "toys" else suite(name))
-    monkeypatch.setattr(retrieval, "encoder_of", lambda name: "it is not there")
+    monkeypatch.setattr(caption_protocols, "encoder_of", lambda name: "it is not there")
 
 
 def png(shade=0.5, channels=3, alpha=1.0, px=PX, **options):

@@ -9,7 +9,7 @@ import pytest
 
 from bench import overrides, sets
 from bench.errors import UsageError
-from bench.scorers import distances
+from bench.metrics import fid_kid
 from bench.storage import store
 from bench.storage.record import SCHEMA_VERSION, Outcome, Record
 from bench.suite import Arm, Suite, Table
@@ -45,7 +45,7 @@ def made(tmp_path, monkeypatch):
     def extract(images):
         return np.concatenate([images.mean(axis=(1, 2)), (images**2).mean(axis=(1, 2))], axis=1)
 
-    monkeypatch.setattr(distances, "features", lambda name: extract)
+    monkeypatch.setattr(fid_kid, "features", lambda name: extract)
     opened = store.open(tmp_path)
     arms = {name: Arm(method=ToyMethod(label=name), variant=name, changes=("method.label",)) for name in NAMES}
     table = Table(

@@ -12,8 +12,9 @@ import numpy as np
 import optax
 import pytest
 
-from bench import device, retrieval, trainer
+from bench import device, trainer
 from bench.errors import OutOfDeviceMemory
+from bench.metrics import caption_protocols
 from bench.plan import Pack, program_key
 from bench.storage import record
 from bench.storage.timings import own_seconds
@@ -369,7 +370,7 @@ class TestCaptions:
     @pytest.fixture(autouse=True)
     def no_judges(self, monkeypatch):
         """They are tested elsewhere, and take their time."""
-        monkeypatch.setattr(retrieval, "encoder_of", lambda name: f"{name} is not there")
+        monkeypatch.setattr(caption_protocols, "encoder_of", lambda name: f"{name} is not there")
 
     def test_views_scores_and_what_there_is_not(self):
         outcome = trainer.train(pack(ToyObject(), task=self.TASK), ("std-v1",), quiet)[0]

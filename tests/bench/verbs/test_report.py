@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from bench import protocols
 from bench.errors import UsageError
+from bench.metrics import protocols
 from bench.storage import store
 from bench.storage.record import Outcome, of_trial
 from bench.verbs import options, report

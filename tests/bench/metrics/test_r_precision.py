@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 
 from bench.errors import UsageError
-from bench.scorers import caption
-from bench.scorers.caption import precision_at, ranked
+from bench.metrics import r_precision
+from bench.metrics.r_precision import precision_at, ranked
 from models.clip import loading, preprocess
 from tasks.captions.caption_task import CaptionSet
 
@@ -81,7 +81,7 @@ def test_a_judge_that_knows_nothing_has_the_precision_of_chance(drawn):
     """Every rank as often as any other: 1 in k + 1, whatever the set's size."""
     size, num_distractors = drawn
     mean = precision_at(np.arange(1, size + 1), size, num_distractors).mean()
-    assert mean == pytest.approx(caption.chance(num_distractors + 1), rel=1e-9)
+    assert mean == pytest.approx(r_precision.chance(num_distractors + 1), rel=1e-9)
 
 
 def test_precision_falls_with_the_distractors_down_to_that_of_the_set():
@@ -118,11 +118,11 @@ def plain(encoder, image):
 
 def test_images_are_embedded_as_one_by_one_and_a_view_has_the_same_digits_everywhere(encoder):
     images = RANDOM.random((18, 64, 64, 3)).astype(np.float32)
-    found = caption.image_embeddings(encoder, images)
+    found = r_precision.image_embeddings(encoder, images)
     assert found.dtype == np.float32
     for i in (0, 15, 17):
         np.testing.assert_allclose(found[i], plain(encoder, images[i]), atol=2e-6)
-    np.testing.assert_array_equal(caption.image_embeddings(encoder, images[17:])[0], found[17])
+    np.testing.assert_array_equal(r_precision.image_embeddings(encoder, images[17:])[0], found[17])
 
 
 def test_images_of_another_size_are_resized_and_cut_to_what_images_are(encoder):
@@ -130,29 +130,29 @@ def test_images_of_another_size_are_resized_and_cut_to_what_images_are(encoder):
     resized = np.asarray(preprocess.resize(jnp.asarray(images[0]), 64))
     assert resized.min() < 0 and resized.max() > 1
     expected = plain(encoder, np.clip(resized, 0, 1))
-    np.testing.assert_allclose(caption.image_embeddings(encoder, images)[0], expected, atol=2e-6)
+    np.testing.assert_allclose(r_precision.image_embeddings(encoder, images)[0], expected, atol=2e-6)
 
 
 def test_captions_are_embedded_one_by_one_and_once(encoder):
     words = tuple(f"a {color} {kind}" for color in ("red", "green", "blue") for kind in ("chair", "mug"))
-    found = caption.text_embeddings(encoder, CaptionSet("six", words, "a" * 64))
+    found = r_precision.text_embeddings(encoder, CaptionSet("six", words, "a" * 64))
     for row, text in zip(found, words, strict=True):
         expected = np.asarray(encoder.text_features(encoder.params, encoder.tokenize([text])))[0]
         np.testing.assert_allclose(row, expected / np.linalg.norm(expected), atol=2e-6)
-    assert caption.text_embeddings(encoder, CaptionSet("six", words, "a" * 64)) is found
-    other = caption.text_embeddings(encoder, CaptionSet("six", words[::-1], "b" * 64))
+    assert r_precision.text_embeddings(encoder, CaptionSet("six", words, "a" * 64)) is found
+    other = r_precision.text_embeddings(encoder, CaptionSet("six", words[::-1], "b" * 64))
     np.testing.assert_allclose(other, found[::-1], atol=2e-6)
 
 
 def test_sets_larger_than_a_call_are_read_in_parts(encoder, monkeypatch):
     words = tuple(f"a {color} chair" for color in ("red", "green", "blue", "black", "white"))
-    whole = caption.text_embeddings(encoder, CaptionSet("five", words, "c" * 64))
-    monkeypatch.setattr(caption, "TEXT_BATCH", 2)
-    parts = caption.text_embeddings(encoder, CaptionSet("five", words, "d" * 64))
+    whole = r_precision.text_embeddings(encoder, CaptionSet("five", words, "c" * 64))
+    monkeypatch.setattr(r_precision, "TEXT_BATCH", 2)
+    parts = r_precision.text_embeddings(encoder, CaptionSet("five", words, "d" * 64))
     np.testing.assert_allclose(parts, whole, atol=2e-6)
 
 
 def test_an_encoder_that_reads_no_text_says_so(encoder):
     blind = dataclasses.replace(encoder, name="blind", tokenizer=None)
     with pytest.raises(UsageError, match="blind: expected an encoder that reads text"):
-        caption.text_embeddings(blind, CaptionSet("one", ("a red chair", "a mug"), "e" * 64))
+        r_precision.text_embeddings(blind, CaptionSet("one", ("a red chair", "a mug"), "e" * 64))

@@ -1,7 +1,7 @@
 """Which caption of a set an encoder finds in a view: embeddings, ranks and margins, and what chance would give.
 
 All but the embeddings are pure functions of cosines and ranks. Whose views, on which background and by which judge is
-for `bench.retrieval` to say.
+for `bench.metrics.caption_protocols` to say.
 
 n: views, m: captions of a set, h and w: pixels of a view, f: features.
 """

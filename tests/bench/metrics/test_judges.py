@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench import judges
 from bench.errors import UsageError
-from bench.judges import judge_of
+from bench.metrics import judges
+from bench.metrics.judges import judge_of
 from models.clip.checkpoints import catalog
 
 GUIDE = "embedded-vit-8"

@@ -7,8 +7,8 @@ import pytest
 from scipy import linalg
 
 from bench.errors import UsageError
-from bench.scorers import distances
-from bench.scorers.distances import frechet, kernel
+from bench.metrics import fid_kid
+from bench.metrics.fid_kid import frechet, kernel
 
 RANDOM = np.random.default_rng(3)
 
@@ -68,9 +68,9 @@ def test_one_image_is_no_set(function):
 
 
 def test_features_do_not_depend_on_the_batch(monkeypatch):
-    monkeypatch.setattr(distances, "BATCH", 4)
+    monkeypatch.setattr(fid_kid, "BATCH", 4)
     images = RANDOM.random((5, 32, 32, 3)).astype(np.float32)
-    extract = distances.features("encoder:embedded-vit-16")
+    extract = fid_kid.features("encoder:embedded-vit-16")
     found = extract(images)
     assert found.shape == (5, 128)
     np.testing.assert_allclose(found[4:], extract(images[4:]), atol=1e-5)
@@ -78,9 +78,9 @@ def test_features_do_not_depend_on_the_batch(monkeypatch):
 
 def test_vgg_features_are_the_last_layer_of_lpips(monkeypatch):
     """Images that differ are apart, equal ones are not; the layer's activations are never negative."""
-    monkeypatch.setattr(distances, "BATCH", 2)
+    monkeypatch.setattr(fid_kid, "BATCH", 2)
     images = RANDOM.random((2, 32, 32, 3)).astype(np.float32)
-    found = distances.features("lpips-vgg")(np.concatenate([images, images[:1]]))
+    found = fid_kid.features("lpips-vgg")(np.concatenate([images, images[:1]]))
     assert found.shape == (3, 512) and found.min() >= 0
     np.testing.assert_allclose(found[0], found[2], rtol=1e-5)
     assert np.abs(found[0] - found[1]).max() > 1e-3
@@ -88,4 +88,4 @@ def test_vgg_features_are_the_last_layer_of_lpips(monkeypatch):
 
 def test_unknown_features():
     with pytest.raises(UsageError, match="features: expected lpips-vgg, encoder:NAME or inception:PATH, got 'resnet'"):
-        distances.features("resnet")
+        fid_kid.features("resnet")

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bench import protocols, retrieval
 from bench.errors import UsageError
-from bench.retrieval import RING, encoder_of
-from bench.scorers.consistency import repeats
-from bench.scores import Scores
+from bench.metrics import caption_protocols, protocols
+from bench.metrics.caption_protocols import RING, encoder_of
+from bench.metrics.multiview_consistency import repeats
+from bench.metrics.scores import Scores
 from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
 from models.clip.tokenizers import WordTokenizer
@@ -64,14 +64,23 @@ FAKES = {"judge": fake("judge"), "second": fake("second", weights=(1, 1, 0.2)), 
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch):
     """Encoders by name; all others are had as always."""
-    monkeypatch.setattr(retrieval, "encoder_of", lambda name: FAKES[name] if name in FAKES else encoder_of(name))
+    monkeypatch.setattr(
+        caption_protocols, "encoder_of", lambda name: FAKES[name] if name in FAKES else encoder_of(name)
+    )
 
 
 def task(caption="red", judges=("judge", "second"), name="colors") -> CaptionData:
     return CaptionData(
-        caption=caption, captions=CaptionSet(name, WORDS, "f" * 64), place=WORDS.index(caption), judges=judges,
-        test=caption_task.views(PX), near=1.9, far=6.1, pixel_center=0.5, background=0.5,
-    )  # fmt: skip
+        caption=caption,
+        captions=CaptionSet(name, WORDS, "f" * 64),
+        place=WORDS.index(caption),
+        judges=judges,
+        test=caption_task.views(PX),
+        near=1.9,
+        far=6.1,
+        pixel_center=0.5,
+        background=0.5,
+    )
 
 
 def field(seed=0, px=PX, opacity=None):
@@ -136,9 +145,16 @@ def test_std_v1_is_its_slow_twin(caption):
     assert 0 < np.mean(scores.per_view["rprec1@judge"]) < 1  # it is a test only where both occur
     assert scores.reasons == {} and scores.departs is None and scores.field_state == "ok"
     assert set(scores.per_view) == {
-        "opacity", "repeats", "rprec1@guide", "margin@guide",
-        *(f"{metric}@{judge}" for metric in retrieval.PROTOCOLS["std-v1"].metrics for judge in ("judge", "second")),
-    }  # fmt: skip
+        "opacity",
+        "repeats",
+        "rprec1@guide",
+        "margin@guide",
+        *(
+            f"{metric}@{judge}"
+            for metric in caption_protocols.PROTOCOLS["std-v1"].metrics
+            for judge in ("judge", "second")
+        ),
+    }
     assert all(protocols.has_metric("std-v1", name.replace("@judge", "@embedded-judge-rn")) for name in scores.per_view
                if not name.endswith("@second"))  # fmt: skip
 
@@ -255,7 +271,7 @@ def test_a_render_that_is_not_finite_has_no_numbers(what):
 
 def test_a_judge_that_guided_has_no_numbers():
     scores = score(task(), stored(*field()), guides=("own", "judge"))
-    for metric in retrieval.PROTOCOLS["std-v1"].metrics:
+    for metric in caption_protocols.PROTOCOLS["std-v1"].metrics:
         assert scores.per_view[f"{metric}@judge"] == [None] * 16
         assert scores.reasons[f"{metric}@judge"] == "in-loop: it guided this trial; see rprec1@guide"
         assert None not in scores.per_view[f"{metric}@second"]
@@ -367,4 +383,4 @@ def test_protocols_of_photographs_do_not_score_captions():
 ])  # fmt: skip
 def test_protocols_are_checked_when_they_are_made(change, message):
     with pytest.raises(ValueError, match=message):
-        dataclasses.replace(retrieval.PROTOCOLS["std-v1"], **change)
+        dataclasses.replace(caption_protocols.PROTOCOLS["std-v1"], **change)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.scorers.consistency import by_azimuth, repeats, ring_cosines
+from bench.metrics.multiview_consistency import by_azimuth, repeats, ring_cosines
 
 
 def ring(seed, num=8, num_features=6):

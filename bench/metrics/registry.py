@@ -1,7 +1,7 @@
 """Which metrics there are: how each is made of rendered and true views, and how it is read.
 
-To add one of photographs: a function in `bench.scorers`, a row in `METRICS`, a row in `SCORERS`, and its name in a
-protocol. Those of captions are made by `bench.retrieval`; where an encoder makes the number its name follows an @,
+To add one of photographs: a function in `bench.metrics`, a row in `METRICS`, a row in `SCORERS`, and its name in a
+protocol. Those of captions are made by `bench.metrics.caption_protocols`; where an encoder makes the number its name follows an @,
 `rprec1@embedded-judge-rn`, and `@guide` stands for the one that guided the trial.
 
 n: views, h and w: pixels of a view.
@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from bench.scorers import image, perceptual
+from bench.metrics import image, lpips
 
 
 class Metric(NamedTuple):
@@ -166,9 +166,9 @@ def _psnr_fg(seen: ViewsAndTruth) -> Scored:
     return [value if ok else None for value, ok in zip(_numbers(values), present, strict=True)], reason
 
 
-def _lpips(name: str, network: perceptual.Network, legacy_01: bool = False) -> Callable[[ViewsAndTruth], Scored]:
-    function = functools.partial(perceptual.lpips, network=network, legacy_01=legacy_01)
-    return _by_image(function, name, perceptual.MIN_PX[network])
+def _lpips(name: str, network: lpips.Network, legacy_01: bool = False) -> Callable[[ViewsAndTruth], Scored]:
+    function = functools.partial(lpips.lpips, network=network, legacy_01=legacy_01)
+    return _by_image(function, name, lpips.MIN_PX[network])
 
 
 def _floaters(seen: ViewsAndTruth) -> Scored:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from bench.scorers import image
+from bench.metrics import image
 
 
 def blob(size: int, seed: int = 0, width: int | None = None) -> np.ndarray:

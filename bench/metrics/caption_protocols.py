@@ -1,6 +1,6 @@
 """How numbers are made of a field that was made from a caption: does a judge find the caption again in its views?
 
-Named, versioned definitions, as in `bench.protocols`, which calls this where the task is one of captions. A judge never
+Named, versioned definitions, as in `bench.metrics.protocols`, which calls this where the task is one of captions. A judge never
 guided the trial; the number of the trial's own guide has a name of its own, `@guide`, and is always said to be in-loop.
 
 n: views, h and w: pixels of a view, f: features.
@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from bench import judges
 from bench.errors import UsageError, nearest
-from bench.scorers import caption, consistency
-from bench.scorers.metrics import METRICS, OWN_GUIDE
-from bench.scores import NOT_FINITE, FieldState, Scores
+from bench.metrics import judges, multiview_consistency, r_precision
+from bench.metrics.registry import METRICS, OWN_GUIDE
+from bench.metrics.scores import NOT_FINITE, FieldState, Scores
 from models.clip import loading
 from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
@@ -46,7 +45,7 @@ class CaptionProtocol:
         name: With dashes.
         version: "X.Y"; X goes up when numbers may change.
         about: One line for pages, and where the definition comes from.
-        metrics: What every judge makes, `METRIC@JUDGE`: names in `bench.scorers.metrics.METRICS.by_encoder`.
+        metrics: What every judge makes, `METRIC@JUDGE`: names in `bench.metrics.registry.METRICS.by_encoder`.
         guide_metrics: What the trial's own guide makes, `METRIC@guide`.
         field_metrics: What is no encoder's verdict on the caption: "repeats", of the ring, by the first judge's eyes;
             "opacity", the mean of a view.
@@ -280,8 +279,8 @@ def _about(data: CaptionData, guides: Sequence[str]) -> dict[str, Any]:
         "captions": data.captions.name,
         "sha256": data.captions.sha256,
         "size": size,
-        "chance": caption.chance(size),
-        "chance5": caption.chance(size, top=5),
+        "chance": r_precision.chance(size),
+        "chance5": r_precision.chance(size, top=5),
         "judges": {name: catalog.fingerprint(name) for name in data.judges},
         "guides": {name: catalog.fingerprint(name) for name in guides},
     }
@@ -309,18 +308,18 @@ def score_with_encoder(
     num_views = len(seen.finite)
     if not isinstance(encoder, str):
         try:
-            read = caption.text_embeddings(encoder, data.captions)
+            read = r_precision.text_embeddings(encoder, data.captions)
         except UsageError as error:
             encoder = " ".join(str(error).split())
     if isinstance(encoder, str):
         for metric in metrics:
             numbers.miss(f"{metric}@{name}", num_views, encoder)
         return encoder
-    embeddings = caption.image_embeddings(encoder, seen.on(protocol.background))
-    found = caption.ranked(embeddings @ read.T, data.place)
+    embeddings = r_precision.image_embeddings(encoder, seen.on(protocol.background))
+    found = r_precision.ranked(embeddings @ read.T, data.place)
     on_white = found
     if any(metric.endswith(WHITE) for metric in metrics):
-        on_white = caption.ranked(caption.image_embeddings(encoder, seen.on(1.0)) @ read.T, data.place)
+        on_white = r_precision.ranked(r_precision.image_embeddings(encoder, seen.on(1.0)) @ read.T, data.place)
     for metric in metrics:
         made = on_white if metric.endswith(WHITE) else found
         values, reason = metric_values(metric.removesuffix(WHITE), made, seen.state, len(read))
@@ -334,7 +333,7 @@ def score_with_encoder(
 
 
 def metric_values(
-    metric: str, found: caption.RetrievalRanks, state: FieldState, set_size: int
+    metric: str, found: r_precision.RetrievalRanks, state: FieldState, set_size: int
 ) -> tuple[Shaped[np.ndarray, " n"], str | None]:
     """A metric's numbers, and why they are those of a miss whatever the views look like."""
     values = {"rprec1": found.hit1, "rprec5": found.hit5}.get(metric)
@@ -354,7 +353,7 @@ def _repeats(seen: JudgedViews, embeddings: Float[np.ndarray, "n f"] | str, numb
     for elevation in np.unique(seen.elevation_deg):
         ring = np.flatnonzero(seen.elevation_deg == elevation)
         if len(ring) == NUM_AROUND and seen.finite[ring].all():
-            values[ring] = consistency.repeats(embeddings[ring[np.argsort(seen.azimuth_deg[ring])]])
+            values[ring] = multiview_consistency.repeats(embeddings[ring[np.argsort(seen.azimuth_deg[ring])]])
             whole[ring] = True
     numbers.add("repeats", values, whole, missing=f"not all of the {NUM_AROUND} views of its ring are there and finite")
 

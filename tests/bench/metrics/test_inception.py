@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 
 from bench.errors import UsageError
-from bench.scorers import inception
+from bench.metrics import inception
 
 
 def random_tensors(seed=0):

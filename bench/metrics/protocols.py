@@ -2,7 +2,7 @@
 
 A number is a trial, a metric and a protocol. `std-v1` is the one for claims about differences; the others do what a
 paper's code does, with its quirks, for the column that stands beside the paper's. Here are those of photographs; those
-of captions are in `bench.retrieval`, and `std-v1` is the name of one of either kind.
+of captions are in `bench.metrics.caption_protocols`, and `std-v1` is the name of one of either kind.
 
 n: views, h and w: pixels of a view.
 """
@@ -18,13 +18,11 @@ from typing import Literal, TypeVar
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from bench import retrieval
 from bench.errors import UsageError, nearest
-from bench.retrieval import CaptionProtocol
-from bench.scorers import image
-from bench.scorers.metrics import METRICS as METRICS
-from bench.scorers.metrics import OWN_GUIDE, SCORERS, ViewsAndTruth
-from bench.scores import NOT_FINITE, FieldState, Scores
+from bench.metrics import caption_protocols, image
+from bench.metrics.caption_protocols import CaptionProtocol
+from bench.metrics.registry import OWN_GUIDE, SCORERS, ViewsAndTruth
+from bench.metrics.scores import NOT_FINITE, FieldState, Scores
 from models.clip import loading
 from models.clip.checkpoints import catalog
 from tasks.cameras import angle_to_nearest_deg
@@ -42,7 +40,7 @@ class Protocol:
         name: With dashes.
         version: "X.Y"; X goes up when numbers may change.
         about: One line for pages, and where the definition comes from.
-        metrics: Names in `bench.scorers.metrics.SCORERS`.
+        metrics: Names in `bench.metrics.registry.SCORERS`.
         levels: What becomes of the colours first: "clip" brings the prediction to [0, 1], "raw" leaves it,
             "truncate" turns prediction and truth into the values of an 8-bit PNG as NeRF's `to8b` writes it.
         image_px: Width and height it is defined at; None if any.
@@ -107,7 +105,7 @@ OF_PHOTOS: dict[str, Protocol] = {
 }
 
 
-PROTOCOLS: dict[str, Protocol | CaptionProtocol] = {**retrieval.PROTOCOLS, **OF_PHOTOS}
+PROTOCOLS: dict[str, Protocol | CaptionProtocol] = {**caption_protocols.PROTOCOLS, **OF_PHOTOS}
 """By name; under `std-v1` that of photographs: `score` takes the one of the task's kind."""
 
 
@@ -135,7 +133,7 @@ def applies_to(protocol_name: str, data: SceneData | CaptionData) -> bool:
         >>> suits("std-v1", data), suits("dietnerf-2021", data), suits("dreamfields-2022", data)
         (True, False, True)
     """
-    return protocol_name in (retrieval.PROTOCOLS if isinstance(data, CaptionData) else OF_PHOTOS)
+    return protocol_name in (caption_protocols.PROTOCOLS if isinstance(data, CaptionData) else OF_PHOTOS)
 
 
 def has_metric(protocol_name: str, metric: str) -> bool:
@@ -153,9 +151,9 @@ def has_metric(protocol_name: str, metric: str) -> bool:
     get(protocol_name)
     if protocol_name in OF_PHOTOS and metric in OF_PHOTOS[protocol_name].metrics:
         return True
-    if protocol_name not in retrieval.PROTOCOLS:
+    if protocol_name not in caption_protocols.PROTOCOLS:
         return False
-    of_captions = retrieval.PROTOCOLS[protocol_name]
+    of_captions = caption_protocols.PROTOCOLS[protocol_name]
     base, at, encoder = metric.partition("@")
     if not at:
         return metric in of_captions.field_metrics
@@ -180,8 +178,8 @@ def metric_names(protocol_name: str) -> tuple[str, ...]:
     found: list[str] = []
     if protocol_name in OF_PHOTOS:
         found += OF_PHOTOS[protocol_name].metrics
-    if protocol_name in retrieval.PROTOCOLS:
-        of_captions = retrieval.PROTOCOLS[protocol_name]
+    if protocol_name in caption_protocols.PROTOCOLS:
+        of_captions = caption_protocols.PROTOCOLS[protocol_name]
         names = [*catalog.JUDGES, *(n for n in catalog.EMBEDDED if n not in catalog.JUDGES), *catalog.ENTRIES]
         found += of_captions.field_metrics
         found += [f"{metric}@{name}" for name in names for metric in of_captions.metrics]
@@ -196,7 +194,7 @@ def crash_counts_as(protocol_name: str, metric: str) -> tuple[tuple[int, ...], f
         >>> crash_counts_as("dreamfields-2022", "rprec1@openai-vit-b-32"), crash_counts_as("std-v1", "rprec1@guide")
         (((16,), 0.0), None)
     """
-    protocol = retrieval.PROTOCOLS.get(protocol_name)
+    protocol = caption_protocols.PROTOCOLS.get(protocol_name)
     if protocol is None or not protocol.crash_is_miss or metric.partition("@")[0] != "rprec1":
         return None
     return protocol.view_ids, 0.0
@@ -264,8 +262,8 @@ def score(
     """
     if isinstance(data, CaptionData):
         if isinstance(protocol, Protocol):
-            protocol = _of_kind(protocol.name, retrieval.PROTOCOLS, "captions")
-        return retrieval.score(protocol, data, views, guides)
+            protocol = _of_kind(protocol.name, caption_protocols.PROTOCOLS, "captions")
+        return caption_protocols.score(protocol, data, views, guides)
     if isinstance(protocol, CaptionProtocol):
         protocol = _of_kind(protocol.name, OF_PHOTOS, "photographs")
     return _score_photos(protocol, data, views)

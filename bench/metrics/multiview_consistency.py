@@ -1,7 +1,7 @@
 """What a single view does not show: precision round an object, and whether its far sides look alike.
 
 A field that is made to fit a caption from every side may show its face to every camera: each view is right, and the
-whole is no object. Floaters before the cameras are told in `bench.scorers.metrics`, by opacity.
+whole is no object. Floaters before the cameras are told in `bench.metrics.registry`, by opacity.
 
 v: views of a ring, evenly spaced in azimuth, f: features, n: views, c: clusters, s: shifts.
 """

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from bench import protocols
 from bench.errors import UsageError
-from bench.protocols import (
+from bench.metrics import protocols, registry
+from bench.metrics.protocols import (
     METRICS,
     OF_PHOTOS,
     PROTOCOLS,
@@ -23,7 +23,6 @@ from bench.protocols import (
     protocol_deviation,
     score,
 )
-from bench.scorers import metrics
 from tasks.cameras import Intrinsics, hemisphere
 from tasks.task import DataShapes, Photos, SceneData
 
@@ -120,7 +119,7 @@ def test_psnr_fg_sees_the_object_only():
     assert not scores.reasons
 
 
-@pytest.mark.parametrize("name", metrics.SCORERS)
+@pytest.mark.parametrize("name", registry.SCORERS)
 def test_every_metric_prefers_the_better_views(name):
     data = scene(num_views=2, px=32)
     protocol = only("std-v1", name)
@@ -341,10 +340,10 @@ def test_unknown_protocols_name_the_nearest():
 
 
 def test_every_metric_has_a_scorer_and_every_protocol_has_its_own_name():
-    assert set(METRICS) - set(metrics.SCORERS) == {"repeats", "opacity"}  # of captions
+    assert set(METRICS) - set(registry.SCORERS) == {"repeats", "opacity"}  # of captions
     assert all(name == metric.name for name, metric in METRICS.items())
     assert all(name == protocol.name for name, protocol in PROTOCOLS.items())
-    assert {metric for protocol in OF_PHOTOS.values() for metric in protocol.metrics} == set(metrics.SCORERS)
+    assert {metric for protocol in OF_PHOTOS.values() for metric in protocol.metrics} == set(registry.SCORERS)
 
 
 def test_metrics_by_encoder_have_names_without_end():

@@ -1,6 +1,6 @@
 """The numbers of one trial under one protocol, as they are stored: a number a view, or why there is none.
 
-`bench.protocols` makes them, of photographs itself and of captions through `bench.retrieval`.
+`bench.metrics.protocols` makes them, of photographs itself and of captions through `bench.metrics.caption_protocols`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bench.errors import UsageError
-from bench.scorers import inception, perceptual
+from bench.metrics import inception, lpips
 from models import clip
 from models.clip import preprocess
 
@@ -131,13 +131,13 @@ def features(name: str) -> Features:
     Args:
         name: "lpips-vgg", the mean over the image of the last layer that LPIPS sees of VGG, 512 numbers;
             "encoder:NAME", an encoder's image embedding; "inception:PATH", what published FID is on, from a file of
-            the user's: see `bench.scorers.inception`.
+            the user's: see `bench.metrics.inception`.
 
     Raises:
         UsageError: The name is none of these, or what it needs is not there.
     """
     if name == "lpips-vgg":
-        weights = perceptual.load_weights("vgg")
+        weights = lpips.load_weights("vgg")
         return _batched(jax.jit(lambda images: _vgg(weights, images)))
     if name.startswith(PREFIX):
         encoder = clip.load(name.removeprefix(PREFIX))

@@ -1,7 +1,7 @@
 """How far a rendered view is from the true one, pixel by pixel: PSNR and SSIM in the definitions that papers use.
 
 All are pure functions of images in [0, 1], one number an image, in float32 at highest precision. What is fed to them
-(clipped or not, on 8 bits or not) is for `bench.protocols` to say.
+(clipped or not, on 8 bits or not) is for `bench.metrics.protocols` to say.
 
 *b: any leading axes, h and w: pixels of a view, n: views.
 """

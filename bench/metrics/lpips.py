@@ -46,7 +46,7 @@ def lpips(
 ) -> Float[Array, "*b"]:
     """Learned perceptual distance; 0 is equal, lower is better.
 
-    Compiled once an image shape. For many or large views go through `bench.scorers.image.per_image`.
+    Compiled once an image shape. For many or large views go through `bench.metrics.image.per_image`.
 
     Args:
         prediction: In [0, 1].

