@@ -11,11 +11,12 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
-from bench import overrides, registry, source
+from bench import source
 from bench.errors import UsageError, nearest
-from bench.overrides import folder_safe
 from bench.storage.record import Record
-from bench.suite import Arm, Suite, Table, Trial, TrialSlot, base_name, described
+from bench.suites import overrides, registry
+from bench.suites.overrides import folder_safe
+from bench.suites.suite import Arm, Suite, Table, Trial, TrialSlot, base_name, described
 from models.dream_fields import DreamFields
 from models.method import Method
 from models.nerf import NeRF

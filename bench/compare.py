@@ -20,7 +20,7 @@ from jaxtyping import Float
 from bench import statistics
 from bench.errors import UsageError, nearest
 from bench.metrics.protocols import METRICS, crash_counts_as
-from bench.suite import Published, TrialSlot
+from bench.suites.suite import Published, TrialSlot
 
 Verdict = Literal["baseline", "better", "worse", "higher", "lower", "not resolved", "too few", "no data"]
 """Of a metric in which neither way is better a difference that is resolved is "higher" or "lower"."""

@@ -22,7 +22,7 @@ from bench import device, trainer
 from bench.plan import Pack, program_key
 from bench.storage.store import DTYPES
 from bench.subject import ContractError, ContractFixture, one_line_error
-from bench.suite import Trial, described, digest
+from bench.suites.suite import Trial, described, digest
 from models.method import Frozen, Method, Numbers, num_parameters, split_numbers
 from tasks.cameras import Rays
 

@@ -10,12 +10,13 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from bench import device, objects, overrides, plan, trainer
+from bench import device, objects, plan, trainer
 from bench.errors import UsageError
 from bench.objects import TrainedField
 from bench.report.page import write_file
 from bench.storage.record import Outcome
-from bench.suite import Arm, Suite, Table, Trial, base_name, budget_named
+from bench.suites import overrides
+from bench.suites.suite import Arm, Suite, Table, Trial, base_name, budget_named
 from models.clip.checkpoints import catalog
 from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionTask, caption_set, normalized
 from tasks.closed_world import grammar

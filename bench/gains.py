@@ -15,7 +15,7 @@ import pandas as pd
 from bench import compare, statistics
 from bench.compare import ArmResult, TableResult
 from bench.metrics.protocols import METRICS
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 
 NUM_PRIMARY = 3
 """Metrics of a table, the most telling first, that decide about worse and better."""

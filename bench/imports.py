@@ -17,14 +17,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from bench import registry, renders
+from bench import renders
 from bench.errors import UsageError, nearest
 from bench.metrics import caption_protocols, protocols
 from bench.renders import Files
 from bench.storage import record
 from bench.storage.record import Outcome, Record
 from bench.storage.store import Store
-from bench.suite import Trial, described
+from bench.suites import registry
+from bench.suites.suite import Trial, described
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget, sized
 from tasks.captions.caption_task import CaptionData, CaptionTask, normalized, tasks_of

@@ -26,7 +26,7 @@ from bench.errors import UsageError
 from bench.report import figures, media, tables
 from bench.report.page import write_file
 from bench.storage.timings import PhaseTimer
-from bench.suite import Trial
+from bench.suites.suite import Trial
 from bench.trainer import Cameras
 from models.method import Data, Method, Params, State, Views
 from tasks.cameras import BLENDER_FOV_DEG, Intrinsics, Rays, intrinsics_from_fov, look_at

@@ -19,7 +19,7 @@ from bench.metrics import caption_protocols, protocols
 from bench.metrics.caption_protocols import CaptionProtocol
 from bench.metrics.protocols import Protocol
 from bench.storage.store import Store
-from bench.suite import Trial, TrialSlot, flat
+from bench.suites.suite import Trial, TrialSlot, flat
 from tasks.captions.caption_task import CaptionTask
 
 REFERENCE = ROOT / "results" / "reference"

@@ -28,7 +28,7 @@ from bench.errors import UsageError
 from bench.metrics import fid_kid, judges
 from bench.metrics.fid_kid import Features
 from bench.storage.store import Store
-from bench.suite import Table, Trial, TrialSlot
+from bench.suites.suite import Table, Trial, TrialSlot
 from tasks.task import SceneTask
 
 TRUTH = "true test views"

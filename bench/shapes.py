@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from bench import trainer
 from bench.errors import UsageError
-from bench.suite import Trial
+from bench.suites.suite import Trial
 from models import clip
 from models.method import Method, split_numbers
 from tasks.cameras import Rays

@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench import registry, source, trainer
+from bench import source, trainer
 from bench.errors import UsageError
 from bench.import_paths import OURS, ROOT
 from bench.plan import Pack, program_key
 from bench.storage import store
 from bench.storage.record import Outcome, Record
-from bench.suite import Trial
+from bench.suites import registry
+from bench.suites.suite import Trial
 from models.clip.checkpoints import catalog
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget
@@ -95,7 +96,7 @@ class ContractFixture:
 
 
 def imported(name: str, recipe: str = "nerf") -> Method:
-    """The method of a name, as `bench.registry.variant` knows it.
+    """The method of a name, as `bench.suites.registry.variant` knows it.
 
     Raises:
         Broken: It cannot be imported or made; says in which line, and where modules were looked for.

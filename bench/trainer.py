@@ -27,7 +27,7 @@ from bench.metrics import protocols
 from bench.plan import Pack, ProgramCost, root
 from bench.storage import record
 from bench.storage.timings import PhaseTimer, sum_timings, total_seconds
-from bench.suite import Trial
+from bench.suites.suite import Trial
 from models import clip
 from models.method import Data, Frozen, Method, Numbers, Params, State, Views, num_parameters, split_numbers
 from tasks.cameras import Intrinsics, Rays, pixel_rays

@@ -17,7 +17,7 @@ from bench.errors import UsageError
 from bench.report import markup
 from bench.report.explorer import MeshViewer
 from bench.storage.store import Store
-from bench.suite import Trial, TrialSlot
+from bench.suites.suite import Trial, TrialSlot
 
 RESOLUTION = 48
 """Of the mesh's grid: about a megabyte an object. `python -m bench export` makes finer ones."""

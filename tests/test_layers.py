@@ -20,11 +20,11 @@ ORDER = (
         "bench.metrics.caption_protocols",
         "bench.metrics.protocols",
     ),
-    *("bench.suite", "bench.suites", "bench.registry", "bench.source", "bench.storage.record"),
+    *("bench.suites.suite", "bench.suites", "bench.suites.registry", "bench.source", "bench.storage.record"),
     *("bench.statistics", "bench.variance", "bench.strengths", "bench.ceiling"),
     *(
         "bench.plan",
-        "bench.overrides",
+        "bench.suites.overrides",
         "bench.device",
         "bench.storage.timings",
         "bench.trainer",
@@ -186,7 +186,10 @@ def test_layers_of_some_modules():
         < layer("bench.metrics.image")
     )
     assert (
-        layer("bench.suite") < layer("bench.suites.ablations") < layer("bench.storage.record") < layer("bench.verbs.ls")
+        layer("bench.suites.suite")
+        < layer("bench.suites.builtin.ablations")
+        < layer("bench.storage.record")
+        < layer("bench.verbs.ls")
     )
     with pytest.raises(AssertionError, match=r"bench.newcomer: expected a place in ORDER"):
         layer("bench.newcomer")

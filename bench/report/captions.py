@@ -19,7 +19,7 @@ from bench.metrics.registry import METRICS, OWN_GUIDE
 from bench.report import figures, grids
 from bench.report.figures import Figure, plain, shortened, slug
 from bench.storage.record import Record
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionSet, judges_of
 
 NOUN = "caption"

@@ -20,7 +20,7 @@ from bench.report import grids
 from bench.report.grids import TableGrid, counted
 from bench.storage.record import Record
 from bench.storage.timings import own_seconds
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 
 HOW_TIMED = (
     "s/trial holds compiling, which the first pack of a program bears for others; seconds are as they were where each "

@@ -29,7 +29,7 @@ from bench.report import grids, tables
 from bench.report.tables import printable
 from bench.report.turntables import FrameStrip
 from bench.storage.record import Record
-from bench.suite import TrialSlot, flat
+from bench.suites.suite import TrialSlot, flat
 
 TERMS = ("loss", "negative_cosine", "transmittance")
 """Curves that a page draws, each with its target if it has one."""

@@ -14,7 +14,7 @@ import numpy as np
 from bench import ceiling
 from bench.metrics.registry import OWN_GUIDE
 from bench.report.captions import NOT_A_THING
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 
 CLOUD = 0.5
 """Mean opacity of a view from which a field fills it; of 64 true objects of the closed world none has over 0.41."""

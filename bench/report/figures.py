@@ -20,7 +20,7 @@ from bench.compare import TableResult
 from bench.metrics.protocols import METRICS
 from bench.report import grids
 from bench.storage.record import Record
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

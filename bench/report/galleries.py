@@ -16,7 +16,7 @@ from bench.report import media
 from bench.report.captions import NOT_A_THING
 from bench.report.media import LabelledImage
 from bench.storage.store import Store
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 from tasks.captions.caption_task import CaptionSet
 
 VIEW_ID = 1

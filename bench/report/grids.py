@@ -14,7 +14,7 @@ from bench import statistics
 from bench.compare import FEWEST_CLUSTERS, ArmResult, ReferenceRow, TableResult
 from bench.metrics.protocols import METRICS
 from bench.metrics.registry import OWN_GUIDE
-from bench.suite import Published
+from bench.suites.suite import Published
 
 Tone = Literal["", "better", "worse", "quiet"]
 

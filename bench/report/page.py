@@ -37,7 +37,7 @@ from bench.report.figures import Figure, slug
 from bench.report.small import ReportFormat
 from bench.storage.record import Record
 from bench.storage.timings import own_seconds
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 
 UNKNOWN = "unknown"
 """What a trial whose record does not say it was made by; it stands last, with how many there are."""

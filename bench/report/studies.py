@@ -19,7 +19,7 @@ from bench.metrics.protocols import METRICS
 from bench.report import figures, grids
 from bench.report.figures import Figure, plain, shortened, slug
 from bench.storage.record import Record
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

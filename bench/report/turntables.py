@@ -19,7 +19,7 @@ from PIL import Image
 from bench.report import media
 from bench.report.galleries import views_of
 from bench.storage.store import Store
-from bench.suite import Trial, TrialSlot
+from bench.suites.suite import Trial, TrialSlot
 from tasks.captions.caption_task import CaptionTask
 from tasks.captions.caption_task import views as caption_views
 

@@ -6,8 +6,9 @@ import argparse
 import json
 from collections.abc import Iterator
 
-from bench import ahead, contract, registry, subject
+from bench import ahead, contract, subject
 from bench.errors import UsageError
+from bench.suites import registry
 from models.dream_fields import DreamFields
 from models.method import Method
 from tasks.captions.caption_task import CaptionTask, held_out_tasks
@@ -52,7 +53,7 @@ def steps(name: str, scene: str = "", caption: str = "") -> Iterator[Found]:
     """Imports what is named and runs the contract on it.
 
     Args:
-        name: As `bench.registry.variant` knows it. A network is tried in a recipe for photographs, or, if there is a
+        name: As `bench.suites.registry.variant` knows it. A network is tried in a recipe for photographs, or, if there is a
             caption, in one for captions.
         scene: To try it on; none for the first.
         caption: Likewise.

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.text import Text
 
-from bench import against, gains, origins, overrides, registry
+from bench import against, gains, origins
 from bench.compare import TableResult
 from bench.errors import UsageError
 from bench.gains import PairedDifference
@@ -29,6 +29,7 @@ from bench.report.figures import slug
 from bench.report.grids import TableGrid
 from bench.storage import store
 from bench.storage.store import Store
+from bench.suites import overrides, registry
 from bench.verbs import options, report, rescore, run
 
 HELP = "set a method of your own against baselines: train what is missing, print paired differences"

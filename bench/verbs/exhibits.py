@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bench.report import turntables
 from bench.report.explorer import InteractiveMedia
 from bench.storage.store import Store
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 from bench.verbs import options
 
 NUM_MESHES = 2

@@ -12,7 +12,7 @@ from bench import imports
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.storage import store
-from bench.suite import Trial
+from bench.suites.suite import Trial
 from bench.verbs import options
 
 HELP = "write a stored trial's turntable, mesh (GLB, OBJ, PLY) and pictures"

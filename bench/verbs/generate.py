@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench import ahead, from_caption, objects, overrides, plan, trainer
+from bench import ahead, from_caption, objects, plan, trainer
 from bench.errors import OutOfDeviceMemory, UsageError
 from bench.from_caption import PROTOCOL, WORLD, is_embedded
 from bench.live import clock
@@ -31,7 +31,8 @@ from bench.report.figures import slug
 from bench.report.page import write_file
 from bench.storage.record import Outcome
 from bench.storage.timings import NO_LAPS, sum_timings
-from bench.suite import Trial
+from bench.suites import overrides
+from bench.suites.suite import Trial
 from bench.verbs import export
 from tasks.budgets import BUDGETS
 from tasks.captions.caption_task import normalized

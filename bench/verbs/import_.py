@@ -12,8 +12,8 @@ from bench import imports, renders
 from bench.renders import Files
 from bench.storage import store
 from bench.storage.store import Store
-from bench.suite import Trial
-from bench.suites.sparse_views import NUM_VIEWS
+from bench.suites.builtin.sparse_views import NUM_VIEWS
+from bench.suites.suite import Trial
 from bench.verbs import options, run
 from bench.verbs.places import add_results
 from tasks.budgets import BUDGETS

@@ -6,8 +6,9 @@ import argparse
 import dataclasses
 import shlex
 
-from bench import device, overrides, registry
-from bench.suite import Suite, Table, Trial, TrialSlot, budget_named
+from bench import device
+from bench.suites import overrides, registry
+from bench.suites.suite import Suite, Table, Trial, TrialSlot, budget_named
 from bench.verbs.places import add_results
 from tasks.budgets import BUDGETS, Budget
 

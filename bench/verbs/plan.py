@@ -12,7 +12,7 @@ from rich.table import Table as Printed
 from bench import device, plan
 from bench.live import clock
 from bench.storage import store
-from bench.suite import Table
+from bench.suites.suite import Table
 from bench.verbs import options, run
 
 HELP = "say what run would do: trials, packs, arms' differences, time"

@@ -22,7 +22,7 @@ from bench.report.captions import CaptionTableContext
 from bench.report.costs import DevicePrice
 from bench.storage import archive, store
 from bench.storage.store import Store
-from bench.suite import Table, Trial, TrialSlot, budget_named
+from bench.suites.suite import Table, Trial, TrialSlot, budget_named
 from bench.verbs import exhibits, options, watching
 from models.clip.checkpoints import catalog
 from tasks.captions.caption_task import CaptionTask

@@ -9,7 +9,7 @@ from bench.errors import UsageError
 from bench.metrics import protocols
 from bench.storage import store
 from bench.storage.store import Store
-from bench.suite import Trial
+from bench.suites.suite import Trial
 from bench.verbs import options
 
 HELP = "score stored views again, under the suite's protocols or another"

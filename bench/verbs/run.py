@@ -12,7 +12,7 @@ from bench.live import ProgressTable, clock
 from bench.storage import store
 from bench.storage.record import Outcome
 from bench.storage.store import Store
-from bench.suite import Trial
+from bench.suites.suite import Trial
 from bench.verbs import options, report
 from models.clip.checkpoints import catalog
 from tasks.captions.caption_task import CaptionTask

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from flax import linen
 
-from bench import against, compare, gains, origins, registry
+from bench import against, compare, gains, origins
 from bench.errors import UsageError
 from bench.report import costs, grids
 from bench.storage import store
-from bench.suite import Trial, TrialSlot
+from bench.suites import registry
+from bench.suites.suite import Trial, TrialSlot
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022
 from models.nerf import NERF, NERF_2021
 from tasks.budgets import BUDGETS

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from bench import ahead, device, plan, schedule, trainer
-from bench.suite import Trial
+from bench.suites.suite import Trial
 from models import clip
 from tasks.budgets import BUDGETS
 from tests.fixtures import toy_dreams

@@ -16,7 +16,7 @@ from bench.compare import TableResult, compare
 from bench.errors import UsageError
 from bench.storage import store
 from bench.storage.record import Outcome, Record
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 
 SCENES = ("chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship")
 PAPER = {  # PSNR by scene with 8 views: ajayjain/DietNeRF, 8bb7f0e:nb/210309 Aggregate metrics.ipynb

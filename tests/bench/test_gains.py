@@ -7,7 +7,7 @@ import pytest
 
 from bench import gains
 from bench.compare import compare
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 
 
 @pytest.mark.parametrize(("shift", "word"), [(0.1, "higher"), (-0.1, "lower")])

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from bench import __main__ as command_line
-from bench import imports, registry, renders
+from bench import imports, renders
 from bench.errors import UsageError
 from bench.metrics import caption_protocols
 from bench.storage import store
-from bench.suite import Arm, Suite, Table, Trial, described
+from bench.suites import registry
+from bench.suites.suite import Arm, Suite, Table, Trial, described
 from tasks.budgets import BUDGETS, sized
 from tasks.captions.caption_task import CaptionTask
 from tasks.sparse_views.embedded import SparseViews

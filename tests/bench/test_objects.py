@@ -17,7 +17,7 @@ from PIL import Image
 from bench import objects
 from bench.errors import UsageError
 from bench.objects import TrainedField
-from bench.suite import Trial
+from bench.suites.suite import Trial
 from models.method import Views
 from tasks.budgets import BUDGETS
 from tests.fixtures.toys import ToyMethod, ToyTask

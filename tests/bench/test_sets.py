@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import overrides, sets
+from bench import sets
 from bench.errors import UsageError
 from bench.metrics import fid_kid
 from bench.storage import store
 from bench.storage.record import SCHEMA_VERSION, Outcome, Record
-from bench.suite import Arm, Suite, Table
+from bench.suites import overrides
+from bench.suites.suite import Arm, Suite, Table
 from bench.verbs import options, report
 from models.clip.checkpoints import catalog
 from tasks.budgets import BUDGETS

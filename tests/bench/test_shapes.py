@@ -8,7 +8,7 @@ import pytest
 
 from bench import shapes
 from bench.errors import UsageError
-from bench.suite import Trial
+from bench.suites.suite import Trial
 from bench.verbs import run
 from models import clip
 from models.dietnerf import DIETNERF_FINETUNED, DietNeRF

@@ -5,7 +5,8 @@ import textwrap
 
 import pytest
 
-from bench import import_paths, registry, source
+from bench import import_paths, source
+from bench.suites import registry
 
 FILES = {
     "my_code/__init__.py": "",

@@ -7,8 +7,9 @@ import sys
 import flax.linen as nn
 import pytest
 
-from bench import contract, import_paths, registry, subject
+from bench import contract, import_paths, subject
 from bench.errors import UsageError
+from bench.suites import registry
 from bench.verbs import check
 from models.dietnerf import DIETNERF_2021
 from models.dream_fields import DREAM_FIELDS_LQ, DreamFields

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from bench import __main__ as command_line
-from bench import contract, import_paths, registry, template
+from bench import contract, import_paths, template
 from bench.subject import ContractFixture
+from bench.suites import registry
 from tests.fixtures.toys import ToyTask
 
 MOST_LINES = 60

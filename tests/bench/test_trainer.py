@@ -18,7 +18,7 @@ from bench.metrics import caption_protocols
 from bench.plan import Pack, program_key
 from bench.storage import record
 from bench.storage.timings import own_seconds
-from bench.suite import Trial
+from bench.suites.suite import Trial
 from models import clip
 from models.method import split_numbers
 from tasks.budgets import BUDGETS

@@ -15,7 +15,7 @@ import trimesh
 from bench import objects, viewers
 from bench.storage import store
 from bench.storage.record import Outcome, of_trial
-from bench.suite import Trial, TrialSlot
+from bench.suites.suite import Trial, TrialSlot
 from tasks.budgets import BUDGETS
 from tests.fixtures.toys import ToyMethod, ToyTask
 

@@ -17,7 +17,7 @@ from bench.compare import ReferenceRow, compare
 from bench.report import page, turntables
 from bench.report.explorer import InteractiveMedia, MeshViewer
 from bench.storage.record import Record
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 

@@ -16,7 +16,7 @@ from bench.compare import compare
 from bench.report import page, turntables
 from bench.report.explorer import InteractiveMedia
 from bench.storage.record import Record
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 from tests.browser.conftest import chromium
 
 NUM_ARMS, NUM_SCENES, NUM_SEEDS, NUM_VIEWS, NUM_POINTS = 10, 50, 4, 16, 200

@@ -12,7 +12,7 @@ from bench.compare import compare
 from bench.report.captions import CaptionTableContext, confused
 from bench.report.captions import notes as captions_notes
 from bench.storage.record import Record
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 from tasks.captions.caption_task import CaptionSet
 
 SCENES = tuple(f"scene{i}" for i in range(8))

@@ -12,7 +12,7 @@ import pytest
 
 from bench.compare import ReferenceRow, TableResult
 from bench.report import captions, figures, grids, page, tables
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 from tasks.captions.caption_task import caption_set
 
 JUDGE = "embedded-judge-rn"

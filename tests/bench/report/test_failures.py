@@ -4,7 +4,7 @@ import pytest
 
 from bench import ceiling
 from bench.report import failures
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 
 JUDGE = "embedded-judge-rn"
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.report import galleries, media
 from bench.storage.store import Store
-from bench.suite import TrialSlot
+from bench.suites.suite import TrialSlot
 from tasks.captions.caption_task import CaptionSet
 
 JUDGE = "embedded-judge-rn"

@@ -13,7 +13,7 @@ import pytest
 
 from bench.compare import TableResult
 from bench.report import grids, tables
-from bench.suite import Published, TrialSlot
+from bench.suites.suite import Published, TrialSlot
 
 
 def printed(result, **arguments):

@@ -142,7 +142,7 @@ def test_the_verb_keeps_what_is_stored_of_a_suite(tmp_path, capsys):
 
 
 def suite_trials():
-    from bench import overrides, registry
+    from bench.suites import overrides, registry
     from tasks.budgets import BUDGETS
 
     smoke = BUDGETS["smoke"]

@@ -7,11 +7,12 @@ import json
 import pytest
 
 from bench import __main__ as command_line
-from bench import origins, registry
+from bench import origins
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.storage import store
-from bench.suite import Trial
+from bench.suites import registry
+from bench.suites.suite import Trial
 from bench.verbs import compare, run
 from tests.fixtures import toy_studies
 from tests.fixtures.toy_studies import SMOKE, ToyScene, outcome, toy_suite

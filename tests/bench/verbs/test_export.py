@@ -9,9 +9,10 @@ import pytest
 import trimesh
 
 from bench import __main__ as command_line
-from bench import objects, registry
+from bench import objects
 from bench.storage import record, store
-from bench.suite import Arm, Suite, Table
+from bench.suites import registry
+from bench.suites.suite import Arm, Suite, Table
 from bench.verbs import export
 from tasks.budgets import BUDGETS
 from tests.bench.test_objects import Ball

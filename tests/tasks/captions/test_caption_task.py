@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.suite import described
+from bench.suites.suite import described
 from tasks import budgets, cameras
 from tasks.captions import caption_task
 from tasks.captions.caption_task import CaptionTask, caption_set

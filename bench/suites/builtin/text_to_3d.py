@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from bench.suite import Suite, Table
-from bench.suites import caption_tables, published
+from bench.suites.builtin import caption_tables, published_numbers
+from bench.suites.suite import Suite, Table
 
 
 def as_published() -> tuple[Table, ...]:
     """With the settings of the paper's code, and what it prints."""
     table = caption_tables.parametrizations(caption_tables.as_published())
-    return (dataclasses.replace(table, published=published.dream_fields_voxels()),)
+    return (dataclasses.replace(table, published=published_numbers.dream_fields_voxels()),)
 
 
 TEXT_TO_3D = Suite(

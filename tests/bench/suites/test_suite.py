@@ -8,18 +8,7 @@ from hypothesis import strategies as st
 
 from bench import plan
 from bench.errors import UsageError
-from bench.suite import (
-    Arm,
-    Suite,
-    Table,
-    Trial,
-    budget_named,
-    check_twins,
-    described,
-    differences,
-    flat,
-    snake,
-)
+from bench.suites.suite import Arm, Suite, Table, Trial, budget_named, check_twins, described, differences, flat, snake
 from models.method import split_numbers
 from tasks.budgets import BUDGETS, Budget, sized
 from tests.fixtures.toys import ToyMethod, ToyPhase, ToyTask
@@ -320,7 +309,7 @@ def test_snake():
 
 def test_every_field_counts_for_the_identity():
     """A new field of a task, a method or a budget changes what comes out, unless it says `identity: False` here too."""
-    from bench import registry
+    from bench.suites import registry
 
     without = set()
     for name in registry.VARIANTS:

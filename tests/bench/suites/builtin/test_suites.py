@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import plan, registry
+from bench import plan
 from bench.contract import some_rays
-from bench.suite import budget_named, check_twins
+from bench.suites import registry
+from bench.suites.suite import budget_named, check_twins
 from models.clip.checkpoints import catalog, files
 from models.clip.encoder import Encoder, LinenTowers
 from models.clip.networks import architectures, dual_encoder

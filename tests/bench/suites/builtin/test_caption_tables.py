@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from bench import overrides, registry
-from bench.suite import budget_named
-from bench.suites import caption_tables
-from bench.suites.ablations import of_captions
+from bench.suites import overrides, registry
+from bench.suites.builtin import caption_tables
+from bench.suites.builtin.ablations import of_captions
+from bench.suites.suite import budget_named
 from tasks.budgets import sized
 from tasks.captions.caption_task import CLOSED_WORLD_JUDGES
 

@@ -17,7 +17,7 @@ from flax import linen
 
 from bench import import_paths
 from bench.errors import UsageError, nearest
-from bench.suite import Arm, Suite, Table, Trial, TrialSlot, base_name, snake
+from bench.suites.suite import Arm, Suite, Table, Trial, TrialSlot, base_name, snake
 from tasks.budgets import Budget
 
 T = typing.TypeVar("T")

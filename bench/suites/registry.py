@@ -19,7 +19,7 @@ from flax import linen
 
 from bench import import_paths
 from bench.errors import UsageError, nearest
-from bench.suite import Suite
+from bench.suites.suite import Suite
 from models.method import Method
 
 VARIANTS = {
@@ -50,11 +50,11 @@ VARIANTS = {
 """Named values of methods. An underscore and a year: trained as that paper's code does."""
 
 SUITES = {
-    "ablations": "bench.suites.ablations:ABLATIONS",
-    "text-to-3d": "bench.suites.text_to_3d:TEXT_TO_3D",
-    "compositional": "bench.suites.compositional:COMPOSITIONAL",
-    "sparse-views": "bench.suites.sparse_views:SPARSE_VIEWS",
-    "sparse-views-ablations": "bench.suites.sparse_views_ablations:SPARSE_VIEWS_ABLATIONS",
+    "ablations": "bench.suites.builtin.ablations:ABLATIONS",
+    "text-to-3d": "bench.suites.builtin.text_to_3d:TEXT_TO_3D",
+    "compositional": "bench.suites.builtin.compositional:COMPOSITIONAL",
+    "sparse-views": "bench.suites.builtin.sparse_views:SPARSE_VIEWS",
+    "sparse-views-ablations": "bench.suites.builtin.sparse_views_ablations:SPARSE_VIEWS_ABLATIONS",
 }
 
 ENTRY_POINT_GROUP = "bench.methods"

@@ -16,8 +16,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from bench.suite import Arm, Suite, Table
-from bench.suites.sparse_views import CONSISTENCY, NUM_VIEWS
+from bench.suites.builtin.sparse_views import CONSISTENCY, NUM_VIEWS
+from bench.suites.suite import Arm, Suite, Table
 from models.dietnerf import DIETNERF, DIETNERF_2021, DietNeRF
 from models.nerf import NERF, NERF_2021
 from tasks.budgets import BUDGETS

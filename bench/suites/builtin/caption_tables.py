@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.suite import Arm, Table, described, digest
+from bench.suites.suite import Arm, Table, described, digest
 from models import augmentations as augmentations_module
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, HASH_GRID, SIMPLE_FIELD, VOXELS, DreamFields
 from models.fields.encodings import Integrated, Positional

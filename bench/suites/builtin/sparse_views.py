@@ -14,8 +14,8 @@ Cost: `standard` has 120 trials; `python -m bench plan` says what they take.
 
 from __future__ import annotations
 
-from bench.suite import Arm, Suite, Table
-from bench.suites import published
+from bench.suites.builtin import published_numbers
+from bench.suites.suite import Arm, Suite, Table
 from models.dietnerf import DIETNERF, DIETNERF_2021, DIETNERF_FINETUNED, DIETNERF_FINETUNED_2021
 from models.nerf import (
     NERF,
@@ -127,7 +127,7 @@ def as_published() -> Table:
         },
         metrics=("psnr", "ssim_sk7", "lpips_vgg_01", "lpips_vgg"),
         protocol="dietnerf-2021",
-        published=published.dietnerf_main(),
+        published=published_numbers.dietnerf_main(),
     )
 
 

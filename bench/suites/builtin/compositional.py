@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from bench.suite import Suite, Table
-from bench.suites import caption_tables
+from bench.suites.builtin import caption_tables
+from bench.suites.suite import Suite, Table
 from tasks.captions.caption_task import tasks_of
 
 CLOSED, OPEN = ("world-things", "world-pairs"), ("shapes", "imitations", "materials")

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from bench import registry
 from bench.errors import UsageError
+from bench.suites import registry
 from models.dream_fields import DREAM_FIELDS
 from models.nerf import NERF
 

@@ -3,9 +3,9 @@ from typing import Literal
 
 import pytest
 
-from bench import overrides
 from bench.errors import UsageError
-from bench.suite import Arm, Suite, Table
+from bench.suites import overrides
+from bench.suites.suite import Arm, Suite, Table
 from tasks.budgets import BUDGETS
 from tests.fixtures.toys import ToyMethod, ToyTask
 

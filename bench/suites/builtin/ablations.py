@@ -2,7 +2,7 @@
 
     python -m bench run --suite ablations
 
-From captions (`bench/suites/caption_tables.py`): what keeps an object solid, what must stand between a render and its
+From captions (`bench/suites/builtin/caption_tables.py`): what keeps an object solid, what must stand between a render and its
 guide, what the field is made of, who guides, and the paper's priors one after the other. A held-out judge says whether
 it finds the caption again. From eight photographs, at `standard` and `paper`: what each part of the field brings.
 `100 views` is the upper bound there, and at the same time the check of the whole instrument: a harness that cannot
@@ -19,8 +19,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from bench.suite import Arm, Suite, Table
-from bench.suites import caption_tables, published
+from bench.suites.builtin import caption_tables, published_numbers
+from bench.suites.suite import Arm, Suite, Table
 from models.fields.encodings import Raw
 from models.nerf import (
     FIELD_2021,
@@ -138,9 +138,9 @@ def of_captions(study: caption_tables.CaptionStudySettings) -> tuple[Table, ...]
 def as_published() -> tuple[Table, ...]:
     """Both families with the settings of the papers' code."""
     told = {
-        "regularizers": published.dream_fields_regularizers(),
-        "CLIP backbones": published.dream_fields_guides(),
-        "one prior after the other": published.dream_fields_priors(),
+        "regularizers": published_numbers.dream_fields_regularizers(),
+        "CLIP backbones": published_numbers.dream_fields_guides(),
+        "one prior after the other": published_numbers.dream_fields_priors(),
     }
     tables = of_captions(caption_tables.as_published())
     said = (dataclasses.replace(table, published=told.get(table.name, ())) for table in tables)

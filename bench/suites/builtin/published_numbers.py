@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.suite import Published
+from bench.suites.suite import Published
 
 DIETNERF, DREAM_FIELDS = "DietNeRF, 8 views", "Dream Fields, table {}"
 
