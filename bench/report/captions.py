@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bench import ceiling
-from bench.compare import ReferenceRow, TableResult
+from bench.analysis import upper_bounds
+from bench.analysis.paired_comparison import ReferenceRow, TableResult
 from bench.metrics import judges, multiview_consistency, r_precision
 from bench.metrics.registry import METRICS, OWN_GUIDE
 from bench.report import figures, grids
@@ -59,7 +59,7 @@ class CaptionTableContext(NamedTuple):
         judge: The one that decides.
         confusions: By arm and caption, which wrong captions stood first or nearest in how many views; `confused`.
         departs: Where trials are not what the protocol is defined on.
-        failures: What became of objects that are none, of how many in each arm: `bench.report.failures.lines`.
+        failures: What became of objects that are none, of how many in each arm: `bench.analysis.failure_modes.lines`.
         num_empty: Finished trials whose field is empty.
         num_finished: Of how many.
     """
@@ -98,7 +98,7 @@ def notes(judged: CaptionTableContext, metrics: Sequence[str], clusters: Sequenc
     kind = "a file of yours" if captions.name.startswith("file:") else captions.name
     lines = [f"retrieval among the {size} captions of {kind}, SHA-256 {captions.sha256[:12]}"]
     lines += [EMBEDDED] if judges_of(captions.name) == CLOSED_WORLD_JUDGES else []
-    few = [found[1] for m in metrics if (found := ceiling.upper_bound(captions.sha256, m, clusters)) is not None]
+    few = [found[1] for m in metrics if (found := upper_bounds.upper_bound(captions.sha256, m, clusters)) is not None]
     if few and max(few) < len(set(clusters)):
         lines.append(f"{TRUTH}: of {max(few)} of the {grids.counted(len(set(clusters)), NOUN)}")
     if judged.num_empty and any(metric.startswith("margin") for metric in metrics):
@@ -117,9 +117,9 @@ def bounds(judged: CaptionTableContext, metrics: Sequence[str], clusters: Sequen
     """
     found = []
     for metric in metrics:
-        known = ceiling.upper_bound(judged.captions.sha256, metric, clusters)
+        known = upper_bounds.upper_bound(judged.captions.sha256, metric, clusters)
         found += [ReferenceRow(TRUTH, metric, *known[0])] if known else []
-    lucky = [(metric, ceiling.chance_of(metric, judged.size)) for metric in metrics]
+    lucky = [(metric, upper_bounds.chance_of(metric, judged.size)) for metric in metrics]
     return (*found, *(ReferenceRow("chance", metric, value) for metric, value in lucky if value is not None))
 
 
@@ -272,7 +272,7 @@ def by_azimuth(
         mine = known[known["arm"] == arm]
         values, azimuths_deg = (mine[name].to_numpy(np.float64) for name in ("value", "azimuth_deg"))
         for azimuth, means in multiview_consistency.by_azimuth(values, azimuths_deg, list(mine["place"])).items():
-            ends = ceiling.interval(metric, means)._asdict()
+            ends = upper_bounds.interval(metric, means)._asdict()
             chance = r_precision.chance(judged.size)
             rows.append({"arm": arm, "azimuth_deg": azimuth, **ends, "chance": chance, "num_clusters": len(means)})
     if not rows:
@@ -313,7 +313,7 @@ def by_distractors(
             precision = r_precision.precision_at(all_ranks, judged.size, size - 1)
             hits = pd.Series(precision[mine["value"].to_numpy(np.int64) - 1], index=mine["place"])
             means = hits.groupby(level=0, sort=True).mean().to_numpy(np.float64)
-            ends = ceiling.interval(metric, means)._asdict()
+            ends = upper_bounds.interval(metric, means)._asdict()
             rows.append({"arm": arm, "num_distractors": size - 1, **ends, "chance": 1 / size,
                          "num_clusters": len(means)})  # fmt: skip
     if not rows:

@@ -22,10 +22,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from bench.compare import FEWEST_CLUSTERS
-from bench.report import page, tables
-from bench.report.figures import INK, Figure, canvas, drawn, plain, standalone, style
-from bench.report.pairs import (
+from bench.analysis.paired_comparison import FEWEST_CLUSTERS
+from bench.analysis.statistics import Interval
+from bench.analysis.view_pair_similarity import (
     FAR_DEG,
     Kind,
     SimilarityPairs,
@@ -39,7 +38,8 @@ from bench.report.pairs import (
     overlap,
     pairs_of,
 )
-from bench.statistics import Interval
+from bench.report import page, tables
+from bench.report.figures import INK, Figure, canvas, drawn, plain, standalone, style
 from models.clip import loading, preprocess
 from models.clip.encoder import Encoder
 from models.clip.networks.dual_encoder import normalized

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bench.compare import TableResult
+from bench.analysis.paired_comparison import TableResult
 from bench.metrics.protocols import METRICS
 from bench.report import grids, tables
 from bench.report.tables import printable

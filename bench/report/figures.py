@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bench import statistics
-from bench.compare import TableResult
+from bench.analysis import statistics
+from bench.analysis.paired_comparison import TableResult
 from bench.metrics.protocols import METRICS
 from bench.report import grids
 from bench.storage.record import Record

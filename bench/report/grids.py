@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from bench import statistics
-from bench.compare import FEWEST_CLUSTERS, ArmResult, ReferenceRow, TableResult
+from bench.analysis import statistics
+from bench.analysis.paired_comparison import FEWEST_CLUSTERS, ArmResult, ReferenceRow, TableResult
 from bench.metrics.protocols import METRICS
 from bench.metrics.registry import OWN_GUIDE
 from bench.suites.suite import Published

@@ -6,7 +6,7 @@
     figures/     <name>.svg with <name>.csv
     sheets/      <name>.png
     media/       <trial_id>.webp, frames that turn in the page; objects/ <trial_id>.glb and .html, meshes
-    results.json what `bench.compare` found
+    results.json what `bench.analysis.paired_comparison` found
 
 A small one, to be kept beside code, has lossy sheets and gzip in place of long tables, see `bench.report.small`.
 The same inputs give the same bytes. Files are written under a temporary name, then renamed.
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from PIL import Image
 
-from bench.compare import TableResult
+from bench.analysis.paired_comparison import TableResult
 from bench.errors import UsageError
 from bench.metrics import caption_protocols
 from bench.metrics.protocols import PROTOCOLS

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from bench import variance
-from bench.compare import FEWEST_CLUSTERS, TableResult
+from bench.analysis import variance_components
+from bench.analysis.paired_comparison import FEWEST_CLUSTERS, TableResult
 from bench.metrics.protocols import METRICS
 from bench.report import figures, grids
 from bench.report.figures import Figure, plain, shortened, slug
@@ -29,7 +29,7 @@ LINE_IN = 0.17
 """Height of a label's line, in inches."""
 
 PARTS = ("cluster", "seed", "view", "rest")
-"""Of a variance, as `bench.variance.VarianceComponents` names them."""
+"""Of a variance, as `bench.analysis.variance_components.VarianceComponents` names them."""
 
 SHADES = {"cluster": "#2f5d8a", "seed": "#d98032", "view": "#7fa8cf", "rest": "#b9bec6"}
 
@@ -191,7 +191,7 @@ def spread(heights: Float[np.ndarray, " n"], gap: float) -> Float[np.ndarray, " 
 
 
 def parts(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, metric: str) -> Figure | None:
-    """How much of a metric's variance lies between clusters, seeds and views: a bar an arm; see `bench.variance`.
+    """How much of a metric's variance lies between clusters, seeds and views: a bar an arm; see `bench.analysis.variance_components`.
 
     It says what would make numbers surer: more scenes, more seeds, or more views.
 
@@ -258,7 +258,7 @@ def part_rows(
         arrays = complete(known[known["arm"] == arm])
         if len(arrays) < FEWEST_CLUSTERS:
             continue
-        found = variance.variance_components(arrays)
+        found = variance_components.variance_components(arrays)
         total = sum(part for part in found if part is not None)
         if total <= 0:
             continue

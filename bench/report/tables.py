@@ -16,7 +16,7 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bench.compare import RESOLVED, TableResult
+from bench.analysis.paired_comparison import RESOLVED, TableResult
 from bench.metrics.protocols import METRICS
 from bench.report import grids
 from bench.report.grids import TableCell, TableGrid
@@ -37,7 +37,7 @@ def print_table(result: TableResult, metrics: Sequence[str] | None = None, file:
     """Prints a table: a block a metric, then what it comes to and what was lost.
 
     Args:
-        result: What `bench.compare.compare` gave.
+        result: What `bench.analysis.paired_comparison.compare` gave.
         metrics: Which; None for the first few.
         file: Where to, open for text; None for standard output. Colours only in a terminal, 100 columns in a file.
     """

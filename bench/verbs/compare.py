@@ -16,10 +16,11 @@ from typing import Any
 
 from rich.text import Text
 
-from bench import against, gains, origins
-from bench.compare import TableResult
+from bench import against, origins
+from bench.analysis import findings
+from bench.analysis.findings import PairedDifference
+from bench.analysis.paired_comparison import TableResult
 from bench.errors import UsageError
-from bench.gains import PairedDifference
 from bench.import_paths import ROOT
 from bench.metrics.protocols import METRICS
 from bench.origins import TrialSource
@@ -37,7 +38,7 @@ EXAMPLE = "python -m bench compare my_pkg.field:MyField --against dietnerf,simpl
 
 SUITE = "sparse-views"
 
-EXPECTATIONS = {"worse": gains.is_worse, "not-better": lambda found: not gains.is_better(found)}
+EXPECTATIONS = {"worse": findings.is_worse, "not-better": lambda found: not findings.is_better(found)}
 """What `--fail-if` may name."""
 
 
@@ -80,10 +81,10 @@ def main(args: argparse.Namespace) -> int:
     both = origins.joined({cell.trial_id for cell in chosen.cells}, here, reference, found)
     out = args.out or ROOT / "reports" / f"compare-{slug(args.method)}-{args.suite}-{slug(chosen.budget.name)}"
     results, page = report.write(chosen, both, command=command_line(args), out=out)
-    differences = gains.differences(results, both.frame(), chosen.cells, study.mine)
+    differences = findings.differences(results, both.frame(), chosen.cells, study.mine)
     spent = costs.of_arms(chosen.cells, {record.trial_id: record for record in both.records()})
     failed = sorted(name for name in {cell.trial_id for cell in chosen.cells} if both.failed(name))
-    said = gains.conclusion(differences, study.mine, results[0].cluster_noun)
+    said = findings.conclusion(differences, study.mine, results[0].cluster_noun)
     if args.json:
         plain = as_json(study, chosen, found, lines, differences, spent)
         print(json.dumps({**plain, "failed": failed, "found": said}, indent=1, allow_nan=False))
@@ -160,19 +161,19 @@ def print_all(
         Text(tables.printable(grids.caption(first)), style="dim"),
         Text(tables.printable(legend(study.mine, first)), style="dim"),
     ]
-    for metric in gains.primary(found):
+    for metric in findings.primary(found):
         blocks += [Text(), Text(grids.direction(metric), style="bold")]
         blocks.append(tables.rich_grid(metric_grid(study.mine, found, metric, first.cluster_noun)))
         beside = grids.bounds_text(first, metric)
         blocks += [Text(beside, style="dim")] if beside else []
         blocks += [Text(tables.printable(line), style="dim") for line in resolutions(results, metric)]
-    metric = gains.primary(found)[0]
+    metric = findings.primary(found)[0]
     title = f"{study.mine} minus a baseline, by {first.cluster_noun}: {grids.named(metric)}"
     blocks += [Text(), Text(tables.printable(title), style="bold")]
     blocks.append(tables.rich_grid(clusters_grid(found, first), gap=1))
     blocks += [Text(), tables.rich_grid(costs.grid(spent, "cost")), Text(costs.HOW_TIMED, style="dim"), Text()]
     blocks += [
-        Text(tables.printable(line), style="dim") for line in gains.secondary_findings(found, first.cluster_noun)
+        Text(tables.printable(line), style="dim") for line in findings.secondary_findings(found, first.cluster_noun)
     ]
     lost = dict.fromkeys(line for result in results for line in grids.missing_number_lines(result))
     blocks += [Text(tables.printable(f"missing: {line}"), style="yellow") for line in lost]
@@ -232,7 +233,7 @@ def resolutions(results: Sequence[TableResult], metric: str) -> list[str]:
 
 def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> TableGrid:
     """The first metric's difference in every scene: a row a baseline; of captions a row each."""
-    metric = gains.primary(found)[0]
+    metric = findings.primary(found)[0]
     mine, digits = [each for each in found if each.metric == metric], METRICS[metric].digits
 
     def cells(values: Sequence[float | None]) -> tuple[grids.TableCell, ...]:
@@ -261,7 +262,7 @@ def as_json(
         "suite": chosen.suite.name.rpartition(" on ")[2],
         "budget": chosen.budget.name,
         "protocol": chosen.tables[0].protocol,
-        "primary": gains.primary(differences),
+        "primary": findings.primary(differences),
         "differences": [each.to_json() for each in differences],
         "costs": [cost._asdict() for cost in spent],
         "origins": {"said": list(lines), "trials": {name: origin._asdict() for name, origin in found.items()}},

@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from bench import compare
-from bench.compare import TableResult
+from bench.analysis import failure_modes, paired_comparison
+from bench.analysis.paired_comparison import TableResult
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.report import alive, captions, consistency, costs, failures, galleries, grids, media, page, small, tables
+from bench.report import alive, captions, consistency, costs, galleries, grids, media, page, small, tables
 from bench.report.captions import CaptionTableContext
 from bench.report.costs import DevicePrice
 from bench.storage import archive, store
@@ -153,7 +153,7 @@ def print_distances(
     chosen: options.Selection, trials_store: Store, args: argparse.Namespace, out: pathlib.Path
 ) -> None:
     """Says how far each arm's renders are from photographs, as sets, and writes the numbers."""
-    from bench import sets
+    from bench.analysis import image_set_distances
 
     of_photos = [table for table in chosen.tables if not isinstance(table.tasks[0], CaptionTask)]
     if not of_photos:
@@ -161,13 +161,13 @@ def print_distances(
             "--distances: expected a table of photographs, got captions alone, of which there are none; leave it out"
         )
     found = [
-        sets.of_table(
+        image_set_distances.of_table(
             table, chosen.cells, chosen.trials, trials_store, args.distances, allow_in_loop=args.in_loop
         )
         for table in of_photos
     ]  # fmt: skip
     for each in found:
-        print("\n".join(sets.format_distances(each)) + "\n")
+        print("\n".join(image_set_distances.format_distances(each)) + "\n")
     page.write_file(out, pd.concat(found).to_csv(index=False))
 
 
@@ -249,7 +249,7 @@ def result_of(
         name: "; ".join(filter(None, (arm.note, describe_arm(table, name), few.get(name, ""))))
         for name, arm in table.arms.items()
     }
-    result = compare.compare(
+    result = paired_comparison.compare(
         frame,
         chosen.cells,
         table=table.name,
@@ -290,7 +290,7 @@ def judged(table: Table, chosen: options.Selection, trials_store: Store) -> Capt
         judge=judge,
         confusions=tuple(captions.confused(mine, scores, judge, first.found_in)),
         departs=tuple(departs),
-        failures=tuple(failures.lines(failures.counted(mine, scores, failed, judge, first.found_in.sha256))),
+        failures=tuple(failure_modes.lines(failure_modes.counted(mine, scores, failed, judge, first.found_in.sha256))),
         num_empty=sum(found["field_state"] == "empty" for found in scores.values()),
         num_finished=len(scores),
     )

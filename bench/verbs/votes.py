@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench import strengths
+from bench.analysis import bradley_terry
+from bench.analysis.bradley_terry import BradleyTerryScores
 from bench.errors import UsageError
 from bench.report.grids import counted
 from bench.report.tables import printable
 from bench.storage import store
 from bench.storage.store import Store
-from bench.strengths import BradleyTerryScores
 from bench.verbs.places import add_results
 
 HELP = "say which arm is preferred, from the files of votes that a report's page saves"
@@ -182,7 +182,7 @@ def tally(paths: Sequence[pathlib.Path], trials: Store) -> dict[str, Any]:
         raise UsageError(f"votes: expected votes between two arms, got none among {len(cast)}; vote on the page first")
     names = sorted({arms[x] for vote in used for x in (vote.left, vote.right)})
     clusters = sorted({places[vote.left].cluster for vote in used})
-    found = strengths.bradley_terry(
+    found = bradley_terry.bradley_terry(
         np.array([names.index(arms[vote.left]) for vote in used]),
         np.array([names.index(arms[vote.right]) for vote in used]),
         np.array([vote.outcome for vote in used]),

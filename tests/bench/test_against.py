@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from flax import linen
 
-from bench import against, compare, gains, origins
+from bench import against, origins
+from bench.analysis import findings, paired_comparison
 from bench.errors import UsageError
 from bench.report import costs, grids
 from bench.storage import store
@@ -320,13 +321,13 @@ def compared(levels, **how):
     cells, frame = scored(levels, **how)
     baselines = {f"against {arm}": arm for arm in levels}
     results = [
-        compare.compare(
+        paired_comparison.compare(
             frame, cells, table=table, baseline=arm, protocol="std-v1", metrics=["psnr", "lpips_vgg"],
             beside={t: a for t, a in baselines.items() if t != table},
         )
         for table, arm in baselines.items()
     ]  # fmt: skip
-    return results, gains.differences(results, frame, cells, "mine")
+    return results, findings.differences(results, frame, cells, "mine")
 
 
 class TestGains:
@@ -354,7 +355,7 @@ class TestGains:
         _, found = compared(levels, noise=0.3)
         cells, frame = scored(levels, noise=0.3)
         one = {TrialSlot("one", cell.arm, *cell[2:]) for cell in cells}
-        table = compare.compare(
+        table = paired_comparison.compare(
             frame, sorted(one), table="one", baseline="mine", protocol="std-v1", metrics=["psnr", "lpips_vgg"]
         )
         for each in found:
@@ -389,13 +390,13 @@ class TestGains:
     )  # fmt: skip
     def test_what_was_found(self, levels, num_scenes, worse, better, said):
         _, found = compared(levels, num_scenes=num_scenes)
-        assert gains.conclusion(found, "mine", "scene") == said
-        assert (gains.is_worse(found), gains.is_better(found)) == (worse, better)
+        assert findings.conclusion(found, "mine", "scene") == said
+        assert (findings.is_worse(found), findings.is_better(found)) == (worse, better)
 
     def test_metrics_beyond_the_first_few_do_not_decide(self):
         _, found = compared({"low": -2.0})
         late = [dataclasses.replace(each, metric=f"m{i}") for i, each in enumerate([found[0]] * 3 + [found[1]])]
-        assert found[1].mine.verdict == "worse" and not gains.is_worse(late) and gains.is_worse(late[1:])
+        assert found[1].mine.verdict == "worse" and not findings.is_worse(late) and findings.is_worse(late[1:])
 
     def test_plain_values_hold_the_same(self):
         plain = compared({"low": -2.0})[1][0].to_json()

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.compare import ReferenceRow, compare
+from bench.analysis.paired_comparison import ReferenceRow, compare
 from bench.report import page, turntables
 from bench.report.explorer import InteractiveMedia, MeshViewer
 from bench.storage.record import Record

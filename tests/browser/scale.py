@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from bench.compare import compare
+from bench.analysis.paired_comparison import compare
 from bench.report import page, turntables
 from bench.report.explorer import InteractiveMedia
 from bench.storage.record import Record

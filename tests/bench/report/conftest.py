@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.compare import compare
+from bench.analysis.paired_comparison import compare
 from bench.report.captions import CaptionTableContext, confused
 from bench.report.captions import notes as captions_notes
 from bench.storage.record import Record

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from bench.compare import ReferenceRow, TableResult
+from bench.analysis.paired_comparison import ReferenceRow, TableResult
 from bench.report import captions, figures, grids, page, tables
 from bench.suites.suite import TrialSlot
 from tasks.captions.caption_task import caption_set

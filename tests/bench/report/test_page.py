@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.compare import TableResult
+from bench.analysis.paired_comparison import TableResult
 from bench.errors import UsageError
 from bench.report import markup, page, small
 
@@ -237,7 +237,7 @@ def test_results_come_back_from_the_file(written, usual):
 
 
 def test_a_study_of_which_nothing_ran_still_has_a_page(usual, tmp_path):
-    from bench.compare import compare
+    from bench.analysis.paired_comparison import compare
 
     nothing = usual.frame.iloc[:0]
     result = compare(nothing, usual.cells, table="parts", baseline="base", protocol="std-v1", metrics=["psnr"])

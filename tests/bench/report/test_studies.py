@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bench import variance
+from bench.analysis import variance_components
 from bench.report import figures, studies
 
 
@@ -93,7 +93,7 @@ class TestVariance:
             for scene in usual.result.clusters
         ]
         assert {part: row[part] for part in studies.PARTS} == pytest.approx(
-            variance.variance_components(arrays)._asdict()
+            variance_components.variance_components(arrays)._asdict()
         )
         assert sum(row[f"{part}_share"] for part in studies.PARTS) == pytest.approx(1.0)
         assert (row["num_clusters"], row["num_seeds"], row["num_views"]) == (8, 2, 4)

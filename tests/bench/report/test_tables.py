@@ -11,7 +11,7 @@ import re
 import pandas as pd
 import pytest
 
-from bench.compare import TableResult
+from bench.analysis.paired_comparison import TableResult
 from bench.report import grids, tables
 from bench.suites.suite import Published, TrialSlot
 
@@ -120,7 +120,7 @@ def test_bold_only_where_resolved(usual, make_study):
 def test_the_baseline_is_best_only_where_all_others_are_worse(make_study):
     # the second arm is better by 3 dB: with it as the baseline the other two are resolved to be worse
     made = make_study(arms=("low", "high", "low too"))
-    from bench.compare import compare
+    from bench.analysis.paired_comparison import compare
 
     turned = compare(made.frame, made.cells, table="parts", baseline="high", protocol="std-v1", metrics=["psnr"])
     assert {e.verdict for e in turned.column("psnr")} == {"baseline", "worse"}
@@ -165,7 +165,7 @@ def test_latex_counts_what_failed_in_a_footnote_at_its_arm(usual):
 @pytest.fixture(scope="module")
 def shares():
     """A table of a share near its end, and of a metric without a direction."""
-    from bench.compare import compare
+    from bench.analysis.paired_comparison import compare
 
     cells, rows = [], []
     for arm, shift in (("base", 0.0), ("other", 0.07)):
@@ -229,7 +229,7 @@ def test_csv_holds_every_entry(hostile):
 
 def test_steps_that_differ_get_a_column(make_study):
     made = make_study()
-    from bench.compare import compare
+    from bench.analysis.paired_comparison import compare
 
     made.frame.loc[made.frame["trial_id"].str.startswith("v1"), "num_steps"] = 999
     result = compare(made.frame, made.cells, table="parts", baseline="base", protocol="std-v1", metrics=["psnr"])
@@ -286,7 +286,7 @@ def test_notes_that_all_tables_share_are_printed_once(usual, capsys):
 
 
 def test_while_trials_run_each_number_says_of_how_many_it_is(usual, make_study):
-    from bench.compare import compare
+    from bench.analysis.paired_comparison import compare
 
     made = make_study()
     frame = made.frame[~made.frame["trial_id"].str.match("v1__scene[0-4]__.*s1")]

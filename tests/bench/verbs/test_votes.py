@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench import __main__ as command_line
-from bench import strengths
+from bench.analysis import bradley_terry
 from bench.storage import store
 from bench.storage.record import Outcome, Record
 from bench.verbs import votes
@@ -75,7 +75,7 @@ def test_what_a_person_reads(tmp_path, capsys):
     )
     assert lines[2].split() == ["arm", "score", "95%", "interval", "wins", "losses", "ties"]
     assert [line.split()[0] for line in lines[3:6]] == list(TRUE)
-    found = strengths.bradley_terry(
+    found = bradley_terry.bradley_terry(
         *(np.array([list(TRUE).index(vote[side].split("__")[0]) for vote in cast]) for side in ("left", "right")),
         np.array([votes.CHOICES[vote["choice"]] for vote in cast]),
         np.array([CAPTIONS.index(vote["left"].split("__")[1]) for vote in cast]),

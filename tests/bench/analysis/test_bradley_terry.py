@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from bench import strengths
+from bench.analysis import bradley_terry
 
 TRUE = np.array([0.8, 0.1, -0.2, -0.7])
 
@@ -41,22 +41,22 @@ def slow_scores(first, second, outcomes, num_arms):
 
 
 def test_scores_of_many_votes_are_those_that_made_them():
-    found = strengths.bradley_terry(*votes(np.random.default_rng(0), 20_000))
+    found = bradley_terry.bradley_terry(*votes(np.random.default_rng(0), 20_000))
     assert found.scores == pytest.approx(TRUE, abs=0.08) and sum(found.scores) == pytest.approx(0, abs=1e-9)
     assert found.prior == 0 and found.is_joined
 
 
 def test_scores_are_those_of_a_slow_twin():
     first, second, outcomes, _ = votes(np.random.default_rng(1), 60, share_of_ties=0.2)
-    found = strengths.bradley_terry(first, second, outcomes)
+    found = bradley_terry.bradley_terry(first, second, outcomes)
     assert found.scores == pytest.approx(slow_scores(first, second, outcomes, 4), abs=1e-4)
     assert found.num_clusters == 0
 
 
 def test_sides_do_not_matter():
     first, second, outcomes, clusters = votes(np.random.default_rng(2), 80, num_clusters=10, share_of_ties=0.1)
-    turned = strengths.bradley_terry(second, first, 1 - outcomes, clusters)
-    found = strengths.bradley_terry(first, second, outcomes, clusters)
+    turned = bradley_terry.bradley_terry(second, first, 1 - outcomes, clusters)
+    found = bradley_terry.bradley_terry(first, second, outcomes, clusters)
     assert (*found.scores, *found.low) == pytest.approx((*turned.scores, *turned.low))
 
 
@@ -65,13 +65,13 @@ def test_intervals_hold_the_scores_as_often_as_they_say(spread, num_clusters):
     """With tastes that differ by caption only the intervals over captions do."""
     rng, true = np.random.default_rng(3), np.array([0.5, 0.0, -0.5])
     if spread:  # the score of the mean vote lies nearer to zero than the mean of scores
-        many = strengths.bradley_terry(*votes(rng, 200_000, true, 20_000, spread))
+        many = bradley_terry.bradley_terry(*votes(rng, 200_000, true, 20_000, spread))
         true = np.array(many.scores)
     held, plain = [], []
     for _ in range(300):
         drawn = votes(rng, 300, [0.5, 0.0, -0.5], num_clusters, spread)
         for of, arguments in ((held, drawn if num_clusters else drawn[:3]), (plain, drawn[:3])):
-            found = strengths.bradley_terry(*arguments)
+            found = bradley_terry.bradley_terry(*arguments)
             assert found.prior == 0
             of.append((np.array(found.low) <= true) & (true <= np.array(found.high)))
     assert 0.92 <= np.mean(held) <= 0.98
@@ -81,23 +81,23 @@ def test_intervals_hold_the_scores_as_often_as_they_say(spread, num_clusters):
 
 def test_who_won_all_gets_a_finite_score_by_a_stated_prior():
     first, second = np.array([0, 0, 0, 1, 2]), np.array([1, 2, 1, 2, 1])
-    found = strengths.bradley_terry(first, second, np.array([1.0, 1.0, 1.0, 1.0, 1.0]), np.arange(5))
+    found = bradley_terry.bradley_terry(first, second, np.array([1.0, 1.0, 1.0, 1.0, 1.0]), np.arange(5))
     assert found.prior == 1.0 and found.num_clusters == 0 and found.is_joined
     assert 0.5 < found.scores[0] < 3 and found.scores[1] == pytest.approx(found.scores[2], abs=0.3)
-    more = strengths.bradley_terry(np.tile(first, 10), np.tile(second, 10), np.ones(50))
+    more = bradley_terry.bradley_terry(np.tile(first, 10), np.tile(second, 10), np.ones(50))
     assert more.scores[0] > found.scores[0], "the prior weighs less beside more votes"
 
 
 def test_arms_that_never_met():
-    found = strengths.bradley_terry(np.array([0, 0, 2, 2]), np.array([1, 1, 3, 3]), np.array([1.0, 0.0, 1.0, 0.0]))
+    found = bradley_terry.bradley_terry(np.array([0, 0, 2, 2]), np.array([1, 1, 3, 3]), np.array([1.0, 0.0, 1.0, 0.0]))
     assert not found.is_joined and found.prior == 1.0
 
 
 def test_few_clusters_are_said_to_be_none():
     first, second, outcomes, clusters = votes(np.random.default_rng(4), 60, num_clusters=7)
-    assert strengths.bradley_terry(first, second, outcomes, clusters).num_clusters == 0
+    assert bradley_terry.bradley_terry(first, second, outcomes, clusters).num_clusters == 0
     first, second, outcomes, clusters = votes(np.random.default_rng(4), 60, num_clusters=12)
-    assert strengths.bradley_terry(first, second, outcomes, clusters).num_clusters == 12
+    assert bradley_terry.bradley_terry(first, second, outcomes, clusters).num_clusters == 12
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_few_clusters_are_said_to_be_none():
 )
 def test_what_is_no_vote(first, second, outcomes, said):
     with pytest.raises(ValueError, match=said):
-        strengths.bradley_terry(np.array(first, int), np.array(second, int), np.array(outcomes, float))
+        bradley_terry.bradley_terry(np.array(first, int), np.array(second, int), np.array(outcomes, float))

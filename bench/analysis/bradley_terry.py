@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from bench import statistics
+from bench.analysis import statistics
 
 FEWEST_CLUSTERS = 5
 """Below it nothing is said of the spread between what was voted on."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from bench import statistics
+from bench.analysis import statistics
 
 
 class VarianceComponents(NamedTuple):

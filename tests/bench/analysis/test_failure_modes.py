@@ -2,8 +2,7 @@
 
 import pytest
 
-from bench import ceiling
-from bench.report import failures
+from bench.analysis import failure_modes, upper_bounds
 from bench.suites.suite import TrialSlot
 
 JUDGE = "embedded-judge-rn"
@@ -32,24 +31,26 @@ def scores(own=0.9, its=0.9, opacity=0.2, repeats=0.9, state="ok"):
     ],
 )
 def test_kinds(changes, kinds):
-    assert failures.kinds_of(scores(**changes), JUDGE, 0.9) == kinds
+    assert failure_modes.kinds_of(scores(**changes), JUDGE, 0.9) == kinds
 
 
 def test_faces_are_not_said_to_repeat_where_nothing_true_is_known():
-    assert failures.kinds_of(scores(repeats=1.0), JUDGE, None) == []
+    assert failure_modes.kinds_of(scores(repeats=1.0), JUDGE, None) == []
 
 
 def test_counts_go_by_arm_and_know_the_true_renders_of_each_caption(monkeypatch):
-    monkeypatch.setattr(ceiling, "by_caption", lambda sha, metric: {"a ball": 1.0, "a dog": 0.8})
+    monkeypatch.setattr(upper_bounds, "by_caption", lambda sha, metric: {"a ball": 1.0, "a dog": 0.8})
     cells = [TrialSlot("t", arm, f"{arm}-{c}", f"a {c}", 0) for arm in ("full", "bare") for c in ("ball", "dog", "hat")]
     known = {cell.trial_id: scores(repeats=0.99) for cell in cells if cell.trial_id != "bare-hat"}
-    found = failures.counted([*cells, TrialSlot("t", "late", "late-hat", "a hat", 0)], known, {"bare-hat"}, JUDGE, "ab")
+    found = failure_modes.counted(
+        [*cells, TrialSlot("t", "late", "late-hat", "a hat", 0)], known, {"bare-hat"}, JUDGE, "ab"
+    )
     assert {arm: dict(counts) for arm, counts in found.items()} == {
         "full": {"trials": 3, "repeated faces": 1},
         "bare": {"trials": 3, "repeated faces": 1, "failed": 1},
         "late": {"trials": 0},
     }
-    assert failures.lines(found) == [
+    assert failure_modes.lines(found) == [
         "crashed or not finite: bare 1 of 3",
         "far sides more alike than true renders' by over 0.05: full 1 of 3; bare 1 of 3",
     ]
@@ -57,9 +58,9 @@ def test_counts_go_by_arm_and_know_the_true_renders_of_each_caption(monkeypatch)
 
 def test_true_objects_are_no_failures():
     """The limits leave out every true render of the closed world, by its own numbers."""
-    [entry] = [entry for entry in ceiling.stored().values() if entry["captions"] == "closed-world"]
-    opacity, repeats = (ceiling.by_caption(entry["sha256"], metric) for metric in ("opacity", "repeats"))
-    assert len(opacity) == 64 and max(opacity.values()) < failures.CLOUD
-    own = ceiling.by_caption(entry["sha256"], f"rprec1@{JUDGE}")
+    [entry] = [entry for entry in upper_bounds.stored().values() if entry["captions"] == "closed-world"]
+    opacity, repeats = (upper_bounds.by_caption(entry["sha256"], metric) for metric in ("opacity", "repeats"))
+    assert len(opacity) == 64 and max(opacity.values()) < failure_modes.CLOUD
+    own = upper_bounds.by_caption(entry["sha256"], f"rprec1@{JUDGE}")
     for name, its in own.items():
-        assert failures.kinds_of(scores(1.0, its, opacity[name], repeats[name]), JUDGE, repeats[name]) == []
+        assert failure_modes.kinds_of(scores(1.0, its, opacity[name], repeats[name]), JUDGE, repeats[name]) == []

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench import ceiling
-from bench.ceiling import as_stored, measured, rendered, upper_bound
+from bench.analysis import upper_bounds
+from bench.analysis.upper_bounds import as_stored, measured, rendered, upper_bound
 from bench.errors import UsageError
 from bench.metrics import caption_protocols
 from tasks.captions import caption_task
@@ -41,10 +41,10 @@ def entry(data, images):
 def file(tmp_path, monkeypatch):
     """Another file than the project's, for a test to fill."""
     path = tmp_path / "ceilings.json"
-    monkeypatch.setattr(ceiling, "FILE", path)
-    ceiling.stored.cache_clear()
+    monkeypatch.setattr(upper_bounds, "FILE", path)
+    upper_bounds.stored.cache_clear()
     yield path
-    ceiling.stored.cache_clear()
+    upper_bounds.stored.cache_clear()
 
 
 def test_renders_are_those_of_world_pictures(data, images):
@@ -90,11 +90,11 @@ def test_numbers_are_means_over_captions(data, images, entry):
 
 
 def test_what_is_written_is_read_and_other_sets_stay(file, data, entry):
-    ceiling.write("another-1", {"sha256": "1"})
-    ceiling.write(ceiling.entry_name(data[0]), entry)
-    assert ceiling.stored() == {
+    upper_bounds.write("another-1", {"sha256": "1"})
+    upper_bounds.write(upper_bounds.entry_name(data[0]), entry)
+    assert upper_bounds.stored() == {
         "another-1": {"sha256": "1"},
-        ceiling.entry_name(data[0]): json.loads(json.dumps(entry)),
+        upper_bounds.entry_name(data[0]): json.loads(json.dumps(entry)),
     }
     assert len(file.read_text().splitlines()) < 150  # lists are on one line
     assert list(file.parent.iterdir()) == [file]
@@ -116,7 +116,7 @@ def some_entry(**changes):
     ("rprec1@other", None), ("rprec1@guide", None), ("psnr", None),
 ])  # fmt: skip
 def test_of_true_renders(file, metric, expected):
-    ceiling.write("s-abababab", some_entry())
+    upper_bounds.write("s-abababab", some_entry())
     for found in (upper_bound("ab" * 32, metric), upper_bound("abab", metric)):
         assert (found and found[0]) == (expected and pytest.approx(expected, abs=1e-4))
         assert found is None or found[1] == (3 if metric == "repeats" else 4)
@@ -125,7 +125,7 @@ def test_of_true_renders(file, metric, expected):
 
 
 def test_of_some_captions(file):
-    ceiling.write("s-abababab", some_entry())
+    upper_bounds.write("s-abababab", some_entry())
     interval, num = upper_bound("abab", "rprec1@j", ["a", "b", "a"])
     assert (interval, num) == (pytest.approx((0.75, 0.0, 1.0)), 2)
     interval, num = upper_bound("abab", "rprec1@j", ["c", "z"])
@@ -139,10 +139,10 @@ def test_without_a_file(file):
 
 def test_the_command_writes_them_and_keeps_the_renders(file, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr(ceiling, "IMAGE_PX", 16)
-    monkeypatch.setattr(ceiling, "NUM_SPP", 4)
-    monkeypatch.setattr(ceiling, "fingerprint", lambda *sizes: "renders")
-    assert ceiling.main(["--num", "1"]) == 0
+    monkeypatch.setattr(upper_bounds, "IMAGE_PX", 16)
+    monkeypatch.setattr(upper_bounds, "NUM_SPP", 4)
+    monkeypatch.setattr(upper_bounds, "fingerprint", lambda *sizes: "renders")
+    assert upper_bounds.main(["--num", "1"]) == 0
     [(name, entry)] = json.loads(file.read_text()).items()
     found = caption_task.caption_set("closed-world")
     assert name == f"closed-world-{found.sha256[:8]}" and entry["rendered"] == [
@@ -150,21 +150,21 @@ def test_the_command_writes_them_and_keeps_the_renders(file, tmp_path, monkeypat
     ]
     assert f"{name}, 1 captions, rprec1@embedded-judge-rn: " in capsys.readouterr().out
     monkeypatch.setattr(mitsuba_renderer, "photograph_all", lambda *a, **k: pytest.fail("rendered again"))
-    assert ceiling.main(["--num", "1"]) == 0
-    monkeypatch.setattr(ceiling, "fingerprint", lambda *sizes: "others")
+    assert upper_bounds.main(["--num", "1"]) == 0
+    monkeypatch.setattr(upper_bounds, "fingerprint", lambda *sizes: "others")
     with pytest.raises(pytest.fail.Exception, match="rendered again"):
-        ceiling.main(["--num", "1"])
+        upper_bounds.main(["--num", "1"])
 
 
 def test_the_command_refuses_no_captions():
     with pytest.raises(UsageError, match="--num: expected at least 1 caption, got 0"):
-        ceiling.main(["--num", "0"])
+        upper_bounds.main(["--num", "0"])
 
 
 def test_the_ceilings_of_the_project_are_of_its_captions_and_judges():
-    """If this fails: python -m bench.ceiling."""
+    """If this fails: python -m bench.analysis.upper_bounds."""
     found = caption_task.caption_set("closed-world")
-    entry = ceiling.stored()[f"closed-world-{found.sha256[:8]}"]
+    entry = upper_bounds.stored()[f"closed-world-{found.sha256[:8]}"]
     assert entry["sha256"] == found.sha256 and entry["size"] == len(found.captions)
     assert (
         tuple(entry["rendered"]) == tuple(map(caption_task.normalized, found.captions[: entry["num_captions"]]))
@@ -186,7 +186,7 @@ def some_views():
 
 @pytest.mark.slow
 def test_the_ceilings_of_the_project_are_of_its_renders():
-    """If this fails: python -m bench.ceiling."""
+    """If this fails: python -m bench.analysis.upper_bounds."""
     found = caption_task.caption_set("closed-world")
-    entry = ceiling.stored()[f"closed-world-{found.sha256[:8]}"]
-    assert entry["renders"]["fingerprint"] == ceiling.fingerprint()
+    entry = upper_bounds.stored()[f"closed-world-{found.sha256[:8]}"]
+    assert entry["renders"]["fingerprint"] == upper_bounds.fingerprint()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import sets
+from bench.analysis import image_set_distances
 from bench.errors import UsageError
 from bench.metrics import fid_kid
 from bench.storage import store
@@ -67,20 +67,20 @@ def made(tmp_path, monkeypatch):
 
 
 def test_arms_are_pooled_over_scenes_and_stand_against_all_photographs(made):
-    found = sets.of_table(*made).set_index("arm")
-    assert list(found.columns) == [name for name in sets.COLUMNS if name != "arm"]
+    found = image_set_distances.of_table(*made).set_index("arm")
+    assert list(found.columns) == [name for name in image_set_distances.COLUMNS if name != "arm"]
     assert (found.loc["near", "num_images"], found.loc["near", "num_reference"]) == (6, 2 * (2 + 3))
     assert found.loc["far", "fid"] > 10 * found.loc["near", "fid"]
-    assert found.loc[sets.TRUTH, "fid"] == pytest.approx(found.loc["near", "fid"], abs=1e-3)
-    assert found.loc[sets.TRUTH, "kid"] == pytest.approx(found.loc["near", "kid"], abs=1e-3)
+    assert found.loc[image_set_distances.TRUTH, "fid"] == pytest.approx(found.loc["near", "fid"], abs=1e-3)
+    assert found.loc[image_set_distances.TRUTH, "kid"] == pytest.approx(found.loc["near", "kid"], abs=1e-3)
 
 
 def test_what_has_no_views_says_so(made):
-    found = sets.of_table(*made).set_index("arm")
+    found = image_set_distances.of_table(*made).set_index("arm")
     assert found.loc["bare", "missing"] == "no stored views: dark"
     assert found.loc["absent", "missing"] == "not trained: grey, dark"
     assert np.isnan(found.loc["bare", "fid"])
-    lines = sets.format_distances(sets.of_table(*made))
+    lines = image_set_distances.format_distances(image_set_distances.of_table(*made))
     assert "  absent           seed 0 missing, not trained: grey, dark" in lines
     assert "no published FID or KID compares" in lines[-1]
 
@@ -90,7 +90,7 @@ def test_every_training_view_is_a_photograph_however_many_there_are(tmp_path):
     for num_train in (5, 104):
         write_scene(tmp_path / str(num_train), counts=(num_train, 3), height=2, width=2)
         task = BlenderScene(scene=str(num_train), folder=str(tmp_path), num_views=2, image_px=2, test_every=1)
-        found = sets.photographs(task)
+        found = image_set_distances.photographs(task)
         assert len(found) == num_train + 3
         assert len({each.tobytes() for each in found}) == len(found)
 
@@ -98,9 +98,9 @@ def test_every_training_view_is_a_photograph_however_many_there_are(tmp_path):
 def test_without_the_baseline_the_photographs_are_the_same(made):
     table, cells, trials, opened = made
     trials, cells = overrides.only(trials, cells, ["arm=far"])
-    found = sets.of_table(table, cells, trials, opened).set_index("arm")
-    assert list(found.index) == ["far", sets.TRUTH]
-    assert found.loc["far", "fid"] == sets.of_table(*made).set_index("arm").loc["far", "fid"]
+    found = image_set_distances.of_table(table, cells, trials, opened).set_index("arm")
+    assert list(found.index) == ["far", image_set_distances.TRUTH]
+    assert found.loc["far", "fid"] == image_set_distances.of_table(*made).set_index("arm").loc["far", "fid"]
 
 
 def test_a_failure_is_not_called_untrained(made):
@@ -109,15 +109,18 @@ def test_a_failure_is_not_called_untrained(made):
     whole = outcome(dark, None)
     failed = dataclasses.replace(whole.record, status="failed", reason="the loss was not finite")
     opened.write(dataclasses.replace(whole, record=failed))
-    found = sets.of_table(table, cells, trials, opened).set_index("arm")
+    found = image_set_distances.of_table(table, cells, trials, opened).set_index("arm")
     assert found.loc["absent", "missing"] == "not trained: grey; failed: dark"
 
 
 def test_what_the_numbers_are_of_is_said(made):
-    found = sets.of_table(*made)
+    found = image_set_distances.of_table(*made)
     assert set(found["kid_subset"].dropna()) == {6.0}  # 200 are asked for, 6 renders are there
-    assert any("KID is a mean over 100 random subsets of 6 of each" in line for line in sets.format_distances(found))
-    said = "\n".join(sets.format_distances(found.assign(features="inception:weights.pth")))
+    assert any(
+        "KID is a mean over 100 random subsets of 6 of each" in line
+        for line in image_set_distances.format_distances(found)
+    )
+    said = "\n".join(image_set_distances.format_distances(found.assign(features="inception:weights.pth")))
     assert "against 3,200 photographs: 100 training, 100 validation and 200 test views" in said
     assert "no published FID or KID compares" not in said
 
@@ -130,8 +133,8 @@ def test_the_verb_prints_and_writes(made, tmp_path, capsys):
     report.print_distances(chosen, opened, args, tmp_path / "distances.csv")
     assert "some: distance of each arm's renders" in capsys.readouterr().out
     written = pd.read_csv(tmp_path / "distances.csv")
-    assert list(written.columns) == list(sets.COLUMNS)
-    assert list(written["arm"]) == [*NAMES, sets.TRUTH]
+    assert list(written.columns) == list(image_set_distances.COLUMNS)
+    assert list(written["arm"]) == [*NAMES, image_set_distances.TRUTH]
 
 
 def test_the_option_has_a_default():
@@ -146,22 +149,25 @@ def test_the_option_has_a_default():
 def test_a_guide_judges_only_when_forced_and_is_stamped(made):
     name = f"encoder:{GUIDE}"
     with pytest.raises(UsageError, match=f"judge {GUIDE}: expected an encoder that guided none of the trials"):
-        sets.of_table(*made, features=name)
-    found = sets.of_table(*made, features=name, allow_in_loop=True).set_index("arm")
+        image_set_distances.of_table(*made, features=name)
+    found = image_set_distances.of_table(*made, features=name, allow_in_loop=True).set_index("arm")
     assert found.loc["far", "stamp"] == "in-loop"
     assert pd.isna(found.loc["near", "stamp"])
-    assert any("[in-loop]" in line for line in sets.format_distances(found.reset_index()))
+    assert any("[in-loop]" in line for line in image_set_distances.format_distances(found.reset_index()))
 
 
 def test_renders_are_values_of_a_png():
     """NeRF's to8b: (255 * clip(x, 0, 1)).astype(uint8)."""
     x = np.asarray([-0.5, 0.5, 0.999, 1.5, np.nan]).reshape(1, 1, 5, 1).repeat(3, axis=3).astype(np.float16)
     expected = (255 * np.clip(np.nan_to_num(np.float32(x)), 0, 1)).astype(np.uint8)
-    np.testing.assert_array_equal(np.round(255 * sets.quantize_to_8bit(x)).astype(np.uint8), expected)
+    np.testing.assert_array_equal(np.round(255 * image_set_distances.quantize_to_8bit(x)).astype(np.uint8), expected)
 
 
 def test_spread_over_seeds(made):
-    table = sets.of_table(*made)
+    table = image_set_distances.of_table(*made)
     twice = table[table["arm"] == "near"].copy()
     twice = pd.concat([twice, twice.assign(seed=1, fid=twice["fid"] + 2.0)])
-    assert "(" in sets.format_distances(twice)[1] and " to " in sets.format_distances(twice)[1]
+    assert (
+        "(" in image_set_distances.format_distances(twice)[1]
+        and " to " in image_set_distances.format_distances(twice)[1]
+    )

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from bench import statistics
+from bench.analysis import statistics
 from bench.errors import UsageError, nearest
 from bench.metrics.protocols import METRICS, crash_counts_as
 from bench.suites.suite import Published, TrialSlot

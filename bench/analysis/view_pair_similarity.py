@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bench import statistics
-from bench.compare import FEWEST_CLUSTERS
-from bench.statistics import Interval
+from bench.analysis import statistics
+from bench.analysis.paired_comparison import FEWEST_CLUSTERS
+from bench.analysis.statistics import Interval
 
 FAR_DEG = 90.0
 """From this angle on two cameras see different sides."""

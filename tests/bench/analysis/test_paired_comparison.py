@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.compare import TableResult, compare
+from bench.analysis.paired_comparison import TableResult, compare
 from bench.errors import UsageError
 from bench.storage import store
 from bench.storage.record import Outcome, Record

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bench import gains
-from bench.compare import compare
+from bench.analysis import findings
+from bench.analysis.paired_comparison import compare
 from bench.suites.suite import TrialSlot
 
 
@@ -22,11 +22,11 @@ def test_higher_and_lower_are_told_and_are_no_reason_to_fail(shift, word, monkey
     frame = frame.assign(num_steps=4, wall_s=1.0)
     how = {"table": "t", "baseline": "base", "protocol": "std-v1"}
     result = compare(frame, cells, metrics=("psnr", "repeats"), **how)
-    found = gains.differences([result], frame, cells, "mine")
-    said = gains.conclusion(found, "mine", "scene")
+    found = findings.differences([result], frame, cells, "mine")
+    said = findings.conclusion(found, "mine", "scene")
     assert said == f"mine: PSNR better than base. repeated faces {word} than base"
-    assert not gains.is_worse(found) and gains.is_better(found)
-    assert gains.secondary_findings(found, "scene") == []
-    monkeypatch.setattr(gains, "NUM_PRIMARY", 1)
-    assert gains.secondary_findings(found, "scene") == [f"in the report also: repeated faces, {word} than base"]
-    assert not gains.is_worse(found[1:]) and not gains.is_better(found[1:])
+    assert not findings.is_worse(found) and findings.is_better(found)
+    assert findings.secondary_findings(found, "scene") == []
+    monkeypatch.setattr(findings, "NUM_PRIMARY", 1)
+    assert findings.secondary_findings(found, "scene") == [f"in the report also: repeated faces, {word} than base"]
+    assert not findings.is_worse(found[1:]) and not findings.is_better(found[1:])

@@ -1,6 +1,6 @@
 """What judges say of true renders: the ceiling of what they can say of a field, for captions whose object is known.
 
-    python -m bench.ceiling --set closed-world --num 64
+    python -m bench.analysis.upper_bounds --set closed-world --num 64
 
 renders what captions of the closed world mean, from the views that fields are scored on, scores that like any field,
 and writes it into `scorers/ceilings.json`, which comes with the project; `of_true_renders` reads it for tables.
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
-from bench import statistics
+from bench.analysis import statistics
 from bench.errors import UsageError
 from bench.metrics import caption_protocols, r_precision
 from bench.metrics.registry import METRICS
@@ -238,7 +238,7 @@ def write(name: str, entry: Mapping[str, Any]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Renders what captions of the closed world mean, scores it, and writes the ceilings that tables print."""
-    parser = argparse.ArgumentParser(prog="python -m bench.ceiling", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.analysis.upper_bounds", description=main.__doc__)
     parser.add_argument("--set", default="closed-world", metavar="NAME", help="retrieval set (default: %(default)s)")
     parser.add_argument(
         "--num", type=int, default=64, metavar="N", help="its first so many captions (default: %(default)s)"

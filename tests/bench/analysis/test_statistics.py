@@ -13,7 +13,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import ttest_power
 
-from bench import statistics
+from bench.analysis import statistics
 
 
 def flips_twin(differences: list[float]) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import ceiling
+from bench.analysis import upper_bounds
 from bench.metrics.registry import OWN_GUIDE
 from bench.report.captions import NOT_A_THING
 from bench.suites.suite import TrialSlot
@@ -86,7 +86,7 @@ def counted(
         judge: Name of the encoder that decides.
         set_sha: SHA-256 of the retrieval set, for what true renders of it score.
     """
-    truth = ceiling.by_caption(set_sha, "repeats")
+    truth = upper_bounds.by_caption(set_sha, "repeats")
     found: dict[str, Counter[str]] = {cell.arm: Counter() for cell in cells}
     for cell in cells:
         found[cell.arm]["trials"] += cell.trial_id in failed or cell.trial_id in scores

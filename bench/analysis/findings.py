@@ -1,6 +1,6 @@
 """From paired tables to what is said of a method: its gain over each baseline, what it cost, and what was found.
 
-Numbers and verdicts are those of `bench.compare`; here they are read as the method's minus the baseline's.
+Numbers and verdicts are those of `bench.analysis.paired_comparison`; here they are read as the method's minus the baseline's.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench import compare, statistics
-from bench.compare import ArmResult, TableResult
+from bench.analysis import paired_comparison, statistics
+from bench.analysis.paired_comparison import ArmResult, TableResult
 from bench.metrics.protocols import METRICS
 from bench.suites.suite import TrialSlot
 
@@ -64,10 +64,10 @@ def differences(
     found = []
     for result in results:
         for metric in result.metrics:
-            by_trial = compare.differences_of(
+            by_trial = paired_comparison.differences_of(
                 frame, cells, table=result.table, baseline=result.baseline, protocol=result.protocol, metric=metric
             )[mine]
-            means = compare.mean_of_seeds(by_trial).to_dict()
+            means = paired_comparison.mean_of_seeds(by_trial).to_dict()
             entry = result.entry(mine, metric)
             found.append(
                 PairedDifference(
@@ -142,7 +142,7 @@ def conclusion(found: Sequence[PairedDifference], mine: str, noun: str) -> str:
     """What was found, on a line: all verdicts of the first metric; of other primary ones those that are resolved."""
     parts = []
     for place, metric in enumerate(primary(found)):
-        said = verdicts(found, metric, noun, compare.RESOLVED if place else tuple(WORDS))
+        said = verdicts(found, metric, noun, paired_comparison.RESOLVED if place else tuple(WORDS))
         if said:
             parts.append(f"{METRICS[metric].title} {'; '.join(said)}")
     return f"{mine}: {'. '.join(parts)}"
