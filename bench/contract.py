@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from bench import device, trainer
-from bench.plan import Pack, program_key
 from bench.storage.store import DTYPES
 from bench.subject import ContractError, ContractFixture, one_line_error
 from bench.suites.suite import Trial, described, digest
+from bench.training import devices, trainer
+from bench.training.packing import Pack, program_key
 from models.method import Frozen, Method, Numbers, num_parameters, split_numbers
 from tasks.cameras import Rays
 
@@ -160,9 +160,9 @@ def one_program(subject: ContractFixture) -> str:
             "its functions"
         )
     assert subject.outcome  # of the first pack
-    before = device.num_compiled()
+    before = devices.num_compiled()
     trainer.train(other.pack(1), (), lambda progress: None)
-    if more := device.num_compiled() - before:
+    if more := devices.num_compiled() - before:
         raise ContractError(
             f"a second pack, of another seed and other numbers, compiled {more} more programs; shapes that `prepare` "
             "and `init` give must not depend on numbers: declare a size as a plain field"
@@ -190,9 +190,9 @@ def alone_or_packed(subject: ContractFixture) -> str:
 def stepped(pack: Pack) -> PyTree:
     """Parameters of a pack after the steps that are taken first; nothing is rendered."""
     static, batch, _ = trainer.load(pack)
-    carry, start = device.shard_trials(trainer.initial(static, batch)), jnp.zeros((), jnp.int32)
+    carry, start = devices.shard_trials(trainer.initial(static, batch)), jnp.zeros((), jnp.int32)
     static_arguments = (static, 0, static.total_steps, 1)
-    advance = device.compiled(trainer.train_chunk, static_arguments, (carry, batch, start), donate=(0,))
+    advance = devices.compiled(trainer.train_chunk, static_arguments, (carry, batch, start), donate=(0,))
     for step in range(static.total_steps):
         carry, _ = advance(carry, batch, jnp.asarray(step, jnp.int32))
     return jax.device_get(carry.params)
@@ -222,7 +222,7 @@ def renders_reload(subject: ContractFixture) -> str:
     for name in again:
         stored = subject.stored.views[name]
         apart = np.abs(stored.astype(np.float64) - again[name].astype(np.float64))
-        allowed = 0 if device.is_cpu() else 2 * np.spacing(np.abs(stored).max())  # an accelerator sums as it likes
+        allowed = 0 if devices.is_cpu() else 2 * np.spacing(np.abs(stored).max())  # an accelerator sums as it likes
         if not apart.max() <= allowed:
             raise ContractError(
                 f"{name} differs by {apart.max():.1e} when parameters are read from the store and rendered again; "
@@ -364,7 +364,7 @@ def rendered_again(trial: Trial, subject: ContractFixture) -> dict[str, Any]:
         raise ContractError(
             "parameters come back from the store with other names; give plain dicts from `init`, none empty"
         )
-    platform = "cpu" if device.is_cpu() else "accelerator"
+    platform = "cpu" if devices.is_cpu() else "accelerator"
     sizes = (static, layout.height, layout.width, trainer.RAYS_AT_ONCE[platform])
     made = jax.jit(functools.partial(trainer.render, *sizes))(*found, batch)
     return trainer.stored_views(scenes[0], trainer.index_trial(jax.device_get(made), 0))

@@ -10,13 +10,14 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from bench import device, objects, plan, trainer
+from bench import objects
 from bench.errors import UsageError
 from bench.objects import TrainedField
 from bench.report.page import write_file
 from bench.storage.record import Outcome
 from bench.suites import overrides
 from bench.suites.suite import Arm, Suite, Table, Trial, base_name, budget_named
+from bench.training import devices, packing, trainer
 from models.clip.checkpoints import catalog
 from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionTask, caption_set, normalized
 from tasks.closed_world import grammar
@@ -59,7 +60,7 @@ def make(
         UsageError: An unknown budget, encoder, key or value.
     """
     trials = trials_of(caption, out, seeds=seeds, **options)
-    [pack] = plan.make_packs(trials, len(trials))
+    [pack] = packing.make_packs(trials, len(trials))
     outcomes = {outcome.record.trial_id: outcome for outcome in trainer.train(pack, (PROTOCOL,), on_progress)}
     found = []
     for trial in trials:
@@ -95,7 +96,7 @@ def trials_of(
     """
     from models.dream_fields import DREAM_FIELDS
 
-    size = budget_named(budget or ("standard" if device.num_accelerators() else "quick"))
+    size = budget_named(budget or ("standard" if devices.num_accelerators() else "quick"))
     chosen = (("encoder", encoder), ("prompt", prompt))
     given: dict[str, Any] = {name: value for name, value in chosen if value is not None}
     arm = Arm(method=dataclasses.replace(DREAM_FIELDS, **given), variant="dream_fields")

@@ -21,13 +21,13 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped, UInt8
 from PIL import Image, ImageDraw
 
-from bench import device, trainer
 from bench.errors import UsageError
 from bench.report import figures, media, tables
 from bench.report.page import write_file
 from bench.storage.timings import PhaseTimer
 from bench.suites.suite import Trial
-from bench.trainer import Cameras
+from bench.training import devices, trainer
+from bench.training.trainer import Cameras
 from models.method import Data, Method, Params, State, Views
 from tasks.cameras import BLENDER_FOV_DEG, Intrinsics, Rays, intrinsics_from_fov, look_at
 
@@ -175,17 +175,17 @@ def turntable(
         elevation_deg: Of the camera.
         background: Grey behind the object: 1 is white.
     """
-    image_px = FRAME_PX["cpu" if device.is_cpu() else "accelerator"] if image_px is None else image_px
+    image_px = FRAME_PX["cpu" if devices.is_cpu() else "accelerator"] if image_px is None else image_px
     azimuth_deg = np.arange(num_frames) * 360 / num_frames
     poses = look_at(azimuth_deg, np.full(num_frames, elevation_deg), np.full(num_frames, RADIUS))
     inner = Intrinsics(*(jnp.full(1, x, jnp.float32) for x in intrinsics_from_fov(BLENDER_FOV_DEG, image_px, image_px)))
-    num_at_once = trainer.RAYS_AT_ONCE["cpu" if device.is_cpu() else "accelerator"]
+    num_at_once = trainer.RAYS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
     near, far, center = (jnp.asarray(x, jnp.float32) for x in (field.near, field.far, 0.5))
     frames = []
     for pose in poses:
         cameras = Cameras(jnp.asarray(pose[None]), inner, near, far, center)
         asked = (field.params, field.state, field.data, cameras)
-        seen = device.compiled(render_cameras, (field.method, image_px, min(num_at_once, image_px**2)), asked)(*asked)
+        seen = devices.compiled(render_cameras, (field.method, image_px, min(num_at_once, image_px**2)), asked)(*asked)
         shown = seen.color + (1 - seen.opacity[..., None]) * (background - field.background)
         frames.append(media.to_bytes(np.asarray(shown[0])))
     return np.stack(frames)
@@ -422,7 +422,7 @@ def density_on_grid(field: TrainedField, resolution: int, half_width: float) -> 
 
 def points_at_once() -> int:
     """How many points are asked at once."""
-    return POINTS_AT_ONCE["cpu" if device.is_cpu() else "accelerator"]
+    return POINTS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
 
 
 def at_points(
@@ -434,7 +434,7 @@ def at_points(
         some = points[start : start + num_at_once]
         padded = jnp.asarray(np.pad(some, ((0, num_at_once - len(some)), (0, 0))))
         asked = (field.params, field.state, field.data, padded)
-        answer = jax.device_get(device.compiled(query_field, (field.method,), asked)(*asked))
+        answer = jax.device_get(devices.compiled(query_field, (field.method,), asked)(*asked))
         found.append([x[: len(some)].astype(np.float32) for x in answer])
     densities, colors = zip(*found, strict=True)
     return np.concatenate(densities), np.concatenate(colors)

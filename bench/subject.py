@@ -18,14 +18,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench import source, trainer
+from bench import source
 from bench.errors import UsageError
 from bench.import_paths import OURS, ROOT
-from bench.plan import Pack, program_key
 from bench.storage import store
 from bench.storage.record import Outcome, Record
 from bench.suites import registry
 from bench.suites.suite import Trial
+from bench.training import trainer
+from bench.training.packing import Pack, program_key
 from models.clip.checkpoints import catalog
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget

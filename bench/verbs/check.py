@@ -6,9 +6,10 @@ import argparse
 import json
 from collections.abc import Iterator
 
-from bench import ahead, contract, subject
+from bench import contract, subject
 from bench.errors import UsageError
 from bench.suites import registry
+from bench.training import precompile
 from models.dream_fields import DreamFields
 from models.method import Method
 from tasks.captions.caption_task import CaptionTask, held_out_tasks
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Prints a line a step; 1 if one is broken."""
-    ahead.prefer_quick_compiles()
+    precompile.prefer_quick_compiles()
     found = []
     for name, said, what_to_do in steps(args.method, args.scene, args.caption):
         found.append({"step": name, "kept": said is not None, "found": said, "do": what_to_do})

@@ -22,10 +22,9 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench import ahead, from_caption, objects, plan, trainer
+from bench import from_caption, objects
 from bench.errors import OutOfDeviceMemory, UsageError
 from bench.from_caption import PROTOCOL, WORLD, is_embedded
-from bench.live import clock
 from bench.report import markup
 from bench.report.figures import slug
 from bench.report.page import write_file
@@ -33,6 +32,8 @@ from bench.storage.record import Outcome
 from bench.storage.timings import NO_LAPS, sum_timings
 from bench.suites import overrides
 from bench.suites.suite import Trial
+from bench.training import packing, precompile, trainer
+from bench.training.progress import clock
 from bench.verbs import export
 from tasks.budgets import BUDGETS
 from tasks.captions.caption_task import normalized
@@ -64,17 +65,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Trains, writes, and says where; 1 if a seed failed."""
-    ahead.prefer_quick_compiles()
+    precompile.prefer_quick_compiles()
     start, caption = time.monotonic(), " ".join(args.caption.split())
     if not normalized(caption):
         raise UsageError(f"caption: expected words, got {args.caption!r}; say what to make: 'a red metallic chair'")
     out = export.folder(args.out or export.OUT / slug(caption)[:80])
     trials = trials_of(args, caption, out)
     warn(caption, trials[0])
-    [pack] = plan.make_packs(trials, len(trials))
+    [pack] = packing.make_packs(trials, len(trials))
     made = []
-    with ProgressBar() as watch, ahead.BackgroundCompiler() as compiler:
-        if ahead.has_accelerator():
+    with ProgressBar() as watch, precompile.BackgroundCompiler() as compiler:
+        if precompile.has_accelerator():
             compiler.begin_scores(pack, (PROTOCOL,))
         try:
             outcomes = trainer.train(pack, (PROTOCOL,), watch.on_progress)

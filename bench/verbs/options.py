@@ -6,9 +6,9 @@ import argparse
 import dataclasses
 import shlex
 
-from bench import device
 from bench.suites import overrides, registry
 from bench.suites.suite import Suite, Table, Trial, TrialSlot, budget_named
+from bench.training import devices
 from bench.verbs.places import add_results
 from tasks.budgets import BUDGETS, Budget
 
@@ -80,7 +80,7 @@ def study(chosen: Selection) -> str:
 
 def chosen_budget(args: argparse.Namespace) -> Budget:
     """The budget that is asked for, or the one that suits this machine."""
-    return budget_named(args.budget or ("standard" if device.num_accelerators() else "quick"))
+    return budget_named(args.budget or ("standard" if devices.num_accelerators() else "quick"))
 
 
 def command_line(verb: str, args: argparse.Namespace) -> str:

@@ -9,10 +9,10 @@ import sys
 from rich.console import Console
 from rich.table import Table as Printed
 
-from bench import device, plan
-from bench.live import clock
 from bench.storage import store
 from bench.suites.suite import Table
+from bench.training import devices, packing
+from bench.training.progress import clock
 from bench.verbs import options, run
 
 HELP = "say what run would do: trials, packs, arms' differences, time"
@@ -38,15 +38,15 @@ def main(args: argparse.Namespace) -> int:
     chosen = options.selection(args)
     trials_store = store.open(args.results)
     missing = [trial for trial in chosen.trials if not trials_store.finished(trial.id)]
-    num_accelerators = device.num_accelerators()
-    size = args.pack_size or plan.default_pack_size("accelerator" if num_accelerators else "cpu")
-    packs = plan.make_packs(missing, size)
-    num_workers = args.workers or num_accelerators or device.num_cores()
+    num_accelerators = devices.num_accelerators()
+    size = args.pack_size or packing.default_pack_size("accelerator" if num_accelerators else "cpu")
+    packs = packing.make_packs(missing, size)
+    num_workers = args.workers or num_accelerators or devices.num_cores()
     if args.shapes:
         print_shapes(Console(), packs)
         return 0
     costs = {} if args.no_pilot or not packs else pilots(packs)
-    left_s = plan.estimate_seconds(packs, costs, num_workers) if costs else None
+    left_s = packing.estimate_seconds(packs, costs, num_workers) if costs else None
     if args.json:
         print(json.dumps(as_json(chosen, packs, costs, left_s), indent=1))
         return 0
@@ -63,9 +63,9 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def print_shapes(console: Console, packs: list[plan.Pack]) -> None:
+def print_shapes(console: Console, packs: list[packing.Pack]) -> None:
     """A line a variant and shape of task: what it would train, traced at full size."""
-    from bench import shapes
+    from bench.training import dry_run
 
     run.prepare_data([trial for pack in packs for trial in pack.trials])
     printed = Printed(title="shapes", title_justify="left", box=None, padding=(0, 2, 0, 0))
@@ -74,7 +74,7 @@ def print_shapes(console: Console, packs: list[plan.Pack]) -> None:
         printed.add_column(name, justify=justify)  # type: ignore[arg-type]
     trials = {(trial.variant, trial.task.layout()): trial for pack in reversed(packs) for trial in pack.trials}
     for (variant, layout), trial in sorted(trials.items()):
-        found = shapes.of_trial(trial)
+        found = dry_run.of_trial(trial)
         printed.add_row(
             variant, str(layout.num_train), f"{layout.width} x {layout.height}", f"{trial.method.total_steps:,}",
             f"{found.num_parameters:,}", f"{found.num_encoder_parameters:,}", f"{found.num_state_bytes / 2**20:.1f}",
@@ -82,9 +82,9 @@ def print_shapes(console: Console, packs: list[plan.Pack]) -> None:
     console.print(printed)
 
 
-def pilots(packs: list[plan.Pack]) -> dict[str, plan.ProgramCost]:
+def pilots(packs: list[packing.Pack]) -> dict[str, packing.ProgramCost]:
     """Compiles each program and times a few of its steps."""
-    from bench import trainer
+    from bench.training import trainer
 
     run.prepare_data([trial for pack in packs for trial in pack.trials])
     first = {pack.key: pack for pack in reversed(packs)}
@@ -105,7 +105,7 @@ def print_arms(console: Console, table: Table) -> None:
     console.print(printed)
 
 
-def print_packs(console: Console, packs: list[plan.Pack], costs: dict[str, plan.ProgramCost]) -> None:
+def print_packs(console: Console, packs: list[packing.Pack], costs: dict[str, packing.ProgramCost]) -> None:
     """A line a program: its packs, and what the pilot measured."""
     printed = Printed(title="programs", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name, justify in (("program", "left"), ("packs", "right"), ("trials", "right"), ("steps", "right"),
@@ -128,7 +128,7 @@ def print_packs(console: Console, packs: list[plan.Pack], costs: dict[str, plan.
 
 
 def as_json(
-    chosen: options.Selection, packs: list[plan.Pack], costs: dict[str, plan.ProgramCost], left_s: float | None
+    chosen: options.Selection, packs: list[packing.Pack], costs: dict[str, packing.ProgramCost], left_s: float | None
 ) -> dict[str, object]:
     """The plan as one JSON value."""
     return {

@@ -7,12 +7,12 @@ import json
 import sys
 import time
 
-from bench import device, plan, schedule
-from bench.live import ProgressTable, clock
 from bench.storage import store
 from bench.storage.record import Outcome
 from bench.storage.store import Store
 from bench.suites.suite import Trial
+from bench.training import devices, packing, scheduler
+from bench.training.progress import ProgressTable, clock
 from bench.verbs import options, report
 from models.clip.checkpoints import catalog
 from tasks.captions.caption_task import CaptionTask
@@ -75,8 +75,8 @@ def train_missing(args: argparse.Namespace, chosen: options.Selection, trials_st
     check_encoders(missing)
     warn_of_words(missing)
     prepare_data(missing)
-    pack_size = args.pack_size or plan.default_pack_size("accelerator" if device.num_accelerators() else "cpu")
-    packs = plan.make_packs(missing, pack_size)
+    pack_size = args.pack_size or packing.default_pack_size("accelerator" if devices.num_accelerators() else "cpu")
+    packs = packing.make_packs(missing, pack_size)
     num_done = sum(trials_store.finished(t.id) for t in chosen.trials)
     with ProgressTable(len(chosen.trials), num_done, trials_store.write_status) as board:
 
@@ -85,7 +85,7 @@ def train_missing(args: argparse.Namespace, chosen: options.Selection, trials_st
             board.on_outcome(outcome)
 
         try:
-            schedule.run(
+            scheduler.run(
                 packs,
                 chosen.protocols,
                 executor=args.executor,

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from bench import __main__ as command_line
-from bench import from_caption, trainer
+from bench import from_caption
 from bench.storage import record
+from bench.training import trainer
 from bench.verbs import export, generate
 from tasks.captions import caption_task
 from tasks.closed_world import grammar

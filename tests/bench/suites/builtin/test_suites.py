@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import plan
 from bench.contract import some_rays
 from bench.suites import registry
 from bench.suites.suite import budget_named, check_twins
+from bench.training import packing
 from models.clip.checkpoints import catalog, files
 from models.clip.encoder import Encoder, LinenTowers
 from models.clip.networks import architectures, dual_encoder
@@ -82,7 +82,7 @@ def test_suite(name, budget, photos, coco, monkeypatch):
     assert len({trial.id for trial in trials}) == len(trials)
     check_twins(trials)
     assert {cell.trial_id for cell in cells} == {trial.id for trial in trials}
-    for pack in plan.make_packs(trials, 4):
+    for pack in packing.make_packs(trials, 4):
         # All that shapes depend on: several suites have programs in common.
         program = (split_numbers(pack.trials[0].method)[0], pack.trials[0].task.layout())
         if program not in CHECKED:

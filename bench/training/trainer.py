@@ -21,13 +21,13 @@ import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float16, Int, PRNGKeyArray, PyTree, Shaped
 
-from bench import device
 from bench.errors import OutOfDeviceMemory
 from bench.metrics import protocols
-from bench.plan import Pack, ProgramCost, root
 from bench.storage import record
 from bench.storage.timings import PhaseTimer, sum_timings, total_seconds
 from bench.suites.suite import Trial
+from bench.training import devices
+from bench.training.packing import Pack, ProgramCost, root
 from models import clip
 from models.method import Data, Frozen, Method, Numbers, Params, State, Views, num_parameters, split_numbers
 from tasks.cameras import Intrinsics, Rays, pixel_rays
@@ -107,7 +107,7 @@ def train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progres
     try:
         return _train(pack, protocol_names, report)
     except jax.errors.JaxRuntimeError as error:
-        if not device.is_out_of_memory(error):
+        if not devices.is_out_of_memory(error):
             raise
         message = str(error)
     # Outside of the handler: the traceback of the error would keep the arrays that did not fit.
@@ -132,7 +132,7 @@ def _train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progre
     clock, roots = PhaseTimer(), pack.roots
     report(Progress("prepare", 0, roots[0].method.total_steps, math.nan))
     static, batch, scenes = load(pack)
-    carry = device.shard_trials(initial(static, batch))
+    carry = devices.shard_trials(initial(static, batch))
     clock.lap("prepare_s")
     outcomes: dict[str, record.Outcome] = {}
     afresh = tuple(t for t in pack.trials if t.method.continues is None)
@@ -145,7 +145,7 @@ def _train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progre
     for method, trials in phases.items():
         assert method.continues is not None and method.continues.continues is None, "a phase continues a whole training"
         rows = np.asarray([roots.index(root(trial)) for trial in trials])
-        mine = device.shard_trials(jax.tree.map(lambda x, rows=rows: x[rows], (carry, batch._replace(frozen={}))))
+        mine = devices.shard_trials(jax.tree.map(lambda x, rows=rows: x[rows], (carry, batch._replace(frozen={}))))
         numbers = {
             name: jnp.stack([jnp.asarray(split_numbers(t.method)[1][name]) for t in trials]) for name in batch.numbers
         }
@@ -296,22 +296,22 @@ class CompiledPrograms(NamedTuple):
     @property
     def memory_bytes(self) -> int | None:
         """Of a device, while the pack is trained; None where the compiler does not say."""
-        return device.memory_bytes(self.advance)
+        return devices.memory_bytes(self.advance)
 
     @classmethod
     def of(cls, pack: Pack, static: Method, first: int, carry: TrainState, batch: Batch) -> CompiledPrograms:
         """Compiles them, or takes those of an earlier pack."""
-        device.use_compilation_cache()
+        devices.use_compilation_cache()
         last, layout = static.total_steps, pack.trials[0].task.layout()
         num_chunk = min(math.ceil((static.num_steps or 0) / pack.trials[0].budget.num_curve_points), last - first)
         num_trials = carry.alive.shape[0]
         start = jnp.zeros((), jnp.int32)
-        num_at_once = RAYS_AT_ONCE["cpu"] if device.is_cpu() else max(1, RAYS_AT_ONCE["accelerator"] // num_trials)
+        num_at_once = RAYS_AT_ONCE["cpu"] if devices.is_cpu() else max(1, RAYS_AT_ONCE["accelerator"] // num_trials)
         sizes, fields = (static, layout.height, layout.width, num_at_once), (carry.params, carry.state, batch)
         return cls(
-            advance=device.compiled(train_chunk, (static, first, last, num_chunk), (carry, batch, start), donate=(0,)),
-            render=device.compiled(render, sizes, fields),
-            look=device.compiled(render_progress_view, sizes, fields) if batch.photographers is None else None,
+            advance=devices.compiled(train_chunk, (static, first, last, num_chunk), (carry, batch, start), donate=(0,)),
+            render=devices.compiled(render, sizes, fields),
+            look=devices.compiled(render_progress_view, sizes, fields) if batch.photographers is None else None,
             num_chunk=num_chunk,
         )
 
@@ -328,8 +328,8 @@ def load(pack: Pack) -> tuple[Method, Batch, list[Solved]]:
     photographers = [cameras_of(s, s.train, NUM_NEAR_VIEWS) for s in scenes if isinstance(s, SceneData)]
     keys = jnp.stack([jax.random.key(trial.seed) for trial in roots])
     behind = stack(photographers) if photographers else None
-    mapped = device.shard_trials((stack(data), stack(numbers), keys, stack(cameras), behind))
-    return static, Batch(device.share(frozen), *mapped), scenes
+    mapped = devices.shard_trials((stack(data), stack(numbers), keys, stack(cameras), behind))
+    return static, Batch(devices.share(frozen), *mapped), scenes
 
 
 def cameras_of(scene: Solved, photos: Photos | CaptionViews, most: int | None = None) -> Cameras:
@@ -420,7 +420,7 @@ def train_chunk(
 
     def body(carry: TrainState, step: Int[Array, ""]) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
         one = functools.partial(train_step, method, method.num_steps or 0, batch.frozen, step)
-        return device.over_trials(one)(carry, batch.data, batch.numbers, batch.keys)
+        return devices.over_trials(one)(carry, batch.data, batch.numbers, batch.keys)
 
     def skip(carry: TrainState, step: Int[Array, ""]) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
         metrics = jax.eval_shape(body, carry, step)[1]
@@ -476,7 +476,7 @@ def render(
         )
         return Rendered(views, render_cameras(near, NEAR_PX, NEAR_PX, num_at_once, seen).opacity)
 
-    return device.over_trials(one)(params, state, batch.data, batch.cameras, batch.photographers)
+    return devices.over_trials(one)(params, state, batch.data, batch.cameras, batch.photographers)
 
 
 def render_progress_view(
@@ -583,7 +583,7 @@ def make_outcome(
 def pilot(pack: Pack) -> ProgramCost:
     """Measures what a program costs here: compiles it, takes two chunks of steps, renders once."""
     static, batch, _ = load(pack)
-    carry = device.shard_trials(initial(static, batch))
+    carry = devices.shard_trials(initial(static, batch))
     clock = PhaseTimer()
     programs = CompiledPrograms.of(pack, static, 0, carry, batch)
     clock.lap("compile_s")

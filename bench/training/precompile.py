@@ -43,10 +43,10 @@ class BackgroundCompiler:
 
 def compile_ahead(pack: Any) -> None:
     """Compiles the programs of a pack's first stage; its arrays are made for their shapes and let go."""
-    from bench import device, trainer
+    from bench.training import devices, trainer
 
     static, batch, _ = trainer.load(pack)
-    carry, batch = device.shapes((device.shard_trials(trainer.initial(static, batch)), batch))
+    carry, batch = devices.shapes((devices.shard_trials(trainer.initial(static, batch)), batch))
     trainer.CompiledPrograms.of(pack, static, 0, carry, batch)
 
 
@@ -54,7 +54,7 @@ def score_ahead(pack: Any, protocols: tuple[str, ...]) -> None:
     """Scores black views of a pack's first trial, for what is compiled and loaded on the way."""
     import jax.numpy as jnp
 
-    from bench import trainer
+    from bench.training import trainer
     from models.method import Views
     from tasks.task import SceneData
 
@@ -78,6 +78,6 @@ def prefer_quick_compiles() -> None:
 
 def has_accelerator() -> bool:
     """Whether this process trains on one."""
-    from bench import device
+    from bench.training import devices
 
-    return device.num_accelerators() > 0
+    return devices.num_accelerators() > 0

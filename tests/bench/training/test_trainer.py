@@ -12,13 +12,13 @@ import numpy as np
 import optax
 import pytest
 
-from bench import device, trainer
 from bench.errors import OutOfDeviceMemory
 from bench.metrics import caption_protocols
-from bench.plan import Pack, program_key
 from bench.storage import record
 from bench.storage.timings import own_seconds
 from bench.suites.suite import Trial
+from bench.training import devices, trainer
+from bench.training.packing import Pack, program_key
 from models import clip
 from models.method import split_numbers
 from tasks.budgets import BUDGETS
@@ -116,7 +116,7 @@ class TestTrain:
     def test_blocks_of_rays_do_not_change_views(self, monkeypatch):
         whole = trainer.train(pack(ToyMethod()), (), quiet)[0]
         monkeypatch.setitem(trainer.RAYS_AT_ONCE, "cpu", 7)
-        device._PROGRAMS.clear()
+        devices._PROGRAMS.clear()
         parts = trainer.train(pack(ToyMethod()), (), quiet)[0]
         np.testing.assert_array_equal(whole.views["color"], parts.views["color"])
 
@@ -134,21 +134,21 @@ class TestTrain:
         one, two = (trainer.train(pack(*[ToyMethod()] * n), (), quiet)[0].record.memory_bytes for n in (1, 2))
         photographs = 2 * 6 * 6 * 3 * 4
         assert photographs < one < two - photographs < 10_000_000
-        assert device.memory_bytes(lambda: None) is None
+        assert devices.memory_bytes(lambda: None) is None
 
     @pytest.mark.parametrize(("planned", "told"), [((80, 30), [80, 80]), ((30, 80), [30, 80]), ((None, 9), [None] * 2)])
     def test_what_continues_another_needs_its_memory_too(self, planned, told, monkeypatch):
         said = iter(planned)
-        monkeypatch.setattr(device, "memory_bytes", lambda program: next(said))
+        monkeypatch.setattr(devices, "memory_bytes", lambda program: next(said))
         outcomes = trainer.train(pack(ToyPhase(), ToyPhase(extra_steps=4), seeds=[3, 3]), (), quiet)
         assert [outcome.record.memory_bytes for outcome in outcomes] == told
 
     def test_the_next_pack_of_a_program_does_not_compile(self):
-        device._PROGRAMS.clear()
+        devices._PROGRAMS.clear()
         trainer.train(pack(ToyMethod(), seeds=[0]), (), quiet)
-        num_programs = len(device._PROGRAMS)
+        num_programs = len(devices._PROGRAMS)
         trainer.train(pack(ToyMethod(learning_rate=0.5), seeds=[5]), (), quiet)
-        assert len(device._PROGRAMS) == num_programs == 2
+        assert len(devices._PROGRAMS) == num_programs == 2
 
 
 class TestMemory:

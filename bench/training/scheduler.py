@@ -28,12 +28,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bench import import_paths
-from bench.ahead import NUM_AHEAD, BackgroundCompiler, has_accelerator
 from bench.errors import UsageError, nearest
 from bench.storage import record
 from bench.storage.record import Outcome
+from bench.training.precompile import NUM_AHEAD, BackgroundCompiler, has_accelerator
 
-TRAINER = "bench.trainer:train"
+TRAINER = "bench.training.trainer:train"
 """What trains a pack, as `module:function`: imported where it runs, because importing it imports JAX."""
 
 EXECUTORS = ("ray", "inline")
@@ -58,7 +58,7 @@ class Attempt:
     """A pack that waits or is being trained, and how many workers have died of it.
 
     Attributes:
-        pack: A `bench.plan.Pack`, not named here: this file is imported by workers before their threads are limited,
+        pack: A `bench.training.packing.Pack`, not named here: this file is imported by workers before their threads are limited,
             and must not import JAX.
         num_deaths: Of workers, since it became this pack.
     """
@@ -173,7 +173,7 @@ def run(
     """Trains packs, each once; returns when every trial has an outcome.
 
     Args:
-        packs: Values of `bench.plan.Pack`.
+        packs: Values of `bench.training.packing.Pack`.
         protocols: How numbers are made of views.
         executor: `ray`, or `inline` for this process.
         address: A Ray cluster to join; None starts one on this host for the time of the run.
@@ -518,9 +518,9 @@ def worker_runtime_env() -> dict[str, Any]:
 
 def worker_resources(resources: dict[str, float], is_local: bool) -> tuple[dict[str, Any], int]:
     """What one worker needs, in Ray's words, and how many there can be."""
-    from bench import device
+    from bench.training import devices
 
-    num_usable = device.num_accelerators() if is_local else sys.maxsize  # Ray counts GPUs that this JAX cannot use
+    num_usable = devices.num_accelerators() if is_local else sys.maxsize  # Ray counts GPUs that this JAX cannot use
     accelerators: dict[str, dict[str, Any]] = {
         "GPU": {"num_gpus": 1, "num_cpus": 0},
         "TPU": {"resources": {"TPU": 1}, "num_cpus": 0},
@@ -530,7 +530,7 @@ def worker_resources(resources: dict[str, float], is_local: bool) -> tuple[dict[
         if num_slots:
             return need, num_slots
     num_cores = int(resources.get("CPU", 1))
-    return {"num_cpus": 1}, max(1, min(num_cores, device.num_cores()) if is_local else num_cores)
+    return {"num_cpus": 1}, max(1, min(num_cores, devices.num_cores()) if is_local else num_cores)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.storage.record import Outcome
-from bench.trainer import Progress
+from bench.training.trainer import Progress
 
 LOG_EVERY_S = 20.0
 """How often a log file hears of a pack that runs."""

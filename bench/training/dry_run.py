@@ -10,9 +10,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bench import trainer
 from bench.errors import UsageError
 from bench.suites.suite import Trial
+from bench.training import trainer
 from models import clip
 from models.method import Method, split_numbers
 from tasks.cameras import Rays
