@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from bench import objects
 from bench.errors import UsageError
 from bench.objects import TrainedField
-from bench.report.page import write_file
+from bench.report.page.page import write_file
 from bench.storage.record import Outcome
 from bench.suites import overrides
 from bench.suites.suite import Arm, Suite, Table, Trial, base_name, budget_named

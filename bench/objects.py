@@ -22,8 +22,10 @@ from jaxtyping import Array, Float, Shaped, UInt8
 from PIL import Image, ImageDraw
 
 from bench.errors import UsageError
-from bench.report import figures, media, tables
-from bench.report.page import write_file
+from bench.report.figures import standard
+from bench.report.images import image_grid
+from bench.report.page.page import write_file
+from bench.report.tables import formats
 from bench.storage.timings import PhaseTimer
 from bench.suites.suite import Trial
 from bench.training import devices, trainer
@@ -187,7 +189,7 @@ def turntable(
         asked = (field.params, field.state, field.data, cameras)
         seen = devices.compiled(render_cameras, (field.method, image_px, min(num_at_once, image_px**2)), asked)(*asked)
         shown = seen.color + (1 - seen.opacity[..., None]) * (background - field.background)
-        frames.append(media.to_bytes(np.asarray(shown[0])))
+        frames.append(image_grid.to_bytes(np.asarray(shown[0])))
     return np.stack(frames)
 
 
@@ -248,7 +250,10 @@ def mp4(frames: UInt8[np.ndarray, "n h w 3"], fps: int) -> bytes:
 
 
 def tiles(
-    images: Sequence[Shaped[np.ndarray, "h w 3"]], labels: Sequence[str], num_columns: int, tile_px: int = media.TILE_PX
+    images: Sequence[Shaped[np.ndarray, "h w 3"]],
+    labels: Sequence[str],
+    num_columns: int,
+    tile_px: int = image_grid.TILE_PX,
 ) -> Image.Image:
     """Pictures in rows, with what they are written under each.
 
@@ -258,18 +263,18 @@ def tiles(
         num_columns: In a row.
         tile_px: How wide tiles are, about.
     """
-    shown = [media.resized(x.astype(np.float32) / (255 if x.dtype == np.uint8 else 1), tile_px) for x in images]
-    (height, width), gap, line = shown[0].shape[:2], media.GAP_PX, media.LABEL_PX + 6
+    shown = [image_grid.resized(x.astype(np.float32) / (255 if x.dtype == np.uint8 else 1), tile_px) for x in images]
+    (height, width), gap, line = shown[0].shape[:2], image_grid.GAP_PX, image_grid.LABEL_PX + 6
     num_columns = min(num_columns, len(shown))
     num_rows = math.ceil(len(shown) / num_columns)
     size = gap + num_columns * (width + gap), gap + num_rows * (height + line + gap)
-    canvas = Image.new("RGB", size, media.PAPER)
+    canvas = Image.new("RGB", size, image_grid.PAPER)
     draw = ImageDraw.Draw(canvas)
     for i, (image, label) in enumerate(zip(shown, labels, strict=True)):
         x, y = gap + i % num_columns * (width + gap), gap + i // num_columns * (height + line + gap)
         canvas.paste(Image.fromarray(image), (x, y))
-        text = media.fitting(label, width)
-        draw.text((x + width // 2, y + height + 2), text, fill=media.QUIET, font=media.font(), anchor="ma")
+        text = image_grid.fitting(label, width)
+        draw.text((x + width // 2, y + height + 2), text, fill=image_grid.QUIET, font=image_grid.font(), anchor="ma")
     return canvas
 
 
@@ -298,17 +303,17 @@ def curves_figure(curves: Mapping[str, Sequence[float]]) -> bytes | None:
     known = [name for name in TERMS if name in curves]
     if not known or not curves["step"]:
         return None
-    with figures.style(), matplotlib.rc_context({"figure.facecolor": "white"}):
-        figure, axes = figures.canvas(3.0 * len(known), 2.3)
+    with standard.style(), matplotlib.rc_context({"figure.facecolor": "white"}):
+        figure, axes = standard.canvas(3.0 * len(known), 2.3)
         axes.remove()
         for i, name in enumerate(known):
             panel = figure.add_subplot(1, len(known), i + 1)
             panel.plot(curves["step"], curves[name], color="#2458a6", lw=1.4)
             if f"{name}_target" in curves:
-                panel.plot(curves["step"], curves[f"{name}_target"], color=figures.COLORS["quiet"], lw=1.0, ls="--")
+                panel.plot(curves["step"], curves[f"{name}_target"], color=standard.COLORS["quiet"], lw=1.0, ls="--")
             panel.set_title(TERMS[name], fontsize=9, loc="left")
             panel.set_xlabel("step")
-            panel.grid(axis="y", alpha=0.18, color=figures.INK, lw=0.6)
+            panel.grid(axis="y", alpha=0.18, color=standard.INK, lw=0.6)
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=160, metadata={"Software": None})
     return out.getvalue()
@@ -374,7 +379,7 @@ def vertex_colors(field: TrainedField, made: Trimesh, cell: float) -> UInt8[np.n
         seen += (left - after)[:, None] * color
         left = after
     stopped = (1 - left)[:, None]
-    return media.to_bytes(np.where(stopped > 1e-3, seen / np.maximum(stopped, 1e-3), unseen)[None])[0]
+    return image_grid.to_bytes(np.where(stopped > 1e-3, seen / np.maximum(stopped, 1e-3), unseen)[None])[0]
 
 
 def surface_level(density: Float[np.ndarray, "g g g"], cell: float) -> float:
@@ -552,12 +557,12 @@ def export_object(
     clock.lap("turntable_s")
     files, why = write_video(folder / "turntable", frames)
     notes += [why] if why else []
-    pictures = {"views.png": media.png(views_sheet(frames))}
+    pictures = {"views.png": image_grid.png(views_sheet(frames))}
     if "strip" in views:
-        pictures["strip.png"] = media.png(strip(views["strip"], [int(step) for step in views["strip_steps"]]))
+        pictures["strip.png"] = image_grid.png(strip(views["strip"], [int(step) for step in views["strip_steps"]]))
     if curves.get("step"):
         rows = [dict(zip(curves, values, strict=True)) for values in zip(*curves.values(), strict=True)]
-        pictures["curves.csv"] = tables.csv_rows(rows).encode()
+        pictures["curves.csv"] = formats.csv_rows(rows).encode()
         drawn = curves_figure(curves)
         pictures |= {"curves.png": drawn} if drawn is not None else {}
     for name, content in pictures.items():

@@ -14,8 +14,8 @@ import numpy as np
 
 from bench import objects
 from bench.errors import UsageError
-from bench.report import markup
-from bench.report.explorer import MeshViewer
+from bench.report.page import html as html_module
+from bench.report.page.script_data import MeshViewer
 from bench.storage.store import Store
 from bench.suites.suite import Trial, TrialSlot
 
@@ -94,7 +94,7 @@ def page(model: bytes, name: str) -> str:
     text = scene_to_html(GlbScene(model))
     text = text.replace("<title>trimesh: threejs viewer</title>", f"<title>{html.escape(name)}</title>", 1)
     head, end, tail = text.rpartition("</body>")
-    return f"{head}<script>\n{markup.asset('viewer.js')}</script>{end}{tail}"
+    return f"{head}<script>\n{html_module.asset('viewer.js')}</script>{end}{tail}"
 
 
 def as_viewed(model: bytes, half_width: float) -> bytes:

@@ -7,7 +7,7 @@ import pathlib
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.report import media
+from bench.report.images import image_grid
 from bench.storage import archive, store
 from bench.storage.store import Store
 from bench.verbs import options
@@ -47,7 +47,7 @@ def files_of(trials_store: Store, trial_id: str, task: object = None) -> dict[st
     if trials_store.has_views(trial_id) and not has_pictures:
         views = trials_store.views(trial_id)
         if isinstance(task, SceneTask):
-            files |= archive.pictures(views, (media.middle_view(task.load()),), lossless=True)
+            files |= archive.pictures(views, (image_grid.middle_view(task.load()),), lossless=True)
         else:
             files |= archive.pictures(views)
     return files

@@ -24,10 +24,10 @@ from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.metrics.protocols import METRICS
 from bench.origins import TrialSource
-from bench.report import costs, grids, tables
-from bench.report.costs import ArmCost
-from bench.report.figures import slug
-from bench.report.grids import TableGrid
+from bench.report.figures.standard import slug
+from bench.report.tables import contents, costs, formats
+from bench.report.tables.contents import TableGrid
+from bench.report.tables.costs import ArmCost
 from bench.storage import store
 from bench.storage.store import Store
 from bench.suites import overrides, registry
@@ -154,40 +154,40 @@ def print_all(
     spent: Sequence[ArmCost],
 ) -> None:
     """The comparison in a terminal: a block a metric with a row a baseline, then scenes, cost, and what was lost."""
-    console, first = tables.make_console(None), results[0]
+    console, first = formats.make_console(None), results[0]
     blocks: list[Any] = [
         Text(),
-        Text(tables.printable(study.suite.question), style="bold"),
-        Text(tables.printable(grids.caption(first)), style="dim"),
-        Text(tables.printable(legend(study.mine, first)), style="dim"),
+        Text(formats.printable(study.suite.question), style="bold"),
+        Text(formats.printable(contents.caption(first)), style="dim"),
+        Text(formats.printable(legend(study.mine, first)), style="dim"),
     ]
     for metric in findings.primary(found):
-        blocks += [Text(), Text(grids.direction(metric), style="bold")]
-        blocks.append(tables.rich_grid(metric_grid(study.mine, found, metric, first.cluster_noun)))
-        beside = grids.bounds_text(first, metric)
+        blocks += [Text(), Text(contents.direction(metric), style="bold")]
+        blocks.append(formats.rich_grid(metric_grid(study.mine, found, metric, first.cluster_noun)))
+        beside = contents.bounds_text(first, metric)
         blocks += [Text(beside, style="dim")] if beside else []
-        blocks += [Text(tables.printable(line), style="dim") for line in resolutions(results, metric)]
+        blocks += [Text(formats.printable(line), style="dim") for line in resolutions(results, metric)]
     metric = findings.primary(found)[0]
-    title = f"{study.mine} minus a baseline, by {first.cluster_noun}: {grids.named(metric)}"
-    blocks += [Text(), Text(tables.printable(title), style="bold")]
-    blocks.append(tables.rich_grid(clusters_grid(found, first), gap=1))
-    blocks += [Text(), tables.rich_grid(costs.grid(spent, "cost")), Text(costs.HOW_TIMED, style="dim"), Text()]
+    title = f"{study.mine} minus a baseline, by {first.cluster_noun}: {contents.named(metric)}"
+    blocks += [Text(), Text(formats.printable(title), style="bold")]
+    blocks.append(formats.rich_grid(clusters_grid(found, first), gap=1))
+    blocks += [Text(), formats.rich_grid(costs.grid(spent, "cost")), Text(costs.HOW_TIMED, style="dim"), Text()]
     blocks += [
-        Text(tables.printable(line), style="dim") for line in findings.secondary_findings(found, first.cluster_noun)
+        Text(formats.printable(line), style="dim") for line in findings.secondary_findings(found, first.cluster_noun)
     ]
-    lost = dict.fromkeys(line for result in results for line in grids.missing_number_lines(result))
-    blocks += [Text(tables.printable(f"missing: {line}"), style="yellow") for line in lost]
+    lost = dict.fromkeys(line for result in results for line in contents.missing_number_lines(result))
+    blocks += [Text(formats.printable(f"missing: {line}"), style="yellow") for line in lost]
     notes = dict.fromkeys(note for result in results for note in result.notes)
-    blocks += [Text(tables.printable(f"note: {note}"), style="dim") for note in notes]
-    tables.emit(console, blocks)
+    blocks += [Text(formats.printable(f"note: {note}"), style="dim") for note in notes]
+    formats.emit(console, blocks)
 
 
 def legend(mine: str, result: TableResult) -> str:
     """How to read it."""
-    noun = grids.plural(result.cluster_noun)
+    noun = contents.plural(result.cluster_noun)
     return (
         f"difference: {mine} minus the baseline, paired by {result.cluster_noun} and seed; ± is half a 95% interval "
-        f"over {noun}{grids.cut_ends(result)}; p by sign flips, corrected over baselines (Holm); better and worse: "
+        f"over {noun}{contents.cut_ends(result)}; p by sign flips, corrected over baselines (Holm); better and worse: "
         f"p < 0.05 and the interval leaves out zero; ~ {noun}, seeds: so many would resolve it"
     )
 
@@ -197,18 +197,18 @@ def metric_grid(mine: str, found: Sequence[PairedDifference], metric: str, noun:
     rows, those = [], [each for each in found if each.metric == metric]
     is_short = any(each.mine.num_lost or each.other.num_lost for each in those)
     for each in those:
-        verdict = grids.verdict_cell(each.mine, noun)
+        verdict = contents.verdict_cell(each.mine, noun)
         if each.seeds_to_resolve:
             verdict = verdict._replace(text=f"{verdict.text} or ~{each.seeds_to_resolve} seeds")
         rows.append(
             (
-                grids.TableCell(each.baseline),
-                grids.mean_cell(each.other),
-                grids.mean_cell(each.mine),
-                grids.difference_cell(each.mine),
-                grids.TableCell(grids.p_text(each.mine.p_holm), is_number=each.mine.p_holm is not None),
+                contents.TableCell(each.baseline),
+                contents.mean_cell(each.other),
+                contents.mean_cell(each.mine),
+                contents.difference_cell(each.mine),
+                contents.TableCell(contents.p_text(each.mine.p_holm), is_number=each.mine.p_holm is not None),
                 verdict,
-                *((grids.trials_cell(each.other), grids.trials_cell(each.mine)) if is_short else ()),
+                *((contents.trials_cell(each.other), contents.trials_cell(each.mine)) if is_short else ()),
             )
         )
     header = (
@@ -227,7 +227,7 @@ def resolutions(results: Sequence[TableResult], metric: str) -> list[str]:
     """What the design could have seen, against each baseline; once where it is the same."""
     said: dict[str, list[str]] = {}
     for result in results:
-        said.setdefault(grids.resolution(result, metric), []).append(result.baseline)
+        said.setdefault(contents.resolution(result, metric), []).append(result.baseline)
     return list(said) if len(said) == 1 else [f"{', '.join(names)}: {line}" for line, names in said.items()]
 
 
@@ -236,8 +236,10 @@ def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> Tab
     metric = findings.primary(found)[0]
     mine, digits = [each for each in found if each.metric == metric], METRICS[metric].digits
 
-    def cells(values: Sequence[float | None]) -> tuple[grids.TableCell, ...]:
-        return tuple(grids.TableCell(grids.number(x, digits, signed=True), is_number=x is not None) for x in values)
+    def cells(values: Sequence[float | None]) -> tuple[contents.TableCell, ...]:
+        return tuple(
+            contents.TableCell(contents.number(x, digits, signed=True), is_number=x is not None) for x in values
+        )
 
     if result.cluster_noun != "scene":
         rows = [(name, [each.by_cluster.get(name) for each in mine]) for name in result.clusters]
@@ -249,13 +251,17 @@ def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> Tab
             for each in mine
         ]
         header = ("against", *result.clusters, "mean")
-    return TableGrid(header, tuple((grids.TableCell(name), *cells(values)) for name, values in rows))
+    return TableGrid(header, tuple((contents.TableCell(name), *cells(values)) for name, values in rows))
 
 
 def as_json(
-    study: against.Comparison, chosen: options.Selection, found: dict[str, TrialSource], lines: Sequence[str],
-    differences: Sequence[PairedDifference], spent: Sequence[ArmCost],
-) -> dict[str, Any]:  # fmt: skip
+    study: against.Comparison,
+    chosen: options.Selection,
+    found: dict[str, TrialSource],
+    lines: Sequence[str],
+    differences: Sequence[PairedDifference],
+    spent: Sequence[ArmCost],
+) -> dict[str, Any]:
     """All of it as plain values."""
     return {
         "method": study.mine,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import NamedTuple
 
-from bench.report import turntables
-from bench.report.explorer import InteractiveMedia
+from bench.report.images import turntables
+from bench.report.page.script_data import InteractiveMedia
 from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
 from bench.verbs import options

@@ -25,9 +25,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from bench import from_caption, objects
 from bench.errors import OutOfDeviceMemory, UsageError
 from bench.from_caption import PROTOCOL, WORLD, is_embedded
-from bench.report import markup
-from bench.report.figures import slug
-from bench.report.page import write_file
+from bench.report.figures.standard import slug
+from bench.report.page import html
+from bench.report.page.page import write_file
 from bench.storage.record import Outcome
 from bench.storage.timings import NO_LAPS, sum_timings
 from bench.suites import overrides
@@ -283,25 +283,23 @@ def page(told: dict[str, Any]) -> str:
         f"({set_name})."
     )
     seconds = "".join(
-        f"<dt>{markup.escaped(name.removesuffix('_s'))}</dt><dd>{value:.1f} s</dd>"
+        f"<dt>{html.escaped(name.removesuffix('_s'))}</dt><dd>{value:.1f} s</dd>"
         for name, value in told["seconds"].items()
     )
     body = [
         STYLE,
-        f'<header>\n<h1>{markup.escaped(told["caption"])}</h1>\n<p class="small">{markup.escaped(head)}</p>\n</header>',
+        f'<header>\n<h1>{html.escaped(told["caption"])}</h1>\n<p class="small">{html.escaped(head)}</p>\n</header>',
         *(section(made) for made in told["objects"]),
-        f"<section>\n<h2>How it was made</h2>\n<pre>{markup.escaped(told['command'])}</pre>",
+        f"<section>\n<h2>How it was made</h2>\n<pre>{html.escaped(told['command'])}</pre>",
         f"<dl>{seconds}</dl>\n</section>",
     ]
-    return markup.document(told["caption"], "\n".join(body))
+    return html.document(told["caption"], "\n".join(body))
 
 
 def section(made: dict[str, Any]) -> str:
     """One seed: its turntable, its pictures, its files."""
     where = made["folder"]
-    title = (
-        f'<section>\n<h2>Seed {made["seed"]}</h2>\n<p class="small">{markup.escaped("; ".join(sentences(made)))}</p>'
-    )
+    title = f'<section>\n<h2>Seed {made["seed"]}</h2>\n<p class="small">{html.escaped("; ".join(sentences(made)))}</p>'
     if not made["files"]:
         return f"{title}\n</section>"
     if "turntable.mp4" in made["files"]:
@@ -314,5 +312,5 @@ def section(made: dict[str, Any]) -> str:
             ("views.png", "eight views"), ("strip.png", "renders over training"), ("curves.png", "curves of training")
         ) if name in made["files"]
     )  # fmt: skip
-    links = ", ".join(markup.link(f"{where}/{name}", name) for name in made["files"])
+    links = ", ".join(html.link(f"{where}/{name}", name) for name in made["files"])
     return f'{title}\n<div class="object">{shown}<div>{pictures}</div></div>\n<p class="small">{links}</p>\n</section>'

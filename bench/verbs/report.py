@@ -17,9 +17,13 @@ from bench.analysis import failure_modes, paired_comparison
 from bench.analysis.paired_comparison import TableResult
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.report import alive, captions, consistency, costs, galleries, grids, media, page, small, tables
-from bench.report.captions import CaptionTableContext
-from bench.report.costs import DevicePrice
+from bench.report import alive, caption_results
+from bench.report.caption_results import CaptionTableContext
+from bench.report.figures import encoder_consistency
+from bench.report.images import caption_sheets, image_grid
+from bench.report.page import compact, page
+from bench.report.tables import contents, costs, formats
+from bench.report.tables.costs import DevicePrice
 from bench.storage import archive, store
 from bench.storage.store import Store
 from bench.suites.suite import Table, Trial, TrialSlot, budget_named
@@ -38,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `report`."""
     options.add_selection(parser)
     parser.add_argument(
-        "--figure", choices=(consistency.NAME,), action=FigureAction,
+        "--figure", choices=(encoder_consistency.NAME,), action=FigureAction,
         help="draw this figure of the encoders instead; it takes no suite",
     )  # fmt: skip
     parser.add_argument(
@@ -90,7 +94,7 @@ def main(args: argparse.Namespace) -> int:
         return draw(args)
     if args.encoder:
         raise UsageError(
-            f"--encoder: expected --figure {consistency.NAME} beside it, got none; tables name encoders by "
+            f"--encoder: expected --figure {encoder_consistency.NAME} beside it, got none; tables name encoders by "
             "--set dietnerf.encoder=NAME"
         )
     every_s, price = watching.every_s(args, "--live", EVERY_S), costs.price_of(args)
@@ -187,7 +191,7 @@ def draw(args: argparse.Namespace) -> int:
         )
     budget = budget_named(args.budget or "quick")
     names = args.encoder or list(catalog.EMBEDDED)
-    lines, paths = consistency.write(names, budget, args.out or ROOT / "reports" / "figures")
+    lines, paths = encoder_consistency.write(names, budget, args.out or ROOT / "reports" / "figures")
     print("\n".join([*lines, *(f"report: {path}" for path in paths)]))
     return 0
 
@@ -215,9 +219,9 @@ def write(
     ]
     stored = [trials_store.read(trial.id) for trial in chosen.trials if is_stored(trials_store, trial.id)]
     sheets = pictures(chosen, trials_store, of_captions)
-    nouns = " and ".join(grids.plural(noun) for noun in dict.fromkeys(result.cluster_noun for result in results))
+    nouns = " and ".join(contents.plural(noun) for noun in dict.fromkeys(result.cluster_noun for result in results))
     notes = [f"Budget {chosen.budget.name}. A small study of the {nouns} below; its numbers are not those of a paper."]
-    notes += [small.NOTE] * is_small + [galleries.HOW_SHOWN] * bool(of_captions and sheets)
+    notes += [compact.NOTE] * is_small + [caption_sheets.HOW_SHOWN] * bool(of_captions and sheets)
     notes += [f"Set aside, it did not parse, and its trial runs again: {name}" for name in trials_store.set_aside]
     written = page.write(
         chosen.suite.name,
@@ -243,8 +247,8 @@ def result_of(
     table: Table, chosen: options.Selection, frame: pd.DataFrame, known: CaptionTableContext | None = None
 ) -> TableResult:
     """The paired comparison of one table."""
-    mine, noun = [cell for cell in chosen.cells if cell.table == table.name], captions.NOUN if known else "scene"
-    few = captions.arms_with_fewer_trials(mine, noun)
+    mine, noun = [cell for cell in chosen.cells if cell.table == table.name], caption_results.NOUN if known else "scene"
+    few = caption_results.arms_with_fewer_trials(mine, noun)
     arms = {
         name: "; ".join(filter(None, (arm.note, describe_arm(table, name), few.get(name, ""))))
         for name, arm in table.arms.items()
@@ -258,12 +262,12 @@ def result_of(
         metrics=table.metrics,
         question=table.question,
         arm_notes=arms,
-        notes=captions.notes(known, table.metrics, [cell.cluster for cell in mine]) if known else (),
+        notes=caption_results.notes(known, table.metrics, [cell.cluster for cell in mine]) if known else (),
         cluster_noun=noun,
         beside={t.name: t.baseline for t in chosen.tables if t is not table} if chosen.suite.read_together else None,
     )
-    said = captions.guide_judge_gap(result, known.judge) if known else None
-    beside = captions.bounds(known, table.metrics, [cell.cluster for cell in mine]) if known else ()
+    said = caption_results.guide_judge_gap(result, known.judge) if known else None
+    beside = caption_results.bounds(known, table.metrics, [cell.cluster for cell in mine]) if known else ()
     return dataclasses.replace(with_notes(result, [said] if said else []), published=table.published, bounds=beside)
 
 
@@ -277,7 +281,7 @@ def judged(table: Table, chosen: options.Selection, trials_store: Store) -> Capt
     first = table.tasks[0]
     if not isinstance(first, CaptionTask):
         return None
-    mine, judge = [cell for cell in chosen.cells if cell.table == table.name], grids.primary_judge(table.metrics)
+    mine, judge = [cell for cell in chosen.cells if cell.table == table.name], contents.primary_judge(table.metrics)
     scores = {
         cell.trial_id: found
         for cell in mine if trials_store.finished(cell.trial_id)
@@ -288,7 +292,7 @@ def judged(table: Table, chosen: options.Selection, trials_store: Store) -> Capt
     return CaptionTableContext(
         captions=first.found_in,
         judge=judge,
-        confusions=tuple(captions.confused(mine, scores, judge, first.found_in)),
+        confusions=tuple(caption_results.confused(mine, scores, judge, first.found_in)),
         departs=tuple(departs),
         failures=tuple(failure_modes.lines(failure_modes.counted(mine, scores, failed, judge, first.found_in.sha256))),
         num_empty=sum(found["field_state"] == "empty" for found in scores.values()),
@@ -312,13 +316,13 @@ def pictures(
         of_baseline = tuple(cell for cell in cells if cell.arm == table.baseline)
         how: dict[str, Any] = {"protocol": table.protocol, "judge": known.judge, "captions": known.captions}
         title = f"{table.name}: every arm, and what {known.judge} takes it for"
-        found[title] = galleries.contact_sheet(cells, trials_store, **how)
+        found[title] = caption_sheets.contact_sheet(cells, trials_store, **how)
         ids = tuple(cell.trial_id for cell in of_baseline)
         if ids and ids not in shown:
             shown.add(ids)
             title = f"{table.name}: {table.baseline}, green where {known.judge} finds the caption"
-            found[title] = galleries.all_of_one_arm(of_baseline, trials_store, **how)
-            found[f"{table.name}: {table.baseline}, over training"] = galleries.strips(of_baseline, trials_store)
+            found[title] = caption_sheets.all_of_one_arm(of_baseline, trials_store, **how)
+            found[f"{table.name}: {table.baseline}, over training"] = caption_sheets.strips(of_baseline, trials_store)
     return {title: image for title, image in found.items() if image is not None}
 
 
@@ -340,7 +344,7 @@ def degenerate_field_notes(table: Table, cells: Sequence[TrialSlot], trials_stor
             if state in ("empty", "solid"):  # "unknown" is of renders without opacity: nothing failed
                 found.setdefault(state, []).append(f"{cell.cluster} (seed {cell.seed})")
         lines += [
-            f"{arm}: {grids.counted(len(where), f'{state} field')} of {len(mine)}: {few_of(where)}"
+            f"{arm}: {contents.counted(len(where), f'{state} field')} of {len(mine)}: {few_of(where)}"
             for state, where in found.items()
         ]
     return lines
@@ -372,13 +376,13 @@ def sheet(table: Table, chosen: options.Selection, trials_store: Store, *, error
         row = [cell for cell in cells if cell.cluster == cluster]
         views = {cell.arm: stored_views(trials_store, cell.trial_id) for cell in row}
         if any(views.values()):
-            rows[cluster] = media.comparison(
+            rows[cluster] = image_grid.comparison(
                 first_of(row, table.baseline, trials).task.load(),
                 views,
                 labels=labels(row, trials_store, table),
                 errors=errors,
             )
-    return media.sheet(rows) if rows else None
+    return image_grid.sheet(rows) if rows else None
 
 
 def first_of(row: Sequence[TrialSlot], baseline: str, trials: dict[str, Trial]) -> Trial:
@@ -418,9 +422,9 @@ def print_tables(results: Sequence[TableResult]) -> None:
     shared = [note for note in results[0].notes if all(note in r.notes for r in results)] if len(results) > 1 else []
     for result in results:
         own = tuple(note for note in result.notes if note not in shared)
-        tables.print_table(dataclasses.replace(result, notes=own))
+        formats.print_table(dataclasses.replace(result, notes=own))
         print()
     for note in shared:
-        print(f"all tables: {tables.printable(note)}")
+        print(f"all tables: {formats.printable(note)}")
     if shared:
         print()

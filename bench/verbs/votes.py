@@ -14,8 +14,8 @@ import numpy as np
 from bench.analysis import bradley_terry
 from bench.analysis.bradley_terry import BradleyTerryScores
 from bench.errors import UsageError
-from bench.report.grids import counted
-from bench.report.tables import printable
+from bench.report.tables.contents import counted
+from bench.report.tables.formats import printable
 from bench.storage import store
 from bench.storage.store import Store
 from bench.verbs.places import add_results

@@ -11,7 +11,7 @@ from flax import linen
 from bench import against, origins
 from bench.analysis import findings, paired_comparison
 from bench.errors import UsageError
-from bench.report import costs, grids
+from bench.report.tables import contents, costs
 from bench.storage import store
 from bench.suites import registry
 from bench.suites.suite import Trial, TrialSlot
@@ -341,14 +341,14 @@ class TestGains:
         assert first.mine.difference == pytest.approx(2.7) and first.by_cluster["s0"] == pytest.approx(2.0)
         assert (first.mine.p, first.mine.p_holm, first.mine.p_floor) == (1 / 128, 1 / 64, 1 / 64)
         assert results[0].num_tests("psnr") == 2
-        assert grids.resolution(results[0], "psnr").startswith(
+        assert contents.resolution(results[0], "psnr").startswith(
             "8 scenes, 2 comparisons: the smallest possible p is 0.016"
         )
 
     def test_a_single_baseline_is_not_corrected(self):
         results, found = compared({"low": -2.0})
         assert found[0].mine.p_holm == found[0].mine.p == 1 / 128
-        assert "8 scenes, 1 comparison:" in grids.resolution(results[0], "psnr")
+        assert "8 scenes, 1 comparison:" in contents.resolution(results[0], "psnr")
 
     def test_as_one_table_of_two_arms_would_have_it(self):
         levels = {"low": -0.3, "high": 0.2}
@@ -367,7 +367,7 @@ class TestGains:
     def test_with_few_scenes_two_baselines_can_resolve_nothing(self):
         results, found = compared({"low": -2.0, "high": 3.0}, num_scenes=6)
         assert {each.mine.verdict for each in found} == {"not resolved"}
-        assert "so nothing can be resolved; 7 scenes could" in grids.resolution(results[0], "psnr")
+        assert "so nothing can be resolved; 7 scenes could" in contents.resolution(results[0], "psnr")
         assert compared({"low": -2.0}, num_scenes=6)[1][0].mine.verdict == "better"
 
     def test_more_seeds_are_named_where_their_scatter_is_known(self):

@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 
 from bench.analysis.paired_comparison import ReferenceRow, compare
-from bench.report import page, turntables
-from bench.report.explorer import InteractiveMedia, MeshViewer
+from bench.report.images import turntables
+from bench.report.page import page
+from bench.report.page.script_data import InteractiveMedia, MeshViewer
 from bench.storage.record import Record
 from bench.suites.suite import TrialSlot
 

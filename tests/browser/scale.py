@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.paired_comparison import compare
-from bench.report import page, turntables
-from bench.report.explorer import InteractiveMedia
+from bench.report.images import turntables
+from bench.report.page import page
+from bench.report.page.script_data import InteractiveMedia
 from bench.storage.record import Record
 from bench.suites.suite import TrialSlot
 from tests.browser.conftest import chromium

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from bench.analysis.paired_comparison import compare
-from bench.report.captions import CaptionTableContext, confused
-from bench.report.captions import notes as captions_notes
+from bench.report.caption_results import CaptionTableContext, confused
+from bench.report.caption_results import notes as captions_notes
 from bench.storage.record import Record
 from bench.suites.suite import TrialSlot
 from tasks.captions.caption_task import CaptionSet

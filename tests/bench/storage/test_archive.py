@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from bench.report import media
+from bench.report.images import image_grid
 from bench.storage import archive, store
 from bench.verbs import archive as verb
 from tests.bench.storage.test_store import some_outcome
@@ -44,7 +44,7 @@ def test_a_view_that_is_set_against_photographs_loses_no_shade():
 def test_of_a_scene_the_middle_view_is_kept(tmp_path):
     made = store.open(tmp_path)
     task = ToyTask(image_px=8)
-    middle = media.middle_view(task.load())
+    middle = image_grid.middle_view(task.load())
     made.write(
         dataclasses.replace(some_outcome(FIRST), views=views() | {"ids": np.arange(17, dtype=np.int32) + middle - 3})
     )

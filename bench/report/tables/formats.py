@@ -18,8 +18,8 @@ from rich.text import Text
 
 from bench.analysis.paired_comparison import RESOLVED, TableResult
 from bench.metrics.protocols import METRICS
-from bench.report import grids
-from bench.report.grids import TableCell, TableGrid
+from bench.report.tables import contents
+from bench.report.tables.contents import TableCell, TableGrid
 
 NUM_PRIMARY = 3
 """Metrics that are printed in a terminal if none are named: a suite lists the most telling first."""
@@ -45,18 +45,18 @@ def print_table(result: TableResult, metrics: Sequence[str] | None = None, file:
     shown = tuple(metrics or result.metrics[:NUM_PRIMARY])
     blocks: list[Text | RichTable] = [
         Text(printable(f"{result.table}: {result.question}" if result.question else result.table), style="bold"),
-        Text(printable(grids.caption(result)), style="dim"),
-        Text(printable(grids.legend(result)), style="dim"),
+        Text(printable(contents.caption(result)), style="dim"),
+        Text(printable(contents.legend(result)), style="dim"),
     ]
     for metric in shown:
         with_run = metric == shown[0] or any(entry.num_missing for entry in result.column(metric))
-        blocks += [Text(), Text(grids.direction(metric), style="bold")]
-        blocks.append(rich_grid(grids.metric_grid(result, metric, with_run=with_run)))
-        blocks.append(Text(printable(grids.resolution(result, metric)), style="dim"))
-    blocks += [Text(), *(Text(printable(said), style=STYLES[how]) for how, said in grids.conclusion(result))]
-    blocks += [Text(printable(f"missing: {line}"), style="yellow") for line in grids.missing_number_lines(result)]
+        blocks += [Text(), Text(contents.direction(metric), style="bold")]
+        blocks.append(rich_grid(contents.metric_grid(result, metric, with_run=with_run)))
+        blocks.append(Text(printable(contents.resolution(result, metric)), style="dim"))
+    blocks += [Text(), *(Text(printable(said), style=STYLES[how]) for how, said in contents.conclusion(result))]
+    blocks += [Text(printable(f"missing: {line}"), style="yellow") for line in contents.missing_number_lines(result)]
     blocks += [Text(printable(f"note: {note}"), style="dim") for note in result.notes]
-    published = grids.published_grid(result)
+    published = contents.published_grid(result)
     blocks += [Text(), rich_grid(published)] if published else []
     if len(shown) < len(result.metrics):
         others = "; ".join(METRICS[m].title for m in result.metrics if m not in shown)
@@ -66,8 +66,8 @@ def print_table(result: TableResult, metrics: Sequence[str] | None = None, file:
 
 def print_scenes(result: TableResult, metric: str, file: Any = None) -> None:
     """Prints one metric cluster by cluster, as the papers' supplements do."""
-    title = Text(printable(f"{result.table}, by {result.cluster_noun}: {grids.direction(metric)}"), style="bold")
-    emit(make_console(file), [title, rich_grid(grids.scenes_grid(result, metric), gap=1)])
+    title = Text(printable(f"{result.table}, by {result.cluster_noun}: {contents.direction(metric)}"), style="bold")
+    emit(make_console(file), [title, rich_grid(contents.scenes_grid(result, metric), gap=1)])
 
 
 def make_console(file: Any) -> Console:
@@ -127,18 +127,21 @@ def printable(text: str) -> str:
 
 def markdown(result: TableResult) -> str:
     """The whole table as Markdown: a section a metric."""
-    parts = [f"*{md(result.question)}*" if result.question else "", md(grids.caption(result)) + "."]
-    parts += ["\n".join(f"- {md(said)}" for _, said in grids.conclusion(result))]
+    parts = [f"*{md(result.question)}*" if result.question else "", md(contents.caption(result)) + "."]
+    parts += ["\n".join(f"- {md(said)}" for _, said in contents.conclusion(result))]
     for metric in result.metrics:
-        parts += [f"**{md(grids.direction(metric))}**", markdown_grid(grids.metric_grid(result, metric, with_p=True))]
-        parts.append(md(grids.resolution(result, metric)) + ".")
+        parts += [
+            f"**{md(contents.direction(metric))}**",
+            markdown_grid(contents.metric_grid(result, metric, with_p=True)),
+        ]
+        parts.append(md(contents.resolution(result, metric)) + ".")
     lines = [
-        *grids.missing_number_lines(result),
+        *contents.missing_number_lines(result),
         *(f"{arm}: {note}" for arm, note in result.arm_notes.items()),
         *result.notes,
     ]
-    parts += ["\n".join(f"- {md(line)}" for line in lines), f"<sub>{md(grids.legend(result))}.</sub>"]
-    published = grids.published_grid(result)
+    parts += ["\n".join(f"- {md(line)}" for line in lines), f"<sub>{md(contents.legend(result))}.</sub>"]
+    published = contents.published_grid(result)
     parts += [markdown_grid(published)] if published else []
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -207,8 +210,8 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
         metrics: Which; None for the first few, as many as a page is wide.
     """
     shown = tuple(metrics or result.metrics[:NUM_PRIMARY])
-    trials, *rest = grids.run_columns(result, shown[0])
-    num_rest, lost = 1 + len(rest), grids.losses_by_arm(result, shown)
+    trials, *rest = contents.run_columns(result, shown[0])
+    num_rest, lost = 1 + len(rest), contents.losses_by_arm(result, shown)
     heads = "".join(rf" & \multicolumn{{2}}{{c}}{{{tex_heading(metric)}}}" for metric in shown)
     rules = " ".join(rf"\cmidrule(lr){{{2 * i + 2}-{2 * i + 3}}}" for i in range(len(shown)))
     lines = []
@@ -218,11 +221,11 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
         for metric in shown:
             entry = result.entry(arm, metric)
             star = "^{*}" if entry.verdict in RESOLVED else ""
-            cells.append(tex_number(grids.mean_cell(entry, arm == grids.best_arm(result, metric))))
-            cells.append(tex_number(grids.difference_cell(entry), star))
+            cells.append(tex_number(contents.mean_cell(entry, arm == contents.best_arm(result, metric))))
+            cells.append(tex_number(contents.difference_cell(entry), star))
         lines.append(" & ".join([*cells, *(tex_number(column[row]) for _, column in (trials, *rest))]) + r" \\")
     bounds = [r"\midrule"] if any(bound.metric in shown for bound in result.bounds) else []
-    for name, *rest_of_row in grids.bound_rows(result, shown, 1 + len(shown)):
+    for name, *rest_of_row in contents.bound_rows(result, shown, 1 + len(shown)):
         bounds.append(" & ".join([tex(name.text), *(f"{tex_number(cell)} &" for cell in rest_of_row)])
                       + " &" * num_rest + r" \\")  # fmt: skip
     asked = f"{result.table}: {result.question}" if result.question else result.table
@@ -231,7 +234,7 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
             "% needs \\usepackage{booktabs,graphicx}",
             r"\begin{table*}",
             r"\centering\small",
-            rf"\caption{{{' '.join(tex(sentence(line)) for line in (asked, grids.caption(result)))}}}",
+            rf"\caption{{{' '.join(tex(sentence(line)) for line in (asked, contents.caption(result)))}}}",
             r"\setlength{\tabcolsep}{4pt}%",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",  # never wider than the page
             rf"\begin{{tabular}}{{l{'rr' * len(shown)}{'r' * num_rest}}}",
@@ -257,8 +260,8 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
 
 def tex_notes(result: TableResult, shown: Sequence[str], lost: Sequence[str]) -> list[str]:
     """What stands below a table: how to read it, what it could resolve, and a line for each mark at an arm."""
-    read = [grids.legend(result, with_needs=False), "* resolved"]
-    could = [f"{METRICS[metric].title}: {grids.resolution(result, metric)}" for metric in shown]
+    read = [contents.legend(result, with_needs=False), "* resolved"]
+    could = [f"{METRICS[metric].title}: {contents.resolution(result, metric)}" for metric in shown]
     notes = [" ".join(tex(sentence(line)) for line in some) for some in (read, could, result.notes) if some]
     marked = [f"$^{{{mark(i)}}}$ {tex(line)}." for i, line in enumerate(lost)]
     paragraphs = [*notes[:2], *marked, *notes[2:]]
@@ -278,7 +281,7 @@ def mark(place: int) -> str:
 
 def tex_heading(metric: str) -> str:
     """A column's head; who made the number stands in a second line, for names of encoders are long."""
-    what, comma, by = grids.heading(metric).rpartition(", ") if "@" in metric else ("", "", grids.heading(metric))
+    what, comma, by = contents.heading(metric).rpartition(", ") if "@" in metric else ("", "", contents.heading(metric))
     return rf"\shortstack{{{tex(what)}\\{tex(by)}}}" if comma else tex(by)
 
 

@@ -25,9 +25,10 @@ import pandas as pd
 
 from bench.analysis.paired_comparison import TableResult
 from bench.metrics.protocols import METRICS
-from bench.report import grids, tables
-from bench.report.tables import printable
-from bench.report.turntables import FrameStrip
+from bench.report.images.turntables import FrameStrip
+from bench.report.tables import contents as contents_module
+from bench.report.tables import formats
+from bench.report.tables.formats import printable
 from bench.storage.record import Record
 from bench.suites.suite import TrialSlot, flat
 
@@ -67,7 +68,7 @@ class InteractiveMedia:
     """What can be looked at in a page beside its numbers.
 
     Attributes:
-        reels: By trial id, see `bench.report.turntables`.
+        reels: By trial id, see `bench.report.images.turntables`.
         viewers: Meshes.
     """
 
@@ -173,11 +174,11 @@ def table_data(
         "noun": result.cluster_noun,
         "protocol": result.protocol,
         "baseline": arms.index(result.baseline),
-        "num_primary": min(tables.NUM_PRIMARY, len(result.metrics)),
+        "num_primary": min(formats.NUM_PRIMARY, len(result.metrics)),
         "arms": [printable(arm) for arm in arms],
         "clusters": [printable(cluster) for cluster in clusters],
         "metrics": [
-            {"title": known.title, "heading": grids.heading(m), "unit": known.unit, "digits": known.digits}
+            {"title": known.title, "heading": contents_module.heading(m), "unit": known.unit, "digits": known.digits}
             for m, known in ((m, METRICS[m]) for m in result.metrics)
         ],
         "verdicts": [[result.entry(arm, metric).verdict for metric in result.metrics] for arm in arms],
@@ -271,7 +272,7 @@ def fields_that_differ(record: Record | None, other: Record | None) -> list[list
         for its in (record, other)
     )
     names = [name for name in dict.fromkeys([*right, *left]) if name in left and left[name] != right.get(name)]
-    others = [told(right[name]) if name in right else grids.DASH for name in names]
+    others = [told(right[name]) if name in right else contents_module.DASH for name in names]
     return [
         [printable(name.removeprefix("method.")), told(left[name]), other]
         for name, other in zip(names, others, strict=True)

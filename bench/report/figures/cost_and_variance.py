@@ -16,8 +16,9 @@ from jaxtyping import Float
 from bench.analysis import variance_components
 from bench.analysis.paired_comparison import FEWEST_CLUSTERS, TableResult
 from bench.metrics.protocols import METRICS
-from bench.report import figures, grids
-from bench.report.figures import Figure, plain, shortened, slug
+from bench.report.figures import standard
+from bench.report.figures.standard import Figure, plain, shortened, slug
+from bench.report.tables import contents
 from bench.storage.record import Record
 from bench.suites.suite import TrialSlot
 
@@ -82,23 +83,23 @@ def against_cost(
          "num_clusters": e.num_clusters, "num_trials": e.num_trials, "device": "".join(devices)}
         for e in entries
     )  # fmt: skip
-    colors = figures.palette(result)
-    with figures.style():
-        figure, axes = figures.canvas(5.2, max(2.9, 1.0 + LINE_IN * len(rows)))
+    colors = standard.palette(result)
+    with standard.style():
+        figure, axes = standard.canvas(5.2, max(2.9, 1.0 + LINE_IN * len(rows)))
         for row in rows:
             color = colors[row["arm"]]
             axes.plot([row["train_s"]], [row["mean"]], "o", color=color, ms=6, zorder=3)
             if row["low"] is not None:
                 axes.vlines([row["train_s"]], [row["low"]], [row["high"]], color=color, lw=1.3, alpha=0.6)
         seconds_axis(axes, [row["train_s"] for row in rows])
-        axes.set_ylabel(plain(grids.named(metric)))
-        axes.grid(axis="y", alpha=0.18, color=figures.INK, lw=0.6)
+        axes.set_ylabel(plain(contents.named(metric)))
+        axes.grid(axis="y", alpha=0.18, color=standard.INK, lw=0.6)
         axes.margins(y=0.08)
         label_aside(figure, axes, rows, colors)
         name = f"{slug(result.table)}-cost-{slug(metric)}"
-        svg = figures.drawn(figure, name)
+        svg = standard.drawn(figure, name)
     on = f", on {next(iter(devices))}" if devices else ""
-    title = f"{METRICS[metric].title} against seconds of training a trial{on}; {grids.better_way(metric)}"
+    title = f"{METRICS[metric].title} against seconds of training a trial{on}; {contents.better_way(metric)}"
     return Figure(name, title, svg, rows)
 
 
@@ -210,9 +211,9 @@ def parts(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, 
     with_seeds = [row for row in rows if row["seed"] is not None]
     bars = with_seeds or rows  # parts of one seed mean something else, and do not stand beside the others
     shown = PARTS if with_seeds else ("cluster", "view")
-    names = {"cluster": grids.plural(result.cluster_noun), "seed": "seeds", "view": "views", "rest": "seed by view"}
-    with figures.style():
-        figure, axes = figures.canvas(5.2, 1.25 + 0.33 * len(bars))
+    names = {"cluster": contents.plural(result.cluster_noun), "seed": "seeds", "view": "views", "rest": "seed by view"}
+    with standard.style():
+        figure, axes = standard.canvas(5.2, 1.25 + 0.33 * len(bars))
         for place, row in enumerate(reversed(bars)):
             start = 0.0
             for part in shown:
@@ -234,7 +235,7 @@ def parts(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, 
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(shown),
                       frameon=False, handlelength=1.0, columnspacing=1.4)  # fmt: skip
         name = f"{slug(result.table)}-variance-{slug(metric)}"
-        svg = figures.drawn(figure, name)
+        svg = standard.drawn(figure, name)
     few = "" if len(bars) == len(rows) else "; arms of several seeds, all in the CSV"
     said = few if with_seeds else f"; of one seed: {names['cluster']} hold what seeds add"
     return Figure(name, f"Where the variance of {METRICS[metric].title} lies{said}", svg, tuple(rows))

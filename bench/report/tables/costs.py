@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.errors import UsageError
-from bench.report import grids
-from bench.report.grids import TableGrid, counted
+from bench.report.tables import contents
+from bench.report.tables.contents import TableGrid, counted
 from bench.storage.record import Record
 from bench.storage.timings import own_seconds
 from bench.suites.suite import TrialSlot
@@ -94,13 +94,13 @@ def grid(costs: Sequence[ArmCost], heading: str = "arm") -> TableGrid:
     """A row an arm."""
     rows = [
         (
-            grids.TableCell(cost.arm),
-            grids.three_digits(cost.wall_s),
-            grids.three_digits(cost.train_s),
-            grids.three_digits(cost.memory_mib),
-            grids.TableCell(cost.num_parameters or grids.DASH),
-            grids.TableCell(cost.pack_size or grids.DASH),
-            grids.TableCell(cost.device or grids.DASH),
+            contents.TableCell(cost.arm),
+            contents.three_digits(cost.wall_s),
+            contents.three_digits(cost.train_s),
+            contents.three_digits(cost.memory_mib),
+            contents.TableCell(cost.num_parameters or contents.DASH),
+            contents.TableCell(cost.pack_size or contents.DASH),
+            contents.TableCell(cost.device or contents.DASH),
         )
         for cost in costs
     ]

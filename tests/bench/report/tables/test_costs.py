@@ -8,7 +8,8 @@ import dataclasses
 import pytest
 
 from bench.errors import UsageError
-from bench.report import costs, page
+from bench.report.page import page
+from bench.report.tables import costs
 
 
 def parsed(*words):

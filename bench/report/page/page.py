@@ -8,7 +8,7 @@
     media/       <trial_id>.webp, frames that turn in the page; objects/ <trial_id>.glb and .html, meshes
     results.json what `bench.analysis.paired_comparison` found
 
-A small one, to be kept beside code, has lossy sheets and gzip in place of long tables, see `bench.report.small`.
+A small one, to be kept beside code, has lossy sheets and gzip in place of long tables, see `bench.report.page.compact`.
 The same inputs give the same bytes. Files are written under a temporary name, then renamed.
 """
 
@@ -29,12 +29,17 @@ from bench.analysis.paired_comparison import TableResult
 from bench.errors import UsageError
 from bench.metrics import caption_protocols
 from bench.metrics.protocols import PROTOCOLS
-from bench.report import alive, captions, costs, explorer, figures, grids, markup, media, small, studies, tables
-from bench.report.captions import CaptionTableContext
-from bench.report.costs import ArmCost, DevicePrice
-from bench.report.explorer import InteractiveMedia
-from bench.report.figures import Figure, slug
-from bench.report.small import ReportFormat
+from bench.report import alive, caption_results
+from bench.report.caption_results import CaptionTableContext
+from bench.report.figures import cost_and_variance, standard
+from bench.report.figures.standard import Figure, slug
+from bench.report.images import image_grid
+from bench.report.page import compact, html, script_data
+from bench.report.page.compact import ReportFormat
+from bench.report.page.script_data import InteractiveMedia
+from bench.report.tables import contents as contents_module
+from bench.report.tables import costs, formats
+from bench.report.tables.costs import ArmCost, DevicePrice
 from bench.storage.record import Record
 from bench.storage.timings import own_seconds
 from bench.suites.suite import TrialSlot
@@ -139,7 +144,7 @@ def write(
         ReportHeader(suite_name, question, tuple(notes), summary_line(results, records)),
         exhibits or InteractiveMedia(),
     )
-    given = explorer.data(suite_name, results, frame=frame, cells=cells, records=records, exhibits=exhibits)
+    given = script_data.data(suite_name, results, frame=frame, cells=cells, records=records, exhibits=exhibits)
     by_id = {record.trial_id: record for record in records}
     parts = [
         TableSection(result, its, costs.of_arms([cell for cell in cells if cell.table == result.table], by_id))
@@ -147,7 +152,7 @@ def write(
     ]
     plain = {path: content for part in parts for path, content in files(part)}
     plain["results.json"] = json.dumps([result.to_json() for result in results], indent=1, allow_nan=False) + "\n"
-    form, contents = small.form(plain, is_small)
+    form, contents = compact.form(plain, is_small)
     contents |= {
         "index.html": html_page(head, parts, pictures, made, exhibits, given, form),
         "index.md": markdown_page(head, parts, pictures, made),
@@ -155,7 +160,7 @@ def write(
     contents |= {picture.path: picture.content for picture in pictures} | exhibits.contents()
     if every_s is not None:
         contents["index.html"] = alive.refreshing(str(contents["index.html"]), every_s)
-    for name in small.of_other_forms(contents):
+    for name in compact.of_other_forms(contents):
         (out / name).unlink(missing_ok=True)
     for name, content in contents.items():
         write_file(out / name, content)
@@ -182,41 +187,43 @@ def draw(
     judged: CaptionTableContext | None = None,
 ) -> TableFigures:
     """The figures that a table's numbers allow."""
-    primary = result.metrics[: tables.NUM_PRIMARY]
+    primary = result.metrics[: formats.NUM_PRIMARY]
     compared = [m for m in primary if any(e.difference is not None for e in result.column(m))]
-    forests = tuple(figures.forest(result, metric) for metric in compared)
-    more = studies.of_table(result, frame, cells, records)
+    forests = tuple(standard.forest(result, metric) for metric in compared)
+    more = cost_and_variance.of_table(result, frame, cells, records)
     if judged is not None:
-        return TableFigures(forests=forests, lines=(*captions.lines(result, frame, cells, records, judged), *more))
-    lines = (figures.by_angle(frame, cells, result, primary[0]), figures.curves(records, cells, result))
+        return TableFigures(
+            forests=forests, lines=(*caption_results.lines(result, frame, cells, records, judged), *more)
+        )
+    lines = (standard.by_angle(frame, cells, result, primary[0]), standard.curves(records, cells, result))
     return TableFigures(forests=forests, lines=(*(figure for figure in lines if figure is not None), *more))
 
 
 def load_sheet(title: str, image: Image.Image | pathlib.Path, is_small: bool = False) -> PictureFile:
     """A picture for the folder, whether it is drawn yet or lies on disk."""
-    content = media.png(image) if isinstance(image, Image.Image) else image.read_bytes()
+    content = image_grid.png(image) if isinstance(image, Image.Image) else image.read_bytes()
     with Image.open(io.BytesIO(content)) as opened:
-        packed = small.lossy(opened) if is_small else content
+        packed = compact.lossy(opened) if is_small else content
         return PictureFile(title, f"sheets/{slug(title)}.{'webp' if is_small else 'png'}", packed, opened.size)
 
 
 def files(part: TableSection) -> Iterator[tuple[str, str]]:
     """A table's files, and those of its figures: their paths in the folder, and what stands in them."""
     stem = f"tables/{slug(part.result.table)}"
-    yield f"{stem}.csv", tables.csv_text(part.result)
-    yield f"{stem}.tex", tables.latex(part.result)
-    yield f"{stem}-scenes.csv", tables.scenes_csv(part.result)
+    yield f"{stem}.csv", formats.csv_text(part.result)
+    yield f"{stem}.tex", formats.latex(part.result)
+    yield f"{stem}-scenes.csv", formats.scenes_csv(part.result)
     for figure in (*part.drawn.forests, *part.drawn.lines):
-        yield f"figures/{figure.name}.svg", figures.standalone(figure.svg)
-        yield f"figures/{figure.name}.csv", tables.csv_rows(figure.rows)
+        yield f"figures/{figure.name}.svg", standard.standalone(figure.svg)
+        yield f"figures/{figure.name}.csv", formats.csv_rows(figure.rows)
 
 
 def summary_line(results: Sequence[TableResult], records: Sequence[Record]) -> str:
     """How much was done, on one line."""
     num_failed = sum(record.status == "failed" for record in records)
     parts = [
-        grids.counted(len(results), "table"),
-        grids.counted(len(records), "trial") + (f", {num_failed} failed" if num_failed else ""),
+        contents_module.counted(len(results), "table"),
+        contents_module.counted(len(records), "trial") + (f", {num_failed} failed" if num_failed else ""),
         cost(records),
     ]
     return " · ".join(filter(None, parts))
@@ -235,17 +242,22 @@ def cost(records: Sequence[Record]) -> str:
 def provenance_rows(results: Sequence[TableResult], records: Sequence[Record], command: str) -> list[tuple[str, str]]:
     """Where the numbers come from: the command, definitions, devices, versions, commit."""
     rows = [("command", command)]
-    for name, of_captions in dict.fromkeys((result.protocol, captions.is_of_captions(result)) for result in results):
+    for name, of_captions in dict.fromkeys(
+        (result.protocol, caption_results.is_of_captions(result)) for result in results
+    ):
         known = (caption_protocols.PROTOCOLS if of_captions else PROTOCOLS).get(name)
         kind = " of captions" if of_captions else ""
         rows.append(("protocol" + kind, f"{name} {known.version}: {known.about}" if known else name))
-    rows.append(("budget", ", ".join(dict.fromkeys(b for result in results for b in result.budgets)) or grids.DASH))
+    rows.append(
+        ("budget", ", ".join(dict.fromkeys(b for result in results for b in result.budgets)) or contents_module.DASH)
+    )
     environments = [record.environment for record in records]
     commits = [
         f"{str(e['git_commit'])[:12]}{' with local changes' if e.get('git_dirty') else ''}"
-        if e.get("git_commit") else UNKNOWN
+        if e.get("git_commit")
+        else UNKNOWN
         for e in environments
-    ]  # fmt: skip
+    ]
     rows += [("commit", count_values(commits))] if commits else []
     for name in ("device", "num_devices", "platform", "python"):
         found = [str(e[name]) for e in environments if e.get(name) is not None]
@@ -265,8 +277,10 @@ def count_values(values: Sequence[str]) -> str:
     num_unknown = found.pop(UNKNOWN, 0)
     if len(found) == 1 and not num_unknown:
         return values[0]
-    told = [f"{value} ({grids.counted(num, 'trial')})" for value, num in sorted(found.items())]
-    return " | ".join([*told, *([f"{UNKNOWN}: {grids.counted(num_unknown, 'trial')}"] if num_unknown else [])])
+    told = [f"{value} ({contents_module.counted(num, 'trial')})" for value, num in sorted(found.items())]
+    return " | ".join(
+        [*told, *([f"{UNKNOWN}: {contents_module.counted(num_unknown, 'trial')}"] if num_unknown else [])]
+    )
 
 
 # --- HTML -------------------------------------------------------------------------------------------------------------
@@ -284,17 +298,18 @@ def html_page(
     """The page; `given` is what its script gets."""
     anchors = [(f"table-{slug(part.result.table)}", part.result.table) for part in parts]
     # what only the script can fill is hidden until it has
-    look, vote = (markup.link(f"#{name}", text, hidden=True) for name, text in (("look", "side by side"),
-                                                                             ("vote", "blind vote")))  # fmt: skip
-    links = "".join(markup.link(f"#{anchor}", text) for anchor, text in anchors)
-    links = look + links + vote + (markup.link("#objects", "meshes") if exhibits.viewers else "")
-    links += markup.link("#pictures", "pictures") if pictures else ""
-    links += markup.link("#made", "how it was made")
+    look, vote = (
+        html.link(f"#{name}", text, hidden=True) for name, text in (("look", "side by side"), ("vote", "blind vote"))
+    )
+    links = "".join(html.link(f"#{anchor}", text) for anchor, text in anchors)
+    links = look + links + vote + (html.link("#objects", "meshes") if exhibits.viewers else "")
+    links += html.link("#pictures", "pictures") if pictures else ""
+    links += html.link("#made", "how it was made")
     body = [
-        f"<header>\n<h1>{markup.escaped(head.title)}</h1>",
-        f'<p class="question">{markup.escaped(head.question)}</p>' if head.question else "",
-        f'<p class="small">{markup.escaped(head.summary)}</p>',
-        "".join(f"<p>{markup.escaped(note)}</p>" for note in head.notes),
+        f"<header>\n<h1>{html.escaped(head.title)}</h1>",
+        f'<p class="question">{html.escaped(head.question)}</p>' if head.question else "",
+        f'<p class="small">{html.escaped(head.summary)}</p>',
+        "".join(f"<p>{html.escaped(note)}</p>" for note in head.notes),
         f"<nav>{links}</nav>\n</header>",
         LOOK,
         *(html_table(part, i, form) for i, part in enumerate(parts)),
@@ -302,17 +317,17 @@ def html_page(
         html_objects(exhibits),
     ]
     if pictures:
-        sheets = "\n".join(markup.picture(p.path, p.title, *p.size) for p in pictures)
+        sheets = "\n".join(html.picture(p.path, p.title, *p.size) for p in pictures)
         body.append(f'<section id="pictures">\n<h2>Pictures</h2>\n{sheets}\n</section>')
     rows = "".join(
-        f"<dt>{markup.escaped(name)}</dt><dd>{markup.escaped(text)}</dd>" for name, text in made if name != "command"
+        f"<dt>{html.escaped(name)}</dt><dd>{html.escaped(text)}</dd>" for name, text in made if name != "command"
     )
     body.append(
         '<section id="made">\n<h2>How it was made</h2>\n<p class="quiet">This makes it again; trials that are there '
-        f"are not trained again.</p>\n<pre>{markup.escaped(dict(made)['command'])}</pre>\n<dl>{rows}</dl>\n"
-        f'<p class="small">Files: {markup.link(form.at("results.json"), "all that was found (JSON)")}.</p>\n</section>'
+        f"are not trained again.</p>\n<pre>{html.escaped(dict(made)['command'])}</pre>\n<dl>{rows}</dl>\n"
+        f'<p class="small">Files: {html.link(form.at("results.json"), "all that was found (JSON)")}.</p>\n</section>'
     )
-    return markup.document(head.title, "\n".join(filter(None, body)), given)
+    return html.document(head.title, "\n".join(filter(None, body)), given)
 
 
 LOOK = (
@@ -334,9 +349,9 @@ def html_objects(exhibits: InteractiveMedia) -> str:
     for viewer in exhibits.viewers:
         page, model = viewer.contents
         parts.append(
-            f'<figure data-trial="{markup.escaped(viewer.trial_id)}"><figcaption>{markup.escaped(viewer.name)}, by '
-            f"{markup.escaped(viewer.arm)} ({markup.link(page, 'viewer')}, {markup.link(model, 'GLB')})<br>"
-            f'<span class="quiet">{markup.escaped(tables.sentence(viewer.about))}</span></figcaption></figure>'
+            f'<figure data-trial="{html.escaped(viewer.trial_id)}"><figcaption>{html.escaped(viewer.name)}, by '
+            f"{html.escaped(viewer.arm)} ({html.link(page, 'viewer')}, {html.link(model, 'GLB')})<br>"
+            f'<span class="quiet">{html.escaped(formats.sentence(viewer.about))}</span></figcaption></figure>'
         )
     return (
         '<section id="objects">\n<h2>Meshes</h2>\n<p class="small">Drag to turn, scroll to come nearer; or arrow keys, '
@@ -348,48 +363,48 @@ def html_table(part: TableSection, place: int, form: ReportFormat) -> str:
     """A table's section: what it comes to, the numbers, the figures, and what only some will open."""
     result, drawn, spent = part
     stem, noun = f"tables/{slug(result.table)}", result.cluster_noun
-    primary = result.metrics[: tables.NUM_PRIMARY]
+    primary = result.metrics[: formats.NUM_PRIMARY]
     files = ((".csv", "all numbers (CSV)"), ("-scenes.csv", f"by {noun} (CSV)"), (".tex", "for a paper (LaTeX)"))
-    links = ", ".join(markup.link(form.at(stem + end), text) for end, text in files)
-    missing = [("worse", f"Missing: {line}") for line in grids.missing_number_lines(result)]
+    links = ", ".join(html.link(form.at(stem + end), text) for end, text in files)
+    missing = [("worse", f"Missing: {line}") for line in contents_module.missing_number_lines(result)]
     feet = [
-        grids.caption(result),
-        grids.legend(result, with_needs=False),
-        f"{grids.named(primary[0])}: {grids.resolution(result, primary[0])}",
+        contents_module.caption(result),
+        contents_module.legend(result, with_needs=False),
+        f"{contents_module.named(primary[0])}: {contents_module.resolution(result, primary[0])}",
     ]
     # what a person wrote stays as it is; our own lines become sentences
-    feet = [*map(tables.sentence, feet), *result.notes]
-    foot = "<br>".join(map(markup.escaped, feet))
+    feet = [*map(formats.sentence, feet), *result.notes]
+    foot = "<br>".join(map(html.escaped, feet))
     in_full = "\n".join(
-        f"<h3>{markup.escaped(grids.direction(metric))}</h3>"
-        f"{markup.table(grids.metric_grid(result, metric, with_p=True, with_run=False), is_small=True, rows='arms')}"
-        f'<p class="small">{markup.escaped(grids.resolution(result, metric))}</p>'
+        f"<h3>{html.escaped(contents_module.direction(metric))}</h3>"
+        f"{html.table(contents_module.metric_grid(result, metric, with_p=True, with_run=False), is_small=True, rows='arms')}"
+        f'<p class="small">{html.escaped(contents_module.resolution(result, metric))}</p>'
         for metric in result.metrics
     )
     rows = "clusters" if noun == "caption" else "arms"
     by_scene = "\n".join(
-        f"<h3>{markup.escaped(grids.direction(metric))}</h3>"
-        f"{markup.table(grids.scenes_grid(result, metric), is_small=True, rows=rows, are_trials=True)}"
+        f"<h3>{html.escaped(contents_module.direction(metric))}</h3>"
+        f"{html.table(contents_module.scenes_grid(result, metric), is_small=True, rows=rows, are_trials=True)}"
         # of many captions by many arms a page holds the first metrics, the file all
-        for metric in (primary if captions.is_of_captions(result) else result.metrics)
+        for metric in (primary if caption_results.is_of_captions(result) else result.metrics)
     )
-    published = grids.published_grid(result)
+    published = contents_module.published_grid(result)
     return "\n".join(
         [
-            f'<section id="table-{slug(result.table)}" data-table="{place}">\n<h2>{markup.escaped(result.table)}</h2>',
-            f'<p class="question">{markup.escaped(result.question)}</p>' if result.question else "",
-            markup.items(grids.conclusion(result)),
-            markup.table(grids.summary_grid(result, primary), rows="arms"),
-            markup.items(missing) if missing else "",
+            f'<section id="table-{slug(result.table)}" data-table="{place}">\n<h2>{html.escaped(result.table)}</h2>',
+            f'<p class="question">{html.escaped(result.question)}</p>' if result.question else "",
+            html.items(contents_module.conclusion(result)),
+            html.table(contents_module.summary_grid(result, primary), rows="arms"),
+            html.items(missing) if missing else "",
             f'<p class="small">{foot}<br>Files: {links}.</p>',
             *(
-                f'<div class="figures{kind}">{"".join(markup.figure(each, form) for each in some)}</div>'
+                f'<div class="figures{kind}">{"".join(html.figure(each, form) for each in some)}</div>'
                 for kind, some in (("", drawn.forests), (" lines", drawn.lines)) if some
             ),
             html_arms(result),
-            markup.details("As published", markup.table(published, is_small=True)) if published else "",
-            markup.details("Every metric: tests and verdicts", in_full),
-            markup.details(f"Every {noun}", by_scene),
+            html.details("As published", html.table(published, is_small=True)) if published else "",
+            html.details("Every metric: tests and verdicts", in_full),
+            html.details(f"Every {noun}", by_scene),
             html_costs(spent),
             "</section>",
         ]
@@ -399,14 +414,14 @@ def html_table(part: TableSection, place: int, form: ReportFormat) -> str:
 def html_arms(result: TableResult) -> str:
     """How arms differ from the baseline, folded away; empty where nothing is said of them."""
     said: list[tuple[str, str]] = [("", f"{arm}: {note}") for arm, note in result.arm_notes.items() if note]
-    return markup.details(f"How arms differ from {result.baseline}", markup.items(said)) if said else ""
+    return html.details(f"How arms differ from {result.baseline}", html.items(said)) if said else ""
 
 
 def html_costs(spent: Sequence[ArmCost]) -> str:
     """What each arm took, folded away."""
-    rows = markup.table(costs.grid(spent), is_small=True, rows="arms")
-    how = markup.escaped(tables.sentence(costs.HOW_TIMED))
-    return markup.details("What each arm took", f'{rows}<p class="small">{how}</p>')
+    rows = html.table(costs.grid(spent), is_small=True, rows="arms")
+    how = html.escaped(formats.sentence(costs.HOW_TIMED))
+    return html.details("What each arm took", f'{rows}<p class="small">{how}</p>')
 
 
 # --- Markdown ---------------------------------------------------------------------------------------------------------
@@ -416,18 +431,18 @@ def markdown_page(
     head: ReportHeader, parts: Sequence[TableSection], pictures: Sequence[PictureFile], made: Sequence[tuple[str, str]]
 ) -> str:
     """The same in Markdown."""
-    md = tables.md
+    md = formats.md
     body = [f"# {md(head.title)}", md(head.question), md(head.summary), *map(md, head.notes)]
     for result, drawn, spent in parts:
-        body += [f"## {md(result.table)}", tables.markdown(result).rstrip()]
-        for metric in result.metrics[: tables.NUM_PRIMARY]:
-            body += [f"**By {md(result.cluster_noun)}: {md(grids.direction(metric))}**",
-                     tables.markdown_grid(grids.scenes_grid(result, metric))]  # fmt: skip
-        body += [f"**What each arm took** ({md(costs.HOW_TIMED)})", tables.markdown_grid(costs.grid(spent))]
+        body += [f"## {md(result.table)}", formats.markdown(result).rstrip()]
+        for metric in result.metrics[: formats.NUM_PRIMARY]:
+            body += [f"**By {md(result.cluster_noun)}: {md(contents_module.direction(metric))}**",
+                     formats.markdown_grid(contents_module.scenes_grid(result, metric))]  # fmt: skip
+        body += [f"**What each arm took** ({md(costs.HOW_TIMED)})", formats.markdown_grid(costs.grid(spent))]
         body += [f"![{md(f.title)}](figures/{f.name}.svg)" for f in (*drawn.forests, *drawn.lines)]
     if pictures:
         body += ["## Pictures", *(f"{md(p.title)}\n\n![{md(p.title)}]({p.path})" for p in pictures)]
-    fenced = tables.printable(dict(made)["command"])
+    fenced = formats.printable(dict(made)["command"])
     body += ["## How it was made", "    " + fenced]
     body += ["\n".join(f"- {md(name)}: {md(text)}" for name, text in made if name != "command")]
     return "\n\n".join(filter(None, body)) + "\n"

@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from PIL import Image
 
-from bench.report import media
-from bench.report.galleries import views_of
+from bench.report.images import image_grid
+from bench.report.images.caption_sheets import views_of
 from bench.storage.store import Store
 from bench.suites.suite import Trial, TrialSlot
 from tasks.captions.caption_task import CaptionTask
@@ -139,7 +139,7 @@ def beside_truth(
     if not set(chosen) <= set(truth.ids) or truth.colors.shape[1:] != colors.shape[1:]:
         return
     photos = truth.colors[[truth.ids.index(i) for i in chosen]].astype(np.float32)
-    wrong = np.stack([media.error_map(color, photo) for color, photo in zip(colors, photos, strict=True)])
+    wrong = np.stack([image_grid.error_map(color, photo) for color, photo in zip(colors, photos, strict=True)])
     yield reel("errors", trial.id, labels, wrong)
     if with_truth:
         yield reel("truth", trial.id, labels, photos)
@@ -159,7 +159,7 @@ def thinned(values: Sequence[int], most: int = MOST_FRAMES) -> list[int]:
 def reel(kind: Kind, trial_id: str, labels: Sequence[str], colors: Float[np.ndarray, "n h w 3"]) -> FrameStrip:
     """Frames side by side as one WebP, scaled down where they are large."""
     num, height, width = colors.shape[:3]
-    row = Image.fromarray(media.to_bytes(np.concatenate(list(colors), axis=1)))
+    row = Image.fromarray(image_grid.to_bytes(np.concatenate(list(colors), axis=1)))
     if height > FRAME_PX:
         width, height = max(1, round(width * FRAME_PX / height)), FRAME_PX
         # a box of pixels becomes one: no frame reaches into its neighbour

@@ -17,7 +17,8 @@ from PIL import Image
 
 from bench.analysis.paired_comparison import TableResult
 from bench.errors import UsageError
-from bench.report import markup, page, small
+from bench.report.page import compact, page
+from bench.report.page import html as html_module
 
 VOID = {"meta", "link", "br", "img", "path", "use", "rect"}
 
@@ -103,7 +104,7 @@ def test_the_page_loads_nothing_and_runs_its_own_script_alone(name, request):
     text = request.getfixturevalue(name).read_text()
     reader = read(text)
     data, script = reader.scripts
-    assert script == markup.script() and json.loads(data)["suite"] == "a <suite>" and "<" not in data
+    assert script == html_module.script() and json.loads(data)["suite"] == "a <suite>" and "<" not in data
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"content=\"script-src 'sha256-{digest}'; object-src 'none'\"" in text
     assert "@import" not in text and "javascript:" not in text and " src=" not in text.replace('<img src="sheets/', "")
@@ -141,7 +142,7 @@ def test_what_each_arm_took(written):
 @pytest.fixture(scope="module")
 def small_one(usual, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(small, "LONG", 900)
+        patch.setattr(compact, "LONG", 900)
         return write(usual, tmp_path_factory.mktemp("small"), is_small=True)
 
 
@@ -174,7 +175,7 @@ class TestSmall:
     def test_sheets_look_the_same_and_the_bytes_are_too(self, small_one, usual, tmp_path, monkeypatch):
         with Image.open(small_one.parent / "sheets/renders-errors.webp") as sheet:
             assert np.abs(np.asarray(sheet.convert("RGB"), float) - 200).max() <= 4
-        monkeypatch.setattr(small, "LONG", 900)
+        monkeypatch.setattr(compact, "LONG", 900)
         write(usual, tmp_path, is_small=True)
         assert contents(tmp_path) == contents(small_one.parent)
 
@@ -221,7 +222,7 @@ def test_writing_again_leaves_other_files_and_no_temporary_ones(usual, tmp_path)
 
 
 def test_one_form_leaves_nothing_of_the_other(usual, tmp_path, monkeypatch):
-    monkeypatch.setattr(small, "LONG", 900)
+    monkeypatch.setattr(compact, "LONG", 900)
     folders = [tmp_path / name for name in ("plain", "small", "both")]
     for folder, forms in zip(folders, ([False], [True], [False, True, False, True]), strict=True):
         for is_small in forms:

@@ -9,14 +9,14 @@ import re
 
 import pytest
 
-from bench.report import explorer, markup
-from bench.report.explorer import InteractiveMedia, InternedList, MeshViewer
-from bench.report.turntables import FrameStrip
+from bench.report.images.turntables import FrameStrip
+from bench.report.page import html, script_data
+from bench.report.page.script_data import InteractiveMedia, InternedList, MeshViewer
 
 
 def given(made, records=None, **others):
     records = made.records if records is None else records
-    return explorer.data("s", [made.result], frame=made.frame, cells=made.cells, records=records, **others)
+    return script_data.data("s", [made.result], frame=made.frame, cells=made.cells, records=records, **others)
 
 
 def test_every_place_has_its_trial_and_its_numbers(usual):
@@ -60,13 +60,13 @@ def test_curves_are_thinned_and_what_is_not_finite_is_none(usual):
     goal = [0.5] * 100
     curves = {"step": steps, "loss": [math.nan, *([0.123456] * 99)], "loss_target": goal, "mse": steps}
     once = InternedList()
-    found = explorer.curves(dataclasses.replace(record, curves=curves), once)
-    assert set(found) == {"step", "loss", "loss_target"} and len(found["loss"]) == explorer.MOST_POINTS
+    found = script_data.curves(dataclasses.replace(record, curves=curves), once)
+    assert set(found) == {"step", "loss", "loss_target"} and len(found["loss"]) == script_data.MOST_POINTS
     assert found["loss"][0] is None and found["loss"][1] == 0.123
-    assert once.values[found["loss_target"]] == [0.5] * explorer.MOST_POINTS
+    assert once.values[found["loss_target"]] == [0.5] * script_data.MOST_POINTS
     assert once.values[found["step"]][0] == 1 and once.values[found["step"]][-1] == 100
-    assert explorer.curves(dataclasses.replace(record, curves={"step": [], "loss": []}), once) is None
-    assert explorer.curves(dataclasses.replace(record, curves={"step": [1.0], "mse": [1.0]}), once) is None
+    assert script_data.curves(dataclasses.replace(record, curves={"step": [], "loss": []}), once) is None
+    assert script_data.curves(dataclasses.replace(record, curves={"step": [1.0], "mse": [1.0]}), once) is None
 
 
 def test_fields_that_differ_from_the_baseline(usual):
@@ -77,9 +77,9 @@ def test_fields_that_differ_from_the_baseline(usual):
         "method": {"type": "M", "field": {"type": "F", "width": 8}, "k": "<b>"},
     }
     pair = [dataclasses.replace(its, identity=identity) for its, identity in ((other, right), (base, left))]
-    assert explorer.fields_that_differ(*pair) == [["field.width", "8", "4"], ["k", "<b>", "none"]]
-    assert explorer.fields_that_differ(pair[0], pair[0]) == []
-    assert explorer.fields_that_differ(None, base) is None and explorer.fields_that_differ(base, None) is None
+    assert script_data.fields_that_differ(*pair) == [["field.width", "8", "4"], ["k", "<b>", "none"]]
+    assert script_data.fields_that_differ(pair[0], pair[0]) == []
+    assert script_data.fields_that_differ(None, base) is None and script_data.fields_that_differ(base, None) is None
 
 
 def test_what_can_be_looked_at(usual):
@@ -96,8 +96,8 @@ def test_what_can_be_looked_at(usual):
 
 def test_the_same_each_time_and_safe_between_tags(hostile):
     shuffled = given(hostile, hostile.records[::-1])
-    text = explorer.dumps(given(hostile))
-    assert text == explorer.dumps(shuffled) and "<" not in text and "\x1b" not in text
+    text = script_data.dumps(given(hostile))
+    assert text == script_data.dumps(shuffled) and "<" not in text and "\x1b" not in text
     assert json.loads(text)["tables"][0]["arms"][1] == "<script>alert(1)</script> & $x^2$ [red]\ufffd[31m"
 
 
@@ -106,7 +106,7 @@ def test_the_same_each_time_and_safe_between_tags(hostile):
 
 def schemes():
     """Colours by name, light and dark."""
-    style = markup.asset("page.css")
+    style = html.asset("page.css")
     found = [dict(re.findall(r"--(\w+): (#\w{6});", block)) for block in re.findall(r":root \{(.*?)\}", style, re.S)]
     assert len(found) == 2 and set(found[0]) == set(found[1])
     return found
@@ -139,13 +139,13 @@ def test_everything_can_be_read_in_both_schemes(place):
 
 
 def test_nothing_moves_by_itself_and_focus_is_seen():
-    style = markup.asset("page.css")
+    style = html.asset("page.css")
     assert "@media (prefers-reduced-motion: reduce)" in style and ":focus-visible { outline: 2px" in style
     assert "animation:" not in style.replace("animation: none", "") and "@keyframes" not in style
 
 
 def test_the_script_writes_text_as_text():
-    script = markup.script()
+    script = html.script()
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "</"):
         assert way not in script
     assert "fetch(" not in script and "XMLHttpRequest" not in script and "import(" not in script

@@ -16,8 +16,9 @@ from bench.analysis import upper_bounds
 from bench.analysis.paired_comparison import ReferenceRow, TableResult
 from bench.metrics import judges, multiview_consistency, r_precision
 from bench.metrics.registry import METRICS, OWN_GUIDE
-from bench.report import figures, grids
-from bench.report.figures import Figure, plain, shortened, slug
+from bench.report.figures import standard
+from bench.report.figures.standard import Figure, plain, shortened, slug
+from bench.report.tables import contents
 from bench.storage.record import Record
 from bench.suites.suite import TrialSlot
 from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionSet, judges_of
@@ -31,7 +32,7 @@ CURVES = ("loss", "negative_cosine", "transmittance")
 NOT_A_THING = ("empty", "solid")
 """States of a field that count as a miss in every view."""
 
-BY_LUCK: dict[str, Any] = {"color": figures.INK, "lw": 0.8, "ls": (0, (4, 3)), "alpha": 0.7, "label": "chance"}
+BY_LUCK: dict[str, Any] = {"color": standard.INK, "lw": 0.8, "ls": (0, (4, 3)), "alpha": 0.7, "label": "chance"}
 """How the line of chance looks."""
 
 NUM_BARS = 12
@@ -100,9 +101,9 @@ def notes(judged: CaptionTableContext, metrics: Sequence[str], clusters: Sequenc
     lines += [EMBEDDED] if judges_of(captions.name) == CLOSED_WORLD_JUDGES else []
     few = [found[1] for m in metrics if (found := upper_bounds.upper_bound(captions.sha256, m, clusters)) is not None]
     if few and max(few) < len(set(clusters)):
-        lines.append(f"{TRUTH}: of {max(few)} of the {grids.counted(len(set(clusters)), NOUN)}")
+        lines.append(f"{TRUTH}: of {max(few)} of the {contents.counted(len(set(clusters)), NOUN)}")
     if judged.num_empty and any(metric.startswith("margin") for metric in metrics):
-        lines += [EMPTY_MARGIN, f"empty fields: {judged.num_empty} of {grids.counted(judged.num_finished, 'trial')}"]
+        lines += [EMPTY_MARGIN, f"empty fields: {judged.num_empty} of {contents.counted(judged.num_finished, 'trial')}"]
     lines += [f"failures, of trials: {said}" for said in judged.failures]
     return [*lines, *(f"departs from the protocol: {said}" for said in judged.departs)]
 
@@ -149,7 +150,7 @@ def arms_with_fewer_trials(cells: Sequence[TrialSlot], noun: str) -> dict[str, s
         for field, each in (("cluster", noun), ("seed", "seed")):
             num, most = (len({getattr(cell, field) for cell in some}) for some in (mine, cells))
             if num < most:
-                told.append(f"on {num} of {grids.counted(most, each)}")
+                told.append(f"on {num} of {contents.counted(most, each)}")
         if told:
             found[arm] = f"{', '.join(told)}: read its difference, which is paired, not its mean"
     return found
@@ -205,17 +206,17 @@ def confusions(result: TableResult, judged: CaptionTableContext) -> Figure | Non
     of_baseline = [row for row in judged.confusions if row["arm"] == result.baseline and row["num_first"]][:NUM_BARS]
     if not of_baseline:
         return None
-    with figures.style():
-        figure, axes = figures.canvas(5.2, 0.7 + 0.4 * len(of_baseline))
+    with standard.style():
+        figure, axes = standard.canvas(5.2, 0.7 + 0.4 * len(of_baseline))
         shares = [row["num_first"] / row["num_views"] for row in reversed(of_baseline)]
         names = [(shortened(r["caption"], 44), f"→ {shortened(r['wrong'], 44)}") for r in reversed(of_baseline)]
-        axes.barh(range(len(shares)), shares, height=0.55, color=figures.COLORS["quiet"])
-        axes.set_yticks(range(len(shares)), [figures.plain_lines(name) for name in names], fontsize=7.5)
+        axes.barh(range(len(shares)), shares, height=0.55, color=standard.COLORS["quiet"])
+        axes.set_yticks(range(len(shares)), [standard.plain_lines(name) for name in names], fontsize=7.5)
         axes.tick_params(axis="y", length=0)
         axes.set_xlim(0, 1)
         axes.set_xlabel("share of views")
         name = f"{slug(result.table)}-confusions"
-        svg = figures.drawn(figure, name)
+        svg = standard.drawn(figure, name)
     title = f"What {judged.judge} takes objects of {result.baseline} for; all arms in the CSV"
     return Figure(name, title, svg, judged.confusions)
 
@@ -233,7 +234,7 @@ def lines(
     """All figures of a table of captions but the forests."""
     found = [by_azimuth(frame, cells, result, judged), by_distractors(frame, cells, result, judged)]
     found += [guides_by_judges(result, cells, records), confusions(result, judged)]
-    found += [figures.curves(records, cells, result, term) for term in CURVES]
+    found += [standard.curves(records, cells, result, term) for term in CURVES]
     return tuple(figure for figure in found if figure is not None)
 
 
@@ -277,8 +278,8 @@ def by_azimuth(
             rows.append({"arm": arm, "azimuth_deg": azimuth, **ends, "chance": chance, "num_clusters": len(means)})
     if not rows:
         return None
-    with figures.style():
-        figure, axes = figures.canvas(5.2, figures.lines_height(len(result.arms) + 1))
+    with standard.style():
+        figure, axes = standard.canvas(5.2, standard.lines_height(len(result.arms) + 1))
         for i, (arm, mine) in enumerate(by_arm(rows, result)):
             draw_arm(axes, mine["azimuth_deg"] + 15.0 * bar_offset(i, result), mine, result, arm)
         axes.axhline(r_precision.chance(judged.size), **BY_LUCK)
@@ -318,8 +319,8 @@ def by_distractors(
                          "num_clusters": len(means)})  # fmt: skip
     if not rows:
         return None
-    with figures.style():
-        figure, axes = figures.canvas(5.2, figures.lines_height(len(result.arms) + 1))
+    with standard.style():
+        figure, axes = standard.canvas(5.2, standard.lines_height(len(result.arms) + 1))
         for i, (arm, mine) in enumerate(by_arm(rows, result)):
             draw_arm(axes, (mine["num_distractors"] + 1) * 1.12 ** bar_offset(i, result), mine, result, arm)
         axes.plot(sizes, [1 / size for size in sizes], **BY_LUCK)
@@ -345,8 +346,8 @@ def bar_offset(place: int, result: TableResult) -> float:
 
 def draw_arm(axes: Any, x: pd.Series, mine: pd.DataFrame, result: TableResult, arm: str) -> None:
     """An arm's line with its intervals; its name says if it has fewer captions than the table."""
-    color, num = figures.palette(result)[arm], int(mine["num_clusters"].max())
-    few = f" ({grids.counted(num, NOUN)})" if num < len(result.clusters) else ""
+    color, num = standard.palette(result)[arm], int(mine["num_clusters"].max())
+    few = f" ({contents.counted(num, NOUN)})" if num < len(result.clusters) else ""
     axes.plot(x, mine["mean"], "o-", color=color, ms=3.5, lw=1.3, label=plain(shortened(arm) + few))
     ends = mine[["low", "high"]].astype(np.float64)  # one caption has no interval
     axes.vlines(x, ends["low"], ends["high"], color=color, lw=1.1, alpha=0.6)
@@ -356,8 +357,8 @@ def finished(figure: Any, axes: Any, metric: str, name: str) -> str:
     """A figure of shares, with its legend, as SVG."""
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel(METRICS.by_encoder[metric.partition("@")[0]].title)  # the judge stands in the figure's title
-    figures.finish_lines(figure, axes)
-    return figures.drawn(figure, name)
+    standard.finish_lines(figure, axes)
+    return standard.drawn(figure, name)
 
 
 # ---- guides and judges -----------------------------------------------------------------------------------------------
@@ -421,8 +422,8 @@ def matrix(rows: Rows, arms: Sequence[str], columns: Sequence[str], name: str) -
     from matplotlib.patches import Rectangle
 
     colors = matplotlib.colormaps["Blues"]
-    with figures.style():
-        figure, axes = figures.canvas(2.2 + 1.1 * len(columns), 0.75 + 0.52 * len(arms))
+    with standard.style():
+        figure, axes = standard.canvas(2.2 + 1.1 * len(columns), 0.75 + 0.52 * len(arms))
         empty = {(x, y) for x in range(len(columns)) for y in range(len(arms))}
         for row in rows:
             x, y = columns.index(row["judge"]), arms.index(row["arm"])
@@ -435,11 +436,11 @@ def matrix(rows: Rows, arms: Sequence[str], columns: Sequence[str], name: str) -
             axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, lw=0, facecolor=colors(shade),
                                      alpha=0.4 if row["in_loop"] else 1.0))  # fmt: skip
             text = f"({mean:.2f})" if row["in_loop"] else f"{mean:.2f}"
-            half = grids.half_width(mean, row["low"], row["high"], 2)
+            half = contents.half_width(mean, row["low"], row["high"], 2)
             ink = "#ffffff" if shade > 0.55 and not row["in_loop"] else "#14161a"
             axes.text(x, y, f"{text}\n{half}" if half else text, ha="center", va="center", fontsize=8.5, color=ink)
         for x, y in sorted(empty):
-            axes.text(x, y, grids.DASH, ha="center", va="center", fontsize=9)
+            axes.text(x, y, contents.DASH, ha="center", va="center", fontsize=9)
         guides = {row["arm"]: row["guide"] for row in rows}
         if len(set(guides.values())) < len(guides):
             guides = {arm: f"{arm}: {guide}" for arm, guide in guides.items()}
@@ -459,4 +460,4 @@ def matrix(rows: Rows, arms: Sequence[str], columns: Sequence[str], name: str) -
         axes.set_xlabel("judge")
         for side in axes.spines.values():
             side.set_visible(False)
-        return figures.drawn(figure, name)
+        return standard.drawn(figure, name)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.report import turntables
+from bench.report.images import turntables
 from bench.storage import store
 from bench.storage.record import Outcome, of_trial
 from bench.suites.suite import Trial, TrialSlot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.report import galleries, media
+from bench.report.images import caption_sheets, image_grid
 from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
 from tasks.captions.caption_task import CaptionSet
@@ -53,49 +53,52 @@ def drawn(monkeypatch):
     """What the sheets were made of."""
     found = {}
     for name in ("sheet", "gallery"):
-        real = getattr(media, name)
+        real = getattr(image_grid, name)
 
         def spy(tiles, *args, name=name, real=real, **options):
             found[name] = tiles
             return real(tiles, *args, **options)
 
-        monkeypatch.setattr(media, name, spy)
+        monkeypatch.setattr(image_grid, name, spy)
     return found
 
 
 def test_rows_are_the_first_captions_and_labels_what_the_judge_found(drawn):
-    assert galleries.contact_sheet(cells(), Kept(), **HOW)
+    assert caption_sheets.contact_sheet(cells(), Kept(), **HOW)
     rows = drawn["sheet"]
     assert list(rows) == list(CAPTIONS.captions[:12]) and list(rows["a thing number 0"]) == ["a", "b"]
     found, wrong = rows["a thing number 1"]["a"], rows["a thing number 2"]["a"]
     assert (found.label, found.tone) == ("found", "better") and found.color[0, 0, 0] == pytest.approx(0.05, abs=1e-3)
     assert (wrong.label, wrong.tone) == ("a thing number 3", "worse")
-    assert rows["a thing number 1"]["b"] == media.LabelledImage(None, "failed", "worse")
+    assert rows["a thing number 1"]["b"] == image_grid.LabelledImage(None, "failed", "worse")
 
 
 def test_an_arm_with_fewer_captions_leaves_places_empty(drawn):
-    galleries.contact_sheet([*cells("a", 3), *cells("b", 1)], Kept(), **HOW)
-    assert drawn["sheet"]["a thing number 2"]["b"] == media.LabelledImage(None, "not planned")
+    caption_sheets.contact_sheet([*cells("a", 3), *cells("b", 1)], Kept(), **HOW)
+    assert drawn["sheet"]["a thing number 2"]["b"] == image_grid.LabelledImage(None, "not planned")
 
 
 def test_all_of_one_arm_with_their_captions(drawn):
-    image = galleries.all_of_one_arm(cells("a", 20), Kept(), **HOW)
+    image = caption_sheets.all_of_one_arm(cells("a", 20), Kept(), **HOW)
     assert [tile.label for tile in drawn["gallery"]] == list(CAPTIONS.captions)
     found = [i for i, tile in enumerate(drawn["gallery"]) if tile.tone == "better"]
     assert found == list(range(1, 20, 2))
-    assert image.width == media.GAP_PX + 8 * (160 + media.GAP_PX)
+    assert image.width == image_grid.GAP_PX + 8 * (160 + image_grid.GAP_PX)
 
 
 def test_a_strip_a_caption(drawn):
-    assert galleries.strips(cells("a"), Kept())
+    assert caption_sheets.strips(cells("a"), Kept())
     rows = drawn["sheet"]
-    assert len(rows) == galleries.NUM_STRIPS and list(rows["a thing number 0"]) == ["step 5", "step 10"]
-    assert galleries.strips(cells("a"), Kept(strip=False)) is None
+    assert len(rows) == caption_sheets.NUM_STRIPS and list(rows["a thing number 0"]) == ["step 5", "step 10"]
+    assert caption_sheets.strips(cells("a"), Kept(strip=False)) is None
 
 
 def test_a_store_without_views_has_no_pictures():
-    for made in (galleries.contact_sheet(cells(), Kept(False), **HOW), galleries.strips(cells("a"), Kept(False)),
-                 galleries.all_of_one_arm(cells("a"), Kept(False), **HOW)):  # fmt: skip
+    for made in (
+        caption_sheets.contact_sheet(cells(), Kept(False), **HOW),
+        caption_sheets.strips(cells("a"), Kept(False)),
+        caption_sheets.all_of_one_arm(cells("a"), Kept(False), **HOW),
+    ):
         assert made is None
 
 
@@ -110,4 +113,4 @@ def test_a_store_without_views_has_no_pictures():
 )
 def test_where_there_is_no_verdict_that_is_said(scores, said):
     usual = {"view_ids": [0, 1], "field_state": "ok", "about": {"place": 0}, "context": {f"predicted@{JUDGE}": [0, 0]}}
-    assert galleries.verdict(None if scores is None else usual | scores, JUDGE, CAPTIONS)[0] == said
+    assert caption_sheets.verdict(None if scores is None else usual | scores, JUDGE, CAPTIONS)[0] == said

@@ -38,8 +38,9 @@ from bench.analysis.view_pair_similarity import (
     overlap,
     pairs_of,
 )
-from bench.report import page, tables
-from bench.report.figures import INK, Figure, canvas, drawn, plain, standalone, style
+from bench.report.figures.standard import INK, Figure, canvas, drawn, plain, standalone, style
+from bench.report.page import page
+from bench.report.tables import formats
 from models.clip import loading, preprocess
 from models.clip.encoder import Encoder
 from models.clip.networks.dual_encoder import normalized
@@ -336,7 +337,7 @@ def write(names: Sequence[str], budget: Budget, out: pathlib.Path) -> tuple[list
     looked = views(budget)
     every = [found for encoder in encoders for found in measured(encoder, looked)]
     made, png = figure(every)
-    contents: dict[str, str | bytes] = {"svg": standalone(made.svg), "csv": tables.csv_rows(made.rows), "png": png}
+    contents: dict[str, str | bytes] = {"svg": standalone(made.svg), "csv": formats.csv_rows(made.rows), "png": png}
     paths = {end: out / f"{NAME}.{end}" for end in contents}
     for end, path in paths.items():
         page.write_file(path, contents[end])

@@ -10,57 +10,57 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.report import figures
+from bench.report.figures import standard
 
 
 def test_forest_shows_what_the_table_says(usual):
-    drawn = figures.forest(usual.result, "psnr")
+    drawn = standard.forest(usual.result, "psnr")
     assert drawn.name == "parts-forest-psnr"
     assert [row["arm"] for row in drawn.rows] == ["better", "same"], "the baseline differs from itself in nothing"
     for row in drawn.rows:
         entry = usual.result.entry(row["arm"], "psnr")
         assert (row["difference"], row["verdict"]) == (entry.difference, entry.verdict)
         assert (row["low"], row["high"]) == (entry.difference_low, entry.difference_high)
-    assert figures.COLORS["better"] in drawn.svg and figures.COLORS["quiet"] in drawn.svg
-    assert figures.COLORS["worse"] not in drawn.svg
+    assert standard.COLORS["better"] in drawn.svg and standard.COLORS["quiet"] in drawn.svg
+    assert standard.COLORS["worse"] not in drawn.svg
 
 
 def test_forest_of_what_has_no_direction_has_no_colour(captioned):
-    drawn = figures.forest(captioned.result, "opacity")
+    drawn = standard.forest(captioned.result, "opacity")
     assert [row["verdict"] for row in drawn.rows] == ["higher", "too few"]
-    assert figures.COLORS["better"] not in drawn.svg and figures.COLORS["worse"] not in drawn.svg
+    assert standard.COLORS["better"] not in drawn.svg and standard.COLORS["worse"] not in drawn.svg
 
 
 def test_the_same_numbers_give_the_same_bytes_whatever_the_users_settings(usual):
-    first = figures.forest(usual.result, "psnr").svg
+    first = standard.forest(usual.result, "psnr").svg
     with matplotlib.rc_context({"lines.linewidth": 9, "font.family": "serif", "savefig.dpi": 11, "axes.grid": True}):
-        assert figures.forest(usual.result, "psnr").svg == first
-    curve = figures.curves(usual.records, usual.cells, usual.result)
-    assert figures.curves(usual.records[::-1], usual.cells, usual.result) == curve
+        assert standard.forest(usual.result, "psnr").svg == first
+    curve = standard.curves(usual.records, usual.cells, usual.result)
+    assert standard.curves(usual.records[::-1], usual.cells, usual.result) == curve
     assert "<dc:date>" not in first and "Matplotlib" not in first
 
 
 def test_drawing_leaves_the_users_settings_alone(usual):
     before = dict(matplotlib.rcParams)
-    figures.forest(usual.result, "ssim")
+    standard.forest(usual.result, "ssim")
     assert dict(matplotlib.rcParams) == before
 
 
 @pytest.mark.parametrize("name", ["usual", "hostile"])
 def test_drawings_are_xml_on_their_own_and_in_a_page(name, request):
     made = request.getfixturevalue(name)
-    drawn = figures.forest(made.result, "psnr"), figures.by_angle(made.frame, made.cells, made.result, "psnr")
+    drawn = standard.forest(made.result, "psnr"), standard.by_angle(made.frame, made.cells, made.result, "psnr")
     for figure in drawn:
-        ElementTree.fromstring(figures.standalone(figure.svg).encode())
-        inside = figures.in_page(figure.svg, "a label")
+        ElementTree.fromstring(standard.standalone(figure.svg).encode())
+        inside = standard.in_page(figure.svg, "a label")
         assert ElementTree.fromstring(inside).get("aria-label") == "a label"
-        assert figures.INK not in inside and "currentColor" in inside
+        assert standard.INK not in inside and "currentColor" in inside
         assert "<script" not in inside and "\x1b" not in inside
     ids = [{e.get("id") for e in ElementTree.fromstring(f.svg).iter() if e.get("id")} for f in drawn]
     assert ids[0].isdisjoint(ids[1]), "several stand in one page"
     words = " ".join(e.text for e in ElementTree.fromstring(drawn[0].svg).iter() if e.tag.endswith("}text"))
     for arm in made.result.arms[1:]:  # words are words: they can be found, read aloud and edited
-        assert figures.plain(figures.shortened(arm)).replace(r"\$", "$") in words
+        assert standard.plain(standard.shortened(arm)).replace(r"\$", "$") in words
     assert "font-family" not in drawn[0].svg.partition(">")[2]
     parts = ElementTree.fromstring(drawn[0].svg).iter()
     used = {value[1:] for e in parts for name, value in e.attrib.items() if name.endswith("href")}
@@ -69,14 +69,14 @@ def test_drawings_are_xml_on_their_own_and_in_a_page(name, request):
 
 def test_names_that_look_like_parts_of_a_drawing_stay_as_they_are(make_study):
     name = 'lr id="a" x="0.1234" url(#b) href="#c"'
-    drawn = figures.forest(make_study(arms=("base", "better", name)).result, "psnr")
+    drawn = standard.forest(make_study(arms=("base", "better", name)).result, "psnr")
     words = [e.text for e in ElementTree.fromstring(drawn.svg).iter() if e.tag.endswith("}text")]
-    assert figures.shortened(name) in words or name in words
+    assert standard.shortened(name) in words or name in words
 
 
 def test_error_by_angle_is_the_mean_over_scenes_of_each_bin(usual):
     """Views lie at 4, 14, 24 and 34 degrees: one a bin. By loops, as a twin."""
-    drawn = figures.by_angle(usual.frame, usual.cells, usual.result, "psnr")
+    drawn = standard.by_angle(usual.frame, usual.cells, usual.result, "psnr")
     assert len(drawn.rows) == 3 * 4
     row = next(r for r in drawn.rows if r["arm"] == "same" and r["angle_deg"] == 25.0)
     chosen = usual.frame[(usual.frame["metric"] == "psnr") & (usual.frame["angle_to_nearest_deg"] == 24.0)]
@@ -91,19 +91,19 @@ def test_error_by_angle_is_the_mean_over_scenes_of_each_bin(usual):
 
 def test_no_figure_where_nothing_is_known(usual):
     bare = usual.frame.assign(angle_to_nearest_deg=np.nan)
-    assert figures.by_angle(bare, usual.cells, usual.result, "psnr") is None
-    assert figures.curves([], usual.cells, usual.result) is None
-    assert figures.curves(usual.records, usual.cells, usual.result, term="no such term") is None
+    assert standard.by_angle(bare, usual.cells, usual.result, "psnr") is None
+    assert standard.curves([], usual.cells, usual.result) is None
+    assert standard.curves(usual.records, usual.cells, usual.result, term="no such term") is None
 
 
 def test_curves_leave_out_what_is_not_finite(usual):
     broken = [dataclasses.replace(r, curves={"step": [1.0, 2.0], "loss": [0.5, float("nan")]}) for r in usual.records]
-    drawn = figures.curves(broken, usual.cells, usual.result)
+    drawn = standard.curves(broken, usual.cells, usual.result)
     assert {(row["step"], row["median"], row["num_trials"]) for row in drawn.rows} == {(1, 0.5, 16)}
 
 
 def test_curves_are_medians_with_the_middle_half(usual):
-    drawn = figures.curves(usual.records, usual.cells, usual.result)
+    drawn = standard.curves(usual.records, usual.cells, usual.result)
     values = sorted(r.curves["loss"][2] for r in usual.records if r.variant == "v1")
     row = next(r for r in drawn.rows if r["arm"] == "better" and r["step"] == 240)
     assert row["median"] == pytest.approx((values[7] + values[8]) / 2) and len(values) == 16
@@ -117,7 +117,7 @@ def test_a_target_is_drawn_once_where_arms_share_it(captioned):
         for r in captioned.records
         for arm in [next(c.arm for c in captioned.cells if c.trial_id == r.trial_id)]
     ]
-    drawn = figures.curves(records, captioned.cells, captioned.result, "transmittance")
+    drawn = standard.curves(records, captioned.cells, captioned.result, "transmittance")
     assert {(row["arm"], row["step"]): row["target"] for row in drawn.rows} == {
         (arm, step): None if targets[arm] is None else targets[arm][i]
         for arm in targets
@@ -125,15 +125,15 @@ def test_a_target_is_drawn_once_where_arms_share_it(captioned):
     }
     dashed = [line for line in drawn.svg.splitlines() if "stroke-dasharray" in line]
     assert len(dashed) == 2, "the line and its place in the legend"
-    without = figures.curves(captioned.records, captioned.cells, captioned.result, "transmittance")
+    without = standard.curves(captioned.records, captioned.cells, captioned.result, "transmittance")
     assert "target" not in without.rows[0] and "stroke-dasharray" not in without.svg
-    assert figures.curves(captioned.records, captioned.cells, captioned.result, "negative_cosine").title == (
+    assert standard.curves(captioned.records, captioned.cells, captioned.result, "negative_cosine").title == (
         "Training: negative cosine by step, median and middle half of the trials"
     )
 
 
 def test_the_baseline_is_ink_and_arms_are_told_apart(usual):
-    colors = figures.palette(usual.result)
-    assert colors["base"] == figures.INK and len(set(colors.values())) == 3
+    colors = standard.palette(usual.result)
+    assert colors["base"] == standard.INK and len(set(colors.values())) == 3
     many = dataclasses.replace(usual.result, arms=(*(f"arm {i}" for i in range(12)), "base"))
-    assert len(set(figures.palette(many).values())) == 13
+    assert len(set(standard.palette(many).values())) == 13

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 from bench.analysis.paired_comparison import TableResult
-from bench.report import grids, tables
+from bench.report.tables import contents, formats
 from bench.suites.suite import Published, TrialSlot
 
 
 def printed(result, **arguments):
     out = io.StringIO()
-    tables.print_table(result, file=out, **arguments)
+    formats.print_table(result, file=out, **arguments)
     return out.getvalue()
 
 
@@ -76,7 +76,7 @@ def test_a_design_that_can_resolve_nothing_says_so(make_study):
 
 def test_an_output_that_is_not_unicode_gets_relatives(usual):
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    tables.print_table(usual.result, file=out)
+    formats.print_table(usual.result, file=out)
     out.flush()
     text = out.buffer.getvalue().decode("ascii")
     assert re.search(r"\d+\.\d\d \+-\d\.\d\d", text) and "8 scenes x 2 seeds" in text
@@ -93,7 +93,7 @@ def test_a_terminal_gets_no_control_characters_of_a_name(hostile):
 
 def test_by_scene(usual):
     out = io.StringIO()
-    tables.print_scenes(usual.result, "psnr", file=out)
+    formats.print_scenes(usual.result, "psnr", file=out)
     header, *rows = out.getvalue().splitlines()[1:]
     assert header.split() == ["arm", *(f"scene{i}" for i in range(8)), "mean"]
     values = [f"{x:.2f}" for x in usual.result.by_cluster["psnr"]["better"].values()]
@@ -102,7 +102,7 @@ def test_by_scene(usual):
 
 @pytest.mark.parametrize("study", ["usual", "hostile"])
 def test_markdown_tables_keep_their_columns(study, request):
-    text = tables.markdown(request.getfixturevalue(study).result)
+    text = formats.markdown(request.getfixturevalue(study).result)
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert len(rows) == 3 * (2 + 3)
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {9}
@@ -110,11 +110,11 @@ def test_markdown_tables_keep_their_columns(study, request):
 
 
 def test_bold_only_where_resolved(usual, make_study):
-    assert tables.markdown(usual.result).count("**2") == 1, "the better arm's PSNR"
-    assert "mathbf" in tables.latex(usual.result)
+    assert formats.markdown(usual.result).count("**2") == 1, "the better arm's PSNR"
+    assert "mathbf" in formats.latex(usual.result)
     few = make_study(num_scenes=5).result
-    assert "mathbf" not in tables.latex(few) and "**2" not in tables.markdown(few)
-    assert [grids.best_arm(few, m) for m in few.metrics] == [None] * 3
+    assert "mathbf" not in formats.latex(few) and "**2" not in formats.markdown(few)
+    assert [contents.best_arm(few, m) for m in few.metrics] == [None] * 3
 
 
 def test_the_baseline_is_best_only_where_all_others_are_worse(make_study):
@@ -124,12 +124,12 @@ def test_the_baseline_is_best_only_where_all_others_are_worse(make_study):
 
     turned = compare(made.frame, made.cells, table="parts", baseline="high", protocol="std-v1", metrics=["psnr"])
     assert {e.verdict for e in turned.column("psnr")} == {"baseline", "worse"}
-    assert grids.best_arm(turned, "psnr") == "high"
-    assert grids.best_arm(made.result, "psnr") == "high"
+    assert contents.best_arm(turned, "psnr") == "high"
+    assert contents.best_arm(made.result, "psnr") == "high"
 
 
 def test_latex_is_escaped_and_rectangular(hostile):
-    text = tables.latex(hostile.result)
+    text = formats.latex(hostile.result)
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
     assert len(body) == 3
     assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {8}
@@ -141,13 +141,13 @@ def test_latex_is_escaped_and_rectangular(hostile):
 
 
 def test_latex_stars_what_is_resolved(usual):
-    rows = tables.latex(usual.result).split(r"\midrule")[1].splitlines()
+    rows = formats.latex(usual.result).split(r"\midrule")[1].splitlines()
     better = next(row for row in rows if row.startswith("better"))
     assert better.count("^{*}") == 3 and "^{*}" not in next(row for row in rows if row.startswith("same"))
 
 
 def test_latex_counts_what_failed_in_a_footnote_at_its_arm(usual):
-    text = tables.latex(usual.result)
+    text = formats.latex(usual.result)
     caption = re.search(r"\\caption{(.*)}", text)[1]
     assert caption == (
         r"Parts: What brings what? Protocol std-v1; budget quick; 8 scenes $\times$ 2 seeds an arm; 400 steps a trial."
@@ -184,38 +184,38 @@ def test_an_interval_that_is_cut_has_both_ends(shares):
     assert entry.high == 1.0
     aside = f"[{entry.low:.3f}, 1.000]"
     assert f"{entry.mean:.3f} {aside}" in block(printed(shares), "SSIM, higher is better")["base"]
-    assert rf"$\mathbf{{0.950}}\,{aside}$" in tables.latex(shares)
-    assert f"**0.950** {aside}" in tables.markdown(shares)
-    assert all("±" in row[2].aside for row in grids.metric_grid(shares, "ssim").rows[1:]), "differences are even"
-    assert "[low, high] one that is cut where the metric ends" in grids.legend(shares)
+    assert rf"$\mathbf{{0.950}}\,{aside}$" in formats.latex(shares)
+    assert f"**0.950** {aside}" in formats.markdown(shares)
+    assert all("±" in row[2].aside for row in contents.metric_grid(shares, "ssim").rows[1:]), "differences are even"
+    assert "[low, high] one that is cut where the metric ends" in contents.legend(shares)
 
 
 def test_a_legend_says_what_there_is_and_no_more(usual, shares):
-    plain, both = grids.legend(usual.result), grids.legend(shares)
+    plain, both = contents.legend(usual.result), contents.legend(shares)
     assert "better and worse: p < 0.05" in plain and "higher and lower" not in plain and "[low, high]" not in plain
     assert "better and worse, higher and lower: p < 0.05" in both
     assert "higher and lower: where neither way is better" in both
     for said in (plain, both):
         assert "bold: the best mean, where resolved as better than the baseline" in said
     alone = dataclasses.replace(shares, metrics=("repeats",), entries=shares.column("repeats"))
-    assert "; higher and lower: p < 0.05" in grids.legend(alone) and "bold" not in grids.legend(alone)
+    assert "; higher and lower: p < 0.05" in contents.legend(alone) and "bold" not in contents.legend(alone)
 
 
 def test_without_a_direction_nothing_is_praised_in_any_format(shares):
     assert shares.entry("other", "repeats").verdict == "higher"
-    assert grids.best_arm(shares, "repeats") is None
-    assert [said for _, said in grids.conclusion(shares)] == ["Worse than base: other"]
+    assert contents.best_arm(shares, "repeats") is None
+    assert [said for _, said in contents.conclusion(shares)] == ["Worse than base: other"]
     lines = block(printed(shares), "repeated faces, to be read beside that of true renders")
     assert re.search(r"\+0\.070 ±0\.000 +higher", lines["other"])
-    row = tables.latex(shares, ("repeats",)).split(r"\midrule")[1].splitlines()[2]
+    row = formats.latex(shares, ("repeats",)).split(r"\midrule")[1].splitlines()[2]
     assert row.startswith("other & ") and "^{*}" in row and "mathbf" not in row
-    rows = [r for r in csv.DictReader(io.StringIO(tables.csv_text(shares))) if r["metric"] == "repeats"]
+    rows = [r for r in csv.DictReader(io.StringIO(formats.csv_text(shares))) if r["metric"] == "repeats"]
     assert [(r["higher_is_better"], r["verdict"]) for r in rows] == [("", "baseline"), ("", "higher")]
 
 
 def test_csv_holds_every_entry(hostile):
     result = hostile.result
-    rows = list(csv.DictReader(io.StringIO(tables.csv_text(result))))
+    rows = list(csv.DictReader(io.StringIO(formats.csv_text(result))))
     assert len(rows) == len(result.entries) == 9
     for row, entry in zip(rows, result.entries, strict=True):
         assert (row["metric"], row["verdict"]) == (entry.metric, entry.verdict)
@@ -223,7 +223,7 @@ def test_csv_holds_every_entry(hostile):
         assert float(row["mean"]) == pytest.approx(entry.mean, rel=1e-5)
         assert row["difference"] == ("" if entry.difference is None else f"{entry.difference:.6g}")
     assert rows[2]["arm"] == result.arms[2], "quotes and backslashes come back"
-    scenes = list(csv.DictReader(io.StringIO(tables.scenes_csv(result))))
+    scenes = list(csv.DictReader(io.StringIO(formats.scenes_csv(result))))
     assert len(scenes) == 3 * 3 * 8
 
 
@@ -245,7 +245,7 @@ def test_needs_are_rough(usual, clusters, said):
     import dataclasses
 
     entry = dataclasses.replace(usual.result.entry("same", "psnr"), clusters_to_resolve=clusters)
-    assert grids.clusters_needed(entry, "scene") == said
+    assert contents.clusters_needed(entry, "scene") == said
 
 
 class TestPublished:
@@ -259,13 +259,13 @@ class TestPublished:
         return dataclasses.replace(usual.result, published=rows)
 
     def test_rows_of_theirs_stand_apart_with_the_reason(self, told):
-        grid = grids.published_grid(told)
+        grid = contents.published_grid(told)
         assert grid.header[:3] == ("as published", "PSNR", "SSIM")
         assert [cell.text for cell in grid.rows[1]] == ["never released", "(9)", "–", "A paper", "no: <nobody> has it"]
-        assert "never released" in printed(told) and "no: &lt;nobody&gt; has it" in tables.markdown(told)
+        assert "never released" in printed(told) and "no: &lt;nobody&gt; has it" in formats.markdown(told)
 
     def test_a_table_without_them_has_none(self, usual):
-        assert grids.published_grid(usual.result) is None
+        assert contents.published_grid(usual.result) is None
         assert "as published" not in printed(usual.result)
 
     def test_they_survive_a_file(self, told):
@@ -293,13 +293,13 @@ def test_while_trials_run_each_number_says_of_how_many_it_is(usual, make_study):
     how = {"table": "parts", "baseline": "base", "protocol": "std-v1", "metrics": ["psnr", "ssim"]}
     result = compare(frame, made.cells, **how)
     for metric in ("psnr", "ssim"):
-        of = {row[0].text: row for row in grids.summary_grid(result, ("psnr", "ssim")).rows}
+        of = {row[0].text: row for row in contents.summary_grid(result, ("psnr", "ssim")).rows}
         place = 1 + ("psnr", "ssim").index(metric)
         assert of["better"][place].below.endswith("better (11 of 16)")
         assert of["base"][place].below == "baseline" and "of 16" not in of["same"][place].below, "a failure is no wait"
-        bare = grids.metric_grid(result, metric, with_run=False)
+        bare = contents.metric_grid(result, metric, with_run=False)
         assert bare.header[-1] == "trials" and [row[-1].text for row in bare.rows] == ["16", "11 of 16", "15 of 16"]
-    assert "trials" not in grids.metric_grid(usual.result, "psnr", with_run=False).header
+    assert "trials" not in contents.metric_grid(usual.result, "psnr", with_run=False).header
     text = printed(result)
     assert len(re.findall(r"better .* 11 of 16", text)) == 2, "in each block"
-    assert tables.markdown(result).count("11 of 16") == 2
+    assert formats.markdown(result).count("11 of 16") == 2

@@ -1,6 +1,6 @@
 """What stands in a table, word by word, before any format: rows of cells, captions and what they come to.
 
-`bench.report.tables` and `bench.report.page` turn grids into text, Markdown, LaTeX and HTML, and escape there; here
+`bench.report.tables.formats` and `bench.report.page.page` turn grids into text, Markdown, LaTeX and HTML, and escape there; here
 texts are plain. A column that would say the same in every row becomes a sentence of the caption instead.
 """
 

@@ -18,7 +18,7 @@ import pandas as pd
 from bench.analysis import statistics
 from bench.analysis.paired_comparison import TableResult
 from bench.metrics.protocols import METRICS
-from bench.report import grids
+from bench.report.tables import contents
 from bench.storage.record import Record
 from bench.suites.suite import TrialSlot
 
@@ -70,7 +70,7 @@ def forest(result: TableResult, metric: str) -> Figure:
     with style():
         figure, axes = canvas(3.9, 0.72 + 0.3 * max(1, len(entries)))
         for place, entry in enumerate(reversed(entries)):
-            color = COLORS[grids.tone(entry)]
+            color = COLORS[contents.tone(entry)]
             ends = [x for x in (entry.difference_low, entry.difference_high) if x is not None]
             axes.plot(ends, [place] * len(ends), color=color, lw=2.2, solid_capstyle="round")
             axes.plot([entry.difference or 0.0], [place], "o", color=color, ms=6)
@@ -120,7 +120,7 @@ def by_angle(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResul
             axes.plot(angles, mine["mean"], "o-", color=colors[arm], ms=4, label=plain(shortened(arm)))
             axes.vlines(angles, mine["low"], mine["high"], color=colors[arm], lw=1.1, alpha=0.6)
         axes.set_xlabel("angle to the nearest training view [degrees]")
-        axes.set_ylabel(plain(grids.named(metric)))
+        axes.set_ylabel(plain(contents.named(metric)))
         finish_lines(figure, axes)
         name = f"{slug(result.table)}-angle-{slug(metric)}"
         svg = drawn(figure, name)

@@ -15,11 +15,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.report import explorer, figures
-from bench.report.figures import Figure
-from bench.report.grids import TableCell, TableGrid
-from bench.report.small import ReportFormat
-from bench.report.tables import printable
+from bench.report.figures import standard
+from bench.report.figures.standard import Figure
+from bench.report.page import script_data
+from bench.report.page.compact import ReportFormat
+from bench.report.tables.contents import TableCell, TableGrid
+from bench.report.tables.formats import printable
 
 ASSETS = pathlib.Path(__file__).with_name("assets")
 
@@ -43,16 +44,14 @@ def document(title: str, body: str, data: Mapping[str, Any] | None = None) -> st
     Args:
         title: What it is called.
         body: Its HTML.
-        data: What the script is given, see `bench.report.explorer`; None for a page without a script.
+        data: What the script is given, see `bench.report.page.script_data`; None for a page without a script.
     """
     policy = scripts = ""
     if data is not None:
         digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
         allowed = f"script-src 'sha256-{digest}'; object-src 'none'"
         policy = f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
-        scripts = (
-            f'<script type="application/json" id="data">{explorer.dumps(data)}</script>\n<script>{script()}</script>\n'
-        )
+        scripts = f'<script type="application/json" id="data">{script_data.dumps(data)}</script>\n<script>{script()}</script>\n'
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'{policy}<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -127,7 +126,7 @@ def with_minus(text: str) -> str:
 def figure(drawn: Figure, form: ReportFormat) -> str:
     """A drawing in the page, or beside a small one, with its files named below."""
     path = f"figures/{drawn.name}.svg"
-    svg = figures.in_page(drawn.svg, escaped(drawn.title))
+    svg = standard.in_page(drawn.svg, escaped(drawn.title))
     if form.is_small:
         size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn.svg)
         assert size is not None

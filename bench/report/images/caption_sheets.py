@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench.report import media
-from bench.report.captions import NOT_A_THING
-from bench.report.media import LabelledImage
+from bench.report.caption_results import NOT_A_THING
+from bench.report.images import image_grid
+from bench.report.images.image_grid import LabelledImage
 from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
 from tasks.captions.caption_task import CaptionSet
@@ -59,7 +59,7 @@ def contact_sheet(
         }
     if not any(tile.color is not None for row in rows.values() for tile in row.values()):
         return None
-    return media.sheet(rows, num_label_lines=LABEL_LINES)
+    return image_grid.sheet(rows, num_label_lines=LABEL_LINES)
 
 
 def all_of_one_arm(
@@ -83,7 +83,7 @@ def all_of_one_arm(
         tiles.append(tile._replace(label=cell.cluster, tone="better" if tile.tone == "better" else "quiet"))
     if not any(tile.color is not None for tile in tiles):
         return None
-    return media.gallery(tiles, NUM_COLUMNS, num_label_lines=LABEL_LINES)
+    return image_grid.gallery(tiles, NUM_COLUMNS, num_label_lines=LABEL_LINES)
 
 
 def strips(cells: Sequence[TrialSlot], store: Store) -> Image.Image | None:
@@ -103,7 +103,7 @@ def strips(cells: Sequence[TrialSlot], store: Store) -> Image.Image | None:
             colors, steps = views["strip"].astype(np.float32), views["strip_steps"]
             tiles = zip(steps, colors, strict=True)
             rows[cell.cluster] = {f"step {int(step)}": LabelledImage(color) for step, color in tiles}
-    return media.sheet(rows) if any(rows.values()) else None
+    return image_grid.sheet(rows) if any(rows.values()) else None
 
 
 def tile_of(store: Store, trial_id: str, protocol: str, judge: str, captions: CaptionSet) -> LabelledImage:
@@ -112,7 +112,7 @@ def tile_of(store: Store, trial_id: str, protocol: str, judge: str, captions: Ca
         return LabelledImage(None, "failed" if store.failed(trial_id) else "not run", "worse")
     views, scores = views_of(store, trial_id), store.scores(trial_id).get(protocol)
     label, tone = verdict(scores, judge, captions)
-    return LabelledImage(media.view_of(views or {}, VIEW_ID), label, tone)
+    return LabelledImage(image_grid.view_of(views or {}, VIEW_ID), label, tone)
 
 
 def verdict(scores: Mapping[str, Any] | None, judge: str, captions: CaptionSet) -> tuple[str, Any]:

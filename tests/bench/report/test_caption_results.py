@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from bench.analysis.paired_comparison import ReferenceRow, TableResult
-from bench.report import captions, figures, grids, page, tables
+from bench.report import caption_results
+from bench.report.figures import standard
+from bench.report.page import page
+from bench.report.tables import contents, formats
 from bench.suites.suite import TrialSlot
 from tasks.captions.caption_task import caption_set
 
@@ -20,18 +23,25 @@ JUDGE = "embedded-judge-rn"
 
 def lines(made, **changes):
     arguments = {"frame": made.frame, "cells": made.cells, "records": made.records, "judged": made.judged} | changes
-    return {figure.name.removeprefix("who-guides-"): figure for figure in captions.lines(made.result, **arguments)}
+    return {
+        figure.name.removeprefix("who-guides-"): figure for figure in caption_results.lines(made.result, **arguments)
+    }
 
 
 def test_all_figures_are_there_and_are_xml(captioned):
     drawn = lines(captioned)
     assert list(drawn) == [
-        f"azimuth-rprec1-{JUDGE}", f"distractors-rprec1-{JUDGE}", "guides-by-judges", "confusions", "curves-loss",
-        "curves-negative-cosine", "curves-transmittance",
-    ]  # fmt: skip
+        f"azimuth-rprec1-{JUDGE}",
+        f"distractors-rprec1-{JUDGE}",
+        "guides-by-judges",
+        "confusions",
+        "curves-loss",
+        "curves-negative-cosine",
+        "curves-transmittance",
+    ]
     for figure in drawn.values():
-        ElementTree.fromstring(figures.standalone(figure.svg).encode())
-        ElementTree.fromstring(figures.in_page(figure.svg, "a label"))
+        ElementTree.fromstring(standard.standalone(figure.svg).encode())
+        ElementTree.fromstring(standard.in_page(figure.svg, "a label"))
         assert figure.rows and len({tuple(row) for row in figure.rows}) == 1
 
 
@@ -86,8 +96,8 @@ def test_confusions_are_counted(captioned):
 
 def test_empty_fields_confuse_nobody(captioned):
     scores = {name: found | {"field_state": "empty"} for name, found in captioned.scores.items()}
-    assert captions.confused(captioned.cells, scores, JUDGE, captioned.judged.captions) == []
-    assert captions.confusions(captioned.result, captioned.judged._replace(confusions=())) is None
+    assert caption_results.confused(captioned.cells, scores, JUDGE, captioned.judged.captions) == []
+    assert caption_results.confusions(captioned.result, captioned.judged._replace(confusions=())) is None
 
 
 def test_nothing_is_drawn_of_nothing(captioned):
@@ -96,22 +106,24 @@ def test_nothing_is_drawn_of_nothing(captioned):
 
 
 def test_ceiling_and_chance_stand_beside_numbers():
-    known = captions.CaptionTableContext(caption_set("closed-world"), JUDGE)
+    known = caption_results.CaptionTableContext(caption_set("closed-world"), JUDGE)
     clusters = ["a blue dotted guitar", "an orange metallic snowman", "a pink windmill"]
     metrics = (f"rprec1@{JUDGE}", f"margin@{JUDGE}", "rprec1@guide", "opacity")
-    first, embedded = captions.notes(known, metrics, clusters)
+    first, embedded = caption_results.notes(known, metrics, clusters)
     assert first.startswith("retrieval among the 128 captions of closed-world, SHA-256 5230974a1fc6")
-    assert embedded == captions.EMBEDDED
-    found = {(bound.name, bound.metric): bound for bound in captions.bounds(known, metrics, clusters)}
-    assert list(found) == [*((captions.TRUTH, metrics[i]) for i in (0, 1, 3)),
+    assert embedded == caption_results.EMBEDDED
+    found = {(bound.name, bound.metric): bound for bound in caption_results.bounds(known, metrics, clusters)}
+    assert list(found) == [*((caption_results.TRUTH, metrics[i]) for i in (0, 1, 3)),
                            *(("chance", metrics[i]) for i in (0, 2))]  # fmt: skip
-    assert 0.8 < found[captions.TRUTH, metrics[0]].low <= found[captions.TRUTH, metrics[0]].mean <= 1
+    assert 0.8 < found[caption_results.TRUTH, metrics[0]].low <= found[caption_results.TRUTH, metrics[0]].mean <= 1
     assert found["chance", metrics[0]] == ("chance", metrics[0], 1 / 128, None, None)
-    assert captions.notes(known, metrics, [*clusters, "no such thing"])[2] == "true renders: of 3 of the 4 captions"
+    assert (
+        caption_results.notes(known, metrics, [*clusters, "no such thing"])[2] == "true renders: of 3 of the 4 captions"
+    )
 
 
 def test_what_a_guide_says_of_its_own_concludes_nothing(captioned):
-    found = grids.conclusion(captioned.result)
+    found = contents.conclusion(captioned.result)
     assert captioned.result.entry("bare", "rprec1@guide").verdict == "not resolved"
     said = " ".join(text for _, text in found)
     assert "in-loop" not in said and "guide" not in said.replace("other guide", "")
@@ -120,29 +132,29 @@ def test_what_a_guide_says_of_its_own_concludes_nothing(captioned):
 
 def test_rows_below_the_arms_in_every_format(captioned):
     rprec = f"rprec1@{JUDGE}"
-    beside = (ReferenceRow(captions.TRUTH, rprec, 0.992, 0.985, 0.999), ReferenceRow("chance", rprec, 1 / 128))
+    beside = (ReferenceRow(caption_results.TRUTH, rprec, 0.992, 0.985, 0.999), ReferenceRow("chance", rprec, 1 / 128))
     result = dataclasses.replace(captioned.result, bounds=beside)
     assert TableResult.from_json(json.loads(json.dumps(result.to_json()))) == result
-    grid = grids.metric_grid(result, rprec)
-    assert [row[0].text for row in grid.rows[-3:]] == ["other guide", captions.TRUTH, "chance"]
+    grid = contents.metric_grid(result, rprec)
+    assert [row[0].text for row in grid.rows[-3:]] == ["other guide", caption_results.TRUTH, "chance"]
     assert [row[1][:2] for row in grid.rows[-2:]] == [("0.992", "±0.007"), ("0.008", "")]
     assert {len(row) for row in grid.rows} == {len(grid.header)}
-    assert len(grids.metric_grid(result, "opacity").rows) == 3
-    summary = grids.summary_grid(result, ("opacity", rprec))
+    assert len(contents.metric_grid(result, "opacity").rows) == 3
+    summary = contents.summary_grid(result, ("opacity", rprec))
     assert [cell.text for cell in summary.rows[-1]][:3] == ["chance", "", "0.008"]
     assert {len(row) for row in summary.rows} == {len(summary.header)}
-    assert "| true renders | 0.992 ±0.007 |" in tables.markdown(result)
-    rows = tables.latex(result, ("opacity", rprec)).split(r"\midrule")[2].splitlines()[1:3]
+    assert "| true renders | 0.992 ±0.007 |" in formats.markdown(result)
+    rows = formats.latex(result, ("opacity", rprec)).split(r"\midrule")[2].splitlines()[1:3]
     assert rows[0].startswith("true renders &  & & $0.992\\pm 0.007$ &") and rows[1].startswith("chance & ")
-    assert len({row.count("&") for row in tables.latex(result).splitlines() if row.endswith(r"\\")}) == 2  # and heads
-    assert grids.bounds_text(result, rprec) == "true renders 0.992 ±0.007; chance 0.008"
-    assert grids.bounds_text(result, "opacity") == ""
+    assert len({row.count("&") for row in formats.latex(result).splitlines() if row.endswith(r"\\")}) == 2  # and heads
+    assert contents.bounds_text(result, rprec) == "true renders 0.992 ±0.007; chance 0.008"
+    assert contents.bounds_text(result, "opacity") == ""
 
 
 def test_other_sets_have_chance_alone_and_no_path(captioned):
     said = captioned.result.notes
     assert said[0] == "retrieval among the 8 captions of a file of yours, SHA-256 abababababab"
-    assert captions.bounds(captioned.judged, [f"rprec1@{JUDGE}"], []) == (
+    assert caption_results.bounds(captioned.judged, [f"rprec1@{JUDGE}"], []) == (
         ("chance", f"rprec1@{JUDGE}", 0.125, None, None),
     )
     assert "departs from the protocol: views of 16 px" in said
@@ -150,46 +162,46 @@ def test_other_sets_have_chance_alone_and_no_path(captioned):
 
 
 def test_empty_fields_are_said_where_there_are_any_and_a_margin():
-    known = captions.CaptionTableContext(caption_set("closed-world"), JUDGE, num_empty=1, num_finished=9)
-    said = captions.notes(known, (f"rprec1@{JUDGE}", f"margin@{JUDGE}"), ["a pink windmill"])
-    assert captions.EMPTY_MARGIN in said and "empty fields: 1 of 9 trials" in said
-    without = captions.notes(known, (f"rprec1@{JUDGE}",), ["a pink windmill"])
-    none = captions.notes(known._replace(num_empty=0), (f"margin@{JUDGE}",), ["a pink windmill"])
+    known = caption_results.CaptionTableContext(caption_set("closed-world"), JUDGE, num_empty=1, num_finished=9)
+    said = caption_results.notes(known, (f"rprec1@{JUDGE}", f"margin@{JUDGE}"), ["a pink windmill"])
+    assert caption_results.EMPTY_MARGIN in said and "empty fields: 1 of 9 trials" in said
+    without = caption_results.notes(known, (f"rprec1@{JUDGE}",), ["a pink windmill"])
+    none = caption_results.notes(known._replace(num_empty=0), (f"margin@{JUDGE}",), ["a pink windmill"])
     assert not any("empty field" in line for line in (*without, *none))
 
 
 def test_the_gap_between_guide_and_judge_is_said(captioned):
-    said = captions.guide_judge_gap(captioned.result, JUDGE)
+    said = caption_results.guide_judge_gap(captioned.result, JUDGE)
     assert said is not None and "full +0.50; bare +0.62" in said
-    assert captions.guide_judge_gap(captioned.result, "openai-vit-b-32") is None
+    assert caption_results.guide_judge_gap(captioned.result, "openai-vit-b-32") is None
 
 
 def test_fewer_captions_and_seeds_are_said():
     cells = [TrialSlot("t", "a", f"a{c}{s}", c, s) for c in "xyz" for s in (0, 1)] + [TrialSlot("t", "b", "b", "x", 0)]
-    said = captions.arms_with_fewer_trials(cells, "caption")
+    said = caption_results.arms_with_fewer_trials(cells, "caption")
     assert said == {"b": "on 1 of 3 captions, on 1 of 2 seeds: read its difference, which is paired, not its mean"}
 
 
 def test_a_metric_that_nobody_has_is_a_dash(captioned):
-    grid = grids.metric_grid(captioned.result, f"cosine@{JUDGE}")
-    assert [row[1].text for row in grid.rows] == [grids.DASH] * 3
-    for text in (tables.markdown(captioned.result), tables.latex(captioned.result, captioned.result.metrics)):
-        assert grids.DASH in text or "--" in text
+    grid = contents.metric_grid(captioned.result, f"cosine@{JUDGE}")
+    assert [row[1].text for row in grid.rows] == [contents.DASH] * 3
+    for text in (formats.markdown(captioned.result), formats.latex(captioned.result, captioned.result.metrics)):
+        assert contents.DASH in text or "--" in text
 
 
 def test_neither_more_nor_less_opacity_is_praised(captioned):
     assert captioned.result.entry("bare", "opacity").verdict == "higher"
-    assert not any("opacity" in said for _, said in grids.conclusion(captioned.result))
-    row = grids.metric_grid(captioned.result, "opacity").rows[1]
+    assert not any("opacity" in said for _, said in contents.conclusion(captioned.result))
+    row = contents.metric_grid(captioned.result, "opacity").rows[1]
     assert row[3].text == "higher" and row[3].tone == "quiet"
-    assert grids.heading("opacity") == "mean opacity" and grids.best_arm(captioned.result, "opacity") is None
+    assert contents.heading("opacity") == "mean opacity" and contents.best_arm(captioned.result, "opacity") is None
 
 
 def test_captions_are_rows_where_scenes_are_columns(captioned):
-    grid = grids.scenes_grid(captioned.result, f"rprec1@{JUDGE}")
+    grid = contents.scenes_grid(captioned.result, f"rprec1@{JUDGE}")
     assert grid.header == ("caption", "full", "bare", "other guide") and len(grid.rows) == 7
     assert [cell.text for cell in grid.rows[0]] == ["a red thing number 0", "0.500", "0.375", "0.250"]
-    assert grid.rows[3][3].text == grids.DASH and grid.rows[-1][0].text == "mean"
+    assert grid.rows[3][3].text == contents.DASH and grid.rows[-1][0].text == "mean"
 
 
 def test_a_page_of_hostile_captions(make_caption_study, tmp_path):
@@ -211,5 +223,5 @@ def test_a_page_of_hostile_captions(make_caption_study, tmp_path):
 
 
 def test_heads_of_long_names_stand_on_two_lines_in_a_paper(captioned):
-    text = tables.latex(captioned.result)
+    text = formats.latex(captioned.result)
     assert rf"\shortstack{{margin\\by {JUDGE} $\uparrow$}}" in text
