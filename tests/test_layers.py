@@ -20,7 +20,13 @@ ORDER = (
         "bench.metrics.caption_protocols",
         "bench.metrics.protocols",
     ),
-    *("bench.suites.suite", "bench.suites", "bench.suites.registry", "bench.source", "bench.storage.record"),
+    *(
+        "bench.suites.suite",
+        "bench.suites",
+        "bench.suites.registry",
+        "bench.plugins.code_version",
+        "bench.storage.record",
+    ),
     *(
         "bench.analysis.statistics",
         "bench.analysis.variance_components",
@@ -36,16 +42,22 @@ ORDER = (
         "bench.training.dry_run",
         "bench.training.precompile",
     ),
-    *("bench.storage.archive", "bench.storage.store", "bench.subject", "bench.contract", "bench.template"),
+    *(
+        "bench.storage.archive",
+        "bench.storage.store",
+        "bench.plugins.contract_fixture",
+        "bench.plugins.contract",
+        "bench.plugins.scaffold",
+    ),
     *(
         "bench.analysis.image_set_distances",
         "bench.training.scheduler",
         "bench.training.progress",
         "bench.analysis.paired_comparison",
     ),
-    *("bench.against", "bench.origins", "bench.analysis.findings", "bench.report"),
+    *("bench.plugins.comparison_suite", "bench.plugins.trial_sources", "bench.analysis.findings", "bench.report"),
     *("bench.objects", "bench.from_caption", "bench.viewers", "bench.doctor"),
-    *("bench.renders", "bench.imports"),
+    *("bench.plugins.render_files", "bench.plugins.imported_renders"),
     *("bench.verbs", "bench.__main__"),
 )
 """Each imports only from what stands before it, or within itself. A new file of `bench` takes its place here."""

@@ -6,8 +6,8 @@ import argparse
 import json
 from collections.abc import Iterator
 
-from bench import contract, subject
 from bench.errors import UsageError
+from bench.plugins import contract, contract_fixture
 from bench.suites import registry
 from bench.training import precompile
 from models.dream_fields import DreamFields
@@ -66,16 +66,16 @@ def steps(name: str, scene: str = "", caption: str = "") -> Iterator[Found]:
         registry.variant(name)  # names the nearest
     recipe = "dream_fields" if caption else "nerf"
     try:
-        method = subject.imported(name, recipe)
-    except subject.ContractError as error:
+        method = contract_fixture.imported(name, recipe)
+    except contract_fixture.ContractError as error:
         yield contract.IMPORTS, None, str(error)
         return
     task = task_of(method, scene, caption)
-    method, changed = subject.shrink_to_budget(method)
-    said = f"{type(method).__name__}, {subject.origin(method)}"
+    method, changed = contract_fixture.shrink_to_budget(method)
+    said = f"{type(method).__name__}, {contract_fixture.origin(method)}"
     yield contract.IMPORTS, said + (f"; made small here: {', '.join(changed)}" if changed else ""), ""
     variant = name.rsplit(":", 1)[-1]
-    yield from contract.check(subject.ContractFixture(method=method, variant=variant, task=task))
+    yield from contract.check(contract_fixture.ContractFixture(method=method, variant=variant, task=task))
 
 
 def task_of(method: Method, scene: str, caption: str) -> Task:

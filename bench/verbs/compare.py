@@ -16,14 +16,14 @@ from typing import Any
 
 from rich.text import Text
 
-from bench import against, origins
 from bench.analysis import findings
 from bench.analysis.findings import PairedDifference
 from bench.analysis.paired_comparison import TableResult
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.metrics.protocols import METRICS
-from bench.origins import TrialSource
+from bench.plugins import comparison_suite, trial_sources
+from bench.plugins.trial_sources import TrialSource
 from bench.report.figures.standard import slug
 from bench.report.tables import contents, costs, formats
 from bench.report.tables.contents import TableGrid
@@ -69,16 +69,16 @@ def main(args: argparse.Namespace) -> int:
     """Compares; 1 if a trial failed, or on what `--fail-if` names."""
     here = store.open(args.results)
     study, chosen = selection(args, here)
-    reference = store.open(origins.REFERENCE, f"{args.suite}-{chosen.budget.name}")
+    reference = store.open(trial_sources.REFERENCE, f"{args.suite}-{chosen.budget.name}")
     protocol = chosen.tables[0].protocol
-    found = origins.origins(chosen.trials, protocol, here, reference)
-    lines = origins.source_summary(found, chosen.cells, study.mine, shown(origins.REFERENCE))
+    found = trial_sources.origins(chosen.trials, protocol, here, reference)
+    lines = trial_sources.source_summary(found, chosen.cells, study.mine, shown(trial_sources.REFERENCE))
     print("\n".join(lines), file=sys.stderr if args.json else sys.stdout, flush=True)
     local = dataclasses.replace(chosen, trials=[t for t in chosen.trials if found[t.id].where != "reference"])
     with here.lock():
         run.train_missing(args, local, here)
         bring_up_to_date(chosen, protocol, here, found)
-    both = origins.joined({cell.trial_id for cell in chosen.cells}, here, reference, found)
+    both = trial_sources.joined({cell.trial_id for cell in chosen.cells}, here, reference, found)
     out = args.out or ROOT / "reports" / f"compare-{slug(args.method)}-{args.suite}-{slug(chosen.budget.name)}"
     results, page = report.write(chosen, both, command=command_line(args), out=out)
     differences = findings.differences(results, both.frame(), chosen.cells, study.mine)
@@ -97,18 +97,18 @@ def main(args: argparse.Namespace) -> int:
     return int(bool(failed) or bool(args.fail_if and EXPECTATIONS[args.fail_if](differences)))
 
 
-def selection(args: argparse.Namespace, here: Store) -> tuple[against.Comparison, options.Selection]:
+def selection(args: argparse.Namespace, here: Store) -> tuple[comparison_suite.Comparison, options.Selection]:
     """What is compared, with the command line's choices carried out.
 
     Raises:
         UsageError: An unknown method, baseline, suite, budget, scene, key or value.
     """
     suite, budget, records = registry.suite(args.suite), options.chosen_budget(args), list(here.records())
-    study = against.study(suite, budget, args.method, args.against, records)
+    study = comparison_suite.study(suite, budget, args.method, args.against, records)
     changed, budget = overrides.apply(study.suite, budget, args.settings)
     study = dataclasses.replace(study, suite=changed)
     seeds = overrides.parsed_seeds(args.seeds) if args.seeds else None
-    trials, cells = against.expand(study, budget, seeds, args.only, records)
+    trials, cells = comparison_suite.expand(study, budget, seeds, args.only, records)
     return study, options.Selection(suite=changed, budget=budget, trials=trials, cells=cells)
 
 
@@ -121,11 +121,11 @@ def bring_up_to_date(chosen: options.Selection, protocol: str, here: Store, foun
     for trial in chosen.trials:
         if found[trial.id].where == "reference" or not here.finished(trial.id):
             continue
-        why = origins.outdated(trial, protocol, here)
+        why = trial_sources.outdated(trial, protocol, here)
         if why is None:
             continue
         is_whole = here.has_views(trial.id) and "opacity" in here.views(trial.id)  # an archive keeps but pictures
-        if isinstance(trial, against.StoredTrial) or not is_whole:
+        if isinstance(trial, comparison_suite.StoredTrial) or not is_whole:
             raise UsageError(
                 f"{trial.id}: expected scores of {protocol} as it is now, or views to make them of, got a trial {why}; "
                 f"import it again, move it out of {here.root}, or name another folder with --results"
@@ -148,7 +148,7 @@ def command_line(args: argparse.Namespace) -> str:
 
 
 def print_all(
-    study: against.Comparison,
+    study: comparison_suite.Comparison,
     results: Sequence[TableResult],
     found: Sequence[PairedDifference],
     spent: Sequence[ArmCost],
@@ -255,7 +255,7 @@ def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> Tab
 
 
 def as_json(
-    study: against.Comparison,
+    study: comparison_suite.Comparison,
     chosen: options.Selection,
     found: dict[str, TrialSource],
     lines: Sequence[str],

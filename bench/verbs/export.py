@@ -8,9 +8,9 @@ import json
 import pathlib
 from typing import Any
 
-from bench import imports
 from bench.errors import UsageError
 from bench.import_paths import ROOT
+from bench.plugins import imported_renders
 from bench.storage import store
 from bench.suites.suite import Trial
 from bench.verbs import options
@@ -92,7 +92,7 @@ def refuse_imported(start: str, trials_store: store.Store) -> None:
         UsageError: The id is, or starts that of, such a trial.
     """
     for known in trials_store.records():
-        if known.trial_id.startswith(start) and imports.is_imported(known):
+        if known.trial_id.startswith(start) and imported_renders.is_imported(known):
             raise UsageError(
                 f"export: expected a trial that was trained here, got {known.trial_id}, whose images were imported: it "
                 "has no parameters to make a turntable or a mesh of; choose another, or take the images themselves"

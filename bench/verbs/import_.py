@@ -8,8 +8,8 @@ import pathlib
 import sys
 from typing import Any
 
-from bench import imports, renders
-from bench.renders import Files
+from bench.plugins import imported_renders, render_files
+from bench.plugins.render_files import Files
 from bench.storage import store
 from bench.storage.store import Store
 from bench.suites.builtin.sparse_views import NUM_VIEWS
@@ -75,9 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Checks all names first, then reads, scores and stores scene by scene; what is stored already is found."""
     budget = options.chosen_budget(args)
-    wanted = imports.wanted(args.task, budget, args.num_views, args.captions)
+    wanted = imported_renders.wanted(args.task, budget, args.num_views, args.captions)
     trials_store = store.open(args.results)
-    imports.check_name(args.name, list(trials_store.records()), wanted.arms)
+    imported_renders.check_name(args.name, list(trials_store.records()), wanted.arms)
     of_folders = matched(args, wanted)
     if any(isinstance(task, SceneTask) for task, _ in of_folders.values()):
         run.check_scorers()
@@ -85,10 +85,12 @@ def main(args: argparse.Namespace) -> int:
     with trials_store.lock():
         for name, (task, files) in of_folders.items():
             embedded.prepare_all([task])
-            found = imports.read(task, files, f"{args.renders}, {name}" if wanted.chosen is None else str(args.renders))
+            found = imported_renders.read(
+                task, files, f"{args.renders}, {name}" if wanted.chosen is None else str(args.renders)
+            )
             for note in found.notes:
                 print(f"warning: {note}", file=sys.stderr)
-            trial = imports.trial_of(task, found, args.name, budget, args.seed)
+            trial = imported_renders.trial_of(task, found, args.name, budget, args.seed)
             told.append(keep(trial, found, wanted.protocols, trials_store))
             if not args.json:
                 print(line(told[-1]), flush=True)
@@ -99,31 +101,31 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def matched(args: argparse.Namespace, wanted: imports.ImportRequest) -> dict[str, tuple[Task, Files]]:
+def matched(args: argparse.Namespace, wanted: imported_renders.ImportRequest) -> dict[str, tuple[Task, Files]]:
     """Tasks with their images, by the name of a folder; says which scenes have none."""
-    files = renders.files_of(args.renders)
+    files = render_files.files_of(args.renders)
     if wanted.chosen is not None:
         others = [name for name in wanted.tasks if name != wanted.chosen]
-        images = renders.of_one(files, wanted.chosen, others, args.renders)
+        images = render_files.of_one(files, wanted.chosen, others, args.renders)
         return {wanted.chosen: (wanted.tasks[wanted.chosen], images)}
-    found = renders.of_several(files, list(wanted.tasks), args.renders)
+    found = render_files.of_several(files, list(wanted.tasks), args.renders)
     without = [task.cluster for name, task in wanted.tasks.items() if name not in found]
-    if without and not args.task.startswith(imports.CAPTIONS):
+    if without and not args.task.startswith(imported_renders.CAPTIONS):
         print(f"no renders of {', '.join(without)}: they will be missing in tables", file=sys.stderr)
     return {name: (wanted.tasks[name], images) for name, images in found.items()}
 
 
 def keep(
-    trial: Trial, found: imports.ImportedImages, protocols: tuple[str, ...], trials_store: Store
+    trial: Trial, found: imported_renders.ImportedImages, protocols: tuple[str, ...], trials_store: Store
 ) -> dict[str, Any]:  # fmt: skip
     """Stores a trial, or finds it stored, and makes scores that are of another version again; says what there is."""
-    imports.check_same(trial, trials_store)
+    imported_renders.check_same(trial, trials_store)
     is_new = not trials_store.finished(trial.id)
     if is_new:
-        trials_store.write(imports.outcome(trial, found, protocols))
+        trials_store.write(imported_renders.outcome(trial, found, protocols))
     else:
-        old = imports.outdated(trial, trials_store, protocols)
-        for name, scores in imports.scores_of(trial, found.views, old).items():
+        old = imported_renders.outdated(trial, trials_store, protocols)
+        for name, scores in imported_renders.scores_of(trial, found.views, old).items():
             trials_store.write_scores(trial.id, name, scores)
     return {
         "trial_id": trial.id,
@@ -152,5 +154,5 @@ def line(told: dict[str, Any]) -> str:
 def following(args: argparse.Namespace, budget: str) -> str:
     """The command that sets it beside baselines."""
     kind = args.task.partition(":")[0]
-    suite = imports.SUITE_OF_CAPTIONS if kind == imports.CAPTIONS else kind
+    suite = imported_renders.SUITE_OF_CAPTIONS if kind == imported_renders.CAPTIONS else kind
     return f"next: python -m bench compare {args.name} --suite {suite} --budget {budget} --results {args.results}"

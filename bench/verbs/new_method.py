@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from bench import template
 from bench.errors import UsageError
+from bench.plugins import scaffold
 
 HELP = "write a commented file that a network or a recipe of your own can start from"
 EXAMPLE = "python -m bench new-method my_pkg/field.py"
@@ -16,15 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `new-method`."""
     parser.add_argument("path", type=pathlib.Path, metavar="FILE", help="below this folder: my_pkg/field.py")
     parser.add_argument(
-        "--kind", choices=template.KINDS, default="field",
+        "--kind", choices=scaffold.KINDS, default="field",
         help="a network of the common recipe, or a recipe of its own (default: field)",
     )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
     """Writes the file and makes its folder a package; says what to do next."""
-    names = template.names_of(args.path)
-    text = template.written(args.kind, names)
+    names = scaffold.names_of(args.path)
+    text = scaffold.written(args.kind, names)
     try:
         args.path.parent.mkdir(parents=True, exist_ok=True)
         with args.path.open("x", encoding="utf-8") as file:
@@ -54,7 +54,7 @@ def packages(path: pathlib.Path) -> list[pathlib.Path]:
     return made
 
 
-def following(args: argparse.Namespace, names: template.ScaffoldNames) -> list[str]:
+def following(args: argparse.Namespace, names: scaffold.ScaffoldNames) -> list[str]:
     """What is done with the file."""
     commands = [f"check {names.reference}"]
     if args.kind == "field":

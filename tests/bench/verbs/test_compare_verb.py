@@ -7,9 +7,9 @@ import json
 import pytest
 
 from bench import __main__ as command_line
-from bench import origins
 from bench.errors import UsageError
 from bench.import_paths import ROOT
+from bench.plugins import trial_sources
 from bench.storage import store
 from bench.suites import registry
 from bench.suites.suite import Trial
@@ -30,7 +30,7 @@ def toys(monkeypatch, tmp_path):
     monkeypatch.setattr(registry, "suite", suites.__getitem__)
     monkeypatch.setattr(registry._layout, "import_plugin", {"mine:MINE": MINE}.__getitem__)
     monkeypatch.setattr(compare.against.source, "digest_of", lambda method: "0a1b2c3d")
-    monkeypatch.setattr(origins, "REFERENCE", tmp_path / "reference")
+    monkeypatch.setattr(trial_sources, "REFERENCE", tmp_path / "reference")
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ class TestReference:
     @pytest.fixture(autouse=True)
     def ours(self, toys, monkeypatch):
         monkeypatch.setattr(registry, "suite", lambda name: registry._object(registry.SUITES[name]))
-        monkeypatch.setattr(origins, "REFERENCE", ROOT / "results" / "reference")
+        monkeypatch.setattr(trial_sources, "REFERENCE", ROOT / "results" / "reference")
 
     @pytest.mark.usefixtures("never_trains")
     def test_captions_have_a_row_each(self, tmp_path, capsys):
@@ -227,7 +227,9 @@ class TestReference:
         args = parsed(tmp_path, "mine:MINE", "--suite", "sparse-views", "--against", "nerf,simplified_nerf,dietnerf")
         args.budget = budget
         study, chosen = compare.selection(args, store.open(tmp_path / "runs"))
-        found = origins.origins(chosen.trials, "std-v1", store.open(tmp_path), store.open(origins.REFERENCE))
+        found = trial_sources.origins(
+            chosen.trials, "std-v1", store.open(tmp_path), store.open(trial_sources.REFERENCE)
+        )
         theirs = {cell.trial_id for cell in chosen.cells if cell.arm != study.mine}
         assert {name: found[name].why for name in theirs if found[name].where != "reference"} == {}
 

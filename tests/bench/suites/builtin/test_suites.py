@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.contract import some_rays
+from bench.plugins.contract import some_rays
 from bench.suites import registry
 from bench.suites.suite import budget_named, check_twins
 from bench.training import packing

@@ -5,7 +5,8 @@ import textwrap
 
 import pytest
 
-from bench import import_paths, source
+from bench import import_paths
+from bench.plugins import code_version
 from bench.suites import registry
 
 FILES = {
@@ -43,29 +44,29 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_of_ours_there_is_none():
-    assert source.digest_of(registry.variant("nerf")) is None
-    assert source.digest_of(registry.variant("dream_fields_hash_grid")) is None
+    assert code_version.digest_of(registry.variant("nerf")) is None
+    assert code_version.digest_of(registry.variant("dream_fields_hash_grid")) is None
 
 
 def test_files_are_followed_from_import_to_import(folder):
     method = registry.variant("my_code.field:MyField")
-    assert set(source.files_of("my_code.field")) == {
+    assert set(code_version.files_of("my_code.field")) == {
         "my_code", "my_code.field", "my_code.layers", "my_code.parts", "my_helper",
     }  # fmt: skip
-    assert source.digest_of(method) == source.digest_of(registry.variant("my_code.field:MyField"))
+    assert code_version.digest_of(method) == code_version.digest_of(registry.variant("my_code.field:MyField"))
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_an_edit_counts_where_it_may_matter(folder, name):
     method = registry.variant("my_code.field:MyField")
-    before = source.digest_of(method)
+    before = code_version.digest_of(method)
     (folder / name).write_text((folder / name).read_text() + "\nEDITED = True\n")
-    assert (source.digest_of(method) == before) == (name in ("my_code/other.py", "my_stranger.py"))
+    assert (code_version.digest_of(method) == before) == (name in ("my_code/other.py", "my_stranger.py"))
 
 
 def test_a_field_inside_a_recipe_of_ours_counts(folder):
     method = registry.variant("my_code.field:MyField", "dream_fields")
-    assert source.digest_of(method) == source.digest_of(method.field)
+    assert code_version.digest_of(method) == code_version.digest_of(method.field)
 
 
 def test_a_module_beside_the_user_without_a_package(folder):
@@ -73,7 +74,7 @@ def test_a_module_beside_the_user_without_a_package(folder):
         "import my_helper\nfrom flax import linen\n\nclass F(linen.Module):\n    pass\n"
     )
     registry.variant("my_single:F")
-    assert set(source.files_of("my_single")) == {"my_single", "my_helper"}
+    assert set(code_version.files_of("my_single")) == {"my_single", "my_helper"}
 
 
 def test_installed_neighbours_are_not_its_own(folder, monkeypatch):
@@ -83,9 +84,9 @@ def test_installed_neighbours_are_not_its_own(folder, monkeypatch):
     (installed / "my_two.py").write_text("")
     monkeypatch.syspath_prepend(str(installed))
     registry.variant("my_one:F")
-    assert set(source.files_of("my_one")) == {"my_one"}
+    assert set(code_version.files_of("my_one")) == {"my_one"}
 
 
 def test_what_comes_with_python_is_nobodys():
-    assert source.files_of("json.decoder") == {}
-    assert source.files_of("never_imported") == {}
+    assert code_version.files_of("json.decoder") == {}
+    assert code_version.files_of("never_imported") == {}

@@ -13,11 +13,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from bench.against import StoredTrial
 from bench.import_paths import ROOT
 from bench.metrics import caption_protocols, protocols
 from bench.metrics.caption_protocols import CaptionProtocol
 from bench.metrics.protocols import Protocol
+from bench.plugins.comparison_suite import StoredTrial
 from bench.storage.store import Store
 from bench.suites.suite import Trial, TrialSlot, flat
 from tasks.captions.caption_task import CaptionTask

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench import source
 from bench.errors import UsageError
 from bench.import_paths import OURS, ROOT
+from bench.plugins import code_version
 from bench.storage import store
 from bench.storage.record import Outcome, Record
 from bench.suites import registry
@@ -144,9 +144,9 @@ def origin(method: Method) -> str:
     """Where a method's code lies: files of a user's, as seen from here, or the project."""
     files = {
         str(path): None
-        for name in source.modules_of(method)
+        for name in code_version.modules_of(method)
         if name.split(".")[0] not in OURS
-        for path in source.files_of(name).values()
+        for path in code_version.files_of(name).values()
         if path.read_bytes().strip()  # an empty __init__.py says nothing
     }
     return ", ".join(seen_from_here(file) for file in files) or "the project's own"
@@ -173,7 +173,7 @@ def line_of(error: BaseException) -> str:
 def is_of_a_user(filename: str) -> bool:
     """Whether a file is neither ours nor of Python nor installed."""
     path = pathlib.Path(filename)
-    if filename.startswith("<") or set(source.INSTALLED) & set(path.parts):
+    if filename.startswith("<") or set(code_version.INSTALLED) & set(path.parts):
         return False
     places = [ROOT / name for name in OURS] + [pathlib.Path(sysconfig.get_path("stdlib"))]
     return not any(path.is_relative_to(place) for place in places)

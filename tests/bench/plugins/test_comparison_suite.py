@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from flax import linen
 
-from bench import against, origins
 from bench.analysis import findings, paired_comparison
 from bench.errors import UsageError
+from bench.plugins import comparison_suite, trial_sources
 from bench.report.tables import contents, costs
 from bench.storage import store
 from bench.suites import registry
@@ -39,11 +39,11 @@ def plugins(monkeypatch):
     """References to this file, without importing it a second time."""
     known = {"mine:Mine": Mine, "mine:METHOD": METHOD, "mine:COPY": BASE, "mine:Base": ToyMethod(label="other")}
     monkeypatch.setattr(registry._layout, "import_plugin", known.__getitem__)
-    monkeypatch.setattr(against.source, "digest_of", lambda method: "0a1b2c3d")
+    monkeypatch.setattr(comparison_suite.source, "digest_of", lambda method: "0a1b2c3d")
 
 
 def made(suite, name, *words, budget=SMOKE, records=()):
-    study = against.study(suite, budget, name, words, records)
+    study = comparison_suite.study(suite, budget, name, words, records)
     return study, study.suite.tables_at(budget)
 
 
@@ -112,7 +112,7 @@ class TestRecipes:
         assert table.arms["Mine"].method == dataclasses.replace(recipe, field=Mine())
 
     def test_captions_at_paper(self):
-        assert against.RECIPES["captions"][True] == "dream_fields_2022"
+        assert comparison_suite.RECIPES["captions"][True] == "dream_fields_2022"
         assert registry.variant("mine:Mine", "dream_fields_2022") == dataclasses.replace(
             DREAM_FIELDS_2022, field=Mine()
         )
@@ -178,18 +178,18 @@ def imported():
 class TestImported:
     def test_they_have_places_and_are_not_trained(self, imported):
         study, tables = made(toy_suite(num_seeds=2), "theirs", records=imported)
-        trials, cells = against.expand(study, SMOKE, None, [], imported)
+        trials, cells = comparison_suite.expand(study, SMOKE, None, [], imported)
         mine = [cell for cell in cells if cell.arm == "theirs"]
         assert study.stored == "theirs" and tables[0].arms["theirs"].note == "as it is stored under this name"
         assert [cell.cluster for cell in mine] == list(toy_studies.SCENES[:4]) and cells[0] == mine[0]
-        theirs = [trial for trial in trials if isinstance(trial, against.StoredTrial)]
+        theirs = [trial for trial in trials if isinstance(trial, comparison_suite.StoredTrial)]
         assert [trial.id for trial in theirs] == [cell.trial_id for cell in mine]
         assert [trial.identity() for trial in theirs] == [record.identity for record in imported[:4]]
         assert {trial.variant for trial in trials if trial not in theirs} == {"toy_base"} and len(trials) == 12 + 4
 
     def test_conditions_hold_for_them_too(self, imported):
         study, _ = made(toy_suite(), "theirs", records=imported)
-        _, cells = against.expand(study, SMOKE, None, ["scene=bee,fox"], imported)
+        _, cells = comparison_suite.expand(study, SMOKE, None, ["scene=bee,fox"], imported)
         assert [(cell.arm, cell.cluster) for cell in cells] == [("theirs", "bee"), ("Base", "bee"), ("Base", "fox")]
 
     @pytest.mark.parametrize("seeds", [(0,), (3,)])
@@ -199,7 +199,7 @@ class TestImported:
         with pytest.raises(
             UsageError, match="compare theirs: expected stored trials on tasks of toys at smoke, got . of others"
         ):
-            against.expand(study, SMOKE, seeds, [], others)
+            comparison_suite.expand(study, SMOKE, seeds, [], others)
 
 
 @pytest.fixture
@@ -212,20 +212,20 @@ TRIAL = Trial(task=ToyScene(), method=BASE, budget=SMOKE, seed=0, variant="toy_b
 
 class TestOrigins:
     def origin(self, stores):
-        return origins.origins([TRIAL], "std-v1", *stores)[TRIAL.id]
+        return trial_sources.origins([TRIAL], "std-v1", *stores)[TRIAL.id]
 
     def test_nowhere(self, stores):
-        assert self.origin(stores) == origins.TrialSource("training", "not there")
+        assert self.origin(stores) == trial_sources.TrialSource("training", "not there")
 
     @pytest.mark.parametrize("version", ["1.1", "1.0", "1.9"])
     def test_the_reference_where_it_agrees(self, stores, version):
         stores[1].write(outcome(TRIAL, version=version))
-        assert self.origin(stores) == origins.TrialSource("reference")
+        assert self.origin(stores) == trial_sources.TrialSource("reference")
 
     def test_what_is_here_comes_first_even_if_it_failed(self, stores):
         stores[1].write(outcome(TRIAL))
         stores[0].write(outcome(TRIAL, reason="it broke"))
-        assert self.origin(stores) == origins.TrialSource("here")
+        assert self.origin(stores) == trial_sources.TrialSource("here")
 
     @pytest.mark.parametrize(
         ("changes", "why"),
@@ -237,7 +237,7 @@ class TestOrigins:
     )
     def test_the_same_trial_with_other_scores(self, stores, changes, why):
         stores[1].write(outcome(TRIAL, **changes))
-        assert self.origin(stores) == origins.TrialSource("training", why)
+        assert self.origin(stores) == trial_sources.TrialSource("training", why)
 
     @pytest.mark.parametrize(
         ("change", "why"),
@@ -264,15 +264,15 @@ class TestOrigins:
         stores[1].write(outcome(TRIAL))
         monkeypatch.setattr(ToyScene, "fingerprint", lambda self: "rendered anew")
         mine = Trial(task=ToyScene(), method=BASE, budget=SMOKE, seed=0, variant="toy_base")
-        assert origins.reason_not_reusable(mine, "std-v1", stores[1]) == "there on other data (fingerprint)"
+        assert trial_sources.reason_not_reusable(mine, "std-v1", stores[1]) == "there on other data (fingerprint)"
 
     def test_reasons_are_counted(self):
         cells = [TrialSlot("t", arm, f"{arm}{i}", f"s{i}", 0) for arm in ("base", "mine") for i in range(4)]
         why = ["not there", "not there", "failed there"]
-        found = {f"base{i}": origins.TrialSource("training", each) for i, each in enumerate(why)}
-        found |= {"base3": origins.TrialSource("here"), "mine0": origins.TrialSource("here")}
-        found |= {f"mine{i}": origins.TrialSource("stored") for i in (1, 2, 3)}
-        assert origins.source_summary(found, cells, "mine", "elsewhere") == [
+        found = {f"base{i}": trial_sources.TrialSource("training", each) for i, each in enumerate(why)}
+        found |= {"base3": trial_sources.TrialSource("here"), "mine0": trial_sources.TrialSource("here")}
+        found |= {f"mine{i}": trial_sources.TrialSource("stored") for i in (1, 2, 3)}
+        assert trial_sources.source_summary(found, cells, "mine", "elsewhere") == [
             "baselines: 0 of 4 trials from elsewhere; 1 found here; 3 to train here: not there (2); failed there (1)",
             "mine: 1 of 4 trials found here, 3 of 4 trials stored under this name",
         ]
@@ -287,9 +287,9 @@ class TestJoined:
         made = outcome(other)
         here.write(dataclasses.replace(made, views=toy_studies.views(other), parameters={"a": np.zeros(2, np.float32)}))
         here.write(outcome(third))  # not asked for
-        found = {TRIAL.id: origins.TrialSource("reference"), other.id: origins.TrialSource("here")}
-        found |= {"never__ran": origins.TrialSource("training")}
-        both = origins.joined(found, here, reference, found)
+        found = {TRIAL.id: trial_sources.TrialSource("reference"), other.id: trial_sources.TrialSource("here")}
+        found |= {"never__ran": trial_sources.TrialSource("training")}
+        both = trial_sources.joined(found, here, reference, found)
         assert both.ids() == sorted([TRIAL.id, other.id])
         assert [both.has_views(name) for name in (TRIAL.id, other.id, "never__ran")] == [False, True, False]
         assert both.views(other.id)["color"].shape[0] == 3 and both.parameters(other.id)["a"].shape == (2,)

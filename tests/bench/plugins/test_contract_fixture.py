@@ -7,8 +7,9 @@ import sys
 import flax.linen as nn
 import pytest
 
-from bench import contract, import_paths, subject
+from bench import import_paths
 from bench.errors import UsageError
+from bench.plugins import contract, contract_fixture
 from bench.suites import registry
 from bench.verbs import check
 from models.dietnerf import DIETNERF_2021
@@ -51,10 +52,10 @@ def broken(name):
 class TestImported:
     def test_a_network_becomes_the_field_of_a_recipe(self, here):
         (here / "my_net.py").write_text(NETWORK)
-        found = subject.imported("my_net:Net")
+        found = contract_fixture.imported("my_net:Net")
         assert isinstance(found, NeRF) and type(found.field).__name__ == "Net"
-        assert isinstance(subject.imported("my_net:Net", "dream_fields"), DreamFields)
-        assert subject.origin(found) == "my_net.py"
+        assert isinstance(contract_fixture.imported("my_net:Net", "dream_fields"), DreamFields)
+        assert contract_fixture.origin(found) == "my_net.py"
 
     def test_the_first_step_says_what_was_found_and_where(self, here):
         (here / "my_net.py").write_text(NETWORK)
@@ -136,27 +137,27 @@ class TestEntryPoints:
 
 class TestCut:
     def test_sizes_that_are_written_down_are_made_small(self):
-        method, said = subject.shrink_to_budget(NERF_2021)
+        method, said = contract_fixture.shrink_to_budget(NERF_2021)
         assert (method.num_rays, method.num_samples, method.num_importance) == (32, 8, 8)
         assert method.field == NERF_2021.field
         assert "num_rays 32 instead of 1024" in said
 
     def test_thousands_of_steps_become_two(self):
-        method, said = subject.shrink_to_budget(DREAM_FIELDS_LQ)
+        method, said = contract_fixture.shrink_to_budget(DREAM_FIELDS_LQ)
         assert DREAM_FIELDS_LQ.num_steps == 10_000 and method.num_steps == 2
         assert "num_steps 2 instead of 10000" in said
 
     def test_a_guide_that_does_not_come_along_becomes_one_that_does(self):
-        method, said = subject.shrink_to_budget(dataclasses.replace(DIETNERF_2021, encoder="openai-vit-b-32"))
+        method, said = contract_fixture.shrink_to_budget(dataclasses.replace(DIETNERF_2021, encoder="openai-vit-b-32"))
         assert method.encoder == "embedded-vit-8"
         assert "encoder embedded-vit-8 instead of openai-vit-b-32" in said
         assert (
-            subject.shrink_to_budget(dataclasses.replace(DIETNERF_2021, encoder="embedded-vit-16"))[0].encoder
+            contract_fixture.shrink_to_budget(dataclasses.replace(DIETNERF_2021, encoder="embedded-vit-16"))[0].encoder
             == "embedded-vit-16"
         )
 
     def test_what_is_open_stays_open(self):
-        assert subject.shrink_to_budget(NERF) == (NERF, [])
+        assert contract_fixture.shrink_to_budget(NERF) == (NERF, [])
 
     def test_a_size_that_the_method_needs_stays(self):
         @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -167,7 +168,7 @@ class TestCut:
                 if self.num_rays is not None and self.num_rays < 1000:
                     raise ValueError("it needs 1000")
 
-        assert subject.shrink_to_budget(Large()) == (Large(), [])
+        assert contract_fixture.shrink_to_budget(Large()) == (Large(), [])
 
     def test_it_is_said_in_the_first_step(self):
         _, said, _ = next(check.steps("nerf_2021"))
@@ -176,15 +177,15 @@ class TestCut:
 
 class TestTold:
     def test_a_long_message_is_cut(self):
-        said = subject.one_line_error(ValueError("word " * 1000))
+        said = contract_fixture.one_line_error(ValueError("word " * 1000))
         assert len(said) < 500 and said.endswith(" ...")
 
     def test_files_of_ours_and_of_python_are_no_users(self):
-        assert not subject.is_of_a_user(contract.__file__)
-        assert not subject.is_of_a_user(dataclasses.__file__)
-        assert not subject.is_of_a_user(nn.__file__)
-        assert not subject.is_of_a_user("<string>")
-        assert subject.is_of_a_user(__file__)
+        assert not contract_fixture.is_of_a_user(contract.__file__)
+        assert not contract_fixture.is_of_a_user(dataclasses.__file__)
+        assert not contract_fixture.is_of_a_user(nn.__file__)
+        assert not contract_fixture.is_of_a_user("<string>")
+        assert contract_fixture.is_of_a_user(__file__)
 
 
 def test_the_command_prints_a_line_a_step_and_exits_1(here, capsys):

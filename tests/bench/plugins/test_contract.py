@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import optax
 import pytest
 
-from bench import contract
 from bench.errors import UsageError
 from bench.metrics import caption_protocols
+from bench.plugins import contract
 from bench.suites import registry
 from bench.verbs import check
 from models import clip

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from bench.plugins.contract_fixture import ContractError, ContractFixture, one_line_error
 from bench.storage.store import DTYPES
-from bench.subject import ContractError, ContractFixture, one_line_error
 from bench.suites.suite import Trial, described, digest
 from bench.training import devices, trainer
 from bench.training.packing import Pack, program_key
@@ -27,7 +27,7 @@ from models.method import Frozen, Method, Numbers, num_parameters, split_numbers
 from tasks.cameras import Rays
 
 IMPORTS = "imports"
-"""The step that comes before there is a method: `bench.subject.imported`."""
+"""The step that comes before there is a method: `bench.plugins.contract_fixture.imported`."""
 
 OWN_CURVES = ("step", "loss", "skipped")
 """Names of curves that the trainer writes itself."""

@@ -11,8 +11,8 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
-from bench import source
 from bench.errors import UsageError, nearest
+from bench.plugins import code_version
 from bench.storage.record import Record
 from bench.suites import overrides, registry
 from bench.suites.overrides import folder_safe
@@ -195,7 +195,7 @@ def own_row(
 def row_of(name: str, recipe: str) -> LabelledArm:
     """A method of the registry or of a user's, with the state of its code in its variant's name."""
     method = registry.variant(name, recipe)
-    label, code = name.rpartition(":")[2], source.digest_of(method)
+    label, code = name.rpartition(":")[2], code_version.digest_of(method)
     if code is None:
         return LabelledArm(label, Arm(method=method, variant=folder_safe(label), note=name if name != label else ""))
     note = f"{name}, code {code}"

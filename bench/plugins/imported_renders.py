@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from bench import renders
 from bench.errors import UsageError, nearest
 from bench.metrics import caption_protocols, protocols
-from bench.renders import Files
+from bench.plugins import render_files
+from bench.plugins.render_files import Files
 from bench.storage import record
 from bench.storage.record import Outcome, Record
 from bench.storage.store import Store
@@ -198,16 +198,16 @@ def read(task: Task, files: Files, where: str) -> ImportedImages:
         UsageError: Views are missing or too many, or an image is not as it should be.
     """
     data, layout = task.load(), task.layout()
-    images = renders.by_id(list(files), where)
+    images = render_files.by_id(list(files), where)
     needed = caption_protocols.RING if isinstance(data, CaptionData) else data.test.ids
-    renders.check_ids(list(images), data.test.ids, needed, where)
+    render_files.check_ids(list(images), data.test.ids, needed, where)
     ids = [i for i in data.test.ids if i in images]
     whole, pictures = hashlib.sha256(), []
     for i in ids:
         content, name = files[images[i]](), f"{where}, {images[i]}"
         whole.update(f"{i} {hashlib.sha256(content).hexdigest()}\n".encode())
         try:
-            pictures.append(renders.read_image(content, layout.height, layout.width, name))
+            pictures.append(render_files.read_image(content, layout.height, layout.width, name))
         except UsageError as error:
             raise UsageError(f"{error}{_size_hint(str(error), task)}") from error
     with_alpha = [picture.values.shape[-1] == 4 for picture in pictures]

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from bench import __main__ as command_line
-from bench import contract, import_paths, template
-from bench.subject import ContractFixture
+from bench import import_paths
+from bench.plugins import contract, scaffold
+from bench.plugins.contract_fixture import ContractFixture
 from bench.suites import registry
 from tests.fixtures.toys import ToyTask
 
@@ -45,9 +46,9 @@ def test_what_is_written_keeps_the_contract(here, capsys, kind):
     assert len(found) == len(contract.STEPS)
 
 
-@pytest.mark.parametrize("kind", template.KINDS)
+@pytest.mark.parametrize("kind", scaffold.KINDS)
 def test_each_class_and_field_is_told(kind):
-    tree = ast.parse(template.written(kind, template.ScaffoldNames("a.b", "MyB")))
+    tree = ast.parse(scaffold.written(kind, scaffold.ScaffoldNames("a.b", "MyB")))
     assert ast.get_docstring(tree).startswith("MyB: ")
     [made] = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     assert made.name == "MyB" and ast.get_docstring(made)
@@ -65,8 +66,8 @@ class TestNames:
         ],
     )
     def test_of_a_file(self, here, path, reference):
-        assert template.names_of(pathlib.Path(path)).reference == reference
-        assert template.names_of(here / path).reference == reference
+        assert scaffold.names_of(pathlib.Path(path)).reference == reference
+        assert scaffold.names_of(here / path).reference == reference
 
     @pytest.mark.parametrize(
         ("path", "message"),
@@ -88,7 +89,7 @@ class TestNames:
 
     def test_a_package_of_ones_own_may_be_there(self, here):
         (here / "my_pkg").mkdir()
-        assert template.names_of(here / "my_pkg" / "field.py").module == "my_pkg.field"
+        assert scaffold.names_of(here / "my_pkg" / "field.py").module == "my_pkg.field"
 
 
 class TestWriting:
