@@ -56,7 +56,7 @@ ORDER = (
         "bench.analysis.paired_comparison",
     ),
     *("bench.plugins.comparison_suite", "bench.plugins.trial_sources", "bench.analysis.findings", "bench.report"),
-    *("bench.objects", "bench.from_caption", "bench.viewers", "bench.doctor"),
+    *("bench.export.object_files", "bench.export.text_to_3d", "bench.export.mesh_viewer", "bench.doctor"),
     *("bench.plugins.render_files", "bench.plugins.imported_renders"),
     *("bench.verbs", "bench.__main__"),
 )

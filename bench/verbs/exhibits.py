@@ -70,6 +70,8 @@ def made(chosen: options.Selection, trials_store: Store, asked: MediaOptions) ->
     reels = turntables.of_cells(shown, trials, trials_store)
     if not asked.num_meshes:
         return InteractiveMedia(reels=reels)
-    from bench import viewers  # only where a mesh is made: it brings the trainer along
+    from bench.export import mesh_viewer  # only where a mesh is made: it brings the trainer along
 
-    return InteractiveMedia(reels=reels, viewers=viewers.of_cells(of_baselines, trials, trials_store, asked.num_meshes))
+    return InteractiveMedia(
+        reels=reels, viewers=mesh_viewer.of_cells(of_baselines, trials, trials_store, asked.num_meshes)
+    )

@@ -54,13 +54,13 @@ def positive(text: str) -> int:
 
 
 def sizes(args: argparse.Namespace) -> dict[str, Any]:
-    """The sizes that were asked for, as `bench.objects.export_object` takes them."""
+    """The sizes that were asked for, as `bench.export.object_files.export_object` takes them."""
     return {"image_px": args.image_px, "resolution": args.resolution, "level": args.level}
 
 
 def main(args: argparse.Namespace) -> int:
     """Writes the files; UsageError if the trial is not of the suite, or not stored."""
-    from bench import objects
+    from bench.export import object_files
 
     trials_store = store.open(args.results)
     trials = options.selection(args).trials
@@ -73,10 +73,10 @@ def main(args: argparse.Namespace) -> int:
             f"export: expected {trial.id} in {args.results}, got {word}; "
             f"{'retry it' if word != 'none' else 'train it'} with python -m bench run --suite {args.suite}"
         )
-    field = objects.field_of(trial, trials_store.parameters(trial.id))
+    field = object_files.field_of(trial, trials_store.parameters(trial.id))
     out = folder(args.out or OUT / trial.id)
     views = trials_store.views(trial.id) if trials_store.has_views(trial.id) else {}
-    left = objects.export_object(field, out, views=views, curves=trials_store.read(trial.id).curves, **sizes(args))
+    left = object_files.export_object(field, out, views=views, curves=trials_store.read(trial.id).curves, **sizes(args))
     if args.json:
         told = {"trial_id": trial.id, "files": [str(out / name) for name in left.files], "notes": left.notes}
         print(json.dumps(told | {"mesh": left.meshed.to_json(), "seconds": left.seconds}, indent=1, allow_nan=False))

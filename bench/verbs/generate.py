@@ -2,7 +2,7 @@
 
 DIR/index.html     all seeds, the best first; opens from disk
 DIR/summary.json   the same as numbers
-DIR/seed-0/        turntable, mesh, views, strip and curves: what `bench.objects.export_object` writes
+DIR/seed-0/        turntable, mesh, views, strip and curves: what `bench.export.object_files.export_object` writes
 DIR/captions.txt   what the judge chose from, where the caption is in no set of ours
 """
 
@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench import from_caption, objects
 from bench.errors import OutOfDeviceMemory, UsageError
-from bench.from_caption import PROTOCOL, WORLD, is_embedded
+from bench.export import object_files, text_to_3d
+from bench.export.text_to_3d import PROTOCOL, WORLD, is_embedded
 from bench.report.figures.standard import slug
 from bench.report.page import html
 from bench.report.page.page import write_file
@@ -104,7 +104,7 @@ def trials_of(args: argparse.Namespace, caption: str, out: pathlib.Path) -> list
     Raises:
         UsageError: An unknown budget, encoder, key or value.
     """
-    return from_caption.trials_of(
+    return text_to_3d.trials_of(
         caption, out, budget=args.budget, seeds=overrides.parsed_seeds(args.seeds), encoder=args.encoder,
         prompt=args.prompt, settings=args.settings,
     )  # fmt: skip
@@ -164,7 +164,7 @@ class SeedResult(NamedTuple):
     """
 
     outcome: Outcome
-    left: objects.ExportedFiles | None
+    left: object_files.ExportedFiles | None
 
     @property
     def state(self) -> str:
@@ -182,8 +182,8 @@ def finish(trial: Trial, outcome: Outcome, out: pathlib.Path, args: argparse.Nam
     """Writes one seed's files."""
     if outcome.record.status != "finished":
         return SeedResult(outcome, None)
-    left = objects.export_object(
-        objects.field_of(trial, outcome.parameters), out / f"seed-{trial.seed}",
+    left = object_files.export_object(
+        object_files.field_of(trial, outcome.parameters), out / f"seed-{trial.seed}",
         views=outcome.views, curves=outcome.record.curves, **export.sizes(args),
     )  # fmt: skip
     return SeedResult(outcome, left)

@@ -75,7 +75,7 @@ def exhibits(cells):
     """Eight shades a trial of the first seed, and a ball to turn."""
     import trimesh
 
-    from bench import objects, viewers
+    from bench.export import mesh_viewer, object_files
 
     labels = [f"azimuth {45 * i}°" for i in range(8)]
     reels = {}
@@ -90,8 +90,8 @@ def exhibits(cells):
     ball = trimesh.creation.icosphere(subdivisions=3)
     shades = (255 * (ball.vertices + 1) / 2).astype(np.uint8)
     ball.visual = trimesh.visual.ColorVisuals(ball, vertex_colors=shades)
-    model, first = objects.glb(ball), cells[0]
-    contents = {"objects/ball.html": viewers.page(viewers.as_viewed(model, 1.0), first.cluster).encode(),
+    model, first = object_files.glb(ball), cells[0]
+    contents = {"objects/ball.html": mesh_viewer.page(mesh_viewer.as_viewed(model, 1.0), first.cluster).encode(),
                 "objects/ball.glb": model}  # fmt: skip
     return InteractiveMedia(
         reels=reels, viewers=(MeshViewer(first.trial_id, first.cluster, first.arm, "mesh of a ball", contents),)

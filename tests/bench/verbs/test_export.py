@@ -9,13 +9,13 @@ import pytest
 import trimesh
 
 from bench import __main__ as command_line
-from bench import objects
+from bench.export import object_files
 from bench.storage import record, store
 from bench.suites import registry
 from bench.suites.suite import Arm, Suite, Table
 from bench.verbs import export
 from tasks.budgets import BUDGETS
-from tests.bench.test_objects import Ball
+from tests.bench.export.test_object_files import Ball
 from tests.fixtures.toys import ToyTask
 
 SUITE = Suite(
@@ -70,7 +70,7 @@ def test_a_stored_trial(root, capsys):
     said = capsys.readouterr().out
     assert said.startswith(f"{root / 'out'}: turntable.") and "faces, watertight, surface at a density of" in said
     names = {path.name for path in (root / "out").iterdir()}
-    assert names == {*objects.FILES} - ({"turntable.mp4"} - names)
+    assert names == {*object_files.FILES} - ({"turntable.mp4"} - names)
     ball = trimesh.load(root / "out" / "object.ply")
     np.testing.assert_allclose(np.linalg.norm(ball.vertices, axis=-1), 0.5, atol=2 * HALF_WIDTH / 23)
 

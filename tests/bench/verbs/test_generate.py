@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from bench import __main__ as command_line
-from bench import from_caption
+from bench.export import text_to_3d
 from bench.storage import record
 from bench.training import trainer
 from bench.verbs import export, generate
 from tasks.captions import caption_task
 from tasks.closed_world import grammar
-from tests.bench.test_objects import Ball
+from tests.bench.export.test_object_files import Ball
 
 IN_THE_SET = caption_task.caption_set("closed-world").captions[0]
 
@@ -108,7 +108,7 @@ class TestTrials:
     def test_a_caption_of_the_world_that_the_set_has_not(self, tmp_path):
         """It comes first in a set of its own, without those that say the same."""
         said = grammar.paraphrases(grammar.parse(IN_THE_SET))[1]
-        name = from_caption.retrieval_set(said, tmp_path)
+        name = text_to_3d.retrieval_set(said, tmp_path)
         assert name == f"file:{tmp_path / 'captions.txt'}"
         found, world = caption_task.caption_set(name).captions, caption_task.caption_set("closed-world").captions
         assert found[0] == said and IN_THE_SET not in found

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from bench import objects, viewers
+from bench.export import mesh_viewer, object_files
 from bench.storage import store
 from bench.storage.record import Outcome, of_trial
 from bench.suites.suite import Trial, TrialSlot
@@ -33,21 +33,21 @@ def tree_of(model):
 
 
 def test_a_model_gets_a_camera_that_looks_at_the_origin():
-    model = viewers.as_viewed(objects.glb(ball()), half_width=2.0)
+    model = mesh_viewer.as_viewed(object_files.glb(ball()), half_width=2.0)
     tree = tree_of(model)
     (node,) = (node for node in tree["nodes"] if "camera" in node)
     assert tree["nodes"].index(node) in tree["scenes"][0]["nodes"] and len(tree["cameras"]) == 1
     pose = np.reshape(node["matrix"], (4, 4)).T
     assert pose[:3, :3] @ pose[:3, :3].T == pytest.approx(np.eye(3), abs=1e-5) and np.linalg.det(pose) > 0
-    assert pose[:3, 3] == pytest.approx(2.0 * np.asarray(viewers.EYE))
+    assert pose[:3, 3] == pytest.approx(2.0 * np.asarray(mesh_viewer.EYE))
     assert np.cross(pose[:3, 2], pose[:3, 3]) == pytest.approx(0, abs=1e-4), "it looks along its minus z"
 
 
 def test_colours_are_those_of_a_screen_and_the_shape_stays():
-    plain = objects.glb(ball())
+    plain = object_files.glb(ball())
     seen, before = (
         trimesh.load(io.BytesIO(model), file_type="glb").geometry.popitem()[1]
-        for model in (viewers.as_viewed(plain, 1.0), plain)
+        for model in (mesh_viewer.as_viewed(plain, 1.0), plain)
     )
     assert seen.vertices == pytest.approx(before.vertices) and np.array_equal(seen.faces, before.faces)
     assert 255 * seen.visual.vertex_attributes["color"][0] == pytest.approx((200, 50, 0, 255), abs=0.1)
@@ -55,11 +55,11 @@ def test_colours_are_those_of_a_screen_and_the_shape_stays():
 
 
 def test_the_page_holds_all_that_it_shows():
-    model = viewers.as_viewed(objects.glb(ball()), 1.0)
-    text = viewers.page(model, "<b>&")
+    model = mesh_viewer.as_viewed(object_files.glb(ball()), 1.0)
+    text = mesh_viewer.page(model, "<b>&")
     assert "<title>&lt;b&gt;&amp;</title>" in text and base64.b64encode(model).decode() in text
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
-    assert text == viewers.page(model, "<b>&")
+    assert text == mesh_viewer.page(model, "<b>&")
 
 
 class Ball(ToyMethod):
@@ -89,9 +89,9 @@ def test_the_first_objects_with_parameters_and_a_surface(tmp_path):
         kept.write(Outcome(record=of_trial(trial, status="finished"), parameters=parameters, views={}, scores={}))
         trials[trial.id] = trial
     cells = [TrialSlot("t", "base", trial_id, "<grey>", 0) for trial_id in trials]
-    (found,) = viewers.of_cells(cells, trials, kept, 1)
+    (found,) = mesh_viewer.of_cells(cells, trials, kept, 1)
     assert found.trial_id == list(trials)[2] and found.about.startswith("mesh of ")
     assert [*found.contents] == [f"objects/{found.trial_id}.html", f"objects/{found.trial_id}.glb"]
     assert b"&lt;grey&gt;" in found.contents[f"objects/{found.trial_id}.html"]
-    assert viewers.of_cells(cells, trials, kept, 1)[0].contents == found.contents, "the same bytes"
-    assert len(viewers.of_cells(cells, trials, kept, 5)) == 2 and viewers.of_cells(cells, trials, kept, 0) == ()
+    assert mesh_viewer.of_cells(cells, trials, kept, 1)[0].contents == found.contents, "the same bytes"
+    assert len(mesh_viewer.of_cells(cells, trials, kept, 5)) == 2 and mesh_viewer.of_cells(cells, trials, kept, 0) == ()

@@ -10,9 +10,9 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from bench import objects
 from bench.errors import UsageError
-from bench.objects import TrainedField
+from bench.export import object_files
+from bench.export.object_files import TrainedField
 from bench.report.page.page import write_file
 from bench.storage.record import Outcome
 from bench.suites import overrides
@@ -66,7 +66,9 @@ def make(
     for trial in trials:
         outcome = outcomes[trial.id]
         is_there = outcome.record.status == "finished"
-        found.append(GeneratedObject(trial, outcome, objects.field_of(trial, outcome.parameters) if is_there else None))
+        found.append(
+            GeneratedObject(trial, outcome, object_files.field_of(trial, outcome.parameters) if is_there else None)
+        )
     return found
 
 

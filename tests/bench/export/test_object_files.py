@@ -14,9 +14,9 @@ import pytest
 import trimesh
 from PIL import Image
 
-from bench import objects
 from bench.errors import UsageError
-from bench.objects import TrainedField
+from bench.export import object_files
+from bench.export.object_files import TrainedField
 from bench.suites.suite import Trial
 from models.method import Views
 from tasks.budgets import BUDGETS
@@ -79,7 +79,7 @@ def linear(color):
 
 class TestTurntable:
     def test_frames(self):
-        frames = objects.turntable(ball(), num_frames=4, image_px=40)
+        frames = object_files.turntable(ball(), num_frames=4, image_px=40)
         assert frames.shape == (4, 40, 40, 3)
         assert (frames[:, 0, 0] == 255).all()  # white, though the field renders on grey
         # A ball of radius 0.7 seen from 4: the angle of its edge is asin(0.7 / 4), the image spans 40 degrees.
@@ -88,22 +88,22 @@ class TestTurntable:
         np.testing.assert_allclose(covered, np.pi / 4 * wide**2, rtol=0.05)
 
     def test_turns_from_x_toward_y(self):
-        frames = objects.turntable(ball(), num_frames=4, image_px=41, elevation_deg=0.0)
+        frames = object_files.turntable(ball(), num_frames=4, image_px=41, elevation_deg=0.0)
         middle = frames[:, 20, 20] / 255
         np.testing.assert_allclose(middle, [AXES_COLORS[i] for i in (0, 1, 0, 1)], atol=0.01)
-        above = objects.turntable(ball(), num_frames=1, image_px=41, elevation_deg=89.9)[0, 20, 20] / 255
+        above = object_files.turntable(ball(), num_frames=1, image_px=41, elevation_deg=89.9)[0, 20, 20] / 255
         np.testing.assert_allclose(above, AXES_COLORS[2], atol=0.01)
 
     def test_any_grey_behind(self):
         for grey in (0.0, 0.5, 1.0):
-            frame = objects.turntable(ball(), num_frames=1, image_px=16, background=grey)[0]
+            frame = object_files.turntable(ball(), num_frames=1, image_px=16, background=grey)[0]
             assert (frame[0, 0] == round(255 * grey)).all()
             assert (frame[8, 8] != frame[0, 0]).any()
 
 
 class TestMesh:
     def test_is_the_ball(self):
-        found = objects.mesh(ball(), resolution=48)
+        found = object_files.mesh(ball(), resolution=48)
         made, cell = found.mesh, 2.4 / 47
         assert found.is_watertight and made.is_winding_consistent and found.reason is None
         assert found.level == pytest.approx(np.log(2) / cell)
@@ -116,7 +116,7 @@ class TestMesh:
         assert found.share_inside == pytest.approx(made.volume / 2.4**3, rel=0.1)
 
     def test_colors_are_the_fields_at_the_vertices(self):
-        made = objects.mesh(ball(), resolution=32).mesh
+        made = object_files.mesh(ball(), resolution=32).mesh
         expected = Ball.color(jnp.asarray(made.vertices, jnp.float32))
         np.testing.assert_allclose(made.visual.vertex_colors[:, :3] / 255, expected, atol=0.02)
 
@@ -131,49 +131,49 @@ class TestMesh:
                 return density, jnp.where(red, jnp.asarray([1.0, 0, 0]), jnp.ones(3))
 
         for density, low, high in ((400.0, 0.95, 1.0), (5.0, 0.0, 0.3)):
-            made = objects.mesh(ball()._replace(method=Skin(density=density)), resolution=64).mesh
+            made = object_files.mesh(ball()._replace(method=Skin(density=density)), resolution=64).mesh
             assert low <= made.visual.vertex_colors[:, 1].mean() / 255 <= high
 
     def test_level_moves_the_surface(self):
-        near, far = (objects.mesh(ball(), resolution=48, level=level).mesh.volume for level in (390.0, 10.0))
+        near, far = (object_files.mesh(ball(), resolution=48, level=level).mesh.volume for level in (390.0, 10.0))
         assert near < far
 
     def test_what_reaches_the_border_is_closed(self):
-        found = objects.mesh(ball(), resolution=24, half_width=0.4)
+        found = object_files.mesh(ball(), resolution=24, half_width=0.4)
         assert found.is_watertight and found.share_inside == 1
         np.testing.assert_allclose(found.mesh.extents, 0.8, atol=0.8 / 23 * 1.1)
 
     def test_small_parts_are_dropped_and_counted(self):
-        found = objects.mesh(ball(specks=True), resolution=64)
+        found = object_files.mesh(ball(specks=True), resolution=64)
         assert found.num_dropped == 2 and len(found.mesh.split()) == 1 and found.is_watertight
-        assert objects.mesh(ball(), resolution=64).num_dropped == 0
+        assert object_files.mesh(ball(), resolution=64).num_dropped == 0
 
     def test_a_soft_field_has_a_surface_too(self):
-        found = objects.mesh(ball(density=5.0), resolution=32)
+        found = object_files.mesh(ball(density=5.0), resolution=32)
         assert found.level == pytest.approx(2.5) and found.is_watertight
         np.testing.assert_allclose(np.linalg.norm(found.mesh.vertices, axis=-1), RADIUS, atol=2.4 / 31)
 
     def test_nothing_at_all(self):
-        found = objects.mesh(ball(density=0.3), resolution=16)  # 0.3 * 1.4 < log(2)
+        found = object_files.mesh(ball(density=0.3), resolution=16)  # 0.3 * 1.4 < log(2)
         assert found.mesh is None and not found.is_watertight and found.level is None
         assert found.reason == (
             "expected a field that stops half of the light somewhere, got one that is empty or thin fog "
             "(density 0.3 at most); train longer, or give a level"
         )
         assert json.loads(json.dumps(found.to_json(), allow_nan=False))["share_inside"] == 0
-        assert objects.mesh(ball(density=0.3), resolution=16, level=0.15).is_watertight
+        assert object_files.mesh(ball(density=0.3), resolution=16, level=0.15).is_watertight
 
     def test_a_level_that_is_too_high(self):
-        found = objects.mesh(ball(density=5.0), resolution=16, level=7.0)
+        found = object_files.mesh(ball(density=5.0), resolution=16, level=7.0)
         assert found.reason == "expected a density above 7 somewhere, got 5 at most; give a lower level"
 
     def test_one_program_for_any_number_of_points(self, monkeypatch):
-        monkeypatch.setitem(objects.POINTS_AT_ONCE, "cpu", 100)
+        monkeypatch.setitem(object_files.POINTS_AT_ONCE, "cpu", 100)
         points = np.random.RandomState(0).uniform(-1, 1, (257, 3)).astype(np.float32)
-        before = len(objects.device._PROGRAMS)
-        density, color = objects.at_points(ball(), points)
-        some = objects.at_points(ball(), points[:30])
-        assert len(objects.device._PROGRAMS) == before + 1
+        before = len(object_files.device._PROGRAMS)
+        density, color = object_files.at_points(ball(), points)
+        some = object_files.at_points(ball(), points[:30])
+        assert len(object_files.device._PROGRAMS) == before + 1
         expected = Ball().field_at({"radius": RADIUS}, {}, {}, jnp.asarray(points))
         np.testing.assert_allclose(density, expected[0], rtol=1e-5, atol=1e-3)
         np.testing.assert_allclose(color, expected[1], rtol=1e-5)
@@ -182,13 +182,13 @@ class TestMesh:
 
 @pytest.fixture(scope="module")
 def made():
-    return objects.mesh(ball(), resolution=24).mesh
+    return object_files.mesh(ball(), resolution=24).mesh
 
 
 class TestFiles:
     @pytest.mark.parametrize("name", ["object.glb", "object.obj", "object.ply"])
     def test_meshes_come_back(self, made, tmp_path, name):
-        assert name in objects.write_mesh(tmp_path, made)
+        assert name in object_files.write_mesh(tmp_path, made)
         skip = {"skip_materials": True} if name.endswith("glb") else {}  # trimesh has a material or colours, not both
         read = trimesh.load(tmp_path / name, force="mesh", process=False, **skip)
         y_up = np.float32([[1, 0, 0], [0, 0, 1], [0, -1, 0]])
@@ -201,7 +201,7 @@ class TestFiles:
         assert read.is_watertight and read.volume > 0
 
     def test_a_glb_is_as_its_specification_has_it(self, made, tmp_path):
-        objects.write_mesh(tmp_path, made)
+        object_files.write_mesh(tmp_path, made)
         content = (tmp_path / "object.glb").read_bytes()
         magic, version, length, num_json, kind = struct.unpack("<4sIII4s", content[:20])
         assert (magic, version, length, kind) == (b"glTF", 2, len(content), b"JSON")
@@ -214,8 +214,8 @@ class TestFiles:
 
     def test_video(self, tmp_path):
         av = pytest.importorskip("av")
-        frames = objects.turntable(ball(), num_frames=6, image_px=33)
-        assert objects.write_video(tmp_path / "turn", frames, fps=16) == (["turn.mp4", "turn.webp"], None)
+        frames = object_files.turntable(ball(), num_frames=6, image_px=33)
+        assert object_files.write_video(tmp_path / "turn", frames, fps=16) == (["turn.mp4", "turn.webp"], None)
         with av.open(str(tmp_path / "turn.mp4")) as container:
             stream = container.streams.video[0]
             assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
@@ -236,22 +236,22 @@ class TestFiles:
         found = builtins.__import__
         monkeypatch.setattr(builtins, "__import__", import_module)
         frames = np.zeros((2, 8, 8, 3), np.uint8)
-        written, why = objects.write_video(tmp_path / "turn", frames)
+        written, why = object_files.write_video(tmp_path / "turn", frames)
         assert written == ["turn.webp"] and [path.name for path in tmp_path.iterdir()] == written
         assert why == "no MP4: PyAV is not installed (pip install av); the WebP shows the same"
 
     def test_what_ffmpeg_refuses_is_said(self, tmp_path, monkeypatch):
         pytest.importorskip("av")
-        monkeypatch.setattr(objects, "H264", "no-such-codec")
-        written, why = objects.write_video(tmp_path / "turn", np.zeros((2, 8, 8, 3), np.uint8))
+        monkeypatch.setattr(object_files, "H264", "no-such-codec")
+        written, why = object_files.write_video(tmp_path / "turn", np.zeros((2, 8, 8, 3), np.uint8))
         assert written == ["turn.webp"] and why.startswith("no MP4: PyAV could not write it (")
         assert [path.name for path in tmp_path.iterdir()] == written
 
     def test_strip(self):
         frames = np.linspace(0, 1, 40, dtype=np.float16)[:, None, None, None] * np.ones((1, 8, 8, 3), np.float16)
-        image = np.asarray(objects.strip(frames, range(0, 4000, 100)))
+        image = np.asarray(object_files.strip(frames, range(0, 4000, 100)))
         tile = round(112 / 8) * 8
-        gap, row = objects.media.GAP_PX, tile + objects.media.LABEL_PX + 6 + objects.media.GAP_PX
+        gap, row = object_files.media.GAP_PX, tile + object_files.media.LABEL_PX + 6 + object_files.media.GAP_PX
         assert image.shape == (gap + 2 * row, gap + 12 * (tile + gap), 3)
         shown = [image[gap + 5 + row * j, gap + 5 + (tile + gap) * i, 0] for j in range(2) for i in range(12)]
         assert (shown[0], shown[-1]) == (0, 255) and (np.diff(np.int32(shown)) > 0).all()
@@ -259,22 +259,22 @@ class TestFiles:
 
     def test_curves(self):
         curves = {"step": [5.0, 10.0], "loss": [1.0, 0.5], "negative_cosine": [0.0, float("nan")], "other": [1.0, 2.0]}
-        with Image.open(io.BytesIO(objects.curves_figure(curves))) as image:
+        with Image.open(io.BytesIO(object_files.curves_figure(curves))) as image:
             assert image.format == "PNG" and image.size[0] > 800
-        assert objects.curves_figure({"step": [1.0], "other": [1.0]}) is None
+        assert object_files.curves_figure({"step": [1.0], "other": [1.0]}) is None
 
 
 def test_leave(tmp_path):
     views = {"strip": np.ones((2, 8, 8, 3), np.float16), "strip_steps": np.int32([1, 2])}
     curves = {"step": [5.0, 10.0], "loss": [1.0, 0.5]}
     sizes = {"num_frames": 8, "image_px": 16, "resolution": 24}
-    left = objects.export_object(ball(), tmp_path, views=views, curves=curves, **sizes)
+    left = object_files.export_object(ball(), tmp_path, views=views, curves=curves, **sizes)
     assert sorted(left.files) == sorted(path.name for path in tmp_path.iterdir())
-    assert set(objects.FILES) - set(left.files) <= {"turntable.mp4"}
+    assert set(object_files.FILES) - set(left.files) <= {"turntable.mp4"}
     assert left.meshed.is_watertight and set(left.seconds) == {"turntable_s", "pictures_s", "mesh_s"}
     assert (tmp_path / "curves.csv").read_text() == "step,loss\n5,1\n10,0.5\n"
     # Again, by an empty field without a strip: nothing of the first stays.
-    left = objects.export_object(ball(density=0.0), tmp_path, views={}, curves={}, **sizes)
+    left = object_files.export_object(ball(density=0.0), tmp_path, views={}, curves={}, **sizes)
     assert set(left.files) - {"turntable.mp4"} == {"turntable.webp", "views.png"}
     assert sorted(left.files) == sorted(path.name for path in tmp_path.iterdir())
     assert any(note.startswith("no mesh: expected a field that") for note in left.notes)
@@ -285,16 +285,16 @@ class TestFieldOf:
 
     def test_a_state_that_holds_nothing_is_not_stored(self):
         trial = dataclasses.replace(self.TRIAL, method=Ball())
-        assert objects.field_of(trial, {"params/radius": np.asarray(0.5, np.float32)}).state == {}
+        assert object_files.field_of(trial, {"params/radius": np.asarray(0.5, np.float32)}).state == {}
 
     def test_stored_parameters(self):
         stored = {"params/mean": np.float32([0.1, 0.2, 0.3]), "state/num_seen": np.asarray(7, np.int32)}
-        field = objects.field_of(self.TRIAL, stored)
+        field = object_files.field_of(self.TRIAL, stored)
         np.testing.assert_array_equal(field.params["mean"], stored["params/mean"])
         assert int(field.state["num_seen"]) == 7
         assert (field.near, field.far, field.background) == (2.0, 6.0, 1.0)
         assert field.half_width == pytest.approx(2 / 3**0.5)
-        assert objects.turntable(field, num_frames=1, image_px=4).shape == (1, 4, 4, 3)
+        assert object_files.turntable(field, num_frames=1, image_px=4).shape == (1, 4, 4, 3)
 
     @pytest.mark.parametrize(
         ("stored", "told"),
@@ -308,5 +308,5 @@ class TestFieldOf:
     )
     def test_those_of_another_version_are_refused(self, stored, told):
         with pytest.raises(UsageError) as caught:
-            objects.field_of(self.TRIAL, stored)
+            object_files.field_of(self.TRIAL, stored)
         assert told in str(caught.value) and "train it again" in str(caught.value)
