@@ -63,9 +63,9 @@ def module_of(name: str) -> str:
 
     Example:
         >>> module_of("export-scenes"), module_of("import")
-        ('bench.verbs.export_scenes', 'bench.verbs.import_')
+        ('bench.cli.export_scenes', 'bench.cli.import_')
     """
-    return f"bench.verbs.{name.replace('-', '_')}{'_' * keyword.iskeyword(name)}"
+    return f"bench.cli.{name.replace('-', '_')}{'_' * keyword.iskeyword(name)}"
 
 
 def overview() -> str:

@@ -58,7 +58,7 @@ ORDER = (
     *("bench.plugins.comparison_suite", "bench.plugins.trial_sources", "bench.analysis.findings", "bench.report"),
     *("bench.export.object_files", "bench.export.text_to_3d", "bench.export.mesh_viewer", "bench.doctor"),
     *("bench.plugins.render_files", "bench.plugins.imported_renders"),
-    *("bench.verbs", "bench.__main__"),
+    *("bench.cli", "bench.__main__"),
 )
 """Each imports only from what stands before it, or within itself. A new file of `bench` takes its place here."""
 
@@ -191,7 +191,7 @@ def test_every_package_is_found_from_outside():
         ("def f():\n    from bench.store import Store", "tasks.scenes.scenes", {"bench.storage.store"}),
         ("from . import budgets", "tasks.scenes.scenes", {"tasks", "tasks.budgets"}),
         ("from .budgets import sized", "tasks.scenes.scenes", {"tasks.budgets"}),
-        ("from ..record import Record", "bench.verbs.ls", {"bench.storage.record"}),
+        ("from ..record import Record", "bench.cli.ls", {"bench.storage.record"}),
         ("import ray.util", "bench.storage.store", {"ray.util"}),
         ("from jax import lax", "bench.storage.store", {"jax"}),
     ],
@@ -211,7 +211,7 @@ def test_layers_of_some_modules():
         layer("bench.suites.suite")
         < layer("bench.suites.builtin.ablations")
         < layer("bench.storage.record")
-        < layer("bench.verbs.ls")
+        < layer("bench.cli.ls")
     )
     with pytest.raises(AssertionError, match=r"bench.newcomer: expected a place in ORDER"):
         layer("bench.newcomer")

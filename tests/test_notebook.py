@@ -9,8 +9,8 @@ import pytest
 
 from bench.import_paths import ROOT
 from bench.storage import store
+from tests.bench.cli.test_generate import balls  # noqa: F401 (a fixture)
 from tests.bench.storage.test_store import some_outcome, some_scores
-from tests.bench.verbs.test_generate import balls  # noqa: F401 (a fixture)
 
 PATH = ROOT / "reports" / "from-a-caption.ipynb"
 

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import optax
 import pytest
 
+from bench.cli import check
 from bench.errors import UsageError
 from bench.metrics import caption_protocols
 from bench.plugins import contract
 from bench.suites import registry
-from bench.verbs import check
 from models import clip
 from models.dream_fields import DREAM_FIELDS, DreamFields
 from models.method import number_names, split_numbers

@@ -8,10 +8,10 @@ import flax.linen as nn
 import pytest
 
 from bench import import_paths
+from bench.cli import check
 from bench.errors import UsageError
 from bench.plugins import contract, contract_fixture
 from bench.suites import registry
-from bench.verbs import check
 from models.dietnerf import DIETNERF_2021
 from models.dream_fields import DREAM_FIELDS_LQ, DreamFields
 from models.nerf import NERF, NERF_2021, NeRF

@@ -7,10 +7,10 @@ import tarfile
 import numpy as np
 import pytest
 
+from bench.cli import archive as verb
 from bench.errors import UsageError
 from bench.report.images import image_grid
 from bench.storage import archive, store
-from bench.verbs import archive as verb
 from tests.bench.storage.test_store import some_outcome
 from tests.fixtures.toys import ToyTask
 

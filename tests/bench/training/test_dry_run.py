@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from bench.cli import run
 from bench.errors import UsageError
 from bench.suites.suite import Trial
 from bench.training import dry_run
-from bench.verbs import run
 from models import clip
 from models.dietnerf import DIETNERF_FINETUNED, DietNeRF
 from models.nerf import NERF

@@ -273,7 +273,7 @@ class TestPublished:
 
 
 def test_notes_that_all_tables_share_are_printed_once(usual, capsys):
-    from bench.verbs import report
+    from bench.cli import report
 
     first = dataclasses.replace(usual.result, notes=("one world", "its own"))
     second = dataclasses.replace(usual.result, notes=("one world",))

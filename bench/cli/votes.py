@@ -13,12 +13,12 @@ import numpy as np
 
 from bench.analysis import bradley_terry
 from bench.analysis.bradley_terry import BradleyTerryScores
+from bench.cli.common_options import add_results
 from bench.errors import UsageError
 from bench.report.tables.contents import counted
 from bench.report.tables.formats import printable
 from bench.storage import store
 from bench.storage.store import Store
-from bench.verbs.places import add_results
 
 HELP = "say which arm is preferred, from the files of votes that a report's page saves"
 EXAMPLE = "python -m bench votes votes-ablations.json"

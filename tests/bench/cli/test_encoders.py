@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pytest
 
+from bench.cli import encoders
 from bench.errors import UsageError
-from bench.verbs import encoders
 from models.clip.checkpoints import catalog, files, hub
 from models.clip.checkpoints.files import Checkpoint
 from models.clip.tokenizers import WordTokenizer

@@ -7,13 +7,13 @@ import json
 import pytest
 
 from bench import __main__ as command_line
+from bench.cli import compare, run
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.plugins import trial_sources
 from bench.storage import store
 from bench.suites import registry
 from bench.suites.suite import Trial
-from bench.verbs import compare, run
 from tests.fixtures import toy_studies
 from tests.fixtures.toy_studies import SMOKE, ToyScene, outcome, toy_suite
 from tests.fixtures.toys import ToyMethod

@@ -5,10 +5,10 @@ import argparse
 import numpy as np
 import pytest
 
+from bench.cli import report, report_options, suite_options
 from bench.errors import UsageError
 from bench.storage import store
 from bench.storage.record import Outcome, of_trial
-from bench.verbs import exhibits, options, report
 
 
 def parsed(*words, suite=("--suite", "compositional", "--budget", "smoke")):
@@ -21,7 +21,7 @@ def parsed(*words, suite=("--suite", "compositional", "--budget", "smoke")):
 def root(tmp_path_factory):
     """A store with views and no parameters."""
     kept = store.open(tmp_path_factory.mktemp("results"))
-    for place, trial in enumerate(options.selection(parsed()).trials):
+    for place, trial in enumerate(suite_options.selection(parsed()).trials):
         px = trial.task.view_px
         views = {"color": np.full((17, px, px, 3), 0.1 * place, np.float16), "ids": np.arange(17, dtype=np.int32)}
         kept.write(Outcome(record=of_trial(trial, status="finished"), parameters={}, views=views, scores={}))
@@ -29,9 +29,9 @@ def root(tmp_path_factory):
 
 
 def test_how_many_are_asked_for():
-    assert exhibits.wanted(parsed()) == exhibits.MediaOptions(None, exhibits.NUM_MESHES)
-    assert exhibits.wanted(parsed("--pictures", "3", "--meshes", "0")) == exhibits.MediaOptions(3, 0)
-    assert exhibits.MediaOptions().num_meshes == 0, "a run that ends does not wait for meshes"
+    assert report_options.wanted(parsed()) == report_options.MediaOptions(None, report_options.NUM_MESHES)
+    assert report_options.wanted(parsed("--pictures", "3", "--meshes", "0")) == report_options.MediaOptions(3, 0)
+    assert report_options.MediaOptions().num_meshes == 0, "a run that ends does not wait for meshes"
 
 
 def test_a_number_that_is_none(capsys):

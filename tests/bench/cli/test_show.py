@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from bench.cli import show
 from bench.errors import UsageError
 from bench.storage import record, store
-from bench.verbs import show
 
 
 def parsed(*words):

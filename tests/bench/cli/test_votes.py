@@ -9,9 +9,9 @@ import pytest
 
 from bench import __main__ as command_line
 from bench.analysis import bradley_terry
+from bench.cli import votes
 from bench.storage import store
 from bench.storage.record import Outcome, Record
-from bench.verbs import votes
 
 TRUE = {"dream_fields": 0.8, "dream_fields_plain": -0.2, "dream_fields_no_blur": -0.6}
 CAPTIONS = tuple(f"a-red-thing-{i}" for i in range(20))

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from bench import __main__ as command_line
+from bench.cli import export_scenes
 from bench.errors import UsageError
-from bench.verbs import export_scenes
 from tasks import cameras
 from tasks.scenes import scenes
 from tasks.sparse_views import dataset

@@ -7,9 +7,9 @@ import json
 import math
 from typing import Any
 
+from bench.cli.common_options import add_results
 from bench.storage import store
 from bench.storage.record import Record
-from bench.verbs.places import add_results
 
 HELP = "show all that is known of one trial"
 EXAMPLE = "python -m bench show nerf__knight__8v__s0"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from bench.cli.common_options import add_results, existing
 from bench.errors import UsageError
 from bench.storage import store
-from bench.verbs.places import add_results, existing
 
 HELP = "move failed trials aside, so that the next run trains them again"
 EXAMPLE = "python -m bench retry --all"

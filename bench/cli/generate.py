@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from bench.cli import export
 from bench.errors import OutOfDeviceMemory, UsageError
 from bench.export import object_files, text_to_3d
 from bench.export.text_to_3d import PROTOCOL, WORLD, is_embedded
@@ -34,7 +35,6 @@ from bench.suites import overrides
 from bench.suites.suite import Trial
 from bench.training import packing, precompile, trainer
 from bench.training.progress import clock
-from bench.verbs import export
 from tasks.budgets import BUDGETS
 from tasks.captions.caption_task import normalized
 from tasks.closed_world import grammar

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from bench.cli import suite_options
 from bench.errors import UsageError
 from bench.metrics import protocols
 from bench.storage import store
 from bench.storage.store import Store
 from bench.suites.suite import Trial
-from bench.verbs import options
 
 HELP = "score stored views again, under the suite's protocols or another"
 EXAMPLE = "python -m bench rescore --suite sparse-views --protocol dietnerf-2021"
@@ -18,13 +18,13 @@ EXAMPLE = "python -m bench rescore --suite sparse-views --protocol dietnerf-2021
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `rescore`."""
-    options.add_selection(parser)
+    suite_options.add_selection(parser)
     parser.add_argument("--protocol", action="append", metavar="NAME", help=f"one of {', '.join(protocols.PROTOCOLS)}")
 
 
 def main(args: argparse.Namespace) -> int:
     """Scores every finished trial of the selection."""
-    chosen = options.selection(args)
+    chosen = suite_options.selection(args)
     names = tuple(args.protocol or chosen.protocols)
     for name in names:
         protocols.get(name)

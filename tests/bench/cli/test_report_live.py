@@ -9,10 +9,10 @@ import subprocess
 import pytest
 
 from bench import __main__ as command_line
+from bench.cli import report, suite_options
 from bench.storage import store
 from bench.storage.record import Outcome
-from bench.verbs import options, report
-from tests.bench.verbs.test_report import chosen, outcome
+from tests.bench.cli.test_report import chosen, outcome
 
 ARM = ("--only", "arm=Dream Fields")
 
@@ -22,7 +22,7 @@ SCORES_ONLY = {"parameters": {}, "views": {}}
 @pytest.fixture(scope="module")
 def made():
     """What the two trials of an arm leave, without pictures."""
-    both = [outcome(trial, place) for place, trial in enumerate(options.selection(chosen(*ARM)).trials)]
+    both = [outcome(trial, place) for place, trial in enumerate(suite_options.selection(chosen(*ARM)).trials)]
     return [Outcome(record=one.record, scores=one.scores, **SCORES_ONLY) for one in both]
 
 
@@ -97,7 +97,7 @@ def test_ctrl_c_leaves_a_page_that_rests(story, made, tmp_path, capsys):
 def test_failures_are_done_too_and_retried_ones_are_waited_for(story, made, capsys):
     from bench.storage.record import failed
 
-    first, second = options.selection(chosen(*ARM)).trials
+    first, second = suite_options.selection(chosen(*ARM)).trials
     story.kept.write(failed(first, "the loss was not finite"))
     story.turns += [lambda: story.kept.write(made[1])]
     assert run(story) == 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import NamedTuple
 
+from bench.cli import suite_options
 from bench.report.images import turntables
 from bench.report.page.script_data import InteractiveMedia
 from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
-from bench.verbs import options
 
 NUM_MESHES = 2
 """If nobody says how many: each takes some seconds, and megabytes: one or three."""
@@ -57,7 +57,7 @@ def unused_options(args: argparse.Namespace) -> list[str]:
     return [f"--{name}" for name in ("pictures", "meshes") if getattr(args, name) is not None]
 
 
-def made(chosen: options.Selection, trials_store: Store, asked: MediaOptions) -> InteractiveMedia:
+def made(chosen: suite_options.Selection, trials_store: Store, asked: MediaOptions) -> InteractiveMedia:
     """Turntables and meshes of what is stored: of each table's first seed, and of its baseline."""
     trials = {trial.id: trial for trial in chosen.trials}
     shown: list[TrialSlot] = []

@@ -2,9 +2,9 @@ import argparse
 
 import pytest
 
+from bench.cli import retry
 from bench.errors import UsageError
 from bench.storage import record, store
-from bench.verbs import retry
 
 
 def parsed(*words):

@@ -9,11 +9,11 @@ import pytest
 import trimesh
 
 from bench import __main__ as command_line
+from bench.cli import export
 from bench.export import object_files
 from bench.storage import record, store
 from bench.suites import registry
 from bench.suites.suite import Arm, Suite, Table
-from bench.verbs import export
 from tasks.budgets import BUDGETS
 from tests.bench.export.test_object_files import Ball
 from tests.fixtures.toys import ToyTask

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
+from bench.cli import report, suite_options
 from bench.errors import UsageError
 from bench.metrics import protocols
 from bench.storage import store
 from bench.storage.record import Outcome, of_trial
-from bench.verbs import options, report
 
 JUDGE = "embedded-judge-rn"
 
@@ -40,7 +40,7 @@ def outcome(trial, place, with_views=True):
 
 @pytest.fixture(scope="module")
 def outcomes():
-    return [outcome(trial, place) for place, trial in enumerate(options.selection(chosen()).trials)]
+    return [outcome(trial, place) for place, trial in enumerate(suite_options.selection(chosen()).trials)]
 
 
 @pytest.fixture
@@ -99,14 +99,14 @@ def test_distances_need_photographs(root, tmp_path):
 
 
 def test_a_shared_baseline_is_shown_once(root):
-    selection = options.selection(chosen())
+    selection = suite_options.selection(chosen())
     (table,) = selection.tables
     known = report.judged(table, selection, store.open(root))
     assert known.judge == JUDGE and known.captions.name == "composed:world-things"
     tables = {"smoke": (table, dataclasses.replace(table, name="again"))}
     suite = dataclasses.replace(selection.suite, tables=tables)
     trials, cells = suite.expand(selection.budget)
-    twice = options.Selection(suite=suite, budget=selection.budget, trials=trials, cells=cells)
+    twice = suite_options.Selection(suite=suite, budget=selection.budget, trials=trials, cells=cells)
     titles = report.pictures(twice, store.open(root), {table.name: known, "again": known})
     assert [title.partition(":")[0] for title in titles] == ["world-things"] * 3 + ["again"]
 
@@ -116,14 +116,14 @@ def test_a_field_that_nobody_can_know_did_not_fail(outcomes, tmp_path):
     for made in outcomes:
         scores = {name: plain | {"field_state": "unknown"} for name, plain in made.scores.items()}
         kept.write(dataclasses.replace(made, scores=scores))
-    picked = options.selection(chosen())
+    picked = suite_options.selection(chosen())
     assert [report.degenerate_field_notes(table, picked.cells, kept) for table in picked.tables] == [[]] * len(
         picked.tables
     )
 
 
 def test_which_fields_ended_empty_is_said(root):
-    picked = options.selection(chosen())
+    picked = suite_options.selection(chosen())
     said = [
         line for table in picked.tables for line in report.degenerate_field_notes(table, picked.cells, store.open(root))
     ]

@@ -9,10 +9,10 @@ import math
 import sys
 from typing import Any
 
+from bench.cli.common_options import add_results, existing
 from bench.storage import store
 from bench.storage.record import Record, finite
 from bench.storage.store import Store
-from bench.verbs.places import add_results, existing
 
 HELP = "list the trials that are stored"
 EXAMPLE = "python -m bench ls 'nerf__*' --failed"

@@ -7,13 +7,13 @@ import json
 import sys
 import time
 
+from bench.cli import report, suite_options
 from bench.storage import store
 from bench.storage.record import Outcome
 from bench.storage.store import Store
 from bench.suites.suite import Trial
 from bench.training import devices, packing, scheduler
 from bench.training.progress import ProgressTable, clock
-from bench.verbs import options, report
 from models.clip.checkpoints import catalog
 from tasks.captions.caption_task import CaptionTask
 from tasks.closed_world import grammar
@@ -25,7 +25,7 @@ EXAMPLE = "python -m bench run --suite ablations --budget quick --only table=aug
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `run`."""
-    options.add_selection(parser)
+    suite_options.add_selection(parser)
     add_training(parser)
     parser.add_argument("--json", action="store_true", help="print the tables as JSON")
 
@@ -40,11 +40,11 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Runs; 1 if a trial failed."""
     start = time.monotonic()
-    chosen = options.selection(args)
+    chosen = suite_options.selection(args)
     trials_store = store.open(args.results)
     with trials_store.lock():
         num_new = train_missing(args, chosen, trials_store)
-    results, page = report.write(chosen, trials_store, command=options.command_line("run", args))
+    results, page = report.write(chosen, trials_store, command=suite_options.command_line("run", args))
     if args.json:
         print(json.dumps([result.to_json() for result in results], indent=1, allow_nan=False))
     else:
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
     return 1 if num_failed else 0
 
 
-def train_missing(args: argparse.Namespace, chosen: options.Selection, trials_store: Store) -> int:
+def train_missing(args: argparse.Namespace, chosen: suite_options.Selection, trials_store: Store) -> int:
     """Trains the trials that are neither finished nor failed; says how many there were."""
     missing = [t for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if not missing:

@@ -8,14 +8,14 @@ import pathlib
 import sys
 from typing import Any
 
+from bench.cli import run, suite_options
+from bench.cli.common_options import add_results
 from bench.plugins import imported_renders, render_files
 from bench.plugins.render_files import Files
 from bench.storage import store
 from bench.storage.store import Store
 from bench.suites.builtin.sparse_views import NUM_VIEWS
 from bench.suites.suite import Trial
-from bench.verbs import options, run
-from bench.verbs.places import add_results
 from tasks.budgets import BUDGETS
 from tasks.captions.caption_task import NAMES
 from tasks.sparse_views import embedded
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Checks all names first, then reads, scores and stores scene by scene; what is stored already is found."""
-    budget = options.chosen_budget(args)
+    budget = suite_options.chosen_budget(args)
     wanted = imported_renders.wanted(args.task, budget, args.num_views, args.captions)
     trials_store = store.open(args.results)
     imported_renders.check_name(args.name, list(trials_store.records()), wanted.arms)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bench import __main__ as command_line
+from bench.cli import common_options, status
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.storage import record, store
-from bench.verbs import places, status
 
 
 def parsed(*words):
@@ -43,7 +43,7 @@ def test_results_lie_in_the_repository_by_default():
 
 
 def test_nothing_stored_and_nothing_running(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(places, "USUAL", tmp_path / "none")
+    monkeypatch.setattr(common_options, "USUAL", tmp_path / "none")
     assert status.main(parsed("--results", tmp_path / "none")) == 0
     assert capsys.readouterr().out == f"stored in {tmp_path / 'none'}: 0 finished, 0 failed\nnothing is running\n"
 

@@ -8,12 +8,12 @@ import json
 import pathlib
 from typing import Any
 
+from bench.cli import suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.plugins import imported_renders
 from bench.storage import store
 from bench.suites.suite import Trial
-from bench.verbs import options
 
 HELP = "write a stored trial's turntable, mesh (GLB, OBJ, PLY) and pictures"
 EXAMPLE = "python -m bench export nerf__knight__8v__s0 --suite sparse-views --budget quick"
@@ -25,7 +25,7 @@ OUT = ROOT / "results" / "generated"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `export`."""
     parser.add_argument("trial", metavar="TRIAL", help="an id of the suite's trials, or its start")
-    options.add_selection(parser)
+    suite_options.add_selection(parser)
     add_sizes(parser)
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="default: results/generated/TRIAL")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.export import object_files
 
     trials_store = store.open(args.results)
-    trials = options.selection(args).trials
+    trials = suite_options.selection(args).trials
     if not any(trial.id.startswith(args.trial) for trial in trials):
         refuse_imported(args.trial, trials_store)
     trial = find(args.trial, trials)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import pathlib
 
+from bench.cli import suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.report.images import image_grid
 from bench.storage import archive, store
 from bench.storage.store import Store
-from bench.verbs import options
 from tasks.task import SceneTask
 
 HELP = "keep a suite's stored trials in one small file: records, scores, a few pictures"
@@ -19,7 +19,7 @@ EXAMPLE = "python -m bench archive --suite ablations --budget standard --out res
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `archive`."""
-    options.add_selection(parser)
+    suite_options.add_selection(parser)
     parser.add_argument(
         "--out", type=pathlib.Path, default=ROOT / "results" / "reference", metavar="FOLDER",
         help="where SUITE-BUDGET.tar.xz is put; what it held is replaced (default: results/reference)",
@@ -28,12 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Writes the file, and says how much it holds."""
-    chosen, trials_store = options.selection(args), store.open(args.results)
+    chosen, trials_store = suite_options.selection(args), store.open(args.results)
     stored = set(trials_store.ids())
     ids = [trial.id for trial in chosen.trials if trial.id in stored]
     if not ids:
         raise UsageError(f"archive: expected trials of {chosen.suite.name} in {args.results}, got none; run it first")
-    path = args.out / f"{options.study(chosen)}{archive.END}"
+    path = args.out / f"{suite_options.study(chosen)}{archive.END}"
     trials = {trial.id: trial for trial in chosen.trials}
     archive.write(path, {trial_id: files_of(trials_store, trial_id, trials[trial_id].task) for trial_id in ids})
     print(f"{path}: {len(ids)} of {len(chosen.trials)} trials, {path.stat().st_size / 2**20:.1f} MiB")

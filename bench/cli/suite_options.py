@@ -6,10 +6,10 @@ import argparse
 import dataclasses
 import shlex
 
+from bench.cli.common_options import add_results
 from bench.suites import overrides, registry
 from bench.suites.suite import Suite, Table, Trial, TrialSlot, budget_named
 from bench.training import devices
-from bench.verbs.places import add_results
 from tasks.budgets import BUDGETS, Budget
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from bench import __main__ as command_line
+from bench.cli import export, generate
 from bench.export import text_to_3d
 from bench.storage import record
 from bench.training import trainer
-from bench.verbs import export, generate
 from tasks.captions import caption_task
 from tasks.closed_world import grammar
 from tests.bench.export.test_object_files import Ball

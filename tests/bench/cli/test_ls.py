@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from bench.cli import ls
 from bench.storage import record, store
-from bench.verbs import ls
 
 
 def parsed(*words):

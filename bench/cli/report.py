@@ -15,6 +15,7 @@ from PIL import Image
 
 from bench.analysis import failure_modes, paired_comparison
 from bench.analysis.paired_comparison import TableResult
+from bench.cli import report_options, suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.report import alive, caption_results
@@ -27,7 +28,7 @@ from bench.report.tables.costs import DevicePrice
 from bench.storage import archive, store
 from bench.storage.store import Store
 from bench.suites.suite import Table, Trial, TrialSlot, budget_named
-from bench.verbs import exhibits, options, watching
+from bench.verbs import watching
 from models.clip.checkpoints import catalog
 from tasks.captions.caption_task import CaptionTask
 
@@ -40,7 +41,7 @@ EVERY_S = 10.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `report`."""
-    options.add_selection(parser)
+    suite_options.add_selection(parser)
     parser.add_argument(
         "--figure", choices=(encoder_consistency.NAME,), action=FigureAction,
         help="draw this figure of the encoders instead; it takes no suite",
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to write (default: reports/SUITE-BUDGET, a figure: reports/figures)",
     )
     costs.add_arguments(parser)
-    exhibits.add_arguments(parser)
+    report_options.add_arguments(parser)
     parser.add_argument(
         "--small", action="store_true",
         help="a page to keep beside code: figures beside it, sheets lossy, long tables gzip",
@@ -100,13 +101,13 @@ def main(args: argparse.Namespace) -> int:
     every_s, price = watching.every_s(args, "--live", EVERY_S), costs.price_of(args)
     if args.live and args.distances:
         raise UsageError("--live: expected no --distances beside it, got both; ask for them when all trials are done")
-    chosen = options.selection(args)
-    command = options.command_line("run", args)
-    asked = exhibits.wanted(args)
+    chosen = suite_options.selection(args)
+    command = suite_options.command_line("run", args)
+    asked = report_options.wanted(args)
     if args.live:
         return live(chosen, args.results, every_s, asked, command=command, out=args.out, price=price,
                     is_small=args.small)  # fmt: skip
-    kept = store.open(args.results, options.study(chosen))
+    kept = store.open(args.results, suite_options.study(chosen))
     results, written = write(chosen, kept, command=command, out=args.out, price=price, asked=asked,
                              is_small=args.small)  # fmt: skip
     print_tables(results)
@@ -120,7 +121,11 @@ def main(args: argparse.Namespace) -> int:
 
 
 def live(
-    chosen: options.Selection, results: pathlib.Path, every_s: float, asked: exhibits.MediaOptions, **how: Any
+    chosen: suite_options.Selection,
+    results: pathlib.Path,
+    every_s: float,
+    asked: report_options.MediaOptions,
+    **how: Any,
 ) -> int:
     """Writes the page again whenever a trial is stored, until all are or somebody presses Ctrl-C; says each time what.
 
@@ -137,7 +142,7 @@ def live(
             there = store.modification_times(results)
             now = {name: stamps for name, stamps in there.items() if name in wanted or name.endswith(archive.END)}
             if now != seen:
-                trials_store, seen = store.open(results, options.study(chosen)), now
+                trials_store, seen = store.open(results, suite_options.study(chosen)), now
                 done = [trial_id for trial_id in wanted if is_stored(trials_store, trial_id)]
                 num_failed, is_whole = sum(map(trials_store.failed, done)), len(done) == len(wanted)
                 more = {"asked": asked} if is_whole else {"asked": asked._replace(num_meshes=0), "every_s": every_s}
@@ -154,7 +159,7 @@ def live(
 
 
 def print_distances(
-    chosen: options.Selection, trials_store: Store, args: argparse.Namespace, out: pathlib.Path
+    chosen: suite_options.Selection, trials_store: Store, args: argparse.Namespace, out: pathlib.Path
 ) -> None:
     """Says how far each arm's renders are from photographs, as sets, and writes the numbers."""
     from bench.analysis import image_set_distances
@@ -182,7 +187,7 @@ def draw(args: argparse.Namespace) -> int:
     idle += (
         ["--small"] * args.small
         + ["--price-per-hour"] * (args.price_per_hour is not None)
-        + exhibits.unused_options(args)
+        + report_options.unused_options(args)
     )
     if idle:
         raise UsageError(
@@ -197,14 +202,14 @@ def draw(args: argparse.Namespace) -> int:
 
 
 def write(
-    chosen: options.Selection,
+    chosen: suite_options.Selection,
     trials_store: Store,
     *,
     command: str,
     out: pathlib.Path | None = None,
     price: DevicePrice | None = None,
     every_s: float | None = None,
-    asked: exhibits.MediaOptions | None = None,
+    asked: report_options.MediaOptions | None = None,
     is_small: bool = False,
 ) -> tuple[list[TableResult], pathlib.Path]:
     """Compares what is stored and writes the report's folder; the tables, and the page's path."""
@@ -237,14 +242,14 @@ def write(
         price=price,
         every_s=every_s,
         is_small=is_small,
-        exhibits=exhibits.made(chosen, trials_store, asked or exhibits.MediaOptions()),
-        out=out or ROOT / "reports" / options.study(chosen),
+        exhibits=report_options.made(chosen, trials_store, asked or report_options.MediaOptions()),
+        out=out or ROOT / "reports" / suite_options.study(chosen),
     )
     return results, written
 
 
 def result_of(
-    table: Table, chosen: options.Selection, frame: pd.DataFrame, known: CaptionTableContext | None = None
+    table: Table, chosen: suite_options.Selection, frame: pd.DataFrame, known: CaptionTableContext | None = None
 ) -> TableResult:
     """The paired comparison of one table."""
     mine, noun = [cell for cell in chosen.cells if cell.table == table.name], caption_results.NOUN if known else "scene"
@@ -276,7 +281,7 @@ def with_notes(result: TableResult, lines: Sequence[str]) -> TableResult:
     return dataclasses.replace(result, notes=(*result.notes, *lines))
 
 
-def judged(table: Table, chosen: options.Selection, trials_store: Store) -> CaptionTableContext | None:
+def judged(table: Table, chosen: suite_options.Selection, trials_store: Store) -> CaptionTableContext | None:
     """What a table of captions says beside its numbers; None for one of photographs."""
     first = table.tasks[0]
     if not isinstance(first, CaptionTask):
@@ -301,7 +306,7 @@ def judged(table: Table, chosen: options.Selection, trials_store: Store) -> Capt
 
 
 def pictures(
-    chosen: options.Selection, trials_store: Store, of_captions: Mapping[str, CaptionTableContext]
+    chosen: suite_options.Selection, trials_store: Store, of_captions: Mapping[str, CaptionTableContext]
 ) -> dict[str, Image.Image]:
     """All sheets by title; objects of a baseline that several tables share are shown once."""
     found: dict[str, Image.Image | None] = {}
@@ -326,7 +331,7 @@ def pictures(
     return {title: image for title, image in found.items() if image is not None}
 
 
-def first_seed(table: Table, chosen: options.Selection) -> list[TrialSlot]:
+def first_seed(table: Table, chosen: suite_options.Selection) -> list[TrialSlot]:
     """A table's places of the first seed."""
     seed = min(cell.seed for cell in chosen.cells if cell.table == table.name)
     return [cell for cell in chosen.cells if cell.table == table.name and cell.seed == seed]
@@ -368,7 +373,7 @@ def describe_arm(table: Table, name: str) -> str:
     return ", ".join([*changed, *(f"with {field.removeprefix('method.')} {value}" for field, value in own.items())])
 
 
-def sheet(table: Table, chosen: options.Selection, trials_store: Store, *, errors: bool) -> Image.Image | None:
+def sheet(table: Table, chosen: suite_options.Selection, trials_store: Store, *, errors: bool) -> Image.Image | None:
     """A picture: a row a scene, the truth and then every arm's first seed, from one test camera."""
     trials = {trial.id: trial for trial in chosen.trials}
     cells, rows = first_seed(table, chosen), {}

@@ -9,11 +9,11 @@ import sys
 from rich.console import Console
 from rich.table import Table as Printed
 
+from bench.cli import run, suite_options
 from bench.storage import store
 from bench.suites.suite import Table
 from bench.training import devices, packing
 from bench.training.progress import clock
-from bench.verbs import options, run
 
 HELP = "say what run would do: trials, packs, arms' differences, time"
 EXAMPLE = "python -m bench plan --suite ablations --budget standard"
@@ -21,7 +21,7 @@ EXAMPLE = "python -m bench plan --suite ablations --budget standard"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `plan`."""
-    options.add_selection(parser)
+    suite_options.add_selection(parser)
     parser.add_argument("--no-pilot", action="store_true", help="do not compile and time a few steps of each program")
     parser.add_argument(
         "--workers", type=int, metavar="N", help="workers to plan for (default: accelerators, else cores)"
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Prints the plan."""
-    chosen = options.selection(args)
+    chosen = suite_options.selection(args)
     trials_store = store.open(args.results)
     missing = [trial for trial in chosen.trials if not trials_store.finished(trial.id)]
     num_accelerators = devices.num_accelerators()
@@ -128,7 +128,10 @@ def print_packs(console: Console, packs: list[packing.Pack], costs: dict[str, pa
 
 
 def as_json(
-    chosen: options.Selection, packs: list[packing.Pack], costs: dict[str, packing.ProgramCost], left_s: float | None
+    chosen: suite_options.Selection,
+    packs: list[packing.Pack],
+    costs: dict[str, packing.ProgramCost],
+    left_s: float | None,
 ) -> dict[str, object]:
     """The plan as one JSON value."""
     return {

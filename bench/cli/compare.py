@@ -19,6 +19,7 @@ from rich.text import Text
 from bench.analysis import findings
 from bench.analysis.findings import PairedDifference
 from bench.analysis.paired_comparison import TableResult
+from bench.cli import report, rescore, run, suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.metrics.protocols import METRICS
@@ -31,7 +32,6 @@ from bench.report.tables.costs import ArmCost
 from bench.storage import store
 from bench.storage.store import Store
 from bench.suites import overrides, registry
-from bench.verbs import options, report, rescore, run
 
 HELP = "set a method of your own against baselines: train what is missing, print paired differences"
 EXAMPLE = "python -m bench compare my_pkg.field:MyField --against dietnerf,simplified_nerf"
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--against", action="append", default=[], metavar="NAME,NAME",
         help="baselines: arms of the suite or variants (default: the baseline of the suite's first table)",
     )  # fmt: skip
-    options.add_selection(parser, suite=SUITE)
+    suite_options.add_selection(parser, suite=SUITE)
     run.add_training(parser)
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     parser.add_argument(
@@ -97,22 +97,24 @@ def main(args: argparse.Namespace) -> int:
     return int(bool(failed) or bool(args.fail_if and EXPECTATIONS[args.fail_if](differences)))
 
 
-def selection(args: argparse.Namespace, here: Store) -> tuple[comparison_suite.Comparison, options.Selection]:
+def selection(args: argparse.Namespace, here: Store) -> tuple[comparison_suite.Comparison, suite_options.Selection]:
     """What is compared, with the command line's choices carried out.
 
     Raises:
         UsageError: An unknown method, baseline, suite, budget, scene, key or value.
     """
-    suite, budget, records = registry.suite(args.suite), options.chosen_budget(args), list(here.records())
+    suite, budget, records = registry.suite(args.suite), suite_options.chosen_budget(args), list(here.records())
     study = comparison_suite.study(suite, budget, args.method, args.against, records)
     changed, budget = overrides.apply(study.suite, budget, args.settings)
     study = dataclasses.replace(study, suite=changed)
     seeds = overrides.parsed_seeds(args.seeds) if args.seeds else None
     trials, cells = comparison_suite.expand(study, budget, seeds, args.only, records)
-    return study, options.Selection(suite=changed, budget=budget, trials=trials, cells=cells)
+    return study, suite_options.Selection(suite=changed, budget=budget, trials=trials, cells=cells)
 
 
-def bring_up_to_date(chosen: options.Selection, protocol: str, here: Store, found: dict[str, TrialSource]) -> None:
+def bring_up_to_date(
+    chosen: suite_options.Selection, protocol: str, here: Store, found: dict[str, TrialSource]
+) -> None:
     """Scores again what is stored here with scores of another version; refuses what it cannot score again.
 
     Raises:
@@ -141,7 +143,7 @@ def shown(path: pathlib.Path) -> str:
 def command_line(args: argparse.Namespace) -> str:
     """The command that makes this again."""
     words = [f"compare {shlex.quote(args.method)}", *(f"--against {shlex.quote(text)}" for text in args.against)]
-    return options.command_line(" ".join(words), args)
+    return suite_options.command_line(" ".join(words), args)
 
 
 # --- what is printed --------------------------------------------------------------------------------------------------
@@ -256,7 +258,7 @@ def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> Tab
 
 def as_json(
     study: comparison_suite.Comparison,
-    chosen: options.Selection,
+    chosen: suite_options.Selection,
     found: dict[str, TrialSource],
     lines: Sequence[str],
     differences: Sequence[PairedDifference],
