@@ -1,0 +1,1 @@
+"""Computes what the scores say: means, paired differences, intervals, verdicts."""

@@ -14,7 +14,7 @@ import pandas as pd
 
 from bench.analysis import paired_comparison, statistics
 from bench.analysis.paired_comparison import ArmResult, TableResult
-from bench.metrics.protocols import METRICS
+from bench.metrics.registry import METRICS
 from bench.suites.suite import TrialSlot
 
 NUM_PRIMARY = 3

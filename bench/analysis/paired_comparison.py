@@ -19,7 +19,8 @@ from jaxtyping import Float
 
 from bench.analysis import statistics
 from bench.errors import UsageError, nearest
-from bench.metrics.protocols import METRICS, crash_counts_as
+from bench.metrics.protocols import crash_counts_as
+from bench.metrics.registry import METRICS
 from bench.suites.suite import Published, TrialSlot
 
 Verdict = Literal["baseline", "better", "worse", "higher", "lower", "not resolved", "too few", "no data"]

@@ -34,7 +34,7 @@ from tasks.closed_world.appearance import Family
 from tasks.data_dir import location
 from tasks.path_tracing import mitsuba_renderer
 
-FILE = pathlib.Path(__file__).parent / "scorers" / "ceilings.json"
+FILE = pathlib.Path(__file__).parent.parent / "metrics" / "ceilings.json"
 
 FAMILY: Family = "guide"
 """Of lights: those that the judges were not trained under."""

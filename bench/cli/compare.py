@@ -22,7 +22,7 @@ from bench.analysis.paired_comparison import TableResult
 from bench.cli import report, rescore, run, suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.metrics.protocols import METRICS
+from bench.metrics.registry import METRICS
 from bench.plugins import comparison_suite, trial_sources
 from bench.plugins.trial_sources import TrialSource
 from bench.report.figures.standard import slug

@@ -28,7 +28,7 @@ from bench.report.tables.costs import DevicePrice
 from bench.storage import archive, store
 from bench.storage.store import Store
 from bench.suites.suite import Table, Trial, TrialSlot, budget_named
-from bench.verbs import watching
+from bench.cli import watching
 from models.clip.checkpoints import catalog
 from tasks.captions.caption_task import CaptionTask
 

@@ -13,7 +13,7 @@ from bench.cli.common_options import add_results, existing
 from bench.errors import UsageError
 from bench.storage import store
 from bench.storage.store import Store
-from bench.verbs import watching
+from bench.cli import watching
 
 HELP = "say what is running now, and what is done"
 EXAMPLE = "python -m bench status --watch"

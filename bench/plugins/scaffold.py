@@ -78,5 +78,5 @@ def written(kind: str, names: ScaffoldNames) -> str:
         >>> "python -m bench check a.b:MyB" in written("field", Names("a.b", "MyB"))
         True
     """
-    text = (ROOT / "bench" / f"template_{kind}.txt").read_text("utf-8")
+    text = (ROOT / "bench" / "plugins" / f"template_{kind}.txt").read_text("utf-8")
     return text.replace(REFERENCE, names.reference).replace(CLASS, names.kind)

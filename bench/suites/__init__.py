@@ -1,1 +1,1 @@
-"""The studies: one constant a file."""
+"""Defines studies: tables of arms, trials, and what makes two trials the same."""

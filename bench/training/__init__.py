@@ -1,0 +1,1 @@
+"""Trains trials: packs them, compiles, schedules over workers, renders and scores."""

@@ -1,0 +1,1 @@
+"""Networks, encodings and grids that map points to density and colour."""

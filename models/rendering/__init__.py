@@ -1,0 +1,1 @@
+"""Samples rays, composites them, and draws random poses."""

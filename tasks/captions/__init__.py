@@ -1,0 +1,1 @@
+"""Caption sets and the task of making an object from a caption."""

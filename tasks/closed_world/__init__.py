@@ -1,0 +1,1 @@
+"""A small world of captioned objects that the project renders itself."""

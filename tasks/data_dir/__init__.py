@@ -1,0 +1,1 @@
+"""The folder where data is kept: its location, locks and downloads."""

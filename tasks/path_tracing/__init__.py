@@ -1,0 +1,1 @@
+"""Meshes and materials, rendered by Mitsuba."""

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from bench.analysis import variance_components
 from bench.analysis.paired_comparison import FEWEST_CLUSTERS, TableResult
-from bench.metrics.protocols import METRICS
+from bench.metrics.registry import METRICS
 from bench.report.figures import standard
 from bench.report.figures.standard import Figure, plain, shortened, slug
 from bench.report.tables import contents

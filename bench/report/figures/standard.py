@@ -17,7 +17,7 @@ import pandas as pd
 
 from bench.analysis import statistics
 from bench.analysis.paired_comparison import TableResult
-from bench.metrics.protocols import METRICS
+from bench.metrics.registry import METRICS
 from bench.report.tables import contents
 from bench.storage.record import Record
 from bench.suites.suite import TrialSlot

@@ -1,0 +1,1 @@
+"""Arranges rendered views into sheets, grids and turntables."""

@@ -1,0 +1,1 @@
+"""Writes a report as an HTML page and as Markdown."""

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.paired_comparison import TableResult
-from bench.metrics.protocols import METRICS
+from bench.metrics.registry import METRICS
 from bench.report.images.turntables import FrameStrip
 from bench.report.tables import contents as contents_module
 from bench.report.tables import formats

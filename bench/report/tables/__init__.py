@@ -1,0 +1,1 @@
+"""Lays out tables once, and writes them for the terminal, Markdown, LaTeX and HTML."""

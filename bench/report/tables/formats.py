@@ -17,7 +17,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from bench.analysis.paired_comparison import RESOLVED, TableResult
-from bench.metrics.protocols import METRICS
+from bench.metrics.registry import METRICS
 from bench.report.tables import contents
 from bench.report.tables.contents import TableCell, TableGrid
 

@@ -13,7 +13,7 @@ from models.clip.checkpoints import hub
 from models.clip.checkpoints.hub import HubFile
 from tasks.data_dir import location
 
-EMBEDDED_FOLDER = pathlib.Path(__file__).parent / "embedded"
+EMBEDDED_FOLDER = pathlib.Path(__file__).parent.parent / "embedded"
 
 EMBEDDED: dict[str, str] = {
     "embedded-vit-8": "d471228b45de2fd374a6ba93147c6f6db1ebacac82e3ca12636359ca85839ccd",

@@ -12,8 +12,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bench.errors import UsageError
 from bench.metrics import protocols, registry
+from bench.metrics.registry import METRICS
 from bench.metrics.protocols import (
-    METRICS,
     OF_PHOTOS,
     PROTOCOLS,
     Scores,

@@ -17,7 +17,8 @@ from scipy import stats
 
 from bench import __main__ as command_line
 from bench.report.figures import encoder_consistency
-from bench.report.figures.encoder_consistency import Pairs, SimilarityStatistics
+from bench.analysis.view_pair_similarity import SimilarityPairs
+from bench.report.figures.encoder_consistency import SimilarityStatistics
 from models import dietnerf
 from models.clip.encoder import Encoder, LinenTowers
 from models.clip.networks import dual_encoder
@@ -193,7 +194,7 @@ class TestFigure:
 
     def test_the_ends_fall_into_a_bin(self):
         """A cosine of 1 and cameras on opposite sides."""
-        pairs = Pairs(np.array([1.0, -1.0]), np.array([180.0, 0.0]), np.zeros(2, int), np.array([0, 1]))
+        pairs = SimilarityPairs(np.array([1.0, -1.0]), np.array([180.0, 0.0]), np.zeros(2, int), np.array([0, 1]))
         found = SimilarityStatistics(encoder="tiny", feature="embedding", is_default=True, pairs=pairs)
         rows = list(encoder_consistency.rows_of(found))
         assert sum(r["num_pairs"] for r in rows if r["what"] == "density") == 2
