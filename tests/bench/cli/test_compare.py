@@ -28,7 +28,7 @@ def toys(monkeypatch, tmp_path):
     """The toy suite under its name, a reference of its own, and a plug-in."""
     suites = {"toys": toy_suite(), "few": toy_suite(num_scenes=2)}
     monkeypatch.setattr(registry, "suite", suites.__getitem__)
-    monkeypatch.setattr(registry._layout, "import_plugin", {"mine:MINE": MINE}.__getitem__)
+    monkeypatch.setattr(registry.import_paths, "import_plugin", {"mine:MINE": MINE}.__getitem__)
     monkeypatch.setattr(compare.against.source, "digest_of", lambda method: "0a1b2c3d")
     monkeypatch.setattr(trial_sources, "REFERENCE", tmp_path / "reference")
 

@@ -389,7 +389,7 @@ def no_ray(monkeypatch, init):
 def test_a_cluster_is_given_our_code_and_the_users_plugins(monkeypatch):
     asked = {}
     no_ray(monkeypatch, lambda **options: asked.update(options))
-    monkeypatch.setattr(scheduler._layout, "plugin_sources", lambda: ["/home/me/my_pkg"])
+    monkeypatch.setattr(scheduler.import_paths, "plugin_sources", lambda: ["/home/me/my_pkg"])
     monkeypatch.setattr(record, "_git", lambda: ("abc", False))
     monkeypatch.setenv("BENCH_DATA_DIR", "/data")
     with socket.create_server(("127.0.0.1", 0)) as server:
