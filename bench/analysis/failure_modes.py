@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.analysis import upper_bounds
 from bench.metrics.registry import OWN_GUIDE
-from bench.report.caption_results import NOT_A_THING
+from bench.metrics.scores import NOT_A_THING
 from bench.suites.suite import TrialSlot
 
 CLOUD = 0.5

@@ -28,7 +28,8 @@ from bench.errors import UsageError
 from bench.metrics import fid_kid, judges
 from bench.metrics.fid_kid import Features
 from bench.storage.store import Store
-from bench.suites.suite import Table, Trial, TrialSlot
+from bench.suites.suite import Table, TrialSlot
+from bench.suites.trial import Trial
 from tasks.task import SceneTask
 
 TRUTH = "true test views"

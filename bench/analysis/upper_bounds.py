@@ -27,7 +27,7 @@ from bench.analysis import statistics
 from bench.errors import UsageError
 from bench.metrics import caption_protocols, r_precision
 from bench.metrics.registry import METRICS
-from tasks.captions import caption_task
+from tasks.captions import caption_sets, caption_task
 from tasks.captions.caption_task import CaptionData
 from tasks.closed_world import pictures
 from tasks.closed_world.appearance import Family
@@ -141,7 +141,7 @@ def rendered(
     """
     shots = []
     for one in data:
-        meaning = caption_task.meaning_of_caption(one.caption)
+        meaning = caption_sets.meaning_of_caption(one.caption)
         for i, pose in enumerate(one.test.poses):
             seed = one.place * len(one.test.poses) + i
             planned = pictures.PictureSpec(FAMILY, one.place, meaning, "held_out", pose, seed)
@@ -216,7 +216,7 @@ def measured(
             name: {key: None if x is None else round(x, DIGITS) for key, x in found._asdict().items()}
             for name, found in intervals.items()
         },
-        "rendered": [caption_task.normalized(one.caption) for one in data],
+        "rendered": [caption_sets.normalized(one.caption) for one in data],
         "by_caption": by_caption,
     }
 
@@ -244,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--num", type=int, default=64, metavar="N", help="its first so many captions (default: %(default)s)"
     )
     args = parser.parse_args(arguments)
-    names = caption_task.caption_set(args.set).captions[: args.num]
+    names = caption_sets.caption_set(args.set).captions[: args.num]
     if not names:
         raise UsageError(f"--num: expected at least 1 caption, got {args.num}")
     data = [caption_task.CaptionTask(caption=name, captions=args.set, view_px=IMAGE_PX).load() for name in names]

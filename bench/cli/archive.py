@@ -11,6 +11,7 @@ from bench.import_paths import ROOT
 from bench.report.images import image_grid
 from bench.storage import archive, store
 from bench.storage.store import Store
+from bench.suites import selection
 from tasks.task import SceneTask
 
 HELP = "keep a suite's stored trials in one small file: records, scores, a few pictures"
@@ -33,7 +34,7 @@ def main(args: argparse.Namespace) -> int:
     ids = [trial.id for trial in chosen.trials if trial.id in stored]
     if not ids:
         raise UsageError(f"archive: expected trials of {chosen.suite.name} in {args.results}, got none; run it first")
-    path = args.out / f"{suite_options.study(chosen)}{archive.END}"
+    path = args.out / f"{selection.study(chosen)}{archive.END}"
     trials = {trial.id: trial for trial in chosen.trials}
     archive.write(path, {trial_id: files_of(trials_store, trial_id, trials[trial_id].task) for trial_id in ids})
     print(f"{path}: {len(ids)} of {len(chosen.trials)} trials, {path.stat().st_size / 2**20:.1f} MiB")

@@ -19,12 +19,13 @@ from rich.text import Text
 from bench.analysis import findings
 from bench.analysis.findings import PairedDifference
 from bench.analysis.paired_comparison import TableResult
-from bench.cli import report, rescore, run, suite_options
+from bench.cli import report_options, run, suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.metrics.registry import METRICS
 from bench.plugins import comparison_suite, trial_sources
 from bench.plugins.trial_sources import TrialSource
+from bench.report import build
 from bench.report.figures.standard import slug
 from bench.report.tables import contents, costs, formats
 from bench.report.tables.contents import TableGrid
@@ -32,6 +33,9 @@ from bench.report.tables.costs import ArmCost
 from bench.storage import store
 from bench.storage.store import Store
 from bench.suites import overrides, registry
+from bench.suites import selection as selection_module
+from bench.training import rescore as rescore_module
+from bench.training import run_suite
 
 HELP = "set a method of your own against baselines: train what is missing, print paired differences"
 EXAMPLE = "python -m bench compare my_pkg.field:MyField --against dietnerf,simplified_nerf"
@@ -76,11 +80,17 @@ def main(args: argparse.Namespace) -> int:
     print("\n".join(lines), file=sys.stderr if args.json else sys.stdout, flush=True)
     local = dataclasses.replace(chosen, trials=[t for t in chosen.trials if found[t.id].where != "reference"])
     with here.lock():
-        run.train_missing(args, local, here)
+        run_suite.train_missing(args, local, here)
         bring_up_to_date(chosen, protocol, here, found)
     both = trial_sources.joined({cell.trial_id for cell in chosen.cells}, here, reference, found)
     out = args.out or ROOT / "reports" / f"compare-{slug(args.method)}-{args.suite}-{slug(chosen.budget.name)}"
-    results, page = report.write(chosen, both, command=command_line(args), out=out)
+    results, page = build.write(
+        chosen,
+        both,
+        command=command_line(args),
+        out=out,
+        media=report_options.made(chosen, both, report_options.MediaOptions()),
+    )
     differences = findings.differences(results, both.frame(), chosen.cells, study.mine)
     spent = costs.of_arms(chosen.cells, {record.trial_id: record for record in both.records()})
     failed = sorted(name for name in {cell.trial_id for cell in chosen.cells} if both.failed(name))
@@ -97,7 +107,7 @@ def main(args: argparse.Namespace) -> int:
     return int(bool(failed) or bool(args.fail_if and EXPECTATIONS[args.fail_if](differences)))
 
 
-def selection(args: argparse.Namespace, here: Store) -> tuple[comparison_suite.Comparison, suite_options.Selection]:
+def selection(args: argparse.Namespace, here: Store) -> tuple[comparison_suite.Comparison, selection_module.Selection]:
     """What is compared, with the command line's choices carried out.
 
     Raises:
@@ -109,11 +119,11 @@ def selection(args: argparse.Namespace, here: Store) -> tuple[comparison_suite.C
     study = dataclasses.replace(study, suite=changed)
     seeds = overrides.parsed_seeds(args.seeds) if args.seeds else None
     trials, cells = comparison_suite.expand(study, budget, seeds, args.only, records)
-    return study, suite_options.Selection(suite=changed, budget=budget, trials=trials, cells=cells)
+    return study, selection_module.Selection(suite=changed, budget=budget, trials=trials, cells=cells)
 
 
 def bring_up_to_date(
-    chosen: suite_options.Selection, protocol: str, here: Store, found: dict[str, TrialSource]
+    chosen: selection_module.Selection, protocol: str, here: Store, found: dict[str, TrialSource]
 ) -> None:
     """Scores again what is stored here with scores of another version; refuses what it cannot score again.
 
@@ -132,7 +142,7 @@ def bring_up_to_date(
                 f"{trial.id}: expected scores of {protocol} as it is now, or views to make them of, got a trial {why}; "
                 f"import it again, move it out of {here.root}, or name another folder with --results"
             )
-        rescore.again(trial, (protocol,), here)
+        rescore_module.again(trial, (protocol,), here)
 
 
 def shown(path: pathlib.Path) -> str:
@@ -258,7 +268,7 @@ def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> Tab
 
 def as_json(
     study: comparison_suite.Comparison,
-    chosen: suite_options.Selection,
+    chosen: selection_module.Selection,
     found: dict[str, TrialSource],
     lines: Sequence[str],
     differences: Sequence[PairedDifference],

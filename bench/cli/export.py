@@ -10,10 +10,11 @@ from typing import Any
 
 from bench.cli import suite_options
 from bench.errors import UsageError
+from bench.export import field as field_module
 from bench.import_paths import ROOT
 from bench.plugins import imported_renders
 from bench.storage import store
-from bench.suites.suite import Trial
+from bench.suites.trial import Trial
 
 HELP = "write a stored trial's turntable, mesh (GLB, OBJ, PLY) and pictures"
 EXAMPLE = "python -m bench export nerf__knight__8v__s0 --suite sparse-views --budget quick"
@@ -73,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
             f"export: expected {trial.id} in {args.results}, got {word}; "
             f"{'retry it' if word != 'none' else 'train it'} with python -m bench run --suite {args.suite}"
         )
-    field = object_files.field_of(trial, trials_store.parameters(trial.id))
+    field = field_module.field_of(trial, trials_store.parameters(trial.id))
     out = folder(args.out or OUT / trial.id)
     views = trials_store.views(trial.id) if trials_store.has_views(trial.id) else {}
     left = object_files.export_object(field, out, views=views, curves=trials_store.read(trial.id).curves, **sizes(args))

@@ -16,8 +16,9 @@ from bench.errors import UsageError, nearest
 from tasks.cameras import BLENDER_FOV_DEG
 from tasks.data_dir import location
 from tasks.scenes import scenes
-from tasks.sparse_views import embedded, transforms_json
-from tasks.sparse_views.embedded import SparseViews, Split
+from tasks.sparse_views import embedded, scene_views, transforms_json
+from tasks.sparse_views.embedded import SparseViews
+from tasks.sparse_views.scene_views import Split
 
 HELP = "write the embedded scenes in the layout of NeRF Realistic Synthetic"
 EXAMPLE = "python -m bench export-scenes --format blender /data/embedded --scenes castle --image-px 400"
@@ -105,7 +106,7 @@ def _write_split(task: SparseViews, split: Split, place: pathlib.Path) -> None:
     data = builder.embedded_scenes(
         task.scene, task.image_px, task.num_spp, location.folder(), validation=split == "val"
     )
-    ids = tuple(range(embedded.NUM_POSES[split]))
+    ids = tuple(range(scene_views.NUM_POSES[split]))
     images, poses = builder.read(data, split, ids)
     try:
         (place / split).mkdir(parents=True, exist_ok=True)

@@ -16,27 +16,23 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, NamedTuple
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench.cli import export
 from bench.errors import OutOfDeviceMemory, UsageError
-from bench.export import object_files, text_to_3d
+from bench.export import field, object_files, text_to_3d
+from bench.export.generation_page import page, sentences
 from bench.export.text_to_3d import PROTOCOL, WORLD, is_embedded
 from bench.report.figures.standard import slug
-from bench.report.page import html
-from bench.report.page.page import write_file
+from bench.storage.files import write_file
 from bench.storage.record import Outcome
 from bench.storage.timings import NO_LAPS, sum_timings
 from bench.suites import overrides
-from bench.suites.suite import Trial
+from bench.suites.trial import Trial
 from bench.training import packing, precompile, trainer
-from bench.training.progress import clock
+from bench.training.progress import ProgressBar, clock
 from tasks.budgets import BUDGETS
-from tasks.captions.caption_task import normalized
+from tasks.captions.caption_sets import normalized
 from tasks.closed_world import grammar
 
 HELP = "make one object from a caption: video, mesh and pictures, several seeds at once"
@@ -117,41 +113,6 @@ def warn(caption: str, trial: Trial) -> None:
         print(f"warning: {', '.join(trial.method.encoders)} knows the closed world only; {told}", file=sys.stderr)
 
 
-class ProgressBar:
-    """What one sees meanwhile: a bar in a terminal, plain lines in a log; a context manager."""
-
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
-        self.last, self.task = ("", -1), TaskID(0)
-        self.bar: Progress | None = None
-
-    def __enter__(self) -> ProgressBar:
-        if self.console.is_terminal and sys.stderr.isatty():
-            columns = (TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self.bar = Progress(*columns, TextColumn("{task.fields[loss]}"), console=self.console)
-            self.task = self.bar.add_task("prepare", total=None, loss="")
-            self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self.bar:
-            self.bar.stop()
-
-    def on_progress(self, progress: trainer.Progress) -> None:
-        """The trainer says where it stands."""
-        loss = f"loss {progress.loss:.4f}" if math.isfinite(progress.loss) else ""
-        if self.bar:
-            step, num_steps = progress.step, progress.num_steps
-            self.bar.update(self.task, description=progress.phase, loss=loss, completed=step, total=num_steps)
-            return
-        tenth = progress.step * 10 // max(1, progress.num_steps)
-        if (progress.phase, tenth) != self.last:  # a log wants a line now and then
-            self.last = (progress.phase, tenth)
-            print(f"{progress.phase} {progress.step}/{progress.num_steps} {loss}".rstrip(), file=sys.stderr, flush=True)
-
-
 # --- what comes of it -------------------------------------------------------------------------------------------------
 
 
@@ -183,7 +144,7 @@ def finish(trial: Trial, outcome: Outcome, out: pathlib.Path, args: argparse.Nam
     if outcome.record.status != "finished":
         return SeedResult(outcome, None)
     left = object_files.export_object(
-        object_files.field_of(trial, outcome.parameters), out / f"seed-{trial.seed}",
+        field.field_of(trial, outcome.parameters), out / f"seed-{trial.seed}",
         views=outcome.views, curves=outcome.record.curves, **export.sizes(args),
     )  # fmt: skip
     return SeedResult(outcome, left)
@@ -239,20 +200,6 @@ def described(made: SeedResult, judge: str) -> dict[str, Any]:
     }
 
 
-def sentences(made: dict[str, Any]) -> list[str]:
-    """One seed for a person: how it ended, what the judge says, what the mesh is like."""
-    if made["state"] == "failed":
-        return [f"failed: {made['reason']}"]
-    said = [] if made["state"] == "ok" else [f"the field is {made['state']}"]
-    if made["margin"] is None:
-        said.append(f"not judged: {made['reason']}")
-    else:
-        said.append(
-            f"judge's margin {made['margin']:+.4f}, caption found in {100 * (made['rprec1'] or 0):.0f}% of views"
-        )
-    return [*said, made["mesh_told"], *(note for note in made["notes"] if note != made["mesh_told"])]
-
-
 def command_line(args: argparse.Namespace) -> str:
     """The command that makes this again, without where it lies."""
     words = ["python -m bench generate", shlex.quote(args.caption)]
@@ -263,54 +210,3 @@ def command_line(args: argparse.Namespace) -> str:
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
-
-STYLE = """<style>
-.object { display: flex; flex-wrap: wrap; gap: 24px; align-items: flex-start; }
-.object video, .object > img { width: min(320px, 100%); border: 1px solid var(--line); border-radius: 6px; }
-.object > div { flex: 1 1 420px; min-width: 0; }
-.object figure { margin: 0 0 16px; } .object figure img { max-width: 100%; height: auto; background: #fff; }
-</style>"""
-
-
-def page(told: dict[str, Any]) -> str:
-    """The page of a summary; what it shows lies beside it."""
-    set_name = "the closed world's captions" if told["captions"]["name"] == WORLD else "captions.txt"
-    prompt = f", read as “{told['prompt']}”" if told["prompt"] != told["caption"] else ""
-    head = (
-        f"Guided by {told['guide']}{prompt}; {told['num_steps']} steps at budget {told['budget']} on "
-        f"{told['num_devices']} x {told['device']}. Ordered by the margin of {told['judge']}, which guided "
-        f"none of them: the cosine of this caption less that of the best of {told['captions']['size'] - 1} others "
-        f"({set_name})."
-    )
-    seconds = "".join(
-        f"<dt>{html.escaped(name.removesuffix('_s'))}</dt><dd>{value:.1f} s</dd>"
-        for name, value in told["seconds"].items()
-    )
-    body = [
-        STYLE,
-        f'<header>\n<h1>{html.escaped(told["caption"])}</h1>\n<p class="small">{html.escaped(head)}</p>\n</header>',
-        *(section(made) for made in told["objects"]),
-        f"<section>\n<h2>How it was made</h2>\n<pre>{html.escaped(told['command'])}</pre>",
-        f"<dl>{seconds}</dl>\n</section>",
-    ]
-    return html.document(told["caption"], "\n".join(body))
-
-
-def section(made: dict[str, Any]) -> str:
-    """One seed: its turntable, its pictures, its files."""
-    where = made["folder"]
-    title = f'<section>\n<h2>Seed {made["seed"]}</h2>\n<p class="small">{html.escaped("; ".join(sentences(made)))}</p>'
-    if not made["files"]:
-        return f"{title}\n</section>"
-    if "turntable.mp4" in made["files"]:
-        shown = f'<video src="{where}/turntable.mp4" autoplay loop muted playsinline controls></video>'
-    else:
-        shown = f'<img src="{where}/turntable.webp" alt="turntable">'
-    pictures = "\n".join(
-        f'<figure><a href="{where}/{name}"><img src="{where}/{name}" loading="lazy" alt="{alt}"></a></figure>'
-        for name, alt in (
-            ("views.png", "eight views"), ("strip.png", "renders over training"), ("curves.png", "curves of training")
-        ) if name in made["files"]
-    )  # fmt: skip
-    links = ", ".join(html.link(f"{where}/{name}", name) for name in made["files"])
-    return f'{title}\n<div class="object">{shown}<div>{pictures}</div></div>\n<p class="small">{links}</p>\n</section>'

@@ -8,24 +8,25 @@ import pathlib
 import sys
 from typing import Any
 
-from bench.cli import run, suite_options
+from bench.cli import suite_options
 from bench.cli.common_options import add_results
 from bench.plugins import imported_renders, render_files
 from bench.plugins.render_files import Files
 from bench.storage import store
 from bench.storage.store import Store
 from bench.suites.builtin.sparse_views import NUM_VIEWS
-from bench.suites.suite import Trial
+from bench.suites.trial import Trial
+from bench.training import run_suite
 from tasks.budgets import BUDGETS
-from tasks.captions.caption_task import NAMES
-from tasks.sparse_views import embedded
+from tasks.captions.caption_sets import NAMES
+from tasks.sparse_views import embedded, scene_views
 from tasks.sparse_views.view_selection import subset
 from tasks.task import SceneTask, Task
 
 HELP = "score images that another program rendered, and store them beside trained trials"
 EXAMPLE = "python -m bench import out/kettle --task sparse-views:kettle --name instant-ngp --budget quick"
 
-SEEN = ", ".join(str(i) for i in subset(16, 0, embedded.NUM_POSES["train"]))
+SEEN = ", ".join(str(i) for i in subset(16, 0, scene_views.NUM_POSES["train"]))
 
 HOW = f"""
 RENDERS is a folder, or a .zip or .tar archive of one, with an image for each test view:
@@ -80,7 +81,7 @@ def main(args: argparse.Namespace) -> int:
     imported_renders.check_name(args.name, list(trials_store.records()), wanted.arms)
     of_folders = matched(args, wanted)
     if any(isinstance(task, SceneTask) for task, _ in of_folders.values()):
-        run.check_scorers()
+        run_suite.check_scorers()
     told = []
     with trials_store.lock():
         for name, (task, files) in of_folders.items():

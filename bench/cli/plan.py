@@ -9,10 +9,11 @@ import sys
 from rich.console import Console
 from rich.table import Table as Printed
 
-from bench.cli import run, suite_options
+from bench.cli import suite_options
 from bench.storage import store
+from bench.suites import selection
 from bench.suites.suite import Table
-from bench.training import devices, packing
+from bench.training import devices, packing, run_suite
 from bench.training.progress import clock
 
 HELP = "say what run would do: trials, packs, arms' differences, time"
@@ -67,7 +68,7 @@ def print_shapes(console: Console, packs: list[packing.Pack]) -> None:
     """A line a variant and shape of task: what it would train, traced at full size."""
     from bench.training import dry_run
 
-    run.prepare_data([trial for pack in packs for trial in pack.trials])
+    run_suite.prepare_data([trial for pack in packs for trial in pack.trials])
     printed = Printed(title="shapes", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name, justify in (("variant", "left"), ("views", "right"), ("pixels", "right"), ("steps", "right"),
                           ("parameters", "right"), ("of encoders", "right"), ("MiB a trial", "right")):  # fmt: skip
@@ -86,7 +87,7 @@ def pilots(packs: list[packing.Pack]) -> dict[str, packing.ProgramCost]:
     """Compiles each program and times a few of its steps."""
     from bench.training import trainer
 
-    run.prepare_data([trial for pack in packs for trial in pack.trials])
+    run_suite.prepare_data([trial for pack in packs for trial in pack.trials])
     first = {pack.key: pack for pack in reversed(packs)}
     print(f"compiling and timing {len(first)} programs; --no-pilot leaves that out", file=sys.stderr, flush=True)
     return {key: trainer.pilot(pack) for key, pack in first.items()}
@@ -128,7 +129,7 @@ def print_packs(console: Console, packs: list[packing.Pack], costs: dict[str, pa
 
 
 def as_json(
-    chosen: suite_options.Selection,
+    chosen: selection.Selection,
     packs: list[packing.Pack],
     costs: dict[str, packing.ProgramCost],
     left_s: float | None,

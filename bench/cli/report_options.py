@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
 from typing import NamedTuple
 
-from bench.cli import suite_options
+from bench.errors import UsageError
 from bench.report.images import turntables
 from bench.report.page.script_data import InteractiveMedia
+from bench.report.tables.costs import DevicePrice
 from bench.storage.store import Store
+from bench.suites import selection
 from bench.suites.suite import TrialSlot
 
 NUM_MESHES = 2
@@ -57,7 +61,7 @@ def unused_options(args: argparse.Namespace) -> list[str]:
     return [f"--{name}" for name in ("pictures", "meshes") if getattr(args, name) is not None]
 
 
-def made(chosen: suite_options.Selection, trials_store: Store, asked: MediaOptions) -> InteractiveMedia:
+def made(chosen: selection.Selection, trials_store: Store, asked: MediaOptions) -> InteractiveMedia:
     """Turntables and meshes of what is stored: of each table's first seed, and of its baseline."""
     trials = {trial.id: trial for trial in chosen.trials}
     shown: list[TrialSlot] = []
@@ -75,3 +79,35 @@ def made(chosen: suite_options.Selection, trials_store: Store, asked: MediaOptio
     return InteractiveMedia(
         reels=reels, viewers=mesh_viewer.of_cells(of_baselines, trials, trials_store, asked.num_meshes)
     )
+
+
+def add_price_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of a price."""
+    parser.add_argument(
+        "--price-per-hour",
+        type=float,
+        metavar="2.5",
+        help="what an hour of a device costs: adds the price of the study",
+    )
+    parser.add_argument("--currency", metavar="NAME", help="what that is counted in (default: USD)")
+
+
+def price_of(args: argparse.Namespace) -> DevicePrice | None:
+    """The price that the command line names; None where it names none.
+
+    Raises:
+        UsageError: No price that one can pay, a currency without a price, or one that is no word.
+    """
+    if args.price_per_hour is None:
+        if args.currency is not None:
+            raise UsageError(
+                f"--currency: expected --price-per-hour beside it, got {args.currency!r} alone; add a price: "
+                "--price-per-hour 2.5"
+            )
+        return None
+    if not (math.isfinite(args.price_per_hour) and args.price_per_hour >= 0):
+        raise UsageError(f"--price-per-hour: expected a number from 0 on, got {args.price_per_hour}; try 2.5")
+    currency = "USD" if args.currency is None else args.currency
+    if not re.fullmatch(r"[^\W\d_]{1,12}|[$€£¥₹]", currency):
+        raise UsageError(f"--currency: expected a word such as USD or EUR, got {currency!r}; letters only")
+    return DevicePrice(args.price_per_hour, currency)

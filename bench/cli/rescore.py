@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
 from bench.cli import suite_options
 from bench.errors import UsageError
 from bench.metrics import protocols
 from bench.storage import store
-from bench.storage.store import Store
-from bench.suites.suite import Trial
+from bench.training.rescore import again
 
 HELP = "score stored views again, under the suite's protocols or another"
 EXAMPLE = "python -m bench rescore --suite sparse-views --protocol dietnerf-2021"
@@ -37,13 +35,3 @@ def main(args: argparse.Namespace) -> int:
             suited = again(trial, names, trials_store)
             print(f"{trial.id}: {', '.join(suited) or 'none of these protocols is of its kind'}")
     return 0
-
-
-def again(trial: Trial, names: Sequence[str], trials_store: Store) -> list[str]:
-    """Scores the stored views of a trial under those protocols that are of its kind; says which."""
-    views, data = trials_store.views(trial.id), trial.task.load()
-    suited = [name for name in names if protocols.applies_to(name, data)]
-    for name in suited:
-        scores = protocols.score(protocols.get(name), data, views, trial.method.encoders)
-        trials_store.write_scores(trial.id, name, scores.to_json())
-    return suited

@@ -9,11 +9,11 @@ import sys
 import time
 from typing import Any
 
+from bench.cli import watching
 from bench.cli.common_options import add_results, existing
 from bench.errors import UsageError
 from bench.storage import store
 from bench.storage.store import Store
-from bench.cli import watching
 
 HELP = "say what is running now, and what is done"
 EXAMPLE = "python -m bench status --watch"

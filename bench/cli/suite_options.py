@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import shlex
 
 from bench.cli.common_options import add_results
 from bench.suites import overrides, registry
-from bench.suites.suite import Suite, Table, Trial, TrialSlot, budget_named
+from bench.suites.selection import Selection
+from bench.suites.suite import budget_named
 from bench.training import devices
 from tasks.budgets import BUDGETS, Budget
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Selection:
-    """A suite with the command line's choices carried out."""
-
-    suite: Suite
-    budget: Budget
-    trials: list[Trial]
-    cells: list[TrialSlot]
-
-    @property
-    def tables(self) -> tuple[Table, ...]:
-        """Tables of which some trial was chosen."""
-        chosen = {cell.table for cell in self.cells}
-        return tuple(table for table in self.suite.tables_at(self.budget) if table.name in chosen)
-
-    @property
-    def protocols(self) -> tuple[str, ...]:
-        """Names of the protocols its trials are scored under."""
-        return self.suite.protocols_at(self.budget)
 
 
 def add_selection(parser: argparse.ArgumentParser, suite: str | None = None) -> None:
@@ -71,11 +50,6 @@ def selection(args: argparse.Namespace) -> Selection:
     trials, cells = suite.expand(budget, seeds)
     trials, cells = overrides.only(trials, cells, args.only)
     return Selection(suite=suite, budget=budget, trials=trials, cells=cells)
-
-
-def study(chosen: Selection) -> str:
-    """What the archive of its trials and the folder of its report are called."""
-    return f"{chosen.suite.name}-{chosen.budget.name}"
 
 
 def chosen_budget(args: argparse.Namespace) -> Budget:

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from bench.errors import UsageError
-from bench.export import object_files
+from bench.export import field as field_module
+from bench.export import mesh
 from bench.report.page import html as html_module
 from bench.report.page.script_data import MeshViewer
 from bench.storage.store import Store
-from bench.suites.suite import Trial, TrialSlot
+from bench.suites.suite import TrialSlot
+from bench.suites.trial import Trial
 
 RESOLUTION = 48
 """Of the mesh's grid: about a megabyte an object. `python -m bench export` makes finer ones."""
@@ -55,15 +57,15 @@ def of_cells(
 def of_trial(cell: TrialSlot, trial: Trial, store: Store) -> MeshViewer | None:
     """The viewer of one trial; None where it has no stored parameters, or no surface."""
     try:
-        field = object_files.field_of(trial, store.parameters(trial.id))
+        field = field_module.field_of(trial, store.parameters(trial.id))
     except UsageError:  # none are kept of it, or they are of another version: the page does without
         return None
-    meshed = object_files.mesh(field, resolution=RESOLUTION)
+    meshed = mesh.mesh(field, resolution=RESOLUTION)
     if meshed.mesh is None:
         return None
     turned: Any = meshed.mesh.copy()
     turned.apply_transform([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])  # y up, as GLB has it
-    model = object_files.glb(turned)
+    model = mesh.glb(turned)
     contents = {
         f"{FOLDER}/{trial.id}.html": page(as_viewed(model, field.half_width), cell.cluster).encode(),
         f"{FOLDER}/{trial.id}.glb": model,
@@ -103,7 +105,7 @@ def as_viewed(model: bytes, half_width: float) -> bytes:
     The viewer takes the first camera that there is, and puts numbers on the screen as they stand.
 
     Args:
-        model: As `bench.export.object_files.glb` makes it: its JSON, then one buffer; linear colours as four numbers each.
+        model: As `bench.export.mesh.glb` makes it: its JSON, then one buffer; linear colours as four numbers each.
         half_width: Of the cube about the origin that the camera sees.
     """
     length = struct.unpack_from("<I", model, 12)[0]

@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from bench.errors import UsageError
-from bench.export import object_files
-from bench.export.object_files import TrainedField
-from bench.report.page.page import write_file
+from bench.export import field as field_module
+from bench.export.field import TrainedField
+from bench.storage.files import write_file
 from bench.storage.record import Outcome
 from bench.suites import overrides
-from bench.suites.suite import Arm, Suite, Table, Trial, base_name, budget_named
+from bench.suites.suite import Arm, Suite, Table, base_name, budget_named
+from bench.suites.trial import Trial
 from bench.training import devices, packing, trainer
 from models.clip.checkpoints import catalog
-from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionTask, caption_set, normalized
+from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES, caption_set, normalized
+from tasks.captions.caption_task import CaptionTask
 from tasks.closed_world import grammar
 
 PROTOCOL, WORLD = "std-v1", "closed-world"
@@ -67,7 +69,7 @@ def make(
         outcome = outcomes[trial.id]
         is_there = outcome.record.status == "finished"
         found.append(
-            GeneratedObject(trial, outcome, object_files.field_of(trial, outcome.parameters) if is_there else None)
+            GeneratedObject(trial, outcome, field_module.field_of(trial, outcome.parameters) if is_there else None)
         )
     return found
 

@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from models.clip import preprocess
 from models.clip.encoder import Encoder
-from tasks.captions.caption_task import CaptionSet
+from tasks.captions.caption_sets import CaptionSet
 
 BATCH = 16
 """Views of a call: those of one trial. The last batch is filled up, so that a view has the same digits everywhere."""

@@ -78,3 +78,7 @@ class Scores:
 
 def _has_default(field: dataclasses.Field[Any]) -> bool:
     return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+
+
+NOT_A_THING = ("empty", "solid")
+"""States of a field that count as a miss in every view."""

@@ -16,7 +16,8 @@ from bench.plugins import code_version
 from bench.storage.record import Record
 from bench.suites import overrides, registry
 from bench.suites.overrides import folder_safe
-from bench.suites.suite import Arm, Suite, Table, Trial, TrialSlot, base_name, described
+from bench.suites.suite import Arm, Suite, Table, TrialSlot, base_name
+from bench.suites.trial import Trial, described
 from models.dream_fields import DreamFields
 from models.method import Method
 from models.nerf import NeRF

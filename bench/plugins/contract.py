@@ -20,8 +20,9 @@ from jaxtyping import PyTree
 
 from bench.plugins.contract_fixture import ContractError, ContractFixture, one_line_error
 from bench.storage.store import DTYPES
-from bench.suites.suite import Trial, described, digest
-from bench.training import devices, trainer
+from bench.suites.trial import Trial, described, digest
+from bench.training import batch as batch_module
+from bench.training import devices, trainer, view_rendering
 from bench.training.packing import Pack, program_key
 from models.method import Frozen, Method, Numbers, num_parameters, split_numbers
 from tasks.cameras import Rays
@@ -174,8 +175,8 @@ def alone_or_packed(subject: ContractFixture) -> str:
     """A trial takes the same gradient steps alone and in a pack."""
     assert subject.outcome  # its program for a trial alone is there then
     alone, packed = (
-        trainer.index_trial(stepped(subject.pack(0)), 0),
-        trainer.index_trial(stepped(subject.pack(1, 0)), 1),
+        batch_module.index_trial(stepped(subject.pack(0)), 0),
+        batch_module.index_trial(stepped(subject.pack(1, 0)), 1),
     )
     apart = jax.tree.map(lambda x, y: float(np.max(np.abs(x - y), initial=0.0)), alone, packed)
     worst = max(jax.tree.leaves(apart), default=0.0)
@@ -189,7 +190,7 @@ def alone_or_packed(subject: ContractFixture) -> str:
 
 def stepped(pack: Pack) -> PyTree:
     """Parameters of a pack after the steps that are taken first; nothing is rendered."""
-    static, batch, _ = trainer.load(pack)
+    static, batch, _ = batch_module.load(pack)
     carry, start = devices.shard_trials(trainer.initial(static, batch)), jnp.zeros((), jnp.int32)
     static_arguments = (static, 0, static.total_steps, 1)
     advance = devices.compiled(trainer.train_chunk, static_arguments, (carry, batch, start), donate=(0,))
@@ -286,9 +287,9 @@ def check(subject: ContractFixture) -> Iterator[tuple[str, str | None, str]]:
 def unpack_trial(trial: Trial) -> tuple[Method, Frozen, PyTree, Numbers, jax.Array]:
     """A trial's static method, encoders, data, numbers and key."""
     static, numbers = split_numbers(trial.method)
-    frozen = trainer.encoders_of(static)
+    frozen = batch_module.encoders_of(static)
     data = trial.method.prepare(frozen, trial.task)
-    return static, frozen, data, trainer.numbers_of(trial.method), jax.random.key(trial.seed)
+    return static, frozen, data, batch_module.numbers_of(trial.method), jax.random.key(trial.seed)
 
 
 def perturb_numbers(method: Method) -> Method:
@@ -354,11 +355,11 @@ def can_be_curves(metrics: Any) -> None:
 def rendered_again(trial: Trial, subject: ContractFixture) -> dict[str, Any]:
     """Views of stored parameters, by a program of their own."""
     static, layout = split_numbers(trial.method)[0], trial.task.layout()
-    _, batch, scenes = trainer.load(subject.pack(0))
+    _, batch, scenes = batch_module.load(subject.pack(0))
     tree = flax.traverse_util.unflatten_dict(
         {tuple(name.split("/")): jnp.asarray(value)[None] for name, value in subject.stored.parameters.items()}
     )
-    params, state = jax.eval_shape(static.init, jax.random.key(0), trainer.index_trial(batch.data, 0))
+    params, state = jax.eval_shape(static.init, jax.random.key(0), batch_module.index_trial(batch.data, 0))
     found = tree.get("params", {}), tree.get("state", state)
     if str(jax.tree.structure(found)) != str(jax.tree.structure((params, state))):
         raise ContractError(
@@ -366,5 +367,5 @@ def rendered_again(trial: Trial, subject: ContractFixture) -> dict[str, Any]:
         )
     platform = "cpu" if devices.is_cpu() else "accelerator"
     sizes = (static, layout.height, layout.width, trainer.RAYS_AT_ONCE[platform])
-    made = jax.jit(functools.partial(trainer.render, *sizes))(*found, batch)
-    return trainer.stored_views(scenes[0], trainer.index_trial(jax.device_get(made), 0))
+    made = jax.jit(functools.partial(view_rendering.render, *sizes))(*found, batch)
+    return view_rendering.stored_views(scenes[0], batch_module.index_trial(jax.device_get(made), 0))

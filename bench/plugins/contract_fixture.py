@@ -24,7 +24,7 @@ from bench.plugins import code_version
 from bench.storage import store
 from bench.storage.record import Outcome, Record
 from bench.suites import registry
-from bench.suites.suite import Trial
+from bench.suites.trial import Trial
 from bench.training import trainer
 from bench.training.packing import Pack, program_key
 from models.clip.checkpoints import catalog

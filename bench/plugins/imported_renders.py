@@ -18,17 +18,18 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from bench.errors import UsageError, nearest
-from bench.metrics import caption_protocols, protocols
+from bench.metrics import caption_protocols, photo_protocols, protocols
 from bench.plugins import render_files
 from bench.plugins.render_files import Files
 from bench.storage import record
 from bench.storage.record import Outcome, Record
 from bench.storage.store import Store
 from bench.suites import registry
-from bench.suites.suite import Trial, described
+from bench.suites.trial import Trial, described
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget, sized
-from tasks.captions.caption_task import CaptionData, CaptionTask, normalized, tasks_of
+from tasks.captions.caption_sets import normalized
+from tasks.captions.caption_task import CaptionData, CaptionTask, tasks_of
 from tasks.task import SceneData, Task, composite
 
 CAPTIONS, SUITE_OF_CAPTIONS = "captions", "text-to-3d"
@@ -319,7 +320,7 @@ def outdated(trial: Trial, trials_store: Store, names: Sequence[str]) -> list[st
     """Protocols under which stored renders have no scores yet, or some of another version."""
     stored = trials_store.scores(trial.id)
     suited = [name for name in names if protocols.applies_to(name, trial.task.load())]
-    definitions = caption_protocols.PROTOCOLS if isinstance(trial.task, CaptionTask) else protocols.OF_PHOTOS
+    definitions = caption_protocols.PROTOCOLS if isinstance(trial.task, CaptionTask) else photo_protocols.OF_PHOTOS
     return [
         name for name in suited
         if name not in stored or protocols.version_mark(definitions[name], stored[name]["version"])

@@ -14,12 +14,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from bench.import_paths import ROOT
-from bench.metrics import caption_protocols, protocols
+from bench.metrics import caption_protocols, photo_protocols, protocols
 from bench.metrics.caption_protocols import CaptionProtocol
-from bench.metrics.protocols import Protocol
+from bench.metrics.photo_protocols import Protocol
 from bench.plugins.comparison_suite import StoredTrial
 from bench.storage.store import Store
-from bench.suites.suite import Trial, TrialSlot, flat
+from bench.suites.suite import TrialSlot
+from bench.suites.trial import Trial, flat
 from tasks.captions.caption_task import CaptionTask
 
 REFERENCE = ROOT / "results" / "reference"
@@ -98,7 +99,7 @@ def definition(protocol: str, task: Any) -> Protocol | CaptionProtocol:
     """The protocol of that name that is meant for such a task."""
     if isinstance(task, CaptionTask):
         return caption_protocols.PROTOCOLS[protocol]
-    return protocols.OF_PHOTOS[protocol]
+    return photo_protocols.OF_PHOTOS[protocol]
 
 
 def source_summary(found: Mapping[str, TrialSource], cells: Sequence[TrialSlot], mine: str, where: str) -> list[str]:

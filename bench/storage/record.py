@@ -161,7 +161,7 @@ def of_trial(
     """The record of a trial, made where it was trained.
 
     Args:
-        trial: A `bench.suites.suite.Trial`; not named in the signature, because this file is imported by workers before
+        trial: A `bench.suites.trial.Trial`; not named in the signature, because this file is imported by workers before
             their threads are limited, and must not import JAX.
         status: Whether it ran to its end.
         curves: As in `Record`.

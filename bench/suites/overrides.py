@@ -17,7 +17,8 @@ from flax import linen
 
 from bench import import_paths
 from bench.errors import UsageError, nearest
-from bench.suites.suite import Arm, Suite, Table, Trial, TrialSlot, base_name, snake
+from bench.suites.suite import Arm, Suite, Table, TrialSlot, base_name, snake
+from bench.suites.trial import Trial
 from tasks.budgets import Budget
 
 T = typing.TypeVar("T")

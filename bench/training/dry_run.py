@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from bench.errors import UsageError
-from bench.suites.suite import Trial
-from bench.training import trainer
+from bench.suites.trial import Trial
+from bench.training import batch, trainer
 from models import clip
 from models.method import Method, split_numbers
 from tasks.cameras import Rays
@@ -47,7 +47,7 @@ def of_trial(trial: Trial) -> TrialShapes:
     """
     method = split_numbers(trial.method)[0]
     frozen = {name: clip.abstract(name, dtype=jnp.dtype(method.encoder_dtype)) for name in method.encoders}
-    numbers, key = trainer.numbers_of(trial.method), jax.random.key(trial.seed)
+    numbers, key = batch.numbers_of(trial.method), jax.random.key(trial.seed)
     data = jax.eval_shape(lambda encoders: trial.method.prepare(encoders, trial.task), frozen)
     rays = jax.eval_shape(lambda: some_rays(NUM_RAYS))
     phase: Method | None = method
@@ -73,11 +73,11 @@ def of_trial(trial: Trial) -> TrialShapes:
     )
 
 
-def first(method: Method, data: object, numbers: dict[str, jax.Array], key: jax.Array) -> trainer.TrainState:
+def first(method: Method, data: object, numbers: dict[str, jax.Array], key: jax.Array) -> batch.TrainState:
     """What a trial hands to its first step."""
     params, state = method.init(jax.random.fold_in(key, 0), data)
     optimizer = method.optimizer(method.total_steps, numbers).init(params)
-    return trainer.TrainState(params, state, optimizer, jnp.asarray(True), jnp.asarray(-1, jnp.int32))
+    return batch.TrainState(params, state, optimizer, jnp.asarray(True), jnp.asarray(-1, jnp.int32))
 
 
 def some_rays(num_rays: int) -> Rays:

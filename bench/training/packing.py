@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from bench.suites.suite import Trial, described, digest
+from bench.suites.trial import Trial, described, digest
 from models.method import split_numbers
 
 

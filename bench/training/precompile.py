@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from bench.training import batch as batch_module
+from bench.training import view_rendering
+
 NUM_AHEAD = 3
 """Programs that are compiled while one trains on an accelerator: its host's cores have nothing else to do."""
 
@@ -45,7 +48,7 @@ def compile_ahead(pack: Any) -> None:
     """Compiles the programs of a pack's first stage; its arrays are made for their shapes and let go."""
     from bench.training import devices, trainer
 
-    static, batch, _ = trainer.load(pack)
+    static, batch, _ = batch_module.load(pack)
     carry, batch = devices.shapes((devices.shard_trials(trainer.initial(static, batch)), batch))
     trainer.CompiledPrograms.of(pack, static, 0, carry, batch)
 
@@ -63,10 +66,10 @@ def score_ahead(pack: Any, protocols: tuple[str, ...]) -> None:
     black = jnp.zeros((len(scene.test.ids), layout.height, layout.width, 3), jnp.float16)
     near = None
     if isinstance(scene, SceneData):
-        num = min(trainer.NUM_NEAR_VIEWS, len(scene.train.poses))
-        near = jnp.zeros((num, trainer.NEAR_PX, trainer.NEAR_PX), jnp.float16)
+        num = min(batch_module.NUM_NEAR_VIEWS, len(scene.train.poses))
+        near = jnp.zeros((num, batch_module.NEAR_PX, batch_module.NEAR_PX), jnp.float16)
     views = Views(color=black, opacity=black[..., 0], distance=black[..., 0])
-    trainer.score(scene, trainer.Rendered(views, near), protocols, pack.trials[0].method.encoders)
+    trainer.score(scene, view_rendering.Rendered(views, near), protocols, pack.trials[0].method.encoders)
 
 
 def prefer_quick_compiles() -> None:

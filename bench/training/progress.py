@@ -9,13 +9,16 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple
 
+from rich import progress as rich_progress
+from rich import progress_bar as rich_progress_bar
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from bench.storage.record import Outcome
+from bench.training import trainer
 from bench.training.trainer import Progress
 
 LOG_EVERY_S = 20.0
@@ -137,7 +140,7 @@ class ProgressTable:
         for ids, pack in self.running.items():
             progress = pack.progress
             loss = "" if math.isnan(progress.loss) else f"{progress.loss:.4f}"
-            bar = ProgressBar(total=1.0, completed=share_done(progress), width=24)
+            bar = rich_progress_bar.ProgressBar(total=1.0, completed=share_done(progress), width=24)
             table.add_row(ids[0].split("__")[0], str(pack.num_trials), progress.phase, bar, loss)
         left = self.left_s()
         line = f"{self.num_done}/{self.num_trials} trials"
@@ -164,3 +167,38 @@ def clock(seconds: float | int) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+class ProgressBar:
+    """What one sees meanwhile: a bar in a terminal, plain lines in a log; a context manager."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.last, self.task = ("", -1), TaskID(0)
+        self.bar: rich_progress.Progress | None = None
+
+    def __enter__(self) -> ProgressBar:
+        if self.console.is_terminal and sys.stderr.isatty():
+            columns = (TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self.bar = rich_progress.Progress(*columns, TextColumn("{task.fields[loss]}"), console=self.console)
+            self.task = self.bar.add_task("prepare", total=None, loss="")
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def on_progress(self, progress: trainer.Progress) -> None:
+        """The trainer says where it stands."""
+        loss = f"loss {progress.loss:.4f}" if math.isfinite(progress.loss) else ""
+        if self.bar:
+            step, num_steps = progress.step, progress.num_steps
+            self.bar.update(self.task, description=progress.phase, loss=loss, completed=step, total=num_steps)
+            return
+        tenth = progress.step * 10 // max(1, progress.num_steps)
+        if (progress.phase, tenth) != self.last:  # a log wants a line now and then
+            self.last = (progress.phase, tenth)
+            print(f"{progress.phase} {progress.step}/{progress.num_steps} {loss}".rstrip(), file=sys.stderr, flush=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import flax.traverse_util
 import jax
@@ -19,34 +19,25 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jaxtyping import Array, Bool, Float, Float16, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from bench.errors import OutOfDeviceMemory
 from bench.metrics import protocols
 from bench.storage import record
 from bench.storage.timings import PhaseTimer, sum_timings, total_seconds
-from bench.suites.suite import Trial
+from bench.suites.trial import Trial
 from bench.training import devices
+from bench.training.batch import Batch, Solved, TrainState, index_trial, load
 from bench.training.packing import Pack, ProgramCost, root
-from models import clip
-from models.method import Data, Frozen, Method, Numbers, Params, State, Views, num_parameters, split_numbers
-from tasks.cameras import Intrinsics, Rays, pixel_rays
-from tasks.captions.caption_task import CaptionData, CaptionViews
-from tasks.task import Photos, SceneData
+from bench.training.view_rendering import Rendered, render, render_progress_view, stored_views
+from models.method import Data, Frozen, Method, Numbers, num_parameters, split_numbers
 
 RAYS_AT_ONCE = {"cpu": 1 << 11, "accelerator": 1 << 15}
 """Rays rendered at once: by one trial, few enough for a core's cache; by a pack, enough to fill an accelerator."""
 
 
-NUM_NEAR_VIEWS, NEAR_PX, NEAR_SHARE = 8, 24, 0.2
-"""What is kept of the space right before the photographs' cameras: their number, rays along a side, how far in."""
-
-
 NUM_STRIP = 8
 """How often an object that grows from a caption is looked at in training."""
-
-STRIP_VIEW = 1
-"""From which of the standard cameras: azimuth 45, elevation 15."""
 
 
 class Progress(NamedTuple):
@@ -56,41 +47,6 @@ class Progress(NamedTuple):
     step: int
     num_steps: int
     loss: float
-
-
-class TrainState(NamedTuple):
-    """What a trial takes from step to step."""
-
-    params: Params
-    state: State
-    optimizer: PyTree
-    alive: Bool[Array, "*k"]
-    first_bad_step: Int[Array, "*k"]
-
-
-class Cameras(NamedTuple):
-    """Cameras of a trial: those of the test views, or those that took the photographs."""
-
-    poses: Float[Array, "*k n 4 4"]
-    intrinsics: Intrinsics
-    near: Float[Array, "*k"]
-    far: Float[Array, "*k"]
-    pixel_center: Float[Array, "*k"]
-
-
-Solved: TypeAlias = SceneData | CaptionData
-"""What a task holds."""
-
-
-class Batch(NamedTuple):
-    """A pack as arrays: everything has a leading trial axis but `frozen`."""
-
-    frozen: Frozen
-    data: Data
-    numbers: Numbers
-    keys: PRNGKeyArray
-    cameras: Cameras
-    photographers: Cameras | None
 
 
 def train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progress], None]) -> list[record.Outcome]:
@@ -316,53 +272,6 @@ class CompiledPrograms(NamedTuple):
         )
 
 
-def load(pack: Pack) -> tuple[Method, Batch, list[Solved]]:
-    """The static method of what a pack trains first, its arrays, and the scenes they came from; a row a root."""
-    roots = pack.roots
-    static = split_numbers(roots[0].method)[0]
-    frozen = encoders_of(static)
-    scenes = [trial.task.load() for trial in roots]
-    data = [trial.method.prepare(frozen, trial.task) for trial in roots]
-    numbers = [numbers_of(trial.method) for trial in roots]
-    cameras = [cameras_of(scene, scene.test) for scene in scenes]
-    photographers = [cameras_of(s, s.train, NUM_NEAR_VIEWS) for s in scenes if isinstance(s, SceneData)]
-    keys = jnp.stack([jax.random.key(trial.seed) for trial in roots])
-    behind = stack(photographers) if photographers else None
-    mapped = devices.shard_trials((stack(data), stack(numbers), keys, stack(cameras), behind))
-    return static, Batch(devices.share(frozen), *mapped), scenes
-
-
-def cameras_of(scene: Solved, photos: Photos | CaptionViews, most: int | None = None) -> Cameras:
-    """The cameras of photographs, the first `most` of them."""
-    return Cameras(
-        poses=jnp.asarray(photos.poses[:most]),
-        intrinsics=Intrinsics(*(jnp.asarray(x[:most], jnp.float32) for x in photos.intrinsics)),
-        near=jnp.asarray(scene.near, jnp.float32),
-        far=jnp.asarray(scene.far, jnp.float32),
-        pixel_center=jnp.asarray(scene.pixel_center, jnp.float32),
-    )
-
-
-def encoders_of(method: Method) -> Frozen:
-    """The encoders that a method looks through."""
-    return {name: clip.load(name, dtype=jnp.dtype(method.encoder_dtype)) for name in method.encoders}
-
-
-def numbers_of(method: Method) -> Numbers:
-    """A method's numbers as arrays."""
-    return {name: jnp.asarray(value, jnp.float32) for name, value in split_numbers(method)[1].items()}
-
-
-def stack(trees: list[PyTree]) -> PyTree:
-    """Trees of arrays as one tree with a leading trial axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
-def index_trial(tree: PyTree, i: int) -> PyTree:
-    """One trial of a tree with a leading trial axis."""
-    return jax.tree.map(lambda x: x[i], tree)
-
-
 def curve_of(curves: dict[str, list[Any]], i: int) -> dict[str, list[float]]:
     """One trial's curves; `step` is the same for all."""
     return {name: [float(x if name == "step" else x[i]) for x in points] for name, points in curves.items()}
@@ -438,92 +347,6 @@ def train_chunk(
     return carry, jax.tree.map(lambda m: m.sum(axis=0) / num_real, metrics)
 
 
-class Rendered(NamedTuple):
-    """What is kept of a finished field.
-
-    Attributes:
-        views: Of the test cameras.
-        near_opacity: Of the first part of rays from the photographs' cameras, where there should be nothing; None
-            where there are no photographs.
-        strip: Colours from one camera, now and then in training; None if they were not taken.
-        strip_steps: When.
-    """
-
-    views: Views
-    near_opacity: Float16[Array, "*k m p p"] | None
-    strip: Float16[np.ndarray, "*k m h w 3"] | None = None
-    strip_steps: Int[np.ndarray, "*k m"] | None = None
-
-
-def render(
-    method: Method, height: int, width: int, num_at_once: int, params: Params, state: State, batch: Batch
-) -> Rendered:
-    """All test views of a whole pack, as float16, some rays of each trial at a time; leading axes k n h w."""
-
-    def one(params: Params, state: State, data: Data, cameras: Cameras, photographers: Cameras | None) -> Rendered:
-        def seen(rays: Rays) -> Views:
-            found = method.render(params, state, data, rays)
-            return jax.tree.map(lambda x: x.astype(jnp.float16), found)
-
-        views = render_cameras(cameras, height, width, num_at_once, seen)
-        if photographers is None:
-            return Rendered(views, None)
-        blocks = NEAR_PX / height, NEAR_PX / width
-        near = photographers._replace(
-            intrinsics=scaled(photographers.intrinsics, *blocks),
-            far=photographers.near + NEAR_SHARE * (photographers.far - photographers.near),
-            pixel_center=jnp.asarray(0.5),
-        )
-        return Rendered(views, render_cameras(near, NEAR_PX, NEAR_PX, num_at_once, seen).opacity)
-
-    return devices.over_trials(one)(params, state, batch.data, batch.cameras, batch.photographers)
-
-
-def render_progress_view(
-    method: Method, height: int, width: int, num_at_once: int, params: Params, state: State, batch: Batch
-) -> Float16[Array, "k h w 3"]:
-    """One view of every field of a pack."""
-    cameras = batch.cameras
-    one = slice(STRIP_VIEW, STRIP_VIEW + 1)
-    cameras = cameras._replace(
-        poses=cameras.poses[:, one], intrinsics=Intrinsics(*(x[:, one] for x in cameras.intrinsics))
-    )
-    rendered = render(method, height, width, num_at_once, params, state, batch._replace(cameras=cameras))
-    return rendered.views.color[:, 0]
-
-
-def scaled(intrinsics: Intrinsics, down: float, across: float) -> Intrinsics:
-    """Those of the same camera with another number of pixels."""
-    focal_x, focal_y, center_x, center_y = intrinsics
-    return Intrinsics(focal_x * across, focal_y * down, center_x * across, center_y * down)
-
-
-def render_cameras(cameras: Cameras, height: int, width: int, num_at_once: int, seen: Callable[[Rays], Views]) -> Views:
-    """What is seen through every pixel of some cameras, some rays at a time."""
-    num_views = cameras.poses.shape[0]
-    num_rays = num_views * height * width
-
-    def some(index: Int[Array, " r"]) -> Views:
-        view, rest = index // (height * width), index % (height * width)
-        return seen(
-            pixel_rays(
-                cameras.poses[view],
-                Intrinsics(*(x[view] for x in cameras.intrinsics)),
-                rest % width + cameras.pixel_center,
-                rest // width + cameras.pixel_center,
-                cameras.near,
-                cameras.far,
-            )
-        )
-
-    num_blocks = math.ceil(num_rays / num_at_once)
-    index = jnp.minimum(jnp.arange(num_blocks * num_at_once), num_rays - 1).reshape(num_blocks, num_at_once)
-    views = lax.map(some, index)
-    return jax.tree.map(
-        lambda x: x.reshape((-1, *x.shape[2:]))[:num_rays].reshape((num_views, height, width, *x.shape[2:])), views
-    )
-
-
 def score(
     scene: Solved, rendered: Rendered, protocol_names: tuple[str, ...], guides: tuple[str, ...] = ()
 ) -> dict[str, dict[str, Any]]:
@@ -534,16 +357,6 @@ def score(
         for name in protocol_names
         if protocols.applies_to(name, scene)
     }
-
-
-def stored_views(scene: Solved, rendered: Rendered) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Views as they are stored."""
-    arrays = {name: np.asarray(value, np.float16) for name, value in rendered.views._asdict().items()}
-    if rendered.near_opacity is not None:
-        arrays["near_opacity"] = np.asarray(rendered.near_opacity, np.float16)
-    if rendered.strip is not None:
-        arrays |= {"strip": np.asarray(rendered.strip, np.float16), "strip_steps": np.asarray(rendered.strip_steps)}
-    return arrays | {"ids": np.asarray(scene.test.ids, np.int32)}
 
 
 def make_outcome(

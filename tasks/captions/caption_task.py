@@ -14,53 +14,21 @@ n: views.
 
 from __future__ import annotations
 
-import ast
-import collections
 import dataclasses
-import difflib
 import functools
 import hashlib
 import math
-import os
-import pathlib
 import re
-import tempfile
-from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from bench.errors import UsageError, nearest
 from tasks.cameras import BLENDER_FOV_DEG, Intrinsics, intrinsics_from_fov, look_at
-from tasks.captions import templates
-from tasks.closed_world import grammar
-from tasks.closed_world.meanings import Meaning
-from tasks.data_dir import download, location
-from tasks.data_dir.locking import folder_lock
+from tasks.captions.caption_sets import CaptionSet, Split, _place, caption_set, judges_of, normalized, splits
 from tasks.sparse_views.view_selection import digest
 from tasks.task import DataShapes
-
-Split = Literal["held_out", "seen"]
-
-SPLITS: tuple[Split, ...] = ("held_out", "seen")
-
-NAMES = ("closed-world", "coco-153", *(f"composed:{name}" for name in templates.TEMPLATES))
-"""All sets that have a name of their own; any text file is `file:PATH`."""
-
-CLOSED_WORLD_JUDGES = ("embedded-judge-rn", "embedded-judge-vit")
-
-OPEN_WORLD_JUDGES = ("openai-vit-b-32",)
-
-COCO_SHA256 = "0a83ebb21f038b60f66a7a799e01000bf80ead61b6ebc3267fbed377e7d60439"
-"""Of the 153 captions as the paper normalises them."""
-
-COCO_URL = (
-    "https://raw.githubusercontent.com/google-research/google-research/ccc94ce348360ddcd41c749d4088d468ccfd1eaf/"
-    "dreamfields/dreamfields/config/coco_queries_val.py"
-)
-
-COCO_VARIABLE = "BENCH_COCO_CAPTIONS"
 
 VIEWS_VERSION = 1
 """Goes up with any change of `views`: it is part of every fingerprint."""
@@ -73,23 +41,6 @@ HALF_SIDE = 1.2
 """Of the cube about the origin that an object is looked for in."""
 
 NEAR, FAR = RADIUS - math.sqrt(3) * HALF_SIDE, RADIUS + math.sqrt(3) * HALF_SIDE
-
-NEAR_DUPLICATE = 0.75
-"""Captions that share this part of all their words, articles left out, are near-duplicates."""
-
-
-class CaptionSet(NamedTuple):
-    """A frozen retrieval set: no two of its captions are alike but for case, spaces and a final stop.
-
-    Attributes:
-        name: As `caption_set` knows it.
-        captions: In a fixed order.
-        sha256: Of the captions joined with newlines, and one at the end.
-    """
-
-    name: str
-    captions: tuple[str, ...]
-    sha256: str
 
 
 class CaptionViews(NamedTuple):
@@ -220,59 +171,6 @@ class CaptionTask:
         return self.view_px
 
 
-def caption_set(name: str) -> CaptionSet:
-    """The retrieval set with a name, see the head of the file.
-
-    Raises:
-        UsageError: No such set, or its file is missing, damaged or holds a caption twice.
-
-    Example:
-        >>> found = caption_set("composed:materials")
-        >>> len(found.captions), found.captions[0]
-        (48, 'a snail made of baguette')
-    """
-    kind, _, rest = name.partition(":")
-    if name == "closed-world":
-        return _frozen(name, _closed_world())
-    if name == "coco-153":
-        file = _coco_file()
-        return _coco(file, _stamp(file, f"name another with {COCO_VARIABLE}"))
-    if kind == "file":
-        file = pathlib.Path(rest).expanduser()
-        return _of_file(name, file, _stamp(file, "write its path after file:"))
-    if name in NAMES:
-        return _frozen(name, templates.template(rest).captions)
-    raise UsageError(
-        f"captions: expected a retrieval set, got {name!r}; {nearest(name, NAMES)}; a file of yours is file:PATH"
-    )
-
-
-def splits(name: str) -> dict[Split, tuple[str, ...]]:
-    """Captions of a set by split, each in the set's order; none where nothing is known to be held out.
-
-    Args:
-        name: Of a set. Held out of what is told in `tasks.closed_world.meanings` and `tasks.captions.templates`.
-
-    Example:
-        >>> {split: len(captions) for split, captions in splits("closed-world").items()}
-        {'held_out': 64, 'seen': 64}
-    """
-    caption_set(name)  # says what is wrong with the name
-    if name == "closed-world":
-        num = templates.NUM_HELD_OUT
-        return {"held_out": _closed_world()[:num], "seen": _closed_world()[num:]}
-    if name.startswith("composed:"):
-        template = templates.template(name.partition(":")[2])
-        return {"held_out": template.held_out, "seen": template.seen}
-    return {}
-
-
-def judges_of(name: str) -> tuple[str, ...]:
-    """Names of the encoders that judge objects of a set, the primary one first."""
-    is_closed = name == "closed-world" or name.startswith("composed:world-")
-    return CLOSED_WORLD_JUDGES if is_closed else OPEN_WORLD_JUDGES
-
-
 def tasks_of(name: str, num: int | None = None, split: Split | None = None) -> tuple[CaptionTask, ...]:
     """The first captions of a set, or of one of its splits, as tasks.
 
@@ -306,71 +204,6 @@ def held_out_tasks(num: int = 64) -> tuple[CaptionTask, ...]:
     return tasks_of("closed-world", num, "held_out")
 
 
-def meaning_of_caption(caption: str) -> Meaning:
-    """What a caption of the closed world says, for ground-truth renders.
-
-    Raises:
-        UsageError: It is not one of the closed world's.
-    """
-    return grammar.parse(caption)
-
-
-def card(name: str) -> dict[str, Any]:
-    """What is to be known of a set before its numbers are believed, as JSON.
-
-    Args:
-        name: Of the set.
-
-    Returns:
-        `chance` is the share of hits at rank 1 by guessing, `splits` the number of captions of each, and
-        `near_duplicates` the pairs that a judge is likely to take for each other: they lower the ceiling.
-    """
-    found = caption_set(name)
-    return {
-        "name": found.name,
-        "size": len(found.captions),
-        "sha256": found.sha256,
-        "chance": 1 / len(found.captions),
-        "splits": {split: len(captions) for split, captions in splits(name).items()},
-        "judges": list(judges_of(name)),
-        "near_duplicates": [list(pair) for pair in near_duplicates(found.captions)],
-    }
-
-
-def near_duplicates(captions: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of captions that are nearly the same words, articles left out; told without any encoder.
-
-    Sets that share the part `NEAR_DUPLICATE` of their union share one of their rarest words; only such are compared.
-
-    Example:
-        >>> near_duplicates(["A red kite in the sky.", "a red kite in a blue sky", "a red bus"])
-        [('A red kite in the sky.', 'a red kite in a blue sky')]
-    """
-    captions = tuple(captions)
-    words = [frozenset(grammar.split_words(caption)) - {"a", "an", "the"} for caption in captions]
-    counts = collections.Counter(word for own in words for word in own)
-    found, places = [], collections.defaultdict[str, list[int]](list)
-    for i, own in enumerate(words):
-        rarest = sorted(own, key=lambda word: (counts[word], word))
-        rarest = rarest[: len(own) - math.ceil(NEAR_DUPLICATE * len(own)) + 1]
-        for j in sorted({j for word in rarest for j in places[word]}):
-            if len(own & words[j]) >= NEAR_DUPLICATE * len(own | words[j]):
-                found.append((captions[j], captions[i]))
-        for word in rarest:
-            places[word].append(i)
-    return found
-
-
-def normalized(caption: str) -> str:
-    """A caption as it is compared: lower case, single spaces, no stop at its end.
-
-    Example:
-        >>> normalized("A  red chair. ")
-        'a red chair'
-    """
-    return " ".join(caption.lower().split()).strip(" .,")
-
-
 @functools.lru_cache(maxsize=16)
 def views(view_px: int) -> CaptionViews:
     """The cameras of all caption tasks, read-only; at distance 4, looking at the origin.
@@ -391,169 +224,7 @@ def views(view_px: int) -> CaptionViews:
     return CaptionViews(tuple(range(NUM_VIEWS)), poses, Intrinsics(*inner), azimuth, elevation)  # type: ignore[arg-type]
 
 
-def _place(caption: str, found: CaptionSet) -> int:
-    """Of a caption in its set."""
-    said, places = normalized(caption), _places(found.captions)
-    if said in places:
-        return places[said]
-    known = list(places)
-    close = found.captions[places[difflib.get_close_matches(said, known, n=1, cutoff=0.0)[0]]]
-    raise UsageError(
-        f"caption {caption!r}: expected one of the {len(known)} captions of {found.name}, got another, and a set that "
-        f"grew with its trials would make retrieval depend on their order; the nearest is {close!r}; for captions of "
-        "yours write them to a file and say captions='file:PATH'"
-    )
-
-
-@functools.lru_cache(maxsize=16)  # a suite asks for every caption of a set, one by one
-def _places(captions: tuple[str, ...]) -> dict[str, int]:
-    """Of normalised captions in their set."""
-    return {normalized(caption): place for place, caption in enumerate(captions)}
-
-
-@functools.cache
-def _closed_world() -> tuple[str, ...]:
-    return tuple(grammar.caption(meaning) for meaning in templates.closed_world())
-
-
-def _frozen(name: str, captions: Iterable[str]) -> CaptionSet:
-    captions = tuple(captions)
-    return CaptionSet(name, captions, hashlib.sha256(("\n".join(captions) + "\n").encode()).hexdigest())
-
-
 # ---- the captions of COCO --------------------------------------------------------------------------------------------
 
 
-def _coco_file() -> pathlib.Path:
-    """Where the captions are: the user's file, else the one in the cache, which is brought if it is not there."""
-    chosen = os.environ.get(COCO_VARIABLE)
-    if chosen:
-        return pathlib.Path(chosen).expanduser()
-    place = location.folder() / "captions" / "coco_queries_val.py"
-    if place.exists():
-        return place
-    with (
-        folder_lock(place.parent, f"downloading {COCO_URL}"),
-        # On the same disk as its place, so that it can be renamed.
-        tempfile.TemporaryDirectory(dir=place.parent, prefix="incomplete.") as temporary,
-    ):
-        if place.exists():  # another process was first
-            return place
-        file = pathlib.Path(temporary) / place.name
-        try:
-            download._download(COCO_URL, file)
-        except UsageError as error:
-            raise UsageError(
-                f"captions coco-153: expected the official list, got none ({str(error).split('; ')[0]}); put that "
-                f"file at {place}, or name one, or a text of 153 lines, with {COCO_VARIABLE}"
-            ) from error
-        _coco_captions(file, COCO_URL)
-        file.rename(place)
-    return place
-
-
-@functools.lru_cache(maxsize=4)
-def _coco(file: pathlib.Path, stamp: tuple[int, int]) -> CaptionSet:
-    return _frozen("coco-153", _coco_captions(file, str(file)))
-
-
-def _coco_captions(file: pathlib.Path, where: str) -> tuple[str, ...]:
-    """The captions in a file, normalised as the paper's code does, and checked.
-
-    Args:
-        file: The official one, which is Python, or a text, one caption a line.
-        where: What it is called in a message.
-
-    References:
-        Last line of Dream Fields' config/coco_queries_val.py.
-    """
-    text = _read(file, where)
-    said = _queries(text, where) if file.suffix == ".py" else [line for _, line in _lines(text)]
-    captions = tuple(caption.lower().strip(" .,") + "." for caption in said)
-    got = _frozen("", captions).sha256
-    if got != COCO_SHA256:
-        raise UsageError(
-            f"{where}: expected the 153 captions of Dream Fields, SHA-256 {COCO_SHA256}, got {len(captions)} captions "
-            f"with {got}; they are at {COCO_URL}"
-        )
-    return captions
-
-
-def _queries(source: str, where: str) -> list[str]:
-    """The list `queries` that a Python file writes down; nothing of the file is run.
-
-    Example:
-        >>> _queries("queries = ['A cat.', 'a dog']; queries = [q.lower() for q in queries]", "x.py")
-        ['A cat.', 'a dog']
-    """
-    try:
-        statements = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UsageError(
-            f"{where}: expected Python with a list `queries`, got {str(error)!r}; fetch it again"
-        ) from error
-    for statement in statements:
-        if isinstance(statement, ast.Assign) and [ast.unparse(target) for target in statement.targets] == ["queries"]:
-            try:
-                value = ast.literal_eval(statement.value)
-            except ValueError:  # the comprehension
-                continue
-            if isinstance(value, list) and all(isinstance(query, str) for query in value):
-                return value
-    raise UsageError(f"{where}: expected Python with a list `queries` of strings, got none; fetch it again")
-
-
 # ---- files of the user's ---------------------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=16)
-def _of_file(name: str, file: pathlib.Path, stamp: tuple[int, int]) -> CaptionSet:
-    """The set that a text file writes down, its captions as they are written."""
-    lines = _lines(_read(file, str(file)))
-    if len(lines) < 2:
-        raise UsageError(
-            f"{file}: expected two captions or more, one a line, got {len(lines) or 'none'}; retrieval needs others to "
-            "be wrong about"
-        )
-    first: dict[str, int] = {}
-    alike = []
-    for number, caption in lines:
-        said = normalized(caption)
-        if not said:
-            raise UsageError(f"{file}, line {number}: expected words, got {caption!r}; correct or remove it")
-        if said in first:
-            alike.append(f"{first[said]} and {number} ({said!r})")
-        first.setdefault(said, number)
-    if alike:
-        more = f" and {len(alike) - 5} more" if len(alike) > 5 else ""
-        raise UsageError(
-            f"{file}: expected different captions, got the same in lines {', '.join(alike[:5])}{more}; case, spaces "
-            "and a final stop do not tell captions apart: remove one of each"
-        )
-    return _frozen(name, [caption for _, caption in lines])
-
-
-def _lines(text: str) -> list[tuple[int, str]]:
-    """Captions of a text with the numbers of their lines, from 1."""
-    numbered = ((i, line.strip()) for i, line in enumerate(text.split("\n"), 1))
-    return [(i, line) for i, line in numbered if line and not line.startswith("#")]
-
-
-def _read(file: pathlib.Path, where: str) -> str:
-    try:
-        return file.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{where}: expected text in UTF-8, got {str(error)!r}; save it as UTF-8") from error
-    except OSError as error:
-        raise UsageError(
-            f"{where}: expected a file that can be read, got {error.strerror!r}; correct the path"
-        ) from error
-
-
-def _stamp(file: pathlib.Path, remedy: str) -> tuple[int, int]:
-    """What changes when a file does."""
-    if not file.is_file():
-        got = "a folder" if file.is_dir() else "none there"
-        raise UsageError(f"{file}: expected a text file of captions, got {got}; {remedy}")
-    told = file.stat()
-    return told.st_mtime_ns, told.st_size

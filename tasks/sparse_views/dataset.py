@@ -40,7 +40,7 @@ from tasks.budgets import BUDGETS
 from tasks.cameras import BLENDER_FOV_DEG, intrinsics_from_fov
 from tasks.data_dir.locking import folder_lock, unwritable
 from tasks.scenes import scenes
-from tasks.sparse_views.embedded import FAR, NEAR, NUM_POSES, POSES_VERSION, Split, scene_fingerprint, split_poses
+from tasks.sparse_views.scene_views import FAR, NEAR, NUM_POSES, POSES_VERSION, Split, scene_fingerprint, split_poses
 from tasks.sparse_views.view_selection import digest
 
 # Seeds of the renderer: no two views of a scene share their noise.

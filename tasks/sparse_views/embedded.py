@@ -10,44 +10,20 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.metadata
-import json
-import os
 import pathlib
 from collections.abc import Iterable
-from typing import Literal
 
 import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from bench.errors import UsageError, nearest
-from tasks import cameras
-from tasks.cameras import BLENDER_FOV_DEG, hemisphere, intrinsics_from_fov
+from tasks.cameras import BLENDER_FOV_DEG, intrinsics_from_fov
 from tasks.data_dir import location
-from tasks.data_dir.locking import unwritable
-from tasks.path_tracing import materials, meshes, mitsuba_renderer
-from tasks.scenes import scene_models, scenes
+from tasks.scenes import scenes
+from tasks.sparse_views.scene_views import FAR, NEAR, NUM_POSES, POSES_VERSION, Split, scene_fingerprint, split_poses
 from tasks.sparse_views.view_selection import background_label, checked_num_views, digest, label, subset
 from tasks.task import DataShapes, Photos, SceneData, composite
-
-Split = Literal["train", "test", "val"]
-
-NUM_POSES: dict[Split, int] = {"train": 100, "test": 25, "val": 25}
-
-POSES_VERSION = 1
-"""Goes up with any change of `split_poses`: it is part of every fingerprint."""
-
-NEAR, FAR = 2.0, 6.0
-
-# Turns of the two held-out spirals for which the nearest cameras of any two splits are furthest apart: 3.2 degrees
-# at least, where neighbours among the 100 are 13 degrees apart (searched in steps of 0.02).
-_SHIFTS: dict[Split, float] = {"train": 0.0, "test": 1.7, "val": 1.08}
-
-
-def split_poses(split: Split) -> Float[np.ndarray, "n 4 4"]:
-    """All poses of a split; a view's id is its place here."""
-    return hemisphere(NUM_POSES[split], radius=4.0, shift=_SHIFTS[split])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,50 +101,6 @@ class SparseViews:
     def _sizes(self) -> tuple[int, int]:
         assert self.image_px and self.num_spp, f"{self.name}: its sizes are open; give it to tasks.budgets.sized first"
         return self.image_px, self.num_spp
-
-
-@functools.cache
-def scene_fingerprint(scene: str, image_px: int, num_spp: int) -> str:
-    """Of a scene's source and the renderer, see `tasks.scenes.scenes.fingerprint`.
-
-    That builds the scene, which takes seconds, and every command asks: it is kept on disk for as long as the files
-    that build scenes stay as they are. A host without the renderer takes the fingerprint that came with its data.
-    """
-    renderer = renderer_version()
-    path = location.folder() / "fingerprints" / f"{digest([source_digest(), scene, image_px, num_spp])}.json"
-    if path.exists():
-        kept = json.loads(path.read_text())
-        if renderer in (None, kept["renderer"]):
-            return kept["fingerprint"]
-    if renderer is None:
-        raise UsageError(
-            f"scene {scene}: expected Mitsuba, or rendered data with its fingerprint in {location.folder()}, got neither; "
-            "pip install mitsuba==3.9.1, or bring the folder from where it was rendered"
-        )
-    found = scenes.fingerprint(scene, image_px, num_spp)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"renderer": renderer, "fingerprint": found}))
-        temporary.replace(path)
-    except OSError as error:
-        raise unwritable(path.parent, error) from error
-    return found
-
-
-def renderer_version() -> str | None:
-    """Mitsuba's version; None where it is not installed."""
-    try:
-        return importlib.metadata.version("mitsuba")
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-@functools.cache
-def source_digest() -> str:
-    """Of the files that build the scenes."""
-    modules = (materials, scenes, meshes, scene_models, mitsuba_renderer, cameras)
-    return digest([pathlib.Path(str(module.__file__)).read_text() for module in modules])
 
 
 @functools.lru_cache(maxsize=16)  # a suite's scenes; at 400 px one holds 85 MB

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis.paired_comparison import ReferenceRow, compare
+from bench.export import mesh
 from bench.report.images import turntables
 from bench.report.page import page
 from bench.report.page.script_data import InteractiveMedia, MeshViewer
@@ -75,7 +76,7 @@ def exhibits(cells):
     """Eight shades a trial of the first seed, and a ball to turn."""
     import trimesh
 
-    from bench.export import mesh_viewer, object_files
+    from bench.export import mesh_viewer
 
     labels = [f"azimuth {45 * i}°" for i in range(8)]
     reels = {}
@@ -90,7 +91,7 @@ def exhibits(cells):
     ball = trimesh.creation.icosphere(subdivisions=3)
     shades = (255 * (ball.vertices + 1) / 2).astype(np.uint8)
     ball.visual = trimesh.visual.ColorVisuals(ball, vertex_colors=shades)
-    model, first = object_files.glb(ball), cells[0]
+    model, first = mesh.glb(ball), cells[0]
     contents = {"objects/ball.html": mesh_viewer.page(mesh_viewer.as_viewed(model, 1.0), first.cluster).encode(),
                 "objects/ball.glb": model}  # fmt: skip
     return InteractiveMedia(

@@ -10,9 +10,9 @@ import optax
 import pytest
 
 from bench.errors import UsageError
-from bench.suites.suite import Trial
+from bench.suites.trial import Trial
+from bench.training.batch import numbers_of, stack
 from bench.training.packing import program_digest
-from bench.training.trainer import numbers_of, stack
 from models import augmentations, dream_fields
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, DREAM_FIELDS_LQ, PLAIN, DreamFields
 from models.method import split_numbers

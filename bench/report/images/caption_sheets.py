@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench.report.caption_results import NOT_A_THING
+from bench.metrics.scores import NOT_A_THING
 from bench.report.images import image_grid
 from bench.report.images.image_grid import LabelledImage
 from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
-from tasks.captions.caption_task import CaptionSet
+from tasks.captions.caption_sets import CaptionSet
 
 VIEW_ID = 1
 """Of `tasks.captions.caption_task.views`: azimuth 45, elevation 15 degrees."""

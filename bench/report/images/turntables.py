@@ -19,7 +19,8 @@ from PIL import Image
 from bench.report.images import image_grid
 from bench.report.images.caption_sheets import views_of
 from bench.storage.store import Store
-from bench.suites.suite import Trial, TrialSlot
+from bench.suites.suite import TrialSlot
+from bench.suites.trial import Trial
 from tasks.captions.caption_task import CaptionTask
 from tasks.captions.caption_task import views as caption_views
 

@@ -30,7 +30,8 @@ from bench.report.tables import contents as contents_module
 from bench.report.tables import formats
 from bench.report.tables.formats import printable
 from bench.storage.record import Record
-from bench.suites.suite import TrialSlot, flat
+from bench.suites.suite import TrialSlot
+from bench.suites.trial import flat
 
 TERMS = ("loss", "negative_cosine", "transmittance")
 """Curves that a page draws, each with its target if it has one."""

@@ -12,8 +12,7 @@ from typing import Literal, NamedTuple
 
 from bench.analysis import statistics
 from bench.analysis.paired_comparison import FEWEST_CLUSTERS, ArmResult, ReferenceRow, TableResult
-from bench.metrics.registry import METRICS
-from bench.metrics.registry import OWN_GUIDE
+from bench.metrics.registry import METRICS, OWN_GUIDE
 from bench.suites.suite import Published
 
 Tone = Literal["", "better", "worse", "quiet"]

@@ -6,16 +6,13 @@ is counted once; a CPU is as many devices as it had workers.
 
 from __future__ import annotations
 
-import argparse
 import math
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from bench.errors import UsageError
 from bench.report.tables import contents
 from bench.report.tables.contents import TableGrid, counted
 from bench.storage.record import Record
@@ -172,35 +169,3 @@ def hours_text(hours: float) -> str:
         return f"{hours:,.1f} h"
     digits = 2 if hours <= 0 else max(2, 1 - math.floor(math.log10(hours)))
     return f"{hours:.{digits}f} h"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of a price."""
-    parser.add_argument(
-        "--price-per-hour",
-        type=float,
-        metavar="2.5",
-        help="what an hour of a device costs: adds the price of the study",
-    )
-    parser.add_argument("--currency", metavar="NAME", help="what that is counted in (default: USD)")
-
-
-def price_of(args: argparse.Namespace) -> DevicePrice | None:
-    """The price that the command line names; None where it names none.
-
-    Raises:
-        UsageError: No price that one can pay, a currency without a price, or one that is no word.
-    """
-    if args.price_per_hour is None:
-        if args.currency is not None:
-            raise UsageError(
-                f"--currency: expected --price-per-hour beside it, got {args.currency!r} alone; add a price: "
-                "--price-per-hour 2.5"
-            )
-        return None
-    if not (math.isfinite(args.price_per_hour) and args.price_per_hour >= 0):
-        raise UsageError(f"--price-per-hour: expected a number from 0 on, got {args.price_per_hour}; try 2.5")
-    currency = "USD" if args.currency is None else args.currency
-    if not re.fullmatch(r"[^\W\d_]{1,12}|[$€£¥₹]", currency):
-        raise UsageError(f"--currency: expected a word such as USD or EUR, got {currency!r}; letters only")
-    return DevicePrice(args.price_per_hour, currency)

@@ -13,13 +13,15 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.suites.suite import Arm, Table, described, digest
+from bench.suites.suite import Arm, Table
+from bench.suites.trial import described, digest
 from models import augmentations as augmentations_module
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, HASH_GRID, SIMPLE_FIELD, VOXELS, DreamFields
 from models.fields.encodings import Integrated, Positional
 from models.fields.networks import MLP, ResidualMLP
 from tasks.budgets import BUDGETS, Budget, sized
-from tasks.captions.caption_task import CLOSED_WORLD_JUDGES, CaptionTask, held_out_tasks, judges_of, tasks_of
+from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES, judges_of
+from tasks.captions.caption_task import CaptionTask, held_out_tasks, tasks_of
 
 FEW, SOME = 4, 12
 """Captions of an arm at `quick`, and of the two arms that get a verdict there."""

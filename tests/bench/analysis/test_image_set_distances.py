@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from bench.analysis import image_set_distances
-from bench.cli import report, suite_options
+from bench.cli import report
 from bench.errors import UsageError
 from bench.metrics import fid_kid
 from bench.storage import store
 from bench.storage.record import SCHEMA_VERSION, Outcome, Record
-from bench.suites import overrides
+from bench.suites import overrides, selection
 from bench.suites.suite import Arm, Suite, Table
 from models.clip.checkpoints import catalog
 from tasks.budgets import BUDGETS
@@ -128,7 +128,7 @@ def test_what_the_numbers_are_of_is_said(made):
 def test_the_verb_prints_and_writes(made, tmp_path, capsys):
     table, cells, trials, opened = made
     suite = Suite(name="s", question="?", tables={"smoke": (table,)}, num_seeds={"smoke": 1})
-    chosen = suite_options.Selection(suite=suite, budget=BUDGETS["smoke"], trials=trials, cells=cells)
+    chosen = selection.Selection(suite=suite, budget=BUDGETS["smoke"], trials=trials, cells=cells)
     args = argparse.Namespace(distances="lpips-vgg", in_loop=False)
     report.print_distances(chosen, opened, args, tmp_path / "distances.csv")
     assert "some: distance of each arm's renders" in capsys.readouterr().out

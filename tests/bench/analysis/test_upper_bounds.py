@@ -10,7 +10,7 @@ from bench.analysis import upper_bounds
 from bench.analysis.upper_bounds import as_stored, measured, rendered, upper_bound
 from bench.errors import UsageError
 from bench.metrics import caption_protocols
-from tasks.captions import caption_task
+from tasks.captions import caption_sets
 from tasks.captions.caption_task import CaptionTask
 from tasks.closed_world import pictures
 from tasks.path_tracing import mitsuba_renderer
@@ -23,7 +23,7 @@ SIZE = {"image_px": 16, "num_spp": 4}
 def data():
     name, num = NAMES
     return [
-        CaptionTask(caption=c, captions=name, view_px=16).load() for c in caption_task.caption_set(name).captions[:num]
+        CaptionTask(caption=c, captions=name, view_px=16).load() for c in caption_sets.caption_set(name).captions[:num]
     ]
 
 
@@ -50,7 +50,7 @@ def file(tmp_path, monkeypatch):
 def test_renders_are_those_of_world_pictures(data, images):
     """From the task's poses, in the light of the caption's place, under the lights of guides."""
     assert images.shape == (2, 17, 16, 16, 4)
-    meaning = caption_task.meaning_of_caption(data[1].caption)
+    meaning = caption_sets.meaning_of_caption(data[1].caption)
     poses = data[1].test.poses[3:5]
     expected = pictures.render_views(meaning, poses, **SIZE, family="guide", number=1, first_seed=17 + 3, num_workers=1)
     np.testing.assert_array_equal(images[1, 3:5], expected)
@@ -144,9 +144,9 @@ def test_the_command_writes_them_and_keeps_the_renders(file, tmp_path, monkeypat
     monkeypatch.setattr(upper_bounds, "fingerprint", lambda *sizes: "renders")
     assert upper_bounds.main(["--num", "1"]) == 0
     [(name, entry)] = json.loads(file.read_text()).items()
-    found = caption_task.caption_set("closed-world")
+    found = caption_sets.caption_set("closed-world")
     assert name == f"closed-world-{found.sha256[:8]}" and entry["rendered"] == [
-        caption_task.normalized(found.captions[0])
+        caption_sets.normalized(found.captions[0])
     ]
     assert f"{name}, 1 captions, rprec1@embedded-judge-rn: " in capsys.readouterr().out
     monkeypatch.setattr(mitsuba_renderer, "photograph_all", lambda *a, **k: pytest.fail("rendered again"))
@@ -163,11 +163,11 @@ def test_the_command_refuses_no_captions():
 
 def test_the_ceilings_of_the_project_are_of_its_captions_and_judges():
     """If this fails: python -m bench.analysis.upper_bounds."""
-    found = caption_task.caption_set("closed-world")
+    found = caption_sets.caption_set("closed-world")
     entry = upper_bounds.stored()[f"closed-world-{found.sha256[:8]}"]
     assert entry["sha256"] == found.sha256 and entry["size"] == len(found.captions)
     assert (
-        tuple(entry["rendered"]) == tuple(map(caption_task.normalized, found.captions[: entry["num_captions"]]))
+        tuple(entry["rendered"]) == tuple(map(caption_sets.normalized, found.captions[: entry["num_captions"]]))
         and entry["num_captions"] >= 64
     )
     task = CaptionTask(caption=found.captions[0], view_px=64).load()
@@ -187,6 +187,6 @@ def some_views():
 @pytest.mark.slow
 def test_the_ceilings_of_the_project_are_of_its_renders():
     """If this fails: python -m bench.analysis.upper_bounds."""
-    found = caption_task.caption_set("closed-world")
+    found = caption_sets.caption_set("closed-world")
     entry = upper_bounds.stored()[f"closed-world-{found.sha256[:8]}"]
     assert entry["renders"]["fingerprint"] == upper_bounds.fingerprint()

@@ -13,7 +13,8 @@ from bench.import_paths import ROOT
 from bench.plugins import trial_sources
 from bench.storage import store
 from bench.suites import registry
-from bench.suites.suite import Trial
+from bench.suites.trial import Trial
+from bench.training import run_suite
 from tests.fixtures import toy_studies
 from tests.fixtures.toy_studies import SMOKE, ToyScene, outcome, toy_suite
 from tests.fixtures.toys import ToyMethod
@@ -194,7 +195,7 @@ class TestTrains:
 
     def test_set_changes_the_method_and_its_variant(self, stored, monkeypatch, capsys):
         asked = []
-        monkeypatch.setattr(run, "train_missing", lambda args, chosen, here: asked.extend(chosen.trials))
+        monkeypatch.setattr(run_suite, "train_missing", lambda args, chosen, here: asked.extend(chosen.trials))
         compare.main(parsed(stored, "mine:MINE", "--set", "MINE.num_rays=9", "--seeds", "4"))
         assert {t.variant for t in asked} == {f"{VARIANT}+num_rays=9", "toy_base"} and {t.seed for t in asked} == {4}
         assert {t.method.num_rays for t in asked if t.variant != "toy_base"} == {9}

@@ -14,7 +14,7 @@ from bench.cli import export_scenes
 from bench.errors import UsageError
 from tasks import cameras
 from tasks.scenes import scenes
-from tasks.sparse_views import dataset
+from tasks.sparse_views import dataset, scene_views
 from tasks.sparse_views import embedded as embedded_module
 from tasks.sparse_views.embedded import SparseViews
 from tasks.sparse_views.nerf_synthetic import BlenderScene
@@ -34,7 +34,7 @@ def painted(monkeypatch, tmp_path):
         return np.stack([noise(first_seed + i, image_px, image_px, 4) for i in range(len(poses))])
 
     def forget():
-        for cached in (embedded_module._load, embedded_module.scene_fingerprint, dataset.config):
+        for cached in (embedded_module._load, scene_views.scene_fingerprint, dataset.config):
             cached.cache_clear()
 
     monkeypatch.setattr(scenes, "render_views", render_views)

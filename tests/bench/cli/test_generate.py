@@ -13,12 +13,12 @@ from bench import __main__ as command_line
 from bench.cli import export, generate
 from bench.export import text_to_3d
 from bench.storage import record
-from bench.training import trainer
-from tasks.captions import caption_task
+from bench.training import batch, trainer
+from tasks.captions import caption_sets
 from tasks.closed_world import grammar
 from tests.bench.export.test_object_files import Ball
 
-IN_THE_SET = caption_task.caption_set("closed-world").captions[0]
+IN_THE_SET = caption_sets.caption_set("closed-world").captions[0]
 
 MARGINS = {0: 0.01, 1: 0.05, 2: None, 3: -0.02, 4: 0.2}
 """By seed. The third is not judged, the fifth is solid."""
@@ -72,7 +72,7 @@ def balls(monkeypatch):
 
     monkeypatch.setattr("models.dream_fields.DREAM_FIELDS", GuidedBall())
     monkeypatch.setattr(trainer, "train", train)
-    monkeypatch.setattr(trainer, "encoders_of", lambda method: {})
+    monkeypatch.setattr(batch, "encoders_of", lambda method: {})
     return argparse.Namespace(packs=seen, broken=broken)
 
 
@@ -110,7 +110,7 @@ class TestTrials:
         said = grammar.paraphrases(grammar.parse(IN_THE_SET))[1]
         name = text_to_3d.retrieval_set(said, tmp_path)
         assert name == f"file:{tmp_path / 'captions.txt'}"
-        found, world = caption_task.caption_set(name).captions, caption_task.caption_set("closed-world").captions
+        found, world = caption_sets.caption_set(name).captions, caption_sets.caption_set("closed-world").captions
         assert found[0] == said and IN_THE_SET not in found
         assert found[1:] == world[1:]
 
@@ -118,7 +118,7 @@ class TestTrials:
         assert run(tmp_path, "a teapot in the shape of an avocado") == 0
         [task] = {trial.task for trial in balls.packs[0].trials}
         assert task.load().place == 0 and len(task.load().captions.captions) == 129
-        assert task.load().judges == caption_task.CLOSED_WORLD_JUDGES  # the guide's world is theirs
+        assert task.load().judges == caption_sets.CLOSED_WORLD_JUDGES  # the guide's world is theirs
         warned = capsys.readouterr().err
         assert (
             "warning: embedded-vit-8 knows the closed world only; caption 'a teapot in the shape of an avoc" in warned
@@ -130,7 +130,7 @@ class TestTrials:
         caption = "a teapot in the shape of an avocado"
         trials = generate.trials_of(parsed(caption, "--budget", "smoke", *words), caption, tmp_path)
         generate.warn(caption, trials[0])
-        assert trials[0].task.load().judges == caption_task.OPEN_WORLD_JUDGES
+        assert trials[0].task.load().judges == caption_sets.OPEN_WORLD_JUDGES
         assert capsys.readouterr().err == ""
 
     @pytest.mark.parametrize(

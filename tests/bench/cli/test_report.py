@@ -10,8 +10,10 @@ import pytest
 from bench.cli import report, suite_options
 from bench.errors import UsageError
 from bench.metrics import protocols
+from bench.report import build
 from bench.storage import store
 from bench.storage.record import Outcome, of_trial
+from bench.suites import selection as selection_module
 
 JUDGE = "embedded-judge-rn"
 
@@ -101,13 +103,13 @@ def test_distances_need_photographs(root, tmp_path):
 def test_a_shared_baseline_is_shown_once(root):
     selection = suite_options.selection(chosen())
     (table,) = selection.tables
-    known = report.judged(table, selection, store.open(root))
+    known = build.judged(table, selection, store.open(root))
     assert known.judge == JUDGE and known.captions.name == "composed:world-things"
     tables = {"smoke": (table, dataclasses.replace(table, name="again"))}
     suite = dataclasses.replace(selection.suite, tables=tables)
     trials, cells = suite.expand(selection.budget)
-    twice = suite_options.Selection(suite=suite, budget=selection.budget, trials=trials, cells=cells)
-    titles = report.pictures(twice, store.open(root), {table.name: known, "again": known})
+    twice = selection_module.Selection(suite=suite, budget=selection.budget, trials=trials, cells=cells)
+    titles = build.pictures(twice, store.open(root), {table.name: known, "again": known})
     assert [title.partition(":")[0] for title in titles] == ["world-things"] * 3 + ["again"]
 
 
@@ -117,7 +119,7 @@ def test_a_field_that_nobody_can_know_did_not_fail(outcomes, tmp_path):
         scores = {name: plain | {"field_state": "unknown"} for name, plain in made.scores.items()}
         kept.write(dataclasses.replace(made, scores=scores))
     picked = suite_options.selection(chosen())
-    assert [report.degenerate_field_notes(table, picked.cells, kept) for table in picked.tables] == [[]] * len(
+    assert [build.degenerate_field_notes(table, picked.cells, kept) for table in picked.tables] == [[]] * len(
         picked.tables
     )
 
@@ -125,6 +127,6 @@ def test_a_field_that_nobody_can_know_did_not_fail(outcomes, tmp_path):
 def test_which_fields_ended_empty_is_said(root):
     picked = suite_options.selection(chosen())
     said = [
-        line for table in picked.tables for line in report.degenerate_field_notes(table, picked.cells, store.open(root))
+        line for table in picked.tables for line in build.degenerate_field_notes(table, picked.cells, store.open(root))
     ]
     assert said and all("1 empty field of " in line and "(seed 0)" in line for line in said)

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from bench.export import mesh_viewer, object_files
+from bench.export import mesh, mesh_viewer
 from bench.storage import store
 from bench.storage.record import Outcome, of_trial
-from bench.suites.suite import Trial, TrialSlot
+from bench.suites.suite import TrialSlot
+from bench.suites.trial import Trial
 from tasks.budgets import BUDGETS
 from tests.fixtures.toys import ToyMethod, ToyTask
 
@@ -33,7 +34,7 @@ def tree_of(model):
 
 
 def test_a_model_gets_a_camera_that_looks_at_the_origin():
-    model = mesh_viewer.as_viewed(object_files.glb(ball()), half_width=2.0)
+    model = mesh_viewer.as_viewed(mesh.glb(ball()), half_width=2.0)
     tree = tree_of(model)
     (node,) = (node for node in tree["nodes"] if "camera" in node)
     assert tree["nodes"].index(node) in tree["scenes"][0]["nodes"] and len(tree["cameras"]) == 1
@@ -44,7 +45,7 @@ def test_a_model_gets_a_camera_that_looks_at_the_origin():
 
 
 def test_colours_are_those_of_a_screen_and_the_shape_stays():
-    plain = object_files.glb(ball())
+    plain = mesh.glb(ball())
     seen, before = (
         trimesh.load(io.BytesIO(model), file_type="glb").geometry.popitem()[1]
         for model in (mesh_viewer.as_viewed(plain, 1.0), plain)
@@ -55,7 +56,7 @@ def test_colours_are_those_of_a_screen_and_the_shape_stays():
 
 
 def test_the_page_holds_all_that_it_shows():
-    model = mesh_viewer.as_viewed(object_files.glb(ball()), 1.0)
+    model = mesh_viewer.as_viewed(mesh.glb(ball()), 1.0)
     text = mesh_viewer.page(model, "<b>&")
     assert "<title>&lt;b&gt;&amp;</title>" in text and base64.b64encode(model).decode() in text
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)

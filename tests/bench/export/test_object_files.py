@@ -15,9 +15,10 @@ import trimesh
 from PIL import Image
 
 from bench.errors import UsageError
-from bench.export import object_files
-from bench.export.object_files import TrainedField
-from bench.suites.suite import Trial
+from bench.export import field as field_module
+from bench.export import mesh, object_files, video
+from bench.export.field import TrainedField
+from bench.suites.trial import Trial
 from models.method import Views
 from tasks.budgets import BUDGETS
 from tests.fixtures.toys import ToyMethod, ToyTask
@@ -79,7 +80,7 @@ def linear(color):
 
 class TestTurntable:
     def test_frames(self):
-        frames = object_files.turntable(ball(), num_frames=4, image_px=40)
+        frames = field_module.turntable(ball(), num_frames=4, image_px=40)
         assert frames.shape == (4, 40, 40, 3)
         assert (frames[:, 0, 0] == 255).all()  # white, though the field renders on grey
         # A ball of radius 0.7 seen from 4: the angle of its edge is asin(0.7 / 4), the image spans 40 degrees.
@@ -88,22 +89,22 @@ class TestTurntable:
         np.testing.assert_allclose(covered, np.pi / 4 * wide**2, rtol=0.05)
 
     def test_turns_from_x_toward_y(self):
-        frames = object_files.turntable(ball(), num_frames=4, image_px=41, elevation_deg=0.0)
+        frames = field_module.turntable(ball(), num_frames=4, image_px=41, elevation_deg=0.0)
         middle = frames[:, 20, 20] / 255
         np.testing.assert_allclose(middle, [AXES_COLORS[i] for i in (0, 1, 0, 1)], atol=0.01)
-        above = object_files.turntable(ball(), num_frames=1, image_px=41, elevation_deg=89.9)[0, 20, 20] / 255
+        above = field_module.turntable(ball(), num_frames=1, image_px=41, elevation_deg=89.9)[0, 20, 20] / 255
         np.testing.assert_allclose(above, AXES_COLORS[2], atol=0.01)
 
     def test_any_grey_behind(self):
         for grey in (0.0, 0.5, 1.0):
-            frame = object_files.turntable(ball(), num_frames=1, image_px=16, background=grey)[0]
+            frame = field_module.turntable(ball(), num_frames=1, image_px=16, background=grey)[0]
             assert (frame[0, 0] == round(255 * grey)).all()
             assert (frame[8, 8] != frame[0, 0]).any()
 
 
 class TestMesh:
     def test_is_the_ball(self):
-        found = object_files.mesh(ball(), resolution=48)
+        found = mesh.mesh(ball(), resolution=48)
         made, cell = found.mesh, 2.4 / 47
         assert found.is_watertight and made.is_winding_consistent and found.reason is None
         assert found.level == pytest.approx(np.log(2) / cell)
@@ -116,7 +117,7 @@ class TestMesh:
         assert found.share_inside == pytest.approx(made.volume / 2.4**3, rel=0.1)
 
     def test_colors_are_the_fields_at_the_vertices(self):
-        made = object_files.mesh(ball(), resolution=32).mesh
+        made = mesh.mesh(ball(), resolution=32).mesh
         expected = Ball.color(jnp.asarray(made.vertices, jnp.float32))
         np.testing.assert_allclose(made.visual.vertex_colors[:, :3] / 255, expected, atol=0.02)
 
@@ -131,48 +132,48 @@ class TestMesh:
                 return density, jnp.where(red, jnp.asarray([1.0, 0, 0]), jnp.ones(3))
 
         for density, low, high in ((400.0, 0.95, 1.0), (5.0, 0.0, 0.3)):
-            made = object_files.mesh(ball()._replace(method=Skin(density=density)), resolution=64).mesh
+            made = mesh.mesh(ball()._replace(method=Skin(density=density)), resolution=64).mesh
             assert low <= made.visual.vertex_colors[:, 1].mean() / 255 <= high
 
     def test_level_moves_the_surface(self):
-        near, far = (object_files.mesh(ball(), resolution=48, level=level).mesh.volume for level in (390.0, 10.0))
+        near, far = (mesh.mesh(ball(), resolution=48, level=level).mesh.volume for level in (390.0, 10.0))
         assert near < far
 
     def test_what_reaches_the_border_is_closed(self):
-        found = object_files.mesh(ball(), resolution=24, half_width=0.4)
+        found = mesh.mesh(ball(), resolution=24, half_width=0.4)
         assert found.is_watertight and found.share_inside == 1
         np.testing.assert_allclose(found.mesh.extents, 0.8, atol=0.8 / 23 * 1.1)
 
     def test_small_parts_are_dropped_and_counted(self):
-        found = object_files.mesh(ball(specks=True), resolution=64)
+        found = mesh.mesh(ball(specks=True), resolution=64)
         assert found.num_dropped == 2 and len(found.mesh.split()) == 1 and found.is_watertight
-        assert object_files.mesh(ball(), resolution=64).num_dropped == 0
+        assert mesh.mesh(ball(), resolution=64).num_dropped == 0
 
     def test_a_soft_field_has_a_surface_too(self):
-        found = object_files.mesh(ball(density=5.0), resolution=32)
+        found = mesh.mesh(ball(density=5.0), resolution=32)
         assert found.level == pytest.approx(2.5) and found.is_watertight
         np.testing.assert_allclose(np.linalg.norm(found.mesh.vertices, axis=-1), RADIUS, atol=2.4 / 31)
 
     def test_nothing_at_all(self):
-        found = object_files.mesh(ball(density=0.3), resolution=16)  # 0.3 * 1.4 < log(2)
+        found = mesh.mesh(ball(density=0.3), resolution=16)  # 0.3 * 1.4 < log(2)
         assert found.mesh is None and not found.is_watertight and found.level is None
         assert found.reason == (
             "expected a field that stops half of the light somewhere, got one that is empty or thin fog "
             "(density 0.3 at most); train longer, or give a level"
         )
         assert json.loads(json.dumps(found.to_json(), allow_nan=False))["share_inside"] == 0
-        assert object_files.mesh(ball(density=0.3), resolution=16, level=0.15).is_watertight
+        assert mesh.mesh(ball(density=0.3), resolution=16, level=0.15).is_watertight
 
     def test_a_level_that_is_too_high(self):
-        found = object_files.mesh(ball(density=5.0), resolution=16, level=7.0)
+        found = mesh.mesh(ball(density=5.0), resolution=16, level=7.0)
         assert found.reason == "expected a density above 7 somewhere, got 5 at most; give a lower level"
 
     def test_one_program_for_any_number_of_points(self, monkeypatch):
-        monkeypatch.setitem(object_files.POINTS_AT_ONCE, "cpu", 100)
+        monkeypatch.setitem(field_module.POINTS_AT_ONCE, "cpu", 100)
         points = np.random.RandomState(0).uniform(-1, 1, (257, 3)).astype(np.float32)
         before = len(object_files.device._PROGRAMS)
-        density, color = object_files.at_points(ball(), points)
-        some = object_files.at_points(ball(), points[:30])
+        density, color = field_module.at_points(ball(), points)
+        some = field_module.at_points(ball(), points[:30])
         assert len(object_files.device._PROGRAMS) == before + 1
         expected = Ball().field_at({"radius": RADIUS}, {}, {}, jnp.asarray(points))
         np.testing.assert_allclose(density, expected[0], rtol=1e-5, atol=1e-3)
@@ -182,13 +183,13 @@ class TestMesh:
 
 @pytest.fixture(scope="module")
 def made():
-    return object_files.mesh(ball(), resolution=24).mesh
+    return mesh.mesh(ball(), resolution=24).mesh
 
 
 class TestFiles:
     @pytest.mark.parametrize("name", ["object.glb", "object.obj", "object.ply"])
     def test_meshes_come_back(self, made, tmp_path, name):
-        assert name in object_files.write_mesh(tmp_path, made)
+        assert name in mesh.write_mesh(tmp_path, made)
         skip = {"skip_materials": True} if name.endswith("glb") else {}  # trimesh has a material or colours, not both
         read = trimesh.load(tmp_path / name, force="mesh", process=False, **skip)
         y_up = np.float32([[1, 0, 0], [0, 0, 1], [0, -1, 0]])
@@ -201,7 +202,7 @@ class TestFiles:
         assert read.is_watertight and read.volume > 0
 
     def test_a_glb_is_as_its_specification_has_it(self, made, tmp_path):
-        object_files.write_mesh(tmp_path, made)
+        mesh.write_mesh(tmp_path, made)
         content = (tmp_path / "object.glb").read_bytes()
         magic, version, length, num_json, kind = struct.unpack("<4sIII4s", content[:20])
         assert (magic, version, length, kind) == (b"glTF", 2, len(content), b"JSON")
@@ -214,8 +215,8 @@ class TestFiles:
 
     def test_video(self, tmp_path):
         av = pytest.importorskip("av")
-        frames = object_files.turntable(ball(), num_frames=6, image_px=33)
-        assert object_files.write_video(tmp_path / "turn", frames, fps=16) == (["turn.mp4", "turn.webp"], None)
+        frames = field_module.turntable(ball(), num_frames=6, image_px=33)
+        assert video.write_video(tmp_path / "turn", frames, fps=16) == (["turn.mp4", "turn.webp"], None)
         with av.open(str(tmp_path / "turn.mp4")) as container:
             stream = container.streams.video[0]
             assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
@@ -236,14 +237,14 @@ class TestFiles:
         found = builtins.__import__
         monkeypatch.setattr(builtins, "__import__", import_module)
         frames = np.zeros((2, 8, 8, 3), np.uint8)
-        written, why = object_files.write_video(tmp_path / "turn", frames)
+        written, why = video.write_video(tmp_path / "turn", frames)
         assert written == ["turn.webp"] and [path.name for path in tmp_path.iterdir()] == written
         assert why == "no MP4: PyAV is not installed (pip install av); the WebP shows the same"
 
     def test_what_ffmpeg_refuses_is_said(self, tmp_path, monkeypatch):
         pytest.importorskip("av")
-        monkeypatch.setattr(object_files, "H264", "no-such-codec")
-        written, why = object_files.write_video(tmp_path / "turn", np.zeros((2, 8, 8, 3), np.uint8))
+        monkeypatch.setattr(video, "H264", "no-such-codec")
+        written, why = video.write_video(tmp_path / "turn", np.zeros((2, 8, 8, 3), np.uint8))
         assert written == ["turn.webp"] and why.startswith("no MP4: PyAV could not write it (")
         assert [path.name for path in tmp_path.iterdir()] == written
 
@@ -285,16 +286,16 @@ class TestFieldOf:
 
     def test_a_state_that_holds_nothing_is_not_stored(self):
         trial = dataclasses.replace(self.TRIAL, method=Ball())
-        assert object_files.field_of(trial, {"params/radius": np.asarray(0.5, np.float32)}).state == {}
+        assert field_module.field_of(trial, {"params/radius": np.asarray(0.5, np.float32)}).state == {}
 
     def test_stored_parameters(self):
         stored = {"params/mean": np.float32([0.1, 0.2, 0.3]), "state/num_seen": np.asarray(7, np.int32)}
-        field = object_files.field_of(self.TRIAL, stored)
+        field = field_module.field_of(self.TRIAL, stored)
         np.testing.assert_array_equal(field.params["mean"], stored["params/mean"])
         assert int(field.state["num_seen"]) == 7
         assert (field.near, field.far, field.background) == (2.0, 6.0, 1.0)
         assert field.half_width == pytest.approx(2 / 3**0.5)
-        assert object_files.turntable(field, num_frames=1, image_px=4).shape == (1, 4, 4, 3)
+        assert field_module.turntable(field, num_frames=1, image_px=4).shape == (1, 4, 4, 3)
 
     @pytest.mark.parametrize(
         ("stored", "told"),
@@ -308,5 +309,5 @@ class TestFieldOf:
     )
     def test_those_of_another_version_are_refused(self, stored, told):
         with pytest.raises(UsageError) as caught:
-            object_files.field_of(self.TRIAL, stored)
+            field_module.field_of(self.TRIAL, stored)
         assert told in str(caught.value) and "train it again" in str(caught.value)

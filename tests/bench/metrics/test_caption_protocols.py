@@ -19,7 +19,8 @@ from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
 from models.clip.tokenizers import WordTokenizer
 from tasks.captions import caption_task
-from tasks.captions.caption_task import CaptionData, CaptionSet
+from tasks.captions.caption_sets import CaptionSet
+from tasks.captions.caption_task import CaptionData
 
 COLORS = {
     "red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "white": (1, 1, 1), "yellow": (1, 1, 0),

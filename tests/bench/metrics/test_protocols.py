@@ -11,18 +11,10 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bench.errors import UsageError
-from bench.metrics import protocols, registry
+from bench.metrics import photo_protocols, protocols, registry
+from bench.metrics.photo_protocols import OF_PHOTOS, protocol_deviation
+from bench.metrics.protocols import PROTOCOLS, Scores, get, has_metric, metric_names, score
 from bench.metrics.registry import METRICS
-from bench.metrics.protocols import (
-    OF_PHOTOS,
-    PROTOCOLS,
-    Scores,
-    get,
-    has_metric,
-    metric_names,
-    protocol_deviation,
-    score,
-)
 from tasks.cameras import Intrinsics, hemisphere
 from tasks.task import DataShapes, Photos, SceneData
 
@@ -58,7 +50,7 @@ def rendered(data: SceneData, amount: float = 0.1) -> dict[str, np.ndarray]:
     }
 
 
-def only(name: str, *names: str, **changes) -> protocols.Protocol:
+def only(name: str, *names: str, **changes) -> photo_protocols.Protocol:
     """A protocol with fewer metrics: what a test is not about costs nothing."""
     return dataclasses.replace(get(name), metrics=names, **changes)
 
@@ -268,7 +260,7 @@ def test_one_clear_pixel_is_not_solid():
     data = scene()
     opacity = np.ones((3, 16, 16), np.float32)
     opacity[2, 0, 0] = 0.9
-    assert protocols.field_state(opacity, data.test.alphas) == "ok"
+    assert photo_protocols.field_state(opacity, data.test.alphas) == "ok"
 
 
 # --- what a protocol is defined on ------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from bench.errors import UsageError
 from bench.metrics import r_precision
 from bench.metrics.r_precision import precision_at, ranked
 from models.clip import loading, preprocess
-from tasks.captions.caption_task import CaptionSet
+from tasks.captions.caption_sets import CaptionSet
 
 RANDOM = np.random.default_rng(5)
 

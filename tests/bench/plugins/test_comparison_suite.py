@@ -14,7 +14,8 @@ from bench.plugins import comparison_suite, trial_sources
 from bench.report.tables import contents, costs
 from bench.storage import store
 from bench.suites import registry
-from bench.suites.suite import Trial, TrialSlot
+from bench.suites.suite import TrialSlot
+from bench.suites.trial import Trial
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022
 from models.nerf import NERF, NERF_2021
 from tasks.budgets import BUDGETS

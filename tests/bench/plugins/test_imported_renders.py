@@ -14,7 +14,8 @@ from bench.metrics import caption_protocols
 from bench.plugins import imported_renders, render_files
 from bench.storage import store
 from bench.suites import registry
-from bench.suites.suite import Arm, Suite, Table, Trial, described
+from bench.suites.suite import Arm, Suite, Table
+from bench.suites.trial import Trial, described
 from tasks.budgets import BUDGETS, sized
 from tasks.captions.caption_task import CaptionTask
 from tasks.sparse_views.embedded import SparseViews

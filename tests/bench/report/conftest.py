@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 from bench.analysis.paired_comparison import compare
-from bench.report.caption_results import CaptionTableContext, confused
+from bench.report.caption_context import CaptionTableContext
+from bench.report.caption_results import confused
 from bench.report.caption_results import notes as captions_notes
 from bench.storage.record import Record
 from bench.suites.suite import TrialSlot
-from tasks.captions.caption_task import CaptionSet
+from tasks.captions.caption_sets import CaptionSet
 
 SCENES = tuple(f"scene{i}" for i in range(8))
 METRICS = ("psnr", "ssim", "lpips_vgg")

@@ -11,21 +11,19 @@ import numpy as np
 import pytest
 
 from bench.analysis.paired_comparison import ReferenceRow, TableResult
-from bench.report import caption_results
-from bench.report.figures import standard
+from bench.report import caption_context, caption_results
+from bench.report.figures import captions, standard
 from bench.report.page import page
 from bench.report.tables import contents, formats
 from bench.suites.suite import TrialSlot
-from tasks.captions.caption_task import caption_set
+from tasks.captions.caption_sets import caption_set
 
 JUDGE = "embedded-judge-rn"
 
 
 def lines(made, **changes):
     arguments = {"frame": made.frame, "cells": made.cells, "records": made.records, "judged": made.judged} | changes
-    return {
-        figure.name.removeprefix("who-guides-"): figure for figure in caption_results.lines(made.result, **arguments)
-    }
+    return {figure.name.removeprefix("who-guides-"): figure for figure in captions.lines(made.result, **arguments)}
 
 
 def test_all_figures_are_there_and_are_xml(captioned):
@@ -97,7 +95,7 @@ def test_confusions_are_counted(captioned):
 def test_empty_fields_confuse_nobody(captioned):
     scores = {name: found | {"field_state": "empty"} for name, found in captioned.scores.items()}
     assert caption_results.confused(captioned.cells, scores, JUDGE, captioned.judged.captions) == []
-    assert caption_results.confusions(captioned.result, captioned.judged._replace(confusions=())) is None
+    assert captions.confusions(captioned.result, captioned.judged._replace(confusions=())) is None
 
 
 def test_nothing_is_drawn_of_nothing(captioned):
@@ -106,16 +104,16 @@ def test_nothing_is_drawn_of_nothing(captioned):
 
 
 def test_ceiling_and_chance_stand_beside_numbers():
-    known = caption_results.CaptionTableContext(caption_set("closed-world"), JUDGE)
+    known = caption_context.CaptionTableContext(caption_set("closed-world"), JUDGE)
     clusters = ["a blue dotted guitar", "an orange metallic snowman", "a pink windmill"]
     metrics = (f"rprec1@{JUDGE}", f"margin@{JUDGE}", "rprec1@guide", "opacity")
     first, embedded = caption_results.notes(known, metrics, clusters)
     assert first.startswith("retrieval among the 128 captions of closed-world, SHA-256 5230974a1fc6")
     assert embedded == caption_results.EMBEDDED
     found = {(bound.name, bound.metric): bound for bound in caption_results.bounds(known, metrics, clusters)}
-    assert list(found) == [*((caption_results.TRUTH, metrics[i]) for i in (0, 1, 3)),
+    assert list(found) == [*((caption_context.TRUTH, metrics[i]) for i in (0, 1, 3)),
                            *(("chance", metrics[i]) for i in (0, 2))]  # fmt: skip
-    assert 0.8 < found[caption_results.TRUTH, metrics[0]].low <= found[caption_results.TRUTH, metrics[0]].mean <= 1
+    assert 0.8 < found[caption_context.TRUTH, metrics[0]].low <= found[caption_context.TRUTH, metrics[0]].mean <= 1
     assert found["chance", metrics[0]] == ("chance", metrics[0], 1 / 128, None, None)
     assert (
         caption_results.notes(known, metrics, [*clusters, "no such thing"])[2] == "true renders: of 3 of the 4 captions"
@@ -132,11 +130,11 @@ def test_what_a_guide_says_of_its_own_concludes_nothing(captioned):
 
 def test_rows_below_the_arms_in_every_format(captioned):
     rprec = f"rprec1@{JUDGE}"
-    beside = (ReferenceRow(caption_results.TRUTH, rprec, 0.992, 0.985, 0.999), ReferenceRow("chance", rprec, 1 / 128))
+    beside = (ReferenceRow(caption_context.TRUTH, rprec, 0.992, 0.985, 0.999), ReferenceRow("chance", rprec, 1 / 128))
     result = dataclasses.replace(captioned.result, bounds=beside)
     assert TableResult.from_json(json.loads(json.dumps(result.to_json()))) == result
     grid = contents.metric_grid(result, rprec)
-    assert [row[0].text for row in grid.rows[-3:]] == ["other guide", caption_results.TRUTH, "chance"]
+    assert [row[0].text for row in grid.rows[-3:]] == ["other guide", caption_context.TRUTH, "chance"]
     assert [row[1][:2] for row in grid.rows[-2:]] == [("0.992", "±0.007"), ("0.008", "")]
     assert {len(row) for row in grid.rows} == {len(grid.header)}
     assert len(contents.metric_grid(result, "opacity").rows) == 3
@@ -162,7 +160,7 @@ def test_other_sets_have_chance_alone_and_no_path(captioned):
 
 
 def test_empty_fields_are_said_where_there_are_any_and_a_margin():
-    known = caption_results.CaptionTableContext(caption_set("closed-world"), JUDGE, num_empty=1, num_finished=9)
+    known = caption_context.CaptionTableContext(caption_set("closed-world"), JUDGE, num_empty=1, num_finished=9)
     said = caption_results.notes(known, (f"rprec1@{JUDGE}", f"margin@{JUDGE}"), ["a pink windmill"])
     assert caption_results.EMPTY_MARGIN in said and "empty fields: 1 of 9 trials" in said
     without = caption_results.notes(known, (f"rprec1@{JUDGE}",), ["a pink windmill"])

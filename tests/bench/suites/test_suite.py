@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UsageError
-from bench.suites.suite import Arm, Suite, Table, Trial, budget_named, check_twins, described, differences, flat, snake
+from bench.suites.suite import Arm, Suite, Table, budget_named, check_twins, snake
+from bench.suites.trial import Trial, described, differences, flat
 from bench.training import packing
 from models.method import split_numbers
 from tasks.budgets import BUDGETS, Budget, sized

@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from bench.cli import run
 from bench.errors import UsageError
-from bench.suites.suite import Trial
-from bench.training import dry_run
+from bench.suites.trial import Trial
+from bench.training import dry_run, run_suite
 from models import clip
 from models.dietnerf import DIETNERF_FINETUNED, DietNeRF
 from models.nerf import NERF
@@ -64,4 +63,4 @@ def test_an_encoder_that_is_not_there_stops_a_run_before_it_starts(tmp_path, mon
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UsageError, match="openai-rn101: expected its weights at .*, got no such file"):
-        run.check_encoders([trial(DietNeRF(encoder="openai-rn101"))])
+        run_suite.check_encoders([trial(DietNeRF(encoder="openai-rn101"))])

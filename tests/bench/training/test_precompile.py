@@ -6,8 +6,9 @@ import threading
 import jax.numpy as jnp
 import pytest
 
-from bench.suites.suite import Trial
-from bench.training import devices, packing, precompile, scheduler, trainer
+from bench.suites.trial import Trial
+from bench.training import devices, packing, precompile, scheduler, trainer, worker
+from bench.training import queue as queue_module
 from models import clip
 from tasks.budgets import BUDGETS
 from tests.fixtures import toy_dreams
@@ -90,7 +91,7 @@ def test_the_next_programs_are_those_that_nobody_knows():
         def __init__(self, key, steps, seed=0):
             self.key, self.num_steps, self.trials = key, steps, (type("T", (), {"seed": seed, "id": key})(),)
 
-    queue = scheduler.Queue(
+    queue = queue_module.Queue(
         [Fake("a", 3), Fake("b", 5), Fake("a", 4), Fake("c", 9, seed=1), Fake("d", 1), Fake("e", 1)]
     )
     assert [attempt.pack.key for attempt in queue.ahead({("d", 1)})] == ["b", "a", "e"]
@@ -114,7 +115,7 @@ def test_scores_are_begun_once_and_every_other_program_once(monkeypatch):
 
     monkeypatch.setattr(scheduler, "Compiler", Recorder)
     monkeypatch.setattr(scheduler, "has_accelerator", lambda: True)
-    monkeypatch.setattr(scheduler, "_trained", lambda *arguments: [])
+    monkeypatch.setattr(worker, "_trained", lambda *arguments: [])
     packs = [Fake(key) for key in ("a", "a", "a", "b", "c")]
     scheduler.run(packs, (), executor="inline", on_outcome=print, on_progress=print)
     assert begun == ["scores of a", "b", "c"]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.storage import record
-from bench.training import devices, scheduler
+from bench.training import devices, ray_executor, scheduler, worker
+from bench.training import queue as queue_module
 
 FAKE = '''
 """A trainer that needs no JAX, in the user's folder, with trials that say what is to happen to them."""
@@ -148,7 +149,7 @@ def fake(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ray(fake):
     """Ray, started once as a run starts it."""
-    with scheduler._ray(None) as is_local:
+    with ray_executor._ray(None) as is_local:
         assert is_local
         import ray
 
@@ -211,13 +212,13 @@ def taken(queue, mine=(), others=()):
 
 def test_low_seeds_come_first_then_long_packs():
     packs = [pack_of("short", (0, 10)), pack_of("long", (0, 20)), pack_of("later", (1, 99))]
-    queue = scheduler.Queue(packs)
+    queue = queue_module.Queue(packs)
     assert [taken(queue) for _ in range(3)] == ["long", "short", "later"]
 
 
 def test_a_worker_takes_what_it_has_compiled_then_what_nobody_has_then_anything():
     def queue():
-        return scheduler.Queue([pack_of("a", (0, 1)), pack_of("b", (0, 5)), pack_of("c", (0, 9))])
+        return queue_module.Queue([pack_of("a", (0, 1)), pack_of("b", (0, 5)), pack_of("c", (0, 9))])
 
     assert taken(queue(), mine="a", others="bc") == "a"
     assert taken(queue(), mine="x", others="bc") == "a"
@@ -235,7 +236,7 @@ def test_whatever_happens_every_trial_has_one_outcome(fake, sizes, endings):
         fake.Pack(trials=tuple(fake.Trial(id=f"p{p}t{t}") for t in range(size)), key=f"p{p}")
         for p, size in enumerate(sizes)
     ]
-    queue = scheduler.Queue(packs)
+    queue = queue_module.Queue(packs)
     ended, deaths = [], 0
     for ending in endings:
         if not queue.waiting:
@@ -247,7 +248,7 @@ def test_whatever_happens_every_trial_has_one_outcome(fake, sizes, endings):
             deaths += 1
             ended += [outcome.record.trial_id for outcome in queue.died(attempt, "killed")]
         else:
-            failure = scheduler.Failure("why", None, is_usage=ending == "usage")
+            failure = queue_module.Failure("why", None, is_usage=ending == "usage")
             outcomes = queue.raised(attempt, failure)
             assert len(outcomes) in (0, len(attempt.trial_ids))
             ended += [outcome.record.trial_id for outcome in outcomes]
@@ -321,7 +322,7 @@ def test_what_the_caller_raises_is_not_caught(fake):
 
 
 def test_nothing_to_do_starts_nothing(monkeypatch):
-    monkeypatch.setattr(scheduler, "_ray", None)
+    monkeypatch.setattr(ray_executor, "_ray", None)
     assert run([], Seen()).outcomes == []
 
 
@@ -375,7 +376,7 @@ def test_options_that_make_no_sense(options, message):
 def test_a_worker_an_accelerator_or_else_a_core(resources, num_accelerators, is_local, expected, monkeypatch):
     monkeypatch.setattr(devices, "num_accelerators", lambda: num_accelerators)
     monkeypatch.setattr(devices, "num_cores", lambda: 3)
-    assert scheduler.worker_resources(resources, is_local) == expected
+    assert ray_executor.worker_resources(resources, is_local) == expected
 
 
 def no_ray(monkeypatch, init):
@@ -394,7 +395,7 @@ def test_a_cluster_is_given_our_code_and_the_users_plugins(monkeypatch):
     monkeypatch.setenv("BENCH_DATA_DIR", "/data")
     with socket.create_server(("127.0.0.1", 0)) as server:
         here = f"127.0.0.1:{server.getsockname()[1]}"
-        with scheduler._ray(here) as is_local:
+        with ray_executor._ray(here) as is_local:
             assert not is_local
     assert asked["address"] == here
     sent = asked["runtime_env"]
@@ -409,7 +410,7 @@ def test_ray_of_this_host_is_small_and_quiet(monkeypatch):
     no_ray(monkeypatch, lambda **options: asked.update(options, path=os.environ["PYTHONPATH"]))
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
-    with scheduler._ray(None) as is_local:
+    with ray_executor._ray(None) as is_local:
         assert is_local
     assert asked == {
         "address": "local",  # never somebody else's that happens to run here
@@ -430,7 +431,7 @@ def test_ray_that_does_not_start(monkeypatch, address, place):
 
     no_ray(monkeypatch, init)
     message = f"ray: expected a cluster {place}, got ConnectionError: nobody there; start one .* --executor inline"
-    with pytest.raises(UsageError, match=message), scheduler._ray(address):
+    with pytest.raises(UsageError, match=message), ray_executor._ray(address):
         pass
 
 
@@ -439,7 +440,7 @@ def test_nobody_at_an_address_is_found_out_at_once(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     message = f"expected a cluster at --address 127.0.0.1:{port}, got ConnectionRefusedError: .*; start one with"
-    with pytest.raises(UsageError, match=message), scheduler._ray(f"127.0.0.1:{port}"):
+    with pytest.raises(UsageError, match=message), ray_executor._ray(f"127.0.0.1:{port}"):
         pass
 
 
@@ -448,7 +449,7 @@ def test_a_cluster_that_asks_for_its_token(monkeypatch):
         raise ConnectionError("no") from RuntimeError("ray.exceptions.AuthenticationError: InvalidAuthToken")
 
     no_ray(monkeypatch, init)
-    with pytest.raises(UsageError, match="asks for its token: .* set RAY_AUTH_MODE=token"), scheduler._ray("auto"):
+    with pytest.raises(UsageError, match="asks for its token: .* set RAY_AUTH_MODE=token"), ray_executor._ray("auto"):
         pass
 
 
@@ -531,7 +532,7 @@ def test_ray_interrupted_keeps_what_is_finished_and_leaves_no_worker(ray, fake):
 
 
 def test_ray_workers_that_never_start_end_the_run(ray, fake, monkeypatch):
-    monkeypatch.setattr(scheduler, "Worker", fake.Broken)
+    monkeypatch.setattr(worker, "Worker", fake.Broken)
     with pytest.raises(
         UsageError, match="ray: expected workers that start, got 3 in a row that did not .* --executor inline"
     ):

@@ -16,8 +16,8 @@ from bench.errors import OutOfDeviceMemory
 from bench.metrics import caption_protocols
 from bench.storage import record
 from bench.storage.timings import own_seconds
-from bench.suites.suite import Trial
-from bench.training import devices, trainer
+from bench.suites.trial import Trial
+from bench.training import batch, devices, trainer, view_rendering
 from bench.training.packing import Pack, program_key
 from models import clip
 from models.method import split_numbers
@@ -292,7 +292,7 @@ class TestPhases:
 def test_what_stands_before_the_photographs_cameras():
     outcome = trainer.train(pack(ToyMethod()), ("std-v1",), quiet)[0]
     near = outcome.views["near_opacity"]
-    assert near.shape == (2, trainer.NEAR_PX, trainer.NEAR_PX) and near.dtype == np.float16
+    assert near.shape == (2, batch.NEAR_PX, batch.NEAR_PX) and near.dtype == np.float16
     # The toy's field is solid everywhere.
     assert outcome.scores["std-v1"]["per_view"]["floaters"] == [100.0] * 3
 
@@ -389,7 +389,7 @@ class TestCaptions:
             strip = outcome.views["strip"]
             assert strip.shape == (5, 6, 6, 3) and strip.dtype == np.float16  # one a chunk: there are fewer than eight
             assert outcome.views["strip_steps"].tolist() == [5, 10, 15, 20, 23]
-            np.testing.assert_array_equal(strip[-1], outcome.views["color"][trainer.STRIP_VIEW])
+            np.testing.assert_array_equal(strip[-1], outcome.views["color"][view_rendering.STRIP_VIEW])
         slow = outcomes[1].views["strip"].astype(np.float32).mean(axis=(1, 2, 3))
         assert (np.diff(slow) < 0).all()  # toward black
         assert outcomes[0].views["strip"][0].mean() < slow[0]

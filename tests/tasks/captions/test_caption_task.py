@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.suites.suite import described
+from bench.suites.trial import described
 from tasks import budgets, cameras
-from tasks.captions import caption_task
-from tasks.captions.caption_task import CaptionTask, caption_set
+from tasks.captions import caption_sets, caption_task
+from tasks.captions.caption_sets import caption_set
+from tasks.captions.caption_task import CaptionTask
 from tasks.closed_world import grammar
 from tasks.closed_world import meanings as meanings_module
 
@@ -61,11 +62,11 @@ def coco(monkeypatch, tmp_path):
     """A cache of its own, and an official list of two captions on a server that does not answer."""
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("BENCH_COCO_CAPTIONS", raising=False)
-    monkeypatch.setattr(caption_task, "COCO_SHA256", sha256(*NORMALIZED))
-    monkeypatch.setattr(caption_task, "COCO_URL", (tmp_path / "served.py").as_uri())
-    caption_task._coco.cache_clear()
+    monkeypatch.setattr(caption_sets, "COCO_SHA256", sha256(*NORMALIZED))
+    monkeypatch.setattr(caption_sets, "COCO_URL", (tmp_path / "served.py").as_uri())
+    caption_sets._coco.cache_clear()
     yield tmp_path
-    caption_task._coco.cache_clear()
+    caption_sets._coco.cache_clear()
 
 
 # Sets with a name
@@ -75,17 +76,17 @@ def coco(monkeypatch, tmp_path):
 def test_sets_stay_what_they_are(name):
     found = caption_set(name)
     assert found.name == name and found.sha256 == sha256(*found.captions) == PINNED[name]
-    assert len({caption_task.normalized(caption) for caption in found.captions}) == len(found.captions)
+    assert len({caption_sets.normalized(caption) for caption in found.captions}) == len(found.captions)
 
 
 def test_every_named_set_is_pinned():
-    assert set(PINNED) | {"coco-153"} == set(caption_task.NAMES)
+    assert set(PINNED) | {"coco-153"} == set(caption_sets.NAMES)
 
 
 def test_the_closed_world_has_its_captions_held_out_ones_first():
     found = caption_set("closed-world").captions
     assert len(found) == 128
-    meanings = [caption_task.meaning_of_caption(caption) for caption in found]
+    meanings = [caption_sets.meaning_of_caption(caption) for caption in found]
     assert [grammar.caption(meaning) for meaning in meanings] == list(found)
     assert [meanings_module.split_of(meaning) for meaning in meanings] == ["held_out"] * 64 + ["train"] * 64
     assert found[:4] == (
@@ -95,7 +96,7 @@ def test_the_closed_world_has_its_captions_held_out_ones_first():
         "a purple striped tree next to a red checkered car",
     )
     with pytest.raises(UsageError, match="expected words of the closed world, got 'dragon'"):
-        caption_task.meaning_of_caption("a red dragon")
+        caption_sets.meaning_of_caption("a red dragon")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_the_closed_world_has_its_captions_held_out_ones_first():
     ],
 )
 def test_unknown_sets_are_told(name, message):
-    for ask in (caption_set, caption_task.splits, caption_task.tasks_of, caption_task.card):
+    for ask in (caption_set, caption_sets.splits, caption_task.tasks_of, caption_sets.card):
         with pytest.raises(UsageError, match=message):
             ask(name)
 
@@ -138,7 +139,7 @@ def test_coco_is_downloaded_once(coco, capfd):
     assert caption_set("coco-153").captions == NORMALIZED
     assert "downloading" in capfd.readouterr().err
     (coco / "served.py").unlink()
-    caption_task._coco.cache_clear()
+    caption_sets._coco.cache_clear()
     assert caption_set("coco-153").captions == NORMALIZED
     kept = {path.name for path in (coco / "cache" / "captions").iterdir()}
     assert kept == {"coco_queries_val.py", ".lock"}
@@ -155,7 +156,7 @@ def test_without_a_network_it_says_what_to_put_where(coco):
     place = coco / "cache" / "captions" / "coco_queries_val.py"
     with pytest.raises(
         UsageError,
-        match=rf"captions coco-153: expected the official list, got none \({caption_task.COCO_URL}: .*\); put that file at "
+        match=rf"captions coco-153: expected the official list, got none \({caption_sets.COCO_URL}: .*\); put that file at "
         rf"{place}, or name one, or a text of 153 lines, with BENCH_COCO_CAPTIONS",
     ):
         caption_set("coco-153")
@@ -171,16 +172,16 @@ def test_what_the_users_variable_names_must_be_there(coco, monkeypatch):
 
 def test_python_is_read_and_never_run(tmp_path):
     evil = f"import pathlib\nqueries = [pathlib.Path({str(tmp_path / 'run')!r}).touch()]\nqueries = ['a cat']\n"
-    assert caption_task._queries(evil, "x.py") == ["a cat"]
+    assert caption_sets._queries(evil, "x.py") == ["a cat"]
     assert not (tmp_path / "run").exists()
     for source in ("queries = [", "other = ['a']", "queries = ['a', 1]", "queries = 'a'", "\0", "(" * 10_000):
         with pytest.raises(UsageError, match="x.py: expected Python with a list `queries`.*; fetch it again"):
-            caption_task._queries(source, "x.py")
+            caption_sets._queries(source, "x.py")
 
 
 def test_the_official_address_is_pinned():
-    assert re.search(r"/google-research/[0-9a-f]{40}/dreamfields/.*/coco_queries_val\.py$", caption_task.COCO_URL)
-    assert caption_task.COCO_SHA256.startswith("0a83ebb21f038b60")  # source: the paper notes
+    assert re.search(r"/google-research/[0-9a-f]{40}/dreamfields/.*/coco_queries_val\.py$", caption_sets.COCO_URL)
+    assert caption_sets.COCO_SHA256.startswith("0a83ebb21f038b60")  # source: the paper notes
 
 
 # Files of the user's
@@ -192,8 +193,8 @@ def test_a_file_is_read_as_it_is_written(tmp_path, monkeypatch):
     )
     found = caption_set(name)
     assert found == (name, ("A Red chair.", "a blue chair,", "une chaise"), sha256(*found.captions))
-    assert caption_task.splits(name) == {} and caption_task.card(name)["splits"] == {}
-    assert caption_task.judges_of(name) == ("openai-vit-b-32",)
+    assert caption_sets.splits(name) == {} and caption_sets.card(name)["splits"] == {}
+    assert caption_sets.judges_of(name) == ("openai-vit-b-32",)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert caption_set("file:~/own.txt").sha256 == found.sha256
 
@@ -241,17 +242,17 @@ def slow_near_duplicates(lines):
         (lines[j], lines[i])
         for i in range(len(lines))
         for j in range(i)
-        if words[i] | words[j] and len(words[i] & words[j]) / len(words[i] | words[j]) >= caption_task.NEAR_DUPLICATE
+        if words[i] | words[j] and len(words[i] & words[j]) / len(words[i] | words[j]) >= caption_sets.NEAR_DUPLICATE
     ]
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=6).map(" ".join), max_size=12))
 def test_near_duplicates_against_slow_twin(lines):
-    assert caption_task.near_duplicates(lines) == slow_near_duplicates(lines)
+    assert caption_sets.near_duplicates(lines) == slow_near_duplicates(lines)
 
 
 def test_cards_say_what_guessing_gives_and_what_looks_alike(tmp_path):
-    card = caption_task.card("closed-world")
+    card = caption_sets.card("closed-world")
     assert card == {
         "name": "closed-world",
         "size": 128,
@@ -262,7 +263,7 @@ def test_cards_say_what_guessing_gives_and_what_looks_alike(tmp_path):
         "near_duplicates": [],
     }
     name = written(tmp_path / "own.txt", "a dog on a red sofa", "the red dog on a sofa", "a cat")
-    card = caption_task.card(name)
+    card = caption_sets.card(name)
     assert card["chance"] == 1 / 3
     assert card["near_duplicates"] == [["a dog on a red sofa", "the red dog on a sofa"]]
 
@@ -277,7 +278,7 @@ def test_helpers_give_tasks_in_the_order_of_the_set():
     assert all(task.captions == "closed-world" and task.judges is None for task in tasks)
     assert len(caption_task.tasks_of("closed-world")) == 128
     own = caption_task.tasks_of("composed:world-pairs", split="held_out")
-    assert tuple(task.caption for task in own) == caption_task.splits("composed:world-pairs")["held_out"]
+    assert tuple(task.caption for task in own) == caption_sets.splits("composed:world-pairs")["held_out"]
     assert {task.captions for task in own} == {"composed:world-pairs"}
 
 
@@ -340,10 +341,10 @@ def test_a_caption_becomes_that_of_its_set(tmp_path):
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=4))
 def test_names_are_safe_and_tell_captions_apart(tmp_path_factory, texts):
-    known = {caption_task.normalized(text): " ".join(text.split()) for text in texts}
+    known = {caption_sets.normalized(text): " ".join(text.split()) for text in texts}
     lines = [line for said, line in known.items() if said and not line.startswith("#")]
     name = written(tmp_path_factory.getbasetemp() / "names.txt", *lines, "x y z 1", "x y z 2")
-    caption_task._of_file.cache_clear()  # a file written twice within the clock's resolution
+    caption_sets._of_file.cache_clear()  # a file written twice within the clock's resolution
     tasks = caption_task.tasks_of(name)
     assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", task.name) and len(task.name) <= 48 for task in tasks)
     assert len({task.name for task in tasks}) == len({task.cluster for task in tasks}) == len(tasks)
@@ -352,7 +353,7 @@ def test_names_are_safe_and_tell_captions_apart(tmp_path_factory, texts):
 def test_names_end_in_a_hash_where_they_lost_something(tmp_path):
     lines = ["a red chair", "a red-chair", "ä", "word " * 20]
     names = [task.name for task in caption_task.tasks_of(written(tmp_path / "own.txt", *lines))]
-    digits = [hashlib.sha256(caption_task.normalized(line).encode()).hexdigest()[:6] for line in lines]
+    digits = [hashlib.sha256(caption_sets.normalized(line).encode()).hexdigest()[:6] for line in lines]
     assert names == ["a-red-chair", f"a-red-chair-{digits[1]}", digits[2], "word-" * 8 + f"w-{digits[3]}"]
 
 

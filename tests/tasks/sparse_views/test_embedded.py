@@ -24,7 +24,7 @@ from bench.import_paths import ROOT
 from tasks import budgets, cameras
 from tasks.data_dir import locking
 from tasks.scenes import scenes
-from tasks.sparse_views import dataset, embedded, view_selection
+from tasks.sparse_views import dataset, embedded, scene_views, view_selection
 from tasks.sparse_views.embedded import SparseViews
 
 SCENE, OTHER = list(scenes.SCENES)[:2]
@@ -64,7 +64,7 @@ def painter(monkeypatch, tmp_path):
 
 
 def forget():
-    for cached in (embedded._load, embedded.scene_fingerprint, dataset.config):
+    for cached in (embedded._load, scene_views.scene_fingerprint, dataset.config):
         cached.cache_clear()
 
 
@@ -153,7 +153,7 @@ def test_open_sizes_are_our_own_mistake():
 
 
 def test_splits_keep_their_distance():
-    splits = {split: embedded.split_poses(split) for split in embedded.NUM_POSES}
+    splits = {split: scene_views.split_poses(split) for split in scene_views.NUM_POSES}
     assert {split: len(poses) for split, poses in splits.items()} == {"train": 100, "test": 25, "val": 25}
     for poses in splits.values():
         np.testing.assert_allclose(np.linalg.norm(poses[:, :3, 3], axis=1), 4, rtol=1e-6)
@@ -164,8 +164,8 @@ def test_splits_keep_their_distance():
 
 def test_poses_are_those_of_their_version():
     # Taken from version 1. If this fails because the poses were changed, raise POSES_VERSION and take them again.
-    assert embedded.POSES_VERSION == 1
-    places = [embedded.split_poses(split)[-1, :3, 3] for split in ("train", "test", "val")]
+    assert scene_views.POSES_VERSION == 1
+    places = [scene_views.split_poses(split)[-1, :3, 3] for split in ("train", "test", "val")]
     np.testing.assert_allclose(places, POSES_1, atol=1e-4)
 
 
@@ -190,9 +190,9 @@ def test_load_against_slow_twin(painter):
                     slow = [c * alpha + 0.25 * (1 - alpha) for c in color]
                     np.testing.assert_allclose(photos.colors[n, row, column], slow, atol=1e-6)
                     assert photos.alphas[n, row, column] == pytest.approx(alpha, abs=1e-6)
-    np.testing.assert_array_equal(data.train.poses, embedded.split_poses("train")[[26, 86, 2]])
-    np.testing.assert_array_equal(data.test.poses, embedded.split_poses("test"))
-    np.testing.assert_array_equal(data.all_train_poses, embedded.split_poses("train"))
+    np.testing.assert_array_equal(data.train.poses, scene_views.split_poses("train")[[26, 86, 2]])
+    np.testing.assert_array_equal(data.test.poses, scene_views.split_poses("test"))
+    np.testing.assert_array_equal(data.all_train_poses, scene_views.split_poses("train"))
     one = cameras.intrinsics_from_fov(cameras.BLENDER_FOV_DEG, 5, 5)
     for values, value in zip(data.train.intrinsics, one, strict=True):
         np.testing.assert_array_equal(values, np.full(3, value))
@@ -230,7 +230,7 @@ def test_validation_views_are_rendered_apart(painter):
     assert [call[3:] for call in painter.calls] == [(125, 25)]  # seeds of their own
     images, poses = dataset.read(builder_of(tiny(), validation=True), "val", (0, 24))
     np.testing.assert_array_equal(images, [paint(125, 5), paint(149, 5)])
-    np.testing.assert_array_equal(poses, embedded.split_poses("val")[[0, 24]])
+    np.testing.assert_array_equal(poses, scene_views.split_poses("val")[[0, 24]])
     tiny().load()
     assert [call[3:] for call in painter.calls] == [(125, 25), (0, 125)]
 
@@ -240,14 +240,14 @@ def test_fingerprint_tells_data_apart(painter, monkeypatch):
     assert base == tiny().fingerprint() == tiny(views=(26, 86, 2)).fingerprint()  # the same data
     others = [tiny(scene=OTHER), tiny(num_views=4), tiny(subset_seed=1), tiny(image_px=6), tiny(num_spp=2)]
     assert len({base, *(task.fingerprint() for task in others)}) == 6
-    monkeypatch.setattr(embedded, "POSES_VERSION", 99)
+    monkeypatch.setattr(scene_views, "POSES_VERSION", 99)
     assert tiny().fingerprint() != base
 
 
 def test_a_changed_scene_is_rendered_anew(painter, monkeypatch):
     first = tiny().load()
     monkeypatch.setattr(scenes, "fingerprint", lambda *_: "another source")
-    monkeypatch.setattr(embedded, "source_digest", lambda: "of changed files")
+    monkeypatch.setattr(scene_views, "source_digest", lambda: "of changed files")
     forget()
     second = tiny().load()
     assert len(painter.calls) == 2
@@ -267,7 +267,7 @@ def test_anyone_may_open_the_data_with_tfds(painter, image_px):
     views = tfds.data_source(name, split="test", data_dir=os.environ["BENCH_DATA_DIR"])
     assert len(views) == 25 and views[24]["id"] == 24
     np.testing.assert_array_equal(views[24]["image"], paint(124, image_px))
-    np.testing.assert_array_equal(views[24]["pose"], embedded.split_poses("test")[24])
+    np.testing.assert_array_equal(views[24]["pose"], scene_views.split_poses("test")[24])
     np.testing.assert_array_equal(
         views[24]["intrinsics"], cameras.intrinsics_from_fov(cameras.BLENDER_FOV_DEG, image_px, image_px)
     )
@@ -525,13 +525,13 @@ class TestFingerprintOnDisk:
 
         monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
         monkeypatch.setattr(embedded.scenes, "fingerprint", fingerprint)
-        embedded.scene_fingerprint.cache_clear()
+        scene_views.scene_fingerprint.cache_clear()
         yield built
-        embedded.scene_fingerprint.cache_clear()
+        scene_views.scene_fingerprint.cache_clear()
 
     def ask(self):
-        embedded.scene_fingerprint.cache_clear()  # as another process would
-        return embedded.scene_fingerprint("kettle", 16, 4)
+        scene_views.scene_fingerprint.cache_clear()  # as another process would
+        return scene_views.scene_fingerprint("kettle", 16, 4)
 
     def test_a_scene_is_built_once(self, counted):
         assert self.ask() == self.ask() == "of-kettle"
@@ -539,17 +539,17 @@ class TestFingerprintOnDisk:
 
     def test_another_renderer_builds_it_again(self, counted, monkeypatch):
         self.ask()
-        monkeypatch.setattr(embedded, "renderer_version", lambda: "99.0")
+        monkeypatch.setattr(scene_views, "renderer_version", lambda: "99.0")
         self.ask()
         assert len(counted) == 2
 
     def test_without_the_renderer_it_comes_with_the_data(self, counted, monkeypatch):
         self.ask()
-        monkeypatch.setattr(embedded, "renderer_version", lambda: None)
+        monkeypatch.setattr(scene_views, "renderer_version", lambda: None)
         assert self.ask() == "of-kettle"
         assert len(counted) == 1
 
     def test_without_either_it_says_what_to_do(self, counted, monkeypatch):
-        monkeypatch.setattr(embedded, "renderer_version", lambda: None)
+        monkeypatch.setattr(scene_views, "renderer_version", lambda: None)
         with pytest.raises(UsageError, match="expected Mitsuba, or rendered data with its fingerprint"):
             self.ask()

@@ -16,8 +16,8 @@ from PIL import Image
 from scipy import stats
 
 from bench import __main__ as command_line
-from bench.report.figures import encoder_consistency
 from bench.analysis.view_pair_similarity import SimilarityPairs
+from bench.report.figures import encoder_consistency
 from bench.report.figures.encoder_consistency import SimilarityStatistics
 from models import dietnerf
 from models.clip.encoder import Encoder, LinenTowers
@@ -28,7 +28,7 @@ from tasks import cameras
 from tasks import task as task_module
 from tasks.budgets import BUDGETS
 from tasks.cameras import look_at
-from tasks.sparse_views import embedded
+from tasks.sparse_views import embedded, scene_views
 
 
 def made_up(num_scenes=6, num_views=5, spread=0.7, seed=0, dim=12):
@@ -278,10 +278,10 @@ class TestEncoders:
                 one = cameras.intrinsics_from_fov(40.0, 4, 4)
                 every = jax.tree.map(lambda x: np.full(len(ids), x, np.float32), one)
                 return task_module.Photos(
-                    ids, colors, np.ones(shape, np.float32), embedded.split_poses(split)[list(ids)], every
+                    ids, colors, np.ones(shape, np.float32), scene_views.split_poses(split)[list(ids)], every
                 )
 
-            poses = embedded.split_poses("train")
+            poses = scene_views.split_poses("train")
             test = some("test", tuple(range(25)))
             return task_module.SceneData(some("train", task.view_ids), test, 2.0, 6.0, 0.5, poses)
 
@@ -292,7 +292,7 @@ class TestEncoders:
         assert found.scenes.tolist() == [0] * 40 + [1] * 40
         for split, numbers in (("train", slice(0, 32)), ("test", slice(32, 40))):
             ids = found.colors[numbers, 0, 0, 0].astype(int)
-            np.testing.assert_array_equal(found.poses[numbers], embedded.split_poses(split)[ids])
+            np.testing.assert_array_equal(found.poses[numbers], scene_views.split_poses(split)[ids])
             assert np.diff(ids).min() >= 3 and np.diff(ids).max() <= 4, "even in their order"
         every = encoder_consistency.views(BUDGETS["smoke"], ("kettle",), most=1000)
         assert len(every.scenes) == 125

@@ -8,7 +8,7 @@ import pytest
 from bench.report.images import caption_sheets, image_grid
 from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
-from tasks.captions.caption_task import CaptionSet
+from tasks.captions.caption_sets import CaptionSet
 
 JUDGE = "embedded-judge-rn"
 CAPTIONS = CaptionSet("mine", tuple(f"a thing number {i}" for i in range(20)), "")

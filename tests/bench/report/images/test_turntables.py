@@ -12,7 +12,8 @@ from PIL import Image
 from bench.report.images import turntables
 from bench.storage import store
 from bench.storage.record import Outcome, of_trial
-from bench.suites.suite import Trial, TrialSlot
+from bench.suites.suite import TrialSlot
+from bench.suites.trial import Trial
 from tasks.budgets import BUDGETS
 from tasks.captions.caption_task import CaptionTask
 from tests.fixtures.toys import ToyMethod, ToyTask

@@ -7,6 +7,7 @@ import dataclasses
 
 import pytest
 
+from bench.cli import report_options
 from bench.errors import UsageError
 from bench.report.page import page
 from bench.report.tables import costs
@@ -14,7 +15,7 @@ from bench.report.tables import costs
 
 def parsed(*words):
     parser = argparse.ArgumentParser()
-    costs.add_arguments(parser)
+    report_options.add_arguments(parser)
     return parser.parse_args(words)
 
 
@@ -73,7 +74,7 @@ def test_the_page_and_its_markdown_say_it(usual, tmp_path):
     ],
 )
 def test_prices_of_the_command_line(words, price):
-    assert costs.price_of(parsed(*words)) == price
+    assert report_options.price_of(parsed(*words)) == price
 
 
 @pytest.mark.parametrize(
@@ -87,4 +88,4 @@ def test_prices_of_the_command_line(words, price):
 )
 def test_prices_that_are_none(words, said):
     with pytest.raises(UsageError, match=said):
-        costs.price_of(parsed(*words))
+        report_options.price_of(parsed(*words))

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis.paired_comparison import TableResult
+from bench.report import build
 from bench.report.tables import contents, formats
 from bench.suites.suite import Published, TrialSlot
 
@@ -273,15 +274,14 @@ class TestPublished:
 
 
 def test_notes_that_all_tables_share_are_printed_once(usual, capsys):
-    from bench.cli import report
 
     first = dataclasses.replace(usual.result, notes=("one world", "its own"))
     second = dataclasses.replace(usual.result, notes=("one world",))
-    report.print_tables([first, second])
+    build.print_tables([first, second])
     out = capsys.readouterr().out
     assert out.count("one world") == 1 and out.count("note: its own") == 1
     assert out.rstrip().endswith("all tables: one world")
-    report.print_tables([first])
+    build.print_tables([first])
     assert "note: one world" in capsys.readouterr().out
 
 

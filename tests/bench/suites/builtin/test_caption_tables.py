@@ -11,7 +11,7 @@ from bench.suites.builtin import caption_tables
 from bench.suites.builtin.ablations import of_captions
 from bench.suites.suite import budget_named
 from tasks.budgets import sized
-from tasks.captions.caption_task import CLOSED_WORLD_JUDGES
+from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES
 
 STUDY = caption_tables.embedded("standard")
 PRIORS = "one prior after the other"

@@ -23,7 +23,7 @@ from models.method import split_numbers
 from models.nerf import NeRFData
 from tasks.budgets import BUDGETS
 from tasks.cameras import Intrinsics, look_at
-from tasks.captions import caption_task
+from tasks.captions import caption_sets
 from tasks.sparse_views.nerf_synthetic import SCENES as BLENDER_SCENES
 
 
@@ -51,12 +51,12 @@ def coco(monkeypatch, tmp_path):
     """Some captions as the paper's 153 are written; of all of them the suites are as many times larger."""
     made = [f"a thing with {i} sides." for i in range(9)]
     (tmp_path / "captions.txt").write_text("\n".join(made))
-    monkeypatch.setenv(caption_task.COCO_VARIABLE, str(tmp_path / "captions.txt"))
+    monkeypatch.setenv(caption_sets.COCO_VARIABLE, str(tmp_path / "captions.txt"))
     digest = hashlib.sha256("".join(f"{caption}\n" for caption in made).encode()).hexdigest()
-    monkeypatch.setattr(caption_task, "COCO_SHA256", digest)
-    caption_task._coco.cache_clear()
+    monkeypatch.setattr(caption_sets, "COCO_SHA256", digest)
+    caption_sets._coco.cache_clear()
     yield
-    caption_task._coco.cache_clear()
+    caption_sets._coco.cache_clear()
 
 
 CHECKED = set()
