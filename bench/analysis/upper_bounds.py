@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import functools
+import io
 import json
-import os
 import pathlib
 import re
 import sys
@@ -32,6 +32,7 @@ from tasks.captions.caption_task import CaptionData
 from tasks.closed_world import pictures
 from tasks.closed_world.appearance import Family
 from tasks.data_dir import location
+from tasks.data_dir.atomic_files import write_file
 from tasks.path_tracing import mitsuba_renderer
 
 FILE = pathlib.Path(__file__).parent.parent / "metrics" / "ceilings.json"
@@ -227,9 +228,7 @@ def write(name: str, entry: Mapping[str, Any]) -> None:
     text = json.dumps(whole | {name: entry}, indent=1, allow_nan=False)
     # a list on one line: numbers of all captions are looked at by programs alone
     text = re.sub(r"\[\s[^\[\]{}]*\]", lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text)
-    temporary = FILE.with_suffix(f".tmp-{os.getpid()}")
-    temporary.write_text(text + "\n")
-    os.replace(temporary, FILE)
+    write_file(FILE, text + "\n")
     stored.cache_clear()
 
 
@@ -274,10 +273,9 @@ def renders_of(data: Sequence[CaptionData], image_px: int, num_spp: int) -> UInt
             print(f"{view + 1} of {total} views", file=sys.stderr, flush=True)
 
     images = rendered(data, image_px=image_px, num_spp=num_spp, on_view=said)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    np.savez_compressed(temporary, images=images, made_of=made_of, poses=poses)
-    os.replace(temporary, path)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, images=images, made_of=made_of, poses=poses)
+    write_file(path, packed.getvalue())
     return images
 
 

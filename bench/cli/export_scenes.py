@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import pathlib
 from typing import Any, get_args
 
 from bench.errors import UsageError, nearest
 from tasks.cameras import BLENDER_FOV_DEG
 from tasks.data_dir import location
+from tasks.data_dir.atomic_files import write_file
 from tasks.scenes import scenes
 from tasks.sparse_views import embedded, scene_views, transforms_json
 from tasks.sparse_views.embedded import SparseViews
@@ -80,7 +80,7 @@ def _claim(out: pathlib.Path, told: dict[str, Any]) -> None:
             raise UsageError(
                 f"{out}: expected an empty folder, or one with this very export, got other files; choose another"
             )
-        _write(mark, (json.dumps(told, indent=2) + "\n").encode())
+        write_file(mark, json.dumps(told, indent=2) + "\n")
     except OSError as error:
         raise UsageError(
             f"{out}: expected a folder that can be written, got {error.strerror!r}; choose another"
@@ -109,19 +109,11 @@ def _write_split(task: SparseViews, split: Split, place: pathlib.Path) -> None:
     ids = tuple(range(scene_views.NUM_POSES[split]))
     images, poses = builder.read(data, split, ids)
     try:
-        (place / split).mkdir(parents=True, exist_ok=True)
         for i, image in zip(ids, images, strict=True):
             packed = io.BytesIO()
             Image.fromarray(image).save(packed, format="PNG")
-            _write(place / split / f"r_{i}.png", packed.getvalue())
+            write_file(place / split / f"r_{i}.png", packed.getvalue())
         text = transforms_json.written(poses, [f"./{split}/r_{i}" for i in ids], BLENDER_FOV_DEG)
-        _write(place / f"transforms_{split}.json", text.encode())
+        write_file(place / f"transforms_{split}.json", text)
     except OSError as error:
         raise UsageError(f"{place}: expected a folder that can be written, got {error.strerror!r}; free it") from error
-
-
-def _write(path: pathlib.Path, content: bytes) -> None:
-    """Writes under a temporary name and renames."""
-    temporary = path.with_name(path.name + ".partial")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

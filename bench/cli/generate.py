@@ -24,7 +24,6 @@ from bench.export import field, object_files, text_to_3d
 from bench.export.generation_page import page, sentences
 from bench.export.text_to_3d import PROTOCOL, WORLD, is_embedded
 from bench.report.figures.standard import slug
-from bench.storage.files import write_file
 from bench.storage.record import Outcome
 from bench.storage.timings import NO_LAPS, sum_timings
 from bench.suites import overrides
@@ -34,6 +33,7 @@ from bench.training.progress import ProgressBar, clock
 from tasks.budgets import BUDGETS
 from tasks.captions.caption_sets import normalized
 from tasks.closed_world import grammar
+from tasks.data_dir.atomic_files import write_file
 
 HELP = "make one object from a caption: video, mesh and pictures, several seeds at once"
 EXAMPLE = 'python -m bench generate "a red metallic chair" --seeds 0-3'

@@ -16,12 +16,13 @@ from bench.import_paths import ROOT
 from bench.report import alive
 from bench.report.build import is_stored, print_tables, write
 from bench.report.figures import encoder_consistency
-from bench.storage import archive, files, store
+from bench.storage import archive, store
 from bench.storage.store import Store
 from bench.suites import selection
 from bench.suites.suite import budget_named
 from models.clip.checkpoints import catalog
 from tasks.captions.caption_task import CaptionTask
+from tasks.data_dir.atomic_files import write_file
 
 HELP = "write the tables, figures and pictures of stored results again"
 EXAMPLE = "python -m bench report --suite ablations --budget quick"
@@ -158,7 +159,7 @@ def live(
             time.sleep(every_s)
     except KeyboardInterrupt:  # how one leaves it
         if written is not None:
-            files.write_file(written, alive.without_auto_refresh(written.read_text()))
+            write_file(written, alive.without_auto_refresh(written.read_text()))
         return 0
 
 
@@ -181,7 +182,7 @@ def print_distances(
     ]  # fmt: skip
     for each in found:
         print("\n".join(image_set_distances.format_distances(each)) + "\n")
-    files.write_file(out, pd.concat(found).to_csv(index=False))
+    write_file(out, pd.concat(found).to_csv(index=False))
 
 
 def draw(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 
 from bench.export.field import TrainedField, at_points, points_at_once
 from bench.report.images import image_grid
-from bench.storage.files import write_file
+from tasks.data_dir.atomic_files import write_file
 
 if TYPE_CHECKING:
     from trimesh import Trimesh

@@ -24,8 +24,8 @@ from bench.export.video import write_video
 from bench.report.figures import standard
 from bench.report.images import image_grid
 from bench.report.tables import formats
-from bench.storage.files import write_file
 from bench.storage.timings import PhaseTimer
+from tasks.data_dir.atomic_files import write_file
 
 FILES = (
     *("turntable.mp4", "turntable.webp", "views.png", "strip.png", "curves.csv", "curves.png"),

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from bench.errors import UsageError
 from bench.export import field as field_module
 from bench.export.field import TrainedField
-from bench.storage.files import write_file
 from bench.storage.record import Outcome
 from bench.suites import overrides
 from bench.suites.suite import Arm, Suite, Table, base_name, budget_named
@@ -23,6 +22,7 @@ from models.clip.checkpoints import catalog
 from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES, caption_set, normalized
 from tasks.captions.caption_task import CaptionTask
 from tasks.closed_world import grammar
+from tasks.data_dir.atomic_files import write_file
 
 PROTOCOL, WORLD = "std-v1", "closed-world"
 

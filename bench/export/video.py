@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from bench.storage.files import write_file
+from tasks.data_dir.atomic_files import write_file
 
 H264 = "libx264"
 

@@ -27,6 +27,7 @@ from jaxtyping import Float, Shaped
 from PIL import Image
 
 from bench.errors import UsageError
+from tasks.data_dir.atomic_files import write_file
 
 END = ".tar.xz"
 
@@ -78,10 +79,7 @@ def write(path: pathlib.Path, trials: Mapping[str, Mapping[str, bytes]]) -> None
             entry = tarfile.TarInfo(f"{trial_id}/{name}")
             entry.size = len(trials[trial_id][name])
             archive.addfile(entry, io.BytesIO(trials[trial_id][name]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(lzma.compress(packed.getvalue(), preset=9))
-    temporary.replace(path)
+    write_file(path, lzma.compress(packed.getvalue(), preset=9))
 
 
 def pictures(

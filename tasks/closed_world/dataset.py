@@ -47,6 +47,7 @@ from tasks.closed_world.appearance import FAMILIES, Family
 from tasks.closed_world.meanings import Meaning, Split
 from tasks.closed_world.pictures import PictureSpec, fingerprint, picture, shot
 from tasks.data_dir import location
+from tasks.data_dir.atomic_files import write_file
 from tasks.data_dir.locking import folder_lock, unwritable
 from tasks.path_tracing import mitsuba_renderer
 
@@ -318,16 +319,14 @@ def _taken(size: PicturesConfig, firsts: Sequence[int], num_workers: int) -> Ite
 
 
 def _write(path: pathlib.Path, images: UInt8[np.ndarray, "n h w 4"], size: PicturesConfig) -> None:
-    from safetensors.numpy import save_file
+    import safetensors.numpy
 
     first = int(path.stem) * PIECE
     meanings = [picture(size.family, first + i).meaning.id for i in range(len(images))]
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    content = safetensors.numpy.save({"images": images}, {"meanings": json.dumps(meanings)})
     try:
-        save_file({"images": images}, temporary, {"meanings": json.dumps(meanings)})
-        temporary.replace(path)
+        write_file(path, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise unwritable(path.parent, error) from error
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
-import os
 import pathlib
 from typing import Literal
 
@@ -16,6 +15,7 @@ from bench.errors import UsageError
 from tasks import cameras
 from tasks.cameras import hemisphere
 from tasks.data_dir import location
+from tasks.data_dir.atomic_files import write_file
 from tasks.data_dir.locking import unwritable
 from tasks.path_tracing import materials, meshes, mitsuba_renderer
 from tasks.scenes import scene_models, scenes
@@ -63,11 +63,8 @@ def scene_fingerprint(scene: str, image_px: int, num_spp: int) -> str:
             "pip install mitsuba==3.9.1, or bring the folder from where it was rendered"
         )
     found = scenes.fingerprint(scene, image_px, num_spp)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"renderer": renderer, "fingerprint": found}))
-        temporary.replace(path)
+        write_file(path, json.dumps({"renderer": renderer, "fingerprint": found}))
     except OSError as error:
         raise unwritable(path.parent, error) from error
     return found

@@ -40,12 +40,12 @@ from bench.analysis.view_pair_similarity import (
 )
 from bench.report.figures.standard import INK, Figure, canvas, drawn, plain, standalone, style
 from bench.report.tables import formats
-from bench.storage import files
 from models.clip import loading, preprocess
 from models.clip.encoder import Encoder
 from models.clip.networks.dual_encoder import normalized
 from models.dietnerf import DIETNERF
 from tasks.budgets import Budget, sized
+from tasks.data_dir.atomic_files import write_file
 from tasks.scenes.scenes import SCENES
 from tasks.sparse_views import embedded
 from tasks.sparse_views.embedded import SparseViews
@@ -341,5 +341,5 @@ def write(names: Sequence[str], budget: Budget, out: pathlib.Path) -> tuple[list
     contents: dict[str, str | bytes] = {"svg": standalone(made.svg), "csv": formats.csv_rows(made.rows), "png": png}
     paths = {end: out / f"{NAME}.{end}" for end in contents}
     for end, path in paths.items():
-        files.write_file(path, contents[end])
+        write_file(path, contents[end])
     return [line(found) for found in every], list(paths.values())

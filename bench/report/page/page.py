@@ -37,10 +37,10 @@ from bench.report.page.script_data import InteractiveMedia
 from bench.report.tables import contents as contents_module
 from bench.report.tables import costs
 from bench.report.tables.costs import DevicePrice
-from bench.storage.files import write_file
 from bench.storage.record import Record
 from bench.storage.timings import own_seconds
 from bench.suites.suite import TrialSlot
+from tasks.data_dir.atomic_files import write_file
 
 UNKNOWN = "unknown"
 """What a trial whose record does not say it was made by; it stands last, with how many there are."""
@@ -119,7 +119,7 @@ def write(
     for name in compact.of_other_forms(contents):
         (out / name).unlink(missing_ok=True)
     for name, content in contents.items():
-        write_file(out / name, content)
+        write_file(out / name, content, sync=False)  # a page can be drawn again
     return out / "index.html"
 
 

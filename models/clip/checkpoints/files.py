@@ -9,9 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
-import tempfile
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +24,7 @@ from models.clip.encoder import OPENAI_MEAN, OPENAI_STD
 from models.clip.networks import architectures, dual_encoder
 from models.clip.networks.dual_encoder import DualEncoder
 from models.clip.tokenizers import ClipTokenizer, Tokenizer, WordTokenizer
+from tasks.data_dir.atomic_files import write_file
 
 FORMAT = "nerf-bench-clip-1"
 
@@ -168,11 +167,7 @@ def write(path: pathlib.Path, checkpoint: Checkpoint, dtype: Any = np.float32) -
         "std": json.dumps(checkpoint.std),
         "card": json.dumps(checkpoint.card, sort_keys=True),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}.", delete=False) as temporary:
-        temporary.write(safetensors.numpy.save(flat, metadata))
-    os.chmod(temporary.name, 0o644)
-    os.replace(temporary.name, path)
+    write_file(path, safetensors.numpy.save(flat, metadata))
     return hub.sha256_of(path)
 
 

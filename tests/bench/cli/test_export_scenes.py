@@ -107,7 +107,7 @@ def test_export_again_and_elsewhere(painted, tmp_path, capsys):
     assert sorted(p.name for p in (out / SCENE).iterdir()) == ["test", "transforms_test.json"]
     (out / SCENE / "test" / "r_3.png").unlink()  # an export that was interrupted is taken up again
     assert export(out, "--scenes", SCENE, "--splits", "test") == 0
-    assert (out / SCENE / "test" / "r_3.png").exists() and not list(out.rglob("*.partial"))
+    assert (out / SCENE / "test" / "r_3.png").exists() and not list(out.rglob("*.tmp"))
     assert export(out, "--scenes", OTHER, "--splits", "test") == 2
     assert "out: expected an empty folder, or one with this very export, got other files" in capsys.readouterr().err
     (tmp_path / "theirs").mkdir()
