@@ -8,7 +8,7 @@ import json
 import pytest
 
 from bench.import_paths import ROOT
-from bench.storage import store
+from bench.storage.store import Store
 from tests.bench.cli.test_generate import balls  # noqa: F401 (a fixture)
 from tests.bench.storage.test_store import some_outcome, some_scores
 
@@ -28,7 +28,7 @@ def replaced(code, old, new):
 
 def run(tmp_path, monkeypatch, resolution=16):
     """Executes all cells at budget smoke, in one namespace, with results of its own; gives the values of last lines."""
-    trials = store.open(tmp_path / "results" / "reference")
+    trials = Store.open(tmp_path / "results" / "reference")
     for scene, psnr in (("a", 1.0), ("b", 3.0)):
         scores = {"std-v1": some_scores((psnr, psnr))}
         trials.write(some_outcome(f"nerf__{scene}__s0__0", scores=scores, task=f"{scene}__3v", budget="standard"))

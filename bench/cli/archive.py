@@ -9,7 +9,7 @@ from bench.cli import suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.report.images import image_grid
-from bench.storage import archive, store
+from bench.storage import archive
 from bench.storage.store import Store
 from bench.suites import selection
 from tasks.task import SceneTask
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Writes the file, and says how much it holds."""
-    chosen, trials_store = suite_options.selection(args), store.open(args.results)
+    chosen, trials_store = suite_options.selection(args), Store.open(args.results)
     stored = set(trials_store.ids())
     ids = [trial.id for trial in chosen.trials if trial.id in stored]
     if not ids:

@@ -30,7 +30,6 @@ from bench.report.figures.standard import slug
 from bench.report.tables import contents, costs, formats
 from bench.report.tables.contents import TableGrid
 from bench.report.tables.costs import ArmCost
-from bench.storage import store
 from bench.storage.store import Store
 from bench.suites import overrides, registry
 from bench.suites import selection as selection_module
@@ -71,9 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Compares; 1 if a trial failed, or on what `--fail-if` names."""
-    here = store.open(args.results)
+    here = Store.open(args.results)
     study, chosen = selection(args, here)
-    reference = store.open(trial_sources.REFERENCE, f"{args.suite}-{chosen.budget.name}")
+    reference = Store.open(trial_sources.REFERENCE, f"{args.suite}-{chosen.budget.name}")
     protocol = chosen.tables[0].protocol
     found = trial_sources.origins(chosen.trials, protocol, here, reference)
     lines = trial_sources.source_summary(found, chosen.cells, study.mine, shown(trial_sources.REFERENCE))

@@ -13,7 +13,7 @@ from bench.errors import UsageError
 from bench.export import field as field_module
 from bench.import_paths import ROOT
 from bench.plugins import imported_renders
-from bench.storage import store
+from bench.storage.store import Store
 from bench.suites.trial import Trial
 
 HELP = "write a stored trial's turntable, mesh (GLB, OBJ, PLY) and pictures"
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
     """Writes the files; UsageError if the trial is not of the suite, or not stored."""
     from bench.export import object_files
 
-    trials_store = store.open(args.results)
+    trials_store = Store.open(args.results)
     trials = suite_options.selection(args).trials
     if not any(trial.id.startswith(args.trial) for trial in trials):
         refuse_imported(args.trial, trials_store)
@@ -86,7 +86,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def refuse_imported(start: str, trials_store: store.Store) -> None:
+def refuse_imported(start: str, trials_store: Store) -> None:
     """Says of renders that were imported why nothing can be made of them.
 
     Raises:

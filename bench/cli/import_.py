@@ -12,7 +12,6 @@ from bench.cli import suite_options
 from bench.cli.common_options import add_results
 from bench.plugins import imported_renders, render_files
 from bench.plugins.render_files import Files
-from bench.storage import store
 from bench.storage.store import Store
 from bench.suites.builtin.sparse_views import NUM_VIEWS
 from bench.suites.trial import Trial
@@ -77,7 +76,7 @@ def main(args: argparse.Namespace) -> int:
     """Checks all names first, then reads, scores and stores scene by scene; what is stored already is found."""
     budget = suite_options.chosen_budget(args)
     wanted = imported_renders.wanted(args.task, budget, args.num_views, args.captions)
-    trials_store = store.open(args.results)
+    trials_store = Store.open(args.results)
     imported_renders.check_name(args.name, list(trials_store.records()), wanted.arms)
     of_folders = matched(args, wanted)
     if any(isinstance(task, SceneTask) for task, _ in of_folders.values()):

@@ -10,7 +10,6 @@ import sys
 from typing import Any
 
 from bench.cli.common_options import add_results, existing
-from bench.storage import store
 from bench.storage.record import Record, finite
 from bench.storage.store import Store
 
@@ -37,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Prints the list."""
-    trials = store.open(existing(args.results))
+    trials = Store.open(existing(args.results))
     pattern = args.pattern if any(c in args.pattern for c in "*?[") else f"*{args.pattern}*"
     chosen = [
         record

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table as Printed
 
 from bench.cli import suite_options
-from bench.storage import store
+from bench.storage.store import Store
 from bench.suites import selection
 from bench.suites.suite import Table
 from bench.training import devices, packing, run_suite
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Prints the plan."""
     chosen = suite_options.selection(args)
-    trials_store = store.open(args.results)
+    trials_store = Store.open(args.results)
     missing = [trial for trial in chosen.trials if not trials_store.finished(trial.id)]
     num_accelerators = devices.num_accelerators()
     size = args.pack_size or packing.default_pack_size("accelerator" if num_accelerators else "cpu")

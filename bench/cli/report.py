@@ -99,7 +99,7 @@ def main(args: argparse.Namespace) -> int:
     if args.live:
         return live(chosen, args.results, every_s, asked, command=command, out=args.out, price=price,
                     is_small=args.small)  # fmt: skip
-    kept = store.open(args.results, selection.study(chosen))
+    kept = Store.open(args.results, selection.study(chosen))
     results, written = write(
         chosen,
         kept,
@@ -141,7 +141,7 @@ def live(
             there = store.modification_times(results)
             now = {name: stamps for name, stamps in there.items() if name in wanted or name.endswith(archive.END)}
             if now != seen:
-                trials_store, seen = store.open(results, selection.study(chosen)), now
+                trials_store, seen = Store.open(results, selection.study(chosen)), now
                 done = [trial_id for trial_id in wanted if is_stored(trials_store, trial_id)]
                 num_failed, is_whole = sum(map(trials_store.failed, done)), len(done) == len(wanted)
                 shown = asked if is_whole else asked._replace(num_meshes=0)

@@ -7,7 +7,7 @@ import argparse
 from bench.cli import suite_options
 from bench.errors import UsageError
 from bench.metrics import protocols
-from bench.storage import store
+from bench.storage.store import Store
 from bench.training.rescore import again
 
 HELP = "score stored views again, under the suite's protocols or another"
@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> int:
     names = tuple(args.protocol or chosen.protocols)
     for name in names:
         protocols.get(name)
-    trials_store = store.open(args.results)
+    trials_store = Store.open(args.results)
     finished = [trial for trial in chosen.trials if trials_store.finished(trial.id)]
     if not finished:
         raise UsageError(f"rescore: expected finished trials in {args.results}, found none; run the suite first")

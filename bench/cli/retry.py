@@ -6,7 +6,7 @@ import argparse
 
 from bench.cli.common_options import add_results, existing
 from bench.errors import UsageError
-from bench.storage import store
+from bench.storage.store import Store
 
 HELP = "move failed trials aside, so that the next run trains them again"
 EXAMPLE = "python -m bench retry --all"
@@ -23,7 +23,7 @@ def main(args: argparse.Namespace) -> int:
     """Moves and says so; nothing is moved if one of the trials did not fail."""
     if bool(args.trials) == args.all:
         raise UsageError("retry: expected either trials or --all; python -m bench ls --failed lists those that failed")
-    trials = store.open(existing(args.results))
+    trials = Store.open(existing(args.results))
     failed = [trial_id for trial_id in trials.ids() if trials.failed(trial_id)]
     chosen = failed if args.all else list(dict.fromkeys(trials.find(start) for start in args.trials))
     for trial_id in chosen:

@@ -9,7 +9,7 @@ import time
 
 from bench.cli import report_options, suite_options
 from bench.report import build
-from bench.storage import store
+from bench.storage.store import Store
 from bench.training.progress import clock
 from bench.training.run_suite import train_missing
 
@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
     """Runs; 1 if a trial failed."""
     start = time.monotonic()
     chosen = suite_options.selection(args)
-    trials_store = store.open(args.results)
+    trials_store = Store.open(args.results)
     with trials_store.lock():
         num_new = train_missing(args, chosen, trials_store)
     results, page = build.write(

@@ -8,8 +8,8 @@ import math
 from typing import Any
 
 from bench.cli.common_options import add_results
-from bench.storage import store
 from bench.storage.record import Record
+from bench.storage.store import Store
 
 HELP = "show all that is known of one trial"
 EXAMPLE = "python -m bench show nerf__knight__8v__s0"
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Prints the record; UsageError names the nearest id."""
-    trials = store.open(args.results)
+    trials = Store.open(args.results)
     trial_id = trials.find(args.trial)
     record, scores = trials.read(trial_id), trials.scores(trial_id)
     if args.json:

@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:  # how one leaves it
             return 0
         return 0
-    trials = store.open(existing(args.results))
+    trials = Store.open(existing(args.results))
     status = trials.read_status()
     if args.json:
         print(json.dumps({"stored": counts(trials), "set_aside": trials.set_aside, "running": status}, indent=1))
@@ -66,7 +66,7 @@ def watch(results: pathlib.Path, every_s: float) -> None:
 
     console = Console()
     live = Live(console=console, auto_refresh=False) if console.is_terminal and sys.stdout.isatty() else None
-    trials = store.open(results)
+    trials = Store.open(results)
     seen: Any = None
     before: Any = None
     if live:
@@ -75,7 +75,7 @@ def watch(results: pathlib.Path, every_s: float) -> None:
         while True:
             status = trials.read_status()  # before the trials: a driver clears it when they are stored
             if (there := store.modification_times(results)) != seen:
-                trials, seen = store.open(results), there
+                trials, seen = Store.open(results), there
             now = {k: v for k, v in (status or {}).items() if k not in ALWAYS_NEW}, said_of(trials)
             lines = "\n".join([*said_of(trials), *_described(status)])
             if live:

@@ -17,7 +17,6 @@ from bench.cli.common_options import add_results
 from bench.errors import UsageError
 from bench.report.tables.contents import counted
 from bench.report.tables.formats import printable
-from bench.storage import store
 from bench.storage.store import Store
 
 HELP = "say which arm is preferred, from the files of votes that a report's page saves"
@@ -61,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Prints the scores."""
-    told = tally(args.files, store.open(args.results))
+    told = tally(args.files, Store.open(args.results))
     print(json.dumps(told, indent=1, allow_nan=False) if args.json else "\n".join(lines(told)))
     return 0
 

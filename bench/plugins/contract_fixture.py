@@ -21,8 +21,8 @@ import numpy as np
 from bench.errors import UsageError
 from bench.import_paths import OURS, ROOT
 from bench.plugins import code_version
-from bench.storage import store
 from bench.storage.record import Outcome, Record
+from bench.storage.store import Store
 from bench.suites import registry
 from bench.suites.trial import Trial
 from bench.training import trainer
@@ -86,8 +86,8 @@ class ContractFixture:
     def stored(self) -> ReloadedTrial:
         """The same after it went through a store."""
         with tempfile.TemporaryDirectory() as folder:
-            trial_id = store.open(folder).write(self.outcome).name
-            again = store.open(folder)
+            trial_id = Store.open(folder).write(self.outcome).name
+            again = Store.open(folder)
             if again.set_aside:
                 raise ContractError(
                     f"its record cannot be read again: {again.set_aside[0]}; keep plain values in fields"

@@ -11,8 +11,8 @@ from bench.analysis import image_set_distances
 from bench.cli import report
 from bench.errors import UsageError
 from bench.metrics import fid_kid
-from bench.storage import store
 from bench.storage.record import SCHEMA_VERSION, Outcome, Record
+from bench.storage.store import Store
 from bench.suites import overrides, selection
 from bench.suites.suite import Arm, Suite, Table
 from models.clip.checkpoints import catalog
@@ -47,7 +47,7 @@ def made(tmp_path, monkeypatch):
         return np.concatenate([images.mean(axis=(1, 2)), (images**2).mean(axis=(1, 2))], axis=1)
 
     monkeypatch.setattr(fid_kid, "features", lambda name: extract)
-    opened = store.open(tmp_path)
+    opened = Store.open(tmp_path)
     arms = {name: Arm(method=ToyMethod(label=name), variant=name, changes=("method.label",)) for name in NAMES}
     table = Table(
         name="some", question="Which?", tasks=tuple(ToyTask(scene=scene, image_px=8) for scene in ("grey", "dark")),

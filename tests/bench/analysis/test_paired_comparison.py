@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from bench.analysis.paired_comparison import TableResult, compare
 from bench.errors import UsageError
-from bench.storage import store
 from bench.storage.record import Outcome, Record
+from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
 
 SCENES = ("chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship")
@@ -311,7 +311,7 @@ def test_unknown_names_are_told_with_the_nearest(changes, message):
 
 def test_what_a_store_holds_makes_a_table(tmp_path):
     """The frame as the store makes it, with its own types, a failure and a number that is missing."""
-    kept = store.open(tmp_path)
+    kept = Store.open(tmp_path)
     cells = []
     for arm, shift in (("base", 0.0), ("arm", 1.0)):
         for i, scene in enumerate(SCENES):

@@ -11,7 +11,7 @@ from bench.cli import compare, run
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.plugins import trial_sources
-from bench.storage import store
+from bench.storage.store import Store
 from bench.suites import registry
 from bench.suites.trial import Trial
 from bench.training import run_suite
@@ -52,7 +52,7 @@ def trials(variant, method, scenes=toy_studies.SCENES, **fields):
 
 
 def keep(folder, made, level=0.0, **changes):
-    kept = store.open(folder)
+    kept = Store.open(folder)
     for trial in made:
         kept.write(outcome(trial, level, **changes))
 
@@ -142,7 +142,7 @@ class TestStored:
         assert "1 trials failed: python -m bench ls --failed; then python -m bench retry --all" in err
 
     def test_renders_that_were_imported(self, stored, capsys):
-        kept = store.open(stored / "runs")
+        kept = Store.open(stored / "runs")
         for trial in trials("theirs", toy_studies.FAST, toy_studies.SCENES[:5]):
             kept.write(dataclasses.replace(outcome(trial, 1.0), views=toy_studies.views(trial)))
         assert compare.main(parsed(stored, "theirs")) == 0
@@ -159,7 +159,7 @@ class TestStored:
             compare.main(parsed(stored, "mine:MINE", "--results", stored / "other"))
 
     def test_imported_renders_are_imported_again_not_scored_again(self, stored):
-        kept = store.open(stored / "runs")
+        kept = Store.open(stored / "runs")
         for trial in trials("theirs", toy_studies.FAST):
             kept.write(dataclasses.replace(outcome(trial, version="0.8"), views=toy_studies.views(trial)))
         with pytest.raises(
@@ -168,7 +168,7 @@ class TestStored:
             compare.main(parsed(stored, "theirs"))
 
     def test_other_scores_are_made_anew_from_views(self, stored, monkeypatch):
-        kept, again = store.open(stored / "other"), []
+        kept, again = Store.open(stored / "other"), []
         for trial in trials(VARIANT, MINE):
             kept.write(dataclasses.replace(outcome(trial, version="0.8"), views=toy_studies.views(trial)))
         monkeypatch.setattr(compare.rescore, "again", lambda trial, names, here: again.append((trial.id, names)))
@@ -189,7 +189,7 @@ class TestTrains:
         assert "1 to train here: scored with std-v1 0.3, which is now 1.1 MINE: 2 of 2 trials to train" in said
         assert "MINE: PSNR too few scenes for a verdict against Base" in said
         trained = trials(VARIANT, MINE, ("ant", "bee"))
-        assert store.open(tmp_path / "runs").ids() == sorted([bee.id, *(trial.id for trial in trained)])
+        assert Store.open(tmp_path / "runs").ids() == sorted([bee.id, *(trial.id for trial in trained)])
         assert compare.main(parsed(tmp_path, *words)) == 0
         assert "1 of 2 trials from" in (said := printed(capsys)) and "MINE: 2 of 2 trials found here" in said
 
@@ -227,9 +227,9 @@ class TestReference:
     def test_a_laptop_and_an_accelerator_find_theirs(self, tmp_path, budget):
         args = parsed(tmp_path, "mine:MINE", "--suite", "sparse-views", "--against", "nerf,simplified_nerf,dietnerf")
         args.budget = budget
-        study, chosen = compare.selection(args, store.open(tmp_path / "runs"))
+        study, chosen = compare.selection(args, Store.open(tmp_path / "runs"))
         found = trial_sources.origins(
-            chosen.trials, "std-v1", store.open(tmp_path), store.open(trial_sources.REFERENCE)
+            chosen.trials, "std-v1", Store.open(tmp_path), Store.open(trial_sources.REFERENCE)
         )
         theirs = {cell.trial_id for cell in chosen.cells if cell.arm != study.mine}
         assert {name: found[name].why for name in theirs if found[name].where != "reference"} == {}

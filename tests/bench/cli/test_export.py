@@ -11,7 +11,8 @@ import trimesh
 from bench import __main__ as command_line
 from bench.cli import export
 from bench.export import object_files
-from bench.storage import record, store
+from bench.storage import record
+from bench.storage.store import Store
 from bench.suites import registry
 from bench.suites.suite import Arm, Suite, Table
 from tasks.budgets import BUDGETS
@@ -52,7 +53,7 @@ def outcome(trial, **changes):
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "suite", {"balls": SUITE}.__getitem__)
-    trials = store.open(tmp_path / "runs")
+    trials = Store.open(tmp_path / "runs")
     trials.write(outcome(TRIALS["ball", 0]))
     trials.write(outcome(TRIALS["air", 0]))
     trials.write(record.failed(TRIALS["ball", 1], "why"))

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from bench.cli import ls
-from bench.storage import record, store
+from bench.storage import record
+from bench.storage.store import Store
 
 
 def parsed(*words):
@@ -30,7 +31,7 @@ def scores(*psnr):
 
 @pytest.fixture
 def root(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     trials.write(outcome("nerf__a__8v__s0__1", {"std-v1": scores(20.0, 22.0), "nerf-2020": scores(1.0, 2.0)}))
     trials.write(outcome("nerf__b__8v__s0__2", {"nerf-2020": scores(30.0, 33.0)}))
     trials.write(outcome("nerf__c__8v__s0__3", {"std-v1": scores(30.0, None)}, wall_s=math.nan))

@@ -11,8 +11,8 @@ from bench.cli import report, suite_options
 from bench.errors import UsageError
 from bench.metrics import protocols
 from bench.report import build
-from bench.storage import store
 from bench.storage.record import Outcome, of_trial
+from bench.storage.store import Store
 from bench.suites import selection as selection_module
 
 JUDGE = "embedded-judge-rn"
@@ -47,7 +47,7 @@ def outcomes():
 
 @pytest.fixture
 def root(outcomes, tmp_path):
-    kept = store.open(tmp_path / "results")
+    kept = Store.open(tmp_path / "results")
     for made in outcomes:
         kept.write(made)
     return kept.root
@@ -79,7 +79,7 @@ def test_a_page_of_captions(root, tmp_path, capsys):
 
 
 def test_without_views_the_numbers_stay(outcomes, tmp_path):
-    kept = store.open(tmp_path / "results")
+    kept = Store.open(tmp_path / "results")
     for made in outcomes:
         kept.write(Outcome(record=made.record, parameters={}, views={}, scores=made.scores))
     assert report.main(chosen("--results", str(kept.root), "--out", str(tmp_path / "a"))) == 0
@@ -103,18 +103,18 @@ def test_distances_need_photographs(root, tmp_path):
 def test_a_shared_baseline_is_shown_once(root):
     selection = suite_options.selection(chosen())
     (table,) = selection.tables
-    known = build.judged(table, selection, store.open(root))
+    known = build.judged(table, selection, Store.open(root))
     assert known.judge == JUDGE and known.captions.name == "composed:world-things"
     tables = {"smoke": (table, dataclasses.replace(table, name="again"))}
     suite = dataclasses.replace(selection.suite, tables=tables)
     trials, cells = suite.expand(selection.budget)
     twice = selection_module.Selection(suite=suite, budget=selection.budget, trials=trials, cells=cells)
-    titles = build.pictures(twice, store.open(root), {table.name: known, "again": known})
+    titles = build.pictures(twice, Store.open(root), {table.name: known, "again": known})
     assert [title.partition(":")[0] for title in titles] == ["world-things"] * 3 + ["again"]
 
 
 def test_a_field_that_nobody_can_know_did_not_fail(outcomes, tmp_path):
-    kept = store.open(tmp_path / "results")
+    kept = Store.open(tmp_path / "results")
     for made in outcomes:
         scores = {name: plain | {"field_state": "unknown"} for name, plain in made.scores.items()}
         kept.write(dataclasses.replace(made, scores=scores))
@@ -127,6 +127,6 @@ def test_a_field_that_nobody_can_know_did_not_fail(outcomes, tmp_path):
 def test_which_fields_ended_empty_is_said(root):
     picked = suite_options.selection(chosen())
     said = [
-        line for table in picked.tables for line in build.degenerate_field_notes(table, picked.cells, store.open(root))
+        line for table in picked.tables for line in build.degenerate_field_notes(table, picked.cells, Store.open(root))
     ]
     assert said and all("1 empty field of " in line and "(seed 0)" in line for line in said)

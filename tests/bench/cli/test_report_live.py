@@ -10,8 +10,9 @@ import pytest
 
 from bench import __main__ as command_line
 from bench.cli import report, suite_options
-from bench.storage import store
+from bench.storage import files
 from bench.storage.record import Outcome
+from bench.storage.store import Store
 from tests.bench.cli.test_report import chosen, outcome
 
 ARM = ("--only", "arm=Dream Fields")
@@ -29,7 +30,7 @@ def made():
 @pytest.fixture
 def story(tmp_path, monkeypatch):
     """What happens between looks: a list of functions, each called instead of a sleep; and what was drawn."""
-    told = argparse.Namespace(turns=[], slept=[], drawn=[], kept=store.open(tmp_path / "runs"), out=tmp_path / "out")
+    told = argparse.Namespace(turns=[], slept=[], drawn=[], kept=Store.open(tmp_path / "runs"), out=tmp_path / "out")
 
     def sleep(seconds):
         told.slept.append(seconds)
@@ -127,7 +128,7 @@ def test_what_a_running_driver_writes_is_left_alone(story, made):
     """Opening a store sweeps up what dead writers left: not what a living one has under its hands."""
     driver = subprocess.Popen(["sleep", "60"])
     try:
-        mine = story.kept.root / f".tmp-{store._host()}-{driver.pid}-half"
+        mine = story.kept.root / f".tmp-{files.host_mark()}-{driver.pid}-half"
         mine.mkdir(parents=True)
         (mine / "record.json").write_text('{"schema_ver')
         story.turns += [lambda: [story.kept.write(one) for one in made]]

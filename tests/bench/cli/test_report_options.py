@@ -7,8 +7,8 @@ import pytest
 
 from bench.cli import report, report_options, suite_options
 from bench.errors import UsageError
-from bench.storage import store
 from bench.storage.record import Outcome, of_trial
+from bench.storage.store import Store
 
 
 def parsed(*words, suite=("--suite", "compositional", "--budget", "smoke")):
@@ -20,7 +20,7 @@ def parsed(*words, suite=("--suite", "compositional", "--budget", "smoke")):
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """A store with views and no parameters."""
-    kept = store.open(tmp_path_factory.mktemp("results"))
+    kept = Store.open(tmp_path_factory.mktemp("results"))
     for place, trial in enumerate(suite_options.selection(parsed()).trials):
         px = trial.task.view_px
         views = {"color": np.full((17, px, px, 3), 0.1 * place, np.float16), "ids": np.arange(17, dtype=np.int32)}

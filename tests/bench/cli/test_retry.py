@@ -4,7 +4,8 @@ import pytest
 
 from bench.cli import retry
 from bench.errors import UsageError
-from bench.storage import record, store
+from bench.storage import record
+from bench.storage.store import Store
 
 
 def parsed(*words):
@@ -24,7 +25,7 @@ def outcome(trial_id, reason=None):
 
 @pytest.fixture
 def root(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     for trial_id in ("nerf__a__8v__s0__1", "nerf__b__8v__s0__2"):
         trials.write(outcome(trial_id, reason="why"))
     trials.write(outcome("nerf__c__8v__s0__3"))
@@ -36,19 +37,19 @@ def test_one_by_the_start_of_its_id(root, capsys):
     assert capsys.readouterr().out == (
         "nerf__a__8v__s0__1 -> failed-1/nerf__a__8v__s0__1\n1 moved; the next run trains them again\n"
     )
-    assert store.open(root).ids() == ["nerf__b__8v__s0__2", "nerf__c__8v__s0__3"]
+    assert Store.open(root).ids() == ["nerf__b__8v__s0__2", "nerf__c__8v__s0__3"]
 
 
 def test_all_that_failed(root, capsys):
     assert retry.main(parsed("--all", "--results", root)) == 0
     assert "2 moved" in capsys.readouterr().out
-    assert store.open(root).ids() == ["nerf__c__8v__s0__3"]
+    assert Store.open(root).ids() == ["nerf__c__8v__s0__3"]
 
 
 def test_nothing_is_moved_if_one_of_them_finished(root):
     with pytest.raises(UsageError, match="retry: expected a trial that failed, got nerf__c__8v__s0__3, which finished"):
         retry.main(parsed("nerf__a", "nerf__c", "--results", root))
-    assert len(store.open(root).ids()) == 3
+    assert len(Store.open(root).ids()) == 3
 
 
 @pytest.mark.parametrize("words", [[], ["--all", "nerf__a"]])

@@ -6,7 +6,8 @@ import pytest
 
 from bench.cli import show
 from bench.errors import UsageError
-from bench.storage import record, store
+from bench.storage import record
+from bench.storage.store import Store
 
 
 def parsed(*words):
@@ -34,7 +35,7 @@ def outcome(trial_id, **changes):
 
 @pytest.fixture
 def root(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     trials.write(outcome("nerf__a__8v__s0__1"))
     trials.write(outcome("dietnerf__a__8v__s0__2", status="failed", reason="why", traceback="Traceback\n  line\n"))
     return tmp_path

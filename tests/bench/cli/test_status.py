@@ -11,7 +11,8 @@ from bench import __main__ as command_line
 from bench.cli import common_options, status
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.storage import record, store
+from bench.storage import record
+from bench.storage.store import Store
 
 
 def parsed(*words):
@@ -32,7 +33,7 @@ def outcome(n, state="finished"):
 
 @pytest.fixture
 def trials(tmp_path):
-    made = store.open(tmp_path)
+    made = Store.open(tmp_path)
     for n, state in enumerate(["finished", "finished", "failed"]):
         made.write(outcome(n, state))
     return made

@@ -10,8 +10,8 @@ import pytest
 from bench import __main__ as command_line
 from bench.analysis import bradley_terry
 from bench.cli import votes
-from bench.storage import store
 from bench.storage.record import Outcome, Record
+from bench.storage.store import Store
 
 TRUE = {"dream_fields": 0.8, "dream_fields_plain": -0.2, "dream_fields_no_blur": -0.6}
 CAPTIONS = tuple(f"a-red-thing-{i}" for i in range(20))
@@ -110,7 +110,7 @@ def test_groups_that_never_met_are_said(tmp_path, capsys):
 
 def test_arms_are_those_of_the_store(tmp_path, capsys):
     """One variant on 8 and on 100 photographs is two arms; a record knows its variant better than a name does."""
-    trials = store.open(tmp_path / "runs")
+    trials = Store.open(tmp_path / "runs")
     for variant, name, task in (("my__own", "my__own__chess__8v__s0__00000001", "chess__8v"),):
         record = Record(
             schema_version=1, trial_id=name, status="finished", variant=variant, task=task, cluster="chess", seed=0,

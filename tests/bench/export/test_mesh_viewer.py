@@ -13,8 +13,8 @@ import pytest
 import trimesh
 
 from bench.export import mesh, mesh_viewer
-from bench.storage import store
 from bench.storage.record import Outcome, of_trial
+from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
 from tasks.budgets import BUDGETS
@@ -83,7 +83,7 @@ class Nothing(ToyMethod):
 
 
 def test_the_first_objects_with_parameters_and_a_surface(tmp_path):
-    kept, trials = store.open(tmp_path / "results"), {}
+    kept, trials = Store.open(tmp_path / "results"), {}
     for seed, (method, num) in enumerate([(Nothing(), 1), (Ball(), 0), (Ball(), 1), (Ball(), 1)]):
         trial = Trial(task=ToyTask(), method=method, budget=BUDGETS["smoke"], seed=seed, variant="toy")
         parameters = {"params/mean": np.zeros(3, np.float32), "state/num_seen": np.zeros((), np.int32)} if num else {}

@@ -12,7 +12,7 @@ from bench.analysis import findings, paired_comparison
 from bench.errors import UsageError
 from bench.plugins import comparison_suite, trial_sources
 from bench.report.tables import contents, costs
-from bench.storage import store
+from bench.storage.store import Store
 from bench.suites import registry
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
@@ -205,7 +205,7 @@ class TestImported:
 
 @pytest.fixture
 def stores(tmp_path):
-    return store.open(tmp_path / "here"), store.open(tmp_path / "reference")
+    return Store.open(tmp_path / "here"), Store.open(tmp_path / "reference")
 
 
 TRIAL = Trial(task=ToyScene(), method=BASE, budget=SMOKE, seed=0, variant="toy_base")

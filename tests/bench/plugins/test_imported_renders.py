@@ -12,7 +12,7 @@ from bench import __main__ as command_line
 from bench.errors import UsageError
 from bench.metrics import caption_protocols
 from bench.plugins import imported_renders, render_files
-from bench.storage import store
+from bench.storage.store import Store
 from bench.suites import registry
 from bench.suites.suite import Arm, Suite, Table
 from bench.suites.trial import Trial, described
@@ -238,8 +238,8 @@ class TestTrials:
         trial, found = self.made()
         trained = Trial(task=ToyTask(), method=ToyMethod(), budget=SMOKE, seed=0, variant="toy")
         assert trial.id.startswith("mine__grey__2v__s0__")
-        store.open(tmp_path).write(imported_renders.outcome(trial, found, ("std-v1", "dreamfields-2022")))
-        known, again = store.open(tmp_path).read(trial.id), store.open(tmp_path)
+        Store.open(tmp_path).write(imported_renders.outcome(trial, found, ("std-v1", "dreamfields-2022")))
+        known, again = Store.open(tmp_path).read(trial.id), Store.open(tmp_path)
         assert imported_renders.is_imported(known)
         assert (known.variant, known.cluster, known.seed, known.budget) == ("mine", "grey", 0, "smoke")
         assert known.identity["task"] == trained.identity()["task"]
@@ -278,7 +278,7 @@ class TestTrials:
 
     def test_other_files_under_the_same_name_are_refused(self, tmp_path):
         trial, found = self.made()
-        there = store.open(tmp_path)
+        there = Store.open(tmp_path)
         there.write(imported_renders.outcome(trial, found, ()))
         imported_renders.check_same(trial, there)
         imported_renders.check_same(self.made(seed=1)[0], there)
@@ -291,7 +291,7 @@ class TestTrials:
 
     def test_the_same_files_of_a_scene_that_has_changed_are_refused(self, tmp_path, monkeypatch):
         trial, found = self.made()
-        there = store.open(tmp_path)
+        there = Store.open(tmp_path)
         there.write(imported_renders.outcome(trial, found, ()))
         monkeypatch.setattr(ToyTask, "fingerprint", lambda self: "newer")
         with pytest.raises(UsageError, match="got the same files, of data that has changed; choose another"):
@@ -325,7 +325,7 @@ class TestCommand:
     def test_one_scene(self, out, tmp_path, capsys):
         assert bench(*self.words(out, tmp_path)) == 0
         printed = capsys.readouterr().out
-        [trial_id] = store.open(tmp_path / "runs").ids()
+        [trial_id] = Store.open(tmp_path / "runs").ids()
         assert printed.startswith(f"{trial_id}: 3 views, std-v1: psnr 19.99")
         assert "1 imported as 'mine'" in printed
         assert "next: python -m bench compare mine --suite toys --budget smoke" in printed
@@ -378,7 +378,7 @@ class TestCommand:
 
     def test_other_verbs_read_it(self, out, tmp_path, capsys):
         assert bench(*self.words(out, tmp_path)) == 0
-        [trial_id] = store.open(tmp_path / "runs").ids()
+        [trial_id] = Store.open(tmp_path / "runs").ids()
         capsys.readouterr()
         assert bench("ls", "mine", "--results", tmp_path / "runs") == 0
         assert f"{trial_id}  finished" in capsys.readouterr().out
@@ -386,7 +386,7 @@ class TestCommand:
         shown = capsys.readouterr().out
         assert "mine on grey__2v (cluster grey), seed 0, budget smoke" in shown
         assert "type: ImportedRenders" in shown
-        assert set(store.open(tmp_path / "runs").frame()["trial_id"]) == {trial_id}
+        assert set(Store.open(tmp_path / "runs").frame()["trial_id"]) == {trial_id}
         assert bench("export", "mine", "--suite", "toys", "--budget", "smoke", "--results", tmp_path / "runs") == 2
         assert f"got {trial_id}, whose images were imported: it has no parameters" in capsys.readouterr().err
         words = (

@@ -10,7 +10,8 @@ import pytest
 from bench.cli import archive as verb
 from bench.errors import UsageError
 from bench.report.images import image_grid
-from bench.storage import archive, store
+from bench.storage import archive
+from bench.storage.store import Store
 from tests.bench.storage.test_store import some_outcome
 from tests.fixtures.toys import ToyTask
 
@@ -42,7 +43,7 @@ def test_a_view_that_is_set_against_photographs_loses_no_shade():
 
 
 def test_of_a_scene_the_middle_view_is_kept(tmp_path):
-    made = store.open(tmp_path)
+    made = Store.open(tmp_path)
     task = ToyTask(image_px=8)
     middle = image_grid.middle_view(task.load())
     made.write(
@@ -82,12 +83,12 @@ def test_odd_members_and_too_many_bytes_are_refused(tmp_path, monkeypatch):
 
 class TestStore:
     def archived(self, tmp_path):
-        made = store.open(tmp_path / "runs")
+        made = Store.open(tmp_path / "runs")
         made.write(dataclasses.replace(some_outcome(FIRST), views=views()))
         made.write(dataclasses.replace(some_outcome(SECOND), views={}))
         files = {trial_id: verb.files_of(made, trial_id) for trial_id in made.ids()}
         archive.write(tmp_path / "reference" / "toys-smoke.tar.xz", files)
-        return made, store.open(tmp_path / "reference")
+        return made, Store.open(tmp_path / "reference")
 
     def test_numbers_are_those_of_the_folders(self, tmp_path):
         made, kept = self.archived(tmp_path)
@@ -107,11 +108,11 @@ class TestStore:
 
     def test_of_two_trainings_of_a_trial_the_studys_own_is_taken(self, tmp_path):
         for name, num_steps in (("a-smoke", 11), ("b-smoke", 22)):
-            made = store.open(tmp_path / name)
+            made = Store.open(tmp_path / name)
             made.write(dataclasses.replace(some_outcome(FIRST, num_steps=num_steps), views={}))
             archive.write(tmp_path / "kept" / f"{name}.tar.xz", {FIRST: verb.files_of(made, FIRST)})
         for study, num_steps in (("", 11), ("a-smoke", 11), ("b-smoke", 22), ("c-smoke", 11)):
-            assert store.open(tmp_path / "kept", study).read(FIRST).num_steps == num_steps
+            assert Store.open(tmp_path / "kept", study).read(FIRST).num_steps == num_steps
 
     def test_it_is_archived_again_as_it_is(self, tmp_path):
         _, kept = self.archived(tmp_path)
@@ -123,7 +124,7 @@ class TestStore:
         _, kept = self.archived(tmp_path)
         kept.write(some_outcome(SECOND, timings={"wall_s": 9.0}))
         assert kept.parameters(SECOND) and kept.read(SECOND).timings == {"wall_s": 9.0}
-        again = store.open(tmp_path / "reference")
+        again = Store.open(tmp_path / "reference")
         assert again.read(SECOND).timings == {"wall_s": 9.0} and again.ids() == [FIRST, SECOND]
 
 
@@ -135,10 +136,10 @@ def test_the_verb_keeps_what_is_stored_of_a_suite(tmp_path, capsys):
     assert command_line.main([*words, *where]) == 2
     assert "archive: expected trials of ablations in" in capsys.readouterr().err
     trials = suite_trials()
-    store.open(tmp_path / "runs").write(some_outcome(trials[0], cluster="x", task="x"))
+    Store.open(tmp_path / "runs").write(some_outcome(trials[0], cluster="x", task="x"))
     assert command_line.main([*words, *where]) == 0
     assert f"ablations-smoke.tar.xz: 1 of {len(trials)} trials, 0.0 MiB" in capsys.readouterr().out
-    assert store.open(tmp_path / "kept").ids() == [trials[0]]
+    assert Store.open(tmp_path / "kept").ids() == [trials[0]]
 
 
 def suite_trials():

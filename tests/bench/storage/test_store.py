@@ -17,8 +17,9 @@ from hypothesis.extra import numpy as hnp
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.storage import archive, store
+from bench.storage import archive, files, run_status
 from bench.storage.record import SCHEMA_VERSION, Outcome, Record
+from bench.storage.store import Store, modification_times
 
 
 def some_record(trial_id="nerf__knight__8v__s0__3f9c1a2b", **changes):
@@ -95,8 +96,8 @@ def test_what_is_written_is_read(tmp_path_factory, parameters, views, score):
         some_outcome(scores={"std-v1": some_scores((score, 1.0))}), parameters=parameters, views=views
     )
     trial_id = outcome.record.trial_id
-    store.open(root).write(outcome)
-    again = store.open(root)
+    Store.open(root).write(outcome)
+    again = Store.open(root)
     assert again.finished(trial_id)
     assert again.read(trial_id) == outcome.record
     assert again.scores(trial_id) == outcome.scores
@@ -111,15 +112,15 @@ def test_what_is_written_is_read(tmp_path_factory, parameters, views, score):
 def test_arrays_that_lie_crosswise_in_memory(tmp_path):
     crosswise = np.arange(12, dtype=np.float32).reshape(3, 4).T
     outcome = dataclasses.replace(some_outcome(), parameters={"a": crosswise, "b": crosswise[::2, ::-1]})
-    store.open(tmp_path).write(outcome)
-    found = store.open(tmp_path).parameters(outcome.record.trial_id)
+    Store.open(tmp_path).write(outcome)
+    found = Store.open(tmp_path).parameters(outcome.record.trial_id)
     np.testing.assert_array_equal(found["a"], crosswise)
     np.testing.assert_array_equal(found["b"], crosswise[::2, ::-1])
 
 
 def test_layout_on_disk(tmp_path):
     outcome = some_outcome()
-    assert store.open(tmp_path).write(outcome) == tmp_path / outcome.record.trial_id
+    assert Store.open(tmp_path).write(outcome) == tmp_path / outcome.record.trial_id
     name = outcome.record.trial_id
     assert listing(tmp_path) == [
         name,
@@ -132,7 +133,7 @@ def test_layout_on_disk(tmp_path):
 
 
 def test_opening_makes_nothing(tmp_path):
-    trials = store.open(tmp_path / "none")
+    trials = Store.open(tmp_path / "none")
     assert not (tmp_path / "none").exists()
     assert list(trials.records()) == []
     assert trials.read_status() is None
@@ -141,21 +142,21 @@ def test_opening_makes_nothing(tmp_path):
 
 
 def test_nothing_is_overwritten(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     first = some_outcome()
     trials.write(first)
     second = some_outcome(num_parameters=4)
     with pytest.raises(UsageError, match="expected no such trial yet, got one; records are never overwritten"):
         trials.write(second)
-    assert store.open(tmp_path).read(first.record.trial_id).num_parameters == 3
+    assert Store.open(tmp_path).read(first.record.trial_id).num_parameters == 3
     assert listing(tmp_path)[0] == first.record.trial_id  # no temporary folder is left
 
 
 def test_a_failed_trial_is_stored_too_and_may_have_views(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     trials.write(failure())
     trials.write(some_outcome(status="failed", reason="why", scores={}))
-    again = store.open(tmp_path)
+    again = Store.open(tmp_path)
     assert again.failed("nerf__rook__8v__s1__00000001") and not again.finished("nerf__rook__8v__s1__00000001")
     assert set(again.views("nerf__knight__8v__s0__3f9c1a2b")) == {"color", "ids"}
     assert not again.failed("unknown") and not again.finished("unknown")
@@ -169,12 +170,12 @@ def test_a_failed_trial_is_stored_too_and_may_have_views(tmp_path):
 def test_an_id_that_is_no_folder_name(tmp_path, trial_id):
     outcome = dataclasses.replace(some_outcome(), record=dataclasses.replace(some_record(), trial_id=trial_id))
     with pytest.raises(ValueError, match="expected an id like"):
-        store.open(tmp_path).write(outcome)
+        Store.open(tmp_path).write(outcome)
     assert listing(tmp_path) == []
 
 
 def test_arrays_and_scores_that_cannot_be_stored_leave_nothing(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     with pytest.raises(ValueError, match="parameters, a: expected one of float16, float32, int32, got float64"):
         trials.write(dataclasses.replace(some_outcome(), parameters={"a": np.zeros(1)}))
     with pytest.raises(ValueError, match="std-v1: expected numbers that are finite, or None with a reason"):
@@ -183,12 +184,12 @@ def test_arrays_and_scores_that_cannot_be_stored_leave_nothing(tmp_path):
 
 
 def test_scores_are_replaced_in_one_step(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     trials.write(some_outcome())
     trial_id = "nerf__knight__8v__s0__3f9c1a2b"
     trials.write_scores(trial_id, "std-v1", some_scores((1.0, 2.0)))
     trials.write_scores(trial_id, "nerf-2020", some_scores((3.0, 4.0)))
-    assert {k: v["per_view"]["psnr"] for k, v in store.open(tmp_path).scores(trial_id).items()} == {
+    assert {k: v["per_view"]["psnr"] for k, v in Store.open(tmp_path).scores(trial_id).items()} == {
         "std-v1": [1.0, 2.0],
         "nerf-2020": [3.0, 4.0],
     }
@@ -206,11 +207,12 @@ def test_scores_are_replaced_in_one_step(tmp_path):
 KILLED = """
 import json, os, signal, sys
 import numpy as np
-from bench import record, store
+from bench.storage import record
+from bench.storage.store import Store
 os.FUNCTION = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
 made = record.Record.from_json(json.loads(sys.argv[2]))
 arrays = {"a": np.zeros(9, np.float32)}
-store.open(sys.argv[1]).write(record.Outcome(record=made, parameters=arrays, views=arrays, scores={}))
+Store.open(sys.argv[1]).write(record.Outcome(record=made, parameters=arrays, views=arrays, scores={}))
 """
 
 
@@ -225,8 +227,8 @@ def test_a_killed_write_leaves_a_temporary_folder_that_is_swept_up(tmp_path, fun
     writer = python(KILLED.replace("FUNCTION", function), str(root), json.dumps(some_record().to_json()))
     assert writer.wait() == -signal.SIGKILL
     [left] = root.iterdir()
-    assert left.name.startswith(f".tmp-{store._host()}-{writer.pid}-")
-    trials = store.open(root)
+    assert left.name.startswith(f".tmp-{files.host_mark()}-{writer.pid}-")
+    trials = Store.open(root)
     assert trials.ids() == [] and trials.set_aside == []
     assert listing(root) == []
     trials.write(some_outcome())  # and the trial can be run again
@@ -235,16 +237,16 @@ def test_a_killed_write_leaves_a_temporary_folder_that_is_swept_up(tmp_path, fun
 def test_only_what_dead_writers_left_is_swept_up(tmp_path):
     sleeper = subprocess.Popen(["sleep", "60"])
     try:
-        live = tmp_path / f".tmp-{store._host()}-{sleeper.pid}-a"
+        live = tmp_path / f".tmp-{files.host_mark()}-{sleeper.pid}-a"
         young = tmp_path / f".tmp-ffffffff-{sleeper.pid}-b"
         old = tmp_path / f".tmp-ffffffff-{sleeper.pid}-c"
-        own = tmp_path / f".tmp-{store._host()}-{os.getpid()}-d"  # of an earlier process of the same number
+        own = tmp_path / f".tmp-{files.host_mark()}-{os.getpid()}-d"  # of an earlier process of the same number
         for folder in (live, young, old):
             folder.mkdir()
         own.write_text("a file is swept up like a folder")
-        long_ago = time.time() - 2 * store.ABANDONED_S
+        long_ago = time.time() - 2 * files.ABANDONED_S
         os.utime(old, (long_ago, long_ago))
-        store.open(tmp_path)
+        Store.open(tmp_path)
         assert set(tmp_path.iterdir()) == {live, young}
     finally:
         sleeper.kill()
@@ -254,9 +256,10 @@ def test_only_what_dead_writers_left_is_swept_up(tmp_path):
 WRITES = """
 import json, sys
 import numpy as np
-from bench import record, store
+from bench.storage import record
+from bench.storage.store import Store
 made = json.loads(sys.argv[2])
-trials = store.open(sys.argv[1])
+trials = Store.open(sys.argv[1])
 arrays = {"a": np.zeros(1000, np.float32)}
 for n in range(30):
     one = record.Record.from_json(made | {"trial_id": f"nerf__a__8v__s0__{n}"})
@@ -271,57 +274,57 @@ def test_a_reader_beside_a_running_driver_does_no_harm(tmp_path):
     driver = python(WRITES, str(tmp_path), json.dumps(some_record().to_json()), scores)
     num_seen, num_times = [], 0
     while driver.poll() is None:
-        there = store.modification_times(tmp_path)
-        trials = store.open(tmp_path)
+        there = modification_times(tmp_path)
+        trials = Store.open(tmp_path)
         assert trials.set_aside == [] and set(there) <= set(trials.ids())
         assert len(trials.frame()) == 2 * len(trials.ids())
         num_seen.append(len(trials.ids()))
         num_times += 1
-    assert driver.returncode == 0 and len(store.open(tmp_path).ids()) == 30
+    assert driver.returncode == 0 and len(Store.open(tmp_path).ids()) == 30
     assert num_times > 3 and num_seen == sorted(num_seen)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".tmp-")]
 
 
 def test_a_listing_tells_new_trials_and_new_scores(tmp_path):
-    assert store.modification_times(tmp_path / "none") == {} and not (tmp_path / "none").exists()
-    trials = store.open(tmp_path)
+    assert modification_times(tmp_path / "none") == {} and not (tmp_path / "none").exists()
+    trials = Store.open(tmp_path)
     trials.write(some_outcome())
-    first = store.modification_times(tmp_path)
-    assert list(first) == ["nerf__knight__8v__s0__3f9c1a2b"] and store.modification_times(tmp_path) == first
+    first = modification_times(tmp_path)
+    assert list(first) == ["nerf__knight__8v__s0__3f9c1a2b"] and modification_times(tmp_path) == first
     trials.write_status({"running": []})
     (tmp_path / ".tmp-other").mkdir()
-    assert store.modification_times(tmp_path) == first, "nothing is stored by that"
+    assert modification_times(tmp_path) == first, "nothing is stored by that"
     time.sleep(0.01)
     trials.write_scores("nerf__knight__8v__s0__3f9c1a2b", "nerf-2020", some_scores())
-    second = store.modification_times(tmp_path)
+    second = modification_times(tmp_path)
     assert second != first
     trials.write(failure())
-    assert len(store.modification_times(tmp_path)) == 2
+    assert len(modification_times(tmp_path)) == 2
     (tmp_path / f"kept{archive.END}").write_bytes(b"")
-    assert f"kept{archive.END}" in store.modification_times(tmp_path)
+    assert f"kept{archive.END}" in modification_times(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 1}', "\xff", '{"schema_version": 1, "curves": 3}'])
 def test_what_does_not_parse_is_set_aside_and_run_again(tmp_path, text):
     trial_id = "nerf__knight__8v__s0__3f9c1a2b"
     for n in (1, 2):
-        store.open(tmp_path).write(some_outcome())
+        Store.open(tmp_path).write(some_outcome())
         (tmp_path / trial_id / "record.json").write_bytes(text.encode("latin-1"))
-        trials = store.open(tmp_path)
+        trials = Store.open(tmp_path)
         assert not trials.finished(trial_id) and not trials.failed(trial_id)
         assert len(trials.set_aside) == 1 and trials.set_aside[0].startswith(f"{trial_id}.unreadable-{n}: ")
         assert (tmp_path / f"{trial_id}.unreadable-{n}" / "views.safetensors").exists()
-    assert store.open(tmp_path).set_aside == []
+    assert Store.open(tmp_path).set_aside == []
 
 
 def test_a_folder_without_a_record_and_a_renamed_one_are_set_aside(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     trials.write(some_outcome())
     os.rename(tmp_path / "nerf__knight__8v__s0__3f9c1a2b", tmp_path / "nerf__knight__8v__s0__copy")
     (tmp_path / "nerf__empty").mkdir()
     (tmp_path / "notes").mkdir()
     (tmp_path / "a__file").write_text("")
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     assert trials.ids() == []
     assert "nerf__empty.unreadable-1: " in trials.set_aside[0]
     assert "expected the record of nerf__knight__8v__s0__copy, got that of" in trials.set_aside[1]
@@ -335,12 +338,12 @@ def test_what_cannot_be_moved_is_reported_where_it_is(tmp_path, monkeypatch):
         raise PermissionError("read-only")
 
     monkeypatch.setattr(os, "rename", refuse)
-    [said] = store.open(tmp_path).set_aside
+    [said] = Store.open(tmp_path).set_aside
     assert said.startswith("nerf__empty: ") and said.endswith("(left where it is: read-only)")
 
 
 def test_scores_that_do_not_parse_are_set_aside_and_count_as_missing(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     path = trials.write(some_outcome()) / "scores" / "std-v1.json"
     path.write_text("{")
     assert trials.scores("nerf__knight__8v__s0__3f9c1a2b") == {}
@@ -348,14 +351,14 @@ def test_scores_that_do_not_parse_are_set_aside_and_count_as_missing(tmp_path):
 
 
 def test_a_store_of_another_schema_version_is_refused_and_left_as_it_is(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     trials.write(some_outcome())
     other = tmp_path / trials.write(failure()).name / "record.json"
     other.write_text(other.read_text().replace('"schema_version": 1', '"schema_version": 2'))
     (tmp_path / "a__broken").mkdir()
     before = listing(tmp_path)
     with pytest.raises(UsageError, match="expected a record of schema version 1, got 2; it stays as it is"):
-        store.open(tmp_path)
+        Store.open(tmp_path)
     assert listing(tmp_path) == before
 
 
@@ -363,7 +366,7 @@ def test_a_store_of_another_schema_version_is_refused_and_left_as_it_is(tmp_path
 
 
 def test_the_start_of_an_id_is_enough(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     for trial_id in ("nerf__a__8v__s0__1", "nerf__a__8v__s1__2", "nerf__b__8v__s0__3", "dietnerf__a__8v__s0__4"):
         trials.write(some_outcome(trial_id))
     assert trials.find("diet") == "dietnerf__a__8v__s0__4"
@@ -379,13 +382,13 @@ def test_the_start_of_an_id_is_enough(tmp_path):
 
 
 def test_retry_moves_a_failure(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     trial_id = failure().record.trial_id
     for n in (1, 2):
         trials.write(failure())
         assert trials.retry(trial_id) == tmp_path / f"failed-{n}" / trial_id
         assert not trials.failed(trial_id)
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     assert trials.ids() == []
     trials.write(some_outcome(trial_id))
     with pytest.raises(UsageError, match="retry: expected a trial that failed, got .*, which finished"):
@@ -430,7 +433,7 @@ def slow_frame(trials):
 
 
 def test_frame_is_that_of_its_slow_twin(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     for i in range(3):
         scores = {"std-v1": some_scores((i + 0.5, 2.0), lpips=[None, 0.25]), "nerf-2020": some_scores((1.0, i + 0.0))}
         trials.write(some_outcome(f"nerf__a__8v__s{i}__{i}", scores=scores, timings={"wall_s": i + 0.5}))
@@ -438,7 +441,7 @@ def test_frame_is_that_of_its_slow_twin(tmp_path):
     trials.write(some_outcome("dream__a_cup__0v__s0__7", scores={"std-v1": some_scores() | {"context": around}}))
     trials.write(some_outcome("nerf__unscored__8v__s0__9", scores={}))
     trials.write(failure())
-    frame = store.open(tmp_path).frame()
+    frame = Store.open(tmp_path).frame()
     assert list(frame.columns) == COLUMNS
     assert len(frame) == 3 * (2 * 2 + 2) + 2 + 2
     pd.testing.assert_frame_equal(frame, slow_frame(trials), check_dtype=False, check_index_type=False)
@@ -449,12 +452,12 @@ def test_frame_is_that_of_its_slow_twin(tmp_path):
 
 
 def test_the_example_of_frame_gives_the_mean_of_scenes(tmp_path, monkeypatch):
-    trials = store.open(tmp_path / "results" / "runs")
+    trials = Store.open(tmp_path / "results" / "runs")
     for scene, seed, psnr in (("a", 0, 1.0), ("a", 1, 3.0), ("b", 0, 10.0)):
         scores = {"std-v1": some_scores((psnr - 0.5, psnr + 0.5)), "nerf-2020": some_scores((99.0, 99.0))}
         name = f"nerf__{scene}__8v__s{seed}__0"
         trials.write(some_outcome(name, scores=scores, variant="nerf", cluster=scene, seed=seed))
-    code = textwrap.dedent(store.Store.frame.__doc__.split("run by a test:\n")[1])
+    code = textwrap.dedent(Store.frame.__doc__.split("run by a test:\n")[1])
     monkeypatch.chdir(tmp_path)
     known = {}
     exec(code, known)
@@ -463,12 +466,12 @@ def test_the_example_of_frame_gives_the_mean_of_scenes(tmp_path, monkeypatch):
 
 
 def test_frame_of_nothing_has_the_columns(tmp_path):
-    frame = store.open(tmp_path).frame()
+    frame = Store.open(tmp_path).frame()
     assert list(frame.columns) == COLUMNS and frame.empty
 
 
 def test_frame_without_angles_and_with_views_missing(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     scores = some_scores()
     trials.write(some_outcome("nerf__a__8v__s0__1", scores={"std-v1": scores | {"context": {}}}))
     assert trials.frame()["angle_to_nearest_deg"].isna().all()
@@ -478,7 +481,7 @@ def test_frame_without_angles_and_with_views_missing(tmp_path):
 
 
 def test_frame_with_more_angles_than_views(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     trials.write(some_outcome(scores={"std-v1": some_scores() | {"context": {"azimuth_deg": [0.0, 45.0, 90.0]}}}))
     with pytest.raises(ValueError, match="psnr: expected one a view, got 3 azimuth_deg of 2 views"):
         trials.frame()
@@ -488,24 +491,24 @@ def test_frame_with_more_angles_than_views(tmp_path):
 
 
 def test_a_second_driver_is_told_of_the_first(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     with trials.lock():
         with (
             pytest.raises(
                 UsageError, match=f"expected no other run to write here, got one in process {os.getpid()}; wait"
             ),
-            store.open(tmp_path).lock(),
+            Store.open(tmp_path).lock(),
         ):
             pass
-        assert store.open(tmp_path).ids() == []  # reading is free
-    with store.open(tmp_path).lock():
+        assert Store.open(tmp_path).ids() == []  # reading is free
+    with Store.open(tmp_path).lock():
         pass
 
 
 HOLDS = """
 import sys, time
-from bench import archive, store
-with store.open(sys.argv[1]).lock():
+from bench.storage.store import Store
+with Store.open(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(60)
 """
@@ -515,13 +518,13 @@ def test_the_lock_of_a_dead_driver_is_taken_over(tmp_path):
     driver = python(HOLDS, str(tmp_path), stdout=subprocess.PIPE)
     try:
         assert driver.stdout.readline() == b"held\n"
-        with pytest.raises(UsageError, match=f"in process {driver.pid};"), store.open(tmp_path).lock():
+        with pytest.raises(UsageError, match=f"in process {driver.pid};"), Store.open(tmp_path).lock():
             pass
     finally:
         driver.kill()
         driver.wait()
         driver.stdout.close()
-    with store.open(tmp_path).lock():
+    with Store.open(tmp_path).lock():
         assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
 
 
@@ -529,7 +532,7 @@ def test_the_lock_of_a_dead_driver_is_taken_over(tmp_path):
 
 
 def test_status_is_written_in_one_step_with_a_heartbeat(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     trials.write_status({"num_trials": 3, "running": [{"loss": math.nan, "trial_ids": ("a", "b")}]})
     status = trials.read_status()
     assert status["alive"] and status["pid"] == os.getpid() and 0 <= status["silent_s"] < 60
@@ -542,7 +545,7 @@ def test_status_is_written_in_one_step_with_a_heartbeat(tmp_path):
 
 
 def test_a_dead_driver_is_told_from_a_silent_one(tmp_path):
-    trials = store.open(tmp_path)
+    trials = Store.open(tmp_path)
     path = tmp_path / "status.json"
     trials.write_status({})
     status = json.loads(path.read_text())
@@ -550,9 +553,9 @@ def test_a_dead_driver_is_told_from_a_silent_one(tmp_path):
     gone.wait()
     path.write_text(json.dumps(status | {"pid": gone.pid}))
     assert not trials.read_status()["alive"]
-    path.write_text(json.dumps(status | {"heartbeat": time.time() - 2 * store.DEAD_S}))
+    path.write_text(json.dumps(status | {"heartbeat": time.time() - 2 * run_status.DEAD_S}))
     assert trials.read_status()["alive"]  # its process is there: it compiles
-    path.write_text(json.dumps(status | {"host": "ffffffff", "heartbeat": time.time() - 2 * store.DEAD_S}))
+    path.write_text(json.dumps(status | {"host": "ffffffff", "heartbeat": time.time() - 2 * run_status.DEAD_S}))
     assert not trials.read_status()["alive"]
     path.write_text(json.dumps(status | {"host": "ffffffff", "pid": gone.pid}))
     assert trials.read_status()["alive"]

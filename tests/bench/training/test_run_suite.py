@@ -12,7 +12,7 @@ import pytest
 
 from bench import __main__ as command_line
 from bench.import_paths import ROOT
-from bench.storage import store
+from bench.storage.store import Store
 
 RUN = ["run", "--suite", "ablations", "--budget", "smoke", "--only", "scene=kettle"]
 
@@ -30,7 +30,7 @@ def bench(*words):
 def first(folder):
     """A first run, of one arm."""
     code = bench(*RUN, "--only", "arm=NeRF", "--results", folder, "--executor", "inline")
-    return code, store.open(folder).ids()
+    return code, Store.open(folder).ids()
 
 
 class TestRun:
@@ -38,7 +38,7 @@ class TestRun:
         code, ids = first
         assert code == 0
         assert [i.rsplit("__", 1)[0] for i in ids] == ["nerf__kettle__8v__s0"]
-        record = store.open(folder).read(ids[0])
+        record = Store.open(folder).read(ids[0])
         assert record.status == "finished"
         assert record.num_steps == 20
         assert record.identity["method"]["field"]["width"] == 16
@@ -55,17 +55,17 @@ class TestRun:
         assert code == 0
         results = json.loads(capsys.readouterr().out)
         assert results[0]["table"] == "architectures, eight photos"
-        assert len(store.open(folder).ids()) == 2  # NeRF at 8 views, found, and at 12, trained
+        assert len(Store.open(folder).ids()) == 2  # NeRF at 8 views, found, and at 12, trained
 
     def test_rescore_gives_the_same_digits(self, first, folder, capsys):
         trial = first[1][0]
-        before = store.open(folder).scores(trial)["std-v1"]
+        before = Store.open(folder).scores(trial)["std-v1"]
         assert bench("rescore", *RUN[1:], "--only", "arm=NeRF", "--results", folder) == 0
-        assert store.open(folder).scores(trial)["std-v1"] == before
+        assert Store.open(folder).scores(trial)["std-v1"] == before
 
     def test_rescore_under_another_protocol(self, first, folder):
         assert bench("rescore", *RUN[1:], "--only", "arm=NeRF", "--results", folder, "--protocol", "dietnerf-2021") == 0
-        scores = store.open(folder).scores(first[1][0])["dietnerf-2021"]
+        scores = Store.open(folder).scores(first[1][0])["dietnerf-2021"]
         assert "defined at 400 px" in scores["departs"]
 
     def test_report_writes_the_page_again(self, first, folder, tmp_path, capsys):

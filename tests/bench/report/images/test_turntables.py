@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from bench.report.images import turntables
-from bench.storage import store
 from bench.storage.record import Outcome, of_trial
+from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
 from tasks.budgets import BUDGETS
@@ -82,7 +82,7 @@ def test_large_views_are_averaged_down_and_do_not_reach_into_each_other():
 
 
 def test_truth_stands_once_a_scene_and_trials_without_views_have_none(tmp_path):
-    kept, trials = store.open(tmp_path / "results"), {}
+    kept, trials = Store.open(tmp_path / "results"), {}
     for seed, with_views in ((0, True), (1, True), (2, False)):
         task = dataclasses.replace(ToyTask(), image_px=16)
         trial = Trial(task=task, method=ToyMethod(), budget=SMOKE, seed=seed, variant="toy")

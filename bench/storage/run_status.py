@@ -1,0 +1,71 @@
+"""Tells what is running in a store, and keeps a second driver out of it.
+
+`status.json` is the driver's heartbeat, for whoever looks on; `.lock` is held by the one driver that may write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bench.errors import UsageError
+from bench.storage import files, json_values
+from tasks.data_dir.atomic_files import write_file
+
+DEAD_S = 600
+"""Silence after which a driver on another host is taken to be dead."""
+
+
+def write_status(root: pathlib.Path, status: Mapping[str, Any]) -> None:
+    """Writes what is running, with this process and the time."""
+    stamped = {**status, "pid": os.getpid(), "host": files.host_mark(), "heartbeat": time.time()}
+    content = json_values.to_bytes(json_values.nan_to_none(stamped), "status")
+    # not synced: after a crash of the host no driver lives that it could tell of
+    write_file(root / "status.json", content, temporary=files.temporary_path(root), sync=False)
+
+
+def read_status(root: pathlib.Path) -> dict[str, Any] | None:
+    """Returns the last status, with `silent_s` and `alive`; None if nothing runs."""
+    try:
+        status = json.loads((root / "status.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    silent_s = time.time() - status["heartbeat"]
+    is_here = status["host"] == files.host_mark()
+    is_alive = files.is_alive(status["pid"]) if is_here else silent_s < DEAD_S
+    return status | {"silent_s": silent_s, "alive": is_alive}
+
+
+def clear_status(root: pathlib.Path) -> None:
+    """Removes the status."""
+    (root / "status.json").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def driver_lock(root: pathlib.Path) -> Iterator[None]:
+    """Keeps other drivers out for as long as it is held, and no longer than this process lives.
+
+    Raises:
+        UsageError: Another driver holds it; names its process.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UsageError(
+                f"{root}: expected no other run to write here, got one in process {file.read().strip()}; "
+                "wait for it (python -m bench status), or name another folder with --results"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+        file.truncate(0)
