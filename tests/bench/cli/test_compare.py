@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench import __main__ as command_line
-from bench.cli import compare, run
+from bench.cli import compare
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.plugins import trial_sources
@@ -30,13 +30,13 @@ def toys(monkeypatch, tmp_path):
     suites = {"toys": toy_suite(), "few": toy_suite(num_scenes=2)}
     monkeypatch.setattr(registry, "suite", suites.__getitem__)
     monkeypatch.setattr(registry.import_paths, "import_plugin", {"mine:MINE": MINE}.__getitem__)
-    monkeypatch.setattr(compare.against.source, "digest_of", lambda method: "0a1b2c3d")
+    monkeypatch.setattr(compare.comparison_suite.code_version, "digest_of", lambda method: "0a1b2c3d")
     monkeypatch.setattr(trial_sources, "REFERENCE", tmp_path / "reference")
 
 
 @pytest.fixture
 def never_trains(monkeypatch):
-    monkeypatch.setattr(run.schedule, "run", lambda *args, **others: pytest.fail("nothing is missing"))
+    monkeypatch.setattr(run_suite.scheduler, "run", lambda *args, **others: pytest.fail("nothing is missing"))
 
 
 def parsed(tmp_path, *words):
@@ -171,7 +171,7 @@ class TestStored:
         kept, again = Store.open(stored / "other"), []
         for trial in trials(VARIANT, MINE):
             kept.write(dataclasses.replace(outcome(trial, version="0.8"), views=toy_studies.views(trial)))
-        monkeypatch.setattr(compare.rescore, "again", lambda trial, names, here: again.append((trial.id, names)))
+        monkeypatch.setattr(compare.rescore_module, "again", lambda trial, names, here: again.append((trial.id, names)))
         compare.main(parsed(stored, "mine:MINE", "--results", stored / "other"))
         assert again == [(trial.id, ("std-v1",)) for trial in trials(VARIANT, MINE)]
 

@@ -171,10 +171,10 @@ class TestMesh:
     def test_one_program_for_any_number_of_points(self, monkeypatch):
         monkeypatch.setitem(field_module.POINTS_AT_ONCE, "cpu", 100)
         points = np.random.RandomState(0).uniform(-1, 1, (257, 3)).astype(np.float32)
-        before = len(object_files.device._PROGRAMS)
+        before = len(field_module.devices._PROGRAMS)
         density, color = field_module.at_points(ball(), points)
         some = field_module.at_points(ball(), points[:30])
-        assert len(object_files.device._PROGRAMS) == before + 1
+        assert len(field_module.devices._PROGRAMS) == before + 1
         expected = Ball().field_at({"radius": RADIUS}, {}, {}, jnp.asarray(points))
         np.testing.assert_allclose(density, expected[0], rtol=1e-5, atol=1e-3)
         np.testing.assert_allclose(color, expected[1], rtol=1e-5)
@@ -252,7 +252,7 @@ class TestFiles:
         frames = np.linspace(0, 1, 40, dtype=np.float16)[:, None, None, None] * np.ones((1, 8, 8, 3), np.float16)
         image = np.asarray(object_files.strip(frames, range(0, 4000, 100)))
         tile = round(112 / 8) * 8
-        gap, row = object_files.media.GAP_PX, tile + object_files.media.LABEL_PX + 6 + object_files.media.GAP_PX
+        gap, row = object_files.image_grid.GAP_PX, tile + object_files.image_grid.LABEL_PX + 6 + object_files.image_grid.GAP_PX
         assert image.shape == (gap + 2 * row, gap + 12 * (tile + gap), 3)
         shown = [image[gap + 5 + row * j, gap + 5 + (tile + gap) * i, 0] for j in range(2) for i in range(12)]
         assert (shown[0], shown[-1]) == (0, 255) and (np.diff(np.int32(shown)) > 0).all()

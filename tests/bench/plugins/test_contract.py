@@ -30,7 +30,7 @@ GRIDS = {"resolution": 6, "num_levels": 2, "log2_table_size": 8}
 
 def subject(method):
     task = held_out_tasks(1)[0] if isinstance(method, DreamFields) else ToyTask()
-    return contract.Subject(method=method, variant="mine", task=task)
+    return contract.ContractFixture(method=method, variant="mine", task=task)
 
 
 def small(value):

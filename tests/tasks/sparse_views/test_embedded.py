@@ -406,7 +406,7 @@ def test_without_locks_the_first_to_finish_wins(painter, monkeypatch):
             dataset.prepare(builder_of(tiny()))
         return painter(*args, **kwargs)
 
-    monkeypatch.setattr(dataset, "alone", unheld)
+    monkeypatch.setattr(dataset, "folder_lock", unheld)
     monkeypatch.setattr(scenes, "render_views", slower)
     data = tiny().load()
     assert len(painter.calls) == 3

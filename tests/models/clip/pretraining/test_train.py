@@ -123,7 +123,7 @@ def test_learns_three_things(images):
 def test_no_weak_types_that_would_compile_again(images):
     recipe = tiny()
     pool = train_module.build_training_set(images, MEANINGS)
-    variables = jax.eval_shape(lambda key: train_module.dual.init(recipe.model, key), jax.random.key(0))
+    variables = jax.eval_shape(lambda key: train_module.dual_encoder.init(recipe.model, key), jax.random.key(0))
     train = train_module.TrainState(
         variables, jax.eval_shape(train_module.optimizer_of(recipe).init, variables["params"])
     )
