@@ -13,14 +13,12 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
-
-from bench.errors import UsageError, nearest
 
 Background: TypeAlias = Literal["uniform noise", "gaussian noise", "checkerboard", "fourier texture", "white", "black"]
 
@@ -144,21 +142,6 @@ _PATTERNS: dict[str, Callable[[Float[Array, " n"], int], Float[Array, "h w 3"]]]
 """Those of `BACKGROUNDS` that are not plain, made of numbers already drawn."""
 
 
-def check_backgrounds(where: str, kinds: tuple[str, ...]) -> None:
-    """Refuses an empty choice and unknown names.
-
-    Raises:
-        UsageError: With the nearest name.
-    """
-    if not kinds:
-        raise UsageError(
-            f"{where}: expected at least one background, got none; one of {', '.join(get_args(Background))}"
-        )
-    for kind in kinds:
-        if kind not in BACKGROUNDS:
-            raise UsageError(f"{where}: expected a background, got {kind!r}; {nearest(kind, BACKGROUNDS)}")
-
-
 def background(
     key: PRNGKeyArray, image_px: int, kinds: tuple[Background, ...] = DREAM_FIELDS, max_blur_px: float = 10.0
 ) -> Float[Array, "h w 3"]:
@@ -269,29 +252,12 @@ def window(
     )
 
 
-def random_crop(key: PRNGKeyArray, image: Float[Array, "h w c"], crop_px: int, image_px: int) -> Float[Array, "H W c"]:
-    """A window at a random place, of whole pixels as in the released code, resized bilinearly.
-
-    Args:
-        key: Of the place.
-        image: Colour and opacity together, so that they are cropped alike.
-        crop_px: Width and height of the window.
-        image_px: Width and height of the result.
-    """
-    height, width = image.shape[:2]
-    top_key, left_key = jax.random.split(key)
-    top = jax.random.randint(top_key, (), 0, height - crop_px + 1)
-    left = jax.random.randint(left_key, (), 0, width - crop_px + 1)
-    piece = jax.lax.dynamic_slice(image, (top, left, 0), (crop_px, crop_px, image.shape[-1]))
-    return jax.image.resize(piece, (image_px, image_px, image.shape[-1]), "linear", precision=jax.lax.Precision.HIGHEST)
-
-
 def random_window(
     key: PRNGKeyArray, image: Float[Array, "h w c"], share: Float[Array, ""] | float, image_px: int
 ) -> Float[Array, "H W c"]:
     """A square window at a random place, all of it in the image, at another size: see `window`.
 
-    Unlike `random_crop` its size may be known only when the program runs, and its place is of no whole pixels.
+    Its size may be traced, and its position is not a whole number of pixels.
 
     Args:
         key: Of the place.

@@ -24,7 +24,7 @@ from models.clip import preprocess
 from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
 from models.clip.networks.dual_encoder import normalized
-from models.method import Frozen, Method, Metrics, Numbers, Params, State, number
+from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, hyperparameter
 from models.nerf import NERF_2021, NeRF, NeRFData
 from models.rendering import random_poses
 from tasks.cameras import Intrinsics, Rays, pixel_rays
@@ -74,8 +74,8 @@ class DietNeRF(NeRF):
 
     encoder: str | None = None
     feature: str = "default"
-    consistency_weight: float = number(0.1)
-    coarse_consistency_weight: float = number(0.1)
+    consistency_weight: float = hyperparameter(0.1)
+    coarse_consistency_weight: float = hyperparameter(0.1)
     consistency_every: int = 10
     consistency_px: int | None = None
     view_share: float = 0.84
@@ -120,7 +120,7 @@ class DietNeRF(NeRF):
         encoder = frozen[self.encoders[0]]
         return DietNeRFData(
             pixels=pixels,
-            features=_seen(self.feature_of(encoder), encoder, pixels.colors),
+            features=_seen(self.resolve_feature(encoder), encoder, pixels.colors),
             radius=jnp.mean(jnp.linalg.norm(pixels.poses[:, :3, 3], axis=-1)),
         )
 
@@ -134,42 +134,44 @@ class DietNeRF(NeRF):
         state: State,
         frozen: Frozen,
         data: DietNeRFData,
-        numbers: Numbers,
+        hyperparameters: Hyperparameters,
         key: PRNGKeyArray,
         step: Int[Array, ""],
     ) -> tuple[Float[Array, ""], tuple[State, Metrics]]:
         """Mean squared error of colours, and now and then one minus the cosine of features."""
         pixel_key, view_key = jax.random.split(key)
-        loss, (state, metrics) = super().loss(params, state, frozen, data.pixels, numbers, pixel_key, step)
+        loss, (state, metrics) = super().loss(params, state, frozen, data.pixels, hyperparameters, pixel_key, step)
         if self.finetune_steps:
             return loss, (state, metrics)
 
         def compared() -> Float[Array, " l"]:
-            return self.distances(params, frozen, data, view_key)
+            return self.consistency_losses(params, frozen, data, view_key)
 
         num_levels = 2 if self.num_importance else 1
         turn = step % self.consistency_every == 0
         distances = jax.lax.cond(turn, compared, lambda: jnp.zeros((num_levels,)))
-        loss = loss + numbers["consistency_weight"] * distances[-1]
+        loss = loss + hyperparameters["consistency_weight"] * distances[-1]
         if num_levels > 1:
-            loss = loss + numbers["coarse_consistency_weight"] * distances[0]
+            loss = loss + hyperparameters["coarse_consistency_weight"] * distances[0]
         # The curve is a mean over steps: what only every so many of them have is scaled up to theirs.
         metrics["consistency"] = distances[-1] * self.consistency_every
         return loss, (state, metrics)
 
-    def distances(self, params: Params, frozen: Frozen, data: DietNeRFData, key: PRNGKeyArray) -> Float[Array, " l"]:
+    def consistency_losses(
+        self, params: Params, frozen: Frozen, data: DietNeRFData, key: PRNGKeyArray
+    ) -> Float[Array, " l"]:
         """One minus the cosine between a random photograph and a small view from a random pose, on each level."""
         assert self.consistency_px, "dietnerf: consistency_px is open; give the method to tasks.budgets.sized first"
         pose_key, place_key, ray_key, photo_key = jax.random.split(key, 4)
         encoder = frozen[self.encoders[0]]
-        rays = self.small_view(data, self.pose(data, pose_key), place_key)
-        colors = self.rendered(params, data.pixels, rays, ray_key)
+        rays = self.small_view_rays(data, self.sample_pose(data, pose_key), place_key)
+        colors = self.render_in_chunks(params, data.pixels, rays, ray_key)
         side = self.consistency_px
-        found = _features(self.feature_of(encoder), encoder, jnp.clip(colors.reshape(-1, side, side, 3), 0.0, 1.0))
+        found = _features(self.resolve_feature(encoder), encoder, jnp.clip(colors.reshape(-1, side, side, 3), 0.0, 1.0))
         photo = data.features[jax.random.randint(photo_key, (), 0, data.features.shape[0])]
         return 1 - jnp.einsum("lf,f->l", found, photo, precision="highest")
 
-    def pose(self, data: DietNeRFData, key: PRNGKeyArray) -> Float[Array, "4 4"]:
+    def sample_pose(self, data: DietNeRFData, key: PRNGKeyArray) -> Float[Array, "4 4"]:
         """Where the small view is taken from."""
         known = data.pixels.poses
         if self.pose_distribution == "interpolated":
@@ -179,7 +181,7 @@ class DietNeRF(NeRF):
         even_in = "angle" if self.pose_distribution == "hemisphere" else "area"
         return random_poses.on_hemisphere(key, data.radius, even_in=even_in)
 
-    def small_view(self, data: DietNeRFData, pose: Float[Array, "4 4"], key: PRNGKeyArray) -> Rays:
+    def small_view_rays(self, data: DietNeRFData, pose: Float[Array, "4 4"], key: PRNGKeyArray) -> Rays:
         """Rays of the small view, row by row: a window of a photograph's size at a random place."""
         assert self.consistency_px
         _, height, width, _ = data.pixels.colors.shape
@@ -198,7 +200,7 @@ class DietNeRF(NeRF):
             data.pixels.far,
         )
 
-    def rendered(self, params: Params, data: NeRFData, rays: Rays, key: PRNGKeyArray) -> Float[Array, "l r 3"]:
+    def render_in_chunks(self, params: Params, data: NeRFData, rays: Rays, key: PRNGKeyArray) -> Float[Array, "l r 3"]:
         """Colours of each level, some rays at a time, whose activations are not kept."""
         num_rays = rays.near.shape[0]
         num_blocks = -(-num_rays // RAYS_AT_ONCE)
@@ -209,7 +211,7 @@ class DietNeRF(NeRF):
         @jax.checkpoint
         def some(block: tuple[Int[Array, " r"], PRNGKeyArray]) -> Float[Array, "l r 3"]:
             index, block_key = block
-            levels = self.levels(params, data, jax.tree.map(lambda x: x[index], rays), block_key)
+            levels = self.render_levels(params, data, jax.tree.map(lambda x: x[index], rays), block_key)
             return jnp.stack([views.color for views in levels])
 
         colors = jax.lax.map(some, (place, jax.random.split(key, num_blocks)))
@@ -227,7 +229,7 @@ class DietNeRF(NeRF):
         """The last level's field, seen from above."""
         return super().field_at(params, state, data.pixels, points)
 
-    def feature_of(self, encoder: Encoder) -> str:
+    def resolve_feature(self, encoder: Encoder) -> str:
         """The feature that is compared, by its name.
 
         Raises:

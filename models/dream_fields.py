@@ -2,8 +2,8 @@
 
 A step renders a small view from a random pose, cuts random windows out of it, puts random backgrounds behind them, and
 asks an encoder how well each fits the caption. Fog fits too: what keeps the object solid is that most of the view must
-be transparent, up to a target. Every mechanism is a field of its own, and most of them are numbers that may differ
-within a pack, so that the arms of an ablation share one compiled program.
+be transparent, up to a target. Every mechanism is a field of its own, and most of them are hyperparameters that may
+differ within a pack, so that the arms of an ablation share one compiled program.
 
 p: pixels of the view's side, r: rays, k: fenceposts of a ray, n: windows, f: features.
 
@@ -33,18 +33,18 @@ from models.fields.hash_grid import HashGrid
 from models.fields.networks import MLP, ResidualMLP, Voxels
 from models.method import (
     Frozen,
+    Hyperparameters,
     Method,
     Metrics,
-    Numbers,
     Params,
     State,
     Views,
     check_options,
     choice,
+    hyperparameter,
     in_data,
-    number,
     sized_by,
-    split_numbers,
+    split_hyperparameters,
     subset,
 )  # fmt: skip
 from models.rendering import compositing, random_poses, ray_sampling
@@ -75,14 +75,14 @@ class DreamFieldsData(NamedTuple):
         near: First `t` of interest of the views that are scored.
         far: Last `t` of interest.
         background: Grey behind those views.
-        numbers: The trial's own, for rendering, which is given none.
+        hyperparameters: The trial's own, for rendering, which is given none.
     """
 
     text: Float[Array, " f"]
     near: Float[Array, ""]
     far: Float[Array, ""]
     background: Float[Array, ""]
-    numbers: Numbers
+    hyperparameters: Hyperparameters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,33 +144,33 @@ class DreamFields(Method):
     num_samples: int | None = sized_by("caption_samples")
     num_view_samples: int | None = sized_by("view_samples")
     num_crops: int | None = None
-    crop_share: float = number(0.8)
+    crop_share: float = hyperparameter(0.8)
     backgrounds: tuple[str, ...] = subset(augmentations.DREAM_FIELDS, tuple(augmentations.BACKGROUNDS))
-    max_blur_px: float = number(4.0)
+    max_blur_px: float = hyperparameter(4.0)
     transmittance: Transmittance = choice("clipped additive", TRANSMITTANCE)
-    transmittance_weight: float = number(0.5)
-    first_opacity: float = number(0.6)
-    last_opacity: float = number(0.19)
-    opacity_share: float = number(0.1)
-    beta_weight: float = number(0.0)
-    beta_after: float = number(0.5)
+    transmittance_weight: float = hyperparameter(0.5)
+    first_opacity: float = hyperparameter(0.6)
+    last_opacity: float = hyperparameter(0.19)
+    opacity_share: float = hyperparameter(0.1)
+    beta_weight: float = hyperparameter(0.0)
+    beta_after: float = hyperparameter(0.5)
     bounds: bool = choice(True, (False, True))
-    half_width: float = number(1.2)
+    half_width: float = hyperparameter(1.2)
     track_origin: bool = choice(False, (False, True))
-    origin_decay: float = number(0.99)
-    azimuth_deg: float = number(360.0)
-    low_deg: float = number(30.0)
-    high_deg: float = number(30.0)
-    radius: float = number(4.0)
-    focal_multiplier: float = number(1.0)
+    origin_decay: float = hyperparameter(0.99)
+    azimuth_deg: float = hyperparameter(360.0)
+    low_deg: float = hyperparameter(30.0)
+    high_deg: float = hyperparameter(30.0)
+    radius: float = hyperparameter(4.0)
+    focal_multiplier: float = hyperparameter(1.0)
     cut_at_bounds: bool = choice(True, (False, True))
-    variance_scale: float = number(1.0)
-    first_blur: float = number(1.0)
-    blur_share: float = number(0.1)
-    learning_rate: float = number(1e-3)
-    first_rate: float = number(0.1)
-    warmup: float = number(0.1)
-    adam_epsilon: float = number(1e-5)
+    variance_scale: float = hyperparameter(1.0)
+    first_blur: float = hyperparameter(1.0)
+    blur_share: float = hyperparameter(0.1)
+    learning_rate: float = hyperparameter(1e-3)
+    first_rate: float = hyperparameter(0.1)
+    warmup: float = hyperparameter(0.1)
+    adam_epsilon: float = hyperparameter(1e-5)
     skip_bad_steps: bool = False
 
     def __post_init__(self) -> None:
@@ -210,7 +210,9 @@ class DreamFields(Method):
             near=jnp.asarray(data.near, jnp.float32),
             far=jnp.asarray(data.far, jnp.float32),
             background=jnp.asarray(data.background, jnp.float32),
-            numbers={name: jnp.asarray(value, jnp.float32) for name, value in split_numbers(self)[1].items()},
+            hyperparameters={
+                name: jnp.asarray(value, jnp.float32) for name, value in split_hyperparameters(self)[1].items()
+            },
         )
 
     def init(self, key: PRNGKeyArray, data: DreamFieldsData) -> tuple[Params, State]:
@@ -224,46 +226,52 @@ class DreamFields(Method):
         state: State,
         frozen: Frozen,
         data: DreamFieldsData,
-        numbers: Numbers,
+        hyperparameters: Hyperparameters,
         key: PRNGKeyArray,
         step: Int[Array, ""],
     ) -> tuple[Float[Array, ""], tuple[State, Metrics]]:
         """Mean negative cosine of windows and caption, and what keeps the object solid (equations 7 to 11)."""
         pose_key, ray_key, window_key = jax.random.split(key, 3)
         progress = step / jnp.maximum(self.num_steps or 0, 1)
-        blur = 1 + numbers["first_blur"] * jnp.maximum(0, 1 - progress / jnp.maximum(numbers["blur_share"], 1e-6))
-        seen = self.seen(params, state, numbers, self.view(numbers, pose_key), ray_key, blur)
-        cosine = jnp.mean(self.cosines(frozen, data, numbers, seen.image, window_key))
+        blur = 1 + hyperparameters["first_blur"] * jnp.maximum(
+            0, 1 - progress / jnp.maximum(hyperparameters["blur_share"], 1e-6)
+        )
+        seen = self.render_training_view(
+            params, state, hyperparameters, self.sample_training_rays(hyperparameters, pose_key), ray_key, blur
+        )
+        cosine = jnp.mean(self.crop_similarities(frozen, data, hyperparameters, seen.image, window_key))
         passed = 1 - jnp.mean(seen.image[..., 3])
-        target = 1 - opacity_target(numbers, progress)
-        loss = transmittance_loss(numbers["transmittance"], numbers["transmittance_weight"], -cosine, passed, target)
+        target = 1 - opacity_target(hyperparameters, progress)
+        loss = transmittance_loss(
+            hyperparameters["transmittance"], hyperparameters["transmittance_weight"], -cosine, passed, target
+        )
         beta = beta_prior(seen.image[..., 3])
-        loss = loss + jnp.where(progress >= numbers["beta_after"], numbers["beta_weight"], 0) * beta
-        decay = jnp.where(seen.total > EMPTY, numbers["origin_decay"], 1.0)
-        origin = state["origin"] + numbers["track_origin"] * (1 - decay) * (seen.center - state["origin"])
+        loss = loss + jnp.where(progress >= hyperparameters["beta_after"], hyperparameters["beta_weight"], 0) * beta
+        decay = jnp.where(seen.total > EMPTY, hyperparameters["origin_decay"], 1.0)
+        origin = state["origin"] + hyperparameters["track_origin"] * (1 - decay) * (seen.center - state["origin"])
         metrics = {"negative_cosine": -cosine, "transmittance": passed, "transmittance_target": target, "beta": beta}
         return loss, ({"origin": jax.lax.stop_gradient(origin)}, metrics)
 
-    def optimizer(self, num_steps: int, numbers: Numbers) -> optax.GradientTransformation:
+    def optimizer(self, num_steps: int, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
         """Adam with a rate that rises and then stays."""
 
         def rate(count: Int[Array, ""]) -> Float[Array, ""]:
-            risen = jnp.minimum(1, (count + 1) / jnp.maximum(numbers["warmup"] * num_steps, 1))
-            return numbers["learning_rate"] * numbers["first_rate"] ** (1 - risen)
+            risen = jnp.minimum(1, (count + 1) / jnp.maximum(hyperparameters["warmup"] * num_steps, 1))
+            return hyperparameters["learning_rate"] * hyperparameters["first_rate"] ** (1 - risen)
 
-        return optax.adam(rate, eps=numbers["adam_epsilon"])
+        return optax.adam(rate, eps=hyperparameters["adam_epsilon"])
 
     def render(
         self, params: Params, state: State, data: DreamFieldsData, rays: Rays, num_samples: int | None = None
     ) -> Views:
         """What is seen on the task's grey, from cameras that look at the tracked origin."""
         assert self.num_view_samples, "dream_fields: num_view_samples is open; see tasks.budgets.sized"
-        numbers = data.numbers
+        hyperparameters = data.hyperparameters
         tdist = ray_sampling.fenceposts(
-            *ray_bounds(numbers, rays, numbers["bounds"] * numbers["cut_at_bounds"]),
+            *ray_bounds(hyperparameters, rays, hyperparameters["bounds"] * hyperparameters["cut_at_bounds"]),
             num_samples or self.num_view_samples,
         )
-        density, color, _ = self.ask(params, state, numbers, rays, tdist, None, 1.0)
+        density, color, _ = self.query_field(params, state, hyperparameters, rays, tdist, None, 1.0)
         return compositing.render(density, color, tdist, rays, data.background)[0]
 
     def field_at(
@@ -274,26 +282,35 @@ class DreamFields(Method):
             {"params": params}, ray_sampling.samples_at_points(points + broadcast(state, points))
         )
         density, color = found
-        return jnp.where(is_in_bounds(data.numbers, points), density, 0), color
+        return jnp.where(is_in_bounds(data.hyperparameters, points), density, 0), color
 
-    def view(self, numbers: Numbers, key: PRNGKeyArray) -> Rays:
+    def sample_training_rays(self, hyperparameters: Hyperparameters, key: PRNGKeyArray) -> Rays:
         """Rays of a view from a random pose, row by row."""
         assert self.render_px, "dream_fields: render_px is open; see tasks.budgets.sized"
         around_key, up_key = jax.random.split(key)
-        azimuth_deg = numbers["azimuth_deg"] * jax.random.uniform(around_key)
-        elevation_deg = numbers["low_deg"] + (numbers["high_deg"] - numbers["low_deg"]) * jax.random.uniform(up_key)
+        azimuth_deg = hyperparameters["azimuth_deg"] * jax.random.uniform(around_key)
+        elevation_deg = hyperparameters["low_deg"] + (
+            hyperparameters["high_deg"] - hyperparameters["low_deg"]
+        ) * jax.random.uniform(up_key)
         inner = intrinsics_from_fov(BLENDER_FOV_DEG, self.render_px, self.render_px)
         inner = inner._replace(
-            focal_x=inner.focal_x * numbers["focal_multiplier"], focal_y=inner.focal_y * numbers["focal_multiplier"]
+            focal_x=inner.focal_x * hyperparameters["focal_multiplier"],
+            focal_y=inner.focal_y * hyperparameters["focal_multiplier"],
         )
-        pose = random_poses.look_at(azimuth_deg, elevation_deg, numbers["radius"])
-        reach = 3**0.5 * numbers["half_width"]
+        pose = random_poses.look_at(azimuth_deg, elevation_deg, hyperparameters["radius"])
+        reach = 3**0.5 * hyperparameters["half_width"]
         side = self.render_px
-        rays = view_rays(pose, inner, side, side, numbers["radius"] - reach, numbers["radius"] + reach)
+        rays = view_rays(pose, inner, side, side, hyperparameters["radius"] - reach, hyperparameters["radius"] + reach)
         return jax.tree.map(lambda x: x.reshape(side * side, *x.shape[2:]), rays)
 
-    def seen(
-        self, params: Params, state: State, numbers: Numbers, rays: Rays, key: PRNGKeyArray, blur: Float[Array, ""]
+    def render_training_view(
+        self,
+        params: Params,
+        state: State,
+        hyperparameters: Hyperparameters,
+        rays: Rays,
+        key: PRNGKeyArray,
+        blur: Float[Array, ""],
     ) -> TrainingView:
         """A training view, some rays at a time."""
         assert self.num_samples and self.render_px, "dream_fields: sizes are open; see tasks.budgets.sized"
@@ -305,8 +322,10 @@ class DreamFields(Method):
             index, block_key = block
             mine: Rays = jax.tree.map(lambda x: x[jnp.minimum(index, num_rays - 1)], rays)
             post_key, noise_key = jax.random.split(block_key)
-            tdist = ray_sampling.fenceposts(*ray_bounds(numbers, mine, numbers["bounds"]), num_samples, post_key)
-            density, color, means = self.ask(params, state, numbers, mine, tdist, noise_key, blur)
+            tdist = ray_sampling.fenceposts(
+                *ray_bounds(hyperparameters, mine, hyperparameters["bounds"]), num_samples, post_key
+            )
+            density, color, means = self.query_field(params, state, hyperparameters, mine, tdist, noise_key, blur)
             views, _ = compositing.render(density, color, tdist, mine, 0.0)
             counted = jnp.where(index[:, None] < num_rays, density, 0)
             total, center = jnp.sum(counted), jnp.sum(counted[..., None] * means, axis=(0, 1))
@@ -321,11 +340,11 @@ class DreamFields(Method):
         total, center = jax.lax.stop_gradient((jnp.sum(total), jnp.sum(center, axis=0)))
         return TrainingView(image, total, center / jnp.maximum(total, EMPTY))
 
-    def ask(
+    def query_field(
         self,
         params: Params,
         state: State,
-        numbers: Numbers,
+        hyperparameters: Hyperparameters,
         rays: Rays,
         tdist: Float[Array, "*b k"],
         key: PRNGKeyArray | None,
@@ -333,16 +352,22 @@ class DreamFields(Method):
     ) -> tuple[Float[Array, "*b k-1"], Float[Array, "*b k-1 3"], Float[Array, "*b k-1 3"]]:
         """Density, colour and middles of pieces of rays; middles are in the world, where the origin may have moved."""
         samples = ray_sampling.conical_frustums(rays, tdist)
-        within = is_in_bounds(numbers, samples.means)
+        within = is_in_bounds(hyperparameters, samples.means)
         moved = samples._replace(
-            means=samples.means + broadcast(state, samples.means), r_var=samples.r_var * numbers["variance_scale"]
+            means=samples.means + broadcast(state, samples.means),
+            r_var=samples.r_var * hyperparameters["variance_scale"],
         )
         found: Any = self.field.apply({"params": params}, ray_sampling.scale_covariances(moved, blur), key=key)
         density, color = found
         return jnp.where(within, density, 0), color, moved.means
 
-    def cosines(
-        self, frozen: Frozen, data: DreamFieldsData, numbers: Numbers, image: Float[Array, "p p 4"], key: PRNGKeyArray
+    def crop_similarities(
+        self,
+        frozen: Frozen,
+        data: DreamFieldsData,
+        hyperparameters: Hyperparameters,
+        image: Float[Array, "p p 4"],
+        key: PRNGKeyArray,
     ) -> Float[Array, " n"]:
         """How well each window fits the caption, to the guide."""
         assert self.num_crops, "dream_fields: num_crops is open; see tasks.budgets.sized"
@@ -350,9 +375,9 @@ class DreamFields(Method):
 
         def window(key: PRNGKeyArray) -> Float[Array, "h w 3"]:
             place_key, behind_key = jax.random.split(key)
-            piece = augmentations.random_window(place_key, image, numbers["crop_share"], encoder.image_px)
+            piece = augmentations.random_window(place_key, image, hyperparameters["crop_share"], encoder.image_px)
             behind = augmentations.chosen_background(
-                behind_key, encoder.image_px, numbers["backgrounds"], numbers["max_blur_px"]
+                behind_key, encoder.image_px, hyperparameters["backgrounds"], hyperparameters["max_blur_px"]
             )
             return augmentations.composited(piece[..., :3], piece[..., 3], behind)
 
@@ -400,10 +425,12 @@ def transmittance_loss(
     return jnp.sum(jnp.where(jnp.arange(len(TRANSMITTANCE)) == form, forms, 0))
 
 
-def opacity_target(numbers: Numbers, progress: Float[Array, ""]) -> Float[Array, ""]:
+def opacity_target(hyperparameters: Hyperparameters, progress: Float[Array, ""]) -> Float[Array, ""]:
     """One minus the target, annealed exponentially from the first to the last."""
-    share = jnp.minimum(1, progress / jnp.maximum(numbers["opacity_share"], 1e-6))
-    return numbers["first_opacity"] * (numbers["last_opacity"] / numbers["first_opacity"]) ** share
+    share = jnp.minimum(1, progress / jnp.maximum(hyperparameters["opacity_share"], 1e-6))
+    return (
+        hyperparameters["first_opacity"] * (hyperparameters["last_opacity"] / hyperparameters["first_opacity"]) ** share
+    )
 
 
 def beta_prior(opacity: Float[Array, "p p"]) -> Float[Array, ""]:
@@ -411,13 +438,15 @@ def beta_prior(opacity: Float[Array, "p p"]) -> Float[Array, ""]:
     return jnp.mean(jnp.log(0.1 + opacity) + jnp.log(1.1 - opacity) - jnp.log(0.1) - jnp.log(1.1))
 
 
-def ray_bounds(numbers: Numbers, rays: Rays, cut: Float[Array, ""]) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
+def ray_bounds(
+    hyperparameters: Hyperparameters, rays: Rays, cut: Float[Array, ""]
+) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
     """Where to ask along rays: between the faces of the cube if it is cut out, else from near to far.
 
     A ray that misses the cube is asked on no length, in its middle.
     """
     safe = jnp.where(jnp.abs(rays.directions) < 1e-9, 1e-9, rays.directions)
-    first, second = ((side * numbers["half_width"] - rays.origins) / safe for side in (-1, 1))
+    first, second = ((side * hyperparameters["half_width"] - rays.origins) / safe for side in (-1, 1))
     enter = jnp.max(jnp.minimum(first, second), axis=-1)
     leave = jnp.min(jnp.maximum(first, second), axis=-1)
     middle = 0.5 * (rays.near + rays.far)
@@ -427,10 +456,12 @@ def ray_bounds(numbers: Numbers, rays: Rays, cut: Float[Array, ""]) -> tuple[Flo
     return near, far
 
 
-def is_in_bounds(numbers: Numbers, points: Float[Array, "*b 3"]) -> Any:
+def is_in_bounds(hyperparameters: Hyperparameters, points: Float[Array, "*b 3"]) -> Any:
     """Whether the field may be anything there: in the cube, or anywhere without bounds."""
     # A little more than the cube: samples at its faces are within it but for rounding.
-    return (jnp.max(jnp.abs(points), axis=-1) <= numbers["half_width"] * 1.0001) | (numbers["bounds"] == 0)
+    return (jnp.max(jnp.abs(points), axis=-1) <= hyperparameters["half_width"] * 1.0001) | (
+        hyperparameters["bounds"] == 0
+    )
 
 
 def broadcast(state: State, points: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:

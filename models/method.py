@@ -1,8 +1,9 @@
-"""What a method is: pure functions of a frozen dataclass, all that a user writes to enter the benchmark.
+"""Defines the interface of a training method: pure functions of a frozen dataclass.
 
-The trainer maps these functions over a leading trial axis and shards that axis over devices; a method never sees
-it. What trials of one pack share is static: the method with its numbers taken out. What they may differ in are the
-fields declared with `number`: they reach the functions as `numbers`, an array a field, one value a trial.
+A user who writes these functions can enter the benchmark. The trainer maps them over a leading trial axis and shards
+that axis over devices; a method never sees the axis. Trials of one pack share everything static: the method with its
+hyperparameters taken out. Trials may differ in the fields declared with `hyperparameter`, `choice` or `subset`. These
+reach the functions in the argument `hyperparameters`: one array for each field, with one value for each trial.
 
 *b: any leading axes, s: samples along a ray.
 """
@@ -24,17 +25,17 @@ Params: TypeAlias = Any
 State: TypeAlias = Any
 Data: TypeAlias = Any
 Frozen = dict[str, Any]
-Numbers = dict[str, Float[Array, "..."]]
+Hyperparameters = dict[str, Float[Array, "..."]]
 Metrics = dict[str, Float[Array, ""]]
 
 
 class Views(NamedTuple):
-    """What a field looks like from given rays.
+    """Holds the rendered values of rays.
 
     Attributes:
-        color: In [0, 1], on the task's background.
-        opacity: In [0, 1]: how much of the ray the field stops.
-        distance: Expected `t` of what is seen, `far` where nothing is.
+        color: In [0, 1], composited on the task's background.
+        opacity: In [0, 1]: the share of light that the field stops along the ray.
+        distance: Expected `t` at which the ray is stopped; `far` where the field is empty.
     """
 
     color: Float[Array, "*b 3"]
@@ -42,97 +43,98 @@ class Views(NamedTuple):
     distance: Float[Array, "*b"]
 
 
-def number(default: float) -> Any:
-    """Declares a field of a method that may differ between the trials of one pack (a weight, a rate, a target).
+def hyperparameter(default: float) -> Any:
+    """Declares a number that may differ between the trials of one pack: a weight, a rate, a target.
 
-    In the method's functions read it from `numbers`, not from `self`.
+    It is traced: the method's functions read it from `hyperparameters`, not from `self`.
     """
-    return dataclasses.field(default=default, metadata={"number": True})
+    return dataclasses.field(default=default, metadata={"hyperparameter": True})
 
 
 def choice(default: Any, options: tuple[Any, ...]) -> Any:
-    """Declares a field that is one of a few words, or a switch, and may differ between the trials of one pack.
+    """Declares a hyperparameter that is one of a few words, or a switch.
 
-    Arms that differ in it alone share a compiled program. `numbers` has the place of the value among its options, as a
-    float: all options are computed, and one is taken.
+    Arms that differ in it alone share a compiled program. `hyperparameters` holds the index of the value among the
+    options, as a float: the program computes all options and selects one.
 
     Args:
         default: One of the options.
         options: Words, or False and True.
     """
-    return dataclasses.field(default=default, metadata={"number": True, "options": options})
+    return dataclasses.field(default=default, metadata={"hyperparameter": True, "options": options})
 
 
 def subset(default: tuple[str, ...], options: tuple[str, ...]) -> Any:
-    """Declares a field that is some of a few words, and may differ between the trials of one pack.
+    """Declares a hyperparameter that is a subset of a few words.
 
-    `numbers` has a vector over the options: 1 where the word is among the field's, 0 elsewhere.
+    `hyperparameters` holds a vector over the options: 1 for each word in the subset, 0 for the others.
 
     Args:
-        default: Some of the options.
+        default: One or more of the options.
         options: Words.
     """
-    return dataclasses.field(default=default, metadata={"number": True, "options": options, "several": True})
+    return dataclasses.field(default=default, metadata={"hyperparameter": True, "options": options, "several": True})
 
 
 def in_data(default: Any) -> Any:
-    """Declares a field that `prepare` alone reads: trials that differ in it share a compiled program."""
+    """Declares a field that only `prepare` reads, so that trials that differ in it share a compiled program."""
     return dataclasses.field(default=default, metadata={"in_data": True})
 
 
 def sized_by(name: str, default: Any = None) -> Any:
-    """Declares a size that is filled from the budget's field of another name, if it is left open, as None."""
+    """Declares a size that, where it is None, is filled from the budget's field of the given name."""
     return dataclasses.field(default=default, metadata={"budget": name})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Method(abc.ABC):
-    """A recipe. Subclass it as `@dataclasses.dataclass(frozen=True, kw_only=True)`; check fields in `__post_init__`.
+    """Describes how a field is trained and rendered.
 
-    A size left as None is filled from the budget's field of that name (`tasks.budgets.sized`).
+    Subclass it as `@dataclasses.dataclass(frozen=True, kw_only=True)` and check the fields in `__post_init__`. A size
+    left as None is filled from the budget's field of the same name (`tasks.budgets.sized`).
 
     Attributes:
-        num_steps: Gradient steps; what rates and targets are scheduled by.
+        num_steps: Gradient steps. Schedules of rates and targets refer to it.
     """
 
     num_steps: int | None = None
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """Names of the encoders that training looks through: loaded once a pack into `frozen`, never trained."""
+        """Names the encoders that the loss uses. They are loaded once for a pack, into `frozen`, and never trained."""
         return ()
 
     @property
     def encoder_dtype(self) -> str:
-        """The type that they compute in; a method that wants a choice declares a field of this name."""
+        """Names the encoders' compute type. A method that offers a choice declares a field of this name."""
         return "float32"
 
     @property
     def skips_bad_steps(self) -> bool:
-        """Whether a step whose loss or gradient is not finite is left out, instead of ending the trial."""
+        """Tells whether a step whose loss or gradient is not finite is skipped, instead of ending the trial."""
         return False
 
     @property
     def continues(self) -> Method | None:
-        """The method whose finished training this one goes on from; None if it starts afresh.
+        """Returns the method whose finished training this one continues; None if it starts from scratch.
 
-        That method has the same `prepare`, `init`, optimiser and `num_steps`; steps go on counting. Where both are in
-        a plan, what they share is trained once.
+        The other method must have the same `prepare`, `init`, optimiser and `num_steps`. The step count goes on. If a
+        plan holds both, their shared part is trained once.
         """
         return None
 
     @property
     def total_steps(self) -> int:
-        """Steps of its whole training, those of the method that it continues included."""
+        """Returns the steps of the whole training, including those of the method that it continues."""
         return self.num_steps or 0
 
     @abc.abstractmethod
     def prepare(self, frozen: Frozen, task: Any) -> Data:
-        """A trial's arrays: rays, colours, embeddings. Called once, before training, outside of `jit`."""
+        """Makes a trial's arrays: rays, colours, embeddings. Called once, before training, outside of `jit`."""
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray, data: Data) -> tuple[Params, State]:
-        """Parameters, and state that moves without gradients (a tracked origin, an occupancy grid)."""
+        """Makes the initial parameters, and the state that is updated without gradients (such as a tracked origin)."""
 
     @abc.abstractmethod
     def loss(
@@ -141,50 +143,47 @@ class Method(abc.ABC):
         state: State,
         frozen: Frozen,
         data: Data,
-        numbers: Numbers,
+        hyperparameters: Hyperparameters,
         key: PRNGKeyArray,
         step: Int[Array, ""],
     ) -> tuple[Float[Array, ""], tuple[State, Metrics]]:
-        """The loss of one step, the next state, and scalars for the curves.
+        """Computes the loss of one step, the next state, and scalars for the training curves.
 
-        `step` is never mapped: `jax.lax.cond` on it runs one branch only, in a pack too.
+        `step` is never mapped over trials, so that `jax.lax.cond` on it runs only one branch, also in a pack.
         """
 
     @abc.abstractmethod
-    def optimizer(self, num_steps: int, numbers: Numbers) -> optax.GradientTransformation:
-        """Built inside the compiled step, so that rates may be numbers of a trial."""
+    def optimizer(self, num_steps: int, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
+        """Builds the optimiser. This happens inside the compiled step, so that rates may be hyperparameters."""
 
     @abc.abstractmethod
     def render(self, params: Params, state: State, data: Data, rays: Rays, num_samples: int | None = None) -> Views:
-        """What is seen along rays, without any randomness. The trainer calls it on chunks of rays."""
+        """Renders rays without any randomness. The trainer calls it on chunks of rays."""
 
     @abc.abstractmethod
     def field_at(
         self, params: Params, state: State, data: Data, points: Float[Array, "*b 3"]
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
-        """Density (an inverse length) and colour at points, for meshes and to find empty and solid volumes."""
+        """Returns density (an inverse length) and colour at points, for meshes and to find empty and solid volumes."""
 
 
-def number_names(method: Method) -> tuple[str, ...]:
-    """Names of the fields declared with `number`, `choice` or `subset`, in order."""
-    return tuple(f.name for f in dataclasses.fields(method) if f.metadata.get("number"))
-
-
-def split_numbers(method: Method) -> tuple[Method, dict[str, Any]]:
-    """Takes the numbers out of a method.
+def split_hyperparameters(method: Method) -> tuple[Method, dict[str, Any]]:
+    """Takes the hyperparameters out of a method.
 
     Returns:
-        The method with every number at its default, which is the same for all trials that may share a pack, and
-        the numbers: a float each, or as many as a `subset` has options.
+        The method with every hyperparameter at its default, which is equal for all trials that may share a pack; and
+        the values of the hyperparameters: one float each, or for a `subset` one float for each option.
     """
-    fields = [f for f in dataclasses.fields(method) if f.metadata.get("number")]
-    numbers = {f.name: _as_number(method, f) for f in fields}
-    defaults = {f.name: f.default for f in dataclasses.fields(method) if f.name in numbers or f.metadata.get("in_data")}
-    return (dataclasses.replace(method, **defaults) if defaults else method), numbers  # type: ignore[arg-type]
+    fields = [f for f in dataclasses.fields(method) if f.metadata.get("hyperparameter")]
+    values = {f.name: _as_floats(method, f) for f in fields}
+    defaults = {f.name: f.default for f in dataclasses.fields(method) if f.name in values or f.metadata.get("in_data")}
+    if not defaults:
+        return method, values
+    return dataclasses.replace(method, **defaults), values  # type: ignore[arg-type]
 
 
 def check_options(method: Method) -> None:
-    """Refuses a `choice` or `subset` that is none of its options; for `__post_init__`.
+    """Refuses a `choice` or `subset` whose value is not among its options. Call it in `__post_init__`.
 
     Raises:
         UsageError: With the nearest option.
@@ -192,25 +191,31 @@ def check_options(method: Method) -> None:
     where = type(method).__name__
     for field in dataclasses.fields(method):
         options = field.metadata.get("options")
+        if not options:
+            continue
         value = getattr(method, field.name)
-        for one in value if options and field.metadata.get("several") else (value,):
-            if options and one not in options:
+        several = field.metadata.get("several")
+        for word in value if several else (value,):
+            if word not in options:
                 known = [str(option) for option in options]
                 raise UsageError(
-                    f"{where}: expected {field.name} among its options, got {one!r}; {nearest(str(one), known)}"
+                    f"{where}: expected {field.name} among its options, got {word!r}; {nearest(str(word), known)}"
                 )
-        if options and field.metadata.get("several") and not value:
+        if several and not value:
             raise UsageError(f"{where}: expected one or more of {', '.join(options)} in {field.name}, got none")
 
 
-def _as_number(method: Method, field: dataclasses.Field[Any]) -> Any:
-    """A field's value as the numbers that programs get."""
-    value, options = getattr(method, field.name), field.metadata.get("options")
+def _as_floats(method: Method, field: dataclasses.Field[Any]) -> Any:
+    """Encodes a hyperparameter's value as one float or, for a `subset`, as several."""
+    value = getattr(method, field.name)
+    options = field.metadata.get("options")
     if field.metadata.get("several"):
         return tuple(float(option in value) for option in options or ())
-    return float(options.index(value)) if options else float(value)
+    if options:
+        return float(options.index(value))
+    return float(value)
 
 
 def num_parameters(params: Params) -> int:
-    """How many trained numbers there are."""
+    """Counts the trained numbers."""
     return sum(int(leaf.size) for leaf in jax.tree.leaves(params))

@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from bench.errors import UsageError
 from models.fields.encodings import Integrated, Positional, Raw
 from models.fields.networks import MLP
-from models.method import Frozen, Method, Metrics, Numbers, Params, State, Views, number
+from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, Views, hyperparameter
 from models.rendering import compositing, ray_sampling
 from tasks.cameras import Intrinsics, Rays, pixel_rays
 from tasks.task import SceneTask
@@ -85,10 +85,10 @@ class NeRF(Method):
     far_wall: bool = False
     batching: Literal["all views", "one view"] = "all views"
     precrop_steps: int = 0
-    coarse_weight: float = number(1.0)
-    learning_rate: float = number(1e-3)
-    final_rate: float = number(0.1)
-    warmup: float = number(0.1)
+    coarse_weight: float = hyperparameter(1.0)
+    learning_rate: float = hyperparameter(1e-3)
+    final_rate: float = hyperparameter(0.1)
+    warmup: float = hyperparameter(0.1)
 
     def __post_init__(self) -> None:
         if self.cones and self.far_wall:
@@ -126,16 +126,16 @@ class NeRF(Method):
         state: State,
         frozen: Frozen,
         data: NeRFData,
-        numbers: Numbers,
+        hyperparameters: Hyperparameters,
         key: PRNGKeyArray,
         step: Int[Array, ""],
     ) -> tuple[Float[Array, ""], tuple[State, Metrics]]:
         """Mean squared error of colours on both levels (NeRF, equation 6)."""
         pixel_key, ray_key = jax.random.split(key)
-        rays, colors = self.draw(data, pixel_key, step)
-        levels = self.levels(params, data, rays, ray_key)
+        rays, colors = self.sample_pixel_batch(data, pixel_key, step)
+        levels = self.render_levels(params, data, rays, ray_key)
         errors = [jnp.mean((views.color - colors) ** 2) for views in levels]
-        loss = errors[-1] + (numbers["coarse_weight"] * errors[0] if len(errors) > 1 else 0.0)
+        loss = errors[-1] + (hyperparameters["coarse_weight"] * errors[0] if len(errors) > 1 else 0.0)
         metrics = {
             "mse": errors[-1],
             "psnr_train": -10 * jnp.log10(errors[-1]),
@@ -143,28 +143,30 @@ class NeRF(Method):
         }
         return loss, (state, metrics)
 
-    def optimizer(self, num_steps: int, numbers: Numbers) -> optax.GradientTransformation:
+    def optimizer(self, num_steps: int, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
         """Adam with a rate that falls exponentially."""
-        first = numbers["learning_rate"] * 256 / (getattr(self.field, "width", None) or 256)
+        first = hyperparameters["learning_rate"] * 256 / (getattr(self.field, "width", None) or 256)
         share_of = 1 / max(num_steps, 1)
 
         def rate(count: Int[Array, ""]) -> Float[Array, ""]:
-            risen = jnp.minimum(1.0, (count + 1) * share_of / jnp.maximum(numbers["warmup"], share_of))
-            return first * risen * numbers["final_rate"] ** (count * share_of)
+            risen = jnp.minimum(1.0, (count + 1) * share_of / jnp.maximum(hyperparameters["warmup"], share_of))
+            return first * risen * hyperparameters["final_rate"] ** (count * share_of)
 
         return optax.adam(rate)
 
     def render(self, params: Params, state: State, data: NeRFData, rays: Rays, num_samples: int | None = None) -> Views:
         """The last level, with regular samples."""
-        return self.levels(params, data, rays, None, num_samples)[-1]
+        return self.render_levels(params, data, rays, None, num_samples)[-1]
 
     def field_at(
         self, params: Params, state: State, data: NeRFData, points: Float[Array, "*b 3"]
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """The last level's field, seen from above."""
-        return self.ask(params, "fine", ray_sampling.samples_at_points(points), None)
+        return self.query_field(params, "fine", ray_sampling.samples_at_points(points), None)
 
-    def draw(self, data: NeRFData, key: PRNGKeyArray, step: Int[Array, ""]) -> tuple[Rays, Float[Array, "r 3"]]:
+    def sample_pixel_batch(
+        self, data: NeRFData, key: PRNGKeyArray, step: Int[Array, ""]
+    ) -> tuple[Rays, Float[Array, "r 3"]]:
         """Rays through random pixels of the photographs, and the colours they should show."""
         assert self.num_rays, "nerf: num_rays is open; give the method to tasks.budgets.sized first"
         num_views, height, width, _ = data.colors.shape
@@ -172,7 +174,7 @@ class NeRF(Method):
         shape = (self.num_rays,) if self.batching == "all views" else (1,)
         view = jnp.broadcast_to(jax.random.randint(view_key, shape, 0, num_views), (self.num_rays,))
         row, column = (
-            jax.random.randint(k, (self.num_rays,), *self.window(size, step))
+            jax.random.randint(k, (self.num_rays,), *self.pixel_range(size, step))
             for k, size in ((row_key, height), (column_key, width))
         )
         rays = pixel_rays(
@@ -185,14 +187,14 @@ class NeRF(Method):
         )
         return rays, data.colors[view, row, column]
 
-    def window(self, size: int, step: Int[Array, ""]) -> tuple[int | Int[Array, ""], int | Int[Array, ""]]:
+    def pixel_range(self, size: int, step: Int[Array, ""]) -> tuple[int | Int[Array, ""], int | Int[Array, ""]]:
         """First pixel and the one behind the last that a step may draw from, along one side."""
         if not self.precrop_steps:
             return 0, size
         inside = step < self.precrop_steps
         return jnp.where(inside, size // 4, 0), jnp.where(inside, size - size // 4, size)
 
-    def levels(
+    def render_levels(
         self, params: Params, data: NeRFData, rays: Rays, key: PRNGKeyArray | None, num_samples: int | None = None
     ) -> list[Views]:
         """What each level sees; key None is for rendering: regular samples, no noise."""
@@ -200,7 +202,7 @@ class NeRF(Method):
         assert self.num_samples and self.num_importance is not None, "nerf: sizes are open; see tasks.budgets.sized"
         num = num_samples or self.num_samples
         first = ray_sampling.fenceposts(rays.near, rays.far, num if self.cones else num - 1, keys[0])
-        views, weights = self.level(params, "coarse", data, rays, first, keys[1])
+        views, weights = self.render_level(params, "coarse", data, rays, first, keys[1])
         if not self.num_importance:
             return [views]
         more = self.num_importance * num // self.num_samples
@@ -208,24 +210,24 @@ class NeRF(Method):
             second = ray_sampling.resample_fenceposts(first, weights, num + more, keys[2])
         else:
             second = ray_sampling.add_importance_points(first, weights, more, keys[2])
-        return [views, self.level(params, "fine", data, rays, second, keys[3])[0]]
+        return [views, self.render_level(params, "fine", data, rays, second, keys[3])[0]]
 
-    def level(
+    def render_level(
         self, params: Params, level: str, data: NeRFData, rays: Rays, t: Float[Array, "*b s"], key: PRNGKeyArray | None
     ) -> tuple[Views, Float[Array, "*b n"]]:
         """Asks the field along rays and composites what it says."""
         if self.cones:
-            density, color = self.ask(params, level, ray_sampling.conical_frustums(rays, t), key)
+            density, color = self.query_field(params, level, ray_sampling.conical_frustums(rays, t), key)
             return compositing.render(density, color, t, rays, data.background)
         if self.far_wall:
-            density, color = self.ask(params, level, ray_sampling.points(rays, t), key)
+            density, color = self.query_field(params, level, ray_sampling.points(rays, t), key)
             return compositing.render_points(density, color, t, rays, data.background)
         # Each point stands for the way half to its neighbours, so that nothing stands behind the last.
         edges = jnp.concatenate([t[..., :1], 0.5 * (t[..., 1:] + t[..., :-1]), t[..., -1:]], axis=-1)
-        density, color = self.ask(params, level, ray_sampling.points(rays, t), key)
+        density, color = self.query_field(params, level, ray_sampling.points(rays, t), key)
         return compositing.render(density, color, edges, rays, data.background)
 
-    def ask(
+    def query_field(
         self, params: Params, level: str, samples: ray_sampling.Samples, key: PRNGKeyArray | None
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Density and colour from a level's network."""

@@ -24,7 +24,7 @@ from bench.suites.trial import Trial, described, digest
 from bench.training import batch as batch_module
 from bench.training import devices, trainer, view_rendering
 from bench.training.packing import Pack, program_key
-from models.method import Frozen, Method, Numbers, num_parameters, split_numbers
+from models.method import Frozen, Hyperparameters, Method, num_parameters, split_hyperparameters
 from tasks.cameras import Rays
 
 IMPORTS = "imports"
@@ -71,11 +71,11 @@ def frozen_and_hashable(subject: ContractFixture) -> str:
 
 def shapes(subject: ContractFixture) -> str:
     """`init`, `loss`, `render` and `field_at` give the shapes that the trainer relies on, by `jax.eval_shape`."""
-    method, frozen, data, numbers, key = unpack_trial(subject.trial(0))
+    method, frozen, data, hyperparameters, key = unpack_trial(subject.trial(0))
     params, state = jax.eval_shape(method.init, key, data)
     can_be_stored({"params": params, "state": state})
     loss, (new_state, metrics) = jax.eval_shape(
-        method.loss, params, state, frozen, data, numbers, key, jnp.zeros((), jnp.int32)
+        method.loss, params, state, frozen, data, hyperparameters, key, jnp.zeros((), jnp.int32)
     )
     if loss.shape != () or loss.dtype != jnp.float32:
         raise ContractError(f"loss: expected a float32 scalar, got {loss.dtype}{list(loss.shape)}; take the mean")
@@ -105,13 +105,13 @@ def shapes(subject: ContractFixture) -> str:
 
 def gradients(subject: ContractFixture) -> str:
     """The first gradient is finite and moves at least half of the parameters' arrays."""
-    method, frozen, data, numbers, key = unpack_trial(subject.trial(0))
+    method, frozen, data, hyperparameters, key = unpack_trial(subject.trial(0))
 
     @jax.jit
     def first(key: jax.Array, data: PyTree) -> PyTree:
         params, state = method.init(key, data)
         step = jnp.zeros((), jnp.int32)
-        return jax.grad(lambda p: method.loss(p, state, frozen, data, numbers, key, step)[0])(params)
+        return jax.grad(lambda p: method.loss(p, state, frozen, data, hyperparameters, key, step)[0])(params)
 
     grads = first(key, data)
     leaves = jax.tree_util.tree_leaves_with_path(grads)
@@ -152,23 +152,23 @@ def two_steps(subject: ContractFixture) -> str:
 
 
 def one_program(subject: ContractFixture) -> str:
-    """Packs that differ in seeds and numbers share one compiled program; nothing is compiled for the second."""
-    numbers = split_numbers(subject.trial(0).method)[1]
-    other = dataclasses.replace(subject, method=perturb_numbers(subject.trial(0).method))
+    """Packs that differ in seeds and hyperparameters share one compiled program; nothing is compiled for the second."""
+    hyperparameters = split_hyperparameters(subject.trial(0).method)[1]
+    other = dataclasses.replace(subject, method=perturb_hyperparameters(subject.trial(0).method))
     if program_key(subject.trial(0)) != program_key(other.trial(1)):
         raise ContractError(
-            "a change of numbers changes its program; set no other field from them: compute what follows from them in "
-            "its functions"
+            "a change of hyperparameters changes its program; set no other field from them: compute what follows from "
+            "them in its functions"
         )
     assert subject.outcome  # of the first pack
     before = devices.num_compiled()
     trainer.train(other.pack(1), (), lambda progress: None)
     if more := devices.num_compiled() - before:
         raise ContractError(
-            f"a second pack, of another seed and other numbers, compiled {more} more programs; shapes that `prepare` "
-            "and `init` give must not depend on numbers: declare a size as a plain field"
+            f"a second pack, of another seed and other hyperparameters, compiled {more} more programs; shapes that "
+            "`prepare` and `init` give must not depend on hyperparameters: declare a size as a plain field"
         )
-    return f"nothing compiled for a second pack; {len(numbers)} numbers may differ within one"
+    return f"nothing compiled for a second pack; {len(hyperparameters)} hyperparameters may differ within one"
 
 
 def alone_or_packed(subject: ContractFixture) -> str:
@@ -284,18 +284,18 @@ def check(subject: ContractFixture) -> Iterator[tuple[str, str | None, str]]:
             return
 
 
-def unpack_trial(trial: Trial) -> tuple[Method, Frozen, PyTree, Numbers, jax.Array]:
-    """A trial's static method, encoders, data, numbers and key."""
-    static, numbers = split_numbers(trial.method)
+def unpack_trial(trial: Trial) -> tuple[Method, Frozen, PyTree, Hyperparameters, jax.Array]:
+    """Returns a trial's static method, encoders, data, hyperparameters and key."""
+    static, hyperparameters = split_hyperparameters(trial.method)
     frozen = batch_module.encoders_of(static)
     data = trial.method.prepare(frozen, trial.task)
-    return static, frozen, data, batch_module.numbers_of(trial.method), jax.random.key(trial.seed)
+    return static, frozen, data, batch_module.hyperparameters_of(trial.method), jax.random.key(trial.seed)
 
 
-def perturb_numbers(method: Method) -> Method:
-    """The method with its numbers changed, each as far as it takes another; choices stay."""
+def perturb_hyperparameters(method: Method) -> Method:
+    """Returns a copy with every hyperparameter set to another valid value; a `choice` or `subset` is unchanged."""
     for field in dataclasses.fields(method):
-        if not field.metadata.get("number") or field.metadata.get("options"):
+        if not field.metadata.get("hyperparameter") or field.metadata.get("options"):
             continue
         for factor in (1.5, 0.5):
             try:
@@ -354,7 +354,7 @@ def can_be_curves(metrics: Any) -> None:
 
 def rendered_again(trial: Trial, subject: ContractFixture) -> dict[str, Any]:
     """Views of stored parameters, by a program of their own."""
-    static, layout = split_numbers(trial.method)[0], trial.task.layout()
+    static, layout = split_hyperparameters(trial.method)[0], trial.task.layout()
     _, batch, scenes = batch_module.load(subject.pack(0))
     tree = flax.traverse_util.unflatten_dict(
         {tuple(name.split("/")): jnp.asarray(value)[None] for name, value in subject.stored.parameters.items()}

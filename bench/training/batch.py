@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from bench.training import devices
 from bench.training.packing import Pack
 from models import clip
-from models.method import Data, Frozen, Method, Numbers, Params, State, split_numbers
+from models.method import Data, Frozen, Hyperparameters, Method, Params, State, split_hyperparameters
 from tasks.cameras import Intrinsics
 from tasks.captions.caption_task import CaptionData, CaptionViews
 from tasks.task import Photos, SceneData
@@ -56,7 +56,7 @@ class Batch(NamedTuple):
 
     frozen: Frozen
     data: Data
-    numbers: Numbers
+    hyperparameters: Hyperparameters
     keys: PRNGKeyArray
     cameras: Cameras
     photographers: Cameras | None
@@ -65,16 +65,16 @@ class Batch(NamedTuple):
 def load(pack: Pack) -> tuple[Method, Batch, list[Solved]]:
     """The static method of what a pack trains first, its arrays, and the scenes they came from; a row a root."""
     roots = pack.roots
-    static = split_numbers(roots[0].method)[0]
+    static = split_hyperparameters(roots[0].method)[0]
     frozen = encoders_of(static)
     scenes = [trial.task.load() for trial in roots]
     data = [trial.method.prepare(frozen, trial.task) for trial in roots]
-    numbers = [numbers_of(trial.method) for trial in roots]
+    hyperparameters = [hyperparameters_of(trial.method) for trial in roots]
     cameras = [cameras_of(scene, scene.test) for scene in scenes]
     photographers = [cameras_of(s, s.train, NUM_NEAR_VIEWS) for s in scenes if isinstance(s, SceneData)]
     keys = jnp.stack([jax.random.key(trial.seed) for trial in roots])
     behind = stack(photographers) if photographers else None
-    mapped = devices.shard_trials((stack(data), stack(numbers), keys, stack(cameras), behind))
+    mapped = devices.shard_trials((stack(data), stack(hyperparameters), keys, stack(cameras), behind))
     return static, Batch(devices.share(frozen), *mapped), scenes
 
 
@@ -94,9 +94,9 @@ def encoders_of(method: Method) -> Frozen:
     return {name: clip.load(name, dtype=jnp.dtype(method.encoder_dtype)) for name in method.encoders}
 
 
-def numbers_of(method: Method) -> Numbers:
-    """A method's numbers as arrays."""
-    return {name: jnp.asarray(value, jnp.float32) for name, value in split_numbers(method)[1].items()}
+def hyperparameters_of(method: Method) -> Hyperparameters:
+    """Returns a method's hyperparameters as arrays."""
+    return {name: jnp.asarray(value, jnp.float32) for name, value in split_hyperparameters(method)[1].items()}
 
 
 def stack(trees: list[PyTree]) -> PyTree:

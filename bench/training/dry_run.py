@@ -14,7 +14,7 @@ from bench.errors import UsageError
 from bench.suites.trial import Trial
 from bench.training import batch, trainer
 from models import clip
-from models.method import Method, split_numbers
+from models.method import Method, split_hyperparameters
 from tasks.cameras import Rays
 
 NUM_RAYS = 1024
@@ -45,17 +45,17 @@ def of_trial(trial: Trial) -> TrialShapes:
     Raises:
         UsageError: A step changes the shape of what it trains, or a view has the wrong shape.
     """
-    method = split_numbers(trial.method)[0]
+    method = split_hyperparameters(trial.method)[0]
     frozen = {name: clip.abstract(name, dtype=jnp.dtype(method.encoder_dtype)) for name in method.encoders}
-    numbers, key = batch.numbers_of(trial.method), jax.random.key(trial.seed)
+    hyperparameters, key = batch.hyperparameters_of(trial.method), jax.random.key(trial.seed)
     data = jax.eval_shape(lambda encoders: trial.method.prepare(encoders, trial.task), frozen)
     rays = jax.eval_shape(lambda: some_rays(NUM_RAYS))
     phase: Method | None = method
     while phase is not None:
-        carry = jax.eval_shape(lambda data, phase=phase: first(phase, data, numbers, key), data)
+        carry = jax.eval_shape(lambda data, phase=phase: first(phase, data, hyperparameters, key), data)
         stepped, metrics = jax.eval_shape(
             lambda frozen, carry, data, phase=phase: trainer.train_step(
-                phase, phase.total_steps, frozen, jnp.zeros((), jnp.int32), carry, data, numbers, key
+                phase, phase.total_steps, frozen, jnp.zeros((), jnp.int32), carry, data, hyperparameters, key
             ),
             frozen, carry, data,
         )  # fmt: skip
@@ -73,10 +73,10 @@ def of_trial(trial: Trial) -> TrialShapes:
     )
 
 
-def first(method: Method, data: object, numbers: dict[str, jax.Array], key: jax.Array) -> batch.TrainState:
+def first(method: Method, data: object, hyperparameters: dict[str, jax.Array], key: jax.Array) -> batch.TrainState:
     """What a trial hands to its first step."""
     params, state = method.init(jax.random.fold_in(key, 0), data)
-    optimizer = method.optimizer(method.total_steps, numbers).init(params)
+    optimizer = method.optimizer(method.total_steps, hyperparameters).init(params)
     return batch.TrainState(params, state, optimizer, jnp.asarray(True), jnp.asarray(-1, jnp.int32))
 
 

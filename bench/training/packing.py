@@ -1,7 +1,7 @@
 """How trials become packs: which may share one compiled program, and what they will cost.
 
-Trials share a program when their methods are equal once the numbers are taken out, and their arrays have the same
-shapes. A program is compiled once; a pack is as many of its trials as train at once.
+Trials share a program when their methods are equal once the hyperparameters are taken out, and their arrays have the
+same shapes. A program is compiled once; a pack is as many of its trials as train at once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from bench.suites.trial import Trial, described, digest
-from models.method import split_numbers
+from models.method import split_hyperparameters
 
 
 class ProgramCost(NamedTuple):
@@ -79,7 +79,7 @@ ROOT_VARIANT = "root"
 
 def program_digest(trial: Trial) -> str:
     """A hash of all that is static in what a trial trains first: equal for trials that may share a pack."""
-    static, _ = split_numbers(root(trial).method)
+    static, _ = split_hyperparameters(root(trial).method)
     return digest([described(static), list(trial.task.layout())])
 
 

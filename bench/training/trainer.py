@@ -30,7 +30,7 @@ from bench.training import devices
 from bench.training.batch import Batch, Solved, TrainState, index_trial, load
 from bench.training.packing import Pack, ProgramCost, root
 from bench.training.view_rendering import Rendered, render, render_progress_view, stored_views
-from models.method import Data, Frozen, Method, Numbers, num_parameters, split_numbers
+from models.method import Data, Frozen, Hyperparameters, Method, num_parameters, split_hyperparameters
 
 RAYS_AT_ONCE = {"cpu": 1 << 11, "accelerator": 1 << 15}
 """Rays rendered at once: by one trial, few enough for a core's cache; by a pack, enough to fill an accelerator."""
@@ -97,17 +97,18 @@ def _train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progre
     phases: dict[Method, list[Trial]] = {}
     for trial in pack.trials:
         if trial.method.continues is not None:
-            phases.setdefault(split_numbers(trial.method)[0], []).append(trial)
+            phases.setdefault(split_hyperparameters(trial.method)[0], []).append(trial)
     for method, trials in phases.items():
         assert method.continues is not None and method.continues.continues is None, "a phase continues a whole training"
         rows = np.asarray([roots.index(root(trial)) for trial in trials])
         mine = devices.shard_trials(jax.tree.map(lambda x, rows=rows: x[rows], (carry, batch._replace(frozen={}))))
-        numbers = {
-            name: jnp.stack([jnp.asarray(split_numbers(t.method)[1][name]) for t in trials]) for name in batch.numbers
+        hyperparameters = {
+            name: jnp.stack([jnp.asarray(split_hyperparameters(t.method)[1][name]) for t in trials])
+            for name in batch.hyperparameters
         }
         before = {name: [x if name == "step" else x[rows] for x in points] for name, points in curves.items()}
         stage = TrainingPhase(method, method.continues.total_steps, tuple(trials), laps, memory)
-        theirs = mine[1]._replace(frozen=batch.frozen, numbers=numbers)
+        theirs = mine[1]._replace(frozen=batch.frozen, hyperparameters=hyperparameters)
         known = [scenes[row] for row in rows]
         _stage(stage, pack, tuple(map(root, trials)), mine[0], theirs, known, protocol_names, report, before, outcomes)
     return [outcomes[trial.id] for trial in pack.trials]
@@ -280,12 +281,12 @@ def curve_of(curves: dict[str, list[Any]], i: int) -> dict[str, list[float]]:
 def initial(method: Method, batch: Batch) -> TrainState:
     """Every trial before its first step."""
 
-    def one(data: Data, numbers: Numbers, key: PRNGKeyArray) -> TrainState:
+    def one(data: Data, hyperparameters: Hyperparameters, key: PRNGKeyArray) -> TrainState:
         params, state = method.init(jax.random.fold_in(key, 0), data)
-        optimizer = method.optimizer(method.num_steps or 0, numbers).init(params)
+        optimizer = method.optimizer(method.num_steps or 0, hyperparameters).init(params)
         return TrainState(params, state, optimizer, jnp.asarray(True), jnp.asarray(-1, jnp.int32))
 
-    return jax.jit(jax.vmap(one))(batch.data, batch.numbers, batch.keys)
+    return jax.jit(jax.vmap(one))(batch.data, batch.hyperparameters, batch.keys)
 
 
 def train_step(
@@ -295,15 +296,15 @@ def train_step(
     step: Int[Array, ""],
     carry: TrainState,
     data: Data,
-    numbers: Numbers,
+    hyperparameters: Hyperparameters,
     key: PRNGKeyArray,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One gradient step of one trial; one whose loss or gradient is not finite stays as it was, from then on."""
     key = jax.random.fold_in(jax.random.fold_in(key, 1), step)
     (loss, (state, metrics)), grads = jax.value_and_grad(method.loss, has_aux=True)(
-        carry.params, carry.state, frozen, data, numbers, key, step
+        carry.params, carry.state, frozen, data, hyperparameters, key, step
     )
-    updates, optimizer = method.optimizer(num_steps, numbers).update(grads, carry.optimizer, carry.params)
+    updates, optimizer = method.optimizer(num_steps, hyperparameters).update(grads, carry.optimizer, carry.params)
     params = optax.apply_updates(carry.params, updates)
     good = carry.alive & jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
     params, state, optimizer = jax.tree.map(
@@ -329,7 +330,7 @@ def train_chunk(
 
     def body(carry: TrainState, step: Int[Array, ""]) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
         one = functools.partial(train_step, method, method.num_steps or 0, batch.frozen, step)
-        return devices.over_trials(one)(carry, batch.data, batch.numbers, batch.keys)
+        return devices.over_trials(one)(carry, batch.data, batch.hyperparameters, batch.keys)
 
     def skip(carry: TrainState, step: Int[Array, ""]) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
         metrics = jax.eval_shape(body, carry, step)[1]

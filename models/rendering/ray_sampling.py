@@ -68,13 +68,6 @@ def fenceposts(
     return jnp.where(fractions < 1, tdist, far)
 
 
-def points_in_bins(tdist: Float[Array, "*b p"], key: PRNGKeyArray | None = None) -> Float[Array, "*b p-1"]:
-    """One point in every bin: uniform (NeRF, equation 2), or its middle where key is None."""
-    low, high = tdist[..., :-1], tdist[..., 1:]
-    fraction = jax.random.uniform(key, low.shape) if key is not None else jnp.full(low.shape, 0.5, jnp.float32)
-    return low + (high - low) * fraction
-
-
 def invert_cdf(
     tdist: Float[Array, "*b p"], weights: Float[Array, "*b p-1"], quantiles: Float[Array, "*b m"]
 ) -> Float[Array, "*b m"]:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bench.errors import UsageError
 from models import augmentations
 
 KEY = jax.random.key(3)
@@ -74,20 +73,6 @@ def test_a_whole_window_is_the_image_and_a_shifted_one_is_moved():
     moved = augmentations.window(image, 2.0, 3.0, 8.0, 8)
     np.testing.assert_allclose(moved[:6, :5], image[2:, 3:], atol=1e-6)
     np.testing.assert_allclose(moved[6:], 0.0, atol=1e-6)
-
-
-def test_a_crop_is_a_piece_of_the_image():
-    image = jnp.arange(100.0).reshape(10, 10, 1)
-    piece = np.asarray(augmentations.random_crop(KEY, image, 4, 4))[..., 0]
-    row, column = divmod(int(piece[0, 0]), 10)
-    assert 0 <= row <= 6 and 0 <= column <= 6
-    np.testing.assert_allclose(piece, np.asarray(image)[row : row + 4, column : column + 4, 0], atol=1e-4)
-
-
-def test_a_crop_has_gradients_for_what_it_shows_only():
-    image = jnp.ones((10, 10, 1))
-    grads = np.asarray(jax.grad(lambda x: augmentations.random_crop(KEY, x, 4, 8).sum())(image))
-    assert ((grads > 0).sum(), (grads < 0).sum()) == (16, 0)
 
 
 def test_every_kind_is_drawn():
@@ -202,10 +187,3 @@ def test_a_window_hands_its_gradient_to_the_pixels_that_it_shows():
 def test_composited():
     color, opacity = jnp.full((2, 2, 3), 0.25), jnp.full((2, 2), 0.5)
     np.testing.assert_allclose(augmentations.composited(color, opacity, jnp.ones((2, 2, 3))), 0.75)
-
-
-def test_unknown_background():
-    with pytest.raises(UsageError, match=r"method: expected a background, got 'wite'; .*white"):
-        augmentations.check_backgrounds("method", ("wite",))
-    with pytest.raises(UsageError, match="expected at least one background, got none"):
-        augmentations.check_backgrounds("method", ())

@@ -48,8 +48,8 @@ def prepared(method, encoder, image_px=16):
     return params, state, data
 
 
-def numbers(method):
-    names = [f.name for f in dataclasses.fields(method) if f.metadata.get("number")]
+def hyperparameters(method):
+    names = [f.name for f in dataclasses.fields(method) if f.metadata.get("hyperparameter")]
     return {name: jnp.asarray(getattr(method, name), jnp.float32) for name in names}
 
 
@@ -58,11 +58,11 @@ def test_distance_is_one_minus_the_cosine_of_what_is_seen(encoder):
     method = made()
     params, _, data = prepared(method, encoder)
     key = jax.random.key(7)
-    found = jax.jit(method.distances)(params, {NAME: encoder}, data, key)
+    found = jax.jit(method.consistency_losses)(params, {NAME: encoder}, data, key)
     pose_key, place_key, ray_key, photo_key = jax.random.split(key, 4)
-    rays = method.small_view(data, method.pose(data, pose_key), place_key)
+    rays = method.small_view_rays(data, method.sample_pose(data, pose_key), place_key)
     # One block of 64 rays: its key is the only one split off.
-    levels = jax.jit(method.levels)(params, data.pixels, rays, jax.random.split(ray_key, 1)[0])
+    levels = jax.jit(method.render_levels)(params, data.pixels, rays, jax.random.split(ray_key, 1)[0])
     photo = int(jax.random.randint(photo_key, (), 0, 3))
     see = jax.jit(lambda images: encoder.image_features(encoder.params, images, "class_token"))
     for level, distance in zip(levels, found, strict=True):
@@ -78,10 +78,10 @@ def test_distance_is_one_minus_the_cosine_of_what_is_seen(encoder):
 def test_blocks_of_rays_give_what_one_block_gives(encoder, monkeypatch):
     method = made(num_importance=0)
     params, _, data = prepared(method, encoder)
-    rays = method.small_view(data, data.pixels.poses[0], jax.random.key(1))
+    rays = method.small_view_rays(data, data.pixels.poses[0], jax.random.key(1))
     monkeypatch.setattr("models.dietnerf.RAYS_AT_ONCE", 24)  # 64 rays: two whole blocks and a part
-    in_blocks = jax.jit(method.rendered)(params, data.pixels, rays, jax.random.key(2))
-    levels = jax.jit(method.levels)
+    in_blocks = jax.jit(method.render_in_chunks)(params, data.pixels, rays, jax.random.key(2))
+    levels = jax.jit(method.render_levels)
     keys = jax.random.split(jax.random.key(2), 3)
     for i, key in enumerate(keys):
         index = np.minimum(np.arange(24 * i, 24 * (i + 1)), 63)
@@ -93,7 +93,7 @@ def test_blocks_of_rays_give_what_one_block_gives(encoder, monkeypatch):
 def test_a_whole_view_is_the_photographs_rays(encoder):
     method = made(view_share=1.0, consistency_px=16)
     _, _, data = prepared(method, encoder)
-    rays = method.small_view(data, data.pixels.poses[1], jax.random.key(1))
+    rays = method.small_view_rays(data, data.pixels.poses[1], jax.random.key(1))
     inner = type(data.pixels.intrinsics)(*(x[1] for x in data.pixels.intrinsics))
     wanted = view_rays(data.pixels.poses[1], inner, 16, 16, 2.0, 6.0)
     np.testing.assert_allclose(rays.directions.reshape(16, 16, 3), wanted.directions, atol=1e-6)
@@ -109,7 +109,7 @@ def test_small_view_is_the_released_codes(encoder):
     focal = float(data.pixels.intrinsics.focal_x[0])
     offsets = []
     for i in range(20):
-        rays = method.small_view(data, jnp.eye(4), jax.random.key(i))
+        rays = method.small_view_rays(data, jnp.eye(4), jax.random.key(i))
         columns = np.asarray(rays.directions[:168, 0]) * focal + 200
         np.testing.assert_allclose(np.diff(columns), 2.0, atol=1e-3)
         offsets.append(columns[0])
@@ -121,7 +121,7 @@ def test_poses_look_at_the_object(encoder, distribution):
     method = made(pose_distribution=distribution)
     _, _, data = prepared(method, encoder)
     for i in range(5):
-        pose = np.asarray(method.pose(data, jax.random.key(i)))
+        pose = np.asarray(method.sample_pose(data, jax.random.key(i)))
         away = np.linalg.norm(pose[:3, 3])
         assert away <= 4.5 + 1e-4
         if distribution != "interpolated":
@@ -138,9 +138,11 @@ def test_only_every_so_many_steps_are_compared(encoder):
 
     @jax.jit
     def both(step):
-        loss, (_, metrics) = method.loss(params, state, frozen, data, numbers(method), key, step)
-        distances = method.distances(params, frozen, data, view_key)
-        pixels = super(DietNeRF, method).loss(params, state, {}, data.pixels, numbers(method), pixel_key, step)[0]
+        loss, (_, metrics) = method.loss(params, state, frozen, data, hyperparameters(method), key, step)
+        distances = method.consistency_losses(params, frozen, data, view_key)
+        pixels = super(DietNeRF, method).loss(params, state, {}, data.pixels, hyperparameters(method), pixel_key, step)[
+            0
+        ]
         return loss, metrics["consistency"], pixels, distances.sum()
 
     for step, is_turn in ((0, True), (1, False), (3, False), (4, True)):
@@ -152,7 +154,7 @@ def test_only_every_so_many_steps_are_compared(encoder):
 def test_the_last_phase_has_pixels_alone(encoder):
     method = made(finetune_steps=3)
     params, state, data = prepared(method, encoder)
-    args = (params, state, {NAME: encoder}, data, numbers(method), jax.random.key(0), jnp.asarray(20))
+    args = (params, state, {NAME: encoder}, data, hyperparameters(method), jax.random.key(0), jnp.asarray(20))
     _, (_, metrics) = jax.eval_shape(method.loss, *args)
     assert "consistency" not in metrics
     assert (method.total_steps, method.continues) == (23, made())
@@ -163,16 +165,18 @@ def test_the_last_phase_has_pixels_alone(encoder):
 def test_the_encoder_has_no_gradient_and_the_field_has(encoder):
     method = made(consistency_weight=1.0)
     params, _, data = prepared(method, encoder)
-    grads = jax.jit(jax.grad(lambda p: method.distances(p, {NAME: encoder}, data, jax.random.key(0))[-1]))(params)
+    grads = jax.jit(jax.grad(lambda p: method.consistency_losses(p, {NAME: encoder}, data, jax.random.key(0))[-1]))(
+        params
+    )
     fine = sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(grads["fine"]))
     assert np.isfinite(fine) and fine > 0
 
 
 def test_features_by_name(encoder):
-    assert made().feature_of(encoder) == "class_token"
-    assert made(feature="embedding").feature_of(encoder) == "embedding"
+    assert made().resolve_feature(encoder) == "class_token"
+    assert made(feature="embedding").resolve_feature(encoder) == "embedding"
     with pytest.raises(UsageError, match=r"expected a feature of file:tiny, got 'spatail'; .*spatial"):
-        made(feature="spatail").feature_of(encoder)
+        made(feature="spatail").resolve_feature(encoder)
 
 
 @pytest.mark.parametrize(

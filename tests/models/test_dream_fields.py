@@ -11,11 +11,11 @@ import pytest
 
 from bench.errors import UsageError
 from bench.suites.trial import Trial
-from bench.training.batch import numbers_of, stack
+from bench.training.batch import hyperparameters_of, stack
 from bench.training.packing import program_digest
 from models import augmentations, dream_fields
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, DREAM_FIELDS_LQ, PLAIN, DreamFields
-from models.method import split_numbers
+from models.method import split_hyperparameters
 from models.rendering import compositing, ray_sampling
 from tasks.budgets import BUDGETS, sized
 from tasks.cameras import BLENDER_FOV_DEG, Rays
@@ -132,8 +132,8 @@ def test_field_at_is_about_the_tracked_origin_and_zero_outside():
 
 def test_arms_of_a_pack_are_seen_within_their_own_bounds():
     arms = [made(), made(bounds=False), made(half_width=0.4), made(cut_at_bounds=False)]
-    static = split_numbers(arms[0])[0]
-    assert {split_numbers(arm)[0] for arm in arms} == {static}
+    static = split_hyperparameters(arms[0])[0]
+    assert {split_hyperparameters(arm)[0] for arm in arms} == {static}
     params, state, _ = prepared(static)
     data, rays = [prepared(arm)[2] for arm in arms], looking(9, away=3.0)
     points = jnp.asarray(RNG.uniform(-1.5, 1.5, (20, 3)), jnp.float32)
@@ -188,9 +188,9 @@ def test_the_origin_stays_where_there_is_nothing():
 
 def test_cameras_stay_in_their_ranges_and_fill_them():
     method = made(azimuth_deg=200.0, low_deg=-20.0, high_deg=50.0, radius=5.0, focal_multiplier=1.5)
-    numbers = numbers_of(method)
+    hyperparameters = hyperparameters_of(method)
     keys = jax.random.split(jax.random.key(0), 400)
-    rays = jax.jit(jax.vmap(lambda key: method.view(numbers, key)))(keys)
+    rays = jax.jit(jax.vmap(lambda key: method.sample_training_rays(hyperparameters, key)))(keys)
     positions = np.asarray(rays.origins[:, 0])
     np.testing.assert_allclose(np.linalg.norm(positions, axis=1), 5, rtol=1e-5)
     azimuth = np.degrees(np.arctan2(positions[:, 1], positions[:, 0])) % 360
@@ -218,17 +218,17 @@ def test_the_recipes_cameras_are_at_thirty_degrees_all_round():
 def test_blocks_of_rays_count_each_ray_once(monkeypatch):
     method = made()
     params, _, _ = prepared(method)
-    state, numbers = {"origin": jnp.asarray([0.1, 0.0, -0.1])}, numbers_of(made(bounds=False))
+    state, hyperparameters = {"origin": jnp.asarray([0.1, 0.0, -0.1])}, hyperparameters_of(made(bounds=False))
     monkeypatch.setattr(dream_fields, "RAYS_AT_ONCE", 15)  # 36 rays: two whole blocks and a part
 
     @jax.jit
     def both(key):
-        rays = method.view(numbers, jax.random.key(1))
-        found, blocks = method.seen(params, state, numbers, rays, key, jnp.ones(())), []
+        rays = method.sample_training_rays(hyperparameters, jax.random.key(1))
+        found, blocks = method.render_training_view(params, state, hyperparameters, rays, key, jnp.ones(())), []
         for i, block_key in enumerate(jax.random.split(key, 3)):
             mine = jax.tree.map(lambda x, i=i: x[np.minimum(np.arange(15 * i, 15 * i + 15), 35)], rays)
             tdist = ray_sampling.fenceposts(mine.near, mine.far, NUM_SAMPLES, jax.random.split(block_key)[0])
-            density, color, means = method.ask(params, state, numbers, mine, tdist, None, 1.0)
+            density, color, means = method.query_field(params, state, hyperparameters, mine, tdist, None, 1.0)
             views, _ = compositing.render(density, color, tdist, mine, 0.0)
             blocks.append((jnp.concatenate([views.color, views.opacity[:, None]], axis=-1), density, means))
         return found, [jnp.concatenate(parts)[:36] for parts in zip(*blocks, strict=True)]
@@ -242,11 +242,11 @@ def test_blocks_of_rays_count_each_ray_once(monkeypatch):
 def test_density_noise_is_drawn_in_training_alone():
     noisy, plain = made(field=Blob(noise=1.0)), made()
     params, state, data = prepared(noisy)
-    numbers, rays = numbers_of(noisy), looking()
+    hyperparameters, rays = hyperparameters_of(noisy), looking()
 
     def both(method):
-        view = method.view(numbers, jax.random.key(1))
-        trained = method.seen(params, state, numbers, view, jax.random.key(2), jnp.ones(()))
+        view = method.sample_training_rays(hyperparameters, jax.random.key(1))
+        trained = method.render_training_view(params, state, hyperparameters, view, jax.random.key(2), jnp.ones(()))
         return trained.image, method.render(params, state, data, rays)
 
     (loud, kept), (calm, wanted) = (jax.jit(functools.partial(both, method))() for method in (noisy, plain))
@@ -259,13 +259,17 @@ def test_density_noise_is_drawn_in_training_alone():
 
 @functools.cache
 def compiled_cosines(method):
-    return jax.jit(lambda data, numbers, image, key: method.cosines({NAME: GUIDE}, data, numbers, image, key))
+    return jax.jit(
+        lambda data, hyperparameters, image, key: method.crop_similarities(
+            {NAME: GUIDE}, data, hyperparameters, image, key
+        )
+    )
 
 
 def cosines(method, image):
     _, _, data = prepared(method)
-    static, image = split_numbers(method)[0], jnp.asarray(image, jnp.float32)
-    return np.asarray(compiled_cosines(static)(data, numbers_of(method), image, jax.random.key(0))), data.text
+    static, image = split_hyperparameters(method)[0], jnp.asarray(image, jnp.float32)
+    return np.asarray(compiled_cosines(static)(data, hyperparameters_of(method), image, jax.random.key(0))), data.text
 
 
 def some_image():
@@ -316,8 +320,8 @@ def test_the_guide_reads_the_prompt_and_the_numbers_come_along():
     np.testing.assert_allclose(data.text, wanted / np.linalg.norm(wanted), atol=1e-6)
     assert np.abs(data.text - prepared(made())[2].text).max() > 0.01
     assert (float(data.near), float(data.far), float(data.background)) == pytest.approx((1.9215, 6.0785, 0.5), abs=1e-3)
-    for name, value in numbers_of(method).items():
-        np.testing.assert_array_equal(data.numbers[name], value)
+    for name, value in hyperparameters_of(method).items():
+        np.testing.assert_array_equal(data.hyperparameters[name], value)
 
 
 # --- rates ------------------------------------------------------------------------------------------------------------
@@ -325,7 +329,7 @@ def test_the_guide_reads_the_prompt_and_the_numbers_come_along():
 
 def rates(method, num_steps, num):
     """Of the first steps: Adam's update of a constant gradient is its rate."""
-    optimizer = method.optimizer(num_steps, numbers_of(method))
+    optimizer = method.optimizer(num_steps, hyperparameters_of(method))
 
     def one(state, _):
         updates, state = optimizer.update(jnp.ones(()), state)
@@ -351,7 +355,7 @@ def test_the_rate_is_whole_from_the_start_without_a_warmup():
 
 def test_adam_has_its_epsilon():
     method = made(warmup=0.0, learning_rate=1.0, adam_epsilon=1e-2)
-    optimizer = method.optimizer(10, numbers_of(method))
+    optimizer = method.optimizer(10, hyperparameters_of(method))
     updates, _ = optimizer.update(jnp.asarray(1e-3), optimizer.init(jnp.zeros(())))
     assert float(updates) == pytest.approx(-1e-3 / (1e-3 + 1e-2), rel=1e-3)
     assert isinstance(optimizer, optax.GradientTransformation)

@@ -9,7 +9,7 @@ import pytest
 
 from models import augmentations, dream_fields
 from models.dream_fields import TRANSMITTANCE
-from models.method import split_numbers
+from models.method import split_hyperparameters
 from tasks.cameras import BLENDER_FOV_DEG
 from tests.fixtures.toy_dreams import (
     GUIDE,
@@ -180,28 +180,29 @@ def test_a_target_that_is_met_has_no_gradient():
 
 
 def test_gradients_are_finite_where_there_is_nothing_or_a_wall():
-    static, _ = split_numbers(made())
+    static, _ = split_hyperparameters(made())
     _, _, data = prepared(static)
 
     @jax.jit
-    def grad(strength, numbers):
+    def grad(strength, hyperparameters):
         return jax.grad(lambda x: static.loss(
-            {"strength": x}, {"origin": jnp.zeros(3)}, {NAME: GUIDE}, data, numbers, jax.random.key(1), jnp.asarray(3)
+            {"strength": x}, {"origin": jnp.zeros(3)}, {NAME: GUIDE}, data, hyperparameters, jax.random.key(1),
+            jnp.asarray(3),
         )[0])(strength)  # fmt: skip
 
     for form in TRANSMITTANCE:
-        numbers = some(transmittance=form, beta_weight=0.1, beta_after=0.0, track_origin=True)
+        hyperparameters = some(transmittance=form, beta_weight=0.1, beta_after=0.0, track_origin=True)
         for strength in (0.0, 1e-30, 3.0, 1e6):
-            assert np.isfinite(grad(jnp.asarray(strength), numbers)), (form, strength)
+            assert np.isfinite(grad(jnp.asarray(strength), hyperparameters)), (form, strength)
 
 
 def test_opacities_are_annealed_as_released():
     """schedule.anneal_exponentially of the released code, from 0.60 to 0.12."""
-    numbers = some(first_opacity=0.6, last_opacity=0.12, opacity_share=0.05)
+    hyperparameters = some(first_opacity=0.6, last_opacity=0.12, opacity_share=0.05)
     for step in (0, 100, 250, 499, 500, 9999):
         t = min(step / 500, 1)
         wanted = np.exp(np.log(0.6) * (1 - t) + np.log(0.12) * t)
-        found = dream_fields.opacity_target(numbers, jnp.asarray(step / 10_000))
+        found = dream_fields.opacity_target(hyperparameters, jnp.asarray(step / 10_000))
         assert float(found) == pytest.approx(wanted, rel=1e-5)
     assert float(dream_fields.opacity_target(some(opacity_share=0.0), jnp.asarray(1e-4))) == pytest.approx(0.19)
 

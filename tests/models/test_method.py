@@ -6,7 +6,7 @@ import pytest
 
 from bench.errors import UsageError
 from models import method as methods
-from models.method import choice, in_data, number, number_names, sized_by, split_numbers, subset
+from models.method import choice, hyperparameter, in_data, sized_by, split_hyperparameters, subset
 from tasks.budgets import BUDGETS, sized
 from tests.fixtures.toys import ToyMethod
 
@@ -18,7 +18,7 @@ KINDS = ("white", "black", "noise")
 class Mixed(ToyMethod):
     """Has a field of every sort."""
 
-    weight: float = number(0.5)
+    weight: float = hyperparameter(0.5)
     form: str = choice("soft", FORMS)
     bounds: bool = choice(True, (False, True))
     kinds: tuple[str, ...] = subset(("white", "noise"), KINDS)
@@ -30,22 +30,23 @@ class Mixed(ToyMethod):
         methods.check_options(self)
 
 
-def test_numbers_are_places_and_vectors():
+def test_hyperparameters_are_indices_and_vectors():
     made = Mixed(weight=2.0, form="hard", bounds=False, kinds=("black", "white"))
-    _, numbers = split_numbers(made)
-    assert tuple(numbers) == number_names(made)
-    assert {name: numbers[name] for name in ("weight", "form", "bounds", "kinds")} == {
+    _, hyperparameters = split_hyperparameters(made)
+    assert {name: hyperparameters[name] for name in ("weight", "form", "bounds", "kinds")} == {
         "weight": 2.0, "form": 2.0, "bounds": 0.0, "kinds": (1.0, 1.0, 0.0),
     }  # fmt: skip
-    assert all(isinstance(numbers[name], float) for name in ("weight", "form", "bounds"))
+    assert all(isinstance(hyperparameters[name], float) for name in ("weight", "form", "bounds"))
 
 
 def test_the_order_of_a_subset_does_not_count():
-    assert split_numbers(Mixed(kinds=("noise", "white"))) == split_numbers(Mixed(kinds=("white", "noise")))
+    assert split_hyperparameters(Mixed(kinds=("noise", "white"))) == split_hyperparameters(
+        Mixed(kinds=("white", "noise"))
+    )
 
 
 def test_what_may_differ_is_taken_out_and_what_is_static_stays():
-    plain, _ = split_numbers(Mixed())
+    plain, _ = split_hyperparameters(Mixed())
     for changes in (
         {"weight": 3.0},
         {"form": "none"},
@@ -53,25 +54,25 @@ def test_what_may_differ_is_taken_out_and_what_is_static_stays():
         {"kinds": KINDS},
         {"prompt": "a photo of {}"},
     ):
-        assert split_numbers(Mixed(**changes))[0] == plain == Mixed()
+        assert split_hyperparameters(Mixed(**changes))[0] == plain == Mixed()
     for changes in ({"label": "other"}, {"guide": "embedded-vit-16"}, {"num_rays": 5}):
-        assert split_numbers(Mixed(**changes))[0] == Mixed(**changes) != plain
+        assert split_hyperparameters(Mixed(**changes))[0] == Mixed(**changes) != plain
 
 
-def test_what_is_in_the_data_is_no_number():
-    assert "prompt" not in number_names(Mixed(prompt="x {}"))
-    assert split_numbers(Mixed(prompt="x {}"))[1] == split_numbers(Mixed())[1]
+def test_what_is_in_the_data_is_no_hyperparameter():
+    assert "prompt" not in split_hyperparameters(Mixed(prompt="x {}"))[1]
+    assert split_hyperparameters(Mixed(prompt="x {}"))[1] == split_hyperparameters(Mixed())[1]
 
 
-def test_a_method_without_numbers_is_itself():
+def test_a_method_without_hyperparameters_is_itself():
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Fixed(ToyMethod):
         learning_rate: float = 0.1
         breaks_at: float = -1.0
 
     made = Fixed()
-    assert split_numbers(made) == (made, {})
-    assert split_numbers(made)[0] is made
+    assert split_hyperparameters(made) == (made, {})
+    assert split_hyperparameters(made)[0] is made
 
 
 def test_a_size_of_another_name_comes_from_the_budget():
@@ -96,4 +97,4 @@ def test_what_is_no_option_is_refused(changes, message):
 
 
 def test_a_switch_may_be_written_as_a_number():
-    assert split_numbers(Mixed(bounds=0))[1]["bounds"] == 0.0
+    assert split_hyperparameters(Mixed(bounds=0))[1]["bounds"] == 0.0

@@ -148,7 +148,7 @@ def measured(encoder: Encoder, looked: ScenePhotos) -> list[SimilarityStatistics
         encoder: Any.
         looked: The photographs.
     """
-    default = DIETNERF.feature_of(encoder)
+    default = DIETNERF.resolve_feature(encoder)
     return [
         SimilarityStatistics(
             encoder=encoder.name,

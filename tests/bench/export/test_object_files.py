@@ -38,7 +38,7 @@ class Ball(ToyMethod):
     def init(self, key, data):
         return {"radius": jnp.asarray(RADIUS)}, {}
 
-    def loss(self, params, state, frozen, data, numbers, key, step):
+    def loss(self, params, state, frozen, data, hyperparameters, key, step):
         return (params["radius"] - RADIUS) ** 2, (state, {})
 
     def field_at(self, params, state, data, points):

@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.suites.suite import Arm, Suite, Table, budget_named, check_twins, snake
 from bench.suites.trial import Trial, described, differences, flat
 from bench.training import packing
-from models.method import split_numbers
+from models.method import split_hyperparameters
 from tasks.budgets import BUDGETS, Budget, sized
 from tests.fixtures.toys import ToyMethod, ToyPhase, ToyTask
 
@@ -198,7 +198,7 @@ class TestSuite:
 
 
 class TestPacks:
-    def test_trials_that_differ_in_numbers_share_a_program(self):
+    def test_trials_that_differ_in_hyperparameters_share_a_program(self):
         packs = packing.make_packs([trial(), trial(method=ToyMethod(learning_rate=0.3)), trial(seed=1)], 8)
         assert [len(pack.trials) for pack in packs] == [3]
 
@@ -287,9 +287,9 @@ class TestSized:
             Budget(**{**{f.name: getattr(SMOKE, f.name) for f in dataclasses.fields(Budget)}, "num_rays": 0})
 
 
-def test_numbers_are_split_off():
-    static, numbers = split_numbers(ToyMethod(learning_rate=0.7, label="x"))
-    assert numbers == {"learning_rate": 0.7, "breaks_at": -1.0}
+def test_hyperparameters_are_split_off():
+    static, hyperparameters = split_hyperparameters(ToyMethod(learning_rate=0.7, label="x"))
+    assert hyperparameters == {"learning_rate": 0.7, "breaks_at": -1.0}
     assert static == ToyMethod(label="x")
 
 

@@ -51,8 +51,8 @@ def test_a_published_encoder_needs_no_file():
 
 def test_a_step_that_changes_a_shape_is_found():
     class Growing(ToyMethod):
-        def loss(self, params, state, frozen, data, numbers, key, step):
-            loss, (state, metrics) = super().loss(params, state, frozen, data, numbers, key, step)
+        def loss(self, params, state, frozen, data, hyperparameters, key, step):
+            loss, (state, metrics) = super().loss(params, state, frozen, data, hyperparameters, key, step)
             return loss, ({"num_seen": jnp.zeros((2,), jnp.int32) + state["num_seen"]}, metrics)
 
     with pytest.raises((UsageError, ValueError), match="shape"):

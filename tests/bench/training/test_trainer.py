@@ -20,7 +20,7 @@ from bench.suites.trial import Trial
 from bench.training import batch, devices, trainer, view_rendering
 from bench.training.packing import Pack, program_key
 from models import clip
-from models.method import split_numbers
+from models.method import split_hyperparameters
 from tasks.budgets import BUDGETS
 from tasks.cameras import Intrinsics, view_rays
 from tasks.captions.caption_task import CaptionTask
@@ -54,17 +54,17 @@ def ticks(monkeypatch):
 
 def slow_twin(method, task, seed, num_steps):
     """The same training with nothing mapped, scanned or compiled."""
-    static, numbers = split_numbers(method)
-    numbers = {k: jnp.asarray(v, jnp.float32) for k, v in numbers.items()}
+    static, hyperparameters = split_hyperparameters(method)
+    hyperparameters = {k: jnp.asarray(v, jnp.float32) for k, v in hyperparameters.items()}
     data, key = method.prepare({}, task), jax.random.key(seed)
     params, state = static.init(jax.random.fold_in(key, 0), data)
-    optimizer = static.optimizer(num_steps, numbers)
+    optimizer = static.optimizer(num_steps, hyperparameters)
     opt_state = optimizer.init(params)
     losses = []
     for step in range(num_steps):
         step_key = jax.random.fold_in(jax.random.fold_in(key, 1), step)
         (loss, (state, _)), grads = jax.value_and_grad(static.loss, has_aux=True)(
-            params, state, {}, data, numbers, step_key, jnp.asarray(step)
+            params, state, {}, data, hyperparameters, step_key, jnp.asarray(step)
         )
         updates, opt_state = optimizer.update(grads, opt_state, params)
         params = optax.apply_updates(params, updates)
@@ -245,11 +245,11 @@ class TestPhases:
         # The optimiser's state at step 23, from the same gradients.
         state = optimizer.init(jax.tree.map(jnp.zeros_like, params))
         again, key = first.init(jax.random.fold_in(jax.random.key(3), 0), None)[0], jax.random.key(3)
-        data, numbers = first.prepare({}, trial.task), {"learning_rate": 0.1, "breaks_at": jnp.asarray(-1.0)}
+        data, hyperparameters = first.prepare({}, trial.task), {"learning_rate": 0.1, "breaks_at": jnp.asarray(-1.0)}
         for step in range(30):
             method = first if step < 23 else trial.method
             grads = jax.grad(lambda p, m=method, s=step: m.loss(
-                p, {"num_seen": jnp.asarray(0)}, {}, data, numbers,
+                p, {"num_seen": jnp.asarray(0)}, {}, data, hyperparameters,
                 jax.random.fold_in(jax.random.fold_in(key, 1), s), jnp.asarray(s),
             )[0])(again)  # fmt: skip
             updates, state = optimizer.update(grads, state, again)
@@ -329,11 +329,11 @@ class TestSkippedSteps:
     def test_is_the_plain_loop_without_that_step(self):
         bad = trainer.train(pack(Skipping(breaks_at=7.0), seeds=[3]), (), quiet)[0]
         trial = pack(Skipping(breaks_at=7.0), seeds=[3]).trials[0]
-        static, numbers = split_numbers(trial.method)
-        numbers = {k: jnp.asarray(v, jnp.float32) for k, v in numbers.items()}
+        static, hyperparameters = split_hyperparameters(trial.method)
+        hyperparameters = {k: jnp.asarray(v, jnp.float32) for k, v in hyperparameters.items()}
         data, key = static.prepare({}, trial.task), jax.random.key(3)
         params, state = static.init(jax.random.fold_in(key, 0), data)
-        optimizer = static.optimizer(23, numbers)
+        optimizer = static.optimizer(23, hyperparameters)
         moments, losses = optimizer.init(params), []
         for step in range(23):
             step_key = jax.random.fold_in(jax.random.fold_in(key, 1), step)
@@ -341,7 +341,7 @@ class TestSkippedSteps:
                 losses.append(0.0)  # a curve's mean counts it as nothing
                 continue
             (loss, (state, _)), grads = jax.value_and_grad(static.loss, has_aux=True)(
-                params, state, {}, data, numbers, step_key, jnp.asarray(step)
+                params, state, {}, data, hyperparameters, step_key, jnp.asarray(step)
             )
             updates, moments = optimizer.update(grads, moments, params)
             params = optax.apply_updates(params, updates)

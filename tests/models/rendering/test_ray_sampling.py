@@ -19,7 +19,6 @@ SEEDS = st.integers(0, 2**31 - 1)
 
 # Compiled once: op by op, every new shape costs a compilation for each operation.
 jit_fenceposts = jax.jit(ray_sampling.fenceposts, static_argnums=2)
-jit_points_in_bins = jax.jit(ray_sampling.points_in_bins)
 jit_invert_cdf = jax.jit(ray_sampling.invert_cdf)
 jit_importance = jax.jit(ray_sampling.add_importance_points, static_argnums=2)
 jit_resample = jax.jit(ray_sampling.resample_fenceposts, static_argnums=2, static_argnames="padding")
@@ -77,17 +76,6 @@ def test_jittered_fenceposts_stay_within_half_a_bin_and_fill_it():
     # Uniform between its bounds: mean in the middle, standard error 1 / sqrt(12 n) of the width.
     np.testing.assert_allclose(shift.mean(axis=0), (low + high) / 2, atol=4 / np.sqrt(12 * num_rays))
     assert np.all(shift.min(axis=0) < low + 0.01) and np.all(shift.max(axis=0) > high - 0.01)
-
-
-def test_points_in_bins_are_middles_or_uniform():
-    tdist = jnp.asarray(sorted_tdist(np.random.default_rng(0), 500, 6))
-    low, high = np.asarray(tdist)[:, :-1], np.asarray(tdist)[:, 1:]
-    np.testing.assert_allclose(jit_points_in_bins(tdist), (low + high) / 2, rtol=1e-6)
-    drawn = np.asarray(jit_points_in_bins(tdist, jax.random.key(1)))
-    assert np.all(drawn >= low) and np.all(drawn <= high)
-    share = (drawn - low) / (high - low)
-    assert abs(share.mean() - 0.5) < 4 / np.sqrt(12 * share.size)
-    assert share.min() < 0.01 and share.max() > 0.99
 
 
 # --- resampling ---

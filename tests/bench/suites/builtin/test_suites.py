@@ -19,7 +19,7 @@ from models.clip.encoder import Encoder, LinenTowers
 from models.clip.networks import architectures, dual_encoder
 from models.dietnerf import DietNeRF, DietNeRFData
 from models.dream_fields import DreamFields, DreamFieldsData
-from models.method import split_numbers
+from models.method import split_hyperparameters
 from models.nerf import NeRFData
 from tasks.budgets import BUDGETS
 from tasks.cameras import Intrinsics, look_at
@@ -84,7 +84,7 @@ def test_suite(name, budget, photos, coco, monkeypatch):
     assert {cell.trial_id for cell in cells} == {trial.id for trial in trials}
     for pack in packing.make_packs(trials, 4):
         # All that shapes depend on: several suites have programs in common.
-        program = (split_numbers(pack.trials[0].method)[0], pack.trials[0].task.layout())
+        program = (split_hyperparameters(pack.trials[0].method)[0], pack.trials[0].task.layout())
         if program not in CHECKED:
             check_shapes(pack.trials[0])
             CHECKED.add(program)
@@ -106,7 +106,7 @@ def shape(*sizes):
     return jax.ShapeDtypeStruct(sizes, jnp.float32)
 
 
-def data_of(method, layout, frozen, numbers):
+def data_of(method, layout, frozen, hyperparameters):
     """What preparation makes, by shapes alone."""
     if isinstance(method, DreamFields):
         encoder = frozen[method.encoder]
@@ -114,7 +114,7 @@ def data_of(method, layout, frozen, numbers):
             lambda e, x: e.image_features(e.params, x), encoder, shape(1, encoder.image_px, encoder.image_px, 3)
         )
         return DreamFieldsData(
-            text=shape(text.shape[1]), near=shape(), far=shape(), background=shape(), numbers=numbers
+            text=shape(text.shape[1]), near=shape(), far=shape(), background=shape(), hyperparameters=hyperparameters
         )
     views = layout.num_train
     data = NeRFData(
@@ -126,7 +126,7 @@ def data_of(method, layout, frozen, numbers):
         return data
     encoder = frozen[method.encoder]
     features = jax.eval_shape(
-        lambda e, x: e.image_features(e.params, x, method.feature_of(e)),
+        lambda e, x: e.image_features(e.params, x, method.resolve_feature(e)),
         encoder,
         shape(views, encoder.image_px, encoder.image_px, 3),
     )
@@ -135,13 +135,13 @@ def data_of(method, layout, frozen, numbers):
 
 def check_shapes(trial):
     """One step and one render, by shapes alone."""
-    method, numbers = split_numbers(trial.method)
-    numbers = {name: shape(*np.shape(value)) for name, value in numbers.items()}
+    method, hyperparameters = split_hyperparameters(trial.method)
+    hyperparameters = {name: shape(*np.shape(value)) for name, value in hyperparameters.items()}
     frozen = {name: shapes_only(name) for name in method.encoders}
-    data, key = data_of(method, trial.task.layout(), frozen, numbers), jax.random.key(0)
+    data, key = data_of(method, trial.task.layout(), frozen, hyperparameters), jax.random.key(0)
     params, state = jax.eval_shape(method.init, key, data)
     step = jax.ShapeDtypeStruct((), jnp.int32)
-    loss, (stepped, metrics) = jax.eval_shape(method.loss, params, state, frozen, data, numbers, key, step)
+    loss, (stepped, metrics) = jax.eval_shape(method.loss, params, state, frozen, data, hyperparameters, key, step)
     assert loss.shape == ()
     assert {m.shape for m in metrics.values()} == {()}
     assert jax.tree.map(lambda x: x.shape, stepped) == jax.tree.map(lambda x: x.shape, state)
