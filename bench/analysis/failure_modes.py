@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.analysis import upper_bounds
-from bench.metrics.registry import OWN_GUIDE
+from bench.metrics.metric_key import OWN_GUIDE
 from bench.metrics.scores import NOT_A_THING
 from bench.suites.suite import TrialSlot
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from bench.analysis import paired_comparison, statistics
 from bench.analysis.paired_comparison import ArmResult, TableResult
-from bench.metrics.registry import METRICS
+from bench.metrics.registry import metric_named
 from bench.suites.suite import TrialSlot
 
 NUM_PRIMARY = 3
@@ -27,7 +27,7 @@ class PairedDifference:
 
     Attributes:
         baseline: Its label.
-        metric: Key of `bench.metrics.protocols.METRICS`.
+        metric: Key of `bench.metrics.registry.METRICS`.
         mine: The method's entry, with the difference and what is known of it.
         other: The baseline's entry.
         by_cluster: The difference in every scene or caption that both have.
@@ -124,7 +124,7 @@ def secondary_findings(found: Sequence[PairedDifference], noun: str) -> list[str
     lines = []
     for metric in dict.fromkeys(each.metric for each in found if each.metric not in primary(found)):
         said = verdicts(found, metric, noun, tuple(WORDS))
-        lines += [f"in the report also: {METRICS[metric].title}, {'; '.join(said)}"] if said else []
+        lines += [f"in the report also: {metric_named(metric).title}, {'; '.join(said)}"] if said else []
     return lines
 
 
@@ -144,5 +144,5 @@ def conclusion(found: Sequence[PairedDifference], mine: str, noun: str) -> str:
     for place, metric in enumerate(primary(found)):
         said = verdicts(found, metric, noun, paired_comparison.RESOLVED if place else tuple(WORDS))
         if said:
-            parts.append(f"{METRICS[metric].title} {'; '.join(said)}")
+            parts.append(f"{metric_named(metric).title} {'; '.join(said)}")
     return f"{mine}: {'. '.join(parts)}"

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from bench.analysis import statistics
 from bench.errors import UsageError, nearest
 from bench.metrics.protocols import crash_counts_as
-from bench.metrics.registry import METRICS
+from bench.metrics.registry import metric_named
 from bench.suites.suite import Published, TrialSlot
 
 Verdict = Literal["baseline", "better", "worse", "higher", "lower", "not resolved", "too few", "no data"]
@@ -38,7 +38,7 @@ class ArmResult:
 
     Attributes:
         arm: Row.
-        metric: Key of `bench.metrics.protocols.METRICS`.
+        metric: Key of `bench.metrics.registry.METRICS`.
         mean: Over clusters.
         low: Of the 95% interval of the mean, which is cut where the metric's means end.
         high: Likewise.
@@ -206,7 +206,7 @@ def compare(
         table: Its name.
         baseline: An arm's name.
         protocol: Whose numbers.
-        metrics: Keys of `bench.metrics.protocols.METRICS`.
+        metrics: Keys of `bench.metrics.registry.METRICS`.
         question: For the caption.
         arm_notes: A sentence on an arm.
         notes: Sentences for the foot, such as that scores come from another version of the protocol.
@@ -218,7 +218,7 @@ def compare(
         UsageError: An unknown table, baseline or metric; a number or a place in the table that is there twice.
 
     Example:
-        >>> cells = [Cell("t", arm, f"{arm}-{i}", f"scene{i}", 0) for arm in ("full", "bare") for i in range(8)]
+        >>> cells = [TrialSlot("t", arm, f"{arm}-{i}", f"scene{i}", 0) for arm in ("full", "bare") for i in range(8)]
         >>> values = {"full": [20, 24, 22, 19, 25, 21, 23, 20], "bare": [18, 23, 21, 18, 22, 20, 20, 19]}
         >>> rows = [(f"{arm}-{i}", 0, float(x)) for arm in values for i, x in enumerate(values[arm])]
         >>> frame = pd.DataFrame(rows, columns=["trial_id", "view", "value"])
@@ -242,7 +242,7 @@ def compare(
         notes = (*notes, *said)
         pairs = {arm: paired(numbers, arm, baseline) for arm in arms if arm != baseline}
         more = pairs_beside(everything, cells, beside or {}, protocol, metric)
-        found = {baseline: TestResult("baseline")} | findings(pairs, METRICS[metric].higher_is_better, more)
+        found = {baseline: TestResult("baseline")} | findings(pairs, metric_named(metric).higher_is_better, more)
         tests_beside |= {metric: len(more)} if more else {}
         for arm in arms:
             counted = counts(frame, places, scored, arm=arm, metric=metric, protocol=protocol)
@@ -389,7 +389,7 @@ def differences_of(
         metric: Which.
 
     Example:
-        >>> cells = [Cell("t", arm, f"{arm}-{i}", "scene", i) for arm in ("full", "bare") for i in range(2)]
+        >>> cells = [TrialSlot("t", arm, f"{arm}-{i}", "scene", i) for arm in ("full", "bare") for i in range(2)]
         >>> rows = [("full-0", 3.0), ("full-1", 5.0), ("bare-0", 1.0), ("bare-1", 4.0)]
         >>> frame = pd.DataFrame(rows, columns=["trial_id", "value"])
         >>> frame = frame.assign(view=0, status="finished", protocol="std-v1", metric="psnr")
@@ -445,9 +445,9 @@ def with_crashes(
     """Numbers of a metric with those that a protocol gives to trials that failed; a note that says so if there are any.
 
     Example:
-        >>> numbers = pd.DataFrame([("full", "a", "s", 0, 16, 1.0)], columns=[*Cell._fields[1:], "view", "value"])
+        >>> numbers = pd.DataFrame([("full", "a", "s", 0, 16, 1.0)], columns=[*TrialSlot._fields[1:], "view", "value"])
         >>> frame = pd.DataFrame({"trial_id": ["a", "b"], "status": ["finished", "failed"]})
-        >>> places = pd.DataFrame([("full", "a", "s", 0), ("full", "b", "t", 0)], columns=list(Cell._fields[1:]))
+        >>> places = pd.DataFrame([("full", "a", "s", 0), ("full", "b", "t", 0)], columns=list(TrialSlot._fields[1:]))
         >>> found, said = with_crashes(numbers, frame, places, "dreamfields-2022", "rprec1@openai-vit-b-32")
         >>> found["value"].tolist(), said
         ([1.0, 0.0], ['R-Precision, by openai-vit-b-32: 1 failed trial counts as a miss, as in dreamfields-2022'])
@@ -460,7 +460,7 @@ def with_crashes(
     views, value = counted
     rows = [crashed.assign(metric=metric, view=view, value=value) for view in views]
     told = "1 failed trial counts as a miss" if len(crashed) == 1 else f"{len(crashed)} failed trials count as misses"
-    said = f"{METRICS[metric].title}: {told}, as in {protocol}"
+    said = f"{metric_named(metric).title}: {told}, as in {protocol}"
     return pd.concat([numbers, *rows], ignore_index=True), [said]
 
 
@@ -516,7 +516,7 @@ def reasons(mine: pd.DataFrame, failed: set[str], missing: set[str], *, metric: 
 
 def entry(arm: str, metric: str, means: pd.Series, counted: dict[str, Any], finding: TestResult) -> ArmResult:
     """Puts an entry together."""
-    limits = METRICS[metric].limits
+    limits = metric_named(metric).limits
     mean = statistics.t_interval(means.to_numpy(np.float64), limits=limits) if len(means) else (None, None, None)
     fields: dict[str, Any] = dict(zip(("mean", "low", "high"), mean, strict=True))
     difference = finding.interval or (None, None, None)
@@ -538,10 +538,7 @@ def check_names(
             f"compare, table {table}: expected a baseline among its arms, got {baseline!r}; {nearest(baseline, arms)}"
         )
     for metric in metrics:
-        if metric not in METRICS:
-            raise UsageError(
-                f"compare, table {table}: expected known metrics, got {metric!r}; {nearest(metric, METRICS)}"
-            )
+        metric_named(metric)
 
 
 def check_unique(frame: pd.DataFrame, cells: Sequence[TrialSlot]) -> None:

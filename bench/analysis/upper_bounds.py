@@ -26,7 +26,8 @@ from jaxtyping import Float, Shaped, UInt8
 from bench.analysis import statistics
 from bench.errors import UsageError
 from bench.metrics import caption_protocols, r_precision
-from bench.metrics.registry import METRICS
+from bench.metrics.metric_key import MetricKey
+from bench.metrics.registry import metric_named
 from tasks.captions import caption_sets, caption_task
 from tasks.captions.caption_task import CaptionData
 from tasks.closed_world import pictures
@@ -95,7 +96,7 @@ def interval(metric: str, values: Float[np.ndarray, " c"]) -> statistics.Interva
         >>> [round(x, 3) for x in interval("rprec1@embedded-judge-rn", np.asarray([1.0, 1.0, 0.5, 1.0]))]
         [0.875, 0.477, 1.0]
     """
-    return statistics.t_interval(values, limits=METRICS[metric].limits)
+    return statistics.t_interval(values, limits=metric_named(metric).limits)
 
 
 def chance_of(metric: str, set_size: int) -> float | None:
@@ -105,9 +106,9 @@ def chance_of(metric: str, set_size: int) -> float | None:
         >>> [chance_of(f"{name}@embedded-judge-rn", 128) for name in ("rprec1_white", "rprec5", "rank", "margin")]
         [0.0078125, 0.0390625, 64.5, None]
     """
-    base = metric.partition("@")[0].removesuffix(caption_protocols.WHITE)
-    if base in ("rprec1", "rprec5"):
-        return r_precision.chance(set_size, top=int(base[-1]))
+    base = MetricKey.parse(metric).base
+    if base in r_precision.TOP:
+        return r_precision.chance(set_size, top=r_precision.TOP[base])
     return (set_size + 1) / 2 if base == "rank" else None
 
 
@@ -198,7 +199,7 @@ def measured(
         caption_protocols.score(protocol, one, as_stored(one, views)) for one, views in zip(data, images, strict=True)
     ]
     first = data[0]
-    metrics = [name for name in scores[0].per_view if not name.endswith("@guide")]
+    metrics = [name for name in scores[0].per_view if not MetricKey.parse(name).is_of_guide]
     by_caption: dict[str, list[float | None]] = {}
     for metric in metrics:
         means = [[x for x in found.per_view[metric] if x is not None] for found in scores]

@@ -55,7 +55,7 @@ def variance_components(clusters: Sequence[Float[np.ndarray, "_ _"]]) -> Varianc
         >>> [round(x, 2) for x in variance_components([np.array([[1.0, 3], [2, 4]]), np.array([[9.0, 11], [8, 10]])])]
         [23.25, 0.5, 2.0, 0.0]
         >>> variance_components([np.array([[1.0, 3]]), np.array([[9.0, 11]])])
-        Components(cluster=31.0, seed=None, view=2.0, rest=None)
+        VarianceComponents(cluster=31.0, seed=None, view=2.0, rest=None)
     """
     arrays = [np.asarray(values, np.float64) for values in clusters]
     if len(arrays) < 2 or any(values.ndim != 2 or values.shape[1] < 2 or len(values) < 1 for values in arrays):

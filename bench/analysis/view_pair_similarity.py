@@ -99,7 +99,7 @@ def overlap(pairs: SimilarityPairs) -> float | None:
     Example:
         >>> two = np.array([0, 0])
         >>> one = np.array([0, 1])
-        >>> overlap(Pairs(np.array([0.5, 0.7, 0.6, 0.1]), np.zeros(4), np.r_[two, two], np.r_[two, one + 1]))
+        >>> overlap(SimilarityPairs(np.array([0.5, 0.7, 0.6, 0.1]), np.zeros(4), np.r_[two, two], np.r_[two, one + 1]))
         0.5
     """
     within, across = np.sort(pairs.of("within").cosines), np.sort(pairs.of("across").cosines)

@@ -22,7 +22,7 @@ from bench.analysis.paired_comparison import TableResult
 from bench.cli import report_options, run, suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.metrics.registry import METRICS
+from bench.metrics.registry import metric_named
 from bench.plugins import comparison_suite, trial_sources
 from bench.plugins.trial_sources import TrialSource
 from bench.report import build
@@ -245,7 +245,7 @@ def resolutions(results: Sequence[TableResult], metric: str) -> list[str]:
 def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> TableGrid:
     """The first metric's difference in every scene: a row a baseline; of captions a row each."""
     metric = findings.primary(found)[0]
-    mine, digits = [each for each in found if each.metric == metric], METRICS[metric].digits
+    mine, digits = [each for each in found if each.metric == metric], metric_named(metric).digits
 
     def cells(values: Sequence[float | None]) -> tuple[contents.TableCell, ...]:
         return tuple(

@@ -19,15 +19,13 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from bench.errors import UsageError, nearest
 from bench.metrics import judges, multiview_consistency, r_precision
-from bench.metrics.registry import METRICS, OWN_GUIDE
+from bench.metrics.metric_key import OWN_GUIDE, MetricKey
+from bench.metrics.registry import ENCODER_METRICS
 from bench.metrics.scores import NOT_FINITE, FieldState, Scores
 from models.clip import loading
 from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
 from tasks.captions.caption_task import CaptionData
-
-WHITE = "_white"
-"""End of a metric that is made on white, whatever the protocol's background."""
 
 IN_LOOP = "in-loop: it guided this trial; see rprec1@guide"
 
@@ -45,7 +43,7 @@ class CaptionProtocol:
         name: With dashes.
         version: "X.Y"; X goes up when numbers may change.
         about: One line for pages, and where the definition comes from.
-        metrics: What every judge makes, `METRIC@JUDGE`: names in `bench.metrics.registry.METRICS.by_encoder`.
+        metrics: What every judge makes, `METRIC@JUDGE`: names in `bench.metrics.registry.ENCODER_METRICS`.
         guide_metrics: What the trial's own guide makes, `METRIC@guide`.
         field_metrics: What is no encoder's verdict on the caption: "repeats", of the ring, by the first judge's eyes;
             "opacity", the mean of a view.
@@ -70,7 +68,7 @@ class CaptionProtocol:
         if not re.fullmatch(r"\d+\.\d+", self.version):
             raise ValueError(f"protocol {self.name}: expected a version X.Y, got {self.version!r}")
         for names, known in (
-            (self.metrics + self.guide_metrics, tuple(METRICS.by_encoder)),
+            (self.metrics + self.guide_metrics, tuple(ENCODER_METRICS)),
             (self.field_metrics, tuple(_OF_FIELDS)),
         ):
             for name in names:
@@ -318,12 +316,13 @@ def score_with_encoder(
     embeddings = r_precision.image_embeddings(encoder, seen.on(protocol.background))
     found = r_precision.ranked(embeddings @ read.T, data.place)
     on_white = found
-    if any(metric.endswith(WHITE) for metric in metrics):
+    keys = [MetricKey.parse(f"{metric}@{name}") for metric in metrics]
+    if any(key.background == "white" for key in keys):
         on_white = r_precision.ranked(r_precision.image_embeddings(encoder, seen.on(1.0)) @ read.T, data.place)
-    for metric in metrics:
-        made = on_white if metric.endswith(WHITE) else found
-        values, reason = metric_values(metric.removesuffix(WHITE), made, seen.state, len(read))
-        numbers.add(f"{metric}@{name}", values, seen.finite, reason)
+    for key in keys:
+        made = on_white if key.background == "white" else found
+        values, reason = metric_values(key.base, made, seen.state, len(read))
+        numbers.add(str(key), values, seen.finite, reason)
     if name != OWN_GUIDE:
         for field, places in (("predicted", found.predicted), ("wrong", found.wrong)):
             numbers.context[f"{field}@{name}"] = [

@@ -13,7 +13,7 @@ from jaxtyping import Float, Shaped
 
 from bench.errors import UsageError, nearest
 from bench.metrics import image
-from bench.metrics.registry import SCORERS, ViewsAndTruth
+from bench.metrics.photo_scorers import SCORERS, ViewsAndTruth
 from bench.metrics.scores import NOT_FINITE, FieldState, Scores
 from tasks.cameras import angle_to_nearest_deg
 from tasks.task import DataShapes, SceneData
@@ -27,7 +27,7 @@ class Protocol:
         name: With dashes.
         version: "X.Y"; X goes up when numbers may change.
         about: One line for pages, and where the definition comes from.
-        metrics: Names in `bench.metrics.registry.SCORERS`.
+        metrics: Names in `bench.metrics.photo_scorers.SCORERS`.
         levels: What becomes of the colours first: "clip" brings the prediction to [0, 1], "raw" leaves it,
             "truncate" turns prediction and truth into the values of an 8-bit PNG as NeRF's `to8b` writes it.
         image_px: Width and height it is defined at; None if any.
@@ -101,10 +101,10 @@ def protocol_deviation(protocol: Protocol, layout: DataShapes, background: float
         background: Grey behind the task's objects; None if not known.
 
     Example:
-        >>> fits(OF_PHOTOS["dietnerf-2021"], Layout(8, 16, 48, 48))
+        >>> protocol_deviation(OF_PHOTOS["dietnerf-2021"], DataShapes(8, 16, 48, 48))
         'dietnerf-2021 is defined at 400 px and on 25 views; this is 48 px and 16 views'
-        >>> fits(OF_PHOTOS["dietnerf-2021"], Layout(8, 200, 400, 400))  # it takes its 25 of the 200
-        >>> fits(OF_PHOTOS["std-v1"], Layout(8, 25, 48, 48), background=0.0)
+        >>> protocol_deviation(OF_PHOTOS["dietnerf-2021"], DataShapes(8, 200, 400, 400))  # it takes its 25 of the 200
+        >>> protocol_deviation(OF_PHOTOS["std-v1"], DataShapes(8, 25, 48, 48), background=0.0)
         'std-v1 is defined on a background of 1; this is on 0'
     """
     wanted, got = [], []

@@ -18,8 +18,8 @@ from jaxtyping import Shaped
 from bench.errors import UsageError, nearest
 from bench.metrics import caption_protocols
 from bench.metrics.caption_protocols import CaptionProtocol
+from bench.metrics.metric_key import OWN_GUIDE, MetricKey
 from bench.metrics.photo_protocols import OF_PHOTOS, Protocol, _score_photos
-from bench.metrics.registry import OWN_GUIDE
 from bench.metrics.scores import Scores
 from models.clip import loading
 from models.clip.checkpoints import catalog
@@ -52,10 +52,11 @@ def applies_to(protocol_name: str, data: SceneData | CaptionData) -> bool:
     """Whether a protocol of that name is defined on the kind of a task: of photographs, or of captions.
 
     Example:
-        >>> from tasks.captions import held_out_tasks
+        >>> import dataclasses
+        >>> from tasks.captions.caption_task import held_out_tasks
         >>> data = dataclasses.replace(held_out_tasks(1)[0], view_px=8).load()
-        >>> suits("std-v1", data), suits("dietnerf-2021", data), suits("dreamfields-2022", data)
-        (True, False, True)
+        >>> [applies_to(name, data) for name in ("std-v1", "dietnerf-2021", "dreamfields-2022")]
+        [True, False, True]
     """
     return protocol_name in (caption_protocols.PROTOCOLS if isinstance(data, CaptionData) else OF_PHOTOS)
 
@@ -67,10 +68,8 @@ def has_metric(protocol_name: str, metric: str) -> bool:
         UsageError: There is no such protocol.
 
     Example:
-        >>> knows("std-v1", "psnr"), knows("std-v1", "rprec1@embedded-judge-rn"), knows("nerf-2020", "rprec1@guide")
-        (True, True, False)
-        >>> knows("std-v1", "rprec1@embedded-judge"), knows("std-v1", "rank@guide")  # no such encoder; no such number
-        (False, False)
+        >>> [has_metric("std-v1", name) for name in ("psnr", "rprec1@embedded-judge-rn", "rank@guide")]
+        [True, True, False]
     """
     get(protocol_name)
     if protocol_name in OF_PHOTOS and metric in OF_PHOTOS[protocol_name].metrics:
@@ -78,14 +77,14 @@ def has_metric(protocol_name: str, metric: str) -> bool:
     if protocol_name not in caption_protocols.PROTOCOLS:
         return False
     of_captions = caption_protocols.PROTOCOLS[protocol_name]
-    base, at, encoder = metric.partition("@")
-    if not at:
+    key = MetricKey.parse(metric)
+    if key.encoder is None:
         return metric in of_captions.field_metrics
-    if encoder == OWN_GUIDE:
-        return base in of_captions.guide_metrics
-    scheme, colon, _ = encoder.partition(":")
-    is_encoder = encoder in catalog.EMBEDDED or encoder in catalog.ENTRIES or (colon and scheme in loading.SCHEMES)
-    return bool(is_encoder) and base in of_captions.metrics
+    if key.is_of_guide:
+        return key.stem in of_captions.guide_metrics
+    scheme, colon, _ = key.encoder.partition(":")
+    is_listed = key.encoder in catalog.EMBEDDED or key.encoder in catalog.ENTRIES
+    return (is_listed or bool(colon and scheme in loading.SCHEMES)) and key.stem in of_captions.metrics
 
 
 def metric_names(protocol_name: str) -> tuple[str, ...]:
@@ -119,7 +118,7 @@ def crash_counts_as(protocol_name: str, metric: str) -> tuple[tuple[int, ...], f
         (((16,), 0.0), None)
     """
     protocol = caption_protocols.PROTOCOLS.get(protocol_name)
-    if protocol is None or not protocol.crash_is_miss or metric.partition("@")[0] != "rprec1":
+    if protocol is None or not protocol.crash_is_miss or MetricKey.parse(metric).stem != "rprec1":
         return None
     return protocol.view_ids, 0.0
 

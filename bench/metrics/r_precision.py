@@ -25,6 +25,9 @@ BATCH = 16
 
 TEXT_BATCH = 256
 
+TOP = {"rprec1": 1, "rprec5": 5}
+"""By a metric's base, among how many of the first captions the right one must be."""
+
 _READ: dict[tuple[str, str, str], Float[np.ndarray, "m f"]] = {}
 """Embeddings of captions, by encoder, its weights and the set's SHA-256; a set is read once, a trial scored often."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.analysis import upper_bounds
 from bench.analysis.paired_comparison import ReferenceRow, TableResult
-from bench.metrics.registry import OWN_GUIDE
+from bench.metrics.metric_key import OWN_GUIDE
 from bench.metrics.scores import NOT_A_THING
 from bench.report.caption_context import NOUN, TRUTH, CaptionTableContext, Rows
 from bench.report.tables import contents

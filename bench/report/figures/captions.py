@@ -11,7 +11,8 @@ import pandas as pd
 from bench.analysis import upper_bounds
 from bench.analysis.paired_comparison import TableResult
 from bench.metrics import judges, multiview_consistency, r_precision
-from bench.metrics.registry import METRICS, OWN_GUIDE
+from bench.metrics.metric_key import OWN_GUIDE, MetricKey
+from bench.metrics.registry import ENCODER_METRICS, metric_named
 from bench.report.caption_context import NOUN, CaptionTableContext, Rows
 from bench.report.figures import standard
 from bench.report.figures.standard import Figure, plain, shortened, slug
@@ -114,7 +115,7 @@ def by_azimuth(
         axes.set_xlabel("azimuth [degrees]")
         name = f"{slug(result.table)}-azimuth-{slug(metric)}"
         svg = finished(figure, axes, metric, name)
-    return Figure(name, f"{METRICS[metric].title}, round the object", svg, tuple(rows))
+    return Figure(name, f"{metric_named(metric).title}, round the object", svg, tuple(rows))
 
 
 def by_distractors(
@@ -157,7 +158,7 @@ def by_distractors(
         axes.set_xlabel("captions to choose from")
         name = f"{slug(result.table)}-distractors-{slug(metric)}"
         svg = finished(figure, axes, metric, name)
-    return Figure(name, f"{METRICS[metric].title}, among fewer captions", svg, tuple(rows))
+    return Figure(name, f"{metric_named(metric).title}, among fewer captions", svg, tuple(rows))
 
 
 def by_arm(rows: Rows, result: TableResult) -> list[tuple[str, pd.DataFrame]]:
@@ -183,7 +184,7 @@ def draw_arm(axes: Any, x: pd.Series, mine: pd.DataFrame, result: TableResult, a
 def finished(figure: Any, axes: Any, metric: str, name: str) -> str:
     """A figure of shares, with its legend, as SVG."""
     axes.set_ylim(-0.03, 1.03)
-    axes.set_ylabel(METRICS.by_encoder[metric.partition("@")[0]].title)  # the judge stands in the figure's title
+    axes.set_ylabel(ENCODER_METRICS[MetricKey.parse(metric).stem].title)  # the judge stands in the figure's title
     standard.finish_lines(figure, axes)
     return standard.drawn(figure, name)
 
@@ -202,7 +203,8 @@ def guides_by_judges(result: TableResult, cells: Sequence[TrialSlot], records: S
     guides = guides_of(result, cells, records)
     if len(set(guides.values())) < 2:
         return None
-    columns = [m.partition("@")[2] for m in result.metrics if m.startswith("rprec1@") and m != f"rprec1@{OWN_GUIDE}"]
+    keys = [MetricKey.parse(metric) for metric in result.metrics]
+    columns = [key.encoder for key in keys if key.encoder and key.stem == "rprec1" and not key.is_of_guide]
     own = f"rprec1@{OWN_GUIDE}" in result.metrics
     rows: Rows = []
     for arm, guide in guides.items():

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from bench.analysis import variance_components
 from bench.analysis.paired_comparison import FEWEST_CLUSTERS, TableResult
-from bench.metrics.registry import METRICS
+from bench.metrics.registry import metric_named
 from bench.report.figures import standard
 from bench.report.figures.standard import Figure, plain, shortened, slug
 from bench.report.tables import contents
@@ -99,7 +99,7 @@ def against_cost(
         name = f"{slug(result.table)}-cost-{slug(metric)}"
         svg = standard.drawn(figure, name)
     on = f", on {next(iter(devices))}" if devices else ""
-    title = f"{METRICS[metric].title} against seconds of training a trial{on}; {contents.better_way(metric)}"
+    title = f"{metric_named(metric).title} against seconds of training a trial{on}; {contents.better_way(metric)}"
     return Figure(name, title, svg, rows)
 
 
@@ -238,7 +238,7 @@ def parts(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, 
         svg = standard.drawn(figure, name)
     few = "" if len(bars) == len(rows) else "; arms of several seeds, all in the CSV"
     said = few if with_seeds else f"; of one seed: {names['cluster']} hold what seeds add"
-    return Figure(name, f"Where the variance of {METRICS[metric].title} lies{said}", svg, tuple(rows))
+    return Figure(name, f"Where the variance of {metric_named(metric).title} lies{said}", svg, tuple(rows))
 
 
 def part_rows(

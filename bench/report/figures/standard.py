@@ -17,7 +17,7 @@ import pandas as pd
 
 from bench.analysis import statistics
 from bench.analysis.paired_comparison import TableResult
-from bench.metrics.registry import METRICS
+from bench.metrics.registry import metric_named
 from bench.report.tables import contents
 from bench.storage.record import Record
 from bench.suites.suite import TrialSlot
@@ -81,7 +81,7 @@ def forest(result: TableResult, metric: str) -> Figure:
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x", alpha=0.18, color=INK, lw=0.6)
         axes.locator_params(axis="x", nbins=5)
-        known = METRICS[metric]
+        known = metric_named(metric)
         way = {True: "right is better", False: "left is better", None: "neither side is better"}
         unit = f" [{known.unit}]" if known.unit else ""
         # below the figure, not the axes: long names make those narrow
@@ -124,7 +124,7 @@ def by_angle(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResul
         finish_lines(figure, axes)
         name = f"{slug(result.table)}-angle-{slug(metric)}"
         svg = drawn(figure, name)
-    title = f"{METRICS[metric].title} against the angle to the nearest training view"
+    title = f"{metric_named(metric).title} against the angle to the nearest training view"
     return Figure(name, title, svg, tuple(rows))
 
 
@@ -147,7 +147,7 @@ def angle_rows(
         for number in sorted(set(merged.loc[merged["arm"] == arm, "bin"])):
             values = means[arm, number].to_numpy(np.float64)
             if len(values) >= min(FEWEST_IN_BIN, len(result.clusters)):
-                interval = statistics.t_interval(values, limits=METRICS[metric].limits)
+                interval = statistics.t_interval(values, limits=metric_named(metric).limits)
                 angle = (number + 0.5) * ANGLE_BIN_DEG
                 rows.append({"arm": arm, "angle_deg": angle, **interval._asdict(), "num_clusters": len(values)})
     return rows

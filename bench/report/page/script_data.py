@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.paired_comparison import TableResult
-from bench.metrics.registry import METRICS
+from bench.metrics.registry import metric_named
 from bench.report.images.turntables import FrameStrip
 from bench.report.tables import contents as contents_module
 from bench.report.tables import formats
@@ -180,7 +180,7 @@ def table_data(
         "clusters": [printable(cluster) for cluster in clusters],
         "metrics": [
             {"title": known.title, "heading": contents_module.heading(m), "unit": known.unit, "digits": known.digits}
-            for m, known in ((m, METRICS[m]) for m in result.metrics)
+            for m, known in ((m, metric_named(m)) for m in result.metrics)
         ],
         "verdicts": [[result.entry(arm, metric).verdict for metric in result.metrics] for arm in arms],
         "places": [

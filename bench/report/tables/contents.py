@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 
 from bench.analysis import statistics
 from bench.analysis.paired_comparison import FEWEST_CLUSTERS, ArmResult, ReferenceRow, TableResult
-from bench.metrics.registry import METRICS, OWN_GUIDE
+from bench.metrics.metric_key import MetricKey
+from bench.metrics.registry import metric_named
 from bench.suites.suite import Published
 
 Tone = Literal["", "better", "worse", "quiet"]
@@ -116,7 +117,7 @@ def is_cut(mean: float, low: float, high: float) -> bool:
 
 def mean_cell(entry: ArmResult, strong: bool = False) -> TableCell:
     """An arm's mean with its interval."""
-    digits = METRICS[entry.metric].digits
+    digits = metric_named(entry.metric).digits
     aside = half_width(entry.mean, entry.low, entry.high, digits)
     return TableCell(number(entry.mean, digits), aside, strong=strong, is_number=entry.mean is not None)
 
@@ -125,7 +126,7 @@ def difference_cell(entry: ArmResult) -> TableCell:
     """Its difference to the baseline with its interval."""
     if entry.verdict == "baseline":
         return TableCell("baseline", tone="quiet")
-    digits = METRICS[entry.metric].digits
+    digits = metric_named(entry.metric).digits
     aside = half_width(entry.difference, entry.difference_low, entry.difference_high, digits)
     return TableCell(number(entry.difference, digits, signed=True), aside, is_number=entry.difference is not None)
 
@@ -265,7 +266,7 @@ def bound_cell(bound: ReferenceRow | None) -> TableCell:
     """A number that others are read beside, with its interval."""
     if bound is None:
         return TableCell("")
-    digits = METRICS[bound.metric].digits
+    digits = metric_named(bound.metric).digits
     aside = half_width(bound.mean, bound.low, bound.high, digits)
     return TableCell(number(bound.mean, digits), aside, tone="quiet", is_number=True)
 
@@ -283,7 +284,7 @@ def word(entry: ArmResult) -> str:
 
 def scenes_grid(result: TableResult, metric: str) -> TableGrid:
     """One metric cluster by cluster: a row an arm, a column a scene, the mean at the end; of captions a row each."""
-    digits = METRICS[metric].digits
+    digits = metric_named(metric).digits
     if result.cluster_noun == "caption":
         by_arm = result.by_cluster[metric]
         lines = [(cluster, [by_arm[arm][cluster] for arm in result.arms]) for cluster in result.clusters]
@@ -310,7 +311,7 @@ def best_arm(result: TableResult, metric: str) -> str | None:
     """
     column, higher_is_better = (
         [e for e in result.column(metric) if e.mean is not None],
-        METRICS[metric].higher_is_better,
+        metric_named(metric).higher_is_better,
     )
     if not column or higher_is_better is None:
         return None
@@ -329,13 +330,13 @@ def heading(metric: str) -> str:
         >>> heading("psnr"), heading("lpips_vgg"), heading("opacity")
         ('PSNR [dB] ↑', 'LPIPS, VGG ↓', 'mean opacity')
     """
-    arrow = {True: " ↑", False: " ↓", None: ""}[METRICS[metric].higher_is_better]
+    arrow = {True: " ↑", False: " ↓", None: ""}[metric_named(metric).higher_is_better]
     return named(metric) + arrow
 
 
 def named(metric: str) -> str:
     """Title and unit."""
-    known = METRICS[metric]
+    known = metric_named(metric)
     return known.title + (f" [{known.unit}]" if known.unit else "")
 
 
@@ -351,7 +352,7 @@ def better_way(metric: str) -> str:
         >>> better_way("psnr"), better_way("lpips_vgg"), better_way("repeats")
         ('higher is better', 'lower is better', 'to be read beside that of true renders')
     """
-    higher_is_better = METRICS[metric].higher_is_better
+    higher_is_better = metric_named(metric).higher_is_better
     if higher_is_better is None:
         return "to be read beside that of true renders"
     return f"{'higher' if higher_is_better else 'lower'} is better"
@@ -374,7 +375,7 @@ def caption(result: TableResult) -> str:
 def legend(result: TableResult, *, with_needs: bool = True) -> str:
     """How to read it; what `~ 40 scenes` means only where that is said."""
     noun = plural(result.cluster_noun)
-    directed = [METRICS[metric].higher_is_better is not None for metric in result.metrics]
+    directed = [metric_named(metric).higher_is_better is not None for metric in result.metrics]
     words = ["better and worse"] * any(directed) + ["higher and lower"] * (not all(directed))
     judge = primary_judge(result.metrics)
     family = "all baselines that are read together" if result.tests_beside else "the arms"
@@ -413,7 +414,7 @@ def resolution(result: TableResult, metric: str) -> str:
     seen = sorted(e.resolvable for e in tested if e.resolvable is not None)
     if not seen:
         return floor
-    known = METRICS[metric]
+    known = metric_named(metric)
     low, high = (number(x, known.digits) for x in (seen[0], seen[-1]))
     unit = f" {known.unit}" if known.unit else ""
     return f"{floor}; the smallest resolvable difference about " + (
@@ -445,11 +446,13 @@ def conclusion(result: TableResult) -> list[tuple[Tone, str]]:
 
 def short_titles(result: TableResult) -> dict[str, str]:
     """Metrics that something can be concluded from; the judge of the first is named only beside another one's."""
-    known = {m: METRICS[m].title for m in result.metrics if METRICS[m].higher_is_better is not None}
+    known = {m: metric_named(m).title for m in result.metrics if metric_named(m).higher_is_better is not None}
     judge = primary_judge(result.metrics)
     return {
-        m: title.removesuffix(f", by {judge}") for m, title in known.items() if m.partition("@")[2] != OWN_GUIDE
-    }  # fmt: skip
+        metric: title.removesuffix(f", by {judge}")
+        for metric, title in known.items()
+        if not MetricKey.parse(metric).is_of_guide
+    }
 
 
 def primary_judge(metrics: Sequence[str]) -> str:
@@ -459,8 +462,8 @@ def primary_judge(metrics: Sequence[str]) -> str:
         >>> primary_judge(("rprec1@guide", "margin@embedded-judge-rn", "repeats"))
         'embedded-judge-rn'
     """
-    found = [metric.partition("@")[2] for metric in metrics if "@" in metric]
-    return next((name for name in found if name != OWN_GUIDE), "")
+    keys = [MetricKey.parse(metric) for metric in metrics]
+    return next((key.encoder for key in keys if key.encoder and not key.is_of_guide), "")
 
 
 def by_metrics(where: Mapping[str, Sequence[str]], titles: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -503,7 +506,7 @@ def losses_by_arm(result: TableResult, metrics: Sequence[str] | None = None) -> 
         if parts:
             why = "; ".join(f"{reason} ({num})" for reason, num in entry.reasons.items())
             line = f"{entry.arm}, of {entry.num_planned} trials: {', '.join(parts)}" + (f": {why}" if why else "")
-            found.setdefault((entry.arm, line), []).append(METRICS[entry.metric].title)
+            found.setdefault((entry.arm, line), []).append(metric_named(entry.metric).title)
     everywhere = len(metrics)
     return [
         (arm, line if len(where) == everywhere else f"{line} [{'; '.join(where)}]")

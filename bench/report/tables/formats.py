@@ -17,7 +17,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from bench.analysis.paired_comparison import RESOLVED, TableResult
-from bench.metrics.registry import METRICS
+from bench.metrics.metric_key import MetricKey
+from bench.metrics.registry import metric_named
 from bench.report.tables import contents
 from bench.report.tables.contents import TableCell, TableGrid
 
@@ -59,7 +60,7 @@ def print_table(result: TableResult, metrics: Sequence[str] | None = None, file:
     published = contents.published_grid(result)
     blocks += [Text(), rich_grid(published)] if published else []
     if len(shown) < len(result.metrics):
-        others = "; ".join(METRICS[m].title for m in result.metrics if m not in shown)
+        others = "; ".join(metric_named(m).title for m in result.metrics if m not in shown)
         blocks.append(Text(f"in the report also: {others}", style="dim"))
     emit(console, blocks)
 
@@ -171,7 +172,7 @@ def csv_text(result: TableResult) -> str:
     head = {"table": result.table, "protocol": result.protocol, "budget": " ".join(result.budgets)}
     rows = []
     for entry in result.entries:
-        known, fields = METRICS[entry.metric], dataclasses.asdict(entry)
+        known, fields = metric_named(entry.metric), dataclasses.asdict(entry)
         fields["reasons"] = "; ".join(f"{reason} ({num})" for reason, num in entry.reasons.items())
         rows.append(head | {"unit": known.unit, "higher_is_better": known.higher_is_better} | fields)
     return csv_rows(rows)
@@ -261,7 +262,7 @@ def latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
 def tex_notes(result: TableResult, shown: Sequence[str], lost: Sequence[str]) -> list[str]:
     """What stands below a table: how to read it, what it could resolve, and a line for each mark at an arm."""
     read = [contents.legend(result, with_needs=False), "* resolved"]
-    could = [f"{METRICS[metric].title}: {contents.resolution(result, metric)}" for metric in shown]
+    could = [f"{metric_named(metric).title}: {contents.resolution(result, metric)}" for metric in shown]
     notes = [" ".join(tex(sentence(line)) for line in some) for some in (read, could, result.notes) if some]
     marked = [f"$^{{{mark(i)}}}$ {tex(line)}." for i, line in enumerate(lost)]
     paragraphs = [*notes[:2], *marked, *notes[2:]]
@@ -281,7 +282,10 @@ def mark(place: int) -> str:
 
 def tex_heading(metric: str) -> str:
     """A column's head; who made the number stands in a second line, for names of encoders are long."""
-    what, comma, by = contents.heading(metric).rpartition(", ") if "@" in metric else ("", "", contents.heading(metric))
+    heading = contents.heading(metric)
+    if MetricKey.parse(metric).encoder is None:
+        return tex(heading)
+    what, comma, by = heading.rpartition(", ")
     return rf"\shortstack{{{tex(what)}\\{tex(by)}}}" if comma else tex(by)
 
 

@@ -299,7 +299,7 @@ def test_infinite_numbers_are_refused():
     [
         ({"table": "tt"}, "expected a table of the suite, got 'tt'; the nearest is 't'"),
         ({"baseline": "bas"}, "expected a baseline among its arms, got 'bas'; the nearest is 'base'"),
-        ({"metrics": ("pnsr",)}, "expected known metrics, got 'pnsr'; the nearest is 'psnr'"),
+        ({"metrics": ("pnsr",)}, "expected a known name, got 'pnsr'; the nearest is 'psnr'"),
     ],
 )
 def test_unknown_names_are_told_with_the_nearest(changes, message):
