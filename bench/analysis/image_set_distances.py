@@ -27,7 +27,7 @@ from jaxtyping import Float
 from bench.errors import UsageError
 from bench.metrics import fid_kid, judges
 from bench.metrics.fid_kid import Features
-from bench.storage.store import Store
+from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import Table, TrialSlot
 from bench.suites.trial import Trial
 from tasks.task import SceneTask
@@ -44,7 +44,7 @@ def of_table(
     table: Table,
     cells: Sequence[TrialSlot],
     trials: Sequence[Trial],
-    store: Store,
+    store: TrialReader,
     features: str = "lpips-vgg",
     *,
     allow_in_loop: bool = False,
@@ -112,7 +112,7 @@ def photographs(task: SceneTask) -> Float[np.ndarray, "n h w 3"]:
     return np.concatenate([quantize_to_8bit(everything.train.colors), quantize_to_8bit(everything.test.colors)])
 
 
-def rendered(cells: Sequence[TrialSlot], store: Store, extract: Features) -> Float[np.ndarray, "n f"]:
+def rendered(cells: Sequence[TrialSlot], store: TrialReader, extract: Features) -> Float[np.ndarray, "n f"]:
     """Features of the stored views of some trials."""
     return np.concatenate([extract(quantize_to_8bit(store.views(cell.trial_id)["color"])) for cell in cells])
 
@@ -136,7 +136,7 @@ def compared(found: Float[np.ndarray, "n f"], reference: Float[np.ndarray, "m f"
     }
 
 
-def why_missing(cells: Sequence[TrialSlot], store: Store) -> str | None:
+def why_missing(cells: Sequence[TrialSlot], store: TrialReader) -> str | None:
     """Why an arm has no set of renders; None if it has one."""
     reasons: dict[str, list[str]] = {}
     for cell in cells:

@@ -74,14 +74,14 @@ def main(args: argparse.Namespace) -> int:
     study, chosen = selection(args, here)
     reference = Store.open(trial_sources.REFERENCE, f"{args.suite}-{chosen.budget.name}")
     protocol = chosen.tables[0].protocol
-    found = trial_sources.origins(chosen.trials, protocol, here, reference)
+    found = trial_sources.find_sources(chosen.trials, protocol, here, reference)
     lines = trial_sources.source_summary(found, chosen.cells, study.mine, shown(trial_sources.REFERENCE))
     print("\n".join(lines), file=sys.stderr if args.json else sys.stdout, flush=True)
     local = dataclasses.replace(chosen, trials=[t for t in chosen.trials if found[t.id].where != "reference"])
     with here.lock():
         run_suite.train_missing(args, local, here)
         bring_up_to_date(chosen, protocol, here, found)
-    both = trial_sources.joined({cell.trial_id for cell in chosen.cells}, here, reference, found)
+    both = trial_sources.merge_stores({cell.trial_id for cell in chosen.cells}, here, reference, found)
     out = args.out or ROOT / "reports" / f"compare-{slug(args.method)}-{args.suite}-{slug(chosen.budget.name)}"
     results, page = build.write(
         chosen,
@@ -132,7 +132,7 @@ def bring_up_to_date(
     for trial in chosen.trials:
         if found[trial.id].where == "reference" or not here.finished(trial.id):
             continue
-        why = trial_sources.outdated(trial, protocol, here)
+        why = trial_sources.reason_outdated(trial, protocol, here)
         if why is None:
             continue
         is_whole = here.has_views(trial.id) and "opacity" in here.views(trial.id)  # an archive keeps but pictures

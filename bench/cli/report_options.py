@@ -11,7 +11,7 @@ from bench.errors import UsageError
 from bench.report.images import turntables
 from bench.report.page.script_data import InteractiveMedia
 from bench.report.tables.costs import DevicePrice
-from bench.storage.store import Store
+from bench.storage.trial_reader import TrialReader
 from bench.suites import selection
 from bench.suites.suite import TrialSlot
 
@@ -61,7 +61,7 @@ def unused_options(args: argparse.Namespace) -> list[str]:
     return [f"--{name}" for name in ("pictures", "meshes") if getattr(args, name) is not None]
 
 
-def made(chosen: selection.Selection, trials_store: Store, asked: MediaOptions) -> InteractiveMedia:
+def made(chosen: selection.Selection, trials_store: TrialReader, asked: MediaOptions) -> InteractiveMedia:
     """Turntables and meshes of what is stored: of each table's first seed, and of its baseline."""
     trials = {trial.id: trial for trial in chosen.trials}
     shown: list[TrialSlot] = []

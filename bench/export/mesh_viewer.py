@@ -17,7 +17,7 @@ from bench.export import field as field_module
 from bench.export import mesh
 from bench.report.page import html as html_module
 from bench.report.page.script_data import MeshViewer
-from bench.storage.store import Store
+from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
 
@@ -34,7 +34,7 @@ DIMMED = 0.75
 
 
 def of_cells(
-    cells: Sequence[TrialSlot], trials: Mapping[str, Trial], store: Store, num_objects: int
+    cells: Sequence[TrialSlot], trials: Mapping[str, Trial], store: TrialReader, num_objects: int
 ) -> tuple[MeshViewer, ...]:
     """Viewers of the first trials whose parameters are stored and that have a surface.
 
@@ -54,7 +54,7 @@ def of_cells(
     return tuple(found.values())
 
 
-def of_trial(cell: TrialSlot, trial: Trial, store: Store) -> MeshViewer | None:
+def of_trial(cell: TrialSlot, trial: Trial, store: TrialReader) -> MeshViewer | None:
     """The viewer of one trial; None where it has no stored parameters, or no surface."""
     try:
         field = field_module.field_of(trial, store.parameters(trial.id))

@@ -1,27 +1,32 @@
 """Decides where each trial of a comparison comes from: what is stored here, the committed reference, or training.
 
 A trial of the reference is taken where it is the same trial (its id holds task, method, data, budget, seed and the
-weights of its encoders) and was scored as one scores now. Where it is not, it is said why.
+weights of its encoders) and was scored as one scores now. Where it is not, the reason is kept.
 """
 
 from __future__ import annotations
 
 import pathlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
-
-import numpy as np
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bench.import_paths import ROOT
 from bench.metrics import caption_protocols, photo_protocols, protocols
 from bench.metrics.caption_protocols import CaptionProtocol
 from bench.metrics.photo_protocols import Protocol
 from bench.plugins.comparison_suite import StoredTrial
-from bench.storage.store import Store
+from bench.storage.record import Record
+from bench.storage.score_frame import score_frame
+from bench.storage.store import unknown_trial
+from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial, flat
 from tasks.captions.caption_task import CaptionTask
+
+if TYPE_CHECKING:
+    import numpy
+    import pandas
 
 REFERENCE = ROOT / "results" / "reference"
 """Records and scores of the baselines, that come with the project."""
@@ -34,8 +39,10 @@ class TrialSource(NamedTuple):
     why: str = ""
 
 
-def origins(trials: Sequence[Trial], protocol: str, here: Store, reference: Store) -> dict[str, TrialSource]:
-    """By trial: what is stored here comes first, then the reference where it agrees, then training."""
+def find_sources(
+    trials: Sequence[Trial], protocol: str, here: TrialReader, reference: TrialReader
+) -> dict[str, TrialSource]:
+    """Finds the source of each trial, by id: first what is stored here, then the reference, then training."""
     found = {}
     for trial in trials:
         if here.finished(trial.id) or here.failed(trial.id):
@@ -46,41 +53,63 @@ def origins(trials: Sequence[Trial], protocol: str, here: Store, reference: Stor
     return found
 
 
-def reason_not_reusable(trial: Trial, protocol: str, reference: Store) -> str | None:
-    """Why a trial is not taken from the reference; None where it is: the same trial, scored as one scores now."""
+def reason_not_reusable(trial: Trial, protocol: str, reference: TrialReader) -> str | None:
+    """Returns why a trial is not taken from the reference; None if it is the same trial, scored as one scores now."""
     if reference.finished(trial.id):
-        return outdated(trial, protocol, reference)
+        return reason_outdated(trial, protocol, reference)
     if reference.failed(trial.id):
         return "failed there"
-    alike = [
-        record for record in reference.records()
-        if (record.variant, record.cluster, record.seed) == (trial.variant, trial.task.cluster, trial.seed)
-    ]  # fmt: skip
-    same = [record for record in alike if record.budget == trial.budget.name]
-    if same:
-        wanted = flat(trial.identity())
-        return min((describe_mismatch(wanted, flat(record.identity)) for record in same), key=len)[0]
+    wanted = (trial.variant, trial.task.cluster, trial.seed)
+    alike = [record for record in reference.records() if (record.variant, record.cluster, record.seed) == wanted]
+    at_budget = [record for record in alike if record.budget == trial.budget.name]
+    if at_budget:
+        return nearest_mismatch(trial, at_budget)
     if alike:
-        return f"there at another budget ({', '.join(sorted({record.budget for record in alike}))})"
+        budgets = sorted({record.budget for record in alike})
+        return f"there at another budget ({', '.join(budgets)})"
     return "not there"
 
 
-def describe_mismatch(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> list[str]:
-    """How another trial differs: the sentence, then the fields, the fewer the nearer."""
-    names = [name for name in dict.fromkeys([*wanted, *got]) if wanted.get(name) != got.get(name)]
-    if names == ["fingerprint"]:
-        return ["there on other data (fingerprint)", *names]
-    shown = [name for name in names if name != "fingerprint" or len(names) == 1][:3]
-    return [f"there with another {', '.join(shown)}", *names]
+def nearest_mismatch(trial: Trial, records: Sequence[Record]) -> str:
+    """Describes how a trial differs from the record that is most like it."""
+    wanted = flat(trial.identity())
+    differing = [differing_fields(wanted, flat(record.identity)) for record in records]
+    return describe_mismatch(min(differing, key=len))
 
 
-def outdated(trial: Trial, protocol: str, store: Store) -> str | None:
-    """Why a finished trial's scores may not be set beside those of today; None where they may."""
-    return outdated_scores(store.scores(trial.id).get(protocol), definition(protocol, trial.task))
+def differing_fields(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the fields in which two identities differ.
+
+    Example:
+        >>> differing_fields({"task.scene": "ant", "seed": 0}, {"task.scene": "bee", "seed": 0, "far": 1.0})
+        ['task.scene', 'far']
+    """
+    names = dict.fromkeys([*wanted, *got])
+    return [name for name in names if wanted.get(name) != got.get(name)]
+
+
+def describe_mismatch(names: Sequence[str]) -> str:
+    """Says in which fields another trial differs; three at most.
+
+    The fingerprint of the data differs wherever the task does: it is named only if nothing else differs.
+
+    Example:
+        >>> describe_mismatch(["task.num_views", "fingerprint"])
+        'there with another task.num_views'
+    """
+    if list(names) == ["fingerprint"]:
+        return "there on other data (fingerprint)"
+    shown = [name for name in names if name != "fingerprint"]
+    return f"there with another {', '.join(shown[:3])}"
+
+
+def reason_outdated(trial: Trial, protocol: str, store: TrialReader) -> str | None:
+    """Returns why a finished trial's scores may not be set beside those of today; None if they may."""
+    return outdated_scores(store.scores(trial.id).get(protocol), protocol_for(protocol, trial.task))
 
 
 def outdated_scores(scores: Mapping[str, Any] | None, wanted: Protocol | CaptionProtocol) -> str | None:
-    """The same of scores, as they are stored.
+    """Returns why stored scores may not be set beside those of a protocol; None if they may.
 
     Example:
         >>> outdated_scores({"version": "0.9"}, protocols.get("std-v1"))
@@ -95,88 +124,133 @@ def outdated_scores(scores: Mapping[str, Any] | None, wanted: Protocol | Caption
     return f"scored with {wanted.name} {scores['version']}, which is now {wanted.version}"
 
 
-def definition(protocol: str, task: Any) -> Protocol | CaptionProtocol:
-    """The protocol of that name that is meant for such a task."""
+def protocol_for(protocol: str, task: Any) -> Protocol | CaptionProtocol:
+    """Returns the protocol of that name that applies to a task."""
     if isinstance(task, CaptionTask):
         return caption_protocols.PROTOCOLS[protocol]
     return photo_protocols.OF_PHOTOS[protocol]
 
 
-def source_summary(found: Mapping[str, TrialSource], cells: Sequence[TrialSlot], mine: str, where: str) -> list[str]:
-    """Where the baselines' trials come from, and the method's: a line each.
+def source_summary(found: Mapping[str, TrialSource], slots: Sequence[TrialSlot], mine: str, where: str) -> list[str]:
+    """Says where the trials of the baselines and of the method come from, in a line each.
 
     Args:
-        found: As `origins` gave it.
-        cells: Of the study.
+        found: As `find_sources` gives it.
+        slots: Places of trials in the tables of the comparison.
         mine: Label of the method.
         where: What the reference is called.
 
     Example:
-        >>> cells = [Cell("t", "mine", "m", "s", 0), Cell("t", "base", "b", "s", 0), Cell("t", "base", "c", "t", 0)]
-        >>> found = {"m": Origin("training"), "b": Origin("reference"), "c": Origin("training", "not there")}
-        >>> told(found, cells, "mine", "results/reference")
-        ['baselines: 1 of 2 trials from results/reference; 1 to train here: not there', 'mine: 1 of 1 trials to train']
+        >>> slots = [TrialSlot("t", arm, trial, "scene", 0) for arm, trial in (("M", "m"), ("B", "b"), ("B", "c"))]
+        >>> found = {"m": TrialSource("training"), "b": TrialSource("reference")}
+        >>> found["c"] = TrialSource("training", "not there")
+        >>> source_summary(found, slots, "M", "results/reference")
+        ['baselines: 1 of 2 trials from results/reference; 1 to train here: not there', 'M: 1 of 1 trials to train']
     """
-    ours = [found[i] for i in dict.fromkeys(cell.trial_id for cell in cells if cell.arm == mine)]
-    theirs = [found[i] for i in dict.fromkeys(cell.trial_id for cell in cells if cell.arm != mine)]
-    num = Counter(each.where for each in theirs)
-    parts = [f"baselines: {num['reference']} of {len(theirs)} trials from {where}"]
-    parts += [f"{num['here']} found here"] if num["here"] else []
+    own = dict.fromkeys(slot.trial_id for slot in slots if slot.arm == mine)
+    others = dict.fromkeys(slot.trial_id for slot in slots if slot.arm != mine)
+    return [
+        _summarize_baselines([found[trial_id] for trial_id in others], where),
+        f"{mine}: {_summarize_own([found[trial_id] for trial_id in own], where)}",
+    ]
+
+
+def _summarize_baselines(sources: Sequence[TrialSource], where: str) -> str:
+    num = Counter(source.where for source in sources)
+    parts = [f"baselines: {num['reference']} of {len(sources)} trials from {where}"]
+    if num["here"]:
+        parts.append(f"{num['here']} found here")
     if num["training"]:
-        why = Counter(each.why for each in theirs if each.where == "training")
-        several = len(why) > 1
-        said = "; ".join(f"{reason} ({count})" if several else reason for reason, count in why.items())
-        parts.append(f"{num['training']} to train here: {said}")
-    own: Counter[str] = Counter(each.where for each in ours)
+        why = Counter(source.why for source in sources if source.where == "training")
+        reasons = list(why) if len(why) == 1 else [f"{reason} ({count})" for reason, count in why.items()]
+        parts.append(f"{num['training']} to train here: {'; '.join(reasons)}")
+    return "; ".join(parts)
+
+
+def _summarize_own(sources: Sequence[TrialSource], where: str) -> str:
+    num: Counter[str] = Counter(source.where for source in sources)
     words = {
         "training": "to train",
         "here": "found here",
         "reference": f"from {where}",
         "stored": "stored under this name",
     }
-    said = ", ".join(f"{own[key]} of {len(ours)} trials {word}" for key, word in words.items() if own[key])
-    return ["; ".join(parts), f"{mine}: {said}"]
+    return ", ".join(f"{num[key]} of {len(sources)} trials {word}" for key, word in words.items() if num[key])
 
 
-class MergedStore(Store):
-    """Trials of several stores, read as one: of each the named ones. Nothing is written through it.
+class MergedStore:
+    """Trials of several stores, read as one: a `TrialReader` that takes each trial from the store it is told.
 
     Args:
-        homes: By trial id, the store that it is read from.
+        homes: By trial id, the store that holds it.
         root: The folder that messages name.
     """
 
-    def __init__(self, homes: Mapping[str, Store], root: pathlib.Path) -> None:
+    def __init__(self, homes: Mapping[str, TrialReader], root: pathlib.Path) -> None:
         self.root = root
-        self.set_aside = [line for store in dict.fromkeys(homes.values()) for line in store.set_aside]
+        self.set_aside = [line for store in _distinct(homes.values()) for line in store.set_aside]
         self._homes = dict(homes)
-        self._records = {trial_id: store.read(trial_id) for trial_id, store in homes.items()}
-        self._archived = {}
+
+    def finished(self, trial_id: str) -> bool:
+        """Tells whether the trial has a record and ran to its end."""
+        return trial_id in self._homes and self._homes[trial_id].finished(trial_id)
+
+    def failed(self, trial_id: str) -> bool:
+        """Tells whether the trial has a record and failed."""
+        return trial_id in self._homes and self._homes[trial_id].failed(trial_id)
+
+    def ids(self) -> list[str]:
+        """Returns the ids of all trials, sorted."""
+        return sorted(self._homes)
+
+    def records(self) -> Iterator[Record]:
+        """Yields all records, sorted by id."""
+        return (self.read(trial_id) for trial_id in self.ids())
+
+    def read(self, trial_id: str) -> Record:
+        """Returns the record of a trial; raises a UsageError if there is none."""
+        return self._home(trial_id).read(trial_id)
 
     def scores(self, trial_id: str) -> dict[str, dict[str, Any]]:
-        """As the trial's own store has them."""
-        return self._homes[self.read(trial_id).trial_id].scores(trial_id)
-
-    def views(self, trial_id: str) -> dict[str, np.ndarray]:
-        """As the trial's own store has them."""
-        return self._homes[self.read(trial_id).trial_id].views(trial_id)
+        """Returns a trial's scores by protocol."""
+        return self._home(trial_id).scores(trial_id)
 
     def has_views(self, trial_id: str) -> bool:
-        """Whether the trial's own store has any."""
+        """Tells whether views of the trial are kept."""
         return trial_id in self._homes and self._homes[trial_id].has_views(trial_id)
 
+    def views(self, trial_id: str) -> dict[str, numpy.ndarray]:
+        """Returns a trial's views by name; raises a UsageError if none are kept."""
+        return self._home(trial_id).views(trial_id)
+
+    def parameters(self, trial_id: str) -> dict[str, numpy.ndarray]:
+        """Returns a trial's parameters by flat names; raises a UsageError if none are kept."""
+        return self._home(trial_id).parameters(trial_id)
+
     def texts(self, trial_id: str) -> dict[str, bytes]:
-        """As the trial's own store has them."""
-        return self._homes[self.read(trial_id).trial_id].texts(trial_id)
+        """Returns the files of a trial that hold no arrays, by name."""
+        return self._home(trial_id).texts(trial_id)
 
-    def parameters(self, trial_id: str) -> dict[str, np.ndarray]:
-        """As the trial's own store has them."""
-        return self._homes[self.read(trial_id).trial_id].parameters(trial_id)
+    def frame(self) -> pandas.DataFrame:
+        """Returns every score of every trial, tidy, see `bench.storage.score_frame`."""
+        return score_frame((self.read(trial_id), self.scores(trial_id)) for trial_id in self.ids())
+
+    def _home(self, trial_id: str) -> TrialReader:
+        if trial_id not in self._homes:
+            raise unknown_trial(trial_id, self._homes, self.root)
+        return self._homes[trial_id]
 
 
-def joined(ids: Iterable[str], here: Store, reference: Store, found: Mapping[str, TrialSource]) -> MergedStore:
-    """What there is of some trials, each from where it comes from."""
-    homes: dict[str, Store] = {}
+def _distinct(stores: Iterable[TrialReader]) -> list[TrialReader]:
+    """Returns each store once, in order."""
+    return list({id(store): store for store in stores}.values())
+
+
+def merge_stores(
+    ids: Iterable[str], here: TrialReader, reference: TrialReader, found: Mapping[str, TrialSource]
+) -> MergedStore:
+    """Reads some trials as one store, each from its source; those that are not stored yet are left out."""
+    homes: dict[str, TrialReader] = {}
     for trial_id in ids:
         store = reference if found[trial_id].where == "reference" else here
         if store.finished(trial_id) or store.failed(trial_id):

@@ -20,7 +20,7 @@ from bench.report.page import compact, page
 from bench.report.page.script_data import InteractiveMedia
 from bench.report.tables import contents, formats
 from bench.report.tables.costs import DevicePrice
-from bench.storage.store import Store
+from bench.storage.trial_reader import TrialReader
 from bench.suites import selection
 from bench.suites.suite import Table, TrialSlot
 from bench.suites.trial import Trial
@@ -29,7 +29,7 @@ from tasks.captions.caption_task import CaptionTask
 
 def write(
     chosen: selection.Selection,
-    trials_store: Store,
+    trials_store: TrialReader,
     *,
     command: str,
     out: pathlib.Path | None = None,
@@ -107,7 +107,7 @@ def with_notes(result: TableResult, lines: Sequence[str]) -> TableResult:
     return dataclasses.replace(result, notes=(*result.notes, *lines))
 
 
-def judged(table: Table, chosen: selection.Selection, trials_store: Store) -> CaptionTableContext | None:
+def judged(table: Table, chosen: selection.Selection, trials_store: TrialReader) -> CaptionTableContext | None:
     """What a table of captions says beside its numbers; None for one of photographs."""
     first = table.tasks[0]
     if not isinstance(first, CaptionTask):
@@ -132,7 +132,7 @@ def judged(table: Table, chosen: selection.Selection, trials_store: Store) -> Ca
 
 
 def pictures(
-    chosen: selection.Selection, trials_store: Store, of_captions: Mapping[str, CaptionTableContext]
+    chosen: selection.Selection, trials_store: TrialReader, of_captions: Mapping[str, CaptionTableContext]
 ) -> dict[str, Image.Image]:
     """All sheets by title; objects of a baseline that several tables share are shown once."""
     found: dict[str, Image.Image | None] = {}
@@ -163,7 +163,7 @@ def first_seed(table: Table, chosen: selection.Selection) -> list[TrialSlot]:
     return [cell for cell in chosen.cells if cell.table == table.name and cell.seed == seed]
 
 
-def degenerate_field_notes(table: Table, cells: Sequence[TrialSlot], trials_store: Store) -> list[str]:
+def degenerate_field_notes(table: Table, cells: Sequence[TrialSlot], trials_store: TrialReader) -> list[str]:
     """Which arms have fields that ended empty or solid, and on what: a failure of training, not a quality."""
     lines = []
     for arm in table.arms:
@@ -199,7 +199,7 @@ def describe_arm(table: Table, name: str) -> str:
     return ", ".join([*changed, *(f"with {field.removeprefix('method.')} {value}" for field, value in own.items())])
 
 
-def sheet(table: Table, chosen: selection.Selection, trials_store: Store, *, errors: bool) -> Image.Image | None:
+def sheet(table: Table, chosen: selection.Selection, trials_store: TrialReader, *, errors: bool) -> Image.Image | None:
     """A picture: a row a scene, the truth and then every arm's first seed, from one test camera."""
     trials = {trial.id: trial for trial in chosen.trials}
     cells, rows = first_seed(table, chosen), {}
@@ -222,7 +222,7 @@ def first_of(row: Sequence[TrialSlot], baseline: str, trials: dict[str, Trial]) 
     return trials[found[0].trial_id]
 
 
-def labels(row: Sequence[TrialSlot], trials_store: Store, table: Table) -> dict[str, str]:
+def labels(row: Sequence[TrialSlot], trials_store: TrialReader, table: Table) -> dict[str, str]:
     """What stands under each tile: the mean of the table's first metric, or why there is none."""
     metric = table.metrics[0]
     said = {}
@@ -236,14 +236,14 @@ def labels(row: Sequence[TrialSlot], trials_store: Store, table: Table) -> dict[
     return said
 
 
-def stored_views(trials_store: Store, trial_id: str) -> dict | None:
+def stored_views(trials_store: TrialReader, trial_id: str) -> dict | None:
     """A trial's views; None where it has none."""
     if not trials_store.finished(trial_id) or not trials_store.has_views(trial_id):
         return None
     return trials_store.views(trial_id)
 
 
-def is_stored(trials_store: Store, trial_id: str) -> bool:
+def is_stored(trials_store: TrialReader, trial_id: str) -> bool:
     """Whether the trial left a record."""
     return trials_store.finished(trial_id) or trials_store.failed(trial_id)
 

@@ -20,7 +20,7 @@ import os
 import pathlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -145,7 +145,7 @@ class Store:
             UsageError: There is none; names the nearest id.
         """
         if trial_id not in self._records:
-            raise UsageError(f"trial: expected one of {self.root}, got {trial_id!r}; {self._nearest(trial_id)}")
+            raise unknown_trial(trial_id, self._records, self.root)
         return self._records[trial_id]
 
     def find(self, start: str) -> str:
@@ -323,12 +323,6 @@ class Store:
             )
         return safetensors.numpy.load_file(path)
 
-    def _nearest(self, trial_id: str) -> str:
-        if not self._records:
-            return "it holds no trial yet: python -m bench run"
-        [close] = difflib.get_close_matches(trial_id, self._records, n=1, cutoff=0.0)
-        return f"the nearest is {close!r} (python -m bench ls)"
-
     def _set_aside(self, path: pathlib.Path, error: Exception) -> None:
         """Renames what does not parse, so that its trial is run or scored again."""
         target = files.numbered_path(path, "unreadable")
@@ -338,6 +332,16 @@ class Store:
             self.set_aside.append(f"{path.relative_to(self.root)}: {error} (left where it is: {refusal})")
         else:
             self.set_aside.append(f"{target.relative_to(self.root)}: {error}")
+
+
+def unknown_trial(trial_id: str, known: Collection[str], root: pathlib.Path) -> UsageError:
+    """Returns the error about a trial that is not stored; it names the nearest one that is."""
+    if known:
+        [close] = difflib.get_close_matches(trial_id, known, n=1, cutoff=0.0)
+        advice = f"the nearest is {close!r} (python -m bench ls)"
+    else:
+        advice = "it holds no trial yet: python -m bench run"
+    return UsageError(f"trial: expected one of {root}, got {trial_id!r}; {advice}")
 
 
 def _file_contents(outcome: Outcome) -> dict[str, bytes]:

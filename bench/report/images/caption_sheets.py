@@ -15,7 +15,7 @@ from PIL import Image
 from bench.metrics.scores import NOT_A_THING
 from bench.report.images import image_grid
 from bench.report.images.image_grid import LabelledImage
-from bench.storage.store import Store
+from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import TrialSlot
 from tasks.captions.caption_sets import CaptionSet
 
@@ -34,7 +34,7 @@ LABEL_LINES = 3
 
 
 def contact_sheet(
-    cells: Sequence[TrialSlot], store: Store, *, protocol: str, judge: str, captions: CaptionSet
+    cells: Sequence[TrialSlot], store: TrialReader, *, protocol: str, judge: str, captions: CaptionSet
 ) -> Image.Image | None:
     """A row a caption, a column an arm: what was made of it, and what the judge took it for.
 
@@ -63,7 +63,7 @@ def contact_sheet(
 
 
 def all_of_one_arm(
-    cells: Sequence[TrialSlot], store: Store, *, protocol: str, judge: str, captions: CaptionSet
+    cells: Sequence[TrialSlot], store: TrialReader, *, protocol: str, judge: str, captions: CaptionSet
 ) -> Image.Image | None:
     """One arm's objects with their captions under them, green where the judge found the caption in this view.
 
@@ -86,7 +86,7 @@ def all_of_one_arm(
     return image_grid.gallery(tiles, NUM_COLUMNS, num_label_lines=LABEL_LINES)
 
 
-def strips(cells: Sequence[TrialSlot], store: Store) -> Image.Image | None:
+def strips(cells: Sequence[TrialSlot], store: TrialReader) -> Image.Image | None:
     """How one arm's objects came about: a row a caption, a column a step of training.
 
     Args:
@@ -106,7 +106,7 @@ def strips(cells: Sequence[TrialSlot], store: Store) -> Image.Image | None:
     return image_grid.sheet(rows) if any(rows.values()) else None
 
 
-def tile_of(store: Store, trial_id: str, protocol: str, judge: str, captions: CaptionSet) -> LabelledImage:
+def tile_of(store: TrialReader, trial_id: str, protocol: str, judge: str, captions: CaptionSet) -> LabelledImage:
     """A trial's object from the one camera, and what the judge took it for."""
     if not store.finished(trial_id):
         return LabelledImage(None, "failed" if store.failed(trial_id) else "not run", "worse")
@@ -141,6 +141,6 @@ def verdict(scores: Mapping[str, Any] | None, judge: str, captions: CaptionSet) 
     return ("found", "better") if place == scores["about"]["place"] else (captions.captions[place], "worse")
 
 
-def views_of(store: Store, trial_id: str) -> dict[str, np.ndarray] | None:
+def views_of(store: TrialReader, trial_id: str) -> dict[str, np.ndarray] | None:
     """A trial's views; None where the store keeps none."""
     return store.views(trial_id) if store.finished(trial_id) and store.has_views(trial_id) else None

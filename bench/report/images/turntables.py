@@ -18,7 +18,7 @@ from PIL import Image
 
 from bench.report.images import image_grid
 from bench.report.images.caption_sheets import views_of
-from bench.storage.store import Store
+from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
 from tasks.captions.caption_task import CaptionTask
@@ -61,7 +61,7 @@ class FrameStrip(NamedTuple):
 
 
 def of_cells(
-    cells: Sequence[TrialSlot], trials: Mapping[str, Trial], store: Store
+    cells: Sequence[TrialSlot], trials: Mapping[str, Trial], store: TrialReader
 ) -> dict[str, tuple[FrameStrip, ...]]:
     """Reels of trials, by trial id; those without views have none, and what is true of a scene stands once.
 

@@ -228,7 +228,7 @@ class TestReference:
         args = parsed(tmp_path, "mine:MINE", "--suite", "sparse-views", "--against", "nerf,simplified_nerf,dietnerf")
         args.budget = budget
         study, chosen = compare.selection(args, Store.open(tmp_path / "runs"))
-        found = trial_sources.origins(
+        found = trial_sources.find_sources(
             chosen.trials, "std-v1", Store.open(tmp_path), Store.open(trial_sources.REFERENCE)
         )
         theirs = {cell.trial_id for cell in chosen.cells if cell.arm != study.mine}

@@ -1,7 +1,6 @@
 """What is compared with what, where trials come from, and what it comes to."""
 
 import dataclasses
-import re
 
 import numpy as np
 import pandas as pd
@@ -10,9 +9,8 @@ from flax import linen
 
 from bench.analysis import findings, paired_comparison
 from bench.errors import UsageError
-from bench.plugins import comparison_suite, trial_sources
+from bench.plugins import comparison_suite
 from bench.report.tables import contents, costs
-from bench.storage.store import Store
 from bench.suites import registry
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
@@ -24,6 +22,7 @@ from tests.fixtures.toy_studies import BASE, FAST, METRICS, SMOKE, ToyScene, out
 from tests.fixtures.toys import ToyMethod
 
 QUICK, PAPER = BUDGETS["quick"], BUDGETS["paper"]
+TRIAL = Trial(task=ToyScene(), method=BASE, budget=SMOKE, seed=0, variant="toy_base")
 
 
 class Mine(linen.Module):
@@ -201,104 +200,6 @@ class TestImported:
             UsageError, match="compare theirs: expected stored trials on tasks of toys at smoke, got . of others"
         ):
             comparison_suite.expand(study, SMOKE, seeds, [], others)
-
-
-@pytest.fixture
-def stores(tmp_path):
-    return Store.open(tmp_path / "here"), Store.open(tmp_path / "reference")
-
-
-TRIAL = Trial(task=ToyScene(), method=BASE, budget=SMOKE, seed=0, variant="toy_base")
-
-
-class TestOrigins:
-    def origin(self, stores):
-        return trial_sources.origins([TRIAL], "std-v1", *stores)[TRIAL.id]
-
-    def test_nowhere(self, stores):
-        assert self.origin(stores) == trial_sources.TrialSource("training", "not there")
-
-    @pytest.mark.parametrize("version", ["1.1", "1.0", "1.9"])
-    def test_the_reference_where_it_agrees(self, stores, version):
-        stores[1].write(outcome(TRIAL, version=version))
-        assert self.origin(stores) == trial_sources.TrialSource("reference")
-
-    def test_what_is_here_comes_first_even_if_it_failed(self, stores):
-        stores[1].write(outcome(TRIAL))
-        stores[0].write(outcome(TRIAL, reason="it broke"))
-        assert self.origin(stores) == trial_sources.TrialSource("here")
-
-    @pytest.mark.parametrize(
-        ("changes", "why"),
-        [
-            ({"version": "0.9"}, "scored with std-v1 0.9, which is now 1.1"),
-            ({"protocol": "nerf-2020"}, "not scored with std-v1"),
-            ({"reason": "not finite"}, "failed there"),
-        ],
-    )
-    def test_the_same_trial_with_other_scores(self, stores, changes, why):
-        stores[1].write(outcome(TRIAL, **changes))
-        assert self.origin(stores) == trial_sources.TrialSource("training", why)
-
-    @pytest.mark.parametrize(
-        ("change", "why"),
-        [
-            ({"budget": QUICK}, r"there at another budget \(quick\)"),
-            ({"method": FAST}, "there with another method.learning_rate, method.label"),
-            ({"task": ToyScene(num_views=5)}, "there with another task.num_views"),
-            ({"seed": 1}, "not there"),
-            ({"variant": "toy_other"}, "not there"),
-            ({"task": ToyScene(scene="bee")}, "not there"),
-        ],
-    )
-    def test_trials_that_are_nearly_the_same(self, stores, change, why):
-        stores[1].write(outcome(dataclasses.replace(TRIAL, **change)))
-        found = self.origin(stores)
-        assert found.where == "training" and re.fullmatch(why, found.why)
-
-    def test_the_nearest_of_several_is_named(self, stores):
-        stores[1].write(outcome(dataclasses.replace(TRIAL, method=FAST)))
-        stores[1].write(outcome(dataclasses.replace(TRIAL, task=ToyScene(num_views=5))))
-        assert self.origin(stores).why == "there with another task.num_views"
-
-    def test_other_data(self, stores, monkeypatch):
-        stores[1].write(outcome(TRIAL))
-        monkeypatch.setattr(ToyScene, "fingerprint", lambda self: "rendered anew")
-        mine = Trial(task=ToyScene(), method=BASE, budget=SMOKE, seed=0, variant="toy_base")
-        assert trial_sources.reason_not_reusable(mine, "std-v1", stores[1]) == "there on other data (fingerprint)"
-
-    def test_reasons_are_counted(self):
-        cells = [TrialSlot("t", arm, f"{arm}{i}", f"s{i}", 0) for arm in ("base", "mine") for i in range(4)]
-        why = ["not there", "not there", "failed there"]
-        found = {f"base{i}": trial_sources.TrialSource("training", each) for i, each in enumerate(why)}
-        found |= {"base3": trial_sources.TrialSource("here"), "mine0": trial_sources.TrialSource("here")}
-        found |= {f"mine{i}": trial_sources.TrialSource("stored") for i in (1, 2, 3)}
-        assert trial_sources.source_summary(found, cells, "mine", "elsewhere") == [
-            "baselines: 0 of 4 trials from elsewhere; 1 found here; 3 to train here: not there (2); failed there (1)",
-            "mine: 1 of 4 trials found here, 3 of 4 trials stored under this name",
-        ]
-
-
-class TestJoined:
-    def test_each_trial_is_read_where_it_comes_from(self, stores):
-        here, reference = stores
-        other = dataclasses.replace(TRIAL, seed=1)
-        third = dataclasses.replace(TRIAL, seed=2)
-        reference.write(outcome(TRIAL, level=1.0))
-        made = outcome(other)
-        here.write(dataclasses.replace(made, views=toy_studies.views(other), parameters={"a": np.zeros(2, np.float32)}))
-        here.write(outcome(third))  # not asked for
-        found = {TRIAL.id: trial_sources.TrialSource("reference"), other.id: trial_sources.TrialSource("here")}
-        found |= {"never__ran": trial_sources.TrialSource("training")}
-        both = trial_sources.joined(found, here, reference, found)
-        assert both.ids() == sorted([TRIAL.id, other.id])
-        assert [both.has_views(name) for name in (TRIAL.id, other.id, "never__ran")] == [False, True, False]
-        assert both.views(other.id)["color"].shape[0] == 3 and both.parameters(other.id)["a"].shape == (2,)
-        assert both.scores(TRIAL.id) == reference.scores(TRIAL.id)
-        assert sorted(both.texts(other.id)) == ["record.json", "scores/std-v1.json"]
-        frame = both.frame()
-        psnr = frame[(frame["metric"] == "psnr") & (frame["view"] == 0)].set_index("trial_id")["value"]
-        assert psnr[TRIAL.id] == 21.0 and psnr[other.id] == pytest.approx(20.3)
 
 
 def scored(levels, num_scenes=8, seeds=(0,), noise=0.0, draw=0):

@@ -1,0 +1,59 @@
+"""Says what can be read of stored trials, wherever they lie: what reports, comparisons and exports may rely on."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from bench.storage.record import Record
+
+if TYPE_CHECKING:  # both take long to import, and listing trials needs neither
+    import numpy
+    import pandas
+
+
+@runtime_checkable
+class TrialReader(Protocol):
+    """Stored trials that can be read and not written: a `Store`, or several read as one.
+
+    Attributes:
+        root: The folder that messages name.
+        set_aside: New names of records that did not parse, with the reason: to be reported.
+    """
+
+    root: pathlib.Path
+    set_aside: list[str]
+
+    def finished(self, trial_id: str) -> bool:
+        """Tells whether the trial has a record and ran to its end."""
+
+    def failed(self, trial_id: str) -> bool:
+        """Tells whether the trial has a record and failed."""
+
+    def ids(self) -> list[str]:
+        """Returns the ids of all trials, sorted."""
+
+    def records(self) -> Iterator[Record]:
+        """Yields all records, sorted by id."""
+
+    def read(self, trial_id: str) -> Record:
+        """Returns the record of a trial; raises a UsageError if there is none."""
+
+    def scores(self, trial_id: str) -> dict[str, dict[str, Any]]:
+        """Returns a trial's scores by protocol."""
+
+    def has_views(self, trial_id: str) -> bool:
+        """Tells whether views of the trial are kept."""
+
+    def views(self, trial_id: str) -> dict[str, numpy.ndarray]:
+        """Returns a trial's views by name; raises a UsageError if none are kept."""
+
+    def parameters(self, trial_id: str) -> dict[str, numpy.ndarray]:
+        """Returns a trial's parameters by flat names; raises a UsageError if none are kept."""
+
+    def texts(self, trial_id: str) -> dict[str, bytes]:
+        """Returns the files of a trial that hold no arrays, by name."""
+
+    def frame(self) -> pandas.DataFrame:
+        """Returns every score of every trial, tidy, see `bench.storage.score_frame`."""
