@@ -10,7 +10,7 @@ import pytest
 from bench.import_paths import ROOT
 from bench.storage.store import Store
 from tests.bench.cli.test_generate import balls  # noqa: F401 (a fixture)
-from tests.bench.storage.test_store import some_outcome, some_scores
+from tests.fixtures.stored_trials import some_outcome, some_scores
 
 PATH = ROOT / "reports" / "from-a-caption.ipynb"
 

@@ -21,6 +21,7 @@ from bench.analysis import statistics
 from bench.errors import UsageError, nearest
 from bench.metrics.protocols import crash_counts_as
 from bench.metrics.registry import metric_named
+from bench.storage import json_values
 from bench.suites.suite import Published, TrialSlot
 
 Verdict = Literal["baseline", "better", "worse", "higher", "lower", "not resolved", "too few", "no data"]
@@ -176,12 +177,12 @@ class TableResult:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TableResult:
-        """From what `to_json` gave, also after it went through a file."""
-        tuples = {f: tuple(values[f]) for f in ("budgets", "metrics", "arms", "clusters", "notes")}
-        published = tuple(Published(*row) for row in values.get("published", ()))
-        bounds = tuple(ReferenceRow(*row) for row in values.get("bounds", ()))
-        entries = tuple(ArmResult(**e) for e in values["entries"])
-        return cls(**{**values, **tuples, "entries": entries, "published": published, "bounds": bounds})
+        """Reads what `to_json` gave, after it went through a file.
+
+        Raises:
+            ValueError: A field is missing, unknown or of another type.
+        """
+        return json_values.convert(values, cls, "results")
 
 
 def compare(

@@ -9,7 +9,7 @@ from bench.cli import suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.report.images import image_grid
-from bench.storage import archive
+from bench.storage import archive, archived_pictures
 from bench.storage.store import Store
 from bench.suites import selection
 from tasks.task import SceneTask
@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"archive: expected trials of {chosen.suite.name} in {args.results}, got none; run it first")
     path = args.out / f"{selection.study(chosen)}{archive.END}"
     trials = {trial.id: trial for trial in chosen.trials}
-    archive.write(path, {trial_id: files_of(trials_store, trial_id, trials[trial_id].task) for trial_id in ids})
+    archive.write_archive(path, {trial_id: files_of(trials_store, trial_id, trials[trial_id].task) for trial_id in ids})
     print(f"{path}: {len(ids)} of {len(chosen.trials)} trials, {path.stat().st_size / 2**20:.1f} MiB")
     return 0
 
@@ -48,7 +48,7 @@ def files_of(trials_store: Store, trial_id: str, task: object = None) -> dict[st
     if trials_store.has_views(trial_id) and not has_pictures:
         views = trials_store.views(trial_id)
         if isinstance(task, SceneTask):
-            files |= archive.pictures(views, (image_grid.middle_view(task.load()),), lossless=True)
+            files |= archived_pictures.encode_views(views, (image_grid.middle_view(task.load()),), lossless=True)
         else:
-            files |= archive.pictures(views)
+            files |= archived_pictures.encode_views(views)
     return files

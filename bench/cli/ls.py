@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
-import math
 import sys
 from typing import Any
 
 from bench.cli.common_options import add_results, existing
-from bench.storage.record import Record, finite
+from bench.storage import json_values
+from bench.storage.record import Record
 from bench.storage.store import Store
 
 HELP = "list the trials that are stored"
@@ -59,7 +59,7 @@ def _row(trials: Store, record: Record) -> dict[str, Any]:
         "status": record.status,
         "psnr": _psnr(trials.scores(record.trial_id)),
         "num_steps": record.num_steps,
-        "wall_s": finite(record.timings.get("wall_s", math.nan)),
+        "wall_s": json_values.nan_to_none(record.timings.get("wall_s")),
         "reason": record.reason,
     }
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from bench.errors import UsageError
+from bench.storage import json_values
 
 FieldState = Literal["ok", "empty", "solid", "unknown"]
 
@@ -62,22 +63,15 @@ class Scores:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Scores:
-        """From what `to_json` gave, also before there was `about`.
+        """Reads what `to_json` gave, also before there was `about`.
 
         Raises:
-            UsageError: If fields are missing or not known.
+            UsageError: A field is missing, unknown or of another type.
         """
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        missing = [name for name, field in known.items() if name not in values and not _has_default(field)]
-        unknown = sorted(set(values) - set(known))
-        if missing or unknown:
-            got = ", ".join([f"no {name}" for name in missing] + [f"an unknown {name}" for name in unknown])
-            raise UsageError(f"scores: expected the fields of this version, got {got}; make them again with `rescore`")
-        return cls(**{**values, "view_ids": tuple(values["view_ids"])})
-
-
-def _has_default(field: dataclasses.Field[Any]) -> bool:
-    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        try:
+            return json_values.convert(values, cls, "scores")
+        except ValueError as error:
+            raise UsageError(f"{error}; make them again with `rescore`") from error
 
 
 NOT_A_THING = ("empty", "solid")

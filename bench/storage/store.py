@@ -14,24 +14,23 @@ Only the driver writes. A folder appears under its name by one rename, so whoeve
 from __future__ import annotations
 
 import contextlib
-import difflib
-import json
 import os
 import pathlib
 import re
 import shutil
 from collections.abc import Collection, Iterator
-from typing import Any
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 from bench.storage import archive, files, json_values, run_status
 from bench.storage import record as records_
 from bench.storage.record import Outcome, Record
-from bench.storage.score_frame import score_frame
+from bench.storage.stored_scores import parse_scores
 from tasks.data_dir.atomic_files import write_file
+
+if TYPE_CHECKING:  # both take long to import, and listing trials needs neither
+    import numpy
+    import pandas
 
 DTYPES = ("float16", "float32", "int32")
 """What arrays are stored as."""
@@ -108,7 +107,7 @@ class Store:
             path = folder / "record.json"
             try:
                 self._records[folder.name] = _parse(path.read_bytes(), str(path), folder.name)
-            except (ValueError, TypeError, AttributeError, FileNotFoundError) as error:
+            except (ValueError, FileNotFoundError) as error:
                 unreadable.append((folder, error))
         return unreadable
 
@@ -116,10 +115,9 @@ class Store:
         """Reads the trials that have no folder; of a trial in several archives, the study's own comes first."""
         paths = sorted(self.root.glob(f"*{archive.END}"), key=lambda path: (path.name != study + archive.END, path))
         for path in paths:
-            for trial_id, contents in archive.read(path).items():
+            for trial_id, contents in archive.read_archive(path).items():
                 if trial_id not in self._records:
-                    content = contents.get("record.json", b"")
-                    self._records[trial_id] = _parse(content, f"{path}, {trial_id}", trial_id)
+                    self._records[trial_id] = _parse_archived(contents, f"{path}, {trial_id}", trial_id)
                     self._archived[trial_id] = contents
 
     def finished(self, trial_id: str) -> bool:
@@ -205,28 +203,29 @@ class Store:
     def scores(self, trial_id: str) -> dict[str, dict[str, Any]]:
         """Returns a trial's scores by protocol; a file that does not parse is set aside, to be scored again."""
         self.read(trial_id)
+        if trial_id in self._archived:
+            return _parse_archived_scores(self._archived[trial_id], f"{self.root}, {trial_id} in an archive")
         found = {}
-        for name, content in self._archived.get(trial_id, {}).items():
-            if name.startswith("scores/"):
-                found[pathlib.PurePosixPath(name).stem] = json.loads(content)
         folder = self.root / trial_id / "scores"
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
             try:
-                found[path.stem] = json.loads(path.read_bytes())
+                found[path.stem] = parse_scores(path.read_bytes(), str(path.relative_to(self.root)))
             except ValueError as error:
                 self._set_aside(path, error)
         return found
 
-    def views(self, trial_id: str) -> dict[str, np.ndarray]:
+    def views(self, trial_id: str) -> dict[str, numpy.ndarray]:
         """Returns `color`, `opacity`, `distance` and `ids` of a trial.
 
-        An archived trial has few views, kept as pictures: `bench.storage.archive.views_of`.
+        An archived trial has few views, kept as pictures: `bench.storage.archived_pictures.decode_views`.
 
         Raises:
             UsageError: This store keeps no views of the trial.
         """
         if trial_id in self._archived and self.has_views(trial_id):
-            return archive.views_of(self._archived[trial_id])
+            from bench.storage import archived_pictures
+
+            return archived_pictures.decode_views(self._archived[trial_id])
         return self._arrays(trial_id, "views")
 
     def has_views(self, trial_id: str) -> bool:
@@ -243,7 +242,7 @@ class Store:
         folder = self.root / trial_id
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.json"))}
 
-    def parameters(self, trial_id: str) -> dict[str, np.ndarray]:
+    def parameters(self, trial_id: str) -> dict[str, numpy.ndarray]:
         """Returns a trial's parameters by flat names.
 
         Raises:
@@ -255,10 +254,12 @@ class Store:
         """Moves a failure out of the way, so that the trial is run again; returns where it is now.
 
         Raises:
-            UsageError: The trial is unknown or did not fail.
+            UsageError: The trial is unknown, did not fail, or lies in an archive.
         """
         if self.read(trial_id).status != "failed":
             raise UsageError(f"retry: expected a trial that failed, got {trial_id}, which finished; leave it as it is")
+        if trial_id in self._archived:
+            raise UsageError(f"retry: expected a trial with a folder, got {trial_id} in an archive; run the trial here")
         n = 1
         while (self.root / f"failed-{n}" / trial_id).exists():
             n += 1
@@ -268,7 +269,7 @@ class Store:
         del self._records[trial_id]
         return target
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> pandas.DataFrame:
         """Returns every score of every trial, tidy: a row a trial, protocol, metric and view.
 
         A trial without scores has one row, whose `protocol`, `metric` and `view` are missing. `reason` says why a value
@@ -283,6 +284,8 @@ class Store:
             by_trial = psnr.groupby(["variant", "cluster", "seed"])["value"].mean()
             means = by_trial.groupby(["variant", "cluster"]).mean().groupby("variant").mean()
         """
+        from bench.storage.score_frame import score_frame
+
         return score_frame((record, self.scores(record.trial_id)) for record in self.records())
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
@@ -311,7 +314,7 @@ class Store:
         """Says that nothing is running any more."""
         run_status.clear_status(self.root)
 
-    def _arrays(self, trial_id: str, name: str) -> dict[str, np.ndarray]:
+    def _arrays(self, trial_id: str, name: str) -> dict[str, numpy.ndarray]:
         import safetensors.numpy
 
         self.read(trial_id)
@@ -337,6 +340,8 @@ class Store:
 def unknown_trial(trial_id: str, known: Collection[str], root: pathlib.Path) -> UsageError:
     """Returns the error about a trial that is not stored; it names the nearest one that is."""
     if known:
+        import difflib
+
         [close] = difflib.get_close_matches(trial_id, known, n=1, cutoff=0.0)
         advice = f"the nearest is {close!r} (python -m bench ls)"
     else:
@@ -364,17 +369,36 @@ def _is_trial_name(name: str) -> bool:
 
 
 def _parse(content: bytes, where: str, trial_id: str) -> Record:
-    record = Record.from_json(json.loads(content), where=where)
+    record = Record.from_json(json_values.from_bytes(content, where), where=where)
     if record.trial_id != trial_id:
         raise ValueError(f"{where}: expected the record of {trial_id}, got that of {record.trial_id}")
     return record
 
 
-def _to_safetensors(arrays: dict[str, np.ndarray], where: str) -> bytes:
+def _parse_archived(contents: dict[str, bytes], where: str, trial_id: str) -> Record:
+    try:
+        return _parse(contents.get("record.json", b""), where, trial_id)
+    except ValueError as error:
+        raise UsageError(f"{error}; bring the archive again") from error
+
+
+def _parse_archived_scores(contents: dict[str, bytes], where: str) -> dict[str, dict[str, Any]]:
+    found = {}
+    for name, content in contents.items():
+        if name.startswith("scores/"):
+            try:
+                found[pathlib.PurePosixPath(name).stem] = parse_scores(content, f"{where}, {name}")
+            except ValueError as error:
+                raise UsageError(f"{error}; bring the archive again") from error
+    return found
+
+
+def _to_safetensors(arrays: dict[str, numpy.ndarray], where: str) -> bytes:
+    import numpy
     import safetensors.numpy
 
     for name, array in arrays.items():
         if array.dtype.name not in DTYPES:
             raise ValueError(f"{where}, {name}: expected one of {', '.join(DTYPES)}, got {array.dtype}")
     # safetensors writes the memory as it lies, whatever the strides
-    return safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+    return safetensors.numpy.save({name: numpy.asarray(array, order="C") for name, array in arrays.items()})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import secrets
 
 
 def write_file(
@@ -22,7 +21,7 @@ def write_file(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if temporary is None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     data = content.encode() if isinstance(content, str) else content
     try:
         with temporary.open("xb") as file:

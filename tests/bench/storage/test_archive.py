@@ -12,34 +12,11 @@ from bench.errors import UsageError
 from bench.report.images import image_grid
 from bench.storage import archive
 from bench.storage.store import Store
-from tests.bench.storage.test_store import some_outcome
+from tests.bench.storage.test_archived_pictures import views
+from tests.fixtures.stored_trials import some_outcome
 from tests.fixtures.toys import ToyTask
 
 FIRST, SECOND = "toy__a__8v__s0__00000001", "toy__b__8v__s0__00000002"
-
-
-def views(num=17):
-    color = np.linspace(0, 1, num * 8 * 8 * 3).reshape(num, 8, 8, 3).astype(np.float16)
-    strip = {"strip": color[:3], "strip_steps": np.asarray([10, 20, 30], np.int32)}
-    return {"color": color, "opacity": color[..., 0], "ids": np.arange(num, dtype=np.int32), **strip}
-
-
-def test_a_few_views_and_the_strip_are_kept_as_pictures():
-    kept = archive.pictures(views())
-    assert sorted(kept) == ["strip-10-20-30.webp", "views-1-5.webp"]
-    back = archive.views_of(kept | {"record.json": b"{}"})
-    assert back["ids"].tolist() == [1, 5] and back["strip_steps"].tolist() == [10, 20, 30]
-    np.testing.assert_allclose(back["color"], views()["color"][[1, 5]], atol=0.05)
-    np.testing.assert_allclose(back["strip"], views()["strip"], atol=0.05)
-    assert "opacity" not in back
-    assert list(archive.pictures({"color": views()["color"][:1], "ids": np.asarray([3])})) == []
-
-
-def test_a_view_that_is_set_against_photographs_loses_no_shade():
-    kept = archive.pictures(views(), (7,), lossless=True)
-    assert "views-7.webp" in kept
-    back = archive.views_of(kept)["color"][0].astype(np.float32)
-    np.testing.assert_allclose(back, views()["color"][7].astype(np.float32), atol=0.5 / 255 + 1e-3)
 
 
 def test_of_a_scene_the_middle_view_is_kept(tmp_path):
@@ -54,19 +31,19 @@ def test_of_a_scene_the_middle_view_is_kept(tmp_path):
 
 def test_the_same_trials_give_the_same_bytes_in_any_order(tmp_path):
     trials = {"b__x": {"record.json": b"1", "scores/s.json": b"2"}, "a__x": {"record.json": b"3"}}
-    archive.write(tmp_path / "1.tar.xz", trials)
-    archive.write(tmp_path / "2.tar.xz", dict(reversed(trials.items())))
+    archive.write_archive(tmp_path / "1.tar.xz", trials)
+    archive.write_archive(tmp_path / "2.tar.xz", dict(reversed(trials.items())))
     assert (tmp_path / "1.tar.xz").read_bytes() == (tmp_path / "2.tar.xz").read_bytes()
-    assert archive.read(tmp_path / "1.tar.xz") == trials
+    assert archive.read_archive(tmp_path / "1.tar.xz") == trials
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind", None])
 def test_what_is_no_archive_is_refused(tmp_path, content):
     path = tmp_path / "x.tar.xz"
-    archive.write(path, {"a__x": {"record.json": b"1" * 5000}})
+    archive.write_archive(path, {"a__x": {"record.json": b"1" * 5000}})
     path.write_bytes(path.read_bytes()[:60] if content is None else content)
     with pytest.raises(UsageError, match=r"x.tar.xz: expected a whole .tar.xz of records, got .*; bring it again"):
-        archive.read(path)
+        archive.read_archive(path)
 
 
 def test_odd_members_and_too_many_bytes_are_refused(tmp_path, monkeypatch):
@@ -74,11 +51,11 @@ def test_odd_members_and_too_many_bytes_are_refused(tmp_path, monkeypatch):
     with tarfile.open(path, "w:xz") as made:
         made.addfile(tarfile.TarInfo("loose.json"), io.BytesIO())
     with pytest.raises(UsageError, match="expected files in folders of trials, got 'loose.json'; write it anew"):
-        archive.read(path)
-    archive.write(path, {"a__x": {"record.json": b"12345"}})
-    monkeypatch.setattr(archive, "MOST_BYTES", 4)
+        archive.read_archive(path)
+    archive.write_archive(path, {"a__x": {"record.json": b"12345"}})
+    monkeypatch.setattr(archive, "MAX_BYTES", 4)
     with pytest.raises(UsageError, match="expected at most 0 MiB of records, got more; split it"):
-        archive.read(path)
+        archive.read_archive(path)
 
 
 class TestStore:
@@ -87,7 +64,7 @@ class TestStore:
         made.write(dataclasses.replace(some_outcome(FIRST), views=views()))
         made.write(dataclasses.replace(some_outcome(SECOND), views={}))
         files = {trial_id: verb.files_of(made, trial_id) for trial_id in made.ids()}
-        archive.write(tmp_path / "reference" / "toys-smoke.tar.xz", files)
+        archive.write_archive(tmp_path / "reference" / "toys-smoke.tar.xz", files)
         return made, Store.open(tmp_path / "reference")
 
     def test_numbers_are_those_of_the_folders(self, tmp_path):
@@ -110,14 +87,14 @@ class TestStore:
         for name, num_steps in (("a-smoke", 11), ("b-smoke", 22)):
             made = Store.open(tmp_path / name)
             made.write(dataclasses.replace(some_outcome(FIRST, num_steps=num_steps), views={}))
-            archive.write(tmp_path / "kept" / f"{name}.tar.xz", {FIRST: verb.files_of(made, FIRST)})
+            archive.write_archive(tmp_path / "kept" / f"{name}.tar.xz", {FIRST: verb.files_of(made, FIRST)})
         for study, num_steps in (("", 11), ("a-smoke", 11), ("b-smoke", 22), ("c-smoke", 11)):
             assert Store.open(tmp_path / "kept", study).read(FIRST).num_steps == num_steps
 
     def test_it_is_archived_again_as_it_is(self, tmp_path):
         _, kept = self.archived(tmp_path)
         again = {trial_id: verb.files_of(kept, trial_id) for trial_id in kept.ids()}
-        archive.write(tmp_path / "again.tar.xz", again)
+        archive.write_archive(tmp_path / "again.tar.xz", again)
         assert (tmp_path / "again.tar.xz").read_bytes() == (tmp_path / "reference/toys-smoke.tar.xz").read_bytes()
 
     def test_a_trial_that_is_run_again_stands_before_the_archive(self, tmp_path):
@@ -149,3 +126,23 @@ def suite_trials():
     smoke = BUDGETS["smoke"]
     suite = overrides.with_tables_of(registry.suite("ablations"), smoke, ["table=regularizers"])
     return [trial.id for trial in suite.expand(smoke)[0]]
+
+
+@pytest.mark.parametrize("name", ["record.json", "scores/std-v1.json"])
+@pytest.mark.parametrize("content", [b"{", b"{}"])
+def test_a_damaged_trial_in_an_archive_is_told_in_one_line(tmp_path, name, content):
+    made = Store.open(tmp_path / "runs")
+    made.write(some_outcome(FIRST))
+    files = verb.files_of(made, FIRST) | {name: content}
+    archive.write_archive(tmp_path / "kept" / f"x{archive.END}", {FIRST: files})
+    with pytest.raises(UsageError, match=f"{FIRST}.*; bring the archive again") as caught:
+        Store.open(tmp_path / "kept").scores(FIRST)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_failure_in_an_archive_cannot_be_retried(tmp_path):
+    made = Store.open(tmp_path / "runs")
+    made.write(some_outcome(FIRST, status="failed", reason="why", scores={}))
+    archive.write_archive(tmp_path / "kept" / f"x{archive.END}", {FIRST: verb.files_of(made, FIRST)})
+    with pytest.raises(UsageError, match=f"retry: .*{FIRST} in an archive; run the trial here"):
+        Store.open(tmp_path / "kept").retry(FIRST)

@@ -1,0 +1,56 @@
+"""What killed writers leave is removed, and nothing else."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from bench.storage import files
+from bench.storage.store import Store
+from tests.fixtures.stored_trials import listing, python, some_outcome, some_record
+
+KILLED = """
+import json, os, signal, sys
+import numpy as np
+from bench.storage import record
+from bench.storage.store import Store
+os.FUNCTION = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
+made = record.Record.from_json(json.loads(sys.argv[2]))
+arrays = {"a": np.zeros(9, np.float32)}
+Store.open(sys.argv[1]).write(record.Outcome(record=made, parameters=arrays, views=arrays, scores={}))
+"""
+
+
+@pytest.mark.parametrize("function", ["rename", "fsync"])
+def test_a_killed_write_leaves_a_temporary_folder_that_is_swept_up(tmp_path, function):
+    root = tmp_path / "runs"
+    writer = python(KILLED.replace("FUNCTION", function), str(root), json.dumps(some_record().to_json()))
+    assert writer.wait() == -signal.SIGKILL
+    [left] = root.iterdir()
+    assert left.name.startswith(f".tmp-{files.host_mark()}-{writer.pid}-")
+    trials = Store.open(root)
+    assert trials.ids() == [] and trials.set_aside == []
+    assert listing(root) == []
+    trials.write(some_outcome())  # and the trial can be run again
+
+
+def test_only_what_dead_writers_left_is_swept_up(tmp_path):
+    sleeper = subprocess.Popen(["sleep", "60"])
+    try:
+        live = tmp_path / f".tmp-{files.host_mark()}-{sleeper.pid}-a"
+        young = tmp_path / f".tmp-ffffffff-{sleeper.pid}-b"
+        old = tmp_path / f".tmp-ffffffff-{sleeper.pid}-c"
+        own = tmp_path / f".tmp-{files.host_mark()}-{os.getpid()}-d"  # of an earlier process of the same number
+        for folder in (live, young, old):
+            folder.mkdir()
+        own.write_text("a file is swept up like a folder")
+        long_ago = time.time() - 2 * files.ABANDONED_S
+        os.utime(old, (long_ago, long_ago))
+        Store.open(tmp_path)
+        assert set(tmp_path.iterdir()) == {live, young}
+    finally:
+        sleeper.kill()
+        sleeper.wait()
