@@ -33,8 +33,8 @@ from bench.report.tables.costs import ArmCost
 from bench.storage.store import Store
 from bench.suites import overrides, registry
 from bench.suites import selection as selection_module
-from bench.training import rescore as rescore_module
 from bench.training import run_suite
+from bench.training.rescore import rescore_trial
 
 HELP = "set a method of your own against baselines: train what is missing, print paired differences"
 EXAMPLE = "python -m bench compare my_pkg.field:MyField --against dietnerf,simplified_nerf"
@@ -79,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
     print("\n".join(lines), file=sys.stderr if args.json else sys.stdout, flush=True)
     local = dataclasses.replace(chosen, trials=[t for t in chosen.trials if found[t.id].where != "reference"])
     with here.lock():
-        run_suite.train_missing(args, local, here)
+        run_suite.train_missing(run.training_options(args), local, here)
         bring_up_to_date(chosen, protocol, here, found)
     both = trial_sources.merge_stores({cell.trial_id for cell in chosen.cells}, here, reference, found)
     out = args.out or ROOT / "reports" / f"compare-{slug(args.method)}-{args.suite}-{slug(chosen.budget.name)}"
@@ -141,7 +141,7 @@ def bring_up_to_date(
                 f"{trial.id}: expected scores of {protocol} as it is now, or views to make them of, got a trial {why}; "
                 f"import it again, move it out of {here.root}, or name another folder with --results"
             )
-        rescore_module.again(trial, (protocol,), here)
+        rescore_trial(trial, (protocol,), here)
 
 
 def shown(path: pathlib.Path) -> str:

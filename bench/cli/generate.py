@@ -29,7 +29,7 @@ from bench.storage.timings import NO_LAPS, sum_timings
 from bench.suites import overrides
 from bench.suites.trial import Trial
 from bench.training import packing, precompile, trainer
-from bench.training.progress import ProgressBar, clock
+from bench.training.progress import ProgressBar, format_seconds
 from tasks.budgets import BUDGETS
 from tasks.captions.caption_sets import normalized
 from tasks.closed_world import grammar
@@ -87,7 +87,7 @@ def main(args: argparse.Namespace) -> int:
         print(json.dumps(told, indent=1, allow_nan=False))
     else:
         lines = [f"seed {one['seed']}: {'; '.join(sentences(one))}" for one in told["objects"]]
-        print("\n".join([*lines, f"{clock(told['seconds']['wall_s'])}; page: {out / 'index.html'}"]))
+        print("\n".join([*lines, f"{format_seconds(told['seconds']['wall_s'])}; page: {out / 'index.html'}"]))
     return 1 if any(m.left is None for m in made) else 0
 
 

@@ -14,7 +14,7 @@ from bench.storage.store import Store
 from bench.suites import selection
 from bench.suites.suite import Table
 from bench.training import devices, packing, run_suite
-from bench.training.progress import clock
+from bench.training.progress import format_seconds
 
 HELP = "say what run would do: trials, packs, arms' differences, time"
 EXAMPLE = "python -m bench plan --suite ablations --budget standard"
@@ -39,10 +39,8 @@ def main(args: argparse.Namespace) -> int:
     chosen = suite_options.selection(args)
     trials_store = Store.open(args.results)
     missing = [trial for trial in chosen.trials if not trials_store.finished(trial.id)]
-    num_accelerators = devices.num_accelerators()
-    size = args.pack_size or packing.default_pack_size("accelerator" if num_accelerators else "cpu")
-    packs = packing.make_packs(missing, size)
-    num_workers = args.workers or num_accelerators or devices.num_cores()
+    packs = run_suite.TrainingOptions(pack_size=args.pack_size).make_packs(missing)
+    num_workers = args.workers or devices.num_accelerators() or devices.num_cores()
     if args.shapes:
         print_shapes(Console(), packs)
         return 0
@@ -60,7 +58,9 @@ def main(args: argparse.Namespace) -> int:
         f"{len(chosen.trials) - len(missing)} of them finished"
     )
     if left_s is not None:
-        console.print(f"about {clock(left_s)} on {num_workers} workers of this kind, from a pilot of each program")
+        console.print(
+            f"about {format_seconds(left_s)} on {num_workers} workers of this kind, from a pilot of each program"
+        )
     return 0
 
 

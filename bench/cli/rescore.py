@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from bench.cli import suite_options
-from bench.errors import UsageError
 from bench.metrics import protocols
 from bench.storage.store import Store
-from bench.training.rescore import again
+from bench.suites.trial import Trial
+from bench.training.rescore import rescore_finished
 
 HELP = "score stored views again, under the suite's protocols or another"
 EXAMPLE = "python -m bench rescore --suite sparse-views --protocol dietnerf-2021"
@@ -23,15 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Scores every finished trial of the selection."""
     chosen = suite_options.selection(args)
-    names = tuple(args.protocol or chosen.protocols)
-    for name in names:
-        protocols.get(name)
-    trials_store = Store.open(args.results)
-    finished = [trial for trial in chosen.trials if trials_store.finished(trial.id)]
-    if not finished:
-        raise UsageError(f"rescore: expected finished trials in {args.results}, found none; run the suite first")
-    with trials_store.lock():
-        for trial in finished:
-            suited = again(trial, names, trials_store)
-            print(f"{trial.id}: {', '.join(suited) or 'none of these protocols is of its kind'}")
+    rescore_finished(chosen.trials, args.protocol or chosen.protocols, Store.open(args.results), print_scored)
     return 0
+
+
+def print_scored(trial: Trial, applied: list[str]) -> None:
+    """Prints a line a trial."""
+    print(f"{trial.id}: {', '.join(applied) or 'none of these protocols is of its kind'}")

@@ -10,8 +10,8 @@ import time
 from bench.cli import report_options, suite_options
 from bench.report import build
 from bench.storage.store import Store
-from bench.training.progress import clock
-from bench.training.run_suite import train_missing
+from bench.training.progress import format_seconds
+from bench.training.run_suite import TrainingOptions, train_missing
 
 HELP = "train what is missing of a suite, score it, print its tables and write its report"
 EXAMPLE = "python -m bench run --suite ablations --budget quick --only table=augmentations"
@@ -31,13 +31,22 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pack-size", type=int, metavar="N", help="trials trained at once by one program")
 
 
+def training_options(args: argparse.Namespace) -> TrainingOptions:
+    """Reads the options that `add_training` adds.
+
+    Raises:
+        UsageError: A pack of no trials.
+    """
+    return TrainingOptions(executor=args.executor, address=args.address, pack_size=args.pack_size)
+
+
 def main(args: argparse.Namespace) -> int:
     """Runs; 1 if a trial failed."""
     start = time.monotonic()
     chosen = suite_options.selection(args)
     trials_store = Store.open(args.results)
     with trials_store.lock():
-        num_new = train_missing(args, chosen, trials_store)
+        num_new = train_missing(training_options(args), chosen, trials_store)
     results, page = build.write(
         chosen,
         trials_store,
@@ -51,7 +60,7 @@ def main(args: argparse.Namespace) -> int:
         print(f"report: {page}")
         print(
             f"{num_new} trials trained, {len(chosen.trials) - num_new} found finished, "
-            f"in {clock(time.monotonic() - start)}"
+            f"in {format_seconds(time.monotonic() - start)}"
         )
     for name in trials_store.set_aside:
         print(f"set aside, it did not parse: {name}", file=sys.stderr)

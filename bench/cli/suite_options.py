@@ -7,7 +7,7 @@ import shlex
 
 from bench.cli.common_options import add_results
 from bench.suites import overrides, registry
-from bench.suites.selection import Selection
+from bench.suites.selection import Selection, SelectionOptions, select_trials
 from bench.suites.suite import budget_named
 from bench.training import devices
 from tasks.budgets import BUDGETS, Budget
@@ -43,13 +43,14 @@ def selection(args: argparse.Namespace) -> Selection:
     Raises:
         UsageError: An unknown suite, budget, arm, scene, key or value.
     """
-    suite, budget = registry.suite(args.suite), chosen_budget(args)
-    suite, budget = overrides.apply(suite, budget, args.settings)
-    suite = overrides.with_tables_of(suite, budget, args.only)
-    seeds = overrides.parsed_seeds(args.seeds) if args.seeds else None
-    trials, cells = suite.expand(budget, seeds)
-    trials, cells = overrides.only(trials, cells, args.only)
-    return Selection(suite=suite, budget=budget, trials=trials, cells=cells)
+    options = SelectionOptions(
+        suite=args.suite,
+        budget=chosen_budget(args),
+        seeds=args.seeds,
+        only=tuple(args.only),
+        settings=tuple(args.settings),
+    )
+    return select_trials(options)
 
 
 def chosen_budget(args: argparse.Namespace) -> Budget:

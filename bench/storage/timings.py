@@ -36,7 +36,7 @@ def total_seconds(laps: Mapping[str, float]) -> float:
     """Seconds of all laps; what was measured as a whole is none of them.
 
     Example:
-        >>> whole({"train_s": 2.0, "score_s": 0.5, "wall_s": 2.6})
+        >>> total_seconds({"train_s": 2.0, "score_s": 0.5, "wall_s": 2.6})
         2.5
     """
     return sum(value for name, value in laps.items() if name not in NO_LAPS)

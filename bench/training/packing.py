@@ -64,6 +64,10 @@ class Pack:
         parts = (tuple(t for t in self.trials if (of(t) in first) == wanted) for wanted in (True, False))
         return tuple(dataclasses.replace(self, trials=part) for part in parts if part)
 
+    def split(self) -> tuple[Pack, ...]:
+        """Makes a pack of every trial, to find which of them is to blame for a failure."""
+        return tuple(dataclasses.replace(self, trials=(trial,)) for trial in self.trials)
+
 
 def root(trial: Trial) -> Trial:
     """The trial that this one continues, named as it; itself if it starts afresh."""

@@ -1,4 +1,4 @@
-"""Keeps an accelerator from waiting for compilers: cheap ones, and on other threads than the one that trains.
+"""Compiles programs in background threads before the trainer needs them, so that an accelerator does not wait.
 
 Imported by workers before their threads are limited: JAX is imported where it is used.
 """
@@ -8,13 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-from bench.training import batch as batch_module
-from bench.training import view_rendering
-
-NUM_AHEAD = 3
-"""Programs that are compiled while one trains on an accelerator: its host's cores have nothing else to do."""
+from bench.training.queue import NUM_AHEAD, QueuedPack
 
 QUICK_FLAG = "--xla_gpu_enable_triton_gemm=false"
 """Leaves out the search for the best Triton product of each shape. It doubles the time of compiling (42 s against 22 s
@@ -23,7 +18,10 @@ it for a suite, not for an object or two."""
 
 
 class BackgroundCompiler:
-    """Threads that compile. What goes wrong there goes wrong again, and is told, when the pack is trained."""
+    """Compiles programs in background threads; a context manager.
+
+    Errors are dropped here: the same error is raised and reported when the pack is trained.
+    """
 
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(NUM_AHEAD, thread_name_prefix="compile")
@@ -34,42 +32,49 @@ class BackgroundCompiler:
     def __exit__(self, *raised: object) -> None:
         self.threads.shutdown(wait=False, cancel_futures=True)
 
-    def begin(self, packs: Sequence[Any]) -> None:
-        """Compiles the programs of some packs, one after the other where threads are busy."""
+    def begin(self, packs: Sequence[QueuedPack]) -> None:
+        """Compiles the programs of some packs, one after the other where all threads are busy."""
         for pack in packs:
             self.threads.submit(compile_ahead, pack)
 
-    def begin_scores(self, pack: Any, protocols: tuple[str, ...]) -> None:
-        """Compiles what scores the trials of a pack."""
+    def begin_scores(self, pack: QueuedPack, protocols: tuple[str, ...]) -> None:
+        """Compiles the programs that score the trials of a pack."""
         self.threads.submit(score_ahead, pack, protocols)
 
 
-def compile_ahead(pack: Any) -> None:
-    """Compiles the programs of a pack's first stage; its arrays are made for their shapes and let go."""
+def compile_ahead(pack: QueuedPack) -> None:
+    """Compiles the programs of a pack's first phase; its arrays are made for their shapes and let go."""
+    from bench.training import batch as batches
     from bench.training import devices, trainer
+    from bench.training.packing import Pack
 
-    static, batch, _ = batch_module.load(pack)
-    carry, batch = devices.shapes((devices.shard_trials(trainer.initial(static, batch)), batch))
-    trainer.CompiledPrograms.of(pack, static, 0, carry, batch)
+    assert isinstance(pack, Pack), "only the trainer's own packs are compiled ahead"
+    static, batch, _ = batches.load(pack)
+    state, batch = devices.shapes((devices.shard_trials(trainer.initial(static, batch)), batch))
+    trainer.CompiledPrograms.of(pack, static, 0, state, batch)
 
 
-def score_ahead(pack: Any, protocols: tuple[str, ...]) -> None:
-    """Scores black views of a pack's first trial, for what is compiled and loaded on the way."""
+def score_ahead(pack: QueuedPack, protocols: tuple[str, ...]) -> None:
+    """Scores black views of a pack's first trial, so that the judges are loaded and their programs compiled."""
     import jax.numpy as jnp
 
-    from bench.training import trainer
+    from bench.training import batch as batches
+    from bench.training import trainer, view_rendering
+    from bench.training.packing import Pack
     from models.method import Views
     from tasks.task import SceneData
 
-    task = pack.trials[0].task
-    scene, layout = task.load(), task.layout()
+    assert isinstance(pack, Pack), "only the trainer's own packs are compiled ahead"
+    first = pack.trials[0]
+    scene = first.task.load()
+    layout = first.task.layout()
     black = jnp.zeros((len(scene.test.ids), layout.height, layout.width, 3), jnp.float16)
     near = None
     if isinstance(scene, SceneData):
-        num = min(batch_module.NUM_NEAR_VIEWS, len(scene.train.poses))
-        near = jnp.zeros((num, batch_module.NEAR_PX, batch_module.NEAR_PX), jnp.float16)
+        num = min(batches.NUM_NEAR_VIEWS, len(scene.train.poses))
+        near = jnp.zeros((num, batches.NEAR_PX, batches.NEAR_PX), jnp.float16)
     views = Views(color=black, opacity=black[..., 0], distance=black[..., 0])
-    trainer.score(scene, view_rendering.Rendered(views, near), protocols, pack.trials[0].method.encoders)
+    trainer.score(scene, view_rendering.Rendered(views, near), protocols, first.method.encoders)
 
 
 def prefer_quick_compiles() -> None:
@@ -80,7 +85,7 @@ def prefer_quick_compiles() -> None:
 
 
 def has_accelerator() -> bool:
-    """Whether this process trains on one."""
+    """Tells whether this process trains on an accelerator."""
     from bench.training import devices
 
     return devices.num_accelerators() > 0

@@ -1,4 +1,7 @@
-"""What one sees while trials run: a table that redraws itself in a terminal, plain lines in a log file."""
+"""Shows where a run stands: a table that redraws itself in a terminal, plain lines in a log file.
+
+Imports no JAX: workers import it to say where they stand.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +21,39 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.storage.record import Outcome
-from bench.training import trainer
-from bench.training.trainer import Progress
 
 LOG_EVERY_S = 20.0
-"""How often a log file hears of a pack that runs."""
+"""Seconds between two lines on a pack in a log file."""
+
+MIN_DONE = 0.05
+"""Trials that must be done before the time left is estimated."""
+
+
+class Progress(NamedTuple):
+    """Where a pack stands.
+
+    Attributes:
+        phase: `prepare`, `compile`, `train`, `render` or `score`.
+        step: The last gradient step taken.
+        num_steps: Gradient steps of the whole training.
+        loss: Mean over the pack's trials; NaN before the first step.
+    """
+
+    phase: str
+    step: int
+    num_steps: int
+    loss: float
 
 
 class RunningPack(NamedTuple):
-    """A pack on a worker."""
+    """A pack on a worker: its latest report, and how many trials it has."""
 
     progress: Progress
     num_trials: int
-    since: float
 
 
 class ProgressTable:
-    """Counts what is done and shows what runs; a context manager.
+    """Counts the trials that are done and shows the packs that run; a context manager.
 
     Args:
         num_trials: All that were asked for.
@@ -44,19 +63,17 @@ class ProgressTable:
 
     def __init__(self, num_trials: int, num_done: int, on_change: Callable[[dict[str, object]], None]) -> None:
         self.console = Console(stderr=True)
-        self.num_trials, self.num_done, self.num_failed = num_trials, num_done, 0
-        self.num_at_start, self.start = num_done, time.monotonic()
+        self.num_trials = num_trials
+        self.num_at_start = num_done
+        self.num_done = num_done
+        self.num_failed = 0
+        self.start = time.monotonic()
         self.running: dict[tuple[str, ...], RunningPack] = {}
         self.logged: dict[tuple[str, ...], float] = {}
         self.on_change = on_change
-        self.live = (
-            Live(console=self.console, refresh_per_second=4, get_renderable=self.draw) if self.is_terminal else None
-        )
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether a table may redraw itself."""
-        return self.console.is_terminal and sys.stderr.isatty()
+        self.live: Live | None = None
+        if self.console.is_terminal and sys.stderr.isatty():
+            self.live = Live(console=self.console, refresh_per_second=4, get_renderable=self.draw)
 
     def __enter__(self) -> ProgressTable:
         if self.live:
@@ -70,10 +87,9 @@ class ProgressTable:
             self.live.stop()
 
     def on_progress(self, key: str, trial_ids: tuple[str, ...], progress: Progress) -> None:
-        """A worker says where its pack stands."""
-        since = self.running[trial_ids].since if trial_ids in self.running else time.monotonic()
-        self.running[trial_ids] = RunningPack(progress, len(trial_ids), since)
-        self.tell()
+        """Notes where a pack stands."""
+        self.running[trial_ids] = RunningPack(progress, len(trial_ids))
+        self.publish_state()
         now = time.monotonic()
         if not self.live and now - self.logged.get(trial_ids, -math.inf) > LOG_EVERY_S:
             self.logged[trial_ids] = now
@@ -83,98 +99,78 @@ class ProgressTable:
             )
 
     def on_outcome(self, outcome: Outcome) -> None:
-        """A trial is stored."""
+        """Counts a trial that is stored."""
         record = outcome.record
         failed = record.status == "failed"
         self.num_failed += failed
         self.num_done += not failed
         self.running = {ids: pack for ids, pack in self.running.items() if record.trial_id not in ids}
-        self.tell()
+        self.publish_state()
         if not self.live or failed:
             word = f"failed: {record.reason}" if failed else f"{record.timings.get('wall_s', math.nan):.1f} s"
-            self.console.print(
-                f"[{self.num_done + self.num_failed}/{self.num_trials}] {record.trial_id} {word}",
-                highlight=False, markup=False, soft_wrap=True,
-            )  # fmt: skip
+            line = f"[{self.num_done + self.num_failed}/{self.num_trials}] {record.trial_id} {word}"
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def tell(self) -> None:
-        """Writes the state down for a second terminal."""
+    def publish_state(self) -> None:
+        """Hands the state on, for `bench status` in a second terminal."""
+        running = [
+            {
+                "trial_ids": list(ids),
+                "phase": pack.progress.phase,
+                "step": pack.progress.step,
+                "num_steps": pack.progress.num_steps,
+            }
+            for ids, pack in self.running.items()
+        ]
         self.on_change(
             {
                 "num_trials": self.num_trials,
                 "num_done": self.num_done,
                 "num_failed": self.num_failed,
-                "left_s": self.left_s(),
-                "running": [
-                    {
-                        "trial_ids": list(ids),
-                        "phase": r.progress.phase,
-                        "step": r.progress.step,
-                        "num_steps": r.progress.num_steps,
-                    }
-                    for ids, r in self.running.items()
-                ],
+                "left_s": self.estimate_left_s(),
+                "running": running,
             }
         )
 
-    def left_s(self) -> float | None:
-        """Seconds to go at the pace so far; None before anything has finished."""
+    def estimate_left_s(self) -> float | None:
+        """Estimates the seconds to go, at the pace so far; None before anything is done."""
         finished = self.num_done + self.num_failed - self.num_at_start
-        inside = sum(r.num_trials * share_done(r.progress) for r in self.running.values())
-        if finished + inside <= 0.05:
+        started = sum(pack.num_trials * fraction_done(pack.progress) for pack in self.running.values())
+        done = finished + started
+        if done <= MIN_DONE:
             return None
-        pace = (time.monotonic() - self.start) / (finished + inside)
-        return pace * max(0.0, self.num_trials - self.num_at_start - finished - inside)
+        seconds_each = (time.monotonic() - self.start) / done
+        return seconds_each * max(0.0, self.num_trials - self.num_at_start - done)
 
     def draw(self) -> Group:
-        """The table, as it stands now."""
+        """Draws the table as it stands now."""
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
-        for name, justify in (
-            ("pack", "left"),
-            ("trials", "right"),
-            ("phase", "left"),
-            ("", "left"),
-            ("loss", "right"),
-        ):
-            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column("pack")
+        table.add_column("trials", justify="right")
+        table.add_column("phase")
+        table.add_column("")
+        table.add_column("loss", justify="right")
         for ids, pack in self.running.items():
             progress = pack.progress
             loss = "" if math.isnan(progress.loss) else f"{progress.loss:.4f}"
-            bar = rich_progress_bar.ProgressBar(total=1.0, completed=share_done(progress), width=24)
+            bar = rich_progress_bar.ProgressBar(total=1.0, completed=fraction_done(progress), width=24)
             table.add_row(ids[0].split("__")[0], str(pack.num_trials), progress.phase, bar, loss)
-        left = self.left_s()
         line = f"{self.num_done}/{self.num_trials} trials"
-        line += f", {self.num_failed} failed" if self.num_failed else ""
-        line += f", about {clock(left)} left" if left is not None else ""
+        if self.num_failed:
+            line += f", {self.num_failed} failed"
+        left_s = self.estimate_left_s()
+        if left_s is not None:
+            line += f", about {format_seconds(left_s)} left"
         return Group(Text(line, style="bold"), table)
 
 
-def share_done(progress: Progress) -> float:
-    """How much of a pack is behind it, in [0, 1]: training is nearly all of it."""
-    if progress.phase in ("render", "score"):
-        return 0.95
-    return 0.9 * progress.step / max(1, progress.num_steps)
-
-
-def clock(seconds: float | int) -> str:
-    """Seconds for a person.
-
-    Example:
-        >>> clock(8), clock(200), clock(7300)
-        ('8 s', '3 min 20 s', '2 h 1 min')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
 class ProgressBar:
-    """What one sees meanwhile: a bar in a terminal, plain lines in a log; a context manager."""
+    """Shows where one pack stands: a bar in a terminal, plain lines in a log file; a context manager."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True)
-        self.last, self.task = ("", -1), TaskID(0)
+        self.logged = ("", -1)
+        self.task = TaskID(0)
         self.bar: rich_progress.Progress | None = None
 
     def __enter__(self) -> ProgressBar:
@@ -191,14 +187,44 @@ class ProgressBar:
         if self.bar:
             self.bar.stop()
 
-    def on_progress(self, progress: trainer.Progress) -> None:
-        """The trainer says where it stands."""
+    def on_progress(self, progress: Progress) -> None:
+        """Shows a report of the trainer's; in a log file one a phase and tenth of the steps."""
         loss = f"loss {progress.loss:.4f}" if math.isfinite(progress.loss) else ""
         if self.bar:
-            step, num_steps = progress.step, progress.num_steps
-            self.bar.update(self.task, description=progress.phase, loss=loss, completed=step, total=num_steps)
+            self.bar.update(
+                self.task,
+                description=progress.phase,
+                loss=loss,
+                completed=progress.step,
+                total=progress.num_steps,
+            )
             return
         tenth = progress.step * 10 // max(1, progress.num_steps)
-        if (progress.phase, tenth) != self.last:  # a log wants a line now and then
-            self.last = (progress.phase, tenth)
+        if (progress.phase, tenth) != self.logged:
+            self.logged = (progress.phase, tenth)
             print(f"{progress.phase} {progress.step}/{progress.num_steps} {loss}".rstrip(), file=sys.stderr, flush=True)
+
+
+def fraction_done(progress: Progress) -> float:
+    """Returns how much of a pack is done, in [0, 1]: training is nearly all of it.
+
+    Example:
+        >>> [fraction_done(Progress(phase, 50, 100, 0.1)) for phase in ("train", "render", "score")]
+        [0.45, 0.95, 0.95]
+    """
+    if progress.phase in ("render", "score"):
+        return 0.95
+    return 0.9 * progress.step / max(1, progress.num_steps)
+
+
+def format_seconds(seconds: float | int) -> str:
+    """Writes seconds for a person.
+
+    Example:
+        >>> format_seconds(8), format_seconds(200), format_seconds(7300)
+        ('8 s', '3 min 20 s', '2 h 1 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

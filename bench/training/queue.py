@@ -1,55 +1,101 @@
-"""Decides which pack is trained next, and what becomes of packs that fail."""
+"""Decides which pack is trained next, and what becomes of a pack that fails.
+
+A pack fails in one of two ways:
+
+- Training raises an exception. Its trials are tried again one by one. A trial that raises alone is stored as failed,
+  with the reason and the traceback; the others are trained as if nothing had happened. A `UsageError` holds for every
+  trial of the pack: all of them are stored as failed at once.
+- The worker dies: a crash, or the system killed it for its memory. The pack is tried once more on a fresh worker, then
+  its trials one by one. A trial whose worker dies twice is stored as failed.
+
+Neither ends the run. A failed trial is a row with its reason in every table: `bench ls --failed` lists them, and
+`bench retry` moves them aside, so that the next run trains them again.
+
+Two things are no failure of a pack: one that does not fit in the device's memory is halved, and a trial whose loss is
+not finite ends alone (both in `bench.training.trainer`).
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from bench.storage import record
 from bench.storage.record import Outcome
-from bench.training.precompile import NUM_AHEAD
 
-NUM_TRIES = 2
-"""How many workers may die of one pack, and then of one trial alone."""
+NUM_AHEAD = 3
+"""Programs that are compiled while one trains on an accelerator: its host's cores have nothing else to do."""
+
+MAX_DEATHS = 2
+"""Workers that may die of one pack, and then of one trial alone."""
+
+Program: TypeAlias = tuple[str, int]
+"""A pack's key and its number of trials: where both are equal, one compiled program serves."""
+
+
+@runtime_checkable
+class QueuedTrial(Protocol):
+    """The parts of a `bench.suites.trial.Trial` that scheduling needs."""
+
+    @property
+    def id(self) -> str:
+        """Names the trial."""
+
+    @property
+    def seed(self) -> int:
+        """Numbers the repetition."""
+
+
+@runtime_checkable
+class QueuedPack(Protocol):
+    """The parts of a `bench.training.packing.Pack` that scheduling needs.
+
+    `Pack` is not imported here, because it imports JAX: workers import this file before their threads are limited.
+    """
+
+    @property
+    def key(self) -> str:
+        """Names the program that trains the pack."""
+
+    @property
+    def trials(self) -> Sequence[QueuedTrial]:
+        """Lists the trials in a fixed order."""
+
+    @property
+    def num_steps(self) -> int:
+        """Counts the gradient steps of all trials."""
+
+    def split(self) -> Sequence[QueuedPack]:
+        """Makes a pack of every trial."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """A pack that waits or is being trained, and how many workers have died of it.
+    """A pack that waits or is being trained.
 
     Attributes:
-        pack: A `bench.training.packing.Pack`, not named here: this file is imported by workers before their threads are limited,
-            and must not import JAX.
-        num_deaths: Of workers, since it became this pack.
+        pack: Its trials and its program.
+        num_deaths: Workers that died while they trained it.
     """
 
-    pack: Any
+    pack: QueuedPack
     num_deaths: int = 0
 
     @property
-    def program(self) -> tuple[str, int]:
-        """Equal for packs that one compiled program serves as it is."""
+    def program(self) -> Program:
+        """Names the compiled program: equal for packs that it serves as it is."""
         return self.pack.key, len(self.pack.trials)
 
     @property
     def trial_ids(self) -> tuple[str, ...]:
-        """Of its trials."""
+        """Lists the trials by id."""
         return tuple(trial.id for trial in self.pack.trials)
 
     @property
-    def block(self) -> int:
-        """Its lowest seed: blocks of seeds are balanced, so that what is finished when a run is stopped is, too."""
+    def lowest_seed(self) -> int:
+        """Gives the block that it belongs to: low seeds first, so that a run that is stopped has complete seeds."""
         return min(trial.seed for trial in self.pack.trials)
-
-    @property
-    def work(self) -> int:
-        """In steps; the long ones go first, so that workers finish together."""
-        return self.pack.num_steps
-
-    def alone(self) -> list[Attempt]:
-        """One attempt a trial."""
-        return [Attempt(pack=dataclasses.replace(self.pack, trials=(trial,))) for trial in self.pack.trials]
 
 
 class Failure(NamedTuple):
@@ -58,7 +104,7 @@ class Failure(NamedTuple):
     Attributes:
         reason: One line.
         traceback: None where the line says all.
-        is_usage: A mistake of the user's: true of all trials of the pack, so that none is to blame.
+        is_usage: Whether it is a mistake of the user's, which holds for all trials of the pack.
     """
 
     reason: str
@@ -67,15 +113,17 @@ class Failure(NamedTuple):
 
 
 class Queue:
-    """What is still to be trained, and what is tried next after something went wrong."""
+    """The packs that are still to be trained.
 
-    def __init__(self, packs: Sequence[Any]) -> None:
+    Attributes:
+        waiting: In no order; `take` chooses.
+    """
+
+    def __init__(self, packs: Sequence[QueuedPack]) -> None:
         self.waiting = [Attempt(pack=pack) for pack in packs]
 
-    def take(
-        self, mine: set[tuple[str, int]], others: set[tuple[str, int]], begun: Sequence[tuple[str, int]] = ()
-    ) -> Attempt:
-        """The next pack for a worker: of the lowest seeds, of a program that it has compiled, the longest.
+    def take(self, mine: set[Program], others: set[Program], begun: Sequence[Program] = ()) -> Attempt:
+        """Takes the next pack for a worker: of the lowest seeds, of a program that it has compiled, the longest.
 
         Args:
             mine: Programs that the worker has compiled.
@@ -85,37 +133,45 @@ class Queue:
 
         def rank(attempt: Attempt) -> tuple[int, int, bool, int]:
             program = attempt.program
-            place = begun.index(program) + 1 if program in begun else len(begun) + 1
-            return attempt.block, 0 if program in mine else place, program in others, -attempt.work
+            if program in mine:
+                place = 0
+            elif program in begun:
+                place = begun.index(program) + 1
+            else:
+                place = len(begun) + 1
+            return attempt.lowest_seed, place, program in others, -attempt.pack.num_steps
 
         best = min(self.waiting, key=rank)
         self.waiting.remove(best)
         return best
 
-    def ahead(self, known: set[tuple[str, int]]) -> list[Attempt]:
-        """A pack of each of the next `NUM_AHEAD` programs that nobody knows, in the order in which they are taken."""
-        found: dict[tuple[str, int], Attempt] = {}
-        for attempt in sorted(self.waiting, key=lambda attempt: (attempt.block, -attempt.work)):
+    def upcoming_programs(self, known: set[Program]) -> list[Attempt]:
+        """Lists an attempt of each of the next `NUM_AHEAD` programs that nobody knows, in the order of their turn."""
+        found: dict[Program, Attempt] = {}
+        for attempt in sorted(self.waiting, key=lambda attempt: (attempt.lowest_seed, -attempt.pack.num_steps)):
             if attempt.program not in known:
                 found.setdefault(attempt.program, attempt)
         return list(found.values())[:NUM_AHEAD]
 
-    def died(self, attempt: Attempt, how: str) -> list[Outcome]:
-        """A worker died: tries again, then one by one, then gives up; returns the outcomes of the given up."""
+    def handle_death(self, attempt: Attempt, how: str) -> list[Outcome]:
+        """Tries a pack again whose worker died: whole, then trial by trial; returns the outcome of one given up."""
         num_deaths = attempt.num_deaths + 1
-        if num_deaths < NUM_TRIES:
+        if num_deaths < MAX_DEATHS:
             self.waiting.append(dataclasses.replace(attempt, num_deaths=num_deaths))
             return []
         if len(attempt.pack.trials) > 1:
-            self.waiting += attempt.alone()
+            self._split(attempt)
             return []
         reason = f"its worker died {num_deaths} times while it was trained alone ({how}): out of memory, or a crash"
         return [record.failed(attempt.pack.trials[0], reason)]
 
-    def raised(self, attempt: Attempt, failure: Failure) -> list[Outcome]:
-        """An exception: tries the trials one by one to find which is to blame; returns those that are."""
+    def handle_error(self, attempt: Attempt, failure: Failure) -> list[Outcome]:
+        """Tries the trials of a pack that raised one by one, to find which is to blame; returns those given up."""
         trials = attempt.pack.trials
         if len(trials) > 1 and not failure.is_usage:
-            self.waiting += attempt.alone()
+            self._split(attempt)
             return []
         return [record.failed(trial, failure.reason, failure.traceback, len(trials)) for trial in trials]
+
+    def _split(self, attempt: Attempt) -> None:
+        self.waiting += [Attempt(pack=pack) for pack in attempt.pack.split()]

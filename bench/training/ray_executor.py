@@ -1,4 +1,7 @@
-"""Spreads packs over Ray workers, on one host or a cluster."""
+"""Spreads packs over Ray workers, on one host or a cluster.
+
+The one module that imports Ray at its top: it is imported only where Ray is asked for and installed.
+"""
 
 from __future__ import annotations
 
@@ -10,219 +13,240 @@ import re
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import ray
+from ray.actor import ActorHandle
 
 from bench import import_paths
 from bench.errors import UsageError
 from bench.storage import record
-from bench.storage.record import Outcome
-from bench.training.queue import Attempt, Failure, Queue
+from bench.training.queue import Attempt, Failure, Program, Queue, QueuedPack
+from bench.training.scheduler import OnOutcome, OnProgress
 from bench.training.worker import TRAINER, Worker
 
-NUM_STARTS = 3
-"""How many workers in a row may die before they have started."""
-
+MAX_FAILED_STARTS = 3
+"""Workers in a row that may die before they have started."""
 
 POLL_S = 1.0
-
+"""Seconds between two looks at what the workers do."""
 
 OBJECT_STORE_BYTES = 256 * 2**20
 """Outcomes on their way to the driver; what does not fit goes to the disk. Small, as `/dev/shm` is in a container."""
 
-
 NOT_SENT = ("/.*", "/results", "/reports", "/tests", "/build", "__pycache__", "*.egg-info")
-"""What workers on other hosts are not given of `ROOT`."""
+"""Files of `ROOT` that workers on other hosts are not given."""
+
+Resources: TypeAlias = dict[str, int | dict[str, int]]
+"""Resources of one worker, in Ray's words."""
 
 
 @dataclasses.dataclass(eq=False)
 class WorkerHandle:
-    """What the driver knows of one worker.
+    """One worker, as the driver knows it.
 
     Attributes:
         actor: Ray's handle.
-        waits_for: What its worker is busy with: `node` at first, then `train`; None when it is free.
+        pending: The answer that is waited for: of `node` at first, then of `train`; None when the worker is free.
         node: Its host, once known.
-        place: Its number on that host.
-        attempt: What it trains.
+        slot: Its number on that host.
+        attempt: The pack that it trains.
         asked: The latest question for progress that has no answer yet.
         compiled: Programs that it has.
         begun: Programs that it compiles ahead, in that order.
     """
 
-    actor: Any
-    waits_for: Any
+    actor: ActorHandle
+    pending: ray.ObjectRef | None
     node: str | None = None
-    place: int = 0
+    slot: int = 0
     attempt: Attempt | None = None
-    asked: Any = None
-    compiled: set[tuple[str, int]] = dataclasses.field(default_factory=set)
-    begun: list[tuple[str, int]] = dataclasses.field(default_factory=list)
+    asked: ray.ObjectRef | None = None
+    compiled: set[Program] = dataclasses.field(default_factory=set)
+    begun: list[Program] = dataclasses.field(default_factory=list)
 
     @property
-    def known(self) -> set[tuple[str, int]]:
+    def known(self) -> set[Program]:
         """Programs that it has or will have."""
         return self.compiled | set(self.begun)
 
 
 class RayExecutor:
-    """The workers of a run, seen from the driver."""
+    """The workers of a run, seen from the driver.
+
+    Args:
+        queue: The packs to be trained.
+        protocols: As in `bench.training.scheduler.train_packs`.
+        on_outcome: As there.
+        on_progress: As there.
+        train: As there.
+        is_local: Whether the workers run on this host.
+        worker: The class of the actors.
+    """
 
     def __init__(
         self,
         queue: Queue,
         protocols: tuple[str, ...],
-        on_outcome: Callable[[Outcome], None],
-        on_progress: Callable[[str, tuple[str, ...], Any], None],
+        on_outcome: OnOutcome,
+        on_progress: OnProgress,
         train: str,
         is_local: bool,
+        worker: type = Worker,
     ) -> None:
-        import ray
-
-        self.ray = ray
-        self.queue, self.protocols, self.train, self.is_local = queue, protocols, train, is_local
-        self.on_outcome, self.on_progress = on_outcome, on_progress
-        self.need, num_slots = worker_resources(ray.cluster_resources(), is_local)
-        self.size = max(1, min(num_slots, len(queue.waiting)))
-        self.cores_each = num_slots // self.size if self.need == {"num_cpus": 1} else 0
-        self.compiles_ahead = train == TRAINER and self.need != {"num_cpus": 1}
+        self.queue = queue
+        self.protocols = protocols
+        self.on_outcome = on_outcome
+        self.on_progress = on_progress
+        self.train = train
+        self.is_local = is_local
+        self.worker = worker
+        self.resources, num_slots = worker_resources(ray.cluster_resources(), is_local)
+        self.num_workers = max(1, min(num_slots, len(queue.waiting)))
+        is_core = self.resources == {"num_cpus": 1}
+        self.cores_each = num_slots // self.num_workers if is_core else 0
+        self.compiles_ahead = train == TRAINER and not is_core
         self.num_failed_starts = 0
-        self.hands: list[WorkerHandle] = []
+        self.workers: list[WorkerHandle] = []
 
     def run(self) -> None:
-        """Until nothing waits and nobody works."""
+        """Trains until nothing waits and nobody works.
+
+        Raises:
+            KeyboardInterrupt: Outcomes that were there have been handed on, and the workers are killed.
+        """
         try:
-            self.hands = [self.hire() for _ in range(self.size)]
-            while self.queue.waiting or any(hand.attempt for hand in self.hands):
-                self.give_work()
-                self.listen(POLL_S)
-                self.ask_progress()
+            self.workers = [self.start_worker() for _ in range(self.num_workers)]
+            while self.queue.waiting or any(worker.attempt for worker in self.workers):
+                self.hand_out_packs()
+                self.take_answers(POLL_S)
+                self.poll_progress()
         except KeyboardInterrupt:
-            self.listen(0.0)  # what is finished is kept
+            self.take_answers(0.0)  # what is finished is kept
             raise
         finally:
-            for hand in self.hands:
-                self.ray.kill(hand.actor)
+            for worker in self.workers:
+                ray.kill(worker.actor)
 
-    def hire(self) -> WorkerHandle:
+    def start_worker(self) -> WorkerHandle:
         """Starts a worker."""
         sys_path = [entry or os.getcwd() for entry in sys.path] if self.is_local else None
-        made = self.ray.remote(concurrency_groups={"progress": 1})(Worker)  # type: ignore[call-overload]
-        actor = made.options(max_restarts=0, **self.need).remote(sys_path, self.train)
+        actor_class = ray.remote(concurrency_groups={"progress": 1})(self.worker)  # type: ignore[call-overload]
+        actor = actor_class.options(max_restarts=0, **self.resources).remote(sys_path, self.train)
         return WorkerHandle(actor, actor.node.remote())
 
-    def give_work(self) -> None:
+    def hand_out_packs(self) -> None:
         """Gives every free worker a pack, if one waits."""
-        for hand in self.hands:
-            if hand.waits_for is None and self.queue.waiting:
-                others = set().union(*(other.known for other in self.hands if other is not hand))
-                hand.attempt = self.queue.take(hand.compiled, others, hand.begun)
-                hand.compiled.add(hand.attempt.program)
-                packs: list[Any] | None = None
+        for worker in self.workers:
+            if worker.pending is None and self.queue.waiting:
+                others = set().union(*(other.known for other in self.workers if other is not worker))
+                attempt = self.queue.take(worker.compiled, others, worker.begun)
+                worker.attempt = attempt
+                worker.compiled.add(attempt.program)
+                ahead: list[QueuedPack] | None = None
                 if self.compiles_ahead:
-                    following = self.queue.ahead(others | hand.known)
-                    hand.begun += [other.program for other in following]
-                    packs = [other.pack for other in following]
-                hand.asked = None  # what was asked of the pack before
-                hand.waits_for = hand.actor.train.remote(hand.attempt.pack, self.protocols, packs)
+                    upcoming = self.queue.upcoming_programs(others | worker.known)
+                    worker.begun += [other.program for other in upcoming]
+                    ahead = [other.pack for other in upcoming]
+                worker.asked = None  # an answer would be about the pack before
+                worker.pending = worker.actor.train.remote(attempt.pack, self.protocols, ahead)
 
-    def listen(self, timeout_s: float) -> None:
-        """Waits for answers, at most so long, and acts on them."""
-        busy = {hand.waits_for: hand for hand in self.hands if hand.waits_for is not None}
+    def take_answers(self, timeout_s: float) -> None:
+        """Waits for answers of workers, at most so long, and acts on them."""
+        busy = {worker.pending: worker for worker in self.workers if worker.pending is not None}
         if busy:
-            self.ray.wait(list(busy), num_returns=1, timeout=timeout_s)
-            for reference in self.ray.wait(list(busy), num_returns=len(busy), timeout=0)[0]:
-                self.hear(busy[reference])
+            ray.wait(list(busy), num_returns=1, timeout=timeout_s)
+            for reference in ray.wait(list(busy), num_returns=len(busy), timeout=0)[0]:
+                self.take_answer(busy[reference], reference)
 
-    def hear(self, hand: WorkerHandle) -> None:
-        """A worker has answered, or died."""
-        errors = self.ray.exceptions
+    def take_answer(self, worker: WorkerHandle, reference: ray.ObjectRef) -> None:
+        """Acts on a worker's answer, or on its death."""
+        errors = ray.exceptions
         try:
-            answer = self.ray.get(hand.waits_for)
+            answer = ray.get(reference)
         except (errors.RayTaskError, errors.UnserializableException) as error:  # what could not be sent there or back
             text = _without_hosts(str(error))
             answer = Failure(text.splitlines()[-1], text)
         except errors.RayError as error:
-            self.replace(hand, error)
+            self.replace_worker(worker, error)
             return
-        hand.waits_for = None
-        if hand.attempt is None:
-            self.settle(hand, answer)
+        worker.pending = None
+        if worker.attempt is None:
+            self.place_worker(worker, answer)
             return
-        attempt, hand.attempt = hand.attempt, None
-        for outcome in self.queue.raised(attempt, answer) if isinstance(answer, Failure) else answer:
+        attempt = worker.attempt
+        worker.attempt = None
+        for outcome in self.queue.handle_error(attempt, answer) if isinstance(answer, Failure) else answer:
             self.on_outcome(outcome)
 
-    def settle(self, hand: WorkerHandle, node: str) -> None:
-        """A worker has started: it gets the first cores of its host that no other has."""
+    def place_worker(self, worker: WorkerHandle, node: str) -> None:
+        """Gives a worker that has started the first cores of its host that no other has."""
         self.num_failed_starts = 0
-        taken = {other.place for other in self.hands if other.node == node}
-        hand.node, hand.place = node, next(place for place in range(len(taken) + 1) if place not in taken)
+        taken = {other.slot for other in self.workers if other.node == node}
+        worker.node = node
+        worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
         if self.cores_each:
-            hand.actor.settle.remote(hand.place * self.cores_each, self.cores_each)
+            worker.actor.use_cores.remote(worker.slot * self.cores_each, self.cores_each)
 
-    def replace(self, hand: WorkerHandle, error: Exception) -> None:
-        """A worker has died: a fresh one takes its place, and its pack is tried again or given up."""
-        self.hands.remove(hand)
-        self.ray.kill(hand.actor)  # it may only be out of reach
-        if hand.attempt is not None:
-            for outcome in self.queue.died(hand.attempt, _how_it_died(error)):
+    def replace_worker(self, worker: WorkerHandle, error: Exception) -> None:
+        """Starts a fresh worker in place of one that died, whose pack is tried again or given up.
+
+        Raises:
+            UsageError: Worker after worker died before it had started.
+        """
+        self.workers.remove(worker)
+        ray.kill(worker.actor)  # it may only be out of reach
+        if worker.attempt is not None:
+            for outcome in self.queue.handle_death(worker.attempt, _how_it_died(error)):
                 self.on_outcome(outcome)
         else:
             self.num_failed_starts += 1
-        if self.num_failed_starts >= NUM_STARTS:
-            if not any(other.node for other in self.hands):
+        if self.num_failed_starts >= MAX_FAILED_STARTS:
+            if not any(other.node for other in self.workers):
                 raise UsageError(
-                    f"ray: expected workers that start, got {NUM_STARTS} in a row that did not "
+                    f"ray: expected workers that start, got {MAX_FAILED_STARTS} in a row that did not "
                     f"({_first_line(error)}); try --executor inline"
                 ) from error
         elif self.queue.waiting:
-            self.hands.append(self.hire())
+            self.workers.append(self.start_worker())
 
-    def ask_progress(self) -> None:
-        """Hands on what busy workers say of themselves, and asks again."""
-        for hand in self.hands:
-            if hand.attempt is None:
-                hand.asked = None
+    def poll_progress(self) -> None:
+        """Hands on where busy workers stand, and asks again."""
+        for worker in self.workers:
+            if worker.attempt is None:
+                worker.asked = None
                 continue
-            if hand.asked is not None and self.ray.wait([hand.asked], timeout=0)[0]:
-                with contextlib.suppress(self.ray.exceptions.RayError):  # it died: `hear` learns of it
-                    progress = self.ray.get(hand.asked)
+            if worker.asked is not None and ray.wait([worker.asked], timeout=0)[0]:
+                with contextlib.suppress(ray.exceptions.RayError):  # it died: `take_answer` learns of it
+                    progress = ray.get(worker.asked)
                     if progress is not None:
-                        self.on_progress(hand.attempt.pack.key, hand.attempt.trial_ids, progress)
-                hand.asked = None
-            if hand.asked is None:
-                hand.asked = hand.actor.progress.options(concurrency_group="progress").remote()
+                        self.on_progress(worker.attempt.pack.key, worker.attempt.trial_ids, progress)
+                worker.asked = None
+            if worker.asked is None:
+                worker.asked = worker.actor.progress.options(concurrency_group="progress").remote()
 
 
 @contextlib.contextmanager
-def _ray(address: str | None) -> Iterator[bool]:
-    """Ray, for as long as it is needed; yields whether its workers run on this host. One that runs already is used."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
+def connect_ray(address: str | None) -> Iterator[bool]:
+    """Connects to Ray for the time of a run; yields whether its workers run on this host.
 
+    A connection that is there already is used, and left.
+
+    Args:
+        address: A cluster to join; None starts one on this host, and shuts it down at the end.
+
+    Raises:
+        UsageError: Ray does not start, or cannot be joined.
+    """
     if ray.is_initialized():
         yield address is None
         return
     try:
         if address is None:
-            path = [str(import_paths.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-            with _variables(PYTHONPATH=os.pathsep.join(path)), warnings.catch_warnings():
-                # JAX and Python warn of threads at a fork; what Ray forks becomes another program at once.
-                warnings.filterwarnings("ignore", r"(?s).*fork\(\)", RuntimeWarning)
-                warnings.filterwarnings("ignore", r"(?s).*fork\(\)", DeprecationWarning)
-                ray.init(
-                    address="local",
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    object_store_memory=OBJECT_STORE_BYTES,
-                )
+            _start_ray()
         else:
-            check_reachable(address)
-            ray.init(
-                address=address, log_to_driver=False, logging_level=logging.WARNING, runtime_env=worker_runtime_env()
-            )
+            _join_ray(address)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         place = "on this host" if address is None else f"at --address {address}"
         raise UsageError(f"ray: expected a cluster {place}, got {_first_line(error)}; {_remedy(error)}") from error
@@ -230,6 +254,28 @@ def _ray(address: str | None) -> Iterator[bool]:
         yield address is None
     finally:
         ray.shutdown()
+
+
+def _start_ray() -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    path = [str(import_paths.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with _variables(PYTHONPATH=os.pathsep.join(path)), warnings.catch_warnings():
+        # JAX and Python warn of threads at a fork; what Ray forks becomes another program at once.
+        warnings.filterwarnings("ignore", r"(?s).*fork\(\)", RuntimeWarning)
+        warnings.filterwarnings("ignore", r"(?s).*fork\(\)", DeprecationWarning)
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=OBJECT_STORE_BYTES,
+        )
+
+
+def _join_ray(address: str) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    check_reachable(address)
+    ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, runtime_env=worker_runtime_env())
 
 
 def check_reachable(address: str) -> None:
@@ -240,7 +286,7 @@ def check_reachable(address: str) -> None:
 
 
 def worker_runtime_env() -> dict[str, Any]:
-    """What workers on other hosts are given: our code, the user's plug-ins, the commit."""
+    """Returns the environment of workers on other hosts: our code, the user's plug-ins, the commit."""
     variables = record.git_variables()
     if "BENCH_DATA_DIR" in os.environ:
         variables["BENCH_DATA_DIR"] = os.environ["BENCH_DATA_DIR"]
@@ -252,26 +298,33 @@ def worker_runtime_env() -> dict[str, Any]:
     }
 
 
-def worker_resources(resources: dict[str, float], is_local: bool) -> tuple[dict[str, Any], int]:
-    """What one worker needs, in Ray's words, and how many there can be."""
+def worker_resources(resources: dict[str, float], is_local: bool) -> tuple[Resources, int]:
+    """Returns the resources that one worker takes, and how many workers there can be.
+
+    Args:
+        resources: Of the cluster, by Ray's names.
+        is_local: Whether it is this host alone.
+    """
     from bench.training import devices
 
     num_usable = devices.num_accelerators() if is_local else sys.maxsize  # Ray counts GPUs that this JAX cannot use
-    accelerators: dict[str, dict[str, Any]] = {
+    accelerators: dict[str, Resources] = {
         "GPU": {"num_gpus": 1, "num_cpus": 0},
         "TPU": {"resources": {"TPU": 1}, "num_cpus": 0},
     }
-    for name, need in accelerators.items():
+    for name, needed in accelerators.items():
         num_slots = min(int(resources.get(name, 0)), num_usable)
         if num_slots:
-            return need, num_slots
+            return needed, num_slots
     num_cores = int(resources.get("CPU", 1))
-    return {"num_cpus": 1}, max(1, min(num_cores, devices.num_cores()) if is_local else num_cores)
+    if is_local:
+        num_cores = max(1, min(num_cores, devices.num_cores()))
+    return {"num_cpus": 1}, num_cores
 
 
 @contextlib.contextmanager
 def _variables(**values: str) -> Iterator[None]:
-    """Environment variables for processes that are started meanwhile."""
+    """Sets environment variables for processes that are started meanwhile."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -285,18 +338,18 @@ def _variables(**values: str) -> Iterator[None]:
 
 
 def _how_it_died(error: Exception) -> str:
-    """Ray's word for it; the rest of what Ray says names hosts."""
+    """Returns Ray's word for a death; the rest of what Ray says names hosts."""
     found = re.search(r"Worker exit type: (\w+)", str(error))
     return found.group(1) if found else type(error).__name__
 
 
 def _without_hosts(text: str) -> str:
-    """What Ray says, without colours and without addresses and processes of hosts."""
+    """Takes colours, and addresses and processes of hosts, out of what Ray says."""
     return re.sub(r"\x1b\[[0-9;]*m|\(pid=[^)]*\)", "", text).strip()
 
 
 def _remedy(error: BaseException) -> str:
-    """What a user may do about a cluster that cannot be joined; Ray itself names the cause far down in its message."""
+    """Says what to do about a cluster that cannot be joined; Ray names the cause far down in its message."""
     if "AuthenticationError" in str(error):
         return "the cluster asks for its token: put it where Ray looks for it and set RAY_AUTH_MODE=token"
     if error.__cause__ is not None:

@@ -1,19 +1,48 @@
-"""Scores stored trials again under a protocol."""
+"""Scores stored trials again, from their stored views, and stores the scores."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from bench.errors import UsageError
 from bench.metrics import protocols
 from bench.storage.store import Store
 from bench.suites.trial import Trial
 
 
-def again(trial: Trial, names: Sequence[str], trials_store: Store) -> list[str]:
-    """Scores the stored views of a trial under those protocols that are of its kind; says which."""
-    views, data = trials_store.views(trial.id), trial.task.load()
-    suited = [name for name in names if protocols.applies_to(name, data)]
-    for name in suited:
+def rescore_finished(
+    trials: Sequence[Trial],
+    protocol_names: Sequence[str],
+    trials_store: Store,
+    on_scored: Callable[[Trial, list[str]], None],
+) -> None:
+    """Scores the finished ones among some trials again.
+
+    Args:
+        trials: Those that are not finished are left out.
+        protocol_names: The protocols to score under.
+        trials_store: Where they are stored; locked meanwhile.
+        on_scored: Called with each trial and the protocols that apply to it.
+
+    Raises:
+        UsageError: An unknown protocol, or none of the trials is finished.
+    """
+    for name in protocol_names:
+        protocols.get(name)
+    finished = [trial for trial in trials if trials_store.finished(trial.id)]
+    if not finished:
+        raise UsageError(f"rescore: expected finished trials in {trials_store.root}, found none; run the suite first")
+    with trials_store.lock():
+        for trial in finished:
+            on_scored(trial, rescore_trial(trial, protocol_names, trials_store))
+
+
+def rescore_trial(trial: Trial, protocol_names: Sequence[str], trials_store: Store) -> list[str]:
+    """Scores the stored views of a trial under those of the protocols that apply to it; returns their names."""
+    views = trials_store.views(trial.id)
+    data = trial.task.load()
+    applied = [name for name in protocol_names if protocols.applies_to(name, data)]
+    for name in applied:
         scores = protocols.score(protocols.get(name), data, views, trial.method.encoders)
         trials_store.write_scores(trial.id, name, scores.to_json())
-    return suited
+    return applied

@@ -1,13 +1,19 @@
-"""Trains the trials of a suite that are not stored yet."""
+"""Trains the trials of a suite that are not stored yet, and stores each outcome as it comes.
+
+A run that is stopped loses nothing that is finished: an outcome is stored, whole, before the next one is taken. On
+Ctrl-C `bench.training.scheduler` ends the workers; here the table on the screen and the status that `bench status`
+reads are taken down. Trials that are neither finished nor failed are what the next run trains.
+"""
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import sys
 
+from bench.errors import UsageError
 from bench.storage.record import Outcome
 from bench.storage.store import Store
-from bench.suites import selection
+from bench.suites.selection import Selection
 from bench.suites.trial import Trial
 from bench.training import devices, packing, scheduler
 from bench.training.progress import ProgressTable
@@ -17,33 +23,67 @@ from tasks.closed_world import grammar
 from tasks.task import SceneTask
 
 
-def train_missing(args: argparse.Namespace, chosen: selection.Selection, trials_store: Store) -> int:
-    """Trains the trials that are neither finished nor failed; says how many there were."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """Where trials are trained, and how many at once.
+
+    Attributes:
+        executor: `ray`, or `inline` for this process.
+        address: A Ray cluster to join; None starts one on this host for the time of the run.
+        pack_size: Trials trained at once by one program; None for as many as suit the device.
+    """
+
+    executor: str = "ray"
+    address: str | None = None
+    pack_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.pack_size is not None and self.pack_size < 1:
+            raise UsageError(
+                f"--pack-size: expected 1 trial or more, got {self.pack_size}; leave it out for what suits the device"
+            )
+
+    def make_packs(self, trials: list[Trial]) -> list[packing.Pack]:
+        """Makes packs of trials, of a size that suits the device where none is asked for."""
+        platform = "accelerator" if devices.num_accelerators() else "cpu"
+        return packing.make_packs(trials, self.pack_size or packing.default_pack_size(platform))
+
+
+def train_missing(options: TrainingOptions, chosen: Selection, trials_store: Store) -> int:
+    """Trains the trials that are neither finished nor failed; returns how many there were.
+
+    Args:
+        options: Where they are trained.
+        chosen: The trials, and the protocols that they are scored under.
+        trials_store: Where outcomes are stored; the caller holds its lock.
+
+    Raises:
+        UsageError: Weights of a scorer or an encoder are missing or altered, or workers do not start.
+        KeyboardInterrupt: Ctrl-C; outcomes that were there are stored.
+    """
     missing = [t for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if not missing:
         return 0
     if any(isinstance(trial.task, SceneTask) for trial in missing):
         check_scorers()
     check_encoders(missing)
-    warn_of_words(missing)
+    warn_of_unknown_words(missing)
     prepare_data(missing)
-    pack_size = args.pack_size or packing.default_pack_size("accelerator" if devices.num_accelerators() else "cpu")
-    packs = packing.make_packs(missing, pack_size)
-    num_done = sum(trials_store.finished(t.id) for t in chosen.trials)
-    with ProgressTable(len(chosen.trials), num_done, trials_store.write_status) as board:
+    num_done = sum(trials_store.finished(trial.id) for trial in chosen.trials)
+    with ProgressTable(len(chosen.trials), num_done, trials_store.write_status) as table:
 
         def keep(outcome: Outcome) -> None:
             trials_store.write(outcome)
-            board.on_outcome(outcome)
+            table.on_outcome(outcome)
 
         try:
-            scheduler.run(
-                packs,
+            scheduler.train_packs(
+                options.make_packs(missing),
                 chosen.protocols,
-                executor=args.executor,
-                address=args.address,
+                executor=options.executor,
+                address=options.address,
                 on_outcome=keep,
-                on_progress=board.on_progress,
+                on_progress=table.on_progress,
             )
         finally:
             trials_store.clear_status()
@@ -66,19 +106,19 @@ def check_encoders(trials: list[Trial]) -> None:
         clip.load(name)
 
 
-def warn_of_words(trials: list[Trial]) -> None:
-    """Says once of each caption that an embedded guide cannot have learnt it, and what it knows."""
-    said = {
-        trial.task.caption: grammar.warning(trial.task.caption)
-        for trial in trials
-        if isinstance(trial.task, CaptionTask) and set(trial.method.encoders) & set(catalog.EMBEDDED)
-    }
-    for warning in filter(None, said.values()):
+def warn_of_unknown_words(trials: list[Trial]) -> None:
+    """Warns, once a caption, that an embedded guide cannot have learnt its words, and says what it knows."""
+    warnings: dict[str, str | None] = {}
+    for trial in trials:
+        is_embedded = bool(set(trial.method.encoders) & set(catalog.EMBEDDED))
+        if is_embedded and isinstance(trial.task, CaptionTask):
+            warnings[trial.task.caption] = grammar.warning(trial.task.caption)
+    for warning in filter(None, warnings.values()):
         print(f"warning: {warning}", file=sys.stderr)
 
 
 def prepare_data(trials: list[Trial]) -> None:
-    """Renders or reads what the trials need before any worker starts."""
+    """Renders or reads the data of the trials before any worker starts."""
     from tasks.sparse_views import embedded
 
     embedded.prepare_all([trial.task for trial in trials])

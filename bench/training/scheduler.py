@@ -1,50 +1,59 @@
-"""Decides which worker trains which pack, and what becomes of a pack whose worker dies.
+"""Trains packs, each once, in Ray workers or in this process, and hands on every trial's outcome.
 
 With Ray, workers are actors that live as long as the run: one an accelerator, or without any one a CPU core (measured
 on two cores: 8 ms a step on one core, 5.4 ms on both, so that a worker a core wins, and compiles at the same time).
 A worker keeps its compiled programs, so packs of one program go to the same worker where possible; with an accelerator
 it compiles the next programs while it trains. `inline` does the same in this process, one pack after the other.
+What becomes of a pack that fails stands in `bench.training.queue`.
 
-What goes wrong goes wrong for one trial: a pack whose worker died is tried once more, then its trials one by one; a
-trial whose worker dies twice, or which raises alone, is an outcome that says so. Only `KeyboardInterrupt` ends a run.
+Ctrl-C, or SIGTERM as `kill` sends it, raises `KeyboardInterrupt` in this process. Then:
+
+1. Outcomes of packs that are finished are handed on, so they are stored. Packs in training are lost: nothing is stored
+   in the middle of a trial.
+2. With Ray, the workers are killed, and the cluster that was started for the run is shut down.
+3. `KeyboardInterrupt` goes on to the caller: `bench.training.run_suite` takes down the status, and the command line
+   prints one line and exits with 130. The same command again trains what is missing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import importlib.util
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from types import FrameType
+from typing import TypeAlias
 
 from bench.errors import UsageError, nearest
 from bench.storage.record import Outcome
 from bench.training.precompile import BackgroundCompiler, has_accelerator
-from bench.training.queue import Attempt, Failure, Queue
-from bench.training.ray_executor import RayExecutor, _ray
-from bench.training.worker import TRAINER, _trained
+from bench.training.progress import Progress
+from bench.training.queue import Attempt, Failure, Program, Queue, QueuedPack
+from bench.training.worker import TRAINER, try_to_train
 
 EXECUTORS = ("ray", "inline")
 
+OnOutcome: TypeAlias = Callable[[Outcome], None]
+OnProgress: TypeAlias = Callable[[str, tuple[str, ...], Progress], None]
 
-def run(
-    packs: Sequence[Any],
+
+def train_packs(
+    packs: Sequence[QueuedPack],
     protocols: tuple[str, ...],
     *,
     executor: str,
     address: str | None = None,
-    on_outcome: Callable[[Outcome], None],
-    on_progress: Callable[[str, tuple[str, ...], Any], None],
+    on_outcome: OnOutcome,
+    on_progress: OnProgress,
     train: str = TRAINER,
 ) -> None:
     """Trains packs, each once; returns when every trial has an outcome.
 
     Args:
         packs: Values of `bench.training.packing.Pack`.
-        protocols: How numbers are made of views.
+        protocols: Names of the protocols that the trials are scored under.
         executor: `ray`, or `inline` for this process.
         address: A Ray cluster to join; None starts one on this host for the time of the run.
         on_outcome: Called in this process with each outcome as it comes, finished or failed.
@@ -53,7 +62,29 @@ def run(
 
     Raises:
         UsageError: No such executor, or Ray does not start or cannot be joined.
-        KeyboardInterrupt: Ctrl-C or SIGTERM. Workers are gone by then; outcomes that were there have been handed on.
+        KeyboardInterrupt: Ctrl-C or SIGTERM: see the top of this file.
+    """
+    if choose_executor(executor, address) == "inline":
+        compiler = BackgroundCompiler() if train == TRAINER and has_accelerator() else None
+        with _sigterm_as_interrupt(), compiler or contextlib.nullcontext():
+            train_inline(Queue(packs), protocols, on_outcome, on_progress, train, compiler)
+    elif packs:
+        from bench.training import ray_executor
+
+        # Ray prints what it thinks of dead workers; standard output is for results.
+        with (
+            contextlib.redirect_stdout(sys.stderr),
+            ray_executor.connect_ray(address) as is_local,
+            _sigterm_as_interrupt(),
+        ):
+            ray_executor.RayExecutor(Queue(packs), protocols, on_outcome, on_progress, train, is_local).run()
+
+
+def choose_executor(executor: str, address: str | None) -> str:
+    """Returns the executor that is asked for, or `inline`, with one line that says so, where Ray is not installed.
+
+    Raises:
+        UsageError: No such executor, or an address that it has no use for.
     """
     if executor not in EXECUTORS:
         raise UsageError(
@@ -65,45 +96,47 @@ def run(
         if address is not None:
             raise UsageError("--address: expected Ray to be installed, got none; pip install ray")
         print("Ray is not installed: one pack after the other, in this process (pip install ray)", file=sys.stderr)
-        executor = "inline"
-    if not packs:
-        return
-    if executor == "inline":
-        with _sigterm_as_interrupt():
-            _run_inline(Queue(packs), protocols, on_outcome, on_progress, train)
-    else:
-        # Ray prints what it thinks of dead workers; standard output is for results.
-        with contextlib.redirect_stdout(sys.stderr), _ray(address) as is_local, _sigterm_as_interrupt():
-            RayExecutor(Queue(packs), protocols, on_outcome, on_progress, train, is_local).run()
+        return "inline"
+    return executor
 
 
-def _run_inline(
+def train_inline(
     queue: Queue,
     protocols: tuple[str, ...],
-    on_outcome: Callable[[Outcome], None],
-    on_progress: Callable[[str, tuple[str, ...], Any], None],
-    train: str,
+    on_outcome: OnOutcome,
+    on_progress: OnProgress,
+    train: str = TRAINER,
+    compiler: BackgroundCompiler | None = None,
 ) -> None:
-    compiled: set[tuple[str, int]] = set()
-    begun: list[tuple[str, int]] = []
-    with BackgroundCompiler() as compiler:
-        while queue.waiting:
-            attempt = queue.take(compiled, set(), begun)
-            is_first = not compiled
-            compiled.add(attempt.program)
-            if train == TRAINER and has_accelerator():
-                if is_first:
-                    compiler.begin_scores(attempt.pack, protocols)
-                following = queue.ahead(compiled | set(begun))
-                begun += [other.program for other in following]
-                compiler.begin([other.pack for other in following])
+    """Trains the packs of a queue in this process, one after the other.
 
-            def report(progress: Any, attempt: Attempt = attempt) -> None:
-                on_progress(attempt.pack.key, attempt.trial_ids, progress)
+    Args:
+        queue: Empty afterwards.
+        protocols: As in `train_packs`.
+        on_outcome: As in `train_packs`.
+        on_progress: As in `train_packs`.
+        train: As in `train_packs`.
+        compiler: Compiles the next programs meanwhile; None where nothing is compiled ahead.
+    """
+    compiled: set[Program] = set()
+    begun: list[Program] = []
+    while queue.waiting:
+        attempt = queue.take(compiled, set(), begun)
+        is_first = not compiled
+        compiled.add(attempt.program)
+        if compiler is not None:
+            if is_first:
+                compiler.begin_scores(attempt.pack, protocols)
+            upcoming = queue.upcoming_programs(compiled | set(begun))
+            begun += [other.program for other in upcoming]
+            compiler.begin([other.pack for other in upcoming])
 
-            result = _trained(train, attempt.pack, protocols, report)
-            for outcome in queue.raised(attempt, result) if isinstance(result, Failure) else result:
-                on_outcome(outcome)
+        def report(progress: Progress, attempt: Attempt = attempt) -> None:
+            on_progress(attempt.pack.key, attempt.trial_ids, progress)
+
+        result = try_to_train(train, attempt.pack, protocols, report)
+        for outcome in queue.handle_error(attempt, result) if isinstance(result, Failure) else result:
+            on_outcome(outcome)
 
 
 @contextlib.contextmanager
@@ -113,7 +146,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
         yield
         return
 
-    def stop(number: int, frame: Any) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt("SIGTERM")
 
     before = signal.signal(signal.SIGTERM, stop)

@@ -29,6 +29,7 @@ from bench.suites.trial import Trial
 from bench.training import devices
 from bench.training.batch import Batch, Solved, TrainState, index_trial, load
 from bench.training.packing import Pack, ProgramCost, root
+from bench.training.progress import Progress
 from bench.training.view_rendering import Rendered, render, render_progress_view, stored_views
 from models.method import Data, Frozen, Hyperparameters, Method, num_parameters, split_hyperparameters
 
@@ -38,15 +39,6 @@ RAYS_AT_ONCE = {"cpu": 1 << 11, "accelerator": 1 << 15}
 
 NUM_STRIP = 8
 """How often an object that grows from a caption is looked at in training."""
-
-
-class Progress(NamedTuple):
-    """Where a pack stands: what is printed while it runs."""
-
-    phase: str
-    step: int
-    num_steps: int
-    loss: float
 
 
 def train(pack: Pack, protocol_names: tuple[str, ...], report: Callable[[Progress], None]) -> list[record.Outcome]:

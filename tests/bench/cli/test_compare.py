@@ -36,7 +36,7 @@ def toys(monkeypatch, tmp_path):
 
 @pytest.fixture
 def never_trains(monkeypatch):
-    monkeypatch.setattr(run_suite.scheduler, "run", lambda *args, **others: pytest.fail("nothing is missing"))
+    monkeypatch.setattr(run_suite.scheduler, "train_packs", lambda *args, **others: pytest.fail("nothing is missing"))
 
 
 def parsed(tmp_path, *words):
@@ -171,7 +171,7 @@ class TestStored:
         kept, again = Store.open(stored / "other"), []
         for trial in trials(VARIANT, MINE):
             kept.write(dataclasses.replace(outcome(trial, version="0.8"), views=toy_studies.views(trial)))
-        monkeypatch.setattr(compare.rescore_module, "again", lambda trial, names, here: again.append((trial.id, names)))
+        monkeypatch.setattr(compare, "rescore_trial", lambda trial, names, here: again.append((trial.id, names)))
         compare.main(parsed(stored, "mine:MINE", "--results", stored / "other"))
         assert again == [(trial.id, ("std-v1",)) for trial in trials(VARIANT, MINE)]
 
@@ -195,7 +195,7 @@ class TestTrains:
 
     def test_set_changes_the_method_and_its_variant(self, stored, monkeypatch, capsys):
         asked = []
-        monkeypatch.setattr(run_suite, "train_missing", lambda args, chosen, here: asked.extend(chosen.trials))
+        monkeypatch.setattr(run_suite, "train_missing", lambda options, chosen, here: asked.extend(chosen.trials))
         compare.main(parsed(stored, "mine:MINE", "--set", "MINE.num_rays=9", "--seeds", "4"))
         assert {t.variant for t in asked} == {f"{VARIANT}+num_rays=9", "toy_base"} and {t.seed for t in asked} == {4}
         assert {t.method.num_rays for t in asked if t.variant != "toy_base"} == {9}

@@ -11,8 +11,13 @@ import time
 import pytest
 
 from bench import __main__ as command_line
+from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.storage.store import Store
+from bench.suites.trial import Trial
+from bench.training.run_suite import TrainingOptions
+from tasks.budgets import BUDGETS
+from tests.fixtures.toys import ToyMethod, ToyTask
 
 RUN = ["run", "--suite", "ablations", "--budget", "smoke", "--only", "scene=kettle"]
 
@@ -31,6 +36,21 @@ def first(folder):
     """A first run, of one arm."""
     code = bench(*RUN, "--only", "arm=NeRF", "--results", folder, "--executor", "inline")
     return code, Store.open(folder).ids()
+
+
+class TestTrainingOptions:
+    def test_packs_are_of_the_size_asked_for_or_of_what_suits_the_device(self):
+        trials = [
+            Trial(task=ToyTask(), method=ToyMethod(), budget=BUDGETS["smoke"], seed=seed, variant="toy")
+            for seed in range(8)
+        ]
+        assert [len(pack.trials) for pack in TrainingOptions(pack_size=8).make_packs(trials)] == [8]
+        assert [len(pack.trials) for pack in TrainingOptions().make_packs(trials)] == [4, 4]  # on a CPU
+
+    @pytest.mark.parametrize("pack_size", [0, -3])
+    def test_a_pack_has_a_trial(self, pack_size):
+        with pytest.raises(UsageError, match=f"--pack-size: .* got {pack_size};"):
+            TrainingOptions(pack_size=pack_size)
 
 
 class TestRun:

@@ -1,0 +1,99 @@
+"""One compiled program however many ask, what it takes of a device, and how trials are spread over devices."""
+
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bench.training import devices
+
+
+@pytest.fixture(autouse=True)
+def no_programs(monkeypatch):
+    """Programs of other tests are out of sight."""
+    monkeypatch.setattr(devices, "_PROGRAMS", {})
+
+
+def test_threads_that_ask_for_a_program_get_the_same_one():
+    traced = []
+
+    def double(x):
+        traced.append(x)
+        return 2 * x
+
+    x, found = jnp.ones(3), []
+    threads = [threading.Thread(target=lambda: found.append(devices.compiled(double, (), (x,)))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(traced) == 1 and len({id(program) for program in found}) == 1
+    assert found[0](x).tolist() == [2, 2, 2]
+
+
+def test_a_program_that_does_not_compile_is_tried_again():
+    calls = []
+
+    def broken(x):
+        calls.append(x)
+        raise ValueError("no")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            devices.compiled(broken, (), (jnp.ones(3),))
+    assert len(calls) == 2
+
+
+def test_static_arguments_and_shapes_make_another_program():
+    def scale(factor, x):
+        return factor * x
+
+    programs = [devices.compiled(scale, (factor,), (jnp.ones(size),)) for factor in (2, 3) for size in (3, 4)]
+    assert len({id(program) for program in programs}) == devices.num_compiled() == 4
+    assert devices.compiled(scale, (3,), (jnp.zeros(4),)) is programs[-1]
+
+
+def test_shapes_serve_in_place_of_arrays():
+    arrays = devices.shard_trials({"x": jnp.ones((2, 3))})
+    program = devices.compiled(lambda tree: tree["x"] + 1, (), (devices.shapes(arrays),))
+    np.testing.assert_array_equal(program(arrays), np.full((2, 3), 2.0))
+
+
+def test_memory_counts_what_results_take_over_once():
+    x = devices.shard_trials(jnp.ones((64, 64)))
+    kept = devices.memory_bytes(devices.compiled(lambda x, y: x + y, (), (x, x)))
+    taken_over = devices.memory_bytes(devices.compiled(lambda x, y: x + y, (), (x, x), donate=(0,)))
+    assert kept - taken_over == x.nbytes
+    assert devices.memory_bytes(lambda: None) is None  # its compiler does not say
+
+
+def test_trials_are_mapped_one_by_one_as_all_at_once():
+    def step(x, y):
+        return {"sum": x.sum() + y}
+
+    arrays = jnp.arange(6.0).reshape(3, 2), jnp.arange(3.0)
+    mapped = jax.jit(devices.over_trials(step))(*arrays)["sum"]
+    np.testing.assert_array_equal(mapped, jax.vmap(step)(*arrays)["sum"])
+
+
+@pytest.mark.parametrize(
+    ("platforms", "shown", "found", "expected"),
+    [
+        ("cpu", None, ["/dev/nvidia0"], 0),
+        ("", None, ["/dev/nvidia0", "/dev/nvidia1", "/dev/nvidia-uvm"], 2),
+        ("", "1", ["/dev/nvidia0", "/dev/nvidia1"], 1),
+        ("cuda,cpu", "", ["/dev/nvidia0"], 0),
+        ("", "-1", ["/dev/nvidia0"], 0),
+    ],
+)
+def test_accelerators_are_counted_without_starting_one(platforms, shown, found, expected, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", platforms)
+    if shown is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: "cuda" in name)
+    monkeypatch.setattr(devices.glob, "glob", lambda pattern: found)
+    assert devices.num_accelerators() == expected

@@ -1,0 +1,201 @@
+"""How Ray is asked, and runs on its workers."""
+
+import itertools
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+import types
+
+import pytest
+
+from bench.errors import UsageError
+from bench.import_paths import ROOT
+from bench.storage import record
+from bench.training import devices, ray_executor
+from bench.training.queue import Queue
+from tests.fixtures.scheduling import Listener, check_failures, failing_packs, train
+
+
+@pytest.mark.parametrize(
+    ("resources", "num_accelerators", "is_local", "expected"),
+    [
+        ({"CPU": 2.0}, 0, False, ({"num_cpus": 1}, 2)),
+        ({"CPU": 64.0}, 0, True, ({"num_cpus": 1}, 3)),  # of which this process may use three
+        ({"CPU": 2.0, "GPU": 8.0}, 8, True, ({"num_gpus": 1, "num_cpus": 0}, 8)),
+        ({"CPU": 2.0, "GPU": 8.0}, 0, True, ({"num_cpus": 1}, 2)),  # JAX was told or installed to do without
+        ({"CPU": 2.0, "GPU": 8.0}, 0, False, ({"num_gpus": 1, "num_cpus": 0}, 8)),  # the hosts of others know better
+        ({"CPU": 9.0, "TPU": 4.0}, 4, True, ({"resources": {"TPU": 1}, "num_cpus": 0}, 4)),
+        ({}, 0, False, ({"num_cpus": 1}, 1)),
+    ],
+)
+def test_a_worker_an_accelerator_or_else_a_core(resources, num_accelerators, is_local, expected, monkeypatch):
+    monkeypatch.setattr(devices, "num_accelerators", lambda: num_accelerators)
+    monkeypatch.setattr(devices, "num_cores", lambda: 3)
+    assert ray_executor.worker_resources(resources, is_local) == expected
+
+
+class TestConnect:
+    """Ray itself is replaced: only the way in which it is asked counts."""
+
+    def replace_ray(self, monkeypatch, init):
+        monkeypatch.setattr(ray_executor.ray, "is_initialized", lambda: False)
+        monkeypatch.setattr(ray_executor.ray, "shutdown", lambda: None)
+        monkeypatch.setattr(ray_executor.ray, "init", init)
+
+    def test_a_cluster_is_given_our_code_and_the_users_plugins(self, monkeypatch):
+        asked = {}
+        self.replace_ray(monkeypatch, lambda **options: asked.update(options))
+        monkeypatch.setattr(ray_executor.import_paths, "plugin_sources", lambda: ["/home/me/my_pkg"])
+        monkeypatch.setattr(record, "git_variables", lambda: {"BENCH_GIT_COMMIT": "abc", "BENCH_GIT_DIRTY": "0"})
+        monkeypatch.setenv("BENCH_DATA_DIR", "/data")
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            here = f"127.0.0.1:{server.getsockname()[1]}"
+            with ray_executor.connect_ray(here) as is_local:
+                assert not is_local
+        assert asked["address"] == here
+        sent = asked["runtime_env"]
+        assert sent["working_dir"] == str(ROOT)
+        assert {"/.*", "/results", "/reports"} <= set(sent["excludes"])
+        assert sent["py_modules"] == ["/home/me/my_pkg"]
+        assert sent["env_vars"] == {"BENCH_GIT_COMMIT": "abc", "BENCH_GIT_DIRTY": "0", "BENCH_DATA_DIR": "/data"}
+
+    def test_ray_of_this_host_is_small_and_quiet(self, monkeypatch):
+        asked = {}
+        self.replace_ray(monkeypatch, lambda **options: asked.update(options, path=os.environ["PYTHONPATH"]))
+        monkeypatch.delenv("PYTHONPATH", raising=False)
+        monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
+        with ray_executor.connect_ray(None) as is_local:
+            assert is_local
+        assert asked == {
+            "address": "local",  # never somebody else's that happens to run here
+            "include_dashboard": False,
+            "log_to_driver": False,
+            "logging_level": logging.ERROR,
+            "object_store_memory": 256 * 2**20,
+            "path": str(ROOT),
+        }
+        assert "PYTHONPATH" not in os.environ
+        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+    @pytest.mark.parametrize(("address", "place"), [(None, "on this host"), ("auto", "at --address auto")])
+    def test_ray_that_does_not_start(self, monkeypatch, address, place):
+        def init(**options):
+            raise ConnectionError("nobody there\nand more")
+
+        self.replace_ray(monkeypatch, init)
+        message = f"{place}, got ConnectionError: nobody there; .* --executor inline"
+        with pytest.raises(UsageError, match=message), ray_executor.connect_ray(address):
+            pass
+
+    def test_nobody_at_an_address_is_found_out_at_once(self, monkeypatch):
+        self.replace_ray(monkeypatch, None)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        message = f"--address 127.0.0.1:{port}, got ConnectionRefusedError"
+        with pytest.raises(UsageError, match=message), ray_executor.connect_ray(f"127.0.0.1:{port}"):
+            pass
+
+    def test_a_cluster_that_asks_for_its_token(self, monkeypatch):
+        def init(**options):
+            raise ConnectionError("no") from RuntimeError("ray.exceptions.AuthenticationError: InvalidAuthToken")
+
+        self.replace_ray(monkeypatch, init)
+        with pytest.raises(UsageError, match="token: .* RAY_AUTH_MODE=token"), ray_executor.connect_ray("auto"):
+            pass
+
+
+def wait_until_gone(pids):
+    for _ in range(600):
+        if not any(os.path.exists(f"/proc/{pid}") for pid in pids):
+            return
+        time.sleep(0.1)
+    raise AssertionError("workers are still there")
+
+
+def test_everything_is_trained_on_workers_that_stay(ray, fake, tmp_path):
+    num_workers = min(2, devices.num_cores())
+    meet = f"meet {tmp_path} {num_workers}"  # a worker that is late on a busy machine finds something left
+    packs = [
+        fake.Pack(trials=(fake.Trial(f"{key}{i}", meet, method=fake.Steps(i)),), key=key)
+        for key in "ab"
+        for i in range(4)
+    ]
+    heard = train(packs, Listener())
+    assert heard.statuses() == {trial.id: "finished" for pack in packs for trial in pack.trials}
+    seen = [outcome.scores["seen"] for outcome in heard.outcomes]
+    assert len(heard.pids()) == num_workers and os.getpid() not in heard.pids()
+    assert {x["models"] for x in seen} == {str(ROOT / "models" / "__init__.py")}  # not the user's
+    assert not any(x["jax"] for x in seen)  # nothing starts threads before a worker has its core
+    assert {x["threads"] for x in seen} == {str(devices.num_cores() // num_workers)}
+    by_pid = {x["pid"]: x for x in seen}
+    cores = [core for x in by_pid.values() for core in x["cores"]]
+    assert len(cores) == len(set(cores)) == devices.num_cores() // num_workers * num_workers  # each its own
+    assert len({(x["pid"], x["thread"]) for x in seen}) == num_workers
+    assert [x["protocols"] for x in seen] == [["std-v1"]] * 8
+    taken = [[x["key"] for x in seen if x["pid"] == pid] for pid in by_pid]
+    assert len({keys[0] for keys in taken}) == num_workers
+    for keys in taken:  # moves to another program at most once: rather than to be idle at the end
+        assert sum(now != then for now, then in itertools.pairwise(keys)) <= 1
+    wait_until_gone(heard.pids())
+
+
+def test_exceptions_and_what_cannot_be_sent_end_one_trial_each(ray, fake, monkeypatch):
+    only_here = types.ModuleType("only_here")
+    exec("class Thing: pass", only_here.__dict__)
+    only_here.Thing.__module__ = "only_here"
+    monkeypatch.setitem(sys.modules, "only_here", only_here)
+    unsendable = fake.Pack(trials=(fake.Trial("unsendable", more=only_here.Thing()),), key="a")
+    heard = train([*failing_packs(fake), unsendable], Listener())
+    failed = heard.of("unsendable").record
+    assert failed.reason == "ModuleNotFoundError: No module named 'only_here'"
+    assert "Worker.train()" in failed.traceback and "pid=" not in failed.traceback and "ip=" not in failed.traceback
+    heard.outcomes.remove(heard.of("unsendable"))
+    check_failures(heard)
+
+
+def test_a_worker_that_dies_costs_only_the_trial_to_blame(ray, fake, tmp_path, capfd):
+    packs = [
+        fake.Pack(trials=(fake.Trial("good"), fake.Trial("killer", "kill")), key="a"),
+        fake.Pack(trials=(fake.Trial("unlucky", f"kill_once {tmp_path / 'killed'}"), fake.Trial("beside")), key="b"),
+    ]
+    heard = train(packs, Listener())
+    assert heard.statuses() == {"good": "finished", "killer": "failed", "unlucky": "finished", "beside": "finished"}
+    assert heard.seen("unlucky")["ids"] == ["unlucky", "beside"]  # the whole pack, on a fresh worker
+    assert heard.seen("good")["ids"] == ["good"]
+    reason = heard.of("killer").record.reason
+    assert "died 2 times" in reason and "SYSTEM_ERROR" in reason
+    assert capfd.readouterr().out == ""  # for results, not for what Ray thinks
+
+
+def test_a_run_that_is_stopped_keeps_what_is_finished_and_leaves_no_worker(ray, fake):
+    packs = [
+        fake.Pack(trials=(fake.Trial("quick", method=fake.Steps(2)),), key="a"),
+        fake.Pack(trials=(fake.Trial("slow", "sleep 600"),), key="a"),
+    ]
+    heard = Listener()
+
+    def on_progress(key, trial_ids, progress):
+        if progress.phase == "sleep" and heard.outcomes:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    heard.on_progress = on_progress
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        train(packs, heard)
+    assert time.monotonic() - start < 300  # it does not wait for the trial that sleeps
+    assert heard.statuses() == {"quick": "finished"}
+    wait_until_gone(heard.pids())
+
+
+def test_workers_that_never_start_end_the_run(ray, fake):
+    queue = Queue([fake.Pack(trials=(fake.Trial("a"),), key="a")])
+    heard = Listener()
+    executor = ray_executor.RayExecutor(
+        queue, (), heard.on_outcome, heard.on_progress, "fake_trainer:train", True, worker=fake.BrokenWorker
+    )
+    with pytest.raises(UsageError, match="got 3 in a row that did not .* --executor inline"):
+        executor.run()
+    assert heard.outcomes == []
