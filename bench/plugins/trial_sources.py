@@ -33,7 +33,7 @@ REFERENCE = ROOT / "results" / "reference"
 
 
 class TrialSource(NamedTuple):
-    """Where a trial comes from, and why not from the reference."""
+    """The place that a trial comes from, and why it is not the reference."""
 
     where: Literal["here", "stored", "reference", "training"]
     why: str = ""
@@ -42,7 +42,7 @@ class TrialSource(NamedTuple):
 def find_sources(
     trials: Sequence[Trial], protocol: str, here: TrialReader, reference: TrialReader
 ) -> dict[str, TrialSource]:
-    """Finds the source of each trial, by id: first what is stored here, then the reference, then training."""
+    """Find the source of each trial, by id: first what is stored here, then the reference, then training."""
     found = {}
     for trial in trials:
         if here.finished(trial.id) or here.failed(trial.id):
@@ -54,7 +54,7 @@ def find_sources(
 
 
 def reason_not_reusable(trial: Trial, protocol: str, reference: TrialReader) -> str | None:
-    """Returns why a trial is not taken from the reference; None if it is the same trial, scored as one scores now."""
+    """Return why a trial is not taken from the reference; None if it is the same trial, scored as one scores now."""
     if reference.finished(trial.id):
         return reason_outdated(trial, protocol, reference)
     if reference.failed(trial.id):
@@ -71,14 +71,14 @@ def reason_not_reusable(trial: Trial, protocol: str, reference: TrialReader) -> 
 
 
 def nearest_mismatch(trial: Trial, records: Sequence[Record]) -> str:
-    """Describes how a trial differs from the record that is most like it."""
+    """Describe how a trial differs from the record that is most like it."""
     wanted = flat(trial.identity())
     differing = [differing_fields(wanted, flat(record.identity)) for record in records]
     return describe_mismatch(min(differing, key=len))
 
 
 def differing_fields(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> list[str]:
-    """Returns the names of the fields in which two identities differ.
+    """Return the names of the fields in which two identities differ.
 
     Example:
         >>> differing_fields({"task.scene": "ant", "seed": 0}, {"task.scene": "bee", "seed": 0, "far": 1.0})
@@ -89,7 +89,7 @@ def differing_fields(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> list[
 
 
 def describe_mismatch(names: Sequence[str]) -> str:
-    """Says in which fields another trial differs; three at most.
+    """Say in which fields another trial differs; three at most.
 
     The fingerprint of the data differs wherever the task does: it is named only if nothing else differs.
 
@@ -104,12 +104,12 @@ def describe_mismatch(names: Sequence[str]) -> str:
 
 
 def reason_outdated(trial: Trial, protocol: str, store: TrialReader) -> str | None:
-    """Returns why a finished trial's scores may not be set beside those of today; None if they may."""
+    """Return why a finished trial's scores may not be set beside those of today; None if they may."""
     return outdated_scores(store.scores(trial.id).get(protocol), protocol_for(protocol, trial.task))
 
 
 def outdated_scores(scores: Mapping[str, Any] | None, wanted: Protocol | CaptionProtocol) -> str | None:
-    """Returns why stored scores may not be set beside those of a protocol; None if they may.
+    """Return why stored scores may not be set beside those of a protocol; None if they may.
 
     Example:
         >>> outdated_scores({"version": "0.9"}, protocols.get("std-v1"))
@@ -125,14 +125,14 @@ def outdated_scores(scores: Mapping[str, Any] | None, wanted: Protocol | Caption
 
 
 def protocol_for(protocol: str, task: Any) -> Protocol | CaptionProtocol:
-    """Returns the protocol of that name that applies to a task."""
+    """Return the protocol of that name that applies to a task."""
     if isinstance(task, CaptionTask):
         return caption_protocols.PROTOCOLS[protocol]
     return photo_protocols.OF_PHOTOS[protocol]
 
 
 def source_summary(found: Mapping[str, TrialSource], slots: Sequence[TrialSlot], mine: str, where: str) -> list[str]:
-    """Says where the trials of the baselines and of the method come from, in a line each.
+    """Say where the trials of the baselines and of the method come from, in a line each.
 
     Args:
         found: As `find_sources` gives it.
@@ -192,47 +192,47 @@ class MergedStore:
         self._homes = dict(homes)
 
     def finished(self, trial_id: str) -> bool:
-        """Tells whether the trial has a record and ran to its end."""
+        """Tell whether the trial has a record and ran to its end."""
         return trial_id in self._homes and self._homes[trial_id].finished(trial_id)
 
     def failed(self, trial_id: str) -> bool:
-        """Tells whether the trial has a record and failed."""
+        """Tell whether the trial has a record and failed."""
         return trial_id in self._homes and self._homes[trial_id].failed(trial_id)
 
     def ids(self) -> list[str]:
-        """Returns the ids of all trials, sorted."""
+        """Return the ids of all trials, sorted."""
         return sorted(self._homes)
 
     def records(self) -> Iterator[Record]:
-        """Yields all records, sorted by id."""
+        """Yield all records, sorted by id."""
         return (self.read(trial_id) for trial_id in self.ids())
 
     def read(self, trial_id: str) -> Record:
-        """Returns the record of a trial; raises a UsageError if there is none."""
+        """Return the record of a trial; raise a UsageError if there is none."""
         return self._home(trial_id).read(trial_id)
 
     def scores(self, trial_id: str) -> dict[str, dict[str, Any]]:
-        """Returns a trial's scores by protocol."""
+        """Return a trial's scores by protocol."""
         return self._home(trial_id).scores(trial_id)
 
     def has_views(self, trial_id: str) -> bool:
-        """Tells whether views of the trial are kept."""
+        """Tell whether views of the trial are kept."""
         return trial_id in self._homes and self._homes[trial_id].has_views(trial_id)
 
     def views(self, trial_id: str) -> dict[str, numpy.ndarray]:
-        """Returns a trial's views by name; raises a UsageError if none are kept."""
+        """Return a trial's views by name; raise a UsageError if none are kept."""
         return self._home(trial_id).views(trial_id)
 
     def parameters(self, trial_id: str) -> dict[str, numpy.ndarray]:
-        """Returns a trial's parameters by flat names; raises a UsageError if none are kept."""
+        """Return a trial's parameters by flat names; raise a UsageError if none are kept."""
         return self._home(trial_id).parameters(trial_id)
 
     def texts(self, trial_id: str) -> dict[str, bytes]:
-        """Returns the files of a trial that hold no arrays, by name."""
+        """Return the files of a trial that hold no arrays, by name."""
         return self._home(trial_id).texts(trial_id)
 
     def frame(self) -> pandas.DataFrame:
-        """Returns every score of every trial, tidy, see `bench.storage.score_frame`."""
+        """Return every score of every trial, tidy, see `bench.storage.score_frame`."""
         return score_frame((self.read(trial_id), self.scores(trial_id)) for trial_id in self.ids())
 
     def _home(self, trial_id: str) -> TrialReader:
@@ -242,14 +242,14 @@ class MergedStore:
 
 
 def _distinct(stores: Iterable[TrialReader]) -> list[TrialReader]:
-    """Returns each store once, in order."""
+    """Return each store once, in order."""
     return list({id(store): store for store in stores}.values())
 
 
 def merge_stores(
     ids: Iterable[str], here: TrialReader, reference: TrialReader, found: Mapping[str, TrialSource]
 ) -> MergedStore:
-    """Reads some trials as one store, each from its source; those that are not stored yet are left out."""
+    """Read some trials as one store, each from its source; those that are not stored yet are left out."""
     homes: dict[str, TrialReader] = {}
     for trial_id in ids:
         store = reference if found[trial_id].where == "reference" else here

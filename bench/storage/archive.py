@@ -29,7 +29,7 @@ MAX_BYTES = 256 * 2**20
 
 
 def read_archive(path: pathlib.Path) -> dict[str, dict[str, bytes]]:
-    """Returns the files of an archive's trials, by trial id and name.
+    """Return the files of an archive's trials, by trial id and name.
 
     Raises:
         UsageError: It is no such archive, is damaged, or is far too large.
@@ -56,7 +56,7 @@ def read_archive(path: pathlib.Path) -> dict[str, dict[str, bytes]]:
 
 
 def write_archive(path: pathlib.Path, trials: Mapping[str, Mapping[str, bytes]]) -> None:
-    """Writes an archive, in one step for whoever reads it.
+    """Write an archive, in one step for whoever reads it.
 
     Args:
         path: The archive; replaced if it is there.

@@ -24,7 +24,7 @@ QUALITY = 85
 def encode_views(
     views: Mapping[str, Shaped[np.ndarray, "..."]], view_ids: tuple[int, ...] = VIEW_IDS, *, lossless: bool = False
 ) -> dict[str, bytes]:
-    """Returns a few views, and the strip of training if there is one, as WebP by file name.
+    """Return a few views, and the strip of training if there is one, as WebP by file name.
 
     Args:
         views: "color" and "ids", as a store gives them.
@@ -43,7 +43,7 @@ def encode_views(
 
 
 def decode_views(files: Mapping[str, bytes]) -> dict[str, np.ndarray]:
-    """Returns the kept views as a store gives them: "color", "ids", and "strip", "strip_steps" if there is a strip.
+    """Return the kept views as a store gives them: "color", "ids", and "strip", "strip_steps" if there is a strip.
 
     Views are squares. There is no opacity, so that nothing can be scored.
 
@@ -65,7 +65,7 @@ def decode_views(files: Mapping[str, bytes]) -> dict[str, np.ndarray]:
 
 
 def _file_name(kind: str, numbers: Sequence[int]) -> str:
-    """Returns such as `views-1-5.webp`."""
+    """Return the name of a picture file: `views-1-5.webp`."""
     return f"{kind}-{'-'.join(str(number) for number in numbers)}.webp"
 
 

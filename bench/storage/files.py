@@ -20,12 +20,12 @@ ABANDONED_S = 24 * 3600
 
 
 def temporary_path(root: pathlib.Path) -> pathlib.Path:
-    """Returns a new temporary name in a store: `.tmp-<host>-<pid>-<random>`."""
+    """Return a new temporary name in a store: `.tmp-<host>-<pid>-<random>`."""
     return root / f".tmp-{host_mark()}-{os.getpid()}-{os.urandom(4).hex()}"
 
 
 def publish_folder(temporary: pathlib.Path, final: pathlib.Path) -> None:
-    """Gives a whole folder its name, by one rename that outlives a power failure.
+    """Give a whole folder its name, by one rename that outlives a power failure.
 
     Raises:
         UsageError: There is a folder of that name, which is not empty.
@@ -47,7 +47,7 @@ def publish_folder(temporary: pathlib.Path, final: pathlib.Path) -> None:
 
 
 def numbered_path(path: pathlib.Path, word: str) -> pathlib.Path:
-    """Returns the first free name among `<path>.<word>-1`, `<path>.<word>-2` and so on."""
+    """Return the first free name among `<path>.<word>-1`, `<path>.<word>-2` and so on."""
     n = 1
     while (target := path.with_name(f"{path.name}.{word}-{n}")).exists():
         n += 1
@@ -55,7 +55,7 @@ def numbered_path(path: pathlib.Path, word: str) -> pathlib.Path:
 
 
 def remove_abandoned(root: pathlib.Path) -> None:
-    """Removes what killed writers left in a store. To be called while this process writes nothing there."""
+    """Remove what killed writers left in a store. To be called while this process writes nothing there."""
     for path in root.glob(".tmp-*"):
         try:
             host, pid = path.name.split("-")[1:3]
@@ -79,7 +79,7 @@ def _is_abandoned(host: str, pid: int, age_s: float) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Tells whether a process of this host lives."""
+    """Tell whether a process of this host lives."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -90,5 +90,5 @@ def is_alive(pid: int) -> bool:
 
 
 def host_mark() -> str:
-    """Returns eight digits that tell this host from others without naming it."""
+    """Return eight digits that tell this host from others without naming it."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def to_bytes(value: Any, where: str) -> bytes:
-    """Returns a value as one line of JSON.
+    """Return a value as one line of JSON.
 
     Args:
         value: Plain values.
@@ -33,7 +33,7 @@ def to_bytes(value: Any, where: str) -> bytes:
 
 
 def from_bytes(content: bytes, where: str) -> Any:
-    """Returns the plain values of a JSON file.
+    """Return the plain values of a JSON file.
 
     Args:
         content: The file.
@@ -51,7 +51,7 @@ def from_bytes(content: bytes, where: str) -> Any:
 
 
 def convert(value: Any, kind: type[T], where: str) -> T:
-    """Returns plain values as a dataclass or a typed dictionary, with every field's type checked.
+    """Return plain values as a dataclass or a typed dictionary, with every field's type checked.
 
     Args:
         value: Plain values, as `from_bytes` gives them.
@@ -77,7 +77,7 @@ def convert(value: Any, kind: type[T], where: str) -> T:
 
 
 def nan_to_none(value: Any) -> Any:
-    """Returns plain values with None in place of each number that is not finite.
+    """Return plain values with None in place of each number that is not finite.
 
     Example:
         >>> nan_to_none({"loss": [0.5, float("inf")], "pid": 7})
@@ -93,7 +93,7 @@ def nan_to_none(value: Any) -> Any:
 
 
 def none_to_nan(value: Any) -> Any:
-    """Returns plain values with NaN in place of each None.
+    """Return plain values with NaN in place of each None.
 
     Example:
         >>> none_to_nan({"loss": [0.5, None]})

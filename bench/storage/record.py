@@ -91,13 +91,13 @@ class Record:
             raise ValueError(f"{self.trial_id}: expected a reason if and only if it failed, got {self.reason!r}")
 
     def to_json(self) -> dict[str, Any]:
-        """Returns JSON values; a number in curves or timings that is not finite becomes None."""
+        """Return JSON values; a number in curves or timings that is not finite becomes None."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return plain | {name: json_values.nan_to_none(plain[name]) for name in WITH_NAN}
 
     @classmethod
     def from_json(cls, plain: Any, where: str = "record.json") -> Record:
-        """Reads what `to_json` wrote.
+        """Read what `to_json` wrote.
 
         Args:
             plain: JSON values.
@@ -226,7 +226,7 @@ def dumps(record: Record) -> str:
 
 
 def impersonal(text: str) -> str:
-    """Returns a message without the folders of the user who ran it, and as text that any file can hold."""
+    """Return a message without the folders of the user who ran it, and as text that any file can hold."""
     home = str(pathlib.Path.home())
     text = text.encode(errors="backslashreplace").decode()  # names of files may be no Unicode
     text = text.replace(f"{ROOT}{os.sep}", "").replace(str(ROOT), ".")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
@@ -17,13 +16,14 @@ from typing import Any
 from bench.errors import UsageError
 from bench.storage import files, json_values
 from tasks.data_dir.atomic_files import write_file
+from tasks.data_dir.locking import file_lock, unwritable
 
 DEAD_S = 600
 """Silence after which a driver on another host is taken to be dead."""
 
 
 def write_status(root: pathlib.Path, status: Mapping[str, Any]) -> None:
-    """Writes what is running, with this process and the time."""
+    """Write what is running, with this process and the time."""
     stamped = {**status, "pid": os.getpid(), "host": files.host_mark(), "heartbeat": time.time()}
     content = json_values.to_bytes(json_values.nan_to_none(stamped), "status")
     # not synced: after a crash of the host no driver lives that it could tell of
@@ -31,7 +31,7 @@ def write_status(root: pathlib.Path, status: Mapping[str, Any]) -> None:
 
 
 def read_status(root: pathlib.Path) -> dict[str, Any] | None:
-    """Returns the last status, with `silent_s` and `alive`; None if nothing runs."""
+    """Return the last status, with `silent_s` and `alive`; None if nothing runs."""
     try:
         status = json.loads((root / "status.json").read_bytes())
     except FileNotFoundError:
@@ -43,29 +43,31 @@ def read_status(root: pathlib.Path) -> dict[str, Any] | None:
 
 
 def clear_status(root: pathlib.Path) -> None:
-    """Removes the status."""
+    """Remove the status."""
     (root / "status.json").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def driver_lock(root: pathlib.Path) -> Iterator[None]:
-    """Keeps other drivers out for as long as it is held, and no longer than this process lives.
+    """Keep other drivers out for as long as it is held, and no longer than this process lives.
 
     Raises:
-        UsageError: Another driver holds it; names its process.
+        UsageError: Another driver holds it, and is named by its process; or the folder cannot be written.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("a+") as file:
+    path = root / ".lock"
+
+    def refuse() -> None:
+        raise UsageError(
+            f"{root}: expected no other run to write here, got one in process {path.read_text().strip()}; "
+            "wait for it (python -m bench status), or name another folder with --results"
+        )
+
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise UsageError(
-                f"{root}: expected no other run to write here, got one in process {file.read().strip()}; "
-                "wait for it (python -m bench status), or name another folder with --results"
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+            root.mkdir(parents=True, exist_ok=True)
+            held.enter_context(file_lock(path, refuse))
+            path.write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            raise unwritable(root, error, "name another folder with --results") from error
         yield
-        file.truncate(0)
+        path.write_text("")

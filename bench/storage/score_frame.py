@@ -39,7 +39,7 @@ DTYPES = {"seed": "int64", "num_steps": "int64", "wall_s": "float64"}
 
 
 def score_frame(trials: Iterable[tuple[Record, Mapping[str, Mapping[str, Any]]]]) -> pd.DataFrame:
-    """Returns a row a trial, protocol, metric and view.
+    """Return a row a trial, protocol, metric and view.
 
     A trial without scores has one row, whose `protocol`, `metric` and `view` are missing: a failure is never a gap.
 
@@ -80,7 +80,7 @@ class ScoreFrameBuilder:
         values: Sequence[float | None],
         context: Mapping[str, Sequence[Any]],
     ) -> None:
-        """Adds a block.
+        """Add a block.
 
         Args:
             record: The trial.
@@ -124,7 +124,7 @@ class ScoreFrameBuilder:
             angles += context.get(name, [None] * len(views))
 
     def frame(self) -> pd.DataFrame:
-        """Returns all rows, in the order in which they were added."""
+        """Return all rows, in the order in which they were added."""
         rows = np.repeat(np.arange(len(self._lengths)), self._lengths)
         columns: dict[str, Any] = {
             "view": pd.array(self._views, dtype="Int64"),

@@ -37,7 +37,7 @@ DTYPES = ("float16", "float32", "int32")
 
 
 def modification_times(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
-    """Returns when each trial's folder and each archive last changed, without reading any of them.
+    """Return when each trial's folder and each archive last changed, without reading any of them.
 
     Two results that are equal tell of the same trials and scores. It is cheap, to be asked again and again while
     others write.
@@ -54,7 +54,7 @@ def modification_times(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...
 
 
 def _change_times(folder: str) -> tuple[int, ...]:
-    """Returns the times of a folder and its scores; of neither if `retry` has just moved it."""
+    """Return the times of a folder and its scores; of neither if `retry` has just moved it."""
     times = []
     for part in (folder, os.path.join(folder, "scores")):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -78,7 +78,7 @@ class Store:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], study: str = "") -> Store:
-        """Reads a folder, which need not exist yet.
+        """Read a folder, which need not exist yet.
 
         Records that do not parse are set aside, and what killed writers left behind is removed.
 
@@ -99,7 +99,7 @@ class Store:
         return store
 
     def _read_folders(self) -> list[tuple[pathlib.Path, Exception]]:
-        """Reads the record of each folder; returns the folders whose record does not parse, with the reason."""
+        """Read the record of each folder; return the folders whose record does not parse, with the reason."""
         unreadable: list[tuple[pathlib.Path, Exception]] = []
         for folder in sorted(self.root.iterdir()) if self.root.is_dir() else []:
             if not _is_trial_name(folder.name) or not folder.is_dir():
@@ -112,7 +112,7 @@ class Store:
         return unreadable
 
     def _read_archives(self, study: str) -> None:
-        """Reads the trials that have no folder; of a trial in several archives, the study's own comes first."""
+        """Read the trials that have no folder; of a trial in several archives, the study's own comes first."""
         paths = sorted(self.root.glob(f"*{archive.END}"), key=lambda path: (path.name != study + archive.END, path))
         for path in paths:
             for trial_id, contents in archive.read_archive(path).items():
@@ -121,23 +121,23 @@ class Store:
                     self._archived[trial_id] = contents
 
     def finished(self, trial_id: str) -> bool:
-        """Tells whether the trial has a record and ran to its end."""
+        """Tell whether the trial has a record and ran to its end."""
         return trial_id in self._records and self._records[trial_id].status == "finished"
 
     def failed(self, trial_id: str) -> bool:
-        """Tells whether the trial has a record and failed."""
+        """Tell whether the trial has a record and failed."""
         return trial_id in self._records and self._records[trial_id].status == "failed"
 
     def ids(self) -> list[str]:
-        """Returns the ids of all trials, sorted."""
+        """Return the ids of all trials, sorted."""
         return sorted(self._records)
 
     def records(self) -> Iterator[Record]:
-        """Yields all records, sorted by id."""
+        """Yield all records, sorted by id."""
         return (self._records[trial_id] for trial_id in self.ids())
 
     def read(self, trial_id: str) -> Record:
-        """Returns the record of a trial.
+        """Return the record of a trial.
 
         Raises:
             UsageError: There is none; names the nearest id.
@@ -147,7 +147,7 @@ class Store:
         return self._records[trial_id]
 
     def find(self, start: str) -> str:
-        """Returns the one id that starts so.
+        """Return the one id that starts so.
 
         Raises:
             UsageError: No id does, or several do.
@@ -164,7 +164,7 @@ class Store:
         return self.read(found[0] if found else start).trial_id
 
     def write(self, outcome: Outcome) -> pathlib.Path:
-        """Stores what a trial left, in one step for whoever reads; returns its folder.
+        """Store what a trial left, in one step for whoever reads; return its folder.
 
         Raises:
             UsageError: The trial is stored already.
@@ -188,7 +188,7 @@ class Store:
         return final
 
     def write_scores(self, trial_id: str, protocol: str, scores: dict[str, Any]) -> None:
-        """Stores the scores of one protocol; those that were there are replaced in one step.
+        """Store the scores of one protocol; those that were there are replaced in one step.
 
         Raises:
             UsageError: The trial is unknown, or lies in an archive.
@@ -201,7 +201,7 @@ class Store:
         write_file(path, content, temporary=files.temporary_path(self.root))
 
     def scores(self, trial_id: str) -> dict[str, dict[str, Any]]:
-        """Returns a trial's scores by protocol; a file that does not parse is set aside, to be scored again."""
+        """Return a trial's scores by protocol; a file that does not parse is set aside, to be scored again."""
         self.read(trial_id)
         if trial_id in self._archived:
             return _parse_archived_scores(self._archived[trial_id], f"{self.root}, {trial_id} in an archive")
@@ -215,7 +215,7 @@ class Store:
         return found
 
     def views(self, trial_id: str) -> dict[str, numpy.ndarray]:
-        """Returns `color`, `opacity`, `distance` and `ids` of a trial.
+        """Return `color`, `opacity`, `distance` and `ids` of a trial.
 
         An archived trial has few views, kept as pictures: `bench.storage.archived_pictures.decode_views`.
 
@@ -229,13 +229,13 @@ class Store:
         return self._arrays(trial_id, "views")
 
     def has_views(self, trial_id: str) -> bool:
-        """Tells whether this store keeps views of the trial."""
+        """Tell whether this store keeps views of the trial."""
         if (self.root / trial_id / "views.safetensors").exists():
             return True
         return any(name.startswith("views-") for name in self._archived.get(trial_id, ()))
 
     def texts(self, trial_id: str) -> dict[str, bytes]:
-        """Returns the files of a trial that hold no arrays, by name; of an archived trial its pictures too."""
+        """Return the files of a trial that hold no arrays, by name; of an archived trial its pictures too."""
         self.read(trial_id)
         if trial_id in self._archived:
             return dict(self._archived[trial_id])
@@ -243,7 +243,7 @@ class Store:
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.json"))}
 
     def parameters(self, trial_id: str) -> dict[str, numpy.ndarray]:
-        """Returns a trial's parameters by flat names.
+        """Return a trial's parameters by flat names.
 
         Raises:
             UsageError: This store keeps no parameters of the trial.
@@ -251,7 +251,7 @@ class Store:
         return self._arrays(trial_id, "parameters")
 
     def retry(self, trial_id: str) -> pathlib.Path:
-        """Moves a failure out of the way, so that the trial is run again; returns where it is now.
+        """Move a failure out of the way, so that the trial is run again; return where it is now.
 
         Raises:
             UsageError: The trial is unknown, did not fail, or lies in an archive.
@@ -270,7 +270,7 @@ class Store:
         return target
 
     def frame(self) -> pandas.DataFrame:
-        """Returns every score of every trial, tidy: a row a trial, protocol, metric and view.
+        """Return every score of every trial, tidy: a row a trial, protocol, metric and view.
 
         A trial without scores has one row, whose `protocol`, `metric` and `view` are missing. `reason` says why a value
         is missing, or why the trial failed. Angles of a view are missing where they are not known.
@@ -289,7 +289,7 @@ class Store:
         return score_frame((record, self.scores(record.trial_id)) for record in self.records())
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps other drivers out while it is held.
+        """Keep other drivers out while it is held.
 
         Raises:
             UsageError: Another driver holds it; names its process.
@@ -297,7 +297,7 @@ class Store:
         return run_status.driver_lock(self.root)
 
     def write_status(self, status: dict[str, Any]) -> None:
-        """Says what is running; adds the process and the time, which is the driver's heartbeat.
+        """Say what is running; add the process and the time, which is the driver's heartbeat.
 
         Args:
             status: What `python -m bench status` prints: `command`, `num_trials`, `num_done`, `num_failed`, and
@@ -307,11 +307,11 @@ class Store:
         run_status.write_status(self.root, status)
 
     def read_status(self) -> dict[str, Any] | None:
-        """Returns what was last said to be running; None if nothing is. `alive` tells whether its driver lives."""
+        """Return what was last said to be running; None if nothing is. `alive` tells whether its driver lives."""
         return run_status.read_status(self.root)
 
     def clear_status(self) -> None:
-        """Says that nothing is running any more."""
+        """Say that nothing is running any more."""
         run_status.clear_status(self.root)
 
     def _arrays(self, trial_id: str, name: str) -> dict[str, numpy.ndarray]:
@@ -327,7 +327,7 @@ class Store:
         return safetensors.numpy.load_file(path)
 
     def _set_aside(self, path: pathlib.Path, error: Exception) -> None:
-        """Renames what does not parse, so that its trial is run or scored again."""
+        """Rename what does not parse, so that its trial is run or scored again."""
         target = files.numbered_path(path, "unreadable")
         try:
             os.rename(path, target)
@@ -338,7 +338,7 @@ class Store:
 
 
 def unknown_trial(trial_id: str, known: Collection[str], root: pathlib.Path) -> UsageError:
-    """Returns the error about a trial that is not stored; it names the nearest one that is."""
+    """Return the error about a trial that is not stored; it names the nearest one that is."""
     if known:
         import difflib
 
@@ -350,7 +350,7 @@ def unknown_trial(trial_id: str, known: Collection[str], root: pathlib.Path) -> 
 
 
 def _file_contents(outcome: Outcome) -> dict[str, bytes]:
-    """Returns the files that a trial leaves, by name; the record is the last."""
+    """Return the files that a trial leaves, by name; the record is the last."""
     trial_id = outcome.record.trial_id
     contents = {}
     for name, arrays in (("parameters", outcome.parameters), ("views", outcome.views)):
@@ -363,7 +363,7 @@ def _file_contents(outcome: Outcome) -> dict[str, bytes]:
 
 
 def _is_trial_name(name: str) -> bool:
-    """Tells whether a folder of that name is a trial's: no `.tmp-...`, `failed-1` or `....unreadable-1`."""
+    """Tell whether a folder of that name is a trial's: no `.tmp-...`, `failed-1` or `....unreadable-1`."""
     is_special = re.match(r"\.|failed-\d+$", name) or re.search(r"\.unreadable-\d+$", name)
     return "__" in name and "/" not in name and not is_special
 

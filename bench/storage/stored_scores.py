@@ -27,7 +27,7 @@ class StoredScores(RequiredScores, total=False):
 
 
 def parse_scores(content: bytes, where: str) -> dict[str, Any]:
-    """Returns the scores of a file, checked field by field.
+    """Return the scores of a file, checked field by field.
 
     Args:
         content: The file.

@@ -26,34 +26,34 @@ class TrialReader(Protocol):
     set_aside: list[str]
 
     def finished(self, trial_id: str) -> bool:
-        """Tells whether the trial has a record and ran to its end."""
+        """Tell whether the trial has a record and ran to its end."""
 
     def failed(self, trial_id: str) -> bool:
-        """Tells whether the trial has a record and failed."""
+        """Tell whether the trial has a record and failed."""
 
     def ids(self) -> list[str]:
-        """Returns the ids of all trials, sorted."""
+        """Return the ids of all trials, sorted."""
 
     def records(self) -> Iterator[Record]:
-        """Yields all records, sorted by id."""
+        """Yield all records, sorted by id."""
 
     def read(self, trial_id: str) -> Record:
-        """Returns the record of a trial; raises a UsageError if there is none."""
+        """Return the record of a trial; raise a UsageError if there is none."""
 
     def scores(self, trial_id: str) -> dict[str, dict[str, Any]]:
-        """Returns a trial's scores by protocol."""
+        """Return a trial's scores by protocol."""
 
     def has_views(self, trial_id: str) -> bool:
-        """Tells whether views of the trial are kept."""
+        """Tell whether views of the trial are kept."""
 
     def views(self, trial_id: str) -> dict[str, numpy.ndarray]:
-        """Returns a trial's views by name; raises a UsageError if none are kept."""
+        """Return a trial's views by name; raise a UsageError if none are kept."""
 
     def parameters(self, trial_id: str) -> dict[str, numpy.ndarray]:
-        """Returns a trial's parameters by flat names; raises a UsageError if none are kept."""
+        """Return a trial's parameters by flat names; raise a UsageError if none are kept."""
 
     def texts(self, trial_id: str) -> dict[str, bytes]:
-        """Returns the files of a trial that hold no arrays, by name."""
+        """Return the files of a trial that hold no arrays, by name."""
 
     def frame(self) -> pandas.DataFrame:
-        """Returns every score of every trial, tidy, see `bench.storage.score_frame`."""
+        """Return every score of every trial, tidy, see `bench.storage.score_frame`."""

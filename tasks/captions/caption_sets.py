@@ -41,6 +41,10 @@ COCO_SHA256 = "0a83ebb21f038b60f66a7a799e01000bf80ead61b6ebc3267fbed377e7d60439"
 """Of the 153 captions as the paper normalises them."""
 
 
+MAX_COCO_BYTES = 2**20
+"""Size beyond which the official list is refused; it has some 10 KB."""
+
+
 COCO_URL = (
     "https://raw.githubusercontent.com/google-research/google-research/ccc94ce348360ddcd41c749d4088d468ccfd1eaf/"
     "dreamfields/dreamfields/config/coco_queries_val.py"
@@ -233,7 +237,7 @@ def _coco_file() -> pathlib.Path:
             return place
         file = pathlib.Path(temporary) / place.name
         try:
-            download._download(COCO_URL, file)
+            download.download_file(COCO_URL, file, MAX_COCO_BYTES)
         except UsageError as error:
             raise UsageError(
                 f"captions coco-153: expected the official list, got none ({str(error).split('; ')[0]}); put that "

@@ -9,7 +9,7 @@ import pathlib
 def write_file(
     path: pathlib.Path, content: str | bytes, *, temporary: pathlib.Path | None = None, sync: bool = True
 ) -> None:
-    """Writes a whole file under a temporary name, brings it to the disk, and renames it.
+    """Write a whole file under a temporary name, brings it to the disk, and renames it.
 
     A file that is there is replaced. If writing fails, the old file stays and the temporary one is removed.
 

@@ -1,4 +1,4 @@
-"""How an archive is brought from a mirror: its hash is checked, and it is there whole or not at all."""
+"""Brings files from the web: by HTTPS, with a limit on their size, and whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,26 +13,36 @@ import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Iterator
+from typing import Any
 
 from bench.errors import UsageError
 from tasks.data_dir.locking import folder_lock, unwritable
 
+MAX_ARCHIVE_BYTES = 16 * 2**30
+"""Size beyond which an archive is not downloaded; NeRF Realistic Synthetic has 1.5 GB."""
 
-def archive(url: str, sha256: str, into: pathlib.Path) -> pathlib.Path:
-    """The folder that a zip file was unpacked to; downloads it if that was not done.
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+"""Hosts that may be asked without encryption."""
+
+BLOCK_BYTES = 2**20
+
+
+def download_archive(url: str, sha256: str, into: pathlib.Path, max_bytes: int = MAX_ARCHIVE_BYTES) -> pathlib.Path:
+    """Return the folder that a zip file was unpacked to; download it if that was not done yet.
 
     Args:
-        url: http, https or file.
-        sha256: What the file's hash must be: 64 hexadecimal digits.
+        url: https or file.
+        sha256: The file's SHA-256: 64 hexadecimal digits.
         into: A folder; the archive gets one of its own in it, named after its hash.
+        max_bytes: Size beyond which the file is refused.
 
     Raises:
-        UsageError: The URL does not answer, the hash is another one, or the archive holds paths that leave its folder.
+        UsageError: The URL does not answer, the hash is another one, the file is too large, or the archive holds paths
+            that leave its folder.
     """
     if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise UsageError(f"sha256: expected 64 hexadecimal digits, got {sha256!r:.80}; sha256sum FILE prints them")
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https", "file"):
-        raise UsageError(f"url: expected http://, https:// or file://, got {url!r}; for a local file write file:///...")
+    check_url(url)
     sha256 = sha256.lower()
     place = into / sha256[:16]
     with folder_lock(into, f"downloading {url}"):
@@ -40,8 +50,9 @@ def archive(url: str, sha256: str, into: pathlib.Path) -> pathlib.Path:
             return place
         # On the same disk as its place, so that it can be renamed.
         with tempfile.TemporaryDirectory(dir=into, prefix="incomplete.") as temporary:
-            file, unpacked = pathlib.Path(temporary) / "archive.zip", pathlib.Path(temporary) / "unpacked"
-            got = _download(url, file)
+            file = pathlib.Path(temporary) / "archive.zip"
+            unpacked = pathlib.Path(temporary) / "unpacked"
+            got = download_file(url, file, max_bytes)
             if got != sha256:
                 raise UsageError(f"{url}: expected a file with SHA-256 {sha256}, got {got}; try another mirror")
             unzip(file, unpacked)
@@ -49,59 +60,106 @@ def archive(url: str, sha256: str, into: pathlib.Path) -> pathlib.Path:
     return place
 
 
-def _download(url: str, file: pathlib.Path) -> str:
-    """Writes what a URL gives to a file; returns its SHA-256."""
-    summed = hashlib.sha256()
+def download_file(url: str, file: pathlib.Path, max_bytes: int) -> str:
+    """Write what a URL gives to a file, with a progress bar; return its SHA-256.
+
+    The file is not written in one step: give a temporary name, check the hash, then rename it.
+
+    Args:
+        url: https or file.
+        file: The new file.
+        max_bytes: Size beyond which the download is refused.
+
+    Raises:
+        UsageError: The URL does not answer or gives too much, or the file cannot be written.
+    """
+    check_url(url)
+    digest = hashlib.sha256()
     try:
         with file.open("wb") as kept:
-            for block in _blocks(url):
+            for block in _blocks(url, max_bytes):
                 kept.write(block)
-                summed.update(block)
+                digest.update(block)
     except OSError as error:
         raise unwritable(file.parent, error) from error
-    return summed.hexdigest()
+    return digest.hexdigest()
 
 
-def _blocks(url: str) -> Iterator[bytes]:
-    """What a URL gives, with a progress bar."""
+def check_url(url: str) -> None:
+    """Refuse what is neither https nor a local file; raise a UsageError."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        is_local = parts.scheme == "http" and parts.hostname in THIS_MACHINE
+    except ValueError as error:
+        raise UsageError(f"url: expected https://..., got {url!r} ({error}); correct it") from error
+    if parts.scheme not in ("https", "file") and not is_local:
+        raise UsageError(f"url: expected https:// or file://, got {url!r}; for a local file write file:///...")
+
+
+class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirections, but not away from HTTPS."""
+
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
+        """Check the new address before it is asked."""
+        check_url(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _blocks(url: str, max_bytes: int) -> Iterator[bytes]:
+    """Yield what a URL gives, with a progress bar."""
     import rich.console
     import rich.progress as bars
 
     columns = (bars.TextColumn("downloading"), bars.BarColumn(), bars.DownloadColumn(), bars.TimeRemainingColumn())
+    num_bytes = 0
     try:
         with (
-            urllib.request.urlopen(url, timeout=60) as answer,
+            urllib.request.build_opener(_CheckedRedirects).open(url, timeout=60) as answer,
             bars.Progress(*columns, console=rich.console.Console(stderr=True)) as progress,
         ):
             length = answer.headers.get("Content-Length")
-            bar = progress.add_task("", total=int(length) if length else None)
-            while block := answer.read(1 << 20):
+            total = int(length) if length else None
+            _check_size(url, total or 0, max_bytes)
+            bar = progress.add_task("", total=total)
+            while block := answer.read(BLOCK_BYTES):
+                num_bytes += len(block)
+                _check_size(url, num_bytes, max_bytes)
                 yield block
                 progress.advance(bar, len(block))
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "reason", None) or error
         raise UsageError(f"{url}: expected a file, got {str(why)!r}; check the address and the connection") from error
+    if total is not None and num_bytes != total:
+        raise UsageError(f"{url}: expected {total} bytes, got {num_bytes}; the connection broke off, try again")
+
+
+def _check_size(url: str, num_bytes: int, max_bytes: int) -> None:
+    if num_bytes > max_bytes:
+        raise UsageError(f"{url}: expected at most {max_bytes} bytes, got {num_bytes} or more; check the address")
 
 
 def unzip(file: pathlib.Path, into: pathlib.Path) -> None:
-    """Unpacks a zip file, after every name in it was looked at.
+    """Unpack a zip file, after every name in it was checked.
 
     Raises:
-        UsageError: Not a zip file, or it holds a link or a path that leaves the folder.
+        UsageError: It is no zip file, or holds a link or a path that leaves the folder.
     """
     try:
         with zipfile.ZipFile(file) as packed:
             for member in packed.infolist():
-                path = pathlib.PurePosixPath(member.filename.replace("\\", "/"))
-                leaves = path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", member.filename)
-                if leaves or stat.S_ISLNK(member.external_attr >> 16):
-                    raise UsageError(
-                        f"{file.name}: expected paths inside the archive's folder, got {member.filename!r}; "
-                        "do not trust this file"
-                    )
+                _check_member(member, file)
             packed.extractall(into)
     except zipfile.BadZipFile as error:
         raise UsageError(f"{file.name}: expected a zip file, got {error}; check the address") from error
     except OSError as error:
         shutil.rmtree(into, ignore_errors=True)
         raise unwritable(into.parent, error) from error
+
+
+def _check_member(member: zipfile.ZipInfo, file: pathlib.Path) -> None:
+    path = pathlib.PurePosixPath(member.filename.replace("\\", "/"))
+    leaves = path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", member.filename)
+    if leaves or stat.S_ISLNK(member.external_attr >> 16):
+        raise UsageError(
+            f"{file.name}: expected paths inside the archive's folder, got {member.filename!r}; do not trust this file"
+        )

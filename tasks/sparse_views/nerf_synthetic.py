@@ -220,7 +220,7 @@ def default_root() -> pathlib.Path:
             "chair, drums, ...) nor BENCH_BLENDER_URL and BENCH_BLENDER_SHA256 (a zip file); set one of them, "
             "or task.folder"
         )
-    unpacked = download.archive(url, sha256, location.folder() / "nerf_synthetic")
+    unpacked = download.download_archive(url, sha256, location.folder() / "nerf_synthetic")
     found = sorted(p for p in unpacked.rglob("transforms_train.json") if "__MACOSX" not in p.parts)
     if not found:
         raise UsageError(f"{url}: expected an archive with transforms_train.json in it, got none; try another one")

@@ -1,4 +1,4 @@
-"""Where each trial of a comparison comes from, and reading several stores as one."""
+"""Finding the source of each trial of a comparison, and reading several stores as one."""
 
 import dataclasses
 import re

@@ -1,4 +1,4 @@
-"""What killed writers leave is removed, and nothing else."""
+"""Files that killed writers left are removed, and nothing else."""
 
 import json
 import os

@@ -52,6 +52,17 @@ def test_the_lock_of_a_dead_driver_is_taken_over(tmp_path):
         assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
 
 
+def test_a_store_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="can be written, got '.*name another folder with --results"):
+        Store.open(tmp_path / "file").lock().__enter__()
+
+
+def test_errors_of_a_run_are_not_taken_for_a_locks(tmp_path):
+    with pytest.raises(OSError, match="disk full"), Store.open(tmp_path).lock():
+        raise OSError("disk full")
+
+
 # What is running
 
 

@@ -1,11 +1,13 @@
-"""The mirror: what it sends is checked, unpacked inside its folder, and kept."""
+"""Downloads are checked, kept to HTTPS and a size, unpacked inside their folder, and done once."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import http.server
+import io
 import threading
+import types
 import zipfile
 
 import pytest
@@ -32,6 +34,19 @@ def mirror(tmp_path):
         def log_message(self, *_):
             asked.append(self.path)
 
+        def do_GET(self):  # noqa: N802
+            if self.path == "/moved.zip":
+                self.send_response(302)
+                self.send_header("Location", "http://mirror.invalid/nerf.zip")
+                self.end_headers()
+            elif self.path == "/broken.zip":
+                self.send_response(200)
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(b"x" * 10)
+            else:
+                super().do_GET()
+
     handler = functools.partial(Quiet, directory=str(tmp_path / "served"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -45,7 +60,7 @@ def mirror(tmp_path):
 def test_a_mirror_is_asked_once(mirror, tmp_path, capfd):
     url, sha256, asked = mirror
     for _ in range(2):
-        place = download.archive(url, sha256.upper(), tmp_path / "into")
+        place = download.download_archive(url, sha256.upper(), tmp_path / "into")
         assert (place / "x" / "y.txt").read_text() == "hello"
     assert asked == ["/nerf.zip"]
     assert "downloading" in capfd.readouterr().err
@@ -55,24 +70,68 @@ def test_a_wrong_hash_leaves_nothing(mirror, tmp_path):
     url, sha256, _ = mirror
     wrong = "0" * 64
     with pytest.raises(UsageError, match=f"expected a file with SHA-256 {wrong}, got {sha256}; try another mirror"):
-        download.archive(url, wrong, tmp_path / "into")
+        download.download_archive(url, wrong, tmp_path / "into")
     assert [p.name for p in (tmp_path / "into").iterdir()] == [".lock"]
     with pytest.raises(UsageError, match="expected 64 hexadecimal digits, got 'abc'; sha256sum FILE prints them"):
-        download.archive(url, "abc", tmp_path / "into")
+        download.download_archive(url, "abc", tmp_path / "into")
     with pytest.raises(UsageError, match=r"none.zip: expected a file, got .*[Nn]ot found"):
-        download.archive(url.replace("nerf", "none"), sha256, tmp_path / "into")
-    with pytest.raises(UsageError, match="expected http://, https:// or file://, got 'ftp://x/y.zip'"):
-        download.archive("ftp://x/y.zip", sha256, tmp_path / "into")
+        download.download_archive(url.replace("nerf", "none"), sha256, tmp_path / "into")
     with pytest.raises(UsageError, match="missing.zip: expected a file, got"):
-        download.archive((tmp_path / "missing.zip").as_uri(), sha256, tmp_path / "into")
+        download.download_archive((tmp_path / "missing.zip").as_uri(), sha256, tmp_path / "into")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://x/y.zip", "http://mirror.invalid/y.zip", "http://127.0.0.1.mirror.invalid/y.zip", "y.zip", "http://["],
+)
+def test_only_https_is_asked(tmp_path, url):
+    with pytest.raises(UsageError, match="url: expected https://"):
+        download.download_archive(url, "0" * 64, tmp_path / "into")
+    assert not (tmp_path / "into").exists()
+
+
+def test_a_redirection_away_from_https_is_not_followed(mirror, tmp_path):
+    url, sha256, asked = mirror
+    with pytest.raises(UsageError, match="url: expected https://.*'http://mirror.invalid/nerf.zip'"):
+        download.download_archive(url.replace("nerf", "moved"), sha256, tmp_path / "into")
+    assert asked == ["/moved.zip"]
+
+
+def test_a_file_beyond_the_limit_is_refused(mirror, tmp_path):
+    url, sha256, _ = mirror
+    size = (tmp_path / "served" / "nerf.zip").stat().st_size
+    with pytest.raises(UsageError, match=f"expected at most {size - 1} bytes, got {size}"):
+        download.download_archive(url, sha256, tmp_path / "into", max_bytes=size - 1)
+    assert [p.name for p in (tmp_path / "into").iterdir()] == [".lock"]
+    assert download.download_archive(url, sha256, tmp_path / "into", max_bytes=size).exists()
+
+
+def test_a_limit_holds_also_where_no_length_is_told(tmp_path, monkeypatch):
+    (tmp_path / "long").write_bytes(b"x" * 10)
+    monkeypatch.setattr(download, "BLOCK_BYTES", 4)
+    answer = io.BytesIO(b"x" * 10)
+    answer.headers = {}
+    opener = types.SimpleNamespace(open=lambda url, timeout: answer)
+    monkeypatch.setattr(download.urllib.request, "build_opener", lambda handler: opener)
+    with pytest.raises(UsageError, match="expected at most 7 bytes, got 8"):
+        download.download_file("https://x/y", tmp_path / "file", max_bytes=7)
+    assert (tmp_path / "file").stat().st_size == 4
+
+
+def test_a_connection_that_breaks_off_is_told(mirror, tmp_path):
+    url, _, _ = mirror
+    with pytest.raises(UsageError, match="expected 1000 bytes, got 10|IncompleteRead"):
+        download.download_file(url.replace("nerf", "broken"), tmp_path / "file", 10_000)
 
 
 def test_a_file_may_be_the_mirror(tmp_path):
     sha256 = packed(tmp_path / "a.zip", {"x/y.txt": "hello"})
-    place = download.archive((tmp_path / "a.zip").as_uri(), sha256, tmp_path / "into")
+    place = download.download_archive((tmp_path / "a.zip").as_uri(), sha256, tmp_path / "into")
     assert (place / "x" / "y.txt").read_text() == "hello"
     (tmp_path / "a.zip").unlink()
-    assert download.archive((tmp_path / "a.zip").as_uri(), sha256, tmp_path / "into") == place  # it is there already
+    assert (
+        download.download_archive((tmp_path / "a.zip").as_uri(), sha256, tmp_path / "into") == place
+    )  # it is there already
 
 
 @pytest.mark.parametrize(
