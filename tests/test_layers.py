@@ -173,7 +173,7 @@ def test_what_counts_as_an_import(code, name, expected):
 
 def test_floors_of_some_modules():
     climb = ["bench.errors", "tasks.scenes.scenes", "models.clip.encoder", "bench.metrics.image", "bench.suites.suite"]
-    climb += ["bench.training.trainer", "bench.report.page.page", "bench.export.mesh_viewer", "bench.cli.ls"]
+    climb += ["bench.training.trainer", "bench.report.page.report_files", "bench.export.mesh_viewer", "bench.cli.ls"]
     assert [floor(name) for name in climb] == sorted({floor(name) for name in climb})
     with pytest.raises(AssertionError, match=r"bench.newcomer: expected a room"):
         room("bench.newcomer")

@@ -27,7 +27,8 @@ from bench.plugins import comparison_suite, trial_sources
 from bench.plugins.trial_sources import TrialSource
 from bench.report import build
 from bench.report.figures.standard import slug
-from bench.report.tables import contents, costs, formats
+from bench.report.tables import contents as contents_module
+from bench.report.tables import costs, formats
 from bench.report.tables.contents import TableGrid
 from bench.report.tables.costs import ArmCost
 from bench.storage.store import Store
@@ -83,14 +84,15 @@ def main(args: argparse.Namespace) -> int:
         bring_up_to_date(chosen, protocol, here, found)
     both = trial_sources.merge_stores({cell.trial_id for cell in chosen.cells}, here, reference, found)
     out = args.out or ROOT / "reports" / f"compare-{slug(args.method)}-{args.suite}-{slug(chosen.budget.name)}"
-    results, page = build.write(
+    contents = build.gather_contents(
         chosen,
         both,
         command=command_line(args),
-        out=out,
-        media=report_options.made(chosen, both, report_options.MediaOptions()),
+        media=report_options.plan_media(chosen, both, report_options.MediaOptions()),
     )
-    differences = findings.differences(results, both.frame(), chosen.cells, study.mine)
+    report = build.draw_report(contents, out)
+    results = contents.results
+    differences = findings.differences(results, contents.frame, chosen.cells, study.mine)
     spent = costs.of_arms(chosen.cells, {record.trial_id: record for record in both.records()})
     failed = sorted(name for name in {cell.trial_id for cell in chosen.cells} if both.failed(name))
     said = findings.conclusion(differences, study.mine, results[0].cluster_noun)
@@ -99,7 +101,7 @@ def main(args: argparse.Namespace) -> int:
         print(json.dumps({**plain, "failed": failed, "found": said}, indent=1, allow_nan=False))
     else:
         print_all(study, results, differences, spent)
-        print(f"report: {page}")
+        print(f"report: {report.describe()}")
     tell_of_failures(failed, here)
     if not args.json:
         print(said)
@@ -169,24 +171,24 @@ def print_all(
     blocks: list[Any] = [
         Text(),
         Text(formats.printable(study.suite.question), style="bold"),
-        Text(formats.printable(contents.caption(first)), style="dim"),
+        Text(formats.printable(contents_module.caption(first)), style="dim"),
         Text(formats.printable(legend(study.mine, first)), style="dim"),
     ]
     for metric in findings.primary(found):
-        blocks += [Text(), Text(contents.direction(metric), style="bold")]
+        blocks += [Text(), Text(contents_module.direction(metric), style="bold")]
         blocks.append(formats.rich_grid(metric_grid(study.mine, found, metric, first.cluster_noun)))
-        beside = contents.bounds_text(first, metric)
+        beside = contents_module.bounds_text(first, metric)
         blocks += [Text(beside, style="dim")] if beside else []
         blocks += [Text(formats.printable(line), style="dim") for line in resolutions(results, metric)]
     metric = findings.primary(found)[0]
-    title = f"{study.mine} minus a baseline, by {first.cluster_noun}: {contents.named(metric)}"
+    title = f"{study.mine} minus a baseline, by {first.cluster_noun}: {contents_module.named(metric)}"
     blocks += [Text(), Text(formats.printable(title), style="bold")]
     blocks.append(formats.rich_grid(clusters_grid(found, first), gap=1))
     blocks += [Text(), formats.rich_grid(costs.grid(spent, "cost")), Text(costs.HOW_TIMED, style="dim"), Text()]
     blocks += [
         Text(formats.printable(line), style="dim") for line in findings.secondary_findings(found, first.cluster_noun)
     ]
-    lost = dict.fromkeys(line for result in results for line in contents.missing_number_lines(result))
+    lost = dict.fromkeys(line for result in results for line in contents_module.missing_number_lines(result))
     blocks += [Text(formats.printable(f"missing: {line}"), style="yellow") for line in lost]
     notes = dict.fromkeys(note for result in results for note in result.notes)
     blocks += [Text(formats.printable(f"note: {note}"), style="dim") for note in notes]
@@ -195,10 +197,10 @@ def print_all(
 
 def legend(mine: str, result: TableResult) -> str:
     """How to read it."""
-    noun = contents.plural(result.cluster_noun)
+    noun = contents_module.plural(result.cluster_noun)
     return (
         f"difference: {mine} minus the baseline, paired by {result.cluster_noun} and seed; ± is half a 95% interval "
-        f"over {noun}{contents.cut_ends(result)}; p by sign flips, corrected over baselines (Holm); better and worse: "
+        f"over {noun}{contents_module.cut_ends(result)}; p by sign flips, corrected over baselines (Holm); better and worse: "
         f"p < 0.05 and the interval leaves out zero; ~ {noun}, seeds: so many would resolve it"
     )
 
@@ -208,18 +210,24 @@ def metric_grid(mine: str, found: Sequence[PairedDifference], metric: str, noun:
     rows, those = [], [each for each in found if each.metric == metric]
     is_short = any(each.mine.num_lost or each.other.num_lost for each in those)
     for each in those:
-        verdict = contents.verdict_cell(each.mine, noun)
+        verdict = contents_module.verdict_cell(each.mine, noun)
         if each.seeds_to_resolve:
             verdict = verdict._replace(text=f"{verdict.text} or ~{each.seeds_to_resolve} seeds")
         rows.append(
             (
-                contents.TableCell(each.baseline),
-                contents.mean_cell(each.other),
-                contents.mean_cell(each.mine),
-                contents.difference_cell(each.mine),
-                contents.TableCell(contents.p_text(each.mine.p_holm), is_number=each.mine.p_holm is not None),
+                contents_module.TableCell(each.baseline),
+                contents_module.mean_cell(each.other),
+                contents_module.mean_cell(each.mine),
+                contents_module.difference_cell(each.mine),
+                contents_module.TableCell(
+                    contents_module.p_text(each.mine.p_holm), is_number=each.mine.p_holm is not None
+                ),
                 verdict,
-                *((contents.trials_cell(each.other), contents.trials_cell(each.mine)) if is_short else ()),
+                *(
+                    (contents_module.trials_cell(each.other), contents_module.trials_cell(each.mine))
+                    if is_short
+                    else ()
+                ),
             )
         )
     header = (
@@ -238,7 +246,7 @@ def resolutions(results: Sequence[TableResult], metric: str) -> list[str]:
     """What the design could have seen, against each baseline; once where it is the same."""
     said: dict[str, list[str]] = {}
     for result in results:
-        said.setdefault(contents.resolution(result, metric), []).append(result.baseline)
+        said.setdefault(contents_module.resolution(result, metric), []).append(result.baseline)
     return list(said) if len(said) == 1 else [f"{', '.join(names)}: {line}" for line, names in said.items()]
 
 
@@ -247,9 +255,10 @@ def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> Tab
     metric = findings.primary(found)[0]
     mine, digits = [each for each in found if each.metric == metric], metric_named(metric).digits
 
-    def cells(values: Sequence[float | None]) -> tuple[contents.TableCell, ...]:
+    def cells(values: Sequence[float | None]) -> tuple[contents_module.TableCell, ...]:
         return tuple(
-            contents.TableCell(contents.number(x, digits, signed=True), is_number=x is not None) for x in values
+            contents_module.TableCell(contents_module.number(x, digits, signed=True), is_number=x is not None)
+            for x in values
         )
 
     if result.cluster_noun != "scene":
@@ -262,7 +271,7 @@ def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> Tab
             for each in mine
         ]
         header = ("against", *result.clusters, "mean")
-    return TableGrid(header, tuple((contents.TableCell(name), *cells(values)) for name, values in rows))
+    return TableGrid(header, tuple((contents_module.TableCell(name), *cells(values)) for name, values in rows))
 
 
 def as_json(

@@ -13,9 +13,9 @@ import pandas as pd
 from bench.cli import report_options, suite_options, watching
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.report import alive
-from bench.report.build import is_stored, print_tables, write
+from bench.report import alive, build
 from bench.report.figures import encoder_consistency
+from bench.report.images.table_sheets import is_stored
 from bench.storage import archive, store
 from bench.storage.store import Store
 from bench.suites import selection
@@ -90,76 +90,88 @@ def main(args: argparse.Namespace) -> int:
             f"--encoder: expected --figure {encoder_consistency.NAME} beside it, got none; tables name encoders by "
             "--set dietnerf.encoder=NAME"
         )
-    every_s, price = watching.every_s(args, "--live", EVERY_S), report_options.price_of(args)
+    refresh_s = watching.every_s(args, "--live", EVERY_S)
+    price = report_options.price_of(args)
     if args.live and args.distances:
         raise UsageError("--live: expected no --distances beside it, got both; ask for them when all trials are done")
     chosen = suite_options.selection(args)
     command = suite_options.command_line("run", args)
     asked = report_options.wanted(args)
+    folder = args.out or build.default_folder(chosen)
     if args.live:
-        return live(chosen, args.results, every_s, asked, command=command, out=args.out, price=price,
-                    is_small=args.small)  # fmt: skip
+        return live(
+            chosen, args.results, folder, refresh_s=refresh_s, asked=asked, command=command, price=price,
+            is_small=args.small,
+        )  # fmt: skip
     kept = Store.open(args.results, selection.study(chosen))
-    results, written = write(
+    contents = build.gather_contents(
         chosen,
         kept,
         command=command,
-        out=args.out,
+        media=report_options.plan_media(chosen, kept, asked),
         price=price,
-        media=report_options.made(chosen, kept, asked),
         is_small=args.small,
     )
-    print_tables(results)
+    report = build.draw_report(contents, folder)
+    build.print_tables(contents.results)
     if not any(is_stored(kept, trial.id) for trial in chosen.trials):
         print(f"warning: no trial of {chosen.suite.name} at {chosen.budget.name} is stored in {args.results}; "
               "is --results the folder that you mean?", file=sys.stderr)  # fmt: skip
     if args.distances:
-        print_distances(chosen, kept, args, written.parent / "distances.csv")
-    print(f"report: {written}")
+        print_distances(chosen, kept, args, folder / "distances.csv")
+    print(f"report: {report.describe()}")
     return 0
 
 
 def live(
     chosen: selection.Selection,
     results: pathlib.Path,
-    every_s: float,
+    folder: pathlib.Path,
+    *,
+    refresh_s: float,
     asked: report_options.MediaOptions,
-    **how: Any,
+    **options: Any,
 ) -> int:
-    """Writes the page again whenever a trial is stored, until all are or somebody presses Ctrl-C; says each time what.
+    """Draws the page again whenever a trial is stored, until all are or somebody presses Ctrl-C.
 
     Args:
         chosen: Trials and tables.
-        results: The store, which need not exist yet; only its listing is read in between.
-        every_s: From one look to the next; the page loads itself again as often, until it is whole.
-        asked: Pictures that turn; meshes take long, and wait until all trials are stored.
-        how: As `write` takes it.
+        results: The store's folder, which need not exist yet; only its listing is read in between.
+        folder: The report's folder.
+        refresh_s: Seconds between two looks at the store. The page loads itself again as often, until all trials are
+            stored.
+        asked: Turntables and meshes; meshes take long, and wait until all trials are stored.
+        options: Others of `build.gather_contents`.
     """
-    wanted, seen, written = {trial.id for trial in chosen.trials}, None, None
+    wanted = {trial.id for trial in chosen.trials}
+    seen = page = None
     try:
         while True:
-            there = store.modification_times(results)
-            now = {name: stamps for name, stamps in there.items() if name in wanted or name.endswith(archive.END)}
+            listing = store.modification_times(results)
+            now = {name: stamps for name, stamps in listing.items() if name in wanted or name.endswith(archive.END)}
             if now != seen:
-                trials_store, seen = Store.open(results, selection.study(chosen)), now
+                seen = now
+                trials_store = Store.open(results, selection.study(chosen))
                 done = [trial_id for trial_id in wanted if is_stored(trials_store, trial_id)]
-                num_failed, is_whole = sum(map(trials_store.failed, done)), len(done) == len(wanted)
-                shown = asked if is_whole else asked._replace(num_meshes=0)
-                _, written = write(
+                is_whole = len(done) == len(wanted)
+                media = asked if is_whole else asked._replace(num_meshes=0)
+                contents = build.gather_contents(
                     chosen,
                     trials_store,
-                    media=report_options.made(chosen, trials_store, shown),
-                    every_s=None if is_whole else every_s,
-                    **how,
+                    media=report_options.plan_media(chosen, trials_store, media),
+                    refresh_s=None if is_whole else refresh_s,
+                    **options,
                 )
+                page = build.draw_report(contents, folder).page
+                num_failed = sum(trials_store.failed(trial_id) for trial_id in done)
                 failed = f", {num_failed} of them failed" if num_failed else ""
-                print(f"report: {written}: {len(done)} of {len(wanted)} trials{failed}", flush=True)
+                print(f"report: {page}: {len(done)} of {len(wanted)} trials{failed}", flush=True)
                 if is_whole:
                     return 0
-            time.sleep(every_s)
+            time.sleep(refresh_s)
     except KeyboardInterrupt:  # how one leaves it
-        if written is not None:
-            write_file(written, alive.without_auto_refresh(written.read_text()))
+        if page is not None:
+            write_file(page, alive.without_auto_refresh(page.read_text()))
         return 0
 
 

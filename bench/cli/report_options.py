@@ -8,8 +8,9 @@ import re
 from typing import NamedTuple
 
 from bench.errors import UsageError
-from bench.report.images import turntables
-from bench.report.page.script_data import InteractiveMedia
+from bench.report.images import table_sheets, turntables
+from bench.report.images.interactive_media import InteractiveMedia
+from bench.report.report_contents import DeferredDrawing
 from bench.report.tables.costs import DevicePrice
 from bench.storage.trial_reader import TrialReader
 from bench.suites import selection
@@ -61,24 +62,30 @@ def unused_options(args: argparse.Namespace) -> list[str]:
     return [f"--{name}" for name in ("pictures", "meshes") if getattr(args, name) is not None]
 
 
-def made(chosen: selection.Selection, trials_store: TrialReader, asked: MediaOptions) -> InteractiveMedia:
-    """Turntables and meshes of what is stored: of each table's first seed, and of its baseline."""
+def plan_media(
+    chosen: selection.Selection, trials_store: TrialReader, options: MediaOptions
+) -> DeferredDrawing[InteractiveMedia]:
+    """Plans the turntables of each table's first seed, and the meshes of its baseline."""
     trials = {trial.id: trial for trial in chosen.trials}
-    shown: list[TrialSlot] = []
-    of_baselines: list[TrialSlot] = []
+    turned: list[TrialSlot] = []
+    meshed: list[TrialSlot] = []
     for table in chosen.tables:
-        cells = [cell for cell in chosen.cells if cell.table == table.name]
-        cells = [cell for cell in cells if cell.seed == min(cell.seed for cell in cells)]
-        shown += turntables.cells_shown(cells, asked.num_clusters)
-        of_baselines += [cell for cell in cells if cell.arm == table.baseline]
-    reels = turntables.of_cells(shown, trials, trials_store)
-    if not asked.num_meshes:
-        return InteractiveMedia(reels=reels)
-    from bench.export import mesh_viewer  # only where a mesh is made: it brings the trainer along
+        cells = table_sheets.cells_of_first_seed(table, chosen)
+        turned += turntables.cells_shown(cells, options.num_clusters)
+        if options.num_meshes:
+            meshed += [cell for cell in cells if cell.arm == table.baseline]
+    inputs = [options, table_sheets.list_inputs(turned, trials_store), table_sheets.list_inputs(meshed, trials_store)]
 
-    return InteractiveMedia(
-        reels=reels, viewers=mesh_viewer.of_cells(of_baselines, trials, trials_store, asked.num_meshes)
-    )
+    def draw() -> InteractiveMedia:
+        reels = turntables.of_cells(turned, trials, trials_store)
+        if not options.num_meshes:
+            return InteractiveMedia(reels=reels)
+        from bench.export import mesh_viewer  # only where a mesh is made: it brings the trainer along
+
+        viewers = mesh_viewer.of_cells(meshed, trials, trials_store, options.num_meshes)
+        return InteractiveMedia(reels=reels, viewers=viewers)
+
+    return DeferredDrawing(inputs, draw)
 
 
 def add_price_arguments(parser: argparse.ArgumentParser) -> None:

@@ -47,17 +47,18 @@ def main(args: argparse.Namespace) -> int:
     trials_store = Store.open(args.results)
     with trials_store.lock():
         num_new = train_missing(training_options(args), chosen, trials_store)
-    results, page = build.write(
+    contents = build.gather_contents(
         chosen,
         trials_store,
         command=suite_options.command_line("run", args),
-        media=report_options.made(chosen, trials_store, report_options.MediaOptions()),
+        media=report_options.plan_media(chosen, trials_store, report_options.MediaOptions()),
     )
+    report = build.draw_report(contents, build.default_folder(chosen))
     if args.json:
-        print(json.dumps([result.to_json() for result in results], indent=1, allow_nan=False))
+        print(json.dumps([result.to_json() for result in contents.results], indent=1, allow_nan=False))
     else:
-        build.print_tables(results)
-        print(f"report: {page}")
+        build.print_tables(contents.results)
+        print(f"report: {report.describe()}")
         print(
             f"{num_new} trials trained, {len(chosen.trials) - num_new} found finished, "
             f"in {format_seconds(time.monotonic() - start)}"

@@ -15,8 +15,8 @@ import numpy as np
 from bench.errors import UsageError
 from bench.export import field as field_module
 from bench.export import mesh
+from bench.report.images.interactive_media import MeshViewer
 from bench.report.page import html as html_module
-from bench.report.page.script_data import MeshViewer
 from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial

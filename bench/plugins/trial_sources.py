@@ -231,6 +231,10 @@ class MergedStore:
         """Return the files of a trial that hold no arrays, by name."""
         return self._home(trial_id).texts(trial_id)
 
+    def file_stamps(self, trial_id: str) -> list[tuple[str, int, int]]:
+        """Returns name, size and time of change of a trial's files; equal lists tell of the same files."""
+        return self._home(trial_id).file_stamps(trial_id)
+
     def frame(self) -> pandas.DataFrame:
         """Return every score of every trial, tidy, see `bench.storage.score_frame`."""
         return score_frame((self.read(trial_id), self.scores(trial_id)) for trial_id in self.ids())

@@ -18,6 +18,7 @@ import os
 import pathlib
 import re
 import shutil
+import zlib
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -241,6 +242,23 @@ class Store:
             return dict(self._archived[trial_id])
         folder = self.root / trial_id
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.json"))}
+
+    def file_stamps(self, trial_id: str) -> list[tuple[str, int, int]]:
+        """Returns name, size and time of change of a trial's files; equal lists tell of the same files.
+
+        Files of an archived trial have a checksum in place of the time.
+        """
+        self.read(trial_id)
+        if trial_id in self._archived:
+            contents = sorted(self._archived[trial_id].items())
+            return [(name, len(content), zlib.crc32(content)) for name, content in contents]
+        folder = self.root / trial_id
+        stamps = []
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                status = path.stat()
+                stamps.append((path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns))
+        return stamps
 
     def parameters(self, trial_id: str) -> dict[str, numpy.ndarray]:
         """Return a trial's parameters by flat names.

@@ -16,8 +16,9 @@ import pytest
 from bench.analysis.paired_comparison import ReferenceRow, compare
 from bench.export import mesh
 from bench.report.images import turntables
-from bench.report.page import page
-from bench.report.page.script_data import InteractiveMedia, MeshViewer
+from bench.report.images.interactive_media import InteractiveMedia, MeshViewer
+from bench.report.page import report_files
+from bench.report.report_contents import DeferredDrawing, ReportContents
 from bench.storage.record import Record
 from bench.suites.suite import TrialSlot
 
@@ -105,10 +106,17 @@ def written(out: pathlib.Path) -> pathlib.Path:
     result = compare(made.frame, made.cells, table="parts", baseline=ARMS[0], protocol="std-v1", metrics=METRICS,
                      cluster_noun="caption", question="Which part?")  # fmt: skip
     result = dataclasses.replace(result, bounds=(ReferenceRow(BESIDE, "psnr", 21.0),))
-    return page.write(
-        "made <up>", [result], frame=made.frame, cells=made.cells, records=made.records, sheets={}, command="c",
-        out=out, exhibits=exhibits(made.cells),
-    )  # fmt: skip
+    contents = ReportContents(
+        title="made <up>",
+        command="c",
+        results=(result,),
+        frame=made.frame,
+        cells=tuple(made.cells),
+        records=tuple(made.records),
+        media=DeferredDrawing("shades and a ball", lambda: exhibits(made.cells)),
+    )
+    report_files.write_report(contents, out)
+    return out / report_files.PAGE
 
 
 @pytest.fixture(scope="session")

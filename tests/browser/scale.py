@@ -14,8 +14,9 @@ import pandas as pd
 
 from bench.analysis.paired_comparison import compare
 from bench.report.images import turntables
-from bench.report.page import page
-from bench.report.page.script_data import InteractiveMedia
+from bench.report.images.interactive_media import InteractiveMedia
+from bench.report.page import report_files
+from bench.report.report_contents import DeferredDrawing, ReportContents
 from bench.storage.record import Record
 from bench.suites.suite import TrialSlot
 from tests.browser.conftest import chromium
@@ -96,10 +97,17 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        written = page.write(
-            "made up", [result], frame=frame, cells=cells, records=records, sheets={}, command="none",
-            out=pathlib.Path(folder) / "report", exhibits=InteractiveMedia(reels=reels),
-        )  # fmt: skip
+        contents = ReportContents(
+            title="made up",
+            command="none",
+            results=(result,),
+            frame=frame,
+            cells=tuple(cells),
+            records=tuple(records),
+            media=DeferredDrawing("noise", lambda: InteractiveMedia(reels=reels)),
+        )
+        written = pathlib.Path(folder) / "report" / report_files.PAGE
+        report_files.write_report(contents, written.parent)
         size = written.stat().st_size / 2**20
         print(f"{len(records)} trials: written in {time.perf_counter() - start:.1f} s, index.html {size:.1f} MiB")
         for _ in range(TIMES_OPENED):

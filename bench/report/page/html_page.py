@@ -8,10 +8,10 @@ from typing import Any
 from bench.analysis.paired_comparison import TableResult
 from bench.report import caption_context
 from bench.report.figures.standard import slug
+from bench.report.images.interactive_media import InteractiveMedia
 from bench.report.page import html
 from bench.report.page.compact import ReportFormat
-from bench.report.page.parts import PictureFile, ReportHeader, TableSection
-from bench.report.page.script_data import InteractiveMedia
+from bench.report.page.sections import PictureFile, ReportHeader, TableSection
 from bench.report.tables import contents as contents_module
 from bench.report.tables import costs, formats
 from bench.report.tables.costs import ArmCost

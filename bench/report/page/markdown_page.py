@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.report.page.parts import PictureFile, ReportHeader, TableSection
+from bench.report.page.sections import PictureFile, ReportHeader, TableSection
 from bench.report.tables import contents as contents_module
 from bench.report.tables import costs, formats
 

@@ -14,7 +14,6 @@ and texts that occur often stand once, and others refer to their place. Same inp
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ import pandas as pd
 
 from bench.analysis.paired_comparison import TableResult
 from bench.metrics.registry import metric_named
-from bench.report.images.turntables import FrameStrip
+from bench.report.images.interactive_media import InteractiveMedia
 from bench.report.tables import contents as contents_module
 from bench.report.tables import formats
 from bench.report.tables.formats import printable
@@ -44,44 +43,6 @@ MANY_TRIALS = 1000
 
 STATUS = {"finished": 0, "failed": 1}
 NOT_RUN = 2
-
-
-class MeshViewer(NamedTuple):
-    """A mesh that a page can turn.
-
-    Attributes:
-        trial_id: Whose.
-        name: Scene or caption.
-        arm: Whose method made it.
-        about: The mesh in a sentence.
-        contents: The viewer's page, then the mesh, by path in the report's folder.
-    """
-
-    trial_id: str
-    name: str
-    arm: str
-    about: str
-    contents: Mapping[str, bytes]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class InteractiveMedia:
-    """What can be looked at in a page beside its numbers.
-
-    Attributes:
-        reels: By trial id, see `bench.report.images.turntables`.
-        viewers: Meshes.
-    """
-
-    reels: Mapping[str, tuple[FrameStrip, ...]] = dataclasses.field(default_factory=dict)
-    viewers: tuple[MeshViewer, ...] = ()
-
-    def contents(self) -> dict[str, bytes]:
-        """All its files by path."""
-        found = {reel.path: reel.content for reels in self.reels.values() for reel in reels}
-        for viewer in self.viewers:
-            found |= viewer.contents
-        return found
 
 
 class InternedList:

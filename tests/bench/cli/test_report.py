@@ -11,6 +11,7 @@ from bench.cli import report, suite_options
 from bench.errors import UsageError
 from bench.metrics import protocols
 from bench.report import build
+from bench.report.images import table_sheets
 from bench.storage.record import Outcome, of_trial
 from bench.storage.store import Store
 from bench.suites import selection as selection_module
@@ -78,6 +79,19 @@ def test_a_page_of_captions(root, tmp_path, capsys):
     assert result["cluster_noun"] == "caption" and result["protocol"] == "std-v1"
 
 
+def test_a_page_is_drawn_again_only_where_something_changed(outcomes, root, tmp_path, capsys):
+    words = ("--results", str(root), "--out", str(tmp_path / "a"))
+
+    def said(*more):
+        assert report.main(chosen(*words, *more)) == 0
+        return capsys.readouterr().out.splitlines()[-1].removeprefix(f"report: {tmp_path / 'a' / 'index.html'}")
+
+    assert [said(), said(), said("--pictures", "1"), said("--pictures", "1")] == ["", " (unchanged)"] * 2
+    views = root / outcomes[0].record.trial_id / "views.safetensors"
+    views.write_bytes(views.read_bytes()[:-2] + b"zz")
+    assert [said("--pictures", "1"), said("--pictures", "1")] == ["", " (unchanged)"]
+
+
 def test_without_views_the_numbers_stay(outcomes, tmp_path):
     kept = Store.open(tmp_path / "results")
     for made in outcomes:
@@ -103,13 +117,13 @@ def test_distances_need_photographs(root, tmp_path):
 def test_a_shared_baseline_is_shown_once(root):
     selection = suite_options.selection(chosen())
     (table,) = selection.tables
-    known = build.judged(table, selection, Store.open(root))
+    known = build.gather_context(table, selection, Store.open(root))
     assert known.judge == JUDGE and known.captions.name == "composed:world-things"
     tables = {"smoke": (table, dataclasses.replace(table, name="again"))}
     suite = dataclasses.replace(selection.suite, tables=tables)
     trials, cells = suite.expand(selection.budget)
     twice = selection_module.Selection(suite=suite, budget=selection.budget, trials=trials, cells=cells)
-    titles = build.pictures(twice, Store.open(root), {table.name: known, "again": known})
+    titles = table_sheets.plan_sheets(twice, Store.open(root), {table.name: known, "again": known})
     assert [title.partition(":")[0] for title in titles] == ["world-things"] * 3 + ["again"]
 
 

@@ -13,10 +13,11 @@ import pytest
 from bench.analysis.paired_comparison import ReferenceRow, TableResult
 from bench.report import caption_context, caption_results
 from bench.report.figures import captions, standard
-from bench.report.page import page
+from bench.report.page import report_files
 from bench.report.tables import contents, formats
 from bench.suites.suite import TrialSlot
 from tasks.captions.caption_sets import caption_set
+from tests.fixtures.report_studies import contents_of
 
 JUDGE = "embedded-judge-rn"
 
@@ -205,19 +206,15 @@ def test_captions_are_rows_where_scenes_are_columns(captioned):
 def test_a_page_of_hostile_captions(make_caption_study, tmp_path):
     hostile = ("<script>alert(1)</script> & $x^2$", '<img src=x onerror="a()">', *(f"b|*{i}_$\\" for i in range(6)))
     made = make_caption_study(names=hostile)
-    written = [
-        page.write("s", [made.result], frame=made.frame, cells=made.cells, records=made.records, sheets={},
-                   command="c", out=tmp_path / side, judged={made.result.table: made.judged})
-        for side in "ab"
-    ]  # fmt: skip
-    text, markdown = written[0].read_text(), (tmp_path / "a" / "index.md").read_text()
+    shown = contents_of(made, contexts={made.result.table: made.judged}, sheets={})
+    written = [report_files.write_report(shown, tmp_path / side) for side in "ab"]
+    text, markdown = (written[0][name].decode() for name in ("index.html", "index.md"))
     assert "<script>alert" not in text and "<img src=x" not in text and "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "<script" not in markdown and "<img" not in markdown
     assert "at most 6 captions × 1 seed an arm" in text and "protocol of captions" in text
     assert "8 azimuths at elevations of 15 and 45 degrees" in text and "floats clipped" not in text
     assert "in-loop: by its own guide" in text and not list((tmp_path / "a" / "figures").glob("*-angle-*"))
-    files = [{p.relative_to(tmp_path / side): p.read_bytes() for p in (tmp_path / side).rglob("*.*")} for side in "ab"]
-    assert files[0] == files[1]
+    assert written[0] == written[1]
 
 
 def test_heads_of_long_names_stand_on_two_lines_in_a_paper(captioned):

@@ -9,9 +9,10 @@ import re
 
 import pytest
 
+from bench.report.images.interactive_media import InteractiveMedia, MeshViewer
 from bench.report.images.turntables import FrameStrip
 from bench.report.page import html, script_data
-from bench.report.page.script_data import InteractiveMedia, InternedList, MeshViewer
+from bench.report.page.script_data import InternedList
 
 
 def given(made, records=None, **others):

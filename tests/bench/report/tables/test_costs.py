@@ -9,13 +9,14 @@ import pytest
 
 from bench.cli import report_options
 from bench.errors import UsageError
-from bench.report.page import page
+from bench.report.page import report_files
 from bench.report.tables import costs
+from tests.fixtures.report_studies import contents_of
 
 
 def parsed(*words):
     parser = argparse.ArgumentParser()
-    report_options.add_arguments(parser)
+    report_options.add_price_arguments(parser)
     return parser.parse_args(words)
 
 
@@ -53,12 +54,11 @@ def test_nothing_timed_says_nothing(usual):
     assert costs.rows(bare, costs.DevicePrice(2.5)) == costs.rows([]) == []
 
 
-def test_the_page_and_its_markdown_say_it(usual, tmp_path):
-    others = {"frame": usual.frame, "cells": usual.cells, "records": usual.records, "sheets": {}, "command": "c"}
-    page.write("s", [usual.result], out=tmp_path / "a", price=costs.DevicePrice(3.0), **others)
-    page.write("s", [usual.result], out=tmp_path / "b", **others)
+def test_the_page_and_its_markdown_say_it(usual):
+    prices = (costs.DevicePrice(3.0), None)
+    priced, unpriced = (report_files.draw_files(contents_of(usual, price=price)) for price in prices)
     for name in ("index.html", "index.md"):
-        text, plain = ((tmp_path / side / name).read_text() for side in "ab")
+        text, plain = priced[name].decode(), unpriced[name].decode()
         # 47 trials with a device: 16 x 12 s, 16 x 13 s, 15 x 14 s
         assert "0.17 h on cpu (47 trials); 1 trial left no time" in text
         assert "0.51 USD on cpu, 0.011 USD a trial, at 3 USD an hour of a device" in text

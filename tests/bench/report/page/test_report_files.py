@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import html.parser
 import json
-import pathlib
 import re
 
 import numpy as np
@@ -17,8 +16,10 @@ from PIL import Image
 
 from bench.analysis.paired_comparison import TableResult
 from bench.errors import UsageError
-from bench.report.page import compact, page
+from bench.report.page import compact, provenance, report_files
 from bench.report.page import html as html_module
+from bench.report.report_contents import DeferredDrawing
+from tests.fixtures.report_studies import contents_of, picture
 
 VOID = {"meta", "link", "br", "img", "path", "use", "rect"}
 
@@ -61,12 +62,8 @@ def read(text):
 
 
 def write(made, out, **changes):
-    picture = Image.fromarray(np.full((4, 6, 3), 200, np.uint8))
-    arguments = {
-        "frame": made.frame, "cells": made.cells, "records": made.records, "sheets": {"Renders & errors": picture},
-        "command": "python -m bench run --suite <parts>", "question": "Which part?", "notes": ["Embedded <scenes>."],
-    } | changes  # fmt: skip
-    return page.write("a <suite>", [made.result], out=out, **arguments)
+    report_files.write_report(contents_of(made, **changes), out)
+    return out / "index.html"
 
 
 def contents(folder):
@@ -115,9 +112,9 @@ def test_the_page_loads_nothing_and_runs_its_own_script_alone(name, request):
 
 
 def test_pictures_wait_until_they_are_seen_and_have_their_size(written):
-    (picture,) = read(written.read_text()).pictures
-    assert (picture["loading"], picture["width"], picture["height"]) == ("lazy", "6", "4")
-    assert picture["alt"] == "Renders & errors"
+    (shown,) = read(written.read_text()).pictures
+    assert (shown["loading"], shown["width"], shown["height"]) == ("lazy", "6", "4")
+    assert shown["alt"] == "Renders & errors"
 
 
 def test_names_are_shown_as_they_were_written(written_hostile, hostile):
@@ -208,17 +205,17 @@ def test_light_and_dark_and_narrow(written):
 
 
 def test_the_same_study_gives_the_same_bytes(written, usual, tmp_path):
-    write(usual, tmp_path, records=usual.records[::-1], frame=usual.frame.sample(frac=1, random_state=0))
+    write(usual, tmp_path, records=tuple(usual.records[::-1]), frame=usual.frame.sample(frac=1, random_state=0))
     assert contents(tmp_path) == contents(written.parent)
 
 
 def test_writing_again_leaves_other_files_and_no_temporary_ones(usual, tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
-    sheet = tmp_path / "drawn.png"
-    Image.new("RGB", (3, 2)).save(sheet)
-    write(usual, tmp_path, sheets={"Drawn": sheet})
+    sheets = {"Drawn": DeferredDrawing("grey", picture), "Not kept": DeferredDrawing("none", lambda: None)}
+    write(usual, tmp_path, sheets=sheets)
     names = set(contents(tmp_path))
-    assert {"mine.txt", "sheets/drawn.png", "index.html"} <= names and not any(n.endswith(".tmp") for n in names)
+    assert {"mine.txt", "sheets/drawn.png", "index.html"} <= names and "sheets/not-kept.png" not in names
+    assert not any(n.endswith(".tmp") for n in names)
 
 
 def test_one_form_leaves_nothing_of_the_other(usual, tmp_path, monkeypatch):
@@ -242,8 +239,7 @@ def test_a_study_of_which_nothing_ran_still_has_a_page(usual, tmp_path):
 
     nothing = usual.frame.iloc[:0]
     result = compare(nothing, usual.cells, table="parts", baseline="base", protocol="std-v1", metrics=["psnr"])
-    others = {"cells": usual.cells, "records": [], "sheets": {}, "command": "c"}
-    written = page.write("s", [result], frame=nothing, out=tmp_path, **others)
+    written = write(usual, tmp_path, results=(result,), frame=nothing, records=(), sheets={})
     shown = "".join(read(written.read_text()).text)
     assert "nothing run yet" in shown and "16 not run" in shown and "No data: better · same" in shown
     assert "steps" not in shown
@@ -252,13 +248,12 @@ def test_a_study_of_which_nothing_ran_still_has_a_page(usual, tmp_path):
 def test_names_that_would_be_one_file_are_refused(usual, tmp_path):
     twice = [usual.result, dataclasses.replace(usual.result, table="Parts!")]
     with pytest.raises(UsageError, match="differ in their letters and digits, got 'parts' and 'Parts!'; rename one"):
-        page.write("s", twice, frame=usual.frame, cells=usual.cells, records=[], sheets={}, command="c",
-                   out=pathlib.Path(tmp_path))  # fmt: skip
+        write(usual, tmp_path, results=tuple(twice))
     assert contents(tmp_path) == {}
 
 
 def test_commits_that_nobody_knows_are_counted():
-    unknown = page.UNKNOWN
-    assert page.count_values(["a", "a"]) == "a"
-    assert page.count_values(["b", unknown, "a", "b"]) == "a (1 trial) | b (2 trials) | unknown: 1 trial"
-    assert page.count_values([unknown, unknown]) == "unknown: 2 trials"
+    unknown = provenance.UNKNOWN
+    assert provenance.count_values(["a", "a"]) == "a"
+    assert provenance.count_values(["b", unknown, "a", "b"]) == "a (1 trial) | b (2 trials) | unknown: 1 trial"
+    assert provenance.count_values([unknown, unknown]) == "unknown: 2 trials"

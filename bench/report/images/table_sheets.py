@@ -1,0 +1,162 @@
+"""Decides which pictures a report shows of each table, and plans them; they are drawn when the page is.
+
+A table of photographs has two sheets: the same view by each arm, and where they are wrong. A table of captions has a
+contact sheet of its arms, all objects of its baseline, and that baseline over training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from PIL import Image
+
+from bench.report.caption_context import CaptionTableContext
+from bench.report.images import caption_sheets, image_grid
+from bench.report.report_contents import DeferredDrawing
+from bench.storage.trial_reader import TrialReader
+from bench.suites.selection import Selection
+from bench.suites.suite import Table, TrialSlot
+from bench.suites.trial import Trial
+
+Sheet = DeferredDrawing[Image.Image | None]
+
+
+def plan_sheets(chosen: Selection, store: TrialReader, contexts: Mapping[str, CaptionTableContext]) -> dict[str, Sheet]:
+    """Plans all sheets by title; objects of a baseline that several tables share are shown once.
+
+    Args:
+        chosen: Tables and trials.
+        store: Where their views and scores lie.
+        contexts: What is known of the tables of captions, by table.
+    """
+    found: dict[str, Sheet] = {}
+    shown: set[tuple[str, ...]] = set()
+    for table in chosen.tables:
+        context = contexts.get(table.name)
+        if context is None:
+            found |= plan_photo_sheets(table, chosen, store)
+            continue
+        cells = cells_of_first_seed(table, chosen)
+        found |= plan_contact_sheet(table, cells, store, context)
+        baseline = [cell for cell in cells if cell.arm == table.baseline]
+        trial_ids = tuple(cell.trial_id for cell in baseline)
+        if trial_ids and trial_ids not in shown:
+            shown.add(trial_ids)
+            found |= plan_baseline_sheets(table, baseline, store, context)
+    return found
+
+
+def plan_photo_sheets(table: Table, chosen: Selection, store: TrialReader) -> dict[str, Sheet]:
+    """Plans the two sheets of a table of photographs."""
+    cells = cells_of_first_seed(table, chosen)
+    trials = {trial.id: trial for trial in chosen.trials}
+
+    def plan(errors: bool) -> Sheet:
+        inputs = [table.baseline, table.protocol, table.metrics[0], errors, list_inputs(cells, store)]
+        return DeferredDrawing(inputs, lambda: draw_photo_sheet(table, cells, trials, store, errors=errors))
+
+    return {
+        f"{table.name}: the same view by each arm": plan(errors=False),
+        f"{table.name}: where they are wrong": plan(errors=True),
+    }
+
+
+def plan_contact_sheet(
+    table: Table, cells: Sequence[TrialSlot], store: TrialReader, context: CaptionTableContext
+) -> dict[str, Sheet]:
+    """Plans the sheet of all arms of a table of captions."""
+    title = f"{table.name}: every arm, and what {context.judge} takes it for"
+    return {title: plan_judged_sheet(caption_sheets.contact_sheet, table, cells, store, context)}
+
+
+def plan_baseline_sheets(
+    table: Table, cells: Sequence[TrialSlot], store: TrialReader, context: CaptionTableContext
+) -> dict[str, Sheet]:
+    """Plans the sheets of a baseline's objects: all captions, and some over training."""
+    title = f"{table.name}: {table.baseline}, green where {context.judge} finds the caption"
+    over_training: Sheet = DeferredDrawing(list_inputs(cells, store), lambda: caption_sheets.strips(cells, store))
+    return {
+        title: plan_judged_sheet(caption_sheets.all_of_one_arm, table, cells, store, context),
+        f"{table.name}: {table.baseline}, over training": over_training,
+    }
+
+
+def plan_judged_sheet(
+    draw: Callable[..., Image.Image | None],
+    table: Table,
+    cells: Sequence[TrialSlot],
+    store: TrialReader,
+    context: CaptionTableContext,
+) -> Sheet:
+    """Plans a sheet whose labels say what the judge of a table takes objects for."""
+    inputs = [table.protocol, context.judge, context.captions.sha256, list_inputs(cells, store)]
+    return DeferredDrawing(
+        inputs,
+        lambda: draw(cells, store, protocol=table.protocol, judge=context.judge, captions=context.captions),
+    )
+
+
+def list_inputs(cells: Sequence[TrialSlot], store: TrialReader) -> list[tuple[TrialSlot, list[tuple[str, int, int]]]]:
+    """Lists the places that a picture shows, each with the files of its trial."""
+    return [(cell, store.file_stamps(cell.trial_id) if is_stored(store, cell.trial_id) else []) for cell in cells]
+
+
+def cells_of_first_seed(table: Table, chosen: Selection) -> list[TrialSlot]:
+    """Lists a table's places of its first seed."""
+    cells = [cell for cell in chosen.cells if cell.table == table.name]
+    seed = min(cell.seed for cell in cells)
+    return [cell for cell in cells if cell.seed == seed]
+
+
+# --- sheets of photographs --------------------------------------------------------------------------------------------
+
+
+def draw_photo_sheet(
+    table: Table, cells: Sequence[TrialSlot], trials: Mapping[str, Trial], store: TrialReader, *, errors: bool
+) -> Image.Image | None:
+    """Draws a row a scene: the truth and then every arm, from one test camera.
+
+    Args:
+        table: Its baseline and first metric.
+        cells: Its places of one seed.
+        trials: Trials by id.
+        store: Where views and scores lie.
+        errors: Whether to draw error maps instead of colours.
+
+    Returns:
+        The sheet, or None where the store keeps no view of it.
+    """
+    rows = {}
+    for cluster in dict.fromkeys(cell.cluster for cell in cells):
+        row = [cell for cell in cells if cell.cluster == cluster]
+        views = {cell.arm: caption_sheets.views_of(store, cell.trial_id) for cell in row}
+        if any(views.values()):
+            scene = find_reference_trial(row, table.baseline, trials).task.load()
+            rows[cluster] = image_grid.comparison(scene, views, labels=label_tiles(row, store, table), errors=errors)
+    return image_grid.sheet(rows) if rows else None
+
+
+def find_reference_trial(row: Sequence[TrialSlot], baseline: str, trials: Mapping[str, Trial]) -> Trial:
+    """Finds the baseline's trial of a scene, or the first there is: its training views choose the camera."""
+    of_baseline = [cell for cell in row if cell.arm == baseline]
+    return trials[(of_baseline or list(row))[0].trial_id]
+
+
+def label_tiles(row: Sequence[TrialSlot], store: TrialReader, table: Table) -> dict[str, str]:
+    """Writes each arm's label: the mean of the table's first metric, or why there is none."""
+    metric = table.metrics[0]
+    labels = {}
+    for cell in row:
+        if not is_stored(store, cell.trial_id):
+            labels[cell.arm] = "not run"
+            continue
+        scores = store.scores(cell.trial_id).get(table.protocol)
+        by_view = scores["per_view"].get(metric, []) if scores else []
+        values = [value for value in by_view if value is not None]
+        labels[cell.arm] = f"mean {sum(values) / len(values):.2f}" if values else "failed"
+    return labels
+
+
+def is_stored(store: TrialReader, trial_id: str) -> bool:
+    """Tells whether the trial left a record."""
+    return store.finished(trial_id) or store.failed(trial_id)
