@@ -128,7 +128,7 @@ def test_a_report_that_was_cut_short_is_drawn_again(usual, tmp_path, monkeypatch
     build.draw_report(contents, tmp_path)
     other = dataclasses.replace(contents, title="another")
     with monkeypatch.context() as patch:
-        patch.setattr(report_files, "write_file", lambda path, content: 1 / 0)
+        patch.setattr(report_files, "write_file", lambda path, content, sync: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             build.draw_report(other, tmp_path)
     assert not build.draw_report(contents, tmp_path).is_unchanged
