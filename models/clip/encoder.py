@@ -208,6 +208,11 @@ class Encoder:
         Raises:
             UsageError: It reads no text, or a text is too long.
         """
+        if self.tokenizer is None and self.context_length:
+            raise UsageError(
+                f"{self.name}: expected an encoder with CLIP's vocabulary, this one has another, of which only the "
+                "ids are known; give text_features its ids, or choose another"
+            )
         if self.tokenizer is None:
             raise UsageError(f"{self.name}: expected an encoder that reads text, this one only sees; choose another")
         return self.tokenizer.encode(texts)

@@ -5,7 +5,7 @@
 | `openai-vit-b-32` ... | an entry of `ENTRIES`: revision and SHA-256 pinned, looked for on disk, else fetched |
 | an entry of `EMBEDDED` | a small encoder that comes with the project |
 | `open_clip:ARCHITECTURE/PATH` | a safetensors file in open_clip's layout; `hf:OWNER/NAME@COMMIT` may stand for PATH |
-| `hf:PATH`, `hf:OWNER/NAME@COMMIT` | a folder or repository of `transformers.CLIPModel` |
+| `hf:PATH`, `hf:OWNER/NAME@COMMIT` | a folder or repository of `transformers.CLIPModel`, in one file or in shards |
 | `openai:PATH` | OpenAI's original TorchScript file; needs torch |
 | `file:PATH` | a file that `weights.write` wrote |
 | `clip-jax:PATH` | a folder of the package clip-jax; needs the extra of that name |
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -26,17 +25,14 @@ import numpy as np
 from jaxtyping import PyTree
 
 from bench.errors import UsageError, nearest
-from models.clip.checkpoints import catalog, files, hub, layouts
+from models.clip.checkpoints import catalog, files, foreign, hub, layouts
 from models.clip.checkpoints.catalog import EMBEDDED, ENTRIES, PublishedCheckpoint
 from models.clip.checkpoints.files import Checkpoint
-from models.clip.checkpoints.hub import HubFile
-from models.clip.encoder import OPENAI_MEAN, OPENAI_STD, Encoder, LinenTowers
+from models.clip.checkpoints.foreign import CheckpointFiles
+from models.clip.encoder import Encoder, LinenTowers
 from models.clip.networks import architectures, dual_encoder
 from models.clip.networks.dual_encoder import DualEncoder
-from models.clip.tokenizers import CLIP_NUM_TOKENS, ClipTokenizer, Tokenizer
-
-# Words in the names of checkpoints that were trained with QuickGELU.
-_QUICK_GELU_WORDS = ("openai", "quickgelu", "metaclip", "dfn2b", "dfn5b", "yfcc15m", "cc12m")
+from models.clip.tokenizers import ClipTokenizer, Tokenizer
 
 
 def load(name: str, *, dtype: Any = jnp.float32) -> Encoder:
@@ -60,7 +56,12 @@ def load(name: str, *, dtype: Any = jnp.float32) -> Encoder:
         return _embedded(name, dtype)
     if colon and scheme in SCHEMES:
         return SCHEMES[scheme](name, rest, dtype)
-    raise UsageError(
+    raise unknown(name)
+
+
+def unknown(name: str) -> UsageError:
+    """Return what is said of a name that is no encoder's."""
+    return UsageError(
         f"encoder: expected one of the catalog, got {name!r}; {nearest(name, [*ENTRIES, *EMBEDDED])}; others are "
         f"written {', '.join(f'{scheme}:...' for scheme in SCHEMES)}; python -m bench encoders lists them"
     )
@@ -80,7 +81,7 @@ def abstract(name: str, *, dtype: Any = jnp.float32) -> Encoder:
         model, pixels = architectures.named(ENTRIES[name].architecture), {}
         tokenizer: Tokenizer | None = ClipTokenizer()
     elif name in EMBEDDED:
-        found = files.read(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
+        found = files.read_header(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
         model, tokenizer, pixels = found.model, found.tokenizer, {"mean": found.mean, "std": found.std}
     else:
         encoder = load(name, dtype=dtype)
@@ -188,65 +189,51 @@ def _own(name: str, path: pathlib.Path, digest: str, dtype: Any) -> Encoder:
 
 def _load_file(name: str, rest: str, dtype: Any) -> Encoder:
     """`file:PATH`."""
+    path = own_file(name, rest)
+    return _own(name, path, hub.sha256_of(path), dtype)
+
+
+def own_file(name: str, rest: str) -> pathlib.Path:
+    """Return the file of `file:PATH`.
+
+    Raises:
+        UsageError: There is none.
+    """
     path = pathlib.Path(rest).expanduser()
     if not path.is_file():
         raise UsageError(f"{name}: expected a file {path}, got none; check the path")
-    return _own(name, path, hub.sha256_of(path), dtype)
+    return path
 
 
 def _load_open_clip(name: str, rest: str, dtype: Any) -> Encoder:
     """`open_clip:ARCHITECTURE/PATH`."""
-    architecture, slash, place = rest.partition("/")
-    model = architectures.named(architecture)
-    if not place:
-        raise UsageError(f"{name}: expected open_clip:ARCHITECTURE/PATH, got no path; write the file after the slash")
-    plain = not architecture.endswith((architectures.QUICK, architectures.EXACT))
-    word = next((word for word in _QUICK_GELU_WORDS if word in place.lower()), None)
-    if plain and word:
-        raise UsageError(
-            f"{name}: expected {architecture}{architectures.QUICK} for {word!r} weights, which were trained with "
-            f"QuickGELU, got {architecture}, which is GELU and gives wrong features; write "
-            f"open_clip:{architecture}{architectures.QUICK}/{place} "
-            f"(or {architecture}{architectures.EXACT} if you are sure)"
-        )
-    if place.startswith("hf:"):
-        source = _hub(name, place.removeprefix("hf:"), "open_clip_model.safetensors")
-        path = hub.fetch(source, name, f"where there is a network do `{source.command}` and give the file's path")
-    else:
-        path = pathlib.Path(place).expanduser()
-    variables = files.read_foreign(path, model, "open_clip", name)
-    return _encoder(name, model, variables, _clip_tokenizer(model), hub.sha256_of(path), dtype)
+    return _read_foreign(name, foreign.open_clip(name, rest), dtype)
 
 
 def _load_huggingface(name: str, rest: str, dtype: Any) -> Encoder:
     """`hf:PATH` or `hf:OWNER/NAME@COMMIT`."""
-    place = pathlib.Path(rest).expanduser()
-    if place.exists() or rest.startswith((".", "/", "~")):
-        path = place if place.is_file() or place.suffix else place / "model.safetensors"
-        config_path = path.parent / "config.json"
-        pixels_path: pathlib.Path | None = path.parent / "preprocessor_config.json"
-        if not config_path.is_file():
-            raise UsageError(
-                f"{name}: expected {config_path}, which says the architecture and its nonlinearity, got none; "
-                "put the checkpoint's config.json beside its tensors"
-            )
-    else:
-        source = _hub(name, rest, "model.safetensors")
-        by_hand = f"where there is a network do `hf download {source.repository} --revision {source.revision}`"
-        by_hand += " and write hf:FOLDER with the folder it prints"
-        config_path = hub.fetch(dataclasses.replace(source, file="config.json"), name, by_hand)
-        path = hub.fetch(source, name, by_hand)
-        pixels_path = hub.in_cache(dataclasses.replace(source, file="preprocessor_config.json"))
-    model = architectures.from_huggingface(json.loads(config_path.read_text()))
-    variables = files.read_foreign(path, model, "huggingface", name)
-    said = json.loads(pixels_path.read_text()) if pixels_path and pixels_path.is_file() else {}
-    pixels = {"mean": tuple(said.get("image_mean", OPENAI_MEAN)), "std": tuple(said.get("image_std", OPENAI_STD))}
-    return _encoder(name, model, variables, _clip_tokenizer(model), hub.sha256_of(path), dtype, **pixels)
+    return _read_foreign(name, foreign.huggingface(name, rest), dtype)
+
+
+def _read_foreign(name: str, found: CheckpointFiles, dtype: Any) -> Encoder:
+    variables = files.read_foreign(found.path, found.model, found.layout, name)
+    digest = hub.sha256_of_files(found.files)
+    normalisation = dataclasses.asdict(found.pixels)
+    return _encoder(name, found.model, variables, found.tokenizer, digest, dtype, **normalisation)
 
 
 def _load_openai(name: str, rest: str, dtype: Any) -> Encoder:
     """`openai:PATH`."""
-    path = pathlib.Path(rest).expanduser()
+    model, variables, digest = read_openai(name, pathlib.Path(rest).expanduser())
+    return _encoder(name, model, variables, ClipTokenizer(), digest, dtype)
+
+
+def read_openai(name: str, path: pathlib.Path) -> tuple[DualEncoder, PyTree, str]:
+    """Return the architecture, the variables and the SHA-256 of OpenAI's original file.
+
+    Raises:
+        UsageError: It is none, or one of OpenAI's that was altered.
+    """
     model, variables = _torchscript(path, name)
     digest = hub.sha256_of(path)
     known = {entry.openai_sha256: entry for entry in ENTRIES.values()}
@@ -256,7 +243,7 @@ def _load_openai(name: str, rest: str, dtype: Any) -> Encoder:
             f"{name}: expected OpenAI's file of {named[0].name} with SHA-256 {named[0].openai_sha256}, got {digest}; "
             "the file is truncated, altered or another: get it again"
         )
-    return _encoder(name, model, variables, ClipTokenizer(), digest, dtype)
+    return model, variables, digest
 
 
 def _torchscript(path: pathlib.Path, where: str) -> tuple[DualEncoder, PyTree]:
@@ -283,19 +270,3 @@ SCHEMES: dict[str, Callable[[str, str, Any], Encoder]] = {
     "file": _load_file,
     "clip-jax": _load_clip_jax,
 }
-
-
-def _hub(name: str, rest: str, file: str) -> HubFile:
-    """`OWNER/NAME@COMMIT`."""
-    repository, _, revision = rest.partition("@")
-    if repository.count("/") != 1:
-        raise UsageError(f"{name}: expected hf:OWNER/NAME@COMMIT or hf:PATH, got {rest!r}; check the path")
-    return HubFile(repository=repository, file=file, revision=revision)
-
-
-def _clip_tokenizer(model: DualEncoder) -> Tokenizer | None:
-    """CLIP's own vocabulary, where the text tower has as many tokens."""
-    tower = model.text_tower
-    if tower is None or tower.num_tokens != CLIP_NUM_TOKENS:
-        return None
-    return ClipTokenizer(context_length=tower.context_length)

@@ -10,7 +10,7 @@ import functools
 import html
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -132,6 +132,22 @@ def clean(text: str) -> str:
 def split_words(text: str) -> list[str]:
     """Words of a text in lower case; what is no letter, digit or apostrophe only separates them."""
     return re.findall(r"[^\W_]+(?:'[^\W_]+)*", clean(text).lower())
+
+
+def is_clip_vocabulary(ids: Mapping[str, Any]) -> bool:
+    """Whether a vocabulary is CLIP's own.
+
+    Args:
+        ids: Of each of its byte pairs; those that end a word end in `</w>`.
+
+    Returns:
+        False if it has another size, or another id for the end of text or for any plain word.
+    """
+    if len(ids) != CLIP_NUM_TOKENS or ids.get("<|endoftext|>") != CLIP_END:
+        return False
+    bpe = _clip_vocabulary()
+    words = [pair.removesuffix("</w>") for pair in ids if re.fullmatch(r"[a-z]+</w>", pair)]
+    return bool(words) and all(bpe.encode(word) == [ids[f"{word}</w>"]] for word in words)
 
 
 def _checked(texts: Sequence[str]) -> Sequence[str]:

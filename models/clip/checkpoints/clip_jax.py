@@ -9,6 +9,7 @@ b: images or texts, h and w: pixels, t: tokens, f: features.
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import functools
 import json
@@ -22,7 +23,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from bench.errors import UsageError
-from models.clip.checkpoints import files
+from models.clip.checkpoints import files as files_module
+from models.clip.checkpoints import settings
 from models.clip.encoder import Encoder
 from models.clip.networks import dual_encoder
 from models.clip.tokenizers import CLIP_END, CLIP_NUM_TOKENS, ClipTokenizer
@@ -105,28 +107,67 @@ def load(name: str, path: pathlib.Path, dtype: Any) -> Encoder:
             configuration.
     """
     _package(name)
-    step_folder, config_path = _step(name, path)
-    config = json.loads(config_path.read_text())
-    if config.get("maxtext_mesh") or "vision_config" not in config or "text_config" not in config:
-        raise UsageError(f"{name}: expected the config.json of a CLIPModel of clip-jax, got another; choose another")
+    found = describe(name, path)
+    config = copy.deepcopy(found.config)
     for part in (config, config["vision_config"], config["text_config"]):
         part["dtype"] = str(jnp.dtype(dtype))
         # Lists in JSON, tuples in the package.
         part.update({key: tuple(value) for key, value in part.items() if isinstance(value, list)})
     towers = ClipJaxTowers(json.dumps(config, sort_keys=True))
-    params = {"params": _restored(name, step_folder, towers.config)}
-    text = config["text_config"]
-    reads = towers.context_length and text["vocab_size"] == CLIP_NUM_TOKENS and text.get("eos_token_id") == CLIP_END
+    params = {"params": _restored(name, found.folder, towers.config)}
     return Encoder(
         name=name,
         params=params,
         towers=towers,
-        # Of another vocabulary only the ids are known; `text_features` takes them, `tokenize` does not make them.
-        tokenizer=ClipTokenizer(context_length=towers.context_length) if reads else None,
+        tokenizer=found.tokenizer,
         mean=HALF,
         std=HALF,
-        sha256=files.sha256_of_variables(params),
+        sha256=files_module.sha256_of_variables(params),
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Description:
+    """A checkpoint on disk, its tensors not yet read.
+
+    Attributes:
+        config: All of its `config.json`.
+        folder: Of its step.
+        tokenizer: None if its vocabulary is not CLIP's: then only ids are known.
+    """
+
+    config: dict[str, Any]
+    folder: pathlib.Path
+    tokenizer: ClipTokenizer | None
+
+    @property
+    def image_px(self) -> int:
+        """Width and height of the images it takes."""
+        return self.config["vision_config"]["image_size"]
+
+    @property
+    def files(self) -> list[pathlib.Path]:
+        """All files of the step, in order."""
+        return sorted(path for path in self.folder.rglob("*") if path.is_file())
+
+
+def describe(name: str, path: pathlib.Path) -> Description:
+    """Return what a checkpoint's folder says; the package is not needed, and no tensor is read.
+
+    Raises:
+        UsageError: It is no such folder.
+    """
+    folder, config_path = _step(name, path)
+    said = settings.read(config_path, name)
+    if said.values.get("maxtext_mesh") or "vision_config" not in said or "text_config" not in said:
+        raise UsageError(f"{name}: expected the config.json of a CLIPModel of clip-jax, got another; choose another")
+    if said.part("vision_config").count("image_size", 0) == 0:
+        said.refuse("vision_config", "with image_size")
+    text = said.part("text_config").values
+    context_length = 0 if text.get("is_decoder", True) else text.get("max_length", 0)
+    reads = context_length and text.get("vocab_size") == CLIP_NUM_TOKENS and text.get("eos_token_id") == CLIP_END
+    tokenizer = ClipTokenizer(context_length=context_length) if reads else None
+    return Description(config=dict(said.values), folder=folder, tokenizer=tokenizer)
 
 
 def _step(name: str, path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:

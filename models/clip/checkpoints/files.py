@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import PyTree
 
 from bench.errors import UsageError
-from models.clip.checkpoints import hub, layouts
+from models.clip.checkpoints import hub, layouts, sharded
+from models.clip.checkpoints.settings import Settings
 from models.clip.checkpoints.tensor_names import Layout
 from models.clip.encoder import OPENAI_MEAN, OPENAI_STD
 from models.clip.networks import architectures, dual_encoder
@@ -88,13 +89,48 @@ def read_tensors(path: pathlib.Path, where: str) -> tuple[dict[str, tuple[int, .
     return {name: tuple(file.get_slice(name).get_shape()) for name in names}, file.metadata() or {}, file.get_tensor
 
 
+def read_shards(index: pathlib.Path, where: str) -> tuple[dict[str, tuple[int, ...]], Any]:
+    """Opens all shards of an index.
+
+    Returns:
+        Shape of each tensor, and a function that reads one tensor.
+
+    Raises:
+        UsageError: A shard is missing or not whole, or holds other tensors than the index says.
+    """
+    shard_of = sharded.weight_map(index, where)
+    shapes: dict[str, tuple[int, ...]] = {}
+    readers: dict[str, Any] = {}
+    for path in sharded.files(index, where):
+        found, _, readers[path.name] = read_tensors(path, where)
+        expected = {tensor for tensor, shard in shard_of.items() if shard == path.name}
+        wrong = sorted(expected.symmetric_difference(found))
+        if wrong:
+            got = "one that the index does not name there" if wrong[0] in found else "no such tensor"
+            raise UsageError(
+                f"{where}: expected the tensors in {path.name} that {index.name} names, got {got}: {wrong[0]}; "
+                "get the index and all shards of the same repository"
+            )
+        shapes.update(found)
+    return shapes, lambda tensor: readers[shard_of[tensor]](tensor)
+
+
 def read_foreign(path: pathlib.Path, model: DualEncoder, layout: Layout, where: str) -> PyTree:
     """Variables from a checkpoint in another's layout.
+
+    Args:
+        path: A file of tensors, or an index of shards.
+        model: Its architecture.
+        layout: How its tensors are named.
+        where: Who reads it, for messages.
 
     Raises:
         UsageError: It is not of this architecture or layout.
     """
-    shapes, _, tensor = read_tensors(path, where)
+    if sharded.is_index(path):
+        shapes, tensor = read_shards(path, where)
+    else:
+        shapes, _, tensor = read_tensors(path, where)
     found = layouts.sniff(shapes)
     if found not in (layout, None):
         schemes = {"open_clip": "open_clip:ARCHITECTURE/PATH", "huggingface": "hf:PATH", "ours": "file:PATH"}
@@ -109,8 +145,17 @@ def read_model(path: pathlib.Path, where: str) -> DualEncoder:
     Raises:
         UsageError: It is another kind of file.
     """
+    return read_header(path, where).model
+
+
+def read_header(path: pathlib.Path, where: str) -> Checkpoint:
+    """Reads all that a file of ours says but its numbers: `variables` is None.
+
+    Raises:
+        UsageError: It is another kind of file.
+    """
     _, metadata, _ = read_tensors(path, where)
-    return _said(path, metadata, where)[0]
+    return _header(path, metadata, where)
 
 
 def read(path: pathlib.Path, where: str) -> Checkpoint:
@@ -120,29 +165,37 @@ def read(path: pathlib.Path, where: str) -> Checkpoint:
         UsageError: It is another kind of file, or is not whole.
     """
     shapes, metadata, tensor = read_tensors(path, where)
-    model, said = _said(path, metadata, where)
-    layouts.check(model, "ours", shapes, where)
-    return Checkpoint(
-        model=model,
-        variables=layouts.to_ours(model, "ours", tensor),
-        tokenizer=_tokenizer_from_json(said["tokenizer"]),
-        mean=tuple(said["mean"]),
-        std=tuple(said["std"]),
-        card=said["card"],
-    )
+    header = _header(path, metadata, where)
+    layouts.check(header.model, "ours", shapes, where)
+    return dataclasses.replace(header, variables=layouts.to_ours(header.model, "ours", tensor))
 
 
-def _said(path: pathlib.Path, metadata: dict[str, str], where: str) -> tuple[DualEncoder, dict[str, Any]]:
-    """What a file of ours says of itself."""
+def _header(path: pathlib.Path, metadata: dict[str, str], where: str) -> Checkpoint:
     if metadata.get("format") != FORMAT:
         raise UsageError(
             f"{where}: expected a file that says its architecture (format {FORMAT}), got {path.name}; "
             "write open_clip:ARCHITECTURE/PATH or hf:PATH for others' checkpoints"
         )
-    said = {key: json.loads(metadata[key]) for key in ("architecture", "tokenizer", "mean", "std", "card")}
-    model = architectures.from_json(said["architecture"])
-    assert isinstance(model, DualEncoder)
-    return model, said
+    values = {}
+    for key in ("architecture", "tokenizer", "mean", "std", "card"):
+        try:
+            values[key] = json.loads(metadata[key])
+        except (KeyError, ValueError, RecursionError) as error:
+            raise UsageError(
+                f"{where}: expected {key} as JSON in the header of {path.name}, got {error!r:.120}; make the file again"
+            ) from error
+    said = Settings(values, f"{where}: header of {path.name}")
+    model = architectures.from_json(dict(said.part("architecture").values))
+    if not isinstance(model, DualEncoder):
+        said.refuse("architecture", "of type DualEncoder", "make the file again")
+    return Checkpoint(
+        model=model,
+        variables=None,
+        tokenizer=_tokenizer_from_json(values["tokenizer"]),
+        mean=said.triple("mean", OPENAI_MEAN),
+        std=said.triple("std", OPENAI_STD),
+        card=values["card"],
+    )
 
 
 def write(path: pathlib.Path, checkpoint: Checkpoint, dtype: Any = np.float32) -> str:
@@ -162,7 +215,7 @@ def write(path: pathlib.Path, checkpoint: Checkpoint, dtype: Any = np.float32) -
     metadata = {
         "format": FORMAT,
         "architecture": json.dumps(architectures.to_json(checkpoint.model), sort_keys=True),
-        "tokenizer": json.dumps(_tokenizer_to_json(checkpoint.tokenizer)),
+        "tokenizer": json.dumps(tokenizer_to_json(checkpoint.tokenizer)),
         "mean": json.dumps(checkpoint.mean),
         "std": json.dumps(checkpoint.std),
         "card": json.dumps(checkpoint.card, sort_keys=True),
@@ -199,7 +252,8 @@ def read_torchscript(path: pathlib.Path, where: str) -> dict[str, np.ndarray]:
     return {name: tensor.detach().float().numpy() for name, tensor in state.items()}
 
 
-def _tokenizer_to_json(tokenizer: Tokenizer | None) -> dict[str, Any] | None:
+def tokenizer_to_json(tokenizer: Tokenizer | None) -> dict[str, Any] | None:
+    """Writes a tokenizer down: its kind and all that its ids depend on."""
     if tokenizer is None:
         return None
     if isinstance(tokenizer, WordTokenizer):

@@ -6,13 +6,19 @@ before it is used.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+import os
 import pathlib
 import re
+import tempfile
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from bench.errors import UsageError
+from tasks.data_dir import location
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,9 +53,60 @@ class HubFile:
 
 
 def sha256_of(path: pathlib.Path) -> str:
-    """Of a file."""
+    """Return the SHA-256 of a file.
+
+    That of a big file is remembered between runs under its path, size and times of change: gigabytes take seconds.
+    """
+    before = path.stat()
+    memory = _memory_of(path, before) if before.st_size >= _REMEMBERED_BYTES else None
+    if memory and (known := _remembered(memory)):
+        return known
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    # A file that changed a moment ago may change once more without its times showing it.
+    settled = time.time() - max(before.st_mtime, before.st_ctime) > _SETTLED_S
+    if memory and settled and _state(path.stat()) == _state(before):
+        _remember(memory, found)
+    return found
+
+
+def sha256_of_files(paths: Sequence[pathlib.Path]) -> str:
+    """Return the SHA-256 of weights: of the file itself, or of the sorted hashes of all shards."""
+    digests = [sha256_of(path) for path in paths]
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+_REMEMBERED_BYTES = 16 * 2**20
+_SETTLED_S = 2.0
+
+
+def _state(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _memory_of(path: pathlib.Path, found: os.stat_result) -> pathlib.Path:
+    """Return where the hash of a file in this state is kept; another state has another name."""
+    key = "\n".join([str(path.resolve()), *map(str, _state(found))])
+    return location.folder() / "file_hashes" / hashlib.sha256(key.encode()).hexdigest()[:40]
+
+
+def _remembered(memory: pathlib.Path) -> str | None:
+    try:
+        known = memory.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return None
+    return known if re.fullmatch(r"[0-9a-f]{64}", known) else None
+
+
+def _remember(memory: pathlib.Path, digest: str) -> None:
+    # Whoever cannot write their cache only waits again next time.
+    with contextlib.suppress(OSError):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=memory.parent, delete=False) as temporary:
+            temporary.write(digest.encode())
+        os.replace(temporary.name, memory)
 
 
 def check_sha256(path: pathlib.Path, expected: str, where: str, num_bytes: int | None = None) -> str:
@@ -71,7 +128,7 @@ def check_sha256(path: pathlib.Path, expected: str, where: str, num_bytes: int |
 
 def in_cache(source: HubFile) -> pathlib.Path | None:
     """Where the hub's cache has a file; None if it has not. Asks no network."""
-    found = _huggingface_hub().try_to_load_from_cache(source.repository, source.file, revision=source.revision)
+    found = _asked_cache(source)
     return pathlib.Path(found) if isinstance(found, str) else None
 
 
@@ -86,21 +143,87 @@ def fetch(source: HubFile, where: str, otherwise: str) -> pathlib.Path:
     Raises:
         UsageError: It cannot be had, or is not the file it should be.
     """
+    try:
+        return _fetched(source, where, otherwise)
+    except _NotInRepository as error:
+        raise _not_had(source, where, otherwise, error.answer) from error
+
+
+def fetch_if_there(source: HubFile, where: str, otherwise: str) -> pathlib.Path | None:
+    """Fetch a file that a repository need not have.
+
+    Args:
+        source: Which file, of a repository of which another file was fetched before.
+        where: Who wants it, for a message.
+        otherwise: What the user can do without a network, for a message.
+
+    Returns:
+        Its path; None only where the hub answers 404 for it, now or, as its cache recorded, before.
+
+    Raises:
+        UsageError: Whether it is there cannot be known, or it cannot be had, or is not the file it should be.
+    """
+    cached = _asked_cache(source)
+    if cached is not None and not isinstance(cached, str):
+        return None
+    try:
+        return _fetched(source, where, otherwise)
+    except _NotInRepository:
+        return None
+
+
+class _NotInRepository(Exception):
+    """The hub has the repository and its commit, but not the file."""
+
+    def __init__(self, answer: Exception) -> None:
+        super().__init__(str(answer))
+        self.answer = answer
+
+
+def _fetched(source: HubFile, where: str, otherwise: str) -> pathlib.Path:
     path = in_cache(source)
     if path is None:
         try:
             download = _huggingface_hub().hf_hub_download
             path = pathlib.Path(download(source.repository, source.file, revision=source.revision))
-        except (OSError, ValueError) as error:  # the package's errors are all of these
-            why = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            raise UsageError(
-                f"{where}: expected {source.repository}/{source.file} on disk or over the network, got "
-                f"{type(error).__name__} ({why:.160}); {otherwise}"
-            ) from error
+        except UsageError:
+            raise
+        # The client's HTTP library raises errors of no base class that is promised.
+        except Exception as error:
+            if _is_404(error):
+                raise _NotInRepository(error) from error
+            raise _not_had(source, where, otherwise, error) from error
     expected = source.sha256 or _recorded_sha256(path)
     if expected:
         check_sha256(path, expected, where, source.num_bytes)
     return path
+
+
+def _not_had(source: HubFile, where: str, otherwise: str, error: Exception) -> UsageError:
+    # The client hides an answer of the server's, such as 500, behind an error of its own.
+    lines = [line for one in (error, error.__cause__) for line in str(one or "").strip().splitlines()[:1]]
+    why = "; ".join(f"{line:.160}" for line in dict.fromkeys(lines))
+    return UsageError(
+        f"{where}: expected {source.repository}/{source.file} on disk or over the network, got "
+        f"{type(error).__name__} ({why}); {otherwise}"
+    )
+
+
+def _is_404(error: Exception) -> bool:
+    """Whether the hub says that a repository and its commit are there, but not this file; mirrors say only 404."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.RemoteEntryNotFoundError):
+        return True
+    answered = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else error
+    if isinstance(answered, errors.RepositoryNotFoundError | errors.RevisionNotFoundError):
+        return False
+    return isinstance(answered, errors.HfHubHTTPError) and answered.response.status_code == 404
+
+
+def _asked_cache(source: HubFile) -> Any:
+    """Return the path as text, None, or the client's mark that the hub has no such file."""
+    return _huggingface_hub().try_to_load_from_cache(source.repository, source.file, revision=source.revision)
 
 
 def _recorded_sha256(path: pathlib.Path) -> str | None:

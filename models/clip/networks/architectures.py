@@ -9,17 +9,19 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from flax import linen
 
 from bench.errors import UsageError, nearest
+from models.clip.checkpoints.settings import Settings
 from models.clip.networks.dual_encoder import DualEncoder
 from models.clip.networks.resnet import ModifiedResNet
 from models.clip.networks.text_transformer import TextTransformer
 from models.clip.networks.transformer import Activation
 from models.clip.networks.vit import VisionTransformer
-from models.clip.tokenizers import CLIP_NUM_TOKENS
+from models.clip.tokenizers import CLIP_END, CLIP_NUM_TOKENS
 
 QUICK, EXACT = "-quickgelu", "-gelu"
 
@@ -85,63 +87,59 @@ def named(name: str) -> DualEncoder:
     return DualEncoder(image_tower=image_tower, text_tower=text_tower)
 
 
-def from_huggingface(config: dict[str, Any]) -> DualEncoder:
+def from_huggingface(config: Mapping[str, Any], where: str = "config.json") -> DualEncoder:
     """The architecture of a `config.json` of `transformers.CLIPModel`; what it leaves out has that class's defaults.
+
+    Args:
+        config: What the file holds.
+        where: Who reads it, for messages.
 
     Raises:
         UsageError: It is another kind of model, or a value is one that this package has not.
     """
+    said = Settings(config, where)
     if config.get("model_type") != "clip":
-        raise UsageError(
-            f"config.json: expected model_type 'clip', got {config.get('model_type')!r}; choose a CLIPModel checkpoint"
-        )
-    vision = {**_HF_VISION, **(config.get("vision_config") or {})}
-    text = {**_HF_TEXT, **(config.get("text_config") or {})}
-    embedding_dim = config.get("projection_dim", 512)
-    for part, values in (("vision_config", vision), ("text_config", text)):
-        if values["layer_norm_eps"] != 1e-5:
-            raise UsageError(
-                f"config.json: expected {part}.layer_norm_eps 1e-05, got {values['layer_norm_eps']}; "
-                "this package has no other"
-            )
+        said.refuse("model_type", "'clip'", "choose a CLIPModel checkpoint")
+    embedding_dim = said.count("projection_dim", 512)
+    vision = said.part("vision_config")
+    text = said.part("text_config")
+    image_px = vision.count("image_size", 224)
+    patch_px = vision.count("patch_size", 32)
+    if patch_px > image_px:
+        vision.refuse("patch_size", f"of at most image_size, {image_px}")
     image_tower = VisionTransformer(
-        image_px=vision["image_size"], patch_px=vision["patch_size"], width=vision["hidden_size"],
-        depth=vision["num_hidden_layers"], num_heads=vision["num_attention_heads"], embedding_dim=embedding_dim,
-        activation=_hf_activation("vision_config", vision), hidden_width=_hf_hidden_width(vision),
+        image_px=image_px, patch_px=patch_px, embedding_dim=embedding_dim,
+        **_hf_blocks(vision, width=768, hidden_width=3072, num_heads=12),
     )  # fmt: skip
     # Configurations made before 2023 say 2, which is wrong; `transformers` then takes the largest id, and so do we.
-    end_of_text = text["eos_token_id"]
+    end_of_text = text.count("eos_token_id", CLIP_END, least=0)
     text_tower = TextTransformer(
-        num_tokens=text["vocab_size"], context_length=text["max_position_embeddings"], width=text["hidden_size"],
-        depth=text["num_hidden_layers"], num_heads=text["num_attention_heads"], embedding_dim=embedding_dim,
-        activation=_hf_activation("text_config", text), end_of_text=None if end_of_text == 2 else end_of_text,
-        hidden_width=_hf_hidden_width(text),
+        num_tokens=text.count("vocab_size", CLIP_NUM_TOKENS), context_length=text.count("max_position_embeddings", 77),
+        end_of_text=None if end_of_text == 2 else end_of_text, embedding_dim=embedding_dim,
+        **_hf_blocks(text, width=512, hidden_width=2048, num_heads=8),
     )  # fmt: skip
     return DualEncoder(image_tower=image_tower, text_tower=text_tower)
 
 
-_HF_VISION: dict[str, Any] = {
-    "image_size": 224, "patch_size": 32, "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
-    "num_attention_heads": 12, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5,
-}  # fmt: skip
-_HF_TEXT: dict[str, Any] = {
-    "vocab_size": 49408, "max_position_embeddings": 77, "hidden_size": 512, "intermediate_size": 2048,
-    "num_hidden_layers": 12, "num_attention_heads": 8, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5,
-    "eos_token_id": 49407,
-}  # fmt: skip
-
-
-def _hf_activation(part: str, values: dict[str, Any]) -> Activation:
-    if values["hidden_act"] not in typing.get_args(Activation):
-        raise UsageError(
-            f"config.json: expected {part}.hidden_act quick_gelu or gelu, got {values['hidden_act']!r}; "
-            "this package has no other"
-        )
-    return values["hidden_act"]
-
-
-def _hf_hidden_width(values: dict[str, Any]) -> int | None:
-    return None if values["intermediate_size"] == 4 * values["hidden_size"] else values["intermediate_size"]
+def _hf_blocks(said: Settings, *, width: int, hidden_width: int, num_heads: int) -> dict[str, Any]:
+    """Fields that both towers have, from one part of a `config.json`; the arguments are that part's defaults."""
+    if said.number("layer_norm_eps", 1e-5) != 1e-5:
+        said.refuse("layer_norm_eps", "1e-05", "this package has no other")
+    activation = said.values.get("hidden_act", "quick_gelu")
+    if activation not in typing.get_args(Activation):
+        said.refuse("hidden_act", "quick_gelu or gelu", "this package has no other")
+    width = said.count("hidden_size", width)
+    num_heads = said.count("num_attention_heads", num_heads)
+    if width % num_heads:
+        said.refuse("num_attention_heads", f"to divide hidden_size, {width}")
+    hidden_width = said.count("intermediate_size", hidden_width)
+    return {
+        "width": width,
+        "depth": said.count("num_hidden_layers", 12),
+        "num_heads": num_heads,
+        "activation": activation,
+        "hidden_width": None if hidden_width == 4 * width else hidden_width,
+    }
 
 
 def to_json(module: linen.Module) -> dict[str, Any]:

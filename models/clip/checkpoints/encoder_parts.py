@@ -1,0 +1,129 @@
+"""The parts that make an encoder the encoder it is, found without reading its weights into memory.
+
+Two encoders whose parts are equal give equal features: weights, architecture, normalisation of pixels and tokenizer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+from models.clip import loading
+from models.clip.checkpoints import catalog, foreign, hub
+from models.clip.checkpoints import files as files_module
+from models.clip.checkpoints.catalog import PublishedCheckpoint
+from models.clip.checkpoints.foreign import CheckpointFiles
+from models.clip.checkpoints.pixels import Pixels
+from models.clip.checkpoints.settings import Triple
+from models.clip.networks import architectures
+from models.clip.networks.dual_encoder import DualEncoder
+from models.clip.tokenizers import ClipTokenizer, Tokenizer
+
+
+def encoder_parts(name: str) -> dict[str, Any]:
+    """Return the parts of an encoder as JSON.
+
+    Args:
+        name: As for `loading.load`.
+
+    Returns:
+        `sha256`: of all weights. `weights`: the SHA-256 of each of their files, by its name. `architecture`: with the
+        nonlinearity. `image_px`, `mean`, `std`: of the pixels. `tokenizer`: its kind and settings, None if it has
+        none; `tokenizer_sha256`: of those. Paths are no part of it: a copy of a folder has the same parts, but for
+        the names in `weights`.
+
+    Raises:
+        UsageError: As `loading.load`, but for what only reading the tensors shows.
+    """
+    scheme, colon, rest = name.partition(":")
+    if name in catalog.ENTRIES:
+        return _of_entry(catalog.ENTRIES[name])
+    if name in catalog.EMBEDDED:
+        path = catalog.EMBEDDED_FOLDER / f"{name}.safetensors"
+        return _of_own_file(name, path, catalog.EMBEDDED[name])
+    if colon and scheme in _SCHEMES:
+        return _SCHEMES[scheme](name, rest)
+    raise loading.unknown(name)
+
+
+def _parts(
+    files: dict[str, str], sha256: str, model: DualEncoder, normalisation: Pixels, tokenizer: Tokenizer | None
+) -> dict[str, Any]:
+    return {
+        "weights": files,
+        "sha256": sha256,
+        "architecture": architectures.to_json(model),
+        **_seen(model.image_tower.image_px, normalisation.mean, normalisation.std),
+        **_read(tokenizer),
+    }
+
+
+def _seen(image_px: int, mean: Triple, std: Triple) -> dict[str, Any]:
+    return {"image_px": image_px, "mean": list(mean), "std": list(std)}
+
+
+def _read(tokenizer: Tokenizer | None) -> dict[str, Any]:
+    written = files_module.tokenizer_to_json(tokenizer)
+    digest = hashlib.sha256(json.dumps(written, sort_keys=True).encode()).hexdigest()
+    return {"tokenizer": written, "tokenizer_sha256": digest if written else None}
+
+
+def _of_entry(entry: PublishedCheckpoint) -> dict[str, Any]:
+    """Return the parts of a published checkpoint from what is pinned of it: on disk or not, they are the same."""
+    pinned = catalog.fingerprint(entry.name) or ""
+    file = entry.sources[0].file if entry.sources else f"{entry.name}.pt"
+    return _parts({file: pinned}, pinned, architectures.named(entry.architecture), Pixels(), ClipTokenizer())
+
+
+def _of_own_file(name: str, path: pathlib.Path, sha256: str) -> dict[str, Any]:
+    header = files_module.read_header(path, name)
+    normalisation = Pixels(header.mean, header.std)
+    return _parts({path.name: sha256}, sha256, header.model, normalisation, header.tokenizer)
+
+
+def _of_file(name: str, rest: str) -> dict[str, Any]:
+    path = loading.own_file(name, rest)
+    return _of_own_file(name, path, hub.sha256_of(path))
+
+
+def _of_checkpoint(found: CheckpointFiles) -> dict[str, Any]:
+    digests = {path.name: hub.sha256_of(path) for path in found.files}
+    return _parts(digests, hub.sha256_of_files(found.files), found.model, found.pixels, found.tokenizer)
+
+
+def _of_openai(name: str, rest: str) -> dict[str, Any]:
+    path = pathlib.Path(rest).expanduser()
+    if path.is_file():
+        sha256 = hub.sha256_of(path)
+        for entry in catalog.ENTRIES.values():
+            if sha256 == entry.openai_sha256:
+                model = architectures.named(entry.architecture)
+                return _parts({path.name: sha256}, sha256, model, Pixels(), ClipTokenizer())
+    # Of a file that is not pinned only torch knows the architecture, and it reads all of it.
+    model, _, sha256 = loading.read_openai(name, path)
+    return _parts({path.name: sha256}, sha256, model, Pixels(), ClipTokenizer())
+
+
+def _of_clip_jax(name: str, rest: str) -> dict[str, Any]:
+    from models.clip.checkpoints import clip_jax
+
+    found = clip_jax.describe(name, pathlib.Path(rest).expanduser())
+    digests = {str(path.relative_to(found.folder)): hub.sha256_of(path) for path in found.files}
+    return {
+        "weights": digests,
+        "sha256": hub.sha256_of_files(found.files),
+        "architecture": found.config,
+        **_seen(found.image_px, clip_jax.HALF, clip_jax.HALF),
+        **_read(found.tokenizer),
+    }
+
+
+_SCHEMES = {
+    "open_clip": lambda name, rest: _of_checkpoint(foreign.open_clip(name, rest)),
+    "hf": lambda name, rest: _of_checkpoint(foreign.huggingface(name, rest)),
+    "openai": _of_openai,
+    "file": _of_file,
+    "clip-jax": _of_clip_jax,
+}

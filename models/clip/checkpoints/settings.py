@@ -1,0 +1,122 @@
+"""The values of a JSON file that others wrote: each is of the kind that it must be, or one line says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from bench.errors import UsageError
+
+Triple = tuple[float, float, float]
+
+_CORRECT = "correct that file in a copy of the folder, and name the copy"
+
+
+class Settings:
+    """An object of a JSON file.
+
+    Attributes:
+        values: Its keys and values.
+        where: Who reads it, and the file's name, for messages.
+    """
+
+    def __init__(self, values: Mapping[str, Any], where: str, prefix: str = "") -> None:
+        self.values = values
+        self.where = where
+        self._prefix = prefix
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.values
+
+    def refuse(self, key: str, expected: str, advice: str = _CORRECT) -> NoReturn:
+        """Say that a key has not the value that it should have."""
+        value = self.values.get(key)
+        got = repr(value) if isinstance(value, str) else json.dumps(value)
+        if key not in self.values:
+            got = "none"
+        raise UsageError(f"{self.where}: expected {self._prefix}{key} {expected}, got {got:.80}; {advice}")
+
+    def is_said(self, key: str) -> bool:
+        """Whether a key is there with a value other than null."""
+        return self.values.get(key) is not None
+
+    def part(self, key: str) -> Settings:
+        """Return an object inside this one; an empty one if there is none, or null."""
+        if not self.is_said(key):
+            return Settings({}, self.where, f"{self._prefix}{key}.")
+        if not isinstance(self.values[key], dict):
+            self.refuse(key, "to be an object")
+        return Settings(self.values[key], self.where, f"{self._prefix}{key}.")
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Return true or false; the default if the key is not there."""
+        if key not in self.values:
+            return default
+        if not isinstance(self.values[key], bool):
+            self.refuse(key, "true or false")
+        return self.values[key]
+
+    def count(self, key: str, default: int, *, least: int = 1) -> int:
+        """Return a whole number that is not below the least one; the default if the key is not there."""
+        if key not in self.values:
+            return default
+        value = self.values[key]
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            self.refuse(key, f"a whole number of {least} or more")
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        """Return a finite number; the default if the key is not there."""
+        if key not in self.values:
+            return default
+        value = as_number(self.values[key])
+        if value is None:
+            self.refuse(key, "a finite number")
+        return value
+
+    def triple(self, key: str, default: Triple) -> Triple:
+        """Return three finite numbers, one a colour; one number stands for three; the default if there is no key."""
+        if key not in self.values:
+            return default
+        said = self.values[key]
+        numbers = [as_number(value) for value in said] if isinstance(said, list) else [as_number(said)] * 3
+        found = [number for number in numbers if number is not None]
+        if len(numbers) != 3 or len(found) != 3:
+            self.refuse(key, "three finite numbers")
+        return found[0], found[1], found[2]
+
+
+def as_number(value: Any) -> float | None:
+    """Return a finite number as a float, else None; true and false are no numbers."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def read(path: pathlib.Path, where: str) -> Settings:
+    """Return the object that a JSON file holds; a byte order mark before it is passed over.
+
+    Args:
+        path: Of the file.
+        where: Who reads it, for messages.
+
+    Raises:
+        UsageError: It cannot be read, is no JSON, or is no object.
+    """
+    said = f"{where}: {path.name}"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    # Nesting of a thousand brackets ends in a RecursionError; UnicodeDecodeError is a ValueError.
+    except (OSError, ValueError, RecursionError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{said}: expected a whole JSON file at {path}, got {why:.120}; get it again") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{said}: expected a JSON object, got {type(values).__name__}; get it again")
+    return Settings(values, said)
