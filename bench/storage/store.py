@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 from bench.storage import archive, files, json_values, run_status
-from bench.storage import record as records_
 from bench.storage.record import Outcome, Record
 from bench.storage.stored_scores import parse_scores
 from tasks.data_dir.atomic_files import write_file
@@ -376,7 +375,7 @@ def _file_contents(outcome: Outcome) -> dict[str, bytes]:
             contents[f"{name}.safetensors"] = _to_safetensors(arrays, f"{trial_id}, {name}")
     for protocol, scores in outcome.scores.items():
         contents[f"scores/{protocol}.json"] = json_values.to_bytes(scores, f"{trial_id}, {protocol}")
-    contents["record.json"] = records_.dumps(outcome.record).encode()
+    contents["record.json"] = outcome.record.to_text().encode()
     return contents
 
 

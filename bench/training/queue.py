@@ -163,7 +163,7 @@ class Queue:
             self._split(attempt)
             return []
         reason = f"its worker died {num_deaths} times while it was trained alone ({how}): out of memory, or a crash"
-        return [record.failed(attempt.pack.trials[0], reason)]
+        return [record.make_failed_outcome(attempt.pack.trials[0], reason)]
 
     def handle_error(self, attempt: Attempt, failure: Failure) -> list[Outcome]:
         """Tries the trials of a pack that raised one by one, to find which is to blame; returns those given up."""
@@ -171,7 +171,7 @@ class Queue:
         if len(trials) > 1 and not failure.is_usage:
             self._split(attempt)
             return []
-        return [record.failed(trial, failure.reason, failure.traceback, len(trials)) for trial in trials]
+        return [record.make_failed_outcome(trial, failure.reason, failure.traceback, len(trials)) for trial in trials]
 
     def _split(self, attempt: Attempt) -> None:
         self.waiting += [Attempt(pack=pack) for pack in attempt.pack.split()]

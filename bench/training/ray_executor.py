@@ -21,7 +21,7 @@ from ray.actor import ActorHandle
 
 from bench import import_paths
 from bench.errors import UsageError
-from bench.storage import record
+from bench.storage import environment
 from bench.training.queue import Attempt, Failure, Program, Queue, QueuedPack
 from bench.training.scheduler import OnOutcome, OnProgress
 from bench.training.worker import TRAINER, Worker
@@ -287,7 +287,7 @@ def check_reachable(address: str) -> None:
 
 def worker_runtime_env() -> dict[str, Any]:
     """Returns the environment of workers on other hosts: our code, the user's plug-ins, the commit."""
-    variables = record.git_variables()
+    variables = environment.commit_variables()
     if "BENCH_DATA_DIR" in os.environ:
         variables["BENCH_DATA_DIR"] = os.environ["BENCH_DATA_DIR"]
     return {

@@ -369,7 +369,7 @@ def make_outcome(
     flat = flax.traverse_util.flatten_dict(parameters, sep="/")
     bad_step = None if bool(carry.alive) else int(carry.first_bad_step)
     return record.Outcome(
-        record=record.of_trial(
+        record=record.make_record(
             trial,
             status="finished" if bad_step is None else "failed",
             reason=None if bad_step is None else f"the loss or its gradient was not finite at step {bad_step}",

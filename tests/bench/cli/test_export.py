@@ -43,7 +43,7 @@ TRIALS = {(trial.variant, trial.seed): trial for trial in SUITE.expand(BUDGETS["
 
 
 def outcome(trial, **changes):
-    made = record.of_trial(trial, status="finished", curves={"step": [1.0], "loss": [0.5]}, **changes)
+    made = record.make_record(trial, status="finished", curves={"step": [1.0], "loss": [0.5]}, **changes)
     views = {"strip": np.ones((1, 4, 4, 3), np.float16), "strip_steps": np.int32([1])}
     return record.Outcome(
         record=made, parameters={"params/radius": np.asarray(0.5, np.float32)}, views=views, scores={}
@@ -56,7 +56,7 @@ def root(tmp_path, monkeypatch):
     trials = Store.open(tmp_path / "runs")
     trials.write(outcome(TRIALS["ball", 0]))
     trials.write(outcome(TRIALS["air", 0]))
-    trials.write(record.failed(TRIALS["ball", 1], "why"))
+    trials.write(record.make_failed_outcome(TRIALS["ball", 1], "why"))
     return tmp_path
 
 

@@ -47,7 +47,7 @@ def outcome(trial, broken=()):
         "per_view": {"margin@embedded-judge-rn": [margin, margin], "rprec1@embedded-judge-rn": [1.0, 0.0]},
         "reasons": {} if margin is not None else {"margin@embedded-judge-rn": "render is not finite"},
     }  # fmt: skip
-    made = record.of_trial(
+    made = record.make_record(
         trial, status="failed" if failed else "finished", curves={"step": [10.0, 20.0], "loss": [1.0, 0.5]},
         timings={"train_s": 1.5, "wall_s": 2.0}, reason="the loss was not finite at step 7" if failed else None,
     )  # fmt: skip

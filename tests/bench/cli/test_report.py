@@ -12,7 +12,7 @@ from bench.errors import UsageError
 from bench.metrics import protocols
 from bench.report import build
 from bench.report.images import table_sheets
-from bench.storage.record import Outcome, of_trial
+from bench.storage.record import Outcome, make_record
 from bench.storage.store import Store
 from bench.suites import selection as selection_module
 
@@ -37,7 +37,7 @@ def outcome(trial, place, with_views=True):
     }  # fmt: skip
     scores = protocols.score(protocols.get("std-v1"), data, views, trial.method.encoders)
     curves = {"step": [5.0, 10.0], "loss": [-0.1, -0.2], "negative_cosine": [-0.2, -0.3], "transmittance": [0.9, 0.8]}
-    record = of_trial(trial, status="finished", curves=curves, timings={"wall_s": 1.0})
+    record = make_record(trial, status="finished", curves=curves, timings={"wall_s": 1.0})
     return Outcome(record=record, parameters={}, views=views if with_views else {}, scores={"std-v1": scores.to_json()})
 
 

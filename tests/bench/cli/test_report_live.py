@@ -96,10 +96,10 @@ def test_ctrl_c_leaves_a_page_that_rests(story, made, tmp_path, capsys):
 
 
 def test_failures_are_done_too_and_retried_ones_are_waited_for(story, made, capsys):
-    from bench.storage.record import failed
+    from bench.storage.record import make_failed_outcome
 
     first, second = suite_options.selection(chosen(*ARM)).trials
-    story.kept.write(failed(first, "the loss was not finite"))
+    story.kept.write(make_failed_outcome(first, "the loss was not finite"))
     story.turns += [lambda: story.kept.write(made[1])]
     assert run(story) == 0
     assert capsys.readouterr().out.splitlines()[-1].endswith(": 2 of 2 trials, 1 of them failed")

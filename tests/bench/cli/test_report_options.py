@@ -7,7 +7,7 @@ import pytest
 
 from bench.cli import report, report_options, suite_options
 from bench.errors import UsageError
-from bench.storage.record import Outcome, of_trial
+from bench.storage.record import Outcome, make_record
 from bench.storage.store import Store
 
 
@@ -24,7 +24,7 @@ def root(tmp_path_factory):
     for place, trial in enumerate(suite_options.selection(parsed()).trials):
         px = trial.task.view_px
         views = {"color": np.full((17, px, px, 3), 0.1 * place, np.float16), "ids": np.arange(17, dtype=np.int32)}
-        kept.write(Outcome(record=of_trial(trial, status="finished"), parameters={}, views=views, scores={}))
+        kept.write(Outcome(record=make_record(trial, status="finished"), parameters={}, views=views, scores={}))
     return kept.root
 
 

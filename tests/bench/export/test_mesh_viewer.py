@@ -13,7 +13,7 @@ import pytest
 import trimesh
 
 from bench.export import mesh, mesh_viewer
-from bench.storage.record import Outcome, of_trial
+from bench.storage.record import Outcome, make_record
 from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
@@ -87,7 +87,7 @@ def test_the_first_objects_with_parameters_and_a_surface(tmp_path):
     for seed, (method, num) in enumerate([(Nothing(), 1), (Ball(), 0), (Ball(), 1), (Ball(), 1)]):
         trial = Trial(task=ToyTask(), method=method, budget=BUDGETS["smoke"], seed=seed, variant="toy")
         parameters = {"params/mean": np.zeros(3, np.float32), "state/num_seen": np.zeros((), np.int32)} if num else {}
-        kept.write(Outcome(record=of_trial(trial, status="finished"), parameters=parameters, views={}, scores={}))
+        kept.write(Outcome(record=make_record(trial, status="finished"), parameters=parameters, views={}, scores={}))
         trials[trial.id] = trial
     cells = [TrialSlot("t", "base", trial_id, "<grey>", 0) for trial_id in trials]
     (found,) = mesh_viewer.of_cells(cells, trials, kept, 1)

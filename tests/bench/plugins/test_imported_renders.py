@@ -162,7 +162,7 @@ class TestNames:
         from bench.storage import record
 
         trained = Trial(task=GREY, method=ToyMethod(), budget=SMOKE, seed=0, variant="mine")
-        known = record.of_trial(trained, status="finished", with_device=False)
+        known = record.make_record(trained, status="finished", with_device=False)
         assert not imported_renders.is_imported(known)
         with pytest.raises(UsageError, match="got 'mine', which trained trials have; try my-mine"):
             imported_renders.check_name("mine", [known])

@@ -1,11 +1,8 @@
-"""A record goes to JSON and back; what is no record is told in one line; where a trial ran is told of nobody."""
+"""A record goes to JSON and back; what is no record is told in one line."""
 
 import json
 import math
-import os
 import pathlib
-import re
-import subprocess
 import types
 
 import pytest
@@ -67,12 +64,12 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=64)
 def test_json_and_back(curves, timings, seed, failure):
     status = "finished" if failure is None else "failed"
     before = some_record(curves=curves, timings=timings, seed=seed, status=status, reason=failure)
-    assert Record.from_json(json.loads(record.dumps(before))) == before
+    assert Record.from_json(json.loads(before.to_text())) == before
 
 
 def test_what_is_not_finite_is_null_in_curves_and_timings_and_nan_again():
     before = some_record(curves={"loss": [1.0, math.nan, math.inf, -math.inf]}, timings={"wall_s": math.nan})
-    text = record.dumps(before)
+    text = before.to_text()
     assert '"loss": [1.0, null, null, null]' in text
     assert '"wall_s": null' in text
     after = Record.from_json(json.loads(text))
@@ -83,11 +80,11 @@ def test_what_is_not_finite_is_null_in_curves_and_timings_and_nan_again():
 
 def test_anywhere_else_it_is_refused():
     with pytest.raises(ValueError, match="not JSON compliant"):
-        record.dumps(some_record(identity={"far": math.inf}))
+        some_record(identity={"far": math.inf}).to_text()
 
 
 def test_text_has_a_line_a_field():
-    assert len(record.dumps(some_record()).splitlines()) == 19 + 2
+    assert len(some_record().to_text().splitlines()) == 19 + 2
 
 
 def test_another_schema_version_is_refused_with_what_to_do():
@@ -149,7 +146,7 @@ def test_a_failure_and_nothing_else_has_a_reason(status, reason):
 
 
 def test_of_trial_takes_everything_from_the_trial():
-    made = record.of_trial(some_trial(), status="finished", curves={"loss": [1.0]}, num_parameters=7, pack_size=4)
+    made = record.make_record(some_trial(), status="finished", curves={"loss": [1.0]}, num_parameters=7, pack_size=4)
     assert made.trial_id == "nerf__knight__8v__s3__3f9c1a2b"
     assert (made.variant, made.task, made.cluster, made.seed, made.budget) == (
         "nerf",
@@ -165,7 +162,9 @@ def test_of_trial_takes_everything_from_the_trial():
 
 def test_a_failed_outcome_has_one_line_and_no_folders():
     home = str(pathlib.Path.home())
-    outcome = record.failed(some_trial(), "a\n  b", f'File "{ROOT}/bench/x.py", "{home}/lib/y.py"', pack_size=2)
+    outcome = record.make_failed_outcome(
+        some_trial(), "a\n  b", f'File "{ROOT}/bench/x.py", "{home}/lib/y.py"', pack_size=2
+    )
     assert outcome.record.status == "failed"
     assert outcome.record.reason == "a b"
     assert outcome.record.traceback == 'File "bench/x.py", "~/lib/y.py"'
@@ -175,64 +174,6 @@ def test_a_failed_outcome_has_one_line_and_no_folders():
 
 
 def test_a_reason_with_a_file_name_that_is_no_unicode_is_read_again():
-    outcome = record.failed(some_trial(), "no file b\udcff.png", "Traceback: b\udcff.png")
-    again = Record.from_json(json_values.from_bytes(record.dumps(outcome.record).encode(), "here"))
+    outcome = record.make_failed_outcome(some_trial(), "no file b\udcff.png", "Traceback: b\udcff.png")
+    again = Record.from_json(json_values.from_bytes(outcome.record.to_text().encode(), "here"))
     assert again == outcome.record and again.reason == "no file b\\udcff.png"
-
-
-def test_environment_says_what_was_used_and_by_nobody():
-    import jax
-    import numpy
-
-    found = record.environment()
-    assert found["packages"]["jax"] == jax.__version__
-    assert found["packages"]["numpy"] == numpy.__version__
-    assert re.fullmatch(r"3\.\d+\.\d+.*", found["python"])
-    assert found["num_devices"] == jax.local_device_count()
-    text = json.dumps(found, allow_nan=False)
-    assert str(ROOT) not in text
-    assert str(pathlib.Path.home()) + "/" not in text
-    assert os.uname().nodename not in text
-
-
-def test_commit_and_changes_of_a_checkout(tmp_path, monkeypatch):
-    def git(*arguments):
-        who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
-        done = subprocess.run(
-            ["git", "-C", str(tmp_path), *who, *arguments], check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
-
-    for name in ("GIT_DIR", "BENCH_GIT_COMMIT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(record, "ROOT", tmp_path)
-    ask = record._git.__wrapped__
-    assert ask() == (None, None)  # no checkout
-    git("init", "-q")
-    assert ask() == (None, None)  # no commit
-    (tmp_path / "bench").mkdir()
-    (tmp_path / "bench" / "a.py").write_text("")
-    git("add", ".")
-    git("commit", "-q", "-m", "a")
-    assert ask() == (git("rev-parse", "HEAD"), False)
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "new").write_text("")
-    assert ask()[1] is False  # a run writes results itself
-    (tmp_path / "bench" / "b.py").write_text("")
-    assert ask()[1] is True
-    monkeypatch.setattr(record, "ROOT", tmp_path / "bench")
-    assert ask() == (None, None)  # inside of somebody else's checkout
-    monkeypatch.setattr(record, "ROOT", tmp_path)
-    monkeypatch.setenv("PATH", "")
-    assert ask() == (None, None)  # no git
-
-
-def test_a_worker_without_a_checkout_is_told_the_commit(monkeypatch):
-    monkeypatch.setattr(record, "_git", lambda: ("abc", True))
-    variables = record.git_variables()
-    monkeypatch.undo()
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert record._git.__wrapped__() == ("abc", True)
-    monkeypatch.setattr(record, "_git", lambda: (None, None))
-    assert record.git_variables() == {}

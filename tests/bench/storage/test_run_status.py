@@ -79,6 +79,12 @@ def test_status_is_written_in_one_step_with_a_heartbeat(tmp_path):
     assert trials.read_status() is None
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}', '{"pid": "1", "host": "", "heartbeat": 0}'])
+def test_a_status_that_does_not_parse_counts_as_none(tmp_path, content):
+    (tmp_path / "status.json").write_text(content)
+    assert Store.open(tmp_path).read_status() is None
+
+
 def test_a_dead_driver_is_told_from_a_silent_one(tmp_path):
     trials = Store.open(tmp_path)
     path = tmp_path / "status.json"

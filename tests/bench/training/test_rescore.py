@@ -4,7 +4,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.metrics import protocols
-from bench.storage.record import Outcome, of_trial
+from bench.storage.record import Outcome, make_record
 from bench.storage.store import Store
 from bench.suites.trial import Trial
 from bench.training.rescore import rescore_finished, rescore_trial
@@ -30,7 +30,7 @@ def stored(tmp_path):
     trials = toy_trials("ant", "bee", "cat")
     trials_store = Store.open(tmp_path)
     views = toy_studies.views(trials[0])
-    made = of_trial(trials[0], status="finished", with_device=False)
+    made = make_record(trials[0], status="finished", with_device=False)
     trials_store.write(Outcome(record=made, parameters={}, views=views, scores={}))
     trials_store.write(toy_studies.outcome(trials[1], reason="for the test"))
     return trials, trials_store

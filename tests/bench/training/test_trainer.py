@@ -159,7 +159,7 @@ class TestMemory:
             sizes.append(len(tried.trials))
             if len(tried.trials) > 1:
                 raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory while allocating")
-            return [record.failed(tried.trials[0], "for the test")]
+            return [record.make_failed_outcome(tried.trials[0], "for the test")]
 
         monkeypatch.setattr(trainer, "_train", attempt)
         outcomes = trainer.train(pack(*[ToyMethod()] * 3), (), quiet)

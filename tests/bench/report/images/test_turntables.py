@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bench.report.images import turntables
-from bench.storage.record import Outcome, of_trial
+from bench.storage.record import Outcome, make_record
 from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
@@ -86,7 +86,7 @@ def test_truth_stands_once_a_scene_and_trials_without_views_have_none(tmp_path):
     for seed, with_views in ((0, True), (1, True), (2, False)):
         task = dataclasses.replace(ToyTask(), image_px=16)
         trial = Trial(task=task, method=ToyMethod(), budget=SMOKE, seed=seed, variant="toy")
-        record = of_trial(trial, status="finished")
+        record = make_record(trial, status="finished")
         views = {name: np.ascontiguousarray(x) for name, x in views_of((0, 1, 2), 16).items()} if with_views else {}
         kept.write(Outcome(record=record, parameters={}, views=views, scores={}))
         trials[trial.id] = trial
