@@ -232,7 +232,7 @@ class MergedStore:
         return self._home(trial_id).texts(trial_id)
 
     def file_stamps(self, trial_id: str) -> list[tuple[str, int, int]]:
-        """Returns name, size and time of change of a trial's files; equal lists tell of the same files."""
+        """Return name, size and time of change of a trial's files; equal lists tell of the same files."""
         return self._home(trial_id).file_stamps(trial_id)
 
     def frame(self) -> pandas.DataFrame:

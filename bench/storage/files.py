@@ -6,6 +6,7 @@ writer still lives, and removes what a killed one left behind.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -66,10 +67,11 @@ def remove_abandoned(root: pathlib.Path) -> None:
         if not is_abandoned:
             continue
         # Somebody else may remove it at the same time, or the store may only be read: what is left does no harm.
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def _is_abandoned(host: str, pid: int, age_s: float) -> bool:

@@ -243,7 +243,7 @@ class Store:
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.json"))}
 
     def file_stamps(self, trial_id: str) -> list[tuple[str, int, int]]:
-        """Returns name, size and time of change of a trial's files; equal lists tell of the same files.
+        """Return name, size and time of change of a trial's files; equal lists tell of the same files.
 
         Files of an archived trial have a checksum in place of the time.
         """

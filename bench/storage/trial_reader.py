@@ -56,7 +56,7 @@ class TrialReader(Protocol):
         """Return the files of a trial that hold no arrays, by name."""
 
     def file_stamps(self, trial_id: str) -> list[tuple[str, int, int]]:
-        """Returns name, size and time of change of a trial's files; equal lists tell of the same files."""
+        """Return name, size and time of change of a trial's files; equal lists tell of the same files."""
 
     def frame(self) -> pandas.DataFrame:
         """Return every score of every trial, tidy, see `bench.storage.score_frame`."""

@@ -42,7 +42,7 @@ def test_what_is_no_archive_is_refused(tmp_path, content):
     path = tmp_path / "x.tar.xz"
     archive.write_archive(path, {"a__x": {"record.json": b"1" * 5000}})
     path.write_bytes(path.read_bytes()[:60] if content is None else content)
-    with pytest.raises(UsageError, match=r"x.tar.xz: expected a whole .tar.xz of records, got .*; bring it again"):
+    with pytest.raises(UsageError, match=r"x.tar.xz: .*whole .tar.xz.*bring it again"):
         archive.read_archive(path)
 
 
@@ -50,11 +50,11 @@ def test_odd_members_and_too_many_bytes_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "x.tar.xz"
     with tarfile.open(path, "w:xz") as made:
         made.addfile(tarfile.TarInfo("loose.json"), io.BytesIO())
-    with pytest.raises(UsageError, match="expected files in folders of trials, got 'loose.json'; write it anew"):
+    with pytest.raises(UsageError, match="folders of trials, got 'loose.json'"):
         archive.read_archive(path)
     archive.write_archive(path, {"a__x": {"record.json": b"12345"}})
     monkeypatch.setattr(archive, "MAX_BYTES", 4)
-    with pytest.raises(UsageError, match="expected at most 0 MiB of records, got more; split it"):
+    with pytest.raises(UsageError, match="at most 0 MiB"):
         archive.read_archive(path)
 
 
@@ -78,7 +78,7 @@ class TestStore:
         first, second = kept.ids()
         assert kept.has_views(first) and not kept.has_views(second)
         assert kept.views(first)["ids"].tolist() == [1, 5]
-        with pytest.raises(UsageError, match="expected a folder to put scores in, got an archive; run the trial here"):
+        with pytest.raises(UsageError, match=f"{first}.* got an archive"):
             kept.write_scores(first, "std-v1", {})
         with pytest.raises(UsageError, match="expected its parameters"):
             kept.parameters(first)

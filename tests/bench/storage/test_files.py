@@ -54,3 +54,25 @@ def test_only_what_dead_writers_left_is_swept_up(tmp_path):
     finally:
         sleeper.kill()
         sleeper.wait()
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_what_cannot_be_removed_is_left(tmp_path, monkeypatch, is_folder):
+    left = tmp_path / f".tmp-{files.host_mark()}-{os.getpid()}-a"
+    if is_folder:
+        (left / "scores").mkdir(parents=True)
+    else:
+        left.write_text("")
+
+    def refuse(*arguments, **options):
+        raise PermissionError("read-only")
+
+    for name in ("unlink", "rmdir"):
+        monkeypatch.setattr(os, name, refuse)
+    assert Store.open(tmp_path).ids() == [] and left.exists()
+
+
+@pytest.mark.parametrize("name", [".tmp-", ".tmp-other", ".tmp-ffffffff-x-y"])
+def test_names_that_are_not_ours_are_left(tmp_path, name):
+    (tmp_path / name).mkdir()
+    assert Store.open(tmp_path).ids() == [] and (tmp_path / name).exists()

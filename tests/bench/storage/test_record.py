@@ -98,7 +98,7 @@ def test_another_schema_version_is_refused_with_what_to_do():
 
 @pytest.mark.parametrize("plain", [[], None, {}, {"schema_version": "1"}])
 def test_what_is_no_record(plain):
-    with pytest.raises(ValueError, match="expected a record, got something without a schema version"):
+    with pytest.raises(ValueError, match="without a schema version"):
         Record.from_json(plain)
 
 
@@ -141,7 +141,7 @@ def test_a_field_of_another_type_is_named_in_one_line(change, where):
 
 @pytest.mark.parametrize(("status", "reason"), [("failed", None), ("finished", "why")])
 def test_a_failure_and_nothing_else_has_a_reason(status, reason):
-    with pytest.raises(ValueError, match="expected a reason if and only if it failed"):
+    with pytest.raises(ValueError, match="a reason if and only if"):
         some_record(status=status, reason=reason)
 
 

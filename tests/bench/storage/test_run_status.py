@@ -18,9 +18,7 @@ def test_a_second_driver_is_told_of_the_first(tmp_path):
     trials = Store.open(tmp_path)
     with trials.lock():
         with (
-            pytest.raises(
-                UsageError, match=f"expected no other run to write here, got one in process {os.getpid()}; wait"
-            ),
+            pytest.raises(UsageError, match=f"no other run.* in process {os.getpid()}; wait"),
             Store.open(tmp_path).lock(),
         ):
             pass
@@ -54,7 +52,7 @@ def test_the_lock_of_a_dead_driver_is_taken_over(tmp_path):
 
 def test_a_store_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="can be written, got '.*name another folder with --results"):
+    with pytest.raises(UsageError, match="can be written, got '.*--results"):
         Store.open(tmp_path / "file").lock().__enter__()
 
 

@@ -80,7 +80,7 @@ def test_opening_makes_nothing(tmp_path):
     assert not (tmp_path / "none").exists()
     assert list(trials.records()) == []
     assert trials.read_status() is None
-    with pytest.raises(UsageError, match="it holds no trial yet: python -m bench run"):
+    with pytest.raises(UsageError, match="no trial yet: python -m bench run"):
         trials.read("x")
 
 
@@ -89,7 +89,7 @@ def test_nothing_is_overwritten(tmp_path):
     first = some_outcome()
     trials.write(first)
     second = some_outcome(num_parameters=4)
-    with pytest.raises(UsageError, match="expected no such trial yet, got one; records are never overwritten"):
+    with pytest.raises(UsageError, match="never overwritten"):
         trials.write(second)
     assert Store.open(tmp_path).read(first.record.trial_id).num_parameters == 3
     assert listing(tmp_path)[0] == first.record.trial_id  # no temporary folder is left
@@ -103,9 +103,9 @@ def test_a_failed_trial_is_stored_too_and_may_have_views(tmp_path):
     assert again.failed("nerf__rook__8v__s1__00000001") and not again.finished("nerf__rook__8v__s1__00000001")
     assert set(again.views("nerf__knight__8v__s0__3f9c1a2b")) == {"color", "ids"}
     assert not again.failed("unknown") and not again.finished("unknown")
-    with pytest.raises(UsageError, match="expected its views in .*, got none; .*: run the trial here"):
+    with pytest.raises(UsageError, match="its views in .*, got none; .*run the trial here"):
         again.views("nerf__rook__8v__s1__00000001")
-    with pytest.raises(UsageError, match="expected its parameters in"):
+    with pytest.raises(UsageError, match="its parameters in"):
         again.parameters("nerf__rook__8v__s1__00000001")
 
 
@@ -119,9 +119,9 @@ def test_an_id_that_is_no_folder_name(tmp_path, trial_id):
 
 def test_arrays_and_scores_that_cannot_be_stored_leave_nothing(tmp_path):
     trials = Store.open(tmp_path)
-    with pytest.raises(ValueError, match="parameters, a: expected one of float16, float32, int32, got float64"):
+    with pytest.raises(ValueError, match="parameters, a: .*float32.*, got float64"):
         trials.write(dataclasses.replace(some_outcome(), parameters={"a": np.zeros(1)}))
-    with pytest.raises(ValueError, match="std-v1: expected numbers that are finite, or None with a reason"):
+    with pytest.raises(ValueError, match="std-v1: .*finite"):
         trials.write(some_outcome(scores={"std-v1": some_scores((math.nan, 1.0))}))
     assert listing(tmp_path) == []
 
@@ -136,7 +136,7 @@ def test_scores_are_replaced_in_one_step(tmp_path):
         "std-v1": [1.0, 2.0],
         "nerf-2020": [3.0, 4.0],
     }
-    with pytest.raises(ValueError, match="expected numbers that are finite"):
+    with pytest.raises(ValueError, match="finite"):
         trials.write_scores(trial_id, "std-v1", some_scores((math.inf, 2.0)))
     assert trials.scores(trial_id)["std-v1"]["per_view"]["psnr"] == [1.0, 2.0]
     assert not [name for name in listing(tmp_path) if ".tmp" in name]
@@ -282,7 +282,7 @@ def test_retry_moves_a_failure(tmp_path):
     trials = Store.open(tmp_path)
     assert trials.ids() == []
     trials.write(some_outcome(trial_id))
-    with pytest.raises(UsageError, match="retry: expected a trial that failed, got .*, which finished"):
+    with pytest.raises(UsageError, match="retry: .*which finished"):
         trials.retry(trial_id)
     with pytest.raises(UsageError, match="the nearest is"):
         trials.retry("nerf__rook")

@@ -13,7 +13,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.storage import record
+from bench.storage import environment
 from bench.training import devices, ray_executor
 from bench.training.queue import Queue
 from tests.fixtures.scheduling import Listener, check_failures, failing_packs, train
@@ -49,7 +49,7 @@ class TestConnect:
         asked = {}
         self.replace_ray(monkeypatch, lambda **options: asked.update(options))
         monkeypatch.setattr(ray_executor.import_paths, "plugin_sources", lambda: ["/home/me/my_pkg"])
-        monkeypatch.setattr(record, "git_variables", lambda: {"BENCH_GIT_COMMIT": "abc", "BENCH_GIT_DIRTY": "0"})
+        monkeypatch.setattr(environment, "commit_variables", lambda: {"BENCH_GIT_COMMIT": "abc", "BENCH_GIT_DIRTY": "0"})
         monkeypatch.setenv("BENCH_DATA_DIR", "/data")
         with socket.create_server(("127.0.0.1", 0)) as server:
             here = f"127.0.0.1:{server.getsockname()[1]}"

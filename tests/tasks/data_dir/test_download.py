@@ -69,10 +69,10 @@ def test_a_mirror_is_asked_once(mirror, tmp_path, capfd):
 def test_a_wrong_hash_leaves_nothing(mirror, tmp_path):
     url, sha256, _ = mirror
     wrong = "0" * 64
-    with pytest.raises(UsageError, match=f"expected a file with SHA-256 {wrong}, got {sha256}; try another mirror"):
+    with pytest.raises(UsageError, match=f"SHA-256 {wrong}, got {sha256}"):
         download.download_archive(url, wrong, tmp_path / "into")
     assert [p.name for p in (tmp_path / "into").iterdir()] == [".lock"]
-    with pytest.raises(UsageError, match="expected 64 hexadecimal digits, got 'abc'; sha256sum FILE prints them"):
+    with pytest.raises(UsageError, match="64 hexadecimal digits, got 'abc'"):
         download.download_archive(url, "abc", tmp_path / "into")
     with pytest.raises(UsageError, match=r"none.zip: expected a file, got .*[Nn]ot found"):
         download.download_archive(url.replace("nerf", "none"), sha256, tmp_path / "into")
@@ -145,12 +145,12 @@ def test_archives_that_leave_their_folder_are_refused(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("good.txt", "good")
         archive.writestr(member, "/etc")
-    with pytest.raises(UsageError, match="a.zip: expected paths inside the archive's folder, got .*; do not trust"):
+    with pytest.raises(UsageError, match="a.zip: .*inside the archive's folder.*do not trust"):
         download.unzip(tmp_path / "a.zip", tmp_path / "deep" / "into")
     assert not list(tmp_path.rglob("*.txt"))  # not even the good file
 
 
 def test_what_is_no_archive_is_told(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"<html>moved</html>")
-    with pytest.raises(UsageError, match="a.zip: expected a zip file, got File is not a zip file; check the address"):
+    with pytest.raises(UsageError, match="a.zip: expected a zip file"):
         download.unzip(tmp_path / "a.zip", tmp_path / "into")
