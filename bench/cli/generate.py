@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from bench.cli import export
 from bench.errors import OutOfDeviceMemory, UsageError
 from bench.export import field, object_files, text_to_3d
-from bench.export.generation_page import page, sentences
+from bench.export.generation_page import describe_seed, render_generation_page
 from bench.export.text_to_3d import PROTOCOL, WORLD, is_embedded
 from bench.report.figures.standard import slug
 from bench.storage.record import Outcome
@@ -82,11 +82,11 @@ def main(args: argparse.Namespace) -> int:
             made.append(finish(trial, outcome, out, args))
     told = summary(args, trials[0], made, time.monotonic() - start)
     write_file(out / "summary.json", json.dumps(told, indent=1, allow_nan=False) + "\n")
-    write_file(out / "index.html", page(told))
+    write_file(out / "index.html", render_generation_page(told))
     if args.json:
         print(json.dumps(told, indent=1, allow_nan=False))
     else:
-        lines = [f"seed {one['seed']}: {'; '.join(sentences(one))}" for one in told["objects"]]
+        lines = [f"seed {one['seed']}: {'; '.join(describe_seed(one))}" for one in told["objects"]]
         print("\n".join([*lines, f"{format_seconds(told['seconds']['wall_s'])}; page: {out / 'index.html'}"]))
     return 1 if any(m.left is None for m in made) else 0
 

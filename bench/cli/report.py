@@ -13,9 +13,10 @@ import pandas as pd
 from bench.cli import report_options, suite_options, watching
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.report import alive, build
+from bench.report import build
 from bench.report.figures import encoder_consistency
 from bench.report.images.table_sheets import is_stored
+from bench.report.page.html import without_auto_refresh
 from bench.storage import archive, store
 from bench.storage.store import Store
 from bench.suites import selection
@@ -171,7 +172,7 @@ def live(
             time.sleep(refresh_s)
     except KeyboardInterrupt:  # how one leaves it
         if page is not None:
-            write_file(page, alive.without_auto_refresh(page.read_text()))
+            write_file(page, without_auto_refresh(page.read_text()))
         return 0
 
 

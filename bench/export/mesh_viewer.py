@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from bench.errors import UsageError
 from bench.export import field as field_module
 from bench.export import mesh
 from bench.report.images.interactive_media import MeshViewer
-from bench.report.page import html as html_module
+from bench.report.page import html
 from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
@@ -67,7 +68,7 @@ def of_trial(cell: TrialSlot, trial: Trial, store: TrialReader) -> MeshViewer | 
     turned.apply_transform([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])  # y up, as GLB has it
     model = mesh.glb(turned)
     contents = {
-        f"{FOLDER}/{trial.id}.html": page(as_viewed(model, field.half_width), cell.cluster).encode(),
+        f"{FOLDER}/{trial.id}.html": render_viewer(add_viewer_settings(model, field.half_width), cell.cluster).encode(),
         f"{FOLDER}/{trial.id}.glb": model,
     }
     return MeshViewer(trial.id, cell.cluster, cell.arm, meshed.told(), contents)
@@ -87,19 +88,28 @@ class GlbScene:
         return self.model
 
 
-def page(model: bytes, name: str) -> str:
-    """Trimesh's viewer of a model that has a camera, under a name."""
-    import html
+def render_viewer(model: bytes, name: str) -> str:
+    """Renders trimesh's viewer of a model that has a camera, under the name of its object.
 
+    Args:
+        model: Binary glTF, as `add_viewer_settings` returns it.
+        name: Title of the page; a person's text.
+    """
     from trimesh.viewer.notebook import scene_to_html
 
-    text = scene_to_html(GlbScene(model))
-    text = text.replace("<title>trimesh: threejs viewer</title>", f"<title>{html.escape(name)}</title>", 1)
-    head, end, tail = text.rpartition("</body>")
-    return f"{head}<script>\n{html_module.asset('viewer.js')}</script>{end}{tail}"
+    viewer = scene_to_html(GlbScene(model))
+    before_title, _, rest = viewer.partition("<title>trimesh: threejs viewer</title>")
+    after_title, end, tail = rest.rpartition("</body>")
+    return html.render(
+        "mesh_viewer.html.j2",
+        before_title=Markup(before_title),
+        name=name,
+        after_title=Markup(after_title),
+        end=Markup(end + tail),
+    )
 
 
-def as_viewed(model: bytes, half_width: float) -> bytes:
+def add_viewer_settings(model: bytes, half_width: float) -> bytes:
     """A binary glTF as the viewer shows it well: with a camera, and with colours of a screen.
 
     The viewer takes the first camera that there is, and puts numbers on the screen as they stand.

@@ -82,8 +82,8 @@ def arms_with_fewer_trials(cells: Sequence[TrialSlot], noun: str) -> dict[str, s
     """Which arms of a table were given fewer clusters or seeds than others, in words.
 
     Example:
-        >>> cells = [Cell("t", arm, arm + c, c, 0) for arm, some in (("a", "xyz"), ("b", "x")) for c in some]
-        >>> fewer(cells, "caption")
+        >>> cells = [TrialSlot("t", arm, arm + c, c, 0) for arm, some in (("a", "xyz"), ("b", "x")) for c in some]
+        >>> arms_with_fewer_trials(cells, "caption")
         {'b': 'on 1 of 3 captions: read its difference, which is paired, not its mean'}
     """
     arms = dict.fromkeys(cell.arm for cell in cells)

@@ -89,7 +89,7 @@ def cells_shown(cells: Sequence[TrialSlot], num_clusters: int | None = None) -> 
         num_clusters: How many; None for `NUM_CLUSTERS`, and fewer where there were more than `MOST_TRIALS` trials.
 
     Example:
-        >>> cells = [Cell("t", arm, f"{arm}-{i}", f"scene {i}", 0) for i in range(9) for arm in "abcdefghij"]
+        >>> cells = [TrialSlot("t", arm, f"{arm}-{i}", f"scene {i}", 0) for i in range(9) for arm in "abcdefghij"]
         >>> len(cells_shown(cells)), len(cells_shown(cells, 2)), len(cells_shown(cells, 0))
         (60, 20, 0)
     """

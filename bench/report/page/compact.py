@@ -39,7 +39,7 @@ class ReportFormat(NamedTuple):
         """Where a file is.
 
         Example:
-            >>> Form(True, {"tables/a.csv": "tables/a.csv.gz"}).at("tables/a.csv")
+            >>> ReportFormat(True, {"tables/a.csv": "tables/a.csv.gz"}).at("tables/a.csv")
             'tables/a.csv.gz'
         """
         return self.packed.get(path, path)

@@ -1,156 +1,181 @@
-"""Writes a report as one HTML page."""
+"""Prepares what `templates/report.html.j2` prints, and renders a report's page."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
 
 from bench.analysis.paired_comparison import TableResult
 from bench.report import caption_context
-from bench.report.figures.standard import slug
+from bench.report.figures import standard
+from bench.report.figures.standard import Figure, slug
 from bench.report.images.interactive_media import InteractiveMedia
-from bench.report.page import html
+from bench.report.page import html, script_data
 from bench.report.page.compact import ReportFormat
 from bench.report.page.sections import PictureFile, ReportHeader, TableSection
 from bench.report.tables import contents as contents_module
 from bench.report.tables import costs, formats
-from bench.report.tables.costs import ArmCost
+from bench.report.tables.contents import TableGrid
 
 
-def html_page(
+class MetricView(NamedTuple):
+    """One metric of a table, as the page prints it.
+
+    Attributes:
+        title: Name of the metric, and which way is better.
+        grid: Its numbers.
+        resolution: Sentence on what the design could resolve; empty in tables by cluster.
+    """
+
+    title: str
+    grid: TableGrid
+    resolution: str = ""
+
+
+def render_report_page(
     head: ReportHeader,
-    parts: Sequence[TableSection],
+    sections: Sequence[TableSection],
     pictures: Sequence[PictureFile],
-    made: Sequence[tuple[str, str]],
-    exhibits: InteractiveMedia,
-    given: Mapping[str, Any],
+    provenance: Sequence[tuple[str, str]],
+    media: InteractiveMedia,
     form: ReportFormat,
+    *,
+    command: str,
+    data: Mapping[str, Any],
+    refresh_s: float | None = None,
 ) -> str:
-    """The page; `given` is what its script gets."""
-    anchors = [(f"table-{slug(part.result.table)}", part.result.table) for part in parts]
-    # what only the script can fill is hidden until it has
-    look, vote = (
-        html.link(f"#{name}", text, hidden=True) for name, text in (("look", "side by side"), ("vote", "blind vote"))
-    )
-    links = "".join(html.link(f"#{anchor}", text) for anchor, text in anchors)
-    links = look + links + vote + (html.link("#objects", "meshes") if exhibits.viewers else "")
-    links += html.link("#pictures", "pictures") if pictures else ""
-    links += html.link("#made", "how it was made")
-    body = [
-        f"<header>\n<h1>{html.escaped(head.title)}</h1>",
-        f'<p class="question">{html.escaped(head.question)}</p>' if head.question else "",
-        f'<p class="small">{html.escaped(head.summary)}</p>',
-        "".join(f"<p>{html.escaped(note)}</p>" for note in head.notes),
-        f"<nav>{links}</nav>\n</header>",
-        LOOK,
-        *(html_table(part, i, form) for i, part in enumerate(parts)),
-        VOTE,
-        html_objects(exhibits),
-    ]
-    if pictures:
-        sheets = "\n".join(html.picture(p.path, p.title, *p.size) for p in pictures)
-        body.append(f'<section id="pictures">\n<h2>Pictures</h2>\n{sheets}\n</section>')
-    rows = "".join(
-        f"<dt>{html.escaped(name)}</dt><dd>{html.escaped(text)}</dd>" for name, text in made if name != "command"
-    )
-    body.append(
-        '<section id="made">\n<h2>How it was made</h2>\n<p class="quiet">This makes it again; trials that are there '
-        f"are not trained again.</p>\n<pre>{html.escaped(dict(made)['command'])}</pre>\n<dl>{rows}</dl>\n"
-        f'<p class="small">Files: {html.link(form.at("results.json"), "all that was found (JSON)")}.</p>\n</section>'
-    )
-    return html.document(head.title, "\n".join(filter(None, body)), given)
+    """Renders the page of a report.
 
-
-LOOK = (
-    '<section id="look" hidden>\n<h2>Side by side</h2>\n<p class="small">The same cameras for all; of the first seed, '
-    "none chosen for its looks. One slider turns them together.</p>\n</section>"
-)
-
-
-VOTE = (
-    '<section id="vote" hidden>\n<h2>Blind vote</h2>\n<p class="small">Two arms on random sides, without their names. '
-    "<code>python -m bench votes FILE</code> turns saved votes into strengths with intervals.</p>\n</section>"
-)
-
-
-def html_objects(exhibits: InteractiveMedia) -> str:
-    """Meshes, each with links to its viewer and its file; empty where there are none."""
-    if not exhibits.viewers:
-        return ""
-    parts = []
-    for viewer in exhibits.viewers:
-        page, model = viewer.contents
-        parts.append(
-            f'<figure data-trial="{html.escaped(viewer.trial_id)}"><figcaption>{html.escaped(viewer.name)}, by '
-            f"{html.escaped(viewer.arm)} ({html.link(page, 'viewer')}, {html.link(model, 'GLB')})<br>"
-            f'<span class="quiet">{html.escaped(formats.sentence(viewer.about))}</span></figcaption></figure>'
-        )
-    return (
-        '<section id="objects">\n<h2>Meshes</h2>\n<p class="small">Drag to turn, scroll to come nearer; or arrow keys, '
-        f'+ and \u2212.</p>\n<div class="objects">{"".join(parts)}</div>\n</section>'
+    Args:
+        head: Title, question and notes.
+        sections: Tables.
+        pictures: Sheets.
+        provenance: Names and texts of where the numbers come from.
+        media: Turntables and meshes.
+        form: Whether figures stand in the page, and where packed files lie.
+        command: Command line that makes the report again.
+        data: Input of the page's script, see `bench.report.page.script_data`.
+        refresh_s: Seconds after which the page loads itself again; None for a page that does not.
+    """
+    return html.render(
+        "report.html.j2",
+        title=head.title,
+        head=head,
+        sections=[prepare_section(section, place, form) for place, section in enumerate(sections)],
+        pictures=pictures,
+        viewers=list(prepare_viewers(media)),
+        provenance=provenance,
+        command=command,
+        results_path=form.at("results.json"),
+        data=Markup(script_data.dumps(data)),
+        refresh_s=refresh_s,
     )
 
 
-def html_table(part: TableSection, place: int, form: ReportFormat) -> str:
-    """A table's section: what it comes to, the numbers, the figures, and what only some will open."""
-    result, drawn, spent = part
-    stem, noun = f"tables/{slug(result.table)}", result.cluster_noun
+def prepare_section(section: TableSection, place: int, form: ReportFormat) -> dict[str, Any]:
+    """Prepares what the page prints of one table.
+
+    Args:
+        section: The table with its figures and costs.
+        place: Number of the table in the report, from 0 on; the script finds it by that.
+        form: Whether figures stand in the page, and where packed files lie.
+    """
+    result = section.result
     primary = result.metrics[: formats.NUM_PRIMARY]
-    files = ((".csv", "all numbers (CSV)"), ("-scenes.csv", f"by {noun} (CSV)"), (".tex", "for a paper (LaTeX)"))
-    links = ", ".join(html.link(form.at(stem + end), text) for end, text in files)
-    missing = [("worse", f"Missing: {line}") for line in contents_module.missing_number_lines(result)]
-    feet = [
+    # Many captions by many arms: the page holds the first metrics, the file all.
+    by_cluster = primary if caption_context.is_of_captions(result) else result.metrics
+    return {
+        "anchor": f"table-{slug(result.table)}",
+        "place": place,
+        "title": result.table,
+        "question": result.question,
+        "baseline": result.baseline,
+        "noun": result.cluster_noun,
+        "conclusion": contents_module.conclusion(result),
+        "summary": contents_module.summary_grid(result, primary),
+        "missing": [("worse", f"Missing: {line}") for line in contents_module.missing_number_lines(result)],
+        "footer": footer_lines(result),
+        "files": list_files(result, form),
+        "figures": prepare_figure_groups(section, form),
+        "arm_notes": [("", f"{arm}: {note}") for arm, note in result.arm_notes.items() if note],
+        "published": contents_module.published_grid(result),
+        "by_metric": [view_metric(result, metric) for metric in result.metrics],
+        "by_cluster": [view_clusters(result, metric) for metric in by_cluster],
+        "cluster_rows": "clusters" if caption_context.is_of_captions(result) else "arms",
+        "costs": costs.grid(section.spent),
+        "cost_note": formats.sentence(costs.HOW_TIMED),
+    }
+
+
+def footer_lines(result: TableResult) -> list[str]:
+    """Writes the lines below a table: our own as sentences, notes as a person wrote them."""
+    metric = result.metrics[0]
+    lines = [
         contents_module.caption(result),
         contents_module.legend(result, with_needs=False),
-        f"{contents_module.named(primary[0])}: {contents_module.resolution(result, primary[0])}",
+        f"{contents_module.named(metric)}: {contents_module.resolution(result, metric)}",
     ]
-    # what a person wrote stays as it is; our own lines become sentences
-    feet = [*map(formats.sentence, feet), *result.notes]
-    foot = "<br>".join(map(html.escaped, feet))
-    in_full = "\n".join(
-        f"<h3>{html.escaped(contents_module.direction(metric))}</h3>"
-        f"{html.table(contents_module.metric_grid(result, metric, with_p=True, with_run=False), is_small=True, rows='arms')}"
-        f'<p class="small">{html.escaped(contents_module.resolution(result, metric))}</p>'
-        for metric in result.metrics
+    return [*map(formats.sentence, lines), *result.notes]
+
+
+def list_files(result: TableResult, form: ReportFormat) -> list[tuple[str, str]]:
+    """Lists paths and names of a table's files."""
+    stem = f"tables/{slug(result.table)}"
+    return [
+        (form.at(f"{stem}.csv"), "all numbers (CSV)"),
+        (form.at(f"{stem}-scenes.csv"), f"by {result.cluster_noun} (CSV)"),
+        (form.at(f"{stem}.tex"), "for a paper (LaTeX)"),
+    ]
+
+
+def view_metric(result: TableResult, metric: str) -> MetricView:
+    """Prepares the tests and verdicts of one metric."""
+    return MetricView(
+        contents_module.direction(metric),
+        contents_module.metric_grid(result, metric, with_p=True, with_run=False),
+        contents_module.resolution(result, metric),
     )
-    rows = "clusters" if noun == "caption" else "arms"
-    by_scene = "\n".join(
-        f"<h3>{html.escaped(contents_module.direction(metric))}</h3>"
-        f"{html.table(contents_module.scenes_grid(result, metric), is_small=True, rows=rows, are_trials=True)}"
-        # of many captions by many arms a page holds the first metrics, the file all
-        for metric in (primary if caption_context.is_of_captions(result) else result.metrics)
-    )
-    published = contents_module.published_grid(result)
-    return "\n".join(
-        [
-            f'<section id="table-{slug(result.table)}" data-table="{place}">\n<h2>{html.escaped(result.table)}</h2>',
-            f'<p class="question">{html.escaped(result.question)}</p>' if result.question else "",
-            html.items(contents_module.conclusion(result)),
-            html.table(contents_module.summary_grid(result, primary), rows="arms"),
-            html.items(missing) if missing else "",
-            f'<p class="small">{foot}<br>Files: {links}.</p>',
-            *(
-                f'<div class="figures{kind}">{"".join(html.figure(each, form) for each in some)}</div>'
-                for kind, some in (("", drawn.forests), (" lines", drawn.lines)) if some
-            ),
-            html_arms(result),
-            html.details("As published", html.table(published, is_small=True)) if published else "",
-            html.details("Every metric: tests and verdicts", in_full),
-            html.details(f"Every {noun}", by_scene),
-            html_costs(spent),
-            "</section>",
-        ]
-    )  # fmt: skip
 
 
-def html_arms(result: TableResult) -> str:
-    """How arms differ from the baseline, folded away; empty where nothing is said of them."""
-    said: list[tuple[str, str]] = [("", f"{arm}: {note}") for arm, note in result.arm_notes.items() if note]
-    return html.details(f"How arms differ from {result.baseline}", html.items(said)) if said else ""
+def view_clusters(result: TableResult, metric: str) -> MetricView:
+    """Prepares one metric cluster by cluster."""
+    return MetricView(contents_module.direction(metric), contents_module.scenes_grid(result, metric))
 
 
-def html_costs(spent: Sequence[ArmCost]) -> str:
-    """What each arm took, folded away."""
-    rows = html.table(costs.grid(spent), is_small=True, rows="arms")
-    how = html.escaped(formats.sentence(costs.HOW_TIMED))
-    return html.details("What each arm took", f'{rows}<p class="small">{how}</p>')
+def prepare_figure_groups(section: TableSection, form: ReportFormat) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Prepares a table's figures: differences side by side, wider ones below."""
+    groups = [("figures", section.drawn.forests), ("figures lines", section.drawn.lines)]
+    return [(kind, [prepare_figure(figure, form) for figure in figures]) for kind, figures in groups if figures]
+
+
+def prepare_figure(figure: Figure, form: ReportFormat) -> dict[str, Any]:
+    """Prepares a figure: its drawing, or the size of the file beside a page of the small form."""
+    path = f"figures/{figure.name}.svg"
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', figure.svg)
+    assert size is not None
+    svg = None if form.is_small else Markup(standard.in_page(figure.svg, html.escape_text(figure.title)))
+    return {
+        "title": figure.title,
+        "path": path,
+        "svg": svg,
+        "width": size[1],
+        "height": size[2],
+        "files": [(form.at(path), "SVG"), (form.at(f"figures/{figure.name}.csv"), "CSV")],
+    }
+
+
+def prepare_viewers(media: InteractiveMedia) -> Iterator[dict[str, str]]:
+    """Prepares the list of meshes."""
+    for viewer in media.viewers:
+        page, model = viewer.contents
+        yield {
+            "trial_id": viewer.trial_id,
+            "name": viewer.name,
+            "arm": viewer.arm,
+            "about": formats.sentence(viewer.about),
+            "page": page,
+            "model": model,
+        }

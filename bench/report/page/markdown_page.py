@@ -10,7 +10,11 @@ from bench.report.tables import costs, formats
 
 
 def markdown_page(
-    head: ReportHeader, parts: Sequence[TableSection], pictures: Sequence[PictureFile], made: Sequence[tuple[str, str]]
+    head: ReportHeader,
+    parts: Sequence[TableSection],
+    pictures: Sequence[PictureFile],
+    provenance: Sequence[tuple[str, str]],
+    command: str,
 ) -> str:
     """The same in Markdown."""
     md = formats.md
@@ -24,7 +28,6 @@ def markdown_page(
         body += [f"![{md(f.title)}](figures/{f.name}.svg)" for f in (*drawn.forests, *drawn.lines)]
     if pictures:
         body += ["## Pictures", *(f"{md(p.title)}\n\n![{md(p.title)}]({p.path})" for p in pictures)]
-    fenced = formats.printable(dict(made)["command"])
-    body += ["## How it was made", "    " + fenced]
-    body += ["\n".join(f"- {md(name)}: {md(text)}" for name, text in made if name != "command")]
+    body += ["## How it was made", "    " + formats.printable(command)]
+    body += ["\n".join(f"- {md(name)}: {md(text)}" for name, text in provenance)]
     return "\n\n".join(filter(None, body)) + "\n"

@@ -21,10 +21,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from bench.errors import UsageError
-from bench.report import alive
 from bench.report.figures.standard import slug
 from bench.report.page import compact, provenance, script_data
-from bench.report.page.html_page import html_page
+from bench.report.page.html_page import render_report_page
 from bench.report.page.markdown_page import markdown_page
 from bench.report.page.sections import ReportHeader, draw_picture_files, draw_sections, table_files
 from bench.report.report_contents import ReportContents
@@ -83,12 +82,18 @@ def draw_files(contents: ReportContents) -> dict[str, bytes]:
     results = [result.to_json() for result in contents.results]
     plain["results.json"] = json.dumps(results, indent=1, allow_nan=False) + "\n"
     form, files = compact.form(plain, contents.is_small)
-    made = [("command", contents.command), *provenance_rows]
-    page = html_page(head, sections, pictures, made, media, data, form)
-    if contents.refresh_s is not None:
-        page = alive.refreshing(page, contents.refresh_s)
-    files[PAGE] = page
-    files["index.md"] = markdown_page(head, sections, pictures, made)
+    files[PAGE] = render_report_page(
+        head,
+        sections,
+        pictures,
+        provenance_rows,
+        media,
+        form,
+        command=contents.command,
+        data=data,
+        refresh_s=contents.refresh_s,
+    )
+    files["index.md"] = markdown_page(head, sections, pictures, provenance_rows, contents.command)
     for picture in pictures:
         files[picture.path] = picture.content
     files |= media.contents()

@@ -56,7 +56,7 @@ class InternedList:
         """Where the value stands.
 
         Example:
-            >>> once = Once()
+            >>> once = InternedList()
             >>> once.place("a"), once.place(["b"]), once.place("a"), once.values
             (0, 1, 0, ['a', ['b']])
         """

@@ -120,8 +120,9 @@ class DevicePrice(NamedTuple):
         """What so many hours cost, with two digits that count where it is less than one.
 
         Example:
-            >>> Price(2.5).of(3.0), Price(2.5, "EUR").of(0.01), Price(2.5).of(0.0), Price(1000.0).of(1234.0)
-            ('7.50 USD', '0.025 EUR', '0.00 USD', '1,234,000.00 USD')
+            >>> price = DevicePrice(2.5)
+            >>> price.of(3.0), price.of(0.01), price.of(0.0), DevicePrice(1000.0, "EUR").of(1234.0)
+            ('7.50 USD', '0.025 USD', '0.00 USD', '1,234,000.00 EUR')
         """
         money = hours * self.per_hour
         digits = 2 if money == 0 or money >= 1 else 1 - math.floor(math.log10(money))

@@ -146,7 +146,7 @@ def test_nothing_moves_by_itself_and_focus_is_seen():
 
 
 def test_the_script_writes_text_as_text():
-    script = html.script()
+    script = html.explorer_script()
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "</"):
         assert way not in script
     assert "fetch(" not in script and "XMLHttpRequest" not in script and "import(" not in script
