@@ -75,7 +75,7 @@ def print_shapes(console: Console, packs: list[packing.Pack]) -> None:
         printed.add_column(name, justify=justify)  # type: ignore[arg-type]
     trials = {(trial.variant, trial.task.layout()): trial for pack in reversed(packs) for trial in pack.trials}
     for (variant, layout), trial in sorted(trials.items()):
-        found = dry_run.of_trial(trial)
+        found = dry_run.trace_trial(trial)
         printed.add_row(
             variant, str(layout.num_train), f"{layout.width} x {layout.height}", f"{trial.method.total_steps:,}",
             f"{found.num_parameters:,}", f"{found.num_encoder_parameters:,}", f"{found.num_state_bytes / 2**20:.1f}",
@@ -85,12 +85,12 @@ def print_shapes(console: Console, packs: list[packing.Pack]) -> None:
 
 def pilots(packs: list[packing.Pack]) -> dict[str, packing.ProgramCost]:
     """Compiles each program and times a few of its steps."""
-    from bench.training import trainer
+    from bench.training import programs
 
     run_suite.prepare_data([trial for pack in packs for trial in pack.trials])
     first = {pack.key: pack for pack in reversed(packs)}
     print(f"compiling and timing {len(first)} programs; --no-pilot leaves that out", file=sys.stderr, flush=True)
-    return {key: trainer.pilot(pack) for key, pack in first.items()}
+    return {key: programs.run_pilot(pack) for key, pack in first.items()}
 
 
 def print_arms(console: Console, table: Table) -> None:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Shaped, UInt8
 from bench.errors import UsageError
 from bench.report.images import image_grid
 from bench.suites.trial import Trial
-from bench.training import batch, devices, trainer, view_rendering
+from bench.training import batch, devices, programs, view_rendering
 from bench.training.batch import Cameras
 from models.method import Data, Method, Params, State, Views
 from tasks.cameras import BLENDER_FOV_DEG, Intrinsics, Rays, intrinsics_from_fov, look_at
@@ -109,7 +109,7 @@ def turntable(
     azimuth_deg = np.arange(num_frames) * 360 / num_frames
     poses = look_at(azimuth_deg, np.full(num_frames, elevation_deg), np.full(num_frames, RADIUS))
     inner = Intrinsics(*(jnp.full(1, x, jnp.float32) for x in intrinsics_from_fov(BLENDER_FOV_DEG, image_px, image_px)))
-    num_at_once = trainer.RAYS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
+    num_at_once = programs.RAYS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
     near, far, center = (jnp.asarray(x, jnp.float32) for x in (field.near, field.far, 0.5))
     frames = []
     for pose in poses:

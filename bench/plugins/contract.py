@@ -22,7 +22,7 @@ from bench.plugins.contract_fixture import ContractError, ContractFixture, one_l
 from bench.storage.store import DTYPES
 from bench.suites.trial import Trial, described, digest
 from bench.training import batch as batch_module
-from bench.training import devices, trainer, view_rendering
+from bench.training import devices, programs, trainer, view_rendering
 from bench.training.packing import Pack, program_key
 from models.method import Frozen, Hyperparameters, Method, num_parameters, split_hyperparameters
 from tasks.cameras import Rays
@@ -191,9 +191,9 @@ def alone_or_packed(subject: ContractFixture) -> str:
 def stepped(pack: Pack) -> PyTree:
     """Parameters of a pack after the steps that are taken first; nothing is rendered."""
     static, batch, _ = batch_module.load(pack)
-    carry, start = devices.shard_trials(trainer.initial(static, batch)), jnp.zeros((), jnp.int32)
+    carry, start = devices.shard_trials(programs.init_state(static, batch)), jnp.zeros((), jnp.int32)
     static_arguments = (static, 0, static.total_steps, 1)
-    advance = devices.compiled(trainer.train_chunk, static_arguments, (carry, batch, start), donate=(0,))
+    advance = devices.compiled(programs.train_chunk, static_arguments, (carry, batch, start), donate=(0,))
     for step in range(static.total_steps):
         carry, _ = advance(carry, batch, jnp.asarray(step, jnp.int32))
     return jax.device_get(carry.params)
@@ -366,6 +366,6 @@ def rendered_again(trial: Trial, subject: ContractFixture) -> dict[str, Any]:
             "parameters come back from the store with other names; give plain dicts from `init`, none empty"
         )
     platform = "cpu" if devices.is_cpu() else "accelerator"
-    sizes = (static, layout.height, layout.width, trainer.RAYS_AT_ONCE[platform])
+    sizes = (static, layout.height, layout.width, programs.RAYS_AT_ONCE[platform])
     made = jax.jit(functools.partial(view_rendering.render, *sizes))(*found, batch)
     return view_rendering.stored_views(scenes[0], batch_module.index_trial(jax.device_get(made), 0))

@@ -1,4 +1,4 @@
-"""Decides how a pack's seconds are split: into laps by what was done, and among the trials trained at once."""
+"""Splits the seconds of a pack: into laps by what was done, and among the trials that are trained at once."""
 
 from __future__ import annotations
 
@@ -7,33 +7,43 @@ import time
 from collections.abc import Mapping
 
 NO_LAPS = ("wall_s", "shared_s")
-"""Among seconds by name, those that are sums of others."""
+"""Names of timings that are sums of others."""
 
 
 class PhaseTimer:
     """Wall time, split into laps that start where the last one ended."""
 
     def __init__(self) -> None:
-        self.last = self.start = time.perf_counter()
+        self.last = time.perf_counter()
         self.laps: dict[str, float] = {}
 
     def lap(self, name: str) -> None:
-        """Ends a lap."""
+        """Ends a lap, and starts the next."""
         now = time.perf_counter()
-        self.laps[name], self.last = now - self.last, now
+        self.laps[name] = now - self.last
+        self.last = now
 
     def shared_by(self, num_trials: int) -> dict[str, float]:
-        """Each trial's share of every lap, and of the whole."""
-        return {name: lap / num_trials for name, lap in (self.laps | {"wall_s": self.last - self.start}).items()}
+        """Returns each trial's share of every lap."""
+        return {name: lap / num_trials for name, lap in self.laps.items()}
 
 
 def sum_timings(*laps: dict[str, float]) -> dict[str, float]:
-    """Seconds by name, summed."""
-    return {name: sum(lap.get(name, 0.0) for lap in laps) for name in dict.fromkeys(n for lap in laps for n in lap)}
+    """Adds seconds up by name.
+
+    Example:
+        >>> sum_timings({"train_s": 2.0}, {"train_s": 1.0, "score_s": 0.5})
+        {'train_s': 3.0, 'score_s': 0.5}
+    """
+    total: dict[str, float] = {}
+    for each in laps:
+        for name, seconds in each.items():
+            total[name] = total.get(name, 0.0) + seconds
+    return total
 
 
 def total_seconds(laps: Mapping[str, float]) -> float:
-    """Seconds of all laps; what was measured as a whole is none of them.
+    """Adds up the seconds of all laps; timings that are sums of others do not count.
 
     Example:
         >>> total_seconds({"train_s": 2.0, "score_s": 0.5, "wall_s": 2.6})
@@ -43,7 +53,7 @@ def total_seconds(laps: Mapping[str, float]) -> float:
 
 
 def own_seconds(timings: Mapping[str, float]) -> float:
-    """Seconds of a trial that no other counts too, so that those of a study add up to what its devices were busy.
+    """Returns the seconds of a trial that no other counts too: a study's add up to the time that its devices were busy.
 
     A trial that continues another has the other's seconds in its `wall_s`: it would not be there without them.
 

@@ -1,4 +1,7 @@
-"""Stacks the arrays of a pack's trials over a leading trial axis."""
+"""Loads the arrays of a pack's trials, and stacks them over a leading trial axis.
+
+k: trials, n: cameras.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,15 @@ from tasks.task import Photos, SceneData
 
 
 class TrainState(NamedTuple):
-    """What a trial takes from step to step."""
+    """The arrays that training changes, of one trial or of a pack.
+
+    Attributes:
+        params: Trained by gradients.
+        state: Moves without gradients: a tracked origin, an occupancy grid.
+        optimizer: Moments and counts.
+        alive: Whether every loss was finite so far.
+        first_bad_step: The first step at which it was not; -1 if it always was.
+    """
 
     params: Params
     state: State
@@ -28,17 +39,17 @@ class TrainState(NamedTuple):
 
 
 NUM_NEAR_VIEWS = 8
-"""Cameras of photographs right before which the space is looked at, to find fields that hide a camera."""
+"""Cameras of photographs whose view starts are rendered, to find density right before a camera."""
 
 NEAR_PX = 24
-"""Rays along a side of such a view."""
+"""Pixels along a side of such a view."""
 
 NEAR_SHARE = 0.2
-"""How far in such a view reaches, as a share of the way from near to far."""
+"""The depth of such a view, as a share of the way from near to far."""
 
 
 class Cameras(NamedTuple):
-    """Cameras of a trial: those of the test views, or those that took the photographs."""
+    """Cameras of the test views, or those that took the photographs."""
 
     poses: Float[Array, "*k n 4 4"]
     intrinsics: Intrinsics
@@ -48,11 +59,20 @@ class Cameras(NamedTuple):
 
 
 Solved: TypeAlias = SceneData | CaptionData
-"""What a task holds."""
+"""The data of a task that a pack trains on: photographs, or a caption."""
 
 
 class Batch(NamedTuple):
-    """A pack as arrays: everything has a leading trial axis but `frozen`."""
+    """The arrays of a pack that training only reads; all but `frozen` have a leading trial axis.
+
+    Attributes:
+        frozen: Encoders, shared by all trials.
+        data: What `Method.prepare` returned.
+        hyperparameters: Values that may differ between the trials.
+        keys: A random key a trial.
+        cameras: Those of the test views.
+        photographers: Those that took the photographs; None where there are none.
+    """
 
     frozen: Frozen
     data: Data
@@ -63,7 +83,11 @@ class Batch(NamedTuple):
 
 
 def load(pack: Pack) -> tuple[Method, Batch, list[Solved]]:
-    """The static method of what a pack trains first, its arrays, and the scenes they came from; a row a root."""
+    """Loads what a pack trains first: a row for each of its roots.
+
+    Returns:
+        The static method, the arrays on their devices, and the data that they were made of.
+    """
     roots = pack.roots
     static = split_hyperparameters(roots[0].method)[0]
     frozen = encoders_of(static)
@@ -71,15 +95,15 @@ def load(pack: Pack) -> tuple[Method, Batch, list[Solved]]:
     data = [trial.method.prepare(frozen, trial.task) for trial in roots]
     hyperparameters = [hyperparameters_of(trial.method) for trial in roots]
     cameras = [cameras_of(scene, scene.test) for scene in scenes]
-    photographers = [cameras_of(s, s.train, NUM_NEAR_VIEWS) for s in scenes if isinstance(s, SceneData)]
+    photographers = [cameras_of(scene, scene.train, NUM_NEAR_VIEWS) for scene in scenes if isinstance(scene, SceneData)]
+    stacked_photographers = stack(photographers) if photographers else None
     keys = jnp.stack([jax.random.key(trial.seed) for trial in roots])
-    behind = stack(photographers) if photographers else None
-    mapped = devices.shard_trials((stack(data), stack(hyperparameters), keys, stack(cameras), behind))
+    mapped = devices.shard_trials((stack(data), stack(hyperparameters), keys, stack(cameras), stacked_photographers))
     return static, Batch(devices.share(frozen), *mapped), scenes
 
 
 def cameras_of(scene: Solved, photos: Photos | CaptionViews, most: int | None = None) -> Cameras:
-    """The cameras of photographs, the first `most` of them."""
+    """Returns the cameras of photographs; the first `most` of them."""
     return Cameras(
         poses=jnp.asarray(photos.poses[:most]),
         intrinsics=Intrinsics(*(jnp.asarray(x[:most], jnp.float32) for x in photos.intrinsics)),
@@ -90,7 +114,7 @@ def cameras_of(scene: Solved, photos: Photos | CaptionViews, most: int | None = 
 
 
 def encoders_of(method: Method) -> Frozen:
-    """The encoders that a method looks through."""
+    """Loads the encoders that a method is trained with."""
     return {name: clip.load(name, dtype=jnp.dtype(method.encoder_dtype)) for name in method.encoders}
 
 
@@ -100,10 +124,10 @@ def hyperparameters_of(method: Method) -> Hyperparameters:
 
 
 def stack(trees: list[PyTree]) -> PyTree:
-    """Trees of arrays as one tree with a leading trial axis."""
+    """Stacks trees of arrays into one tree with a leading trial axis."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def index_trial(tree: PyTree, i: int) -> PyTree:
-    """One trial of a tree with a leading trial axis."""
+    """Returns one trial of a tree with a leading trial axis."""
     return jax.tree.map(lambda x: x[i], tree)

@@ -1,4 +1,4 @@
-"""How a pack's arrays and programs meet the devices: compiled once, kept on disk, spread over the trial axis."""
+"""Compiles programs once, keeps them on disk, and spreads the trials of a pack over the local devices."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def use_compilation_cache() -> None:
 def compiled(
     function: Callable[..., Any], static: tuple[Any, ...], dynamic: tuple[PyTree, ...], donate: tuple[int, ...] = ()
 ) -> Any:
-    """The compiled program of `function(*static, *dynamic)`, to be called with `*dynamic`.
+    """Compiles `function(*static, *dynamic)`, to be called with `*dynamic`.
 
-    It is kept for as long as the process lives, so that the next pack of the same program does not compile again.
-    Threads that ask for the same program wait for the first of them.
+    The program is kept for as long as the process lives, so that the next pack of it does not compile again. Threads
+    that ask for the same program wait for the first of them.
 
     Args:
         function: Traced once.
@@ -57,7 +57,7 @@ def compiled(
 
 
 def memory_bytes(program: Any) -> int | None:
-    """Memory that a compiled program takes of each device, as its compiler plans it; None where it does not say.
+    """Returns the bytes of each device that a compiled program takes, as its compiler plans; None if it does not say.
 
     Arguments, results and all that lies between; what results take over from arguments counts once.
     """
@@ -69,12 +69,12 @@ def memory_bytes(program: Any) -> int | None:
 
 
 def num_compiled() -> int:
-    """How many programs this process keeps."""
+    """Counts the programs that this process keeps."""
     return len(_PROGRAMS)
 
 
 def shapes(tree: PyTree) -> PyTree:
-    """What `compiled` needs to know of arrays."""
+    """Returns the shapes, types and places of arrays, which is all that `compiled` needs of them."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
 
 
@@ -114,22 +114,22 @@ def share(tree: PyTree) -> PyTree:
 
 
 def num_local() -> int:
-    """How many devices this process sees."""
+    """Counts the devices that this process sees."""
     return len(jax.local_devices())
 
 
 def is_cpu() -> bool:
-    """Whether programs run on the host's own cores."""
+    """Tells whether programs run on the host's own cores."""
     return jax.default_backend() == "cpu"
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a device, and not the program, is to blame."""
+    """Tells whether an error says that a device has too little memory."""
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
 def num_accelerators() -> int:
-    """How many accelerators jax could use here; starts none, for a driver that did would take its memory."""
+    """Counts the accelerators that JAX could use here, without starting one: a driver would take its memory."""
     platforms = os.environ.get("JAX_PLATFORMS", "")
     if platforms and set(platforms.split(",")) <= {"cpu"}:
         return 0
@@ -144,5 +144,5 @@ def num_accelerators() -> int:
 
 
 def num_cores() -> int:
-    """CPU cores that this process may use."""
+    """Counts the CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,23 +1,26 @@
-"""What a trial would train, by `jax.eval_shape`: at full size, with no step taken and no encoder's weights read.
+"""Traces a trial at full size by `jax.eval_shape`: no step is taken, and no encoder's weights are read.
 
-It finds what does not fit together in a second, before a long run finds it in an hour.
+Finds shapes that do not fit together in a second, before a long run finds them in an hour.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from bench.errors import UsageError
 from bench.suites.trial import Trial
-from bench.training import batch, trainer
+from bench.training import programs
+from bench.training.batch import TrainState, hyperparameters_of
 from models import clip
-from models.method import Method, split_hyperparameters
+from models.method import Data, Frozen, Method, split_hyperparameters
 from tasks.cameras import Rays
 
 NUM_RAYS = 1024
+"""Rays that rendering is traced with."""
 
 
 class TrialShapes(NamedTuple):
@@ -36,7 +39,7 @@ class TrialShapes(NamedTuple):
     metrics: tuple[str, ...]
 
 
-def of_trial(trial: Trial) -> TrialShapes:
+def trace_trial(trial: Trial) -> TrialShapes:
     """Traces preparation, first parameters, one step of every phase, and rendering.
 
     Args:
@@ -47,50 +50,69 @@ def of_trial(trial: Trial) -> TrialShapes:
     """
     method = split_hyperparameters(trial.method)[0]
     frozen = {name: clip.abstract(name, dtype=jnp.dtype(method.encoder_dtype)) for name in method.encoders}
-    hyperparameters, key = batch.hyperparameters_of(trial.method), jax.random.key(trial.seed)
     data = jax.eval_shape(lambda encoders: trial.method.prepare(encoders, trial.task), frozen)
-    rays = jax.eval_shape(lambda: some_rays(NUM_RAYS))
-    phase: Method | None = method
-    while phase is not None:
-        carry = jax.eval_shape(lambda data, phase=phase: first(phase, data, hyperparameters, key), data)
-        stepped, metrics = jax.eval_shape(
-            lambda frozen, carry, data, phase=phase: trainer.train_step(
-                phase, phase.total_steps, frozen, jnp.zeros((), jnp.int32), carry, data, hyperparameters, key
-            ),
-            frozen, carry, data,
-        )  # fmt: skip
-        if sizes(stepped) != sizes(carry):
-            raise UsageError(f"{trial.variant}: expected a step to keep all shapes, got other ones; run `bench check`")
-        seen = jax.eval_shape(phase.render, carry.params, carry.state, data, rays)
-        if seen.color.shape != (NUM_RAYS, 3):
-            raise UsageError(f"{trial.variant}: expected colours of shape {NUM_RAYS, 3}, got {seen.color.shape}")
-        phase = phase.continues
+    phases = [method]
+    while phases[-1].continues is not None:
+        phases.append(phases[-1].continues)
+    for phase in phases:
+        state, metrics = trace_phase(trial, phase, frozen, data)
     return TrialShapes(
-        num_parameters=sum(leaf.size for leaf in jax.tree.leaves(carry.params)),
-        num_encoder_parameters=sum(leaf.size for leaf in jax.tree.leaves([e.params for e in frozen.values()])),
-        num_state_bytes=sum(num_bytes(leaf) for leaf in jax.tree.leaves((carry, data))),
+        num_parameters=num_elements(state.params),
+        num_encoder_parameters=num_elements([encoder.params for encoder in frozen.values()]),
+        num_state_bytes=sum(num_bytes(leaf) for leaf in jax.tree.leaves((state, data))),
         metrics=tuple(metrics),
     )
 
 
-def first(method: Method, data: object, hyperparameters: dict[str, jax.Array], key: jax.Array) -> batch.TrainState:
-    """What a trial hands to its first step."""
-    params, state = method.init(jax.random.fold_in(key, 0), data)
-    optimizer = method.optimizer(method.total_steps, hyperparameters).init(params)
-    return batch.TrainState(params, state, optimizer, jnp.asarray(True), jnp.asarray(-1, jnp.int32))
+def trace_phase(trial: Trial, method: Method, frozen: Frozen, data: Data) -> tuple[TrainState, dict[str, Any]]:
+    """Traces the first step of a phase, and rendering after it; returns shapes of its state and curves.
+
+    Args:
+        trial: Names the variant in messages, and has the seed.
+        method: The phase's, static.
+        frozen: Shapes of the encoders.
+        data: Shapes of what was prepared.
+
+    Raises:
+        UsageError: As `trace_trial`.
+    """
+    hyperparameters = hyperparameters_of(trial.method)
+    key = jax.random.key(trial.seed)
+
+    def init(data: Data) -> TrainState:
+        return programs.init_trial(method, data, hyperparameters, key)
+
+    def step(frozen: Frozen, state: TrainState, data: Data) -> tuple[TrainState, dict[str, Any]]:
+        first = jnp.zeros((), jnp.int32)
+        return programs.train_step(method, method.num_steps or 0, frozen, first, state, data, hyperparameters, key)
+
+    state = jax.eval_shape(init, data)
+    stepped, metrics = jax.eval_shape(step, frozen, state, data)
+    if leaf_shapes(stepped) != leaf_shapes(state):
+        raise UsageError(f"{trial.variant}: expected a step to keep all shapes, got other ones; run `bench check`")
+    rays = jax.eval_shape(lambda: some_rays(NUM_RAYS))
+    views = jax.eval_shape(method.render, state.params, state.state, data, rays)
+    if views.color.shape != (NUM_RAYS, 3):
+        raise UsageError(f"{trial.variant}: expected colours of shape {NUM_RAYS, 3}, got {views.color.shape}")
+    return state, metrics
 
 
 def some_rays(num_rays: int) -> Rays:
-    """Rays of any kind."""
+    """Makes rays, no matter which."""
     ones = jnp.ones((num_rays,))
     return Rays(origins=jnp.ones((num_rays, 3)), directions=jnp.ones((num_rays, 3)), near=ones, far=ones, radius=ones)
 
 
-def sizes(tree: object) -> list[tuple[tuple[int, ...], str]]:
-    """Shapes and types of the leaves."""
+def leaf_shapes(tree: PyTree) -> list[tuple[tuple[int, ...], str]]:
+    """Lists shapes and types of the leaves."""
     return [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(tree)]
 
 
+def num_elements(tree: PyTree) -> int:
+    """Counts the numbers in a tree."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
 def num_bytes(leaf: jax.ShapeDtypeStruct) -> int:
-    """Of an array of that shape; a random key counts as two words."""
+    """Returns the size of an array; a random key counts as two words."""
     return 8 if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf.size * leaf.dtype.itemsize

@@ -1,4 +1,4 @@
-"""How trials become packs: which may share one compiled program, and what they will cost.
+"""Makes packs of trials: which may share one compiled program, what they train in turn, and what they will cost.
 
 Trials share a program when their methods are equal once the hyperparameters are taken out, and their arrays have the
 same shapes. A program is compiled once; a pack is as many of its trials as train at once.
@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from bench.suites.trial import Trial, described, digest
-from models.method import split_hyperparameters
+from models.method import Method, split_hyperparameters
 
 
 class ProgramCost(NamedTuple):
-    """What a program takes on the device at hand, measured by a pilot.
+    """Seconds that a program takes on the device at hand, measured by a pilot.
 
     Attributes:
         compile_s: Once a program and worker; little when the compilation cache holds it.
@@ -43,18 +43,18 @@ class Pack:
 
     @property
     def roots(self) -> tuple[Trial, ...]:
-        """What is trained from the start, each once: a trial, or what it continues."""
+        """Lists what is trained from the start, each once: a trial, or what it continues."""
         return tuple(dict.fromkeys(root(trial) for trial in self.trials))
 
     @property
     def num_steps(self) -> int:
-        """Gradient steps of all its trials; those that trials share count once."""
+        """Counts the gradient steps of all its trials; those that trials share count once."""
         shared = sum(trial.method.total_steps for trial in self.roots)
         phases = [trial for trial in self.trials if trial.method.continues is not None]
         return shared + sum(trial.method.total_steps - root(trial).method.total_steps for trial in phases)
 
     def halves(self) -> tuple[Pack, ...]:
-        """Two packs of half the size: what is tried when one does not fit in memory.
+        """Makes two packs of half the size, to be tried when one does not fit in memory.
 
         Trials that continue another stay with it, unless they are all that is left.
         """
@@ -70,7 +70,7 @@ class Pack:
 
 
 def root(trial: Trial) -> Trial:
-    """The trial that this one continues, named as it; itself if it starts afresh."""
+    """Returns the trial that this one continues, or itself if it starts afresh; without the name of its variant."""
     method = trial.method
     while method.continues is not None:
         method = method.continues
@@ -82,7 +82,7 @@ ROOT_VARIANT = "root"
 
 
 def program_digest(trial: Trial) -> str:
-    """A hash of all that is static in what a trial trains first: equal for trials that may share a pack."""
+    """Hashes all that is static in what a trial trains first: equal for trials that may share a pack."""
     static, _ = split_hyperparameters(root(trial).method)
     return digest([described(static), list(trial.task.layout())])
 
@@ -93,7 +93,7 @@ def program_key(trial: Trial) -> str:
 
 
 def default_pack_size(platform: str) -> int:
-    """How many trials to train at once.
+    """Returns how many trials to train at once.
 
     An accelerator has room for many small fields. On a CPU packing buys no speed: a pack there is small, so
     that less is lost when a run is stopped and the cores finish together.
@@ -102,7 +102,7 @@ def default_pack_size(platform: str) -> int:
 
 
 def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
-    """Packs of at most `pack_size`, of even sizes within a program so that it is compiled for few of them.
+    """Makes packs of at most `pack_size`, of even sizes within a program so that it is compiled for few of them.
 
     A trial is in the pack of what it continues, and does not count there. Packs of low seeds come first, and within a
     seed and program those of the first scenes or captions, with all arms that share the program: what is finished when
@@ -125,23 +125,58 @@ def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
 
 
 def schedule_key(family: Sequence[Trial], places: Mapping[str, int]) -> tuple[int, bool, int]:
-    """When a trial's turn comes among those of its program: by seed, then by scene or caption.
+    """Returns a key that sorts the trials of a program: by seed, then by scene or caption.
 
     Those that others continue come first and stay together: what continues them is trained at once, and compiled for as
     few sizes as can be.
 
     Args:
-        family: The trial, and those that continue it.
-        places: Of clusters, in the order in which they are asked for.
+        family: A trial, and those that continue it.
+        places: The place of each cluster in the order in which they are asked for.
     """
     is_alone = len(family) == 1
     return family[0].seed, is_alone, places[family[0].task.cluster] if is_alone else 0
 
 
 def estimate_seconds(packs: Sequence[Pack], costs: Mapping[str, ProgramCost], num_workers: int) -> float:
-    """How long the packs will take on so many workers: work shared evenly, compiling once a program."""
+    """Estimates the seconds that packs take on so many workers: work shared evenly, compiling once a program."""
     work = sum(costs[key].compile_s for key in {pack.key for pack in packs})
     for pack in packs:
         cost = costs[pack.key]
         work += pack.num_steps * cost.step_s + len(pack.trials) * cost.render_s
     return work / max(1, min(num_workers, len(packs)))
+
+
+class TrainingPhase(NamedTuple):
+    """Gradient steps that one compiled program takes.
+
+    Attributes:
+        method: Static.
+        start: First step.
+        trials: Trials that are finished at its end.
+    """
+
+    method: Method
+    start: int
+    trials: tuple[Trial, ...]
+
+    @property
+    def end(self) -> int:
+        """Gives the step behind the last."""
+        return self.method.total_steps
+
+
+def training_phases(pack: Pack) -> list[TrainingPhase]:
+    """Lists what all trials of a pack train first, and then the phases that continue it."""
+    fresh: list[Trial] = []
+    continued: dict[Method, list[Trial]] = {}
+    for trial in pack.trials:
+        if trial.method.continues is None:
+            fresh.append(trial)
+        else:
+            continued.setdefault(split_hyperparameters(trial.method)[0], []).append(trial)
+    phases = [TrainingPhase(split_hyperparameters(pack.roots[0].method)[0], 0, tuple(fresh))]
+    for method, trials in continued.items():
+        assert method.continues is not None and method.continues.continues is None, "a phase continues a whole training"
+        phases.append(TrainingPhase(method, method.continues.total_steps, tuple(trials)))
+    return phases

@@ -45,13 +45,13 @@ class BackgroundCompiler:
 def compile_ahead(pack: QueuedPack) -> None:
     """Compiles the programs of a pack's first phase; its arrays are made for their shapes and let go."""
     from bench.training import batch as batches
-    from bench.training import devices, trainer
-    from bench.training.packing import Pack
+    from bench.training import devices, packing, programs
 
-    assert isinstance(pack, Pack), "only the trainer's own packs are compiled ahead"
+    assert isinstance(pack, packing.Pack), "only the trainer's own packs are compiled ahead"
+    first = packing.training_phases(pack)[0]
     static, batch, _ = batches.load(pack)
-    state, batch = devices.shapes((devices.shard_trials(trainer.initial(static, batch)), batch))
-    trainer.CompiledPrograms.of(pack, static, 0, state, batch)
+    state, batch = devices.shapes((devices.shard_trials(programs.init_state(static, batch)), batch))
+    programs.CompiledPrograms.compile(pack, first, state, batch)
 
 
 def score_ahead(pack: QueuedPack, protocols: tuple[str, ...]) -> None:
@@ -74,7 +74,8 @@ def score_ahead(pack: QueuedPack, protocols: tuple[str, ...]) -> None:
         num = min(batches.NUM_NEAR_VIEWS, len(scene.train.poses))
         near = jnp.zeros((num, batches.NEAR_PX, batches.NEAR_PX), jnp.float16)
     views = Views(color=black, opacity=black[..., 0], distance=black[..., 0])
-    trainer.score(scene, view_rendering.Rendered(views, near), protocols, first.method.encoders)
+    arrays = view_rendering.stored_views(scene, view_rendering.Rendered(views, near))
+    trainer.score_views(scene, arrays, protocols, first.method.encoders)
 
 
 def prefer_quick_compiles() -> None:

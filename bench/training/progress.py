@@ -30,7 +30,7 @@ MIN_DONE = 0.05
 
 
 class Progress(NamedTuple):
-    """Where a pack stands.
+    """A report on a pack that is being trained.
 
     Attributes:
         phase: `prepare`, `compile`, `train`, `render` or `score`.

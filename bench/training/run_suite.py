@@ -25,7 +25,7 @@ from tasks.task import SceneTask
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """Where trials are trained, and how many at once.
+    """The way in which trials are trained: where, and how many at once.
 
     Attributes:
         executor: `ray`, or `inline` for this process.

@@ -1,4 +1,8 @@
-"""Renders the views of trained fields that are stored and scored."""
+"""Renders the views of trained fields that are stored and scored.
+
+k: trials of a pack, n: views, h and w: pixels of a view, m: views of a strip or cameras of photographs, p: pixels along
+a side of what stands before them, r: rays that are rendered at once.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +22,21 @@ from models.method import Data, Method, Params, State, Views
 from tasks.cameras import Intrinsics, Rays, pixel_rays
 
 STRIP_VIEW = 1
-"""From which of the standard cameras: azimuth 45, elevation 15."""
+"""The standard camera from which the strip is rendered: azimuth 45, elevation 15."""
+
+NUM_STRIP = 8
+"""Views of a strip: how often an object that grows from a caption is rendered in training."""
 
 
 class Rendered(NamedTuple):
-    """What is kept of a finished field.
+    """The views of finished fields that are kept.
 
     Attributes:
-        views: Of the test cameras.
-        near_opacity: Of the first part of rays from the photographs' cameras, where there should be nothing; None
-            where there are no photographs.
-        strip: Colours from one camera, now and then in training; None if they were not taken.
-        strip_steps: When.
+        views: From the test cameras.
+        near_opacity: Opacity of the first part of rays from the photographs' cameras, where there should be nothing;
+            None where there are no photographs.
+        strip: Colours from one camera, now and then in training; None if they were not rendered.
+        strip_steps: The steps at which they were.
     """
 
     views: Views
@@ -41,74 +48,110 @@ class Rendered(NamedTuple):
 def render(
     method: Method, height: int, width: int, num_at_once: int, params: Params, state: State, batch: Batch
 ) -> Rendered:
-    """All test views of a whole pack, as float16, some rays of each trial at a time; leading axes k n h w."""
+    """Renders all test views of a whole pack, as float16, some rays of each trial at a time."""
 
-    def one(params: Params, state: State, data: Data, cameras: Cameras, photographers: Cameras | None) -> Rendered:
-        def seen(rays: Rays) -> Views:
-            found = method.render(params, state, data, rays)
-            return jax.tree.map(lambda x: x.astype(jnp.float16), found)
+    def render_trial(
+        params: Params, state: State, data: Data, cameras: Cameras, photographers: Cameras | None
+    ) -> Rendered:
+        def render_rays(rays: Rays) -> Views:
+            views = method.render(params, state, data, rays)
+            return jax.tree.map(lambda x: x.astype(jnp.float16), views)
 
-        views = render_cameras(cameras, height, width, num_at_once, seen)
+        views = render_cameras(cameras, height, width, num_at_once, render_rays)
         if photographers is None:
             return Rendered(views, None)
-        blocks = NEAR_PX / height, NEAR_PX / width
         near = photographers._replace(
-            intrinsics=scaled(photographers.intrinsics, *blocks),
+            intrinsics=scale_intrinsics(photographers.intrinsics, NEAR_PX / height, NEAR_PX / width),
             far=photographers.near + NEAR_SHARE * (photographers.far - photographers.near),
             pixel_center=jnp.asarray(0.5),
         )
-        return Rendered(views, render_cameras(near, NEAR_PX, NEAR_PX, num_at_once, seen).opacity)
+        return Rendered(views, render_cameras(near, NEAR_PX, NEAR_PX, num_at_once, render_rays).opacity)
 
-    return devices.over_trials(one)(params, state, batch.data, batch.cameras, batch.photographers)
+    return devices.over_trials(render_trial)(params, state, batch.data, batch.cameras, batch.photographers)
 
 
 def render_progress_view(
     method: Method, height: int, width: int, num_at_once: int, params: Params, state: State, batch: Batch
 ) -> Float16[Array, "k h w 3"]:
-    """One view of every field of a pack."""
-    cameras = batch.cameras
+    """Renders one view of every field of a pack."""
     one = slice(STRIP_VIEW, STRIP_VIEW + 1)
-    cameras = cameras._replace(
-        poses=cameras.poses[:, one], intrinsics=Intrinsics(*(x[:, one] for x in cameras.intrinsics))
+    camera = batch.cameras._replace(
+        poses=batch.cameras.poses[:, one],
+        intrinsics=Intrinsics(*(x[:, one] for x in batch.cameras.intrinsics)),
     )
-    rendered = render(method, height, width, num_at_once, params, state, batch._replace(cameras=cameras))
+    rendered = render(method, height, width, num_at_once, params, state, batch._replace(cameras=camera))
     return rendered.views.color[:, 0]
 
 
-def scaled(intrinsics: Intrinsics, down: float, across: float) -> Intrinsics:
-    """Those of the same camera with another number of pixels."""
+def is_strip_step(step: int, before: int, last: int) -> bool:
+    """Tells whether the strip gets a view at the end of a chunk, so that there are `NUM_STRIP` of them, evenly spaced.
+
+    Args:
+        step: The last step of the chunk.
+        before: The first step of the chunk.
+        last: The last step of the training.
+
+    Example:
+        >>> [step for step in range(50, 801, 50) if is_strip_step(step, step - 50, 800)]
+        [100, 200, 300, 400, 500, 600, 700, 800]
+    """
+    return step * NUM_STRIP // last > before * NUM_STRIP // last
+
+
+def with_strip(rendered: Rendered, strip: list[tuple[int, Float16[np.ndarray, "k h w 3"]]]) -> Rendered:
+    """Adds the views that were rendered in training, each with its step."""
+    if not strip:
+        return rendered
+    colors = np.stack([view for _, view in strip], axis=1)
+    steps = np.asarray([step for step, _ in strip], np.int32)
+    return rendered._replace(strip=colors, strip_steps=np.tile(steps, (len(colors), 1)))
+
+
+def scale_intrinsics(intrinsics: Intrinsics, down: float, across: float) -> Intrinsics:
+    """Returns the intrinsics of the same camera with another number of pixels."""
     focal_x, focal_y, center_x, center_y = intrinsics
     return Intrinsics(focal_x * across, focal_y * down, center_x * across, center_y * down)
 
 
-def render_cameras(cameras: Cameras, height: int, width: int, num_at_once: int, seen: Callable[[Rays], Views]) -> Views:
-    """What is seen through every pixel of some cameras, some rays at a time."""
+def render_cameras(
+    cameras: Cameras, height: int, width: int, num_at_once: int, render_rays: Callable[[Rays], Views]
+) -> Views:
+    """Renders every pixel of some cameras, some rays at a time.
+
+    Args:
+        cameras: Of one trial.
+        height: Pixels of a view.
+        width: Pixels of a view.
+        num_at_once: Rays that are rendered at once.
+        render_rays: Renders that many rays.
+    """
     num_views = cameras.poses.shape[0]
     num_rays = num_views * height * width
 
-    def some(index: Int[Array, " r"]) -> Views:
-        view, rest = index // (height * width), index % (height * width)
-        return seen(
-            pixel_rays(
-                cameras.poses[view],
-                Intrinsics(*(x[view] for x in cameras.intrinsics)),
-                rest % width + cameras.pixel_center,
-                rest // width + cameras.pixel_center,
-                cameras.near,
-                cameras.far,
-            )
+    def render_block(index: Int[Array, " r"]) -> Views:
+        view = index // (height * width)
+        pixel = index % (height * width)
+        rays = pixel_rays(
+            cameras.poses[view],
+            Intrinsics(*(x[view] for x in cameras.intrinsics)),
+            pixel % width + cameras.pixel_center,
+            pixel // width + cameras.pixel_center,
+            cameras.near,
+            cameras.far,
         )
+        return render_rays(rays)
+
+    def to_images(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+        return x.reshape((-1, *x.shape[2:]))[:num_rays].reshape((num_views, height, width, *x.shape[2:]))
 
     num_blocks = math.ceil(num_rays / num_at_once)
-    index = jnp.minimum(jnp.arange(num_blocks * num_at_once), num_rays - 1).reshape(num_blocks, num_at_once)
-    views = lax.map(some, index)
-    return jax.tree.map(
-        lambda x: x.reshape((-1, *x.shape[2:]))[:num_rays].reshape((num_views, height, width, *x.shape[2:])), views
-    )
+    index = jnp.minimum(jnp.arange(num_blocks * num_at_once), num_rays - 1)  # the last ray fills the last block
+    views = lax.map(render_block, index.reshape(num_blocks, num_at_once))
+    return jax.tree.map(to_images, views)
 
 
 def stored_views(scene: Solved, rendered: Rendered) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Views as they are stored."""
+    """Returns one trial's views as they are stored, by name; `ids` are those of the test views."""
     arrays = {name: np.asarray(value, np.float16) for name, value in rendered.views._asdict().items()}
     if rendered.near_opacity is not None:
         arrays["near_opacity"] = np.asarray(rendered.near_opacity, np.float16)

@@ -28,7 +28,7 @@ def test_parameters_are_those_that_are_made():
     made = trial(NERF)
     data = made.method.prepare({}, made.task)
     params, _ = made.method.init(jax.random.key(0), data)
-    found = dry_run.of_trial(made)
+    found = dry_run.trace_trial(made)
     assert (found.num_parameters, found.num_encoder_parameters) == (size_of(params), 0)
     assert found.num_state_bytes > 3 * 4 * size_of(params)  # and two moments of Adam
 
@@ -39,7 +39,7 @@ def test_an_encoder_has_its_size_and_its_weights_are_not_read(monkeypatch):
 
     expected = size_of(clip.load("embedded-vit-16").params)
     monkeypatch.setattr(clip, "load", refused)
-    found = dry_run.of_trial(trial(dataclasses.replace(DIETNERF_FINETUNED, encoder="embedded-vit-16")))
+    found = dry_run.trace_trial(trial(dataclasses.replace(DIETNERF_FINETUNED, encoder="embedded-vit-16")))
     assert found.num_encoder_parameters == expected
 
 
@@ -56,7 +56,7 @@ def test_a_step_that_changes_a_shape_is_found():
             return loss, ({"num_seen": jnp.zeros((2,), jnp.int32) + state["num_seen"]}, metrics)
 
     with pytest.raises((UsageError, ValueError), match="shape"):
-        dry_run.of_trial(trial(Growing()))
+        dry_run.trace_trial(trial(Growing()))
 
 
 def test_an_encoder_that_is_not_there_stops_a_run_before_it_starts(tmp_path, monkeypatch):

@@ -1,0 +1,185 @@
+"""Compiles the programs that train and render a pack: gradient steps, views, and what they cost.
+
+A method is written for one trial. Here it is mapped over a leading trial axis and scanned over a chunk of steps with
+`lax.scan`.
+k: trials, one a row of every array.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from bench.storage.timings import PhaseTimer
+from bench.training import devices
+from bench.training.batch import Batch, TrainState, load
+from bench.training.packing import Pack, ProgramCost, TrainingPhase, training_phases
+from bench.training.view_rendering import render, render_progress_view
+from models.method import Data, Frozen, Hyperparameters, Method
+
+RAYS_AT_ONCE = {"cpu": 1 << 11, "accelerator": 1 << 15}
+"""Rays rendered at once: by one trial, few enough for a core's cache; by a pack, enough to fill an accelerator."""
+
+
+class CompiledPrograms(NamedTuple):
+    """The compiled programs of a phase.
+
+    Attributes:
+        advance: Takes a chunk of steps.
+        render: Renders all views that are kept of finished fields.
+        look: Renders one view, in training; None where there are photographs.
+        num_chunk: Steps of a chunk.
+    """
+
+    advance: Callable[..., Any]
+    render: Callable[..., Any]
+    look: Callable[..., Any] | None
+    num_chunk: int
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Gives the memory of a device that training takes; None where the compiler does not say."""
+        return devices.memory_bytes(self.advance)
+
+    @classmethod
+    def compile(cls, pack: Pack, phase: TrainingPhase, state: TrainState, batch: Batch) -> CompiledPrograms:
+        """Compiles the programs of a phase, or takes those of an earlier pack.
+
+        Args:
+            pack: Its first trial's task and budget give the sizes.
+            phase: The steps.
+            state: Arrays, or their shapes.
+            batch: Arrays, or their shapes.
+        """
+        devices.use_compilation_cache()
+        static = phase.method
+        layout = pack.trials[0].task.layout()
+        num_points = pack.trials[0].budget.num_curve_points
+        num_chunk = min(math.ceil((static.num_steps or 0) / num_points), phase.end - phase.start)
+        num_at_once = RAYS_AT_ONCE["cpu"]
+        if not devices.is_cpu():
+            num_at_once = max(1, RAYS_AT_ONCE["accelerator"] // state.alive.shape[0])
+        first_step = jnp.zeros((), jnp.int32)
+        steps = (static, phase.start, phase.end, num_chunk)
+        sizes = (static, layout.height, layout.width, num_at_once)
+        fields = (state.params, state.state, batch)
+        has_photographs = batch.photographers is not None
+        return cls(
+            advance=devices.compiled(train_chunk, steps, (state, batch, first_step), donate=(0,)),
+            render=devices.compiled(render, sizes, fields),
+            look=None if has_photographs else devices.compiled(render_progress_view, sizes, fields),
+            num_chunk=num_chunk,
+        )
+
+
+def larger_share(share: float | None, num_bytes: int | None, num_rows: int) -> float | None:
+    """Returns the larger of a row's share of memory so far and its share now; None where either is not known.
+
+    Example:
+        >>> larger_share(0.0, 80, 4), larger_share(30.0, 80, 4), larger_share(None, 80, 4), larger_share(30.0, None, 4)
+        (20.0, 30.0, None, None)
+    """
+    return None if share is None or num_bytes is None else max(share, num_bytes / num_rows)
+
+
+def init_state(method: Method, batch: Batch) -> TrainState:
+    """Initialises every trial of a batch."""
+    init = functools.partial(init_trial, method)
+    return jax.jit(jax.vmap(init))(batch.data, batch.hyperparameters, batch.keys)
+
+
+def init_trial(method: Method, data: Data, hyperparameters: Hyperparameters, key: PRNGKeyArray) -> TrainState:
+    """Initialises one trial."""
+    params, state = method.init(jax.random.fold_in(key, 0), data)
+    optimizer = method.optimizer(method.num_steps or 0, hyperparameters).init(params)
+    return TrainState(params, state, optimizer, jnp.asarray(True), jnp.asarray(-1, jnp.int32))
+
+
+def train_step(
+    method: Method,
+    num_steps: int,
+    frozen: Frozen,
+    step: Int[Array, ""],
+    carry: TrainState,
+    data: Data,
+    hyperparameters: Hyperparameters,
+    key: PRNGKeyArray,
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+    """Takes one gradient step of one trial; one whose loss or gradient is not finite stays as it was, from then on.
+
+    A method that skips bad steps leaves such a step out instead, and counts it in a curve.
+    """
+    key = jax.random.fold_in(jax.random.fold_in(key, 1), step)
+    (loss, (state, metrics)), grads = jax.value_and_grad(method.loss, has_aux=True)(
+        carry.params, carry.state, frozen, data, hyperparameters, key, step
+    )
+    updates, optimizer = method.optimizer(num_steps, hyperparameters).update(grads, carry.optimizer, carry.params)
+    params = optax.apply_updates(carry.params, updates)
+    good = carry.alive & jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
+    params, state, optimizer = jax.tree.map(
+        lambda new, old: jnp.where(good, new, old),
+        (params, state, optimizer),
+        (carry.params, carry.state, carry.optimizer),
+    )
+    first_bad_step = jnp.where(carry.alive & ~good & (carry.first_bad_step < 0), step, carry.first_bad_step)
+    if method.skips_bad_steps:  # then a curve counts them; what is not finite would spoil the others
+        metrics = jax.tree.map(lambda x: jnp.where(good, x, 0.0), {"loss": loss, **metrics})
+        return TrainState(params, state, optimizer, carry.alive, first_bad_step), metrics | {"skipped": 1.0 - good}
+    return TrainState(params, state, optimizer, good, first_bad_step), {"loss": loss, **metrics}
+
+
+def train_chunk(
+    method: Method, first: int, last: int, num_chunk: int, carry: TrainState, batch: Batch, start: Int[Array, ""]
+) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
+    """Takes a chunk of steps of a whole pack; returns its state, and the mean of each curve over the chunk.
+
+    Chunks go from step `first` to before step `last`. The last one is as long as the others; what is past the end is
+    skipped in it, so that one program serves all.
+    """
+
+    def body(carry: TrainState, step: Int[Array, ""]) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
+        one = functools.partial(train_step, method, method.num_steps or 0, batch.frozen, step)
+        return devices.over_trials(one)(carry, batch.data, batch.hyperparameters, batch.keys)
+
+    def skip(carry: TrainState, step: Int[Array, ""]) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
+        metrics = jax.eval_shape(body, carry, step)[1]
+        return carry, jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)
+
+    def body_or_skip(carry: TrainState, step: Int[Array, ""]) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
+        return lax.cond(step < last, body, skip, carry, step)
+
+    ends_early = (last - first) % num_chunk != 0
+    carry, metrics = lax.scan(body_or_skip if ends_early else body, carry, start + jnp.arange(num_chunk))
+    num_real = jnp.minimum(num_chunk, last - start).astype(jnp.float32)
+    return carry, jax.tree.map(lambda m: m.sum(axis=0) / num_real, metrics)
+
+
+def run_pilot(pack: Pack) -> ProgramCost:
+    """Measures what a program costs here: compiles it, takes two chunks of steps, renders once."""
+    first = training_phases(pack)[0]
+    static, batch, _ = load(pack)
+    state = devices.shard_trials(init_state(static, batch))
+    timer = PhaseTimer()
+    programs = CompiledPrograms.compile(pack, first, state, batch)
+    timer.lap("compile_s")
+    start = jnp.zeros((), jnp.int32)
+    state, _ = jax.block_until_ready(programs.advance(state, batch, start))
+    timer.lap("warm_s")
+    state, _ = jax.block_until_ready(programs.advance(state, batch, start))
+    timer.lap("train_s")
+    jax.block_until_ready(programs.render(state.params, state.state, batch))
+    timer.lap("render_s")
+    num_trials = len(pack.roots)
+    return ProgramCost(
+        compile_s=timer.laps["compile_s"],
+        step_s=timer.laps["train_s"] / programs.num_chunk / num_trials,
+        render_s=timer.laps["render_s"] / num_trials,
+    )
