@@ -30,11 +30,11 @@ def test_the_trainer_finds_what_was_compiled_ahead(monkeypatch, pack):
 
 def test_scores_are_made_of_black_views(monkeypatch, pack):
     scored = []
-    monkeypatch.setattr(trainer, "score", lambda *arguments: scored.append(arguments))
+    monkeypatch.setattr(trainer, "score_views", lambda *arguments: scored.append(arguments))
     precompile.score_ahead(pack, ("std-v1",))
-    ((scene, rendered, names, guides),) = scored
+    ((scene, views, names, guides),) = scored
     assert names == ("std-v1",) and guides == (toy_dreams.NAME,)
-    assert rendered.views.color.shape == (len(scene.test.ids), 6, 6, 3)
+    assert views["color"].shape == (len(scene.test.ids), 6, 6, 3) and not views["color"].any()
 
 
 def test_the_flag_is_set_once_and_only_where_there_is_an_accelerator(monkeypatch):
