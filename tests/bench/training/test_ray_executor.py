@@ -13,7 +13,6 @@ import pytest
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.storage import environment
 from bench.training import devices, ray_executor
 from bench.training.queue import Queue
 from tests.fixtures.scheduling import Listener, check_failures, failing_packs, train
@@ -49,7 +48,8 @@ class TestConnect:
         asked = {}
         self.replace_ray(monkeypatch, lambda **options: asked.update(options))
         monkeypatch.setattr(ray_executor.import_paths, "plugin_sources", lambda: ["/home/me/my_pkg"])
-        monkeypatch.setattr(environment, "commit_variables", lambda: {"BENCH_GIT_COMMIT": "abc", "BENCH_GIT_DIRTY": "0"})
+        commit = {"BENCH_GIT_COMMIT": "abc", "BENCH_GIT_DIRTY": "0"}
+        monkeypatch.setattr(ray_executor.environment, "commit_variables", lambda: commit)
         monkeypatch.setenv("BENCH_DATA_DIR", "/data")
         with socket.create_server(("127.0.0.1", 0)) as server:
             here = f"127.0.0.1:{server.getsockname()[1]}"
@@ -60,7 +60,7 @@ class TestConnect:
         assert sent["working_dir"] == str(ROOT)
         assert {"/.*", "/results", "/reports"} <= set(sent["excludes"])
         assert sent["py_modules"] == ["/home/me/my_pkg"]
-        assert sent["env_vars"] == {"BENCH_GIT_COMMIT": "abc", "BENCH_GIT_DIRTY": "0", "BENCH_DATA_DIR": "/data"}
+        assert sent["env_vars"] == commit | {"BENCH_DATA_DIR": "/data"}
 
     def test_ray_of_this_host_is_small_and_quiet(self, monkeypatch):
         asked = {}
