@@ -26,7 +26,14 @@ def outcome(trial_id, scores, reason=None, wall_s=1.25):
 
 
 def scores(*psnr):
-    return {"view_ids": list(range(len(psnr))), "per_view": {"psnr": list(psnr)}, "reasons": {}, "context": {}}
+    return {
+        "protocol": "any",
+        "version": "1",
+        "view_ids": list(range(len(psnr))),
+        "per_view": {"psnr": list(psnr)},
+        "reasons": {},
+        "context": {},
+    }
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ def outcome(trial_id, **changes):
         "first_bad_step": None, "reason": None, "traceback": None,
     }  # fmt: skip
     scores = {
-        "view_ids": [0, 1], "per_view": {"psnr": [20.0, 22.0], "lpips": [None, None], "half": [None, 1.0]},
+        "protocol": "std-v1", "version": "1", "view_ids": [0, 1],
+        "per_view": {"psnr": [20.0, 22.0], "lpips": [None, None], "half": [None, 1.0]},
         "reasons": {"lpips": "no weights", "half": "empty"}, "context": {},
     }  # fmt: skip
     made = record.Record(**fields | changes)

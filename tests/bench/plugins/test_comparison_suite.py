@@ -11,6 +11,7 @@ from bench.analysis import findings, paired_comparison
 from bench.errors import UsageError
 from bench.plugins import comparison_suite
 from bench.report.tables import contents, costs
+from bench.storage.store import Store
 from bench.suites import registry
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
@@ -306,8 +307,8 @@ class TestGains:
         assert plain["baseline_mean"] - plain["mean"] == pytest.approx(-2.7) and len(plain["by_cluster"]) == 8
 
 
-def test_costs(stores):
-    here, _ = stores
+def test_costs(tmp_path):
+    here = Store.open(tmp_path)
     cells = []
     for seed, (size, device) in enumerate([(4, "cpu"), (24, "H100")]):
         trial = dataclasses.replace(TRIAL, seed=seed)

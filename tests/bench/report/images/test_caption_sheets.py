@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,7 @@ class Kept(Store):
     """A store of views and scores in memory; the trials of arm b failed."""
 
     def __init__(self, with_views=True, strip=True):
+        super().__init__(pathlib.Path("kept"))
         self.with_views, self.strip = with_views, strip
 
     def finished(self, name):
