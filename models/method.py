@@ -44,7 +44,7 @@ class Views(NamedTuple):
 
 
 def hyperparameter(default: float) -> Any:
-    """Declares a number that may differ between the trials of one pack: a weight, a rate, a target.
+    """Declare a number that may differ between the trials of one pack: a weight, a rate, a target.
 
     It is traced: the method's functions read it from `hyperparameters`, not from `self`.
     """
@@ -52,7 +52,7 @@ def hyperparameter(default: float) -> Any:
 
 
 def choice(default: Any, options: tuple[Any, ...]) -> Any:
-    """Declares a hyperparameter that is one of a few words, or a switch.
+    """Declare a hyperparameter that is one of a few words, or a switch.
 
     Arms that differ in it alone share a compiled program. `hyperparameters` holds the index of the value among the
     options, as a float: the program computes all options and selects one.
@@ -65,7 +65,7 @@ def choice(default: Any, options: tuple[Any, ...]) -> Any:
 
 
 def subset(default: tuple[str, ...], options: tuple[str, ...]) -> Any:
-    """Declares a hyperparameter that is a subset of a few words.
+    """Declare a hyperparameter that is a subset of a few words.
 
     `hyperparameters` holds a vector over the options: 1 for each word in the subset, 0 for the others.
 
@@ -77,12 +77,12 @@ def subset(default: tuple[str, ...], options: tuple[str, ...]) -> Any:
 
 
 def in_data(default: Any) -> Any:
-    """Declares a field that only `prepare` reads, so that trials that differ in it share a compiled program."""
+    """Declare a field that only `prepare` reads, so that trials that differ in it share a compiled program."""
     return dataclasses.field(default=default, metadata={"in_data": True})
 
 
 def sized_by(name: str, default: Any = None) -> Any:
-    """Declares a size that, where it is None, is filled from the budget's field of the given name."""
+    """Declare a size that, where it is None, is filled from the budget's field of the given name."""
     return dataclasses.field(default=default, metadata={"budget": name})
 
 
@@ -101,22 +101,22 @@ class Method(abc.ABC):
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """Names the encoders that the loss uses. They are loaded once for a pack, into `frozen`, and never trained."""
+        """Names of the encoders that the loss uses. They are loaded once for a pack, into `frozen`, and never trained."""
         return ()
 
     @property
     def encoder_dtype(self) -> str:
-        """Names the encoders' compute type. A method that offers a choice declares a field of this name."""
+        """Compute type of the encoders. A method that offers a choice declares a field of this name."""
         return "float32"
 
     @property
     def skips_bad_steps(self) -> bool:
-        """Tells whether a step whose loss or gradient is not finite is skipped, instead of ending the trial."""
+        """Whether a step whose loss or gradient is not finite is skipped, instead of ending the trial."""
         return False
 
     @property
     def continues(self) -> Method | None:
-        """Returns the method whose finished training this one continues; None if it starts from scratch.
+        """Method whose finished training this one continues; None if it starts from scratch.
 
         The other method must have the same `prepare`, `init`, optimiser and `num_steps`. The step count goes on. If a
         plan holds both, their shared part is trained once.
@@ -125,16 +125,16 @@ class Method(abc.ABC):
 
     @property
     def total_steps(self) -> int:
-        """Returns the steps of the whole training, including those of the method that it continues."""
+        """Steps of the whole training, including those of the method that it continues."""
         return self.num_steps or 0
 
     @abc.abstractmethod
     def prepare(self, frozen: Frozen, task: Any) -> Data:
-        """Makes a trial's arrays: rays, colours, embeddings. Called once, before training, outside of `jit`."""
+        """Make a trial's arrays: rays, colours, embeddings. Called once, before training, outside of `jit`."""
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray, data: Data) -> tuple[Params, State]:
-        """Makes the initial parameters, and the state that is updated without gradients (such as a tracked origin)."""
+        """Make the initial parameters, and the state that is updated without gradients (such as a tracked origin)."""
 
     @abc.abstractmethod
     def loss(
@@ -147,28 +147,28 @@ class Method(abc.ABC):
         key: PRNGKeyArray,
         step: Int[Array, ""],
     ) -> tuple[Float[Array, ""], tuple[State, Metrics]]:
-        """Computes the loss of one step, the next state, and scalars for the training curves.
+        """Compute the loss of one step, the next state, and scalars for the training curves.
 
         `step` is never mapped over trials, so that `jax.lax.cond` on it runs only one branch, also in a pack.
         """
 
     @abc.abstractmethod
     def optimizer(self, num_steps: int, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
-        """Builds the optimiser. This happens inside the compiled step, so that rates may be hyperparameters."""
+        """Build the optimiser. This happens inside the compiled step, so that rates may be hyperparameters."""
 
     @abc.abstractmethod
     def render(self, params: Params, state: State, data: Data, rays: Rays, num_samples: int | None = None) -> Views:
-        """Renders rays without any randomness. The trainer calls it on chunks of rays."""
+        """Render rays without any randomness. The trainer calls it on chunks of rays."""
 
     @abc.abstractmethod
     def field_at(
         self, params: Params, state: State, data: Data, points: Float[Array, "*b 3"]
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
-        """Returns density (an inverse length) and colour at points, for meshes and to find empty and solid volumes."""
+        """Return density (an inverse length) and colour at points, for meshes and to find empty and solid volumes."""
 
 
 def split_hyperparameters(method: Method) -> tuple[Method, dict[str, Any]]:
-    """Takes the hyperparameters out of a method.
+    """Take the hyperparameters out of a method.
 
     Returns:
         The method with every hyperparameter at its default, which is equal for all trials that may share a pack; and
@@ -206,7 +206,7 @@ def check_options(method: Method) -> None:
 
 
 def _as_floats(method: Method, field: dataclasses.Field[Any]) -> Any:
-    """Encodes a hyperparameter's value as one float or, for a `subset`, as several."""
+    """Encode a hyperparameter's value as one float or, for a `subset`, as several."""
     value = getattr(method, field.name)
     options = field.metadata.get("options")
     if field.metadata.get("several"):
@@ -217,5 +217,5 @@ def _as_floats(method: Method, field: dataclasses.Field[Any]) -> Any:
 
 
 def num_parameters(params: Params) -> int:
-    """Counts the trained numbers."""
+    """Count the trained numbers."""
     return sum(int(leaf.size) for leaf in jax.tree.leaves(params))

@@ -13,8 +13,19 @@ from bench.errors import UsageError
 from bench.suites.trial import Trial
 from bench.training.batch import hyperparameters_of, stack
 from bench.training.packing import program_digest
-from models import augmentations, dream_fields
-from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, DREAM_FIELDS_LQ, PLAIN, DreamFields
+from models import augmentations
+from models.dream_fields import (
+    DREAM_FIELDS,
+    DREAM_FIELDS_2022,
+    DREAM_FIELDS_HQ,
+    DREAM_FIELDS_LQ,
+    DREAM_FIELDS_MQ,
+    PLAIN,
+    SIMPLIFIED,
+    DreamFields,
+    bounds,
+)
+from models.dream_fields.cameras import sample_training_rays
 from models.method import split_hyperparameters
 from models.rendering import compositing, ray_sampling
 from tasks.budgets import BUDGETS, sized
@@ -53,7 +64,7 @@ def test_ends_are_where_a_walk_along_the_ray_enters_and_leaves_the_cube():
     origins *= 4 / np.linalg.norm(origins, axis=1, keepdims=True)
     directions = (RNG.uniform(-1.6, 1.6, (60, 3)) - origins) * RNG.uniform(0.2, 0.5, (60, 1))
     t = np.linspace(0, 12, 12_001)
-    near, far = dream_fields.ray_bounds(some(half_width=1.2), rays_of(origins, directions), jnp.ones(()))
+    near, far = bounds.ray_bounds(some(half_width=1.2), rays_of(origins, directions), jnp.ones(()))
     num_missed = 0
     for i in range(60):
         inside = np.abs(origins[i] + t[:, None] * directions[i]).max(axis=1) <= 1.2
@@ -73,18 +84,18 @@ def test_ends_of_rays_along_axes_from_inside_and_away():
         [[4, 0, 0], [4, 1.1, 0], [4, 1.3, 0], [0.5, 0, 0], [4, 0, 0], [4, 0, 0.5], [0, 0, 4]],
         [[-1, 0, 0], [-2, 0, 0], [-1, 0, 0], [1, 0, 0], [1, 0, 0], [-1, -0.0, 0.0], [1e-12, -1e-12, -1]],
     )
-    near, far = dream_fields.ray_bounds(some(half_width=1.2), rays, jnp.ones(()))
+    near, far = bounds.ray_bounds(some(half_width=1.2), rays, jnp.ones(()))
     np.testing.assert_allclose(near, [2.8, 1.4, 4, 0, 4, 2.8, 2.8], atol=1e-5)
     np.testing.assert_allclose(far, [5.2, 2.6, 4, 0.7, 4, 5.2, 5.2], atol=1e-5)
-    near, far = dream_fields.ray_bounds(some(), rays, jnp.zeros(()))
+    near, far = bounds.ray_bounds(some(), rays, jnp.zeros(()))
     np.testing.assert_array_equal(near, 1)
     np.testing.assert_array_equal(far, 7)
 
 
 def test_inside_is_the_cube_or_everywhere():
     points = jnp.asarray([[0.0, 0, 0], [0.5, -0.5, 0.5], [0.51, 0, 0], [0, 0, -9.0]])
-    np.testing.assert_array_equal(dream_fields.is_in_bounds(some(half_width=0.5), points), [True, True, False, False])
-    np.testing.assert_array_equal(dream_fields.is_in_bounds(some(half_width=0.5, bounds=False), points), True)
+    np.testing.assert_array_equal(bounds.is_in_bounds(some(half_width=0.5), points), [True, True, False, False])
+    np.testing.assert_array_equal(bounds.is_in_bounds(some(half_width=0.5, bounds=False), points), True)
 
 
 def looking(num=9, away=4.0):
@@ -190,7 +201,7 @@ def test_cameras_stay_in_their_ranges_and_fill_them():
     method = made(azimuth_deg=200.0, low_deg=-20.0, high_deg=50.0, radius=5.0, focal_multiplier=1.5)
     hyperparameters = hyperparameters_of(method)
     keys = jax.random.split(jax.random.key(0), 400)
-    rays = jax.jit(jax.vmap(lambda key: method.sample_training_rays(hyperparameters, key)))(keys)
+    rays = jax.jit(jax.vmap(lambda key: sample_training_rays(hyperparameters, method.render_px, key)))(keys)
     positions = np.asarray(rays.origins[:, 0])
     np.testing.assert_allclose(np.linalg.norm(positions, axis=1), 5, rtol=1e-5)
     azimuth = np.degrees(np.arctan2(positions[:, 1], positions[:, 0])) % 360
@@ -219,11 +230,11 @@ def test_blocks_of_rays_count_each_ray_once(monkeypatch):
     method = made()
     params, _, _ = prepared(method)
     state, hyperparameters = {"origin": jnp.asarray([0.1, 0.0, -0.1])}, hyperparameters_of(made(bounds=False))
-    monkeypatch.setattr(dream_fields, "RAYS_AT_ONCE", 15)  # 36 rays: two whole blocks and a part
+    monkeypatch.setattr("models.dream_fields.method.RAYS_AT_ONCE", 15)  # 36 rays: two whole blocks and a part
 
     @jax.jit
     def both(key):
-        rays = method.sample_training_rays(hyperparameters, jax.random.key(1))
+        rays = sample_training_rays(hyperparameters, method.render_px, jax.random.key(1))
         found, blocks = method.render_training_view(params, state, hyperparameters, rays, key, jnp.ones(())), []
         for i, block_key in enumerate(jax.random.split(key, 3)):
             mine = jax.tree.map(lambda x, i=i: x[np.minimum(np.arange(15 * i, 15 * i + 15), 35)], rays)
@@ -245,7 +256,7 @@ def test_density_noise_is_drawn_in_training_alone():
     hyperparameters, rays = hyperparameters_of(noisy), looking()
 
     def both(method):
-        view = method.sample_training_rays(hyperparameters, jax.random.key(1))
+        view = sample_training_rays(hyperparameters, method.render_px, jax.random.key(1))
         trained = method.render_training_view(params, state, hyperparameters, view, jax.random.key(2), jnp.ones(()))
         return trained.image, method.render(params, state, data, rays)
 
@@ -292,7 +303,7 @@ def test_windows_have_places_and_backgrounds_of_their_own():
     moved, _ = cosines(made(crop_share=0.5, backgrounds=("white",), max_blur_px=0.0), image)
     before, _ = cosines(made(backgrounds=("uniform noise",), **behind), image)
     assert len(np.unique(moved)) == len(np.unique(before)) == NUM_CROPS
-    for kind, level in augmentations.PLAIN.items():
+    for kind, level in augmentations.CONSTANT_BACKGROUNDS.items():
         found, text = cosines(made(backgrounds=(kind,), **behind), clear)
         np.testing.assert_allclose(found, slow_cosine(GUIDE, np.full((8, 8, 3), level), text), atol=1e-5)
 
@@ -391,7 +402,7 @@ def test_arms_that_do_not(changes):
 
 def test_all_recipes_of_numbers_share_a_program():
     assert digest_of(PLAIN) == digest_of(DREAM_FIELDS)
-    assert digest_of(dream_fields.SIMPLIFIED) != digest_of(DREAM_FIELDS)  # another network
+    assert digest_of(SIMPLIFIED) != digest_of(DREAM_FIELDS)  # another network
 
 
 def test_sizes_come_from_the_budget():
@@ -407,9 +418,9 @@ def test_sizes_come_from_the_budget():
 @pytest.mark.parametrize(
     ("method", "num_steps", "render_px", "crop_px"),
     [
-        (dream_fields.DREAM_FIELDS_LQ, 10_000, 88, 80),
-        (dream_fields.DREAM_FIELDS_MQ, 10_000, 168, 154),
-        (dream_fields.DREAM_FIELDS_HQ, 20_000, 252, 224),
+        (DREAM_FIELDS_LQ, 10_000, 88, 80),
+        (DREAM_FIELDS_MQ, 10_000, 168, 154),
+        (DREAM_FIELDS_HQ, 20_000, 252, 224),
     ],
 )
 def test_presets_are_the_released_ones(method, num_steps, render_px, crop_px):

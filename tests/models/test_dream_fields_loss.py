@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from models import augmentations, dream_fields
-from models.dream_fields import TRANSMITTANCE
+from models import augmentations
+from models.dream_fields import losses
+from models.dream_fields.losses import TRANSMITTANCE
 from models.method import split_hyperparameters
 from tasks.cameras import BLENDER_FOV_DEG
 from tests.fixtures.toy_dreams import (
@@ -102,8 +103,8 @@ def slow_fit(method, key, text, color, opacity):
     cosines = []
     for one in jax.random.split(window_key, NUM_CROPS):
         place_key, behind_key = jax.random.split(one)
-        piece = np.asarray(augmentations.random_window(place_key, image, method.crop_share, 8))
-        behind = augmentations.chosen_background(behind_key, 8, shares, jnp.asarray(method.max_blur_px))
+        piece = np.asarray(augmentations.random_resized_crop(place_key, image, method.crop_share, 8))
+        behind = augmentations.sample_weighted_background(behind_key, 8, shares, jnp.asarray(method.max_blur_px))
         cosines.append(slow_cosine(GUIDE, piece[..., :3] + (1 - piece[..., 3:]) * np.asarray(behind), text))
     return np.mean(cosines)
 
@@ -202,17 +203,17 @@ def test_opacities_are_annealed_as_released():
     for step in (0, 100, 250, 499, 500, 9999):
         t = min(step / 500, 1)
         wanted = np.exp(np.log(0.6) * (1 - t) + np.log(0.12) * t)
-        found = dream_fields.opacity_target(hyperparameters, jnp.asarray(step / 10_000))
+        found = losses.opacity_target(hyperparameters, jnp.asarray(step / 10_000))
         assert float(found) == pytest.approx(wanted, rel=1e-5)
-    assert float(dream_fields.opacity_target(some(opacity_share=0.0), jnp.asarray(1e-4))) == pytest.approx(0.19)
+    assert float(losses.opacity_target(some(opacity_share=0.0), jnp.asarray(1e-4))) == pytest.approx(0.19)
 
 
 def test_beta_prior_is_neural_volumes_with_its_constant():
     """Lombardi et al., section 5, with the 2.20727 that their code adds; not the released Dream Fields code's."""
     opacity = RNG.uniform(0, 1, (6, 6)).astype(np.float32)
     wanted = np.mean(np.log(0.1 + opacity) + np.log(0.1 + 1 - opacity) + 2.20727)
-    assert float(dream_fields.beta_prior(jnp.asarray(opacity))) == pytest.approx(wanted, abs=2e-5)
+    assert float(losses.beta_prior(jnp.asarray(opacity))) == pytest.approx(wanted, abs=2e-5)
     assert wanted > 0.3
     for clear in (0.0, 1.0):
-        assert float(dream_fields.beta_prior(jnp.full((2, 2), clear))) == pytest.approx(0, abs=1e-6)
-    assert float(dream_fields.beta_prior(jnp.full((2, 2), 0.5))) == pytest.approx(2 * np.log(0.6) - np.log(0.11))
+        assert float(losses.beta_prior(jnp.full((2, 2), clear))) == pytest.approx(0, abs=1e-6)
+    assert float(losses.beta_prior(jnp.full((2, 2), 0.5))) == pytest.approx(2 * np.log(0.6) - np.log(0.11))

@@ -33,7 +33,9 @@ MAIN_SEEDS = 2
 
 BASELINE = "Dream Fields"
 
-MOVING = tuple(kind for kind in augmentations_module.BACKGROUNDS if kind not in augmentations_module.PLAIN)
+MOVING = tuple(
+    kind for kind in augmentations_module.BACKGROUNDS if kind not in augmentations_module.CONSTANT_BACKGROUNDS
+)
 
 READERS = ("embedded-vit-8", "embedded-vit-16")
 """Embedded guides that read whole captions."""

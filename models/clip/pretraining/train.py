@@ -206,18 +206,18 @@ def augment_picture(key: PRNGKeyArray, picture: UInt8[Array, "h w 4"]) -> Float[
     premultiplied = jnp.where(even(0.0, 1.0) < 0.5, premultiplied, premultiplied[:, ::-1])
     size = even(0.75, 1.45) * image_px
     room = image_px - size
-    moved = augmentations.window(premultiplied, even(0.0, 1.0) * room, even(0.0, 1.0) * room, size, image_px)
+    moved = augmentations.crop_and_resize(premultiplied, even(0.0, 1.0) * room, even(0.0, 1.0) * room, size, image_px)
     moved = moved * even(0.75, 1.0)  # a field may let some light through
     behind_key, plain_key, noise_key = next(keys), next(keys), next(keys)
-    kinds: tuple[augmentations.Background, ...] = (*augmentations.DREAM_FIELDS, "gaussian noise")
-    behind = augmentations.background(behind_key, image_px, kinds, max_blur_px=6.0)
+    kinds: tuple[augmentations.Background, ...] = (*augmentations.DREAM_FIELDS_BACKGROUNDS, "gaussian noise")
+    behind = augmentations.sample_background(behind_key, image_px, kinds, max_blur_px=6.0)
     grey, color = jax.random.uniform(plain_key, (1,)), jax.random.uniform(plain_key, (3,))
     which = even(0.0, 1.0)
     plain = jnp.where(which < 0.2, jnp.ones(3), jnp.where(which < 0.4, jnp.broadcast_to(grey, (3,)), color))
     behind = jnp.where(which < 0.5, jnp.broadcast_to(plain[None, None], behind.shape), behind)
-    image = augmentations.composited(moved[..., :3], moved[..., 3], behind)
+    image = augmentations.composite_over(behind, moved[..., :3], moved[..., 3])
     image = jnp.clip((image - 0.5) * even(0.8, 1.2) + 0.5 + even(-0.1, 0.1), 1e-4, 1.0) ** even(0.8, 1.25)
-    image = augmentations.blurred(image, jnp.maximum(even(-1.0, 1.3), 0.0), 7)
+    image = augmentations.blur(image, jnp.maximum(even(-1.0, 1.3), 0.0), 7)
     noisy = image + jnp.maximum(even(-0.06, 0.06), 0.0) * jax.random.normal(noise_key, image.shape)
     return jnp.clip(noisy, 0.0, 1.0)
 

@@ -1,0 +1,447 @@
+"""Defines Dream Fields: a field that is optimised from a caption alone, so that every view of it fits the caption.
+
+A training step renders a small view from a random pose, takes random crops of it, composites them over random
+backgrounds, and compares each with the caption by an encoder, the guide. Fog may fit a caption too: what keeps the
+object solid is that most of the view must be transparent, up to a target (`losses`). Each mechanism has fields of its
+own. Most of them are hyperparameters that may differ within a pack, so that the arms of an ablation share one compiled
+program.
+
+p: pixels along a side of the view, r: rays, k: fenceposts of a ray, n: crops, f: features.
+
+References:
+    Dream Fields: Jain et al. 2022, https://arxiv.org/abs/2112.01455, and its released code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from bench.errors import UsageError
+from models import augmentations
+from models.clip.checkpoints import catalog
+from models.clip.encoder import Encoder
+from models.clip.networks.dual_encoder import normalized
+from models.dream_fields.bounds import broadcast_origin, is_in_bounds, move_origin, ray_bounds
+from models.dream_fields.cameras import sample_training_rays
+from models.dream_fields.losses import TRANSMITTANCE, Transmittance, beta_prior, opacity_target, transmittance_loss
+from models.fields.encodings import FourierFeatures
+from models.fields.networks import ResidualMLP
+from models.method import (
+    Frozen,
+    Hyperparameters,
+    Method,
+    Metrics,
+    Params,
+    State,
+    Views,
+    check_options,
+    choice,
+    hyperparameter,
+    in_data,
+    sized_by,
+    split_hyperparameters,
+    subset,
+)
+from models.rendering import compositing, ray_sampling
+from tasks.cameras import Rays
+from tasks.captions.caption_task import CaptionTask
+
+RAYS_AT_ONCE = 4096
+"""Rays in one chunk of a training view. With several chunks the backward pass recomputes activations."""
+
+MIN_TOTAL_DENSITY = 1e-6
+"""If the densities of a view sum to less, it has no centre of density."""
+
+ENCODING = FourierFeatures(num_octaves=4, num_directions=48, unit_directions=True)
+"""Encoding with the directions of the paper's text. Objects of the embedded world are simple and their views small:
+with five or six octaves they fall apart into crumbs, and a wider encoding takes most of the time of a small field."""
+
+
+class DreamFieldsData(NamedTuple):
+    """Holds a trial's caption on the device.
+
+    Attributes:
+        text: The guide's embedding of the prompt, of length 1.
+        near: First `t` of interest of the scored views.
+        far: Last `t` of interest of the scored views.
+        background: Grey level behind the scored views.
+        hyperparameters: The trial's own. `render` and `field_at` read them here.
+    """
+
+    text: Float[Array, " f"]
+    near: Float[Array, ""]
+    far: Float[Array, ""]
+    background: Float[Array, ""]
+    hyperparameters: Hyperparameters
+
+
+class TrainingView(NamedTuple):
+    """Holds a rendered training view.
+
+    Attributes:
+        image: Colour multiplied by opacity, and opacity.
+        total: Sum of the sampled densities.
+        center: Centre of density.
+    """
+
+    image: Float[Array, "p p 4"]
+    total: Float[Array, ""]
+    center: Float[Array, "3"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DreamFields(Method):
+    """Optimises a field so that every view of it fits a caption.
+
+    `opacity_share` and `blur_share` are shares of the training steps; `crop_share` is a share of the view.
+
+    Length and guide:
+        num_steps: Gradient steps; None takes the budget's `caption_steps`.
+        encoder: Name of the guide; None takes the budget's `guide`.
+        encoder_dtype: Compute type of the guide; None takes the budget's `guide_dtype`.
+        prompt: Text that the guide reads, with `{}` for the caption. Scores always use the plain caption.
+
+    Network and sizes:
+        field: The network.
+        render_px: Width and height of the training view.
+        num_samples: Samples along a ray in training.
+        num_view_samples: Samples along a ray of the scored views.
+
+    Augmentation:
+        num_crops: Crops of a training view, each over a background of its own.
+        crop_share: Side of a crop as a share of the view's side; 1 for no crops.
+        backgrounds: Kinds of background, drawn with equal probability.
+        max_blur_px: A background is blurred by a standard deviation uniform in [0, max_blur_px], in the guide's pixels.
+
+    Sparsity:
+        transmittance: Form of the transmittance loss. With L the mean negative cosine, T the view's mean
+            transmittance, tau its target and t = min(tau, T): "clipped additive" is L - weight t, as in the paper;
+            "gated" is T L; "clipped gated" is t L; "none" is L.
+        transmittance_weight: Weight of the additive form.
+        first_opacity: Target of the view's mean opacity (1 - tau) at the first step.
+        last_opacity: Value that the target reaches exponentially after `opacity_share` of the steps. Real objects of
+            the closed world have 0.19 (mean of 64 standard views); the paper has 0.12, at another framing.
+        opacity_share: See `last_opacity`.
+        beta_weight: Weight of the prior that ray opacities are near 0 or 1, from Neural Volumes.
+        beta_after: Share of the steps before which this prior is off.
+
+    Bounds and origin:
+        bounds: Whether the field is zero outside a cube about its origin, and sampled only inside.
+        half_width: Half the side of that cube.
+        track_origin: Whether the cube and the cameras follow the centre of density. Here the origin is state and
+            moves; the released code freezes it into its compiled step, so that it never moves.
+        origin_decay: Decay of the moving average that they follow.
+
+    Cameras:
+        azimuth_deg: Range of the training cameras' azimuths, from 0.
+        low_deg: Lowest elevation of the training cameras, in degrees above the horizon.
+        high_deg: Highest elevation.
+        radius: Distance of the training cameras.
+        focal_multiplier: Zoom of the training cameras relative to `tasks.cameras.BLENDER_FOV_DEG`.
+        cut_at_bounds: Whether scored views are sampled only between the bounds, as training views are. The released
+            code samples them between fixed distances.
+
+    Encoding:
+        variance_scale: See `models.rendering.ray_sampling.conical_frustums`: 1/12 as released.
+        first_blur: How much wider than their size samples are at the first step. It falls linearly to 0 over
+            `blur_share` of the steps.
+        blur_share: See `first_blur`.
+
+    Optimiser:
+        learning_rate: Learning rate of Adam after warm-up.
+        first_rate: Share of it at the first step; it rises exponentially over `warmup`.
+        warmup: Share of the steps over which the learning rate rises.
+        adam_epsilon: Epsilon of Adam.
+        skip_bad_steps: Whether a step that is not finite is skipped, as released, instead of ending the trial.
+    """
+
+    num_steps: int | None = sized_by("caption_steps")
+    encoder: str | None = sized_by("guide")
+    encoder_dtype: Literal["float32", "bfloat16"] | None = sized_by("guide_dtype")  # type: ignore[assignment]
+    prompt: str = in_data("{}")
+
+    field: nn.Module = ResidualMLP(encoding=ENCODING, dtype=None)
+    render_px: int | None = None
+    num_samples: int | None = sized_by("caption_samples")
+    num_view_samples: int | None = sized_by("view_samples")
+
+    num_crops: int | None = None
+    crop_share: float = hyperparameter(0.8)
+    backgrounds: tuple[str, ...] = subset(augmentations.DREAM_FIELDS_BACKGROUNDS, tuple(augmentations.BACKGROUNDS))
+    max_blur_px: float = hyperparameter(4.0)
+
+    transmittance: Transmittance = choice("clipped additive", TRANSMITTANCE)
+    transmittance_weight: float = hyperparameter(0.5)
+    first_opacity: float = hyperparameter(0.6)
+    last_opacity: float = hyperparameter(0.19)
+    opacity_share: float = hyperparameter(0.1)
+    beta_weight: float = hyperparameter(0.0)
+    beta_after: float = hyperparameter(0.5)
+
+    bounds: bool = choice(True, (False, True))
+    half_width: float = hyperparameter(1.2)
+    track_origin: bool = choice(False, (False, True))
+    origin_decay: float = hyperparameter(0.99)
+
+    azimuth_deg: float = hyperparameter(360.0)
+    low_deg: float = hyperparameter(30.0)
+    high_deg: float = hyperparameter(30.0)
+    radius: float = hyperparameter(4.0)
+    focal_multiplier: float = hyperparameter(1.0)
+    cut_at_bounds: bool = choice(True, (False, True))
+
+    variance_scale: float = hyperparameter(1.0)
+    first_blur: float = hyperparameter(1.0)
+    blur_share: float = hyperparameter(0.1)
+
+    learning_rate: float = hyperparameter(1e-3)
+    first_rate: float = hyperparameter(0.1)
+    warmup: float = hyperparameter(0.1)
+    adam_epsilon: float = hyperparameter(1e-5)
+    skip_bad_steps: bool = False
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                best = low if value < low else high
+                raise UsageError(f"dream_fields: expected {name} from {low:g} to {high:g}, got {value:g}; try {best:g}")
+        if self.prompt.count("{}") != 1:
+            raise UsageError(
+                f"dream_fields: expected one {{}} for the caption in prompt, got {self.prompt!r}; try 'a photo of {{}}'"
+            )
+        if self.low_deg > self.high_deg:
+            raise UsageError(
+                f"dream_fields: expected low_deg up to high_deg, got {self.low_deg:g} and {self.high_deg:g}; swap them"
+            )
+        if self.encoder is not None:
+            catalog.check_guide(self.encoder)
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Name of the guide."""
+        return (self.encoder,) if self.encoder else ()
+
+    @property
+    def skips_bad_steps(self) -> bool:
+        """The field `skip_bad_steps`."""
+        return self.skip_bad_steps
+
+    def prepare(self, frozen: Frozen, task: CaptionTask) -> DreamFieldsData:
+        """Embeds the prompt with the guide."""
+        data = task.load()
+        encoder = frozen[self.encoders[0]]
+        tokens = encoder.tokenize([self.prompt.replace("{}", data.caption)])
+        values = split_hyperparameters(self)[1]
+        return DreamFieldsData(
+            text=_embed_text(encoder, jnp.asarray(tokens)),
+            near=jnp.asarray(data.near, jnp.float32),
+            far=jnp.asarray(data.far, jnp.float32),
+            background=jnp.asarray(data.background, jnp.float32),
+            hyperparameters={name: jnp.asarray(value, jnp.float32) for name, value in values.items()},
+        )
+
+    def init(self, key: PRNGKeyArray, data: DreamFieldsData) -> tuple[Params, State]:
+        """Initialise the network, and the tracked origin at the world's origin."""
+        one_point = ray_sampling.samples_at_points(jnp.zeros((1, 3), jnp.float32))
+        params = self.field.init(key, one_point).get("params", {})
+        return params, {"origin": jnp.zeros((3,), jnp.float32)}
+
+    def loss(
+        self,
+        params: Params,
+        state: State,
+        frozen: Frozen,
+        data: DreamFieldsData,
+        hyperparameters: Hyperparameters,
+        key: PRNGKeyArray,
+        step: Int[Array, ""],
+    ) -> tuple[Float[Array, ""], tuple[State, Metrics]]:
+        """Compute the mean negative cosine of crops and caption, plus the sparsity terms (equations 7 to 11)."""
+        assert self.render_px, "dream_fields: render_px is open; see tasks.budgets.sized"
+        pose_key, ray_key, crop_key = jax.random.split(key, 3)
+        progress = step / jnp.maximum(self.num_steps or 0, 1)
+        blurred_share = jnp.maximum(hyperparameters["blur_share"], 1e-6)
+        blur = 1 + hyperparameters["first_blur"] * jnp.maximum(0, 1 - progress / blurred_share)
+        rays = sample_training_rays(hyperparameters, self.render_px, pose_key)
+        view = self.render_training_view(params, state, hyperparameters, rays, ray_key, blur)
+        cosine = jnp.mean(self.crop_similarities(frozen, data, hyperparameters, view.image, crop_key))
+        opacity = view.image[..., 3]
+        transmittance = 1 - jnp.mean(opacity)
+        target = 1 - opacity_target(hyperparameters, progress)
+        loss = transmittance_loss(
+            hyperparameters["transmittance"],
+            hyperparameters["transmittance_weight"],
+            -cosine,
+            transmittance,
+            target,
+        )
+        beta = beta_prior(opacity)
+        loss = loss + jnp.where(progress >= hyperparameters["beta_after"], hyperparameters["beta_weight"], 0) * beta
+        metrics = {
+            "negative_cosine": -cosine,
+            "transmittance": transmittance,
+            "transmittance_target": target,
+            "beta": beta,
+        }
+        origin = move_origin(hyperparameters, state["origin"], view.center, view.total > MIN_TOTAL_DENSITY)
+        return loss, ({"origin": origin}, metrics)
+
+    def optimizer(self, num_steps: int, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
+        """Build Adam with a learning rate that rises exponentially and then stays constant."""
+
+        def rate(count: Int[Array, ""]) -> Float[Array, ""]:
+            risen = jnp.minimum(1, (count + 1) / jnp.maximum(hyperparameters["warmup"] * num_steps, 1))
+            return hyperparameters["learning_rate"] * hyperparameters["first_rate"] ** (1 - risen)
+
+        return optax.adam(rate, eps=hyperparameters["adam_epsilon"])
+
+    def render(
+        self, params: Params, state: State, data: DreamFieldsData, rays: Rays, num_samples: int | None = None
+    ) -> Views:
+        """Render rays over the task's grey. Rays are relative to the tracked origin."""
+        assert self.num_view_samples, "dream_fields: num_view_samples is open; see tasks.budgets.sized"
+        hyperparameters = data.hyperparameters
+        near, far = ray_bounds(hyperparameters, rays, hyperparameters["bounds"] * hyperparameters["cut_at_bounds"])
+        tdist = ray_sampling.fenceposts(near, far, num_samples or self.num_view_samples)
+        density, color, _ = self.query_field(params, state, hyperparameters, rays, tdist, None, 1.0)
+        return compositing.render(density, color, tdist, rays, data.background)[0]
+
+    def field_at(
+        self, params: Params, state: State, data: DreamFieldsData, points: Float[Array, "*b 3"]
+    ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
+        """Return density and colour at points relative to the tracked origin; density is zero out of bounds."""
+        samples = ray_sampling.samples_at_points(points + broadcast_origin(state["origin"], points))
+        density_and_color: Any = self.field.apply({"params": params}, samples)
+        density, color = density_and_color
+        return jnp.where(is_in_bounds(data.hyperparameters, points), density, 0), color
+
+    def render_training_view(
+        self,
+        params: Params,
+        state: State,
+        hyperparameters: Hyperparameters,
+        rays: Rays,
+        key: PRNGKeyArray,
+        blur: Float[Array, ""],
+    ) -> TrainingView:
+        """Render a training view, chunk by chunk."""
+        assert self.num_samples and self.render_px, "dream_fields: sizes are open; see tasks.budgets.sized"
+        num_samples = self.num_samples
+        num_rays = self.render_px**2
+        num_chunks = -(-num_rays // RAYS_AT_ONCE)
+        # Indices beyond the last ray fill up the last chunk: they render the last ray again, and count for nothing.
+        indices = jnp.arange(num_chunks * min(RAYS_AT_ONCE, num_rays)).reshape(num_chunks, -1)
+        keys = jax.random.split(key, num_chunks)
+
+        def render_chunk(chunk: tuple[Int[Array, " r"], PRNGKeyArray]) -> tuple[Array, Array, Array]:
+            index, chunk_key = chunk
+            chunk_rays: Rays = jax.tree.map(lambda x: x[jnp.minimum(index, num_rays - 1)], rays)
+            tdist_key, noise_key = jax.random.split(chunk_key)
+            near, far = ray_bounds(hyperparameters, chunk_rays, hyperparameters["bounds"])
+            tdist = ray_sampling.fenceposts(near, far, num_samples, tdist_key)
+            density, color, means = self.query_field(params, state, hyperparameters, chunk_rays, tdist, noise_key, blur)
+            views, _ = compositing.render(density, color, tdist, chunk_rays, 0.0)
+            counted = jnp.where(index[:, None] < num_rays, density, 0)
+            weighted_sum = jnp.sum(counted[..., None] * means, axis=(0, 1))
+            return jnp.concatenate([views.color, views.opacity[:, None]], axis=-1), jnp.sum(counted), weighted_sum
+
+        if num_chunks > 1:
+            image, total, weighted_sum = jax.lax.map(jax.checkpoint(render_chunk), (indices, keys))
+        else:
+            only_chunk = render_chunk((indices[0], keys[0]))
+            image, total, weighted_sum = jax.tree.map(lambda x: x[None], only_chunk)
+        image = image.reshape(-1, 4)[:num_rays].reshape(self.render_px, self.render_px, 4)
+        total, weighted_sum = jax.lax.stop_gradient((jnp.sum(total), jnp.sum(weighted_sum, axis=0)))
+        return TrainingView(image, total, weighted_sum / jnp.maximum(total, MIN_TOTAL_DENSITY))
+
+    def query_field(
+        self,
+        params: Params,
+        state: State,
+        hyperparameters: Hyperparameters,
+        rays: Rays,
+        tdist: Float[Array, "*b k"],
+        key: PRNGKeyArray | None,
+        blur: Float[Array, ""] | float,
+    ) -> tuple[Float[Array, "*b k-1"], Float[Array, "*b k-1 3"], Float[Array, "*b k-1 3"]]:
+        """Evaluate the field along rays.
+
+        Returns:
+            Density, colour and positions of the samples. Positions are in world space, in which the origin may move.
+        """
+        samples = ray_sampling.conical_frustums(rays, tdist)
+        is_inside = is_in_bounds(hyperparameters, samples.means)
+        world_samples = samples._replace(
+            means=samples.means + broadcast_origin(state["origin"], samples.means),
+            r_var=samples.r_var * hyperparameters["variance_scale"],
+        )
+        blurred_samples = ray_sampling.scale_covariances(world_samples, blur)
+        density_and_color: Any = self.field.apply({"params": params}, blurred_samples, key=key)
+        density, color = density_and_color
+        return jnp.where(is_inside, density, 0), color, world_samples.means
+
+    def crop_similarities(
+        self,
+        frozen: Frozen,
+        data: DreamFieldsData,
+        hyperparameters: Hyperparameters,
+        image: Float[Array, "p p 4"],
+        key: PRNGKeyArray,
+    ) -> Float[Array, " n"]:
+        """Compute the guide's cosine between the caption and each random crop of a view."""
+        assert self.num_crops, "dream_fields: num_crops is open; see tasks.budgets.sized"
+        encoder: Encoder = frozen[self.encoders[0]]
+
+        def augment(key: PRNGKeyArray) -> Float[Array, "h w 3"]:
+            crop_key, background_key = jax.random.split(key)
+            crop = augmentations.random_resized_crop(crop_key, image, hyperparameters["crop_share"], encoder.image_px)
+            background = augmentations.sample_weighted_background(
+                background_key, encoder.image_px, hyperparameters["backgrounds"], hyperparameters["max_blur_px"]
+            )
+            return augmentations.composite_over(background, crop[..., :3], crop[..., 3])
+
+        crops = jax.vmap(augment)(jax.random.split(key, self.num_crops))
+        features = normalized(encoder.image_features(encoder.params, crops))
+        return jnp.einsum("nf,f->n", features, data.text, precision="highest")
+
+
+@jax.jit
+def _embed_text(encoder: Encoder, tokens: Int[Array, "1 t"]) -> Float[Array, " f"]:
+    """Embeds a text, and normalises it to length 1."""
+    return normalized(encoder.text_features(encoder.params, tokens))[0]
+
+
+_RANGES = {
+    "crop_share": (0.05, 1.0),
+    "max_blur_px": (0.0, 100.0),
+    "transmittance_weight": (0.0, 1e3),
+    "first_opacity": (1e-3, 1.0),
+    "last_opacity": (1e-3, 1.0),
+    "opacity_share": (0.0, 1.0),
+    "beta_weight": (0.0, 1e3),
+    "beta_after": (0.0, 1.0),
+    "half_width": (1e-3, 2.0),
+    "origin_decay": (0.0, 1.0),
+    "azimuth_deg": (0.0, 360.0),
+    "low_deg": (-89.0, 89.0),
+    "high_deg": (-89.0, 89.0),
+    "radius": (3.5, 100.0),
+    "focal_multiplier": (0.1, 10.0),
+    "variance_scale": (0.0, 10.0),
+    "first_blur": (0.0, 100.0),
+    "blur_share": (0.0, 1.0),
+    "learning_rate": (0.0, 1e3),
+    "first_rate": (1e-6, 1.0),
+    "warmup": (0.0, 1.0),
+    "adam_epsilon": (0.0, 1.0),
+}
+"""Smallest and largest value of each numeric hyperparameter."""
