@@ -101,7 +101,7 @@ class Method(abc.ABC):
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """Names of the encoders that the loss uses. They are loaded once for a pack, into `frozen`, and never trained."""
+        """Names of the encoders in the loss. They are loaded once for a pack, into `frozen`, and never trained."""
         return ()
 
     @property

@@ -1,9 +1,9 @@
-"""NeRF and what came of it: a field fitted to photographs by the colours of their pixels alone.
+"""Defines NeRF and its direct variants, which fit a field to the pixel colours of photographs alone.
 
-A step draws pixels, sends rays through them, asks the field along each ray, and compares colours. With importance
-samples a second level looks closer where the first one saw something.
+A training step samples pixels, queries the field along their rays, and compares rendered with photographed colours.
+With importance samples, a second (fine) level samples more densely where the first (coarse) level found density.
 
-v: photographs, h and w: their pixels, r: rays of a step, s: samples of a ray.
+v: photographs, h and w: their pixels, r: rays of a step, s: samples of a ray, n: bins of a ray.
 
 References:
     NeRF: Mildenhall et al. 2020, https://arxiv.org/abs/2003.08934.
@@ -32,16 +32,16 @@ from tasks.task import SceneTask
 
 
 class NeRFData(NamedTuple):
-    """A trial's photographs on the device.
+    """Holds a trial's photographs on the device.
 
     Attributes:
-        colors: In [0, 1], on the task's background.
+        colors: In [0, 1], composited on the task's background.
         poses: Camera to world.
-        intrinsics: A number a view.
+        intrinsics: One value for each photograph.
         near: First `t` of interest.
         far: Last `t` of interest.
-        pixel_center: Where in a pixel its ray goes.
-        background: Grey that shows where the field stops nothing.
+        pixel_center: Position in a pixel that its ray passes through: 0.5 is the middle.
+        background: Grey level behind the field.
     """
 
     colors: Float[Array, "v h w 3"]
@@ -55,25 +55,25 @@ class NeRFData(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NeRF(Method):
-    """A field fitted to pixels.
+    """Fits a field to the pixels of photographs.
 
     Attributes:
-        field: The network; a second one like it serves the fine level, unless they share one.
-        num_rays: Of a step.
-        num_samples: On a ray, of the first level.
-        num_importance: Further samples of the second level; 0 for one level only.
-        cones: Whether samples are pieces of the pixel's cone (mip-NeRF) or points.
-        share_levels: Whether both levels ask one network.
+        field: The network. The fine level has a second one like it, unless both levels share one.
+        num_rays: Rays of a step.
+        num_samples: Samples along a ray on the first level.
+        num_importance: Additional samples of the second level; 0 for one level only.
+        cones: Whether samples are conical frustums of the pixel's cone (mip-NeRF) or points.
+        share_levels: Whether both levels use one network.
         far_wall: Whether the last point of a ray stands for everything behind it, as in the released NeRF codes. A
-            density there makes an opaque wall before the background.
-        batching: Whether a step's rays come from all photographs or from one, drawn anew.
-        precrop_steps: For so many first steps rays come from the middle half of the photographs only.
-        coarse_weight: Of the first level's loss.
-        learning_rate: Of Adam at the first step, for a network of 256 units; a narrower one takes it times
+            density there makes an opaque wall in front of the background.
+        batching: Whether a step's rays come from all photographs, or from one that is sampled anew in each step.
+        precrop_steps: For this many first steps rays come only from the middle half of the photographs.
+        coarse_weight: Weight of the first level's loss.
+        learning_rate: Learning rate of Adam after warm-up, for a network of 256 units. It is multiplied by
             256 / width, so that one value serves all budgets.
-        final_rate: What becomes of it over the training, exponentially, as a share.
-        warmup: Share of the training over which the rate rises from zero. Without it one in ten fields on white ends
-            empty within the first steps: density falls everywhere before it can gather anywhere.
+        final_rate: Share of the learning rate at the end of training; it falls exponentially.
+        warmup: Share of the training over which the learning rate rises from zero. Without warm-up one in ten fields
+            on white is empty after the first steps: density falls everywhere before it can gather anywhere.
     """
 
     field: nn.Module = MLP(density_activation="shifted_softplus")
@@ -101,7 +101,7 @@ class NeRF(Method):
             )
 
     def prepare(self, frozen: Frozen, task: SceneTask) -> NeRFData:
-        """The task's training photographs."""
+        """Load the task's training photographs onto the device."""
         scene = task.load()
         return NeRFData(
             colors=jnp.asarray(scene.train.colors, jnp.float32),
@@ -114,11 +114,13 @@ class NeRF(Method):
         )
 
     def init(self, key: PRNGKeyArray, data: NeRFData) -> tuple[Params, State]:
-        """A network a level."""
-        somewhere = ray_sampling.samples_at_points(jnp.zeros((1, 3), jnp.float32))
-        keys = dict(zip(("coarse", "fine"), jax.random.split(key), strict=True))
-        levels = ("coarse", "fine") if self.num_importance and not self.share_levels else ("coarse",)
-        return {level: self.field.init(keys[level], somewhere)["params"] for level in levels}, {}
+        """Initialise a network for each level."""
+        one_point = ray_sampling.samples_at_points(jnp.zeros((1, 3), jnp.float32))
+        coarse_key, fine_key = jax.random.split(key)
+        params = {"coarse": self.field.init(coarse_key, one_point)["params"]}
+        if self.num_importance and not self.share_levels:
+            params["fine"] = self.field.init(fine_key, one_point)["params"]
+        return params, {}
 
     def loss(
         self,
@@ -130,12 +132,14 @@ class NeRF(Method):
         key: PRNGKeyArray,
         step: Int[Array, ""],
     ) -> tuple[Float[Array, ""], tuple[State, Metrics]]:
-        """Mean squared error of colours on both levels (NeRF, equation 6)."""
+        """Compute the mean squared error of colours on both levels (NeRF, equation 6)."""
         pixel_key, ray_key = jax.random.split(key)
         rays, colors = self.sample_pixel_batch(data, pixel_key, step)
         levels = self.render_levels(params, data, rays, ray_key)
         errors = [jnp.mean((views.color - colors) ** 2) for views in levels]
-        loss = errors[-1] + (hyperparameters["coarse_weight"] * errors[0] if len(errors) > 1 else 0.0)
+        loss = errors[-1]
+        if len(errors) > 1:
+            loss = loss + hyperparameters["coarse_weight"] * errors[0]
         metrics = {
             "mse": errors[-1],
             "psnr_train": -10 * jnp.log10(errors[-1]),
@@ -144,39 +148,38 @@ class NeRF(Method):
         return loss, (state, metrics)
 
     def optimizer(self, num_steps: int, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
-        """Adam with a rate that falls exponentially."""
-        first = hyperparameters["learning_rate"] * 256 / (getattr(self.field, "width", None) or 256)
-        share_of = 1 / max(num_steps, 1)
+        """Build Adam with a learning rate that falls exponentially."""
+        width = getattr(self.field, "width", None) or 256
+        highest_rate = hyperparameters["learning_rate"] * 256 / width
+        one_step = 1 / max(num_steps, 1)
 
         def rate(count: Int[Array, ""]) -> Float[Array, ""]:
-            risen = jnp.minimum(1.0, (count + 1) * share_of / jnp.maximum(hyperparameters["warmup"], share_of))
-            return first * risen * hyperparameters["final_rate"] ** (count * share_of)
+            risen = jnp.minimum(1.0, (count + 1) * one_step / jnp.maximum(hyperparameters["warmup"], one_step))
+            return highest_rate * risen * hyperparameters["final_rate"] ** (count * one_step)
 
         return optax.adam(rate)
 
     def render(self, params: Params, state: State, data: NeRFData, rays: Rays, num_samples: int | None = None) -> Views:
-        """The last level, with regular samples."""
+        """Render rays on the last level, with regular samples."""
         return self.render_levels(params, data, rays, None, num_samples)[-1]
 
     def field_at(
         self, params: Params, state: State, data: NeRFData, points: Float[Array, "*b 3"]
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
-        """The last level's field, seen from above."""
+        """Return density and colour of the last level at points, as seen from above."""
         return self.query_field(params, "fine", ray_sampling.samples_at_points(points), None)
 
     def sample_pixel_batch(
         self, data: NeRFData, key: PRNGKeyArray, step: Int[Array, ""]
     ) -> tuple[Rays, Float[Array, "r 3"]]:
-        """Rays through random pixels of the photographs, and the colours they should show."""
+        """Sample pixels, and return their rays and photographed colours."""
         assert self.num_rays, "nerf: num_rays is open; give the method to tasks.budgets.sized first"
         num_views, height, width, _ = data.colors.shape
         view_key, row_key, column_key = jax.random.split(key, 3)
         shape = (self.num_rays,) if self.batching == "all views" else (1,)
         view = jnp.broadcast_to(jax.random.randint(view_key, shape, 0, num_views), (self.num_rays,))
-        row, column = (
-            jax.random.randint(k, (self.num_rays,), *self.pixel_range(size, step))
-            for k, size in ((row_key, height), (column_key, width))
-        )
+        row = jax.random.randint(row_key, (self.num_rays,), *self.pixel_range(height, step))
+        column = jax.random.randint(column_key, (self.num_rays,), *self.pixel_range(width, step))
         rays = pixel_rays(
             data.poses[view],
             Intrinsics(*(x[view] for x in data.intrinsics)),
@@ -188,49 +191,61 @@ class NeRF(Method):
         return rays, data.colors[view, row, column]
 
     def pixel_range(self, size: int, step: Int[Array, ""]) -> tuple[int | Int[Array, ""], int | Int[Array, ""]]:
-        """First pixel and the one behind the last that a step may draw from, along one side."""
+        """Return the first pixel along a side, and the end (exclusive), that a step may sample from."""
         if not self.precrop_steps:
             return 0, size
-        inside = step < self.precrop_steps
-        return jnp.where(inside, size // 4, 0), jnp.where(inside, size - size // 4, size)
+        is_cropped = step < self.precrop_steps
+        first = jnp.where(is_cropped, size // 4, 0)
+        end = jnp.where(is_cropped, size - size // 4, size)
+        return first, end
 
     def render_levels(
         self, params: Params, data: NeRFData, rays: Rays, key: PRNGKeyArray | None, num_samples: int | None = None
     ) -> list[Views]:
-        """What each level sees; key None is for rendering: regular samples, no noise."""
-        keys = jax.random.split(key, 4) if key is not None else (None,) * 4
+        """Render rays on each level, coarse first.
+
+        Args:
+            params: Of each level's network.
+            data: Of the trial.
+            rays: To render.
+            key: For the positions of samples and the noise of densities. None gives regular samples and no noise.
+            num_samples: Instead of the method's own. Importance samples change in proportion.
+        """
         assert self.num_samples and self.num_importance is not None, "nerf: sizes are open; see tasks.budgets.sized"
-        num = num_samples or self.num_samples
-        first = ray_sampling.fenceposts(rays.near, rays.far, num if self.cones else num - 1, keys[0])
-        views, weights = self.render_level(params, "coarse", data, rays, first, keys[1])
+        keys = jax.random.split(key, 4) if key is not None else (None,) * 4
+        num_samples = num_samples or self.num_samples
+        num_bins = num_samples if self.cones else num_samples - 1
+        coarse_t = ray_sampling.fenceposts(rays.near, rays.far, num_bins, keys[0])
+        coarse_views, weights = self.render_level(params, "coarse", data, rays, coarse_t, keys[1])
         if not self.num_importance:
-            return [views]
-        more = self.num_importance * num // self.num_samples
+            return [coarse_views]
+        num_importance = self.num_importance * num_samples // self.num_samples
         if self.cones:
-            second = ray_sampling.resample_fenceposts(first, weights, num + more, keys[2])
+            fine_t = ray_sampling.resample_fenceposts(coarse_t, weights, num_samples + num_importance, keys[2])
         else:
-            second = ray_sampling.add_importance_points(first, weights, more, keys[2])
-        return [views, self.render_level(params, "fine", data, rays, second, keys[3])[0]]
+            fine_t = ray_sampling.add_importance_points(coarse_t, weights, num_importance, keys[2])
+        fine_views, _ = self.render_level(params, "fine", data, rays, fine_t, keys[3])
+        return [coarse_views, fine_views]
 
     def render_level(
         self, params: Params, level: str, data: NeRFData, rays: Rays, t: Float[Array, "*b s"], key: PRNGKeyArray | None
     ) -> tuple[Views, Float[Array, "*b n"]]:
-        """Asks the field along rays and composites what it says."""
+        """Query a level's field along rays, and composite the result."""
         if self.cones:
             density, color = self.query_field(params, level, ray_sampling.conical_frustums(rays, t), key)
             return compositing.render(density, color, t, rays, data.background)
         if self.far_wall:
-            density, color = self.query_field(params, level, ray_sampling.points(rays, t), key)
+            density, color = self.query_field(params, level, ray_sampling.samples_on_rays(rays, t), key)
             return compositing.render_points(density, color, t, rays, data.background)
-        # Each point stands for the way half to its neighbours, so that nothing stands behind the last.
+        # Each point stands for a bin that ends halfway to its neighbours, so that no bin lies behind the last point.
         edges = jnp.concatenate([t[..., :1], 0.5 * (t[..., 1:] + t[..., :-1]), t[..., -1:]], axis=-1)
-        density, color = self.query_field(params, level, ray_sampling.points(rays, t), key)
+        density, color = self.query_field(params, level, ray_sampling.samples_on_rays(rays, t), key)
         return compositing.render(density, color, edges, rays, data.background)
 
     def query_field(
         self, params: Params, level: str, samples: ray_sampling.Samples, key: PRNGKeyArray | None
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
-        """Density and colour from a level's network."""
+        """Evaluate a level's network; both levels use the coarse one if there is no other."""
         variables = {"params": params[level if level in params else "coarse"]}
         return self.field.apply(variables, samples, key=key)  # type: ignore[return-value]
 
@@ -238,13 +253,13 @@ class NeRF(Method):
 FIELD = MLP(density_activation="shifted_softplus")
 
 NERF = NeRF(field=FIELD)
-"""NeRF as it is best trained today: rays from all photographs, a density that always has a gradient, no wall."""
+"""NeRF with today's best practice: rays from all photographs, a density that always has a gradient, no far wall."""
 
 NERF_WITHOUT_DIRECTIONS = dataclasses.replace(NERF, field=dataclasses.replace(FIELD, view_directions=False))
-"""Colour depends on the point alone."""
+"""NeRF whose colour does not depend on the view direction."""
 
 RAW_NERF = dataclasses.replace(NERF, field=dataclasses.replace(FIELD, encoding=Raw()))
-"""Positions as they are; directions are still encoded."""
+"""NeRF without positional encoding of positions; directions are still encoded."""
 
 MIP_NERF = dataclasses.replace(
     NERF,
@@ -253,14 +268,14 @@ MIP_NERF = dataclasses.replace(
     share_levels=True,
     coarse_weight=0.1,
 )
-"""mip-NeRF: cones, one network for both levels."""
+"""mip-NeRF: conical frustums, and one network for both levels."""
 
 SIMPLIFIED_NERF = dataclasses.replace(
     NERF,
     field=dataclasses.replace(FIELD, encoding=Positional(num_octaves=6), view_directions=False),
     num_importance=0,
 )
-"""One common setting of DietNeRF's Simplified NeRF: one network, six octaves, no view directions."""
+"""DietNeRF's Simplified NeRF, with one setting for all scenes: one level, six octaves, no view directions."""
 
 FIELD_2021 = MLP(width=256, depth=8, initializer="xavier", density_activation="relu")
 
@@ -276,20 +291,20 @@ NERF_2021 = NeRF(
     final_rate=0.1**0.4,
     warmup=0.0,
 )
-"""NeRF as DietNeRF's code trains it: rates fall by 0.1 in 500,000 steps, of which 200,000 are taken."""
+"""NeRF as DietNeRF's code trains it: for 200,000 steps, at a rate that would fall to a tenth in 500,000."""
 
 
-def simplified_2021(learning_rate: float, num_octaves: int, view_directions: bool) -> NeRF:
-    """Simplified NeRF as DietNeRF's configurations have it, which differ from scene to scene."""
+def simplified_nerf_2021(learning_rate: float, num_octaves: int, view_directions: bool) -> NeRF:
+    """Build Simplified NeRF as in DietNeRF's configuration files, which differ between scenes."""
     field = dataclasses.replace(
         FIELD_2021, encoding=Positional(num_octaves=num_octaves), view_directions=view_directions
     )
     return dataclasses.replace(NERF_2021, field=field, num_samples=128, num_importance=0, learning_rate=learning_rate)
 
 
-SIMPLIFIED_NERF_2021 = simplified_2021(5e-5, 6, view_directions=False)
-"""Of chair, drums, ficus, mic and ship."""
+SIMPLIFIED_NERF_2021 = simplified_nerf_2021(5e-5, 6, view_directions=False)
+"""Setting for chair, drums, ficus, mic and ship."""
 
-SIMPLIFIED_NERF_2021_LEGO = simplified_2021(5e-5, 6, view_directions=True)
-SIMPLIFIED_NERF_2021_HOTDOG = simplified_2021(1e-5, 5, view_directions=False)
-SIMPLIFIED_NERF_2021_MATERIALS = simplified_2021(1e-5, 6, view_directions=False)
+SIMPLIFIED_NERF_2021_LEGO = simplified_nerf_2021(5e-5, 6, view_directions=True)
+SIMPLIFIED_NERF_2021_HOTDOG = simplified_nerf_2021(1e-5, 5, view_directions=False)
+SIMPLIFIED_NERF_2021_MATERIALS = simplified_nerf_2021(1e-5, 6, view_directions=False)

@@ -1,4 +1,4 @@
-"""Where a camera may stand that took no photograph: random poses, drawn inside a compiled step.
+"""Samples random camera poses, inside a compiled step, where no photograph was taken.
 
 v: poses.
 
@@ -11,117 +11,80 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.spatial.transform import Rotation, Slerp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 HIGHEST_DEG = 89.9
-"""At the pole a camera that looks down has no `up`."""
+"""Highest elevation: a camera at the pole that looks straight down has no up direction."""
 
 
 def look_at(
     azimuth_deg: Float[Array, ""], elevation_deg: Float[Array, ""], radius: Float[Array, ""] | float
 ) -> Float[Array, "4 4"]:
-    """A pose (camera to world) on a sphere, looking at the origin with +z up, as `tasks.cameras.look_at`.
+    """Build the pose (camera to world) on a sphere that looks at the origin, with +z up, as `tasks.cameras.look_at`.
 
     Args:
         azimuth_deg: Degrees from +x toward +y.
         elevation_deg: Degrees above the horizon, in (-90, 90).
         radius: Distance from the origin.
     """
-    azimuth, elevation = jnp.radians(azimuth_deg), jnp.radians(elevation_deg)
-    level = jnp.cos(elevation)
-    backward = jnp.stack([level * jnp.cos(azimuth), level * jnp.sin(azimuth), jnp.sin(elevation)])
+    azimuth = jnp.radians(azimuth_deg)
+    elevation = jnp.radians(elevation_deg)
+    horizontal = jnp.cos(elevation)
+    backward = jnp.stack([horizontal * jnp.cos(azimuth), horizontal * jnp.sin(azimuth), jnp.sin(elevation)])
     right = jnp.stack([-jnp.sin(azimuth), jnp.cos(azimuth), jnp.zeros_like(azimuth)])
     up = jnp.cross(backward, right)
-    top = jnp.stack([right, up, backward, backward * radius], axis=1)
-    return jnp.concatenate([top, jnp.asarray([[0.0, 0.0, 0.0, 1.0]])])
+    return _with_last_row(jnp.stack([right, up, backward, backward * radius], axis=1))
 
 
-def on_hemisphere(key: PRNGKeyArray, radius: Float[Array, ""], *, even_in: str = "angle") -> Float[Array, "4 4"]:
-    """Anywhere above the horizon, from 7/8 to 9/8 of a distance away, looking at the origin.
+def sample_on_hemisphere(key: PRNGKeyArray, radius: Float[Array, ""], *, uniform_in: str) -> Float[Array, "4 4"]:
+    """Sample a pose above the horizon that looks at the origin, at 7/8 to 9/8 of a distance.
 
     Args:
         key: Of the pose.
-        radius: Of the cameras that took the photographs; 4 gives the released code's 3.5 to 4.5.
-        even_in: "angle": the elevation is even in [0, 90] degrees, as released, so that poses gather at the pole;
-            "area": poses are even over the hemisphere's surface.
+        radius: Distance of the cameras that took the photographs; 4 gives the released code's 3.5 to 4.5.
+        uniform_in: "angle": the elevation is uniform in [0, 90] degrees, as released, so that poses are dense at the
+            pole; "area": poses are uniform over the hemisphere's surface.
     """
-    around_key, up_key, away_key = jax.random.split(key, 3)
-    azimuth_deg = jax.random.uniform(around_key, (), minval=-180.0, maxval=180.0)
-    share = jax.random.uniform(up_key, ())
-    elevation_deg = 90 * share if even_in == "angle" else jnp.degrees(jnp.arcsin(share))
-    away = jax.random.uniform(away_key, (), minval=0.875, maxval=1.125)
-    return look_at(azimuth_deg, jnp.minimum(elevation_deg, HIGHEST_DEG), radius * away)
+    azimuth_key, elevation_key, radius_key = jax.random.split(key, 3)
+    azimuth_deg = jax.random.uniform(azimuth_key, (), minval=-180.0, maxval=180.0)
+    share = jax.random.uniform(elevation_key, ())
+    elevation_deg = 90 * share if uniform_in == "angle" else jnp.degrees(jnp.arcsin(share))
+    factor = jax.random.uniform(radius_key, (), minval=0.875, maxval=1.125)
+    return look_at(azimuth_deg, jnp.minimum(elevation_deg, HIGHEST_DEG), radius * factor)
 
 
-def interpolated(key: PRNGKeyArray, poses: Float[Array, "v 4 4"]) -> Float[Array, "4 4"]:
-    """Between three random poses of those given: for scenes whose middle and extent are not known.
+def interpolate_random_poses(key: PRNGKeyArray, poses: Float[Array, "v 4 4"]) -> Float[Array, "4 4"]:
+    """Interpolate between three random poses of those given, for scenes whose centre and extent are unknown.
 
-    Rotations go along the shortest arc, positions along the line: first from one pose to another, then from there to
-    the third, each time by an even share. The three differ where there are as many.
+    The result lies a uniform share of the way from a first pose to a second, and from there a uniform share of the
+    way to a third. The three poses are distinct if there are at least three.
     """
     pick_key, share_key = jax.random.split(key)
     num_poses = poses.shape[0]
     order = jax.random.permutation(pick_key, num_poses)
     first, second, third = (poses[order[i % num_poses]] for i in range(3))
     shares = jax.random.uniform(share_key, (2,))
-    return between(between(first, second, shares[0]), third, shares[1])
+    return interpolate_poses(interpolate_poses(first, second, shares[0]), third, shares[1])
 
 
-def between(
+def interpolate_poses(
     first: Float[Array, "4 4"], second: Float[Array, "4 4"], share: Float[Array, ""] | float
 ) -> Float[Array, "4 4"]:
-    """A pose on the way from one to another.
+    """Interpolate two poses: their rotations along the shortest arc, their positions along the line.
 
     Args:
-        first: Where the way starts.
-        second: Where it ends.
-        share: Of the way.
+        first: Result where share is 0.
+        second: Result where share is 1.
+        share: In [0, 1].
     """
-    turned = rotation(slerp(quaternion(first[:3, :3]), quaternion(second[:3, :3]), share))
+    # Training takes no gradient with respect to poses. Of exactly equal poses it would not be finite.
+    rotations = Rotation.from_matrix(jnp.stack([first[:3, :3], second[:3, :3]]))
+    rotation = Slerp.init(jnp.asarray([0.0, 1.0]), rotations)(jnp.asarray(share)).as_matrix()
     position = first[:3, 3] + share * (second[:3, 3] - first[:3, 3])
-    top = jnp.concatenate([turned, position[:, None]], axis=1)
+    return _with_last_row(jnp.concatenate([rotation, position[:, None]], axis=1))
+
+
+def _with_last_row(top: Float[Array, "3 4"]) -> Float[Array, "4 4"]:
+    """Complete a pose with the row (0, 0, 0, 1)."""
     return jnp.concatenate([top, jnp.asarray([[0.0, 0.0, 0.0, 1.0]])])
-
-
-def slerp(first: Float[Array, "4"], second: Float[Array, "4"], share: Float[Array, ""] | float) -> Float[Array, "4"]:
-    """Along the shorter arc between two unit quaternions, at an even pace."""
-    cosine = jnp.dot(first, second)
-    second, cosine = jnp.where(cosine < 0, -second, second), jnp.abs(cosine)
-    angle = jnp.arccos(jnp.clip(cosine, -1.0, 1.0))
-    near = angle < 1e-3  # sin(x) / sin(angle) there is the line
-    sine = jnp.where(near, 1.0, jnp.sin(angle))
-    here = jnp.where(near, 1 - share, jnp.sin((1 - share) * angle) / sine)
-    there = jnp.where(near, share, jnp.sin(share * angle) / sine)
-    mixed = here * first + there * second
-    return mixed / jnp.linalg.norm(mixed)
-
-
-def quaternion(turn: Float[Array, "3 3"]) -> Float[Array, "4"]:
-    """A rotation matrix as a unit quaternion (w, x, y, z), of either sign.
-
-    Of the four ways to take it from the matrix the one with the largest divisor is used (Shepperd 1978).
-    """
-    m = turn
-    trace = m[0, 0] + m[1, 1] + m[2, 2]
-    ways = jnp.stack(
-        [
-            jnp.stack([1 + trace, m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]]),
-            jnp.stack([m[2, 1] - m[1, 2], 1 + 2 * m[0, 0] - trace, m[0, 1] + m[1, 0], m[0, 2] + m[2, 0]]),
-            jnp.stack([m[0, 2] - m[2, 0], m[0, 1] + m[1, 0], 1 + 2 * m[1, 1] - trace, m[1, 2] + m[2, 1]]),
-            jnp.stack([m[1, 0] - m[0, 1], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], 1 + 2 * m[2, 2] - trace]),
-        ]
-    )
-    best = ways[jnp.argmax(jnp.diagonal(ways))]
-    return best / jnp.linalg.norm(best)
-
-
-def rotation(q: Float[Array, "4"]) -> Float[Array, "3 3"]:
-    """A unit quaternion (w, x, y, z) as a rotation matrix."""
-    w, x, y, z = q
-    return jnp.stack(
-        [
-            jnp.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)]),
-            jnp.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)]),
-            jnp.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]),
-        ]
-    )

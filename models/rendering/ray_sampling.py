@@ -151,7 +151,7 @@ def resample_fenceposts(
     return invert_cdf(tdist, blurred + padding, quantiles)
 
 
-def points(rays: Rays, t: Float[Array, "*b s"]) -> Samples:
+def samples_on_rays(rays: Rays, t: Float[Array, "*b s"]) -> Samples:
     """Points on rays, with no extent."""
     directions = jnp.broadcast_to(rays.directions[..., None, :], (*t.shape, 3))
     zero = jnp.zeros_like(t)
@@ -188,7 +188,7 @@ def conical_frustums(rays: Rays, tdist: Float[Array, "*b p"], *, variance_scale:
     t_mean = middle * (1 + 2 * share)
     t_var = half**2 / 3 - (4 / 15) * share**2 * (12 * middle**2 - half**2)
     r_var = rays.radius[..., None] ** 2 * (middle**2 / 4 + (5 / 12 - (4 / 15) * share) * half**2)
-    samples = points(rays, t_mean)
+    samples = samples_on_rays(rays, t_mean)
     return samples._replace(t_var=t_var, r_var=r_var * variance_scale)
 
 

@@ -245,7 +245,7 @@ def test_vmap_over_trials_equals_a_loop():
 def test_points_lie_on_their_rays_and_have_no_extent():
     rays = some_rays(3)
     t = jnp.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    samples = ray_sampling.points(rays, t)
+    samples = ray_sampling.samples_on_rays(rays, t)
     for i in range(3):
         for j in range(2):
             expected = np.asarray(rays.origins, np.float64)[i] + float(t[i, j]) * np.asarray(rays.directions)[i]
