@@ -1,1 +1,1 @@
-"""What solves it: sampling, rendering, encodings, networks, and the methods that train them."""
+"""Trains radiance fields: the methods, their networks, encodings, sampling and rendering, and the CLIP encoders."""

@@ -1,8 +1,8 @@
-"""What a field is fed instead of raw coordinates: sines and cosines of many frequencies, blurred by a piece's extent.
+"""Encodes positions and directions as sines and cosines of many frequencies, which the extent of a sample damps.
 
-Every encoding is a linen module without parameters: its own configuration, hashable and comparable. Frequencies are
-2^k radians a scene unit, WITHOUT the factor pi of NeRF's equation 4, as in the released NeRF, DietNeRF and mip-NeRF
-codes: a period of octave k is 2 pi / 2^k scene units.
+Each encoding is a linen module without parameters: it is its own configuration, hashable and comparable. Frequencies
+are 2^k radians per scene unit, WITHOUT the factor pi of NeRF's equation 4, as in the released codes of NeRF, DietNeRF
+and mip-NeRF: the period of octave k is 2 pi / 2^k scene units.
 
 *b: any leading axes, f: features, k: directions that points are projected on.
 
@@ -27,20 +27,20 @@ from models.rendering.ray_sampling import Samples
 
 
 class Raw(nn.Module):
-    """The coordinates themselves."""
+    """Passes on the coordinates unchanged."""
 
     @nn.compact
     def __call__(self, samples: Samples) -> Float[Array, "*b f"]:
-        """Encodes the middles of pieces."""
+        """Encode the positions of samples."""
         return samples.means
 
 
 class Positional(nn.Module):
-    """NeRF's positional encoding of a piece's middle (equation 4); its extent is ignored.
+    """Encodes positions as NeRF does (equation 4); the extent of samples is ignored.
 
     Attributes:
-        num_octaves: Frequencies 1, 2, ..., 2^(num_octaves - 1).
-        identity: Whether the coordinates come along, as in all released codes.
+        num_octaves: Frequencies are 1, 2, ..., 2^(num_octaves - 1).
+        identity: Whether the features include the coordinates, as in all released codes.
     """
 
     num_octaves: int = 10
@@ -52,16 +52,16 @@ class Positional(nn.Module):
 
     @nn.compact
     def __call__(self, samples: Samples) -> Float[Array, "*b f"]:
-        """Encodes the middles of pieces."""
+        """Encode the positions of samples."""
         return _waves(samples.means, None, self.num_octaves, self.identity)
 
 
 class Integrated(nn.Module):
-    """mip-NeRF's integrated positional encoding (equation 14): the mean of `Positional` over a Gaussian piece.
+    """Encodes Gaussians as mip-NeRF does (equation 14): the mean of `Positional` over a Gaussian.
 
     Attributes:
-        num_octaves: Frequencies 1, 2, ..., 2^(num_octaves - 1).
-        identity: Whether the coordinates come along.
+        num_octaves: Frequencies are 1, 2, ..., 2^(num_octaves - 1).
+        identity: Whether the features include the coordinates.
     """
 
     num_octaves: int = 16
@@ -73,17 +73,17 @@ class Integrated(nn.Module):
 
     @nn.compact
     def __call__(self, samples: Samples) -> Float[Array, "*b f"]:
-        """Encodes pieces, each as a whole."""
+        """Encode Gaussian samples."""
         variance = projected_variance(samples, np.eye(3, dtype=np.float32))
         return _waves(samples.means, variance, self.num_octaves, self.identity)
 
 
 class Directions(nn.Module):
-    """The positional encoding of the ray's direction, of length one.
+    """Encodes the direction of rays, normalised to length 1.
 
     Attributes:
-        num_octaves: Frequencies 1, 2, ..., 2^(num_octaves - 1).
-        identity: Whether the direction itself comes along.
+        num_octaves: Frequencies are 1, 2, ..., 2^(num_octaves - 1).
+        identity: Whether the features include the direction itself.
     """
 
     num_octaves: int = 4
@@ -95,7 +95,7 @@ class Directions(nn.Module):
 
     @nn.compact
     def __call__(self, samples: Samples) -> Float[Array, "*b f"]:
-        """Encodes directions."""
+        """Encode the directions of samples."""
         directions = samples.directions
         norm_squared = jnp.sum(directions**2, axis=-1, keepdims=True)
         unit = directions * jax.lax.rsqrt(jnp.maximum(norm_squared, 1e-20))
@@ -103,17 +103,18 @@ class Directions(nn.Module):
 
 
 class FourierFeatures(nn.Module):
-    """Dream Fields' encoding: cosines and sines along the three axes and along fixed random directions, integrated.
+    """Encodes as Dream Fields does: cosines and sines along the axes and along fixed random vectors, integrated.
 
-    To anneal it, widen the pieces: `models.rendering.ray_sampling.scale_covariances(samples, scale)`.
+    To anneal it, widen the samples: `models.rendering.ray_sampling.scale_covariances(samples, scale)`.
 
     Attributes:
-        num_octaves: Lengths of the random directions are 2^u, u uniform between 0 and this.
-        num_directions: How many random directions, besides the three axes of length one.
-        unit_directions: What the lengths are lengths of. False is as the released code: it normalises each
-            coordinate over the directions, not each direction, which makes them about 0.15 as long as written; cut
-            to integers, 60 of the 128 are zero, 61 are distinct and none is longer than 41. True is the text.
-        integrated: Whether a piece's extent damps its waves; False sees its middle only.
+        num_octaves: The lengths of the random vectors are 2^u, with u uniform between 0 and this.
+        num_directions: Number of random vectors, besides the three axes of length 1.
+        unit_directions: Whether directions are normalised before they are multiplied by these lengths, as the text
+            says. False is the released code: it normalises each coordinate over all vectors instead, which makes the
+            vectors about 0.15 times as long. After truncation to integers, 60 of the 128 are zero, 61 are distinct,
+            and none is longer than 41.
+        integrated: Whether the extent of a sample damps its waves; False uses its position only.
     """
 
     num_octaves: int = 8
@@ -127,22 +128,24 @@ class FourierFeatures(nn.Module):
 
     @nn.compact
     def __call__(self, samples: Samples) -> Float[Array, "*b f"]:
-        """Encodes pieces, each as a whole."""
+        """Encode Gaussian samples."""
         vectors = fourier_vectors(self.num_octaves, self.num_directions, self.unit_directions)
-        # Each vector twice: a cosine is a sine a quarter turn ahead. One formula over all features keeps loops
-        # vectorised on a CPU, where putting sines beside cosines afterwards takes four times as long.
+        # Each vector twice, because a cosine is a sine a quarter turn ahead. One formula for all features keeps loops
+        # vectorised on a CPU; concatenating sines and cosines afterwards takes four times as long.
         twice = np.concatenate([vectors, vectors])
         quarters = np.repeat([1, 0], len(vectors))
         waves = sine_ahead(project(samples.means, twice), quarters)
-        return waves * jnp.exp(-0.5 * projected_variance(samples, twice)) if self.integrated else waves
+        if self.integrated:
+            waves = waves * jnp.exp(-0.5 * projected_variance(samples, twice))
+        return waves
 
 
 @functools.cache
 def fourier_vectors(num_octaves: int, num_directions: int, unit_directions: bool) -> Float[np.ndarray, "k 3"]:
-    """The three axes and the random directions of `FourierFeatures`; whole numbers, the same on every machine."""
-    # Out of any trace, and with the random bits that jax drew by default in 2022.
+    """Return the axes and the random vectors of `FourierFeatures`: integers, equal on every machine."""
+    # Outside of any trace, and with the random bits that JAX drew by default in 2022.
     with jax.ensure_compile_time_eval(), jax.threefry_partitionable(False):
-        key = jax.random.key(124124)  # the released code's
+        key = jax.random.key(124124)  # the released code's key
         length_key = jax.random.fold_in(key, 1) if unit_directions else key
         directions = jax.random.normal(key, (3, num_directions))
         directions = directions / jnp.linalg.norm(directions, axis=0 if unit_directions else 1, keepdims=True)
@@ -152,42 +155,42 @@ def fourier_vectors(num_octaves: int, num_directions: int, unit_directions: bool
 
 
 def project(x: Float[Array, "*b 3"], vectors: Float[Array | np.ndarray, "k 3"]) -> Float[Array, "*b k"]:
-    """Scalar products with fixed vectors, in full float32.
+    """Compute the dot products with fixed vectors, in full float32.
 
-    Not a matmul: an accelerator's default precision would be wrong by whole radians at high frequencies, and three
-    products fuse with the sines that follow.
+    This is not a matmul, because an accelerator's default precision would be wrong by whole radians at high
+    frequencies, and because three products fuse with the sines that follow.
     """
     rows = vectors.T.reshape(3, *(1,) * (x.ndim - 1), -1)
     return x[..., :1] * rows[0] + x[..., 1:2] * rows[1] + x[..., 2:] * rows[2]
 
 
 def projected_variance(samples: Samples, vectors: Float[Array | np.ndarray, "k 3"]) -> Float[Array, "*b k"]:
-    """Variance of each piece along fixed vectors, in scene units times the vector's length, squared."""
+    """Compute the variance of each sample along fixed vectors, scaled by the squared length of the vector."""
     norm_squared = jnp.maximum(jnp.sum(samples.directions**2, axis=-1), 1e-20)
     excess = (samples.t_var - samples.r_var / norm_squared)[..., None]
     lengths_squared = (vectors**2).sum(axis=1).reshape(*(1,) * samples.t_var.ndim, -1)
     along = project(samples.directions, vectors) * project(samples.directions * excess, vectors)
-    # Rounding may leave less than nothing, where a vector points along a ray.
+    # Rounding may give a negative value where a vector points along a ray.
     return jnp.maximum(along + samples.r_var[..., None] * lengths_squared, 0)
 
 
-# pi / 2 in four parts: the first three have so few bits that a multiple of up to 2^17 of each is exact.
+# pi / 2 as a sum of four parts. The first three have so few bits that their product with integers to 2^17 is exact.
 _HALF_PI = tuple(np.float32(part) for part in (1.5625, 0.0081787109375, 0.00011730194091796875, 3.1391647326e-07))
-# Fitted here: least largest error, on [-pi / 4, pi / 4], of r + r^3 S(r^2) and 1 - r^2 / 2 + r^4 C(r^2).
+# Minimax fits on [-pi / 4, pi / 4], made for this file: sine is r + r^3 S(r^2), cosine is 1 - r^2 / 2 + r^4 C(r^2).
 _SINE = tuple(np.float32(c) for c in (-0.16666655242443085, 0.008332177996635437, -0.00019517235341481864))
 _COSINE = tuple(np.float32(c) for c in (0.04166664555668831, -0.0013887366512790322, 2.4438379114144482e-05))
 
 
 @jax.custom_jvp
 def sine_ahead(x: Float[Array, "*b f"], quarters: Int[Array | np.ndarray, " f"]) -> Float[Array, "*b f"]:
-    """`sin(x + quarters pi / 2)` in float32, wrong by at most 1.3e-7 up to |x| = 200,000: one quarter is a cosine.
+    """Compute `sin(x + quarters pi / 2)` in float32, with an error of at most 1.3e-7 up to |x| = 200,000.
 
-    Without branches: on a CPU this takes a sixth of the time of `jnp.sin`, which there is the better part of a small
-    field's cost.
+    It has no branches: on a CPU it takes a sixth of the time of `jnp.sin`, which would take most of the time of a small
+    field.
 
     Args:
         x: In radians.
-        quarters: Exact quarter turns that each feature is ahead.
+        quarters: Exact quarter turns that each feature is ahead. One quarter makes a cosine.
     """
     turned = jnp.round(x * np.float32(2 / np.pi))
     r = x
@@ -210,24 +213,30 @@ def _sine_ahead_jvp(primals, tangents):
 def _waves(
     x: Float[Array, "*b 3"], variance: Float[Array, "*b 3"] | None, num_octaves: int, identity: bool
 ) -> Float[Array, "*b f"]:
-    """Sines, then cosines, of all octaves, damped by a variance, behind the coordinates if asked for."""
+    """Compute the coordinates (if `identity`), then sines and cosines of all octaves, damped by a variance."""
     octaves = np.arange(num_octaves)
-    scales = 2.0 ** np.concatenate([[0] * identity, octaves, octaves])
-    quarters = np.repeat([0] * identity + [0, 1], [1] * identity + [num_octaves] * 2)
+    scales = 2.0 ** np.concatenate([octaves, octaves])
+    quarters = np.repeat([0, 1], num_octaves)
+    if identity:
+        # A row of its own for the coordinates, whose sines are replaced at the end.
+        scales = np.concatenate([[1.0], scales])
+        quarters = np.concatenate([[0], quarters])
 
-    def of_each_row(y: Float[Array, "*b 3"], factors: Float[np.ndarray, " rows"]) -> Float[Array, "*b f"]:
-        column = factors.astype(np.float32).reshape(*(1,) * (y.ndim - 1), -1, 1)
-        return (y[..., None, :] * column).reshape(*y.shape[:-1], 3 * len(factors))
-
-    phases = of_each_row(x, scales)
+    phases = _outer_product(x, scales)
     waves = sine_ahead(phases, np.repeat(quarters, 3))
     if variance is not None:
-        waves = waves * jnp.exp(-0.5 * of_each_row(variance, scales**2))
-    if not identity:
-        return waves
-    # `where` and no concatenation, for the reason given in `FourierFeatures`.
-    place = jax.lax.broadcasted_iota(jnp.int32, waves.shape, waves.ndim - 1)
-    return jnp.where(place < 3, phases, waves)
+        waves = waves * jnp.exp(-0.5 * _outer_product(variance, scales**2))
+    if identity:
+        # `where` instead of a concatenation, for the reason given in `FourierFeatures`.
+        index = jax.lax.broadcasted_iota(jnp.int32, waves.shape, waves.ndim - 1)
+        waves = jnp.where(index < 3, phases, waves)
+    return waves
+
+
+def _outer_product(x: Float[Array, "*b 3"], factors: Float[np.ndarray, " rows"]) -> Float[Array, "*b f"]:
+    """Multiply coordinates by each of several factors; the features of a factor stand together."""
+    column = factors.astype(np.float32).reshape(*(1,) * (x.ndim - 1), -1, 1)
+    return (x[..., None, :] * column).reshape(*x.shape[:-1], 3 * len(factors))
 
 
 def _check_octaves(where: str, num_octaves: int, *, at_most: int) -> None:

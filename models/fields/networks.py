@@ -1,7 +1,7 @@
-"""What a field is: from pieces of rays to density (an inverse length, not negative) and colour (in [0, 1]).
+"""Defines radiance fields: from samples to density (an inverse length, not negative) and colour (in [0, 1]).
 
-Every field is a linen module, its own configuration: frozen, hashable, comparable, `dataclasses.replace` works. A
-size left as None comes from the budget (`tasks.budgets.sized`). A field of your own needs no more than
+Each field is a linen module and is its own configuration: frozen, hashable, comparable, and `dataclasses.replace`
+works. A size left as None comes from the budget (`tasks.budgets.sized`). A field of your own only needs
 `__call__(samples, *, key=None)` with these annotations.
 
 *b: any leading axes of samples, f: features.
@@ -30,18 +30,18 @@ Dtype = Literal["float32", "bfloat16"]
 
 
 class MLP(nn.Module):
-    """NeRF's network: hidden layers with the input joined in again halfway, colour from a branch that sees directions.
+    """NeRF's network: hidden layers with a skip connection, and a branch for colour that sees view directions.
 
     Attributes:
-        width: Units of a hidden layer; the view branch has half.
-        depth: Hidden layers. The input joins again after layer `depth // 2`, counted from 0 (4 of 8).
-        encoding: Of pieces.
-        direction_encoding: Of the ray's direction.
-        view_directions: Whether colour depends on direction; off, one layer gives density and colour.
-        density_activation: "relu" as NeRF; "shifted_softplus", of x - 1, as mip-NeRF, always has a gradient.
-        density_noise: Standard deviation of noise added before that activation where a key is given.
-        initializer: "lecun" is flax's default; "xavier" is uniform with the activation's gain, as DietNeRF.
-        dtype: Of hidden layers; None takes the budget's `field_dtype`. Parameters and results are float32 in any case.
+        width: Units of a hidden layer; the view branch has half as many.
+        depth: Hidden layers. The skip connection ends after layer `depth // 2`, counted from 0 (4 of 8).
+        encoding: Encoding of positions.
+        direction_encoding: Encoding of view directions.
+        view_directions: Whether colour depends on the view direction. If not, one layer gives density and colour.
+        density_activation: "relu" as in NeRF; "shifted_softplus", of x - 1, as in mip-NeRF, always has a gradient.
+        density_noise: Standard deviation of the noise that is added before this activation if a key is given.
+        initializer: "lecun" is Flax's default; "xavier" is uniform with the activation's gain, as in DietNeRF.
+        dtype: Type of hidden layers; None takes the budget's `field_dtype`. Parameters and results are always float32.
     """
 
     width: int | None = None
@@ -55,18 +55,19 @@ class MLP(nn.Module):
     dtype: Dtype | None = sized_by("field_dtype", "float32")
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_fields(self)
         super().__post_init__()
 
     @nn.compact
     def __call__(
         self, samples: Samples, *, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
-        """Density and colour of pieces of rays."""
-        width, depth = _size(self, "width"), _size(self, "depth")
-        dtype = _size(self, "dtype")
-        hidden = functools.partial(_dense, self.initializer, dtype, gain=2**0.5)
-        head = functools.partial(_dense, self.initializer, dtype, is_head=True)
+        """Compute density and colour of samples."""
+        width = filled_size(self, "width")
+        depth = filled_size(self, "depth")
+        dtype = filled_size(self, "dtype")
+        hidden = functools.partial(dense_layer, self.initializer, dtype, gain=2**0.5)
+        head = functools.partial(dense_layer, self.initializer, dtype, is_head=True)
         encoded = self.encoding(samples).astype(dtype)
         h = encoded
         for i in range(depth):
@@ -75,24 +76,24 @@ class MLP(nn.Module):
             h = nn.relu(hidden(width, name=f"layer_{i}")(h))
         if self.view_directions:
             raw_density = head(1, name="density")(h)[..., 0]
-            feature = _dense(self.initializer, dtype, width, name="feature")(h)
+            feature = dense_layer(self.initializer, dtype, width, name="feature")(h)
             directions = self.direction_encoding(samples).astype(dtype)
             h = nn.relu(hidden(max(width // 2, 1), name="view")(jnp.concatenate([feature, directions], axis=-1)))
             raw_color = head(3, name="color")(h)
         else:
             raw = head(4, name="color_and_density")(h)
             raw_color, raw_density = raw[..., :3], raw[..., 3]
-        return _density(self, raw_density, key), nn.sigmoid(raw_color)
+        return activate_density(self, raw_density, key), nn.sigmoid(raw_color)
 
 
 class ResidualMLP(nn.Module):
-    """Dream Fields' network: residual blocks with layer normalisation, no view directions (its appendix C).
+    """Dream Fields' network: residual blocks with layer normalisation, without view directions (appendix C).
 
     Attributes:
         width: Units of the residual stream; 128 as published.
-        hidden: Units inside a block; None for twice the stream's.
-        num_blocks: How many blocks; 4 as published.
-        encoding: Of pieces.
+        hidden: Units inside a block; None for twice the width.
+        num_blocks: Residual blocks; 4 as published.
+        encoding: Encoding of samples.
         density_activation: See `MLP`.
         density_noise: See `MLP`.
         dtype: See `MLP`.
@@ -107,34 +108,35 @@ class ResidualMLP(nn.Module):
     dtype: Dtype | None = sized_by("field_dtype", "float32")
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_fields(self)
         super().__post_init__()
 
     @nn.compact
     def __call__(
         self, samples: Samples, *, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
-        """Density and colour of pieces of rays."""
-        dtype = _size(self, "dtype")
-        dense = functools.partial(_dense, "lecun", dtype)
-        width, hidden = _size(self, "width"), self.hidden or 2 * _size(self, "width")
+        """Compute density and colour of samples."""
+        dtype = filled_size(self, "dtype")
+        dense = functools.partial(dense_layer, "lecun", dtype)
+        width = filled_size(self, "width")
+        hidden = self.hidden or 2 * width
         h = nn.swish(dense(width, name="first")(self.encoding(samples).astype(dtype)))
-        for i in range(_size(self, "num_blocks")):
+        for i in range(filled_size(self, "num_blocks")):
             inside = nn.LayerNorm(dtype=jnp.dtype(dtype), name=f"norm_{i}")(h)
             inside = nn.swish(dense(hidden, name=f"expand_{i}")(inside))
             h = h + dense(width, name=f"reduce_{i}")(inside)
         h = nn.swish(dense(width, name="last")(h))
         raw = dense(4, name="color_and_density", is_head=True)(h)
-        return _density(self, raw[..., 3], key), nn.sigmoid(raw[..., :3])
+        return activate_density(self, raw[..., 3], key), nn.sigmoid(raw[..., :3])
 
 
 class Voxels(nn.Module):
-    """No network: density and colour at the corners of a cubic grid about the origin, trilinear between them.
+    """A cubic grid of density and colour about the origin instead of a network, with trilinear interpolation.
 
     Attributes:
-        resolution: Corners along an edge.
-        half_width: From the origin to a face, in scene units; outside density is zero.
-        density_activation: Of the interpolated number; every corner starts at 0 with grey colour.
+        resolution: Grid points along an edge.
+        half_width: Distance from the origin to a face, in scene units; outside the grid density is zero.
+        density_activation: Applied to the interpolated value. Every grid point starts at 0, with grey colour.
         density_noise: See `MLP`.
     """
 
@@ -144,7 +146,7 @@ class Voxels(nn.Module):
     density_noise: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_fields(self)
         if self.resolution < 2 or self.half_width <= 0:
             raise UsageError(
                 f"Voxels: expected resolution from 2 and half_width above 0, got {self.resolution} and "
@@ -156,22 +158,22 @@ class Voxels(nn.Module):
     def __call__(
         self, samples: Samples, *, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
-        """Density and colour at the middles of pieces of rays."""
+        """Interpolate density and colour at the positions of samples."""
         num = self.resolution
         grid = self.param("grid", nn.initializers.zeros, (num, num, num, 4), jnp.float32)
-        place = (samples.means / self.half_width + 1) * (0.5 * (num - 1))
-        cell = jnp.clip(jnp.floor(place), 0, num - 2)
-        fraction = place - cell
+        position = (samples.means / self.half_width + 1) * (0.5 * (num - 1))
+        cell = jnp.clip(jnp.floor(position), 0, num - 2)
+        fraction = position - cell
         cell = cell.astype(jnp.int32)
-        raw = jnp.zeros((*place.shape[:-1], 4), jnp.float32)
+        raw = jnp.zeros((*position.shape[:-1], 4), jnp.float32)
         for corner in np.ndindex(2, 2, 2):
-            share = jnp.ones(place.shape[:-1], jnp.float32)
-            for axis, upper in enumerate(corner):
-                share = share * (fraction[..., axis] if upper else 1 - fraction[..., axis])
-            x, y, z = (cell[..., axis] + upper for axis, upper in enumerate(corner))
-            raw = raw + share[..., None] * grid[x, y, z]
-        inside = jnp.max(jnp.abs(samples.means), axis=-1) <= self.half_width
-        density = jnp.where(inside, _density(self, raw[..., 3], key), 0)
+            weight = jnp.ones(position.shape[:-1], jnp.float32)
+            for axis, is_upper in enumerate(corner):
+                weight = weight * (fraction[..., axis] if is_upper else 1 - fraction[..., axis])
+            x, y, z = (cell[..., axis] + step for axis, step in enumerate(corner))
+            raw = raw + weight[..., None] * grid[x, y, z]
+        is_inside = jnp.max(jnp.abs(samples.means), axis=-1) <= self.half_width
+        density = jnp.where(is_inside, activate_density(self, raw[..., 3], key), 0)
         return density, nn.sigmoid(raw[..., :3])
 
 
@@ -182,25 +184,31 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def _dense(
+def dense_layer(
     initializer: Initializer, dtype: Dtype, features: int, *, name: str, gain: float = 1.0, is_head: bool = False
 ) -> nn.Dense:
-    """A layer with zero bias; a head's results are float32 even where it multiplies bfloat16."""
+    """Make a dense layer with zero bias. The results of a head are float32, even if it multiplies bfloat16."""
     if initializer == "xavier":
         kernel_init = nn.initializers.variance_scaling(gain**2, "fan_avg", "uniform")
     else:
         kernel_init = nn.initializers.lecun_normal()
-    wide = functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32) if is_head else None
-    return nn.Dense(features, dtype=jnp.dtype(dtype), kernel_init=kernel_init, name=name, dot_general=wide)
+    dot_general = functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32) if is_head else None
+    return nn.Dense(features, dtype=jnp.dtype(dtype), kernel_init=kernel_init, name=name, dot_general=dot_general)
 
 
-def _density(field: nn.Module, raw: Float[Array, "*b"], key: PRNGKeyArray | None) -> Float[Array, "*b"]:
+def activate_density(field: nn.Module, raw: Float[Array, "*b"], key: PRNGKeyArray | None) -> Float[Array, "*b"]:
+    """Add a field's density noise, if a key is given, and apply its density activation."""
     if field.density_noise and key is not None:
         raw = raw + field.density_noise * jax.random.normal(key, raw.shape)
     return _ACTIVATIONS[field.density_activation](raw)
 
 
-def _size(field: nn.Module, name: str) -> Any:
+def filled_size(field: nn.Module, name: str) -> Any:
+    """Return a size of a field, which the budget must have filled.
+
+    Raises:
+        UsageError: It is None.
+    """
     size = getattr(field, name)
     if size is None:
         raise UsageError(
@@ -218,7 +226,12 @@ _CHOICES = {
 _COUNTS = ("width", "depth", "hidden", "num_blocks")
 
 
-def _check(field: nn.Module) -> None:
+def check_fields(field: nn.Module) -> None:
+    """Refuse words and sizes that no field of this file can have. For `__post_init__`.
+
+    Raises:
+        UsageError: With the nearest word.
+    """
     where = type(field).__name__
     for name, known in _CHOICES.items():
         value = getattr(field, name, None)

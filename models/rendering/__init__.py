@@ -1,1 +1,1 @@
-"""Samples rays, composites them, and draws random poses."""
+"""Samples rays, composites them, and samples random poses."""

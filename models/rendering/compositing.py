@@ -1,7 +1,7 @@
-"""How densities and colours along a ray become what a pixel shows: absorption and emission, nothing scattered.
+"""Composites densities and colours along a ray into a pixel, by absorption and emission without scattering.
 
-All comes from the optical depth of each bin, density times length: its weight is the light that reaches the bin
-times the share that the bin stops. Lengths are `t` times the norm of the direction.
+The optical depth of a bin is its density times its length. The weight of a bin is the light that reaches it, times the
+share of light that it stops. Lengths are differences of `t` times the norm of the direction.
 
 *b: rays, n: bins (n+1 fenceposts), s: points on a ray.
 
@@ -28,14 +28,14 @@ def render(
     rays: Rays,
     background: Background,
 ) -> tuple[Views, Float[Array, "*b n"]]:
-    """What is seen, and the weights of bins in it; density and colour are constant in a bin.
+    """Composite bins of constant density and colour; return the views and the weights of the bins.
 
     Args:
         density: An inverse length, not negative; may be infinite.
         color: In [0, 1].
         tdist: Sorted fenceposts.
-        rays: What is not stopped on the way is `background`, at the distance `rays.far`.
-        background: Seen through what the ray leaves.
+        rays: Light that is not stopped shows the background, at the distance `rays.far`.
+        background: Behind the field.
     """
     lengths = jnp.diff(tdist, axis=-1) * _norm(rays)
     middles = 0.5 * (tdist[..., 1:] + tdist[..., :-1])
@@ -49,10 +49,10 @@ def render_points(
     rays: Rays,
     background: Background,
 ) -> tuple[Views, Float[Array, "*b s"]]:
-    """As the released NeRF codes have it: a point stands for the way to the next one, the last for 1e10 more.
+    """Composite points as the released NeRF codes do: each stands for the bin up to the next point.
 
-    So whatever density the last point has, it is a wall. That is their quirk, kept for the variants that reproduce
-    them; `render` has no such wall.
+    The last point stands for a bin of length 1e10, so that it is an opaque wall at any density. This is kept for the
+    variants that reproduce those codes; `render` has no such wall.
 
     Args:
         density: See `render`.
@@ -66,17 +66,17 @@ def render_points(
 
 
 def ray_weights(optical_depth: Float[Array, "*b n"]) -> tuple[Float[Array, "*b n"], Float[Array, "*b"]]:
-    """Weights of bins (not negative, sum at most 1) and the opacity of the ray, 1 minus what passes all bins."""
+    """Compute the weights of bins (not negative, sum at most 1), and the opacity of the ray."""
     total = jnp.cumsum(optical_depth, axis=-1)
-    # Shifted, not `total - optical_depth`: that would lose what is small behind what is large, and be inf - inf.
+    # Shifted, not `total - optical_depth`, which would lose small depths behind large ones and compute inf - inf.
     before = jnp.concatenate([jnp.zeros_like(total[..., :1]), total[..., :-1]], axis=-1)
-    # expm1: a thin bin's 1 - exp(-x) would lose its digits.
+    # expm1, because 1 - exp(-x) of a thin bin would lose its digits.
     return -jnp.expm1(-optical_depth) * jnp.exp(-before), -jnp.expm1(-total[..., -1])
 
 
 def _optical_depth(density: Float[Array, "*b n"], lengths: Float[Array, "*b n"]) -> Float[Array, "*b n"]:
-    # At 1e8 nothing passes any more. Without a bound an infinite density makes inf * 0 in an empty bin and in
-    # gradients; with it every product and sum stays finite. Where it acts, true gradients are zero too.
+    # At 1e8 no light passes. Without this bound an infinite density makes inf * 0 in a bin of length 0 and in
+    # gradients; with it every product and sum is finite. Where the bound acts, true gradients are zero too.
     return jnp.minimum(jnp.minimum(density, 1e25) * lengths, 1e8)
 
 
@@ -92,12 +92,12 @@ def _composite(
     background: Background,
 ) -> tuple[Views, Float[Array, "*b n"]]:
     weights, opacity = ray_weights(optical_depth)
-    passed = 1 - opacity
-    seen = jnp.sum(weights[..., None] * color, axis=-2)
-    behind = jnp.broadcast_to(jnp.asarray(background, jnp.float32), seen.shape)
+    transmittance = 1 - opacity
+    field_color = jnp.sum(weights[..., None] * color, axis=-2)
+    behind = jnp.broadcast_to(jnp.asarray(background, jnp.float32), field_color.shape)
     views = Views(
-        color=seen + passed[..., None] * behind,
+        color=field_color + transmittance[..., None] * behind,
         opacity=opacity,
-        distance=jnp.sum(weights * t, axis=-1) + passed * far,
+        distance=jnp.sum(weights * t, axis=-1) + transmittance * far,
     )
     return views, weights

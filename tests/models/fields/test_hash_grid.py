@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from models.fields.hash_grid import INITIAL_FEATURE, HashGrid, interpolated, resolutions
+from models.fields.hash_grid import INITIAL_FEATURE, HashGrid, interpolate, resolutions
 from models.method import num_parameters
 from models.rendering.ray_sampling import Samples, samples_at_points
 from tasks.budgets import BUDGETS, sized
@@ -97,7 +97,7 @@ def test_gradients_match_the_slow_twin(num_rows):
     of_result = draw.normal(size=(30, 2))
 
     def total(table, place):
-        return jnp.sum(interpolated(table, place, 4) * of_result.astype(np.float32))
+        return jnp.sum(interpolate(table, place, 4) * of_result.astype(np.float32))
 
     inputs = jnp.asarray(table, jnp.float32), jnp.asarray(place, jnp.float32)
     of_table, of_place = jax.jit(jax.grad(total, argnums=(0, 1)))(*inputs)
@@ -120,7 +120,7 @@ def test_gradients_match_the_slow_twin(num_rows):
 
 def test_backward_keeps_nothing_but_the_table_and_the_places():
     table, place = jnp.ones((64, 2)), jnp.ones((500, 3))
-    pull = jax.vjp(lambda t, x: interpolated(t, x, 8), table, place)[1]
+    pull = jax.vjp(lambda t, x: interpolate(t, x, 8), table, place)[1]
     assert sum(leaf.size for leaf in jax.tree.leaves(pull)) == table.size + place.size
 
 
@@ -148,7 +148,7 @@ def test_a_hashed_level_spreads_its_corners_over_the_table():
     num, rows = 33, 2**10
     lattice = np.stack(np.meshgrid(*(np.arange(num),) * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     # The gradient of a corner's own feature is 1 in its row.
-    hits = jax.grad(lambda table: interpolated(table, jnp.asarray(lattice, jnp.float32), num - 1).sum())
+    hits = jax.grad(lambda table: interpolate(table, jnp.asarray(lattice, jnp.float32), num - 1).sum())
     counts = np.asarray(jax.jit(hits)(jnp.zeros((rows, 1))))[:, 0]
     assert counts.sum() == pytest.approx(num**3, rel=1e-5)
     assert counts.min() > 0.4 * num**3 / rows and counts.max() < 2 * num**3 / rows
