@@ -71,7 +71,7 @@ def summary(name: str) -> dict[str, Any]:
         architecture = type(model.image_tower).__name__
     else:
         entry = catalog.ENTRIES[name]
-        model, trained_on, architecture = architectures.named(entry.architecture), entry.trained_on, entry.architecture
+        model, trained_on, architecture = architectures.build(entry.architecture), entry.trained_on, entry.architecture
     return {
         "name": name,
         "architecture": architecture,
@@ -88,9 +88,9 @@ def described(name: str) -> dict[str, Any]:
     if name in catalog.EMBEDDED:
         return found | model_cards.card(name)
     entry = catalog.ENTRIES[name]
-    model = architectures.named(entry.architecture)
+    model = architectures.build(entry.architecture)
     num_parameters = sum(
-        math.prod(shape) for path, shape in dual_encoder.shapes(model).items() if path.startswith("params/")
+        math.prod(shape) for path, shape in dual_encoder.variable_shapes(model).items() if path.startswith("params/")
     )
     return found | {
         "parameters": num_parameters,

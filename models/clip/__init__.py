@@ -1,4 +1,4 @@
-"""CLIP: the architectures, exactly, and every public checkpoint of them; `load` is the way in."""
+"""Implements CLIP: its architectures, and the reading of public checkpoints. Start with `load`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rest of the project holds of a CLIP: pixels to features, texts to features.
+"""Defines `Encoder`, through which the rest of the project uses a CLIP model: features of pixels and of texts.
 
 *b: any leading axes, h and w: pixels, t: tokens, f: features, n: texts, i: images, j: texts.
 """
@@ -17,89 +17,89 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Int32, PyTree
 
 from bench.errors import UsageError, nearest
-from models.clip.networks.dual_encoder import DualEncoder, normalized
+from models.clip.networks.dual_encoder import DualEncoder, normalize
 from models.clip.tokenizers import Tokenizer
 
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
-"""Of the pixels OpenAI trained on, in [0, 1]; every checkpoint of the CLIP family that says nothing else uses them."""
+"""Mean and standard deviation of pixels in [0, 1], for all checkpoints that do not say otherwise."""
 
 
 @runtime_checkable
 class Towers(Protocol):
-    """What an `Encoder` needs of a model: pure functions; a hashable value."""
+    """Interface of the model inside an `Encoder`: pure functions of a hashable value."""
 
     @property
     def image_px(self) -> int:
-        """Width and height of the images it takes."""
+        """Width and height of its images."""
 
     @property
     def context_length(self) -> int:
-        """Tokens of a text; 0 if it reads none."""
+        """Tokens of a text; 0 if it has no text tower."""
 
     @property
     def image_feature_names(self) -> tuple[str, ...]:
-        """What may be asked about an image."""
+        """Names of image features."""
 
     @property
     def text_feature_names(self) -> tuple[str, ...]:
-        """What may be asked about a text."""
+        """Names of text features."""
 
     def image(self, params: PyTree, images: Float[Array, "b h w 3"], feature: str) -> Float[Array, "b f"]:
-        """Features of normalised images."""
+        """Compute a feature of normalised images."""
 
     def text(self, params: PyTree, tokens: Int[Array, "b t"], feature: str) -> Float[Array, "b f"]:
-        """Features of tokens."""
+        """Compute a feature of tokens."""
 
     def logit_scale(self, params: PyTree) -> Float[Array, ""]:
-        """What cosines are multiplied by."""
+        """Return the factor of cosines in logits."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LinenTowers:
-    """The towers of this package.
+    """Towers that are implemented in this package.
 
     Attributes:
-        model: Its own configuration.
+        model: The linen module, which is its own configuration.
     """
 
     model: DualEncoder
 
     @property
     def image_px(self) -> int:
-        """Width and height of the images it takes."""
+        """Width and height of its images."""
         return self.model.image_tower.image_px
 
     @property
     def context_length(self) -> int:
-        """Tokens of a text; 0 if it reads none."""
+        """Tokens of a text; 0 if it has no text tower."""
         return self.model.text_tower.context_length if self.model.text_tower else 0
 
     @property
     def image_feature_names(self) -> tuple[str, ...]:
-        """What may be asked about an image."""
+        """Names of image features."""
         return self.model.image_tower.features
 
     @property
     def text_feature_names(self) -> tuple[str, ...]:
-        """What may be asked about a text."""
+        """Names of text features."""
         return self.model.text_tower.features if self.model.text_tower else ()
 
     def image(self, params: PyTree, images: Float[Array, "b h w 3"], feature: str) -> Float[Array, "b f"]:
-        """Features of normalised images."""
+        """Compute a feature of normalised images."""
         with _precision(self.model.image_tower.dtype):
-            found: Any = self.model.apply(params, images, feature, method="image")
-        return found
+            features: Any = self.model.apply(params, images, feature, method="image")
+        return features
 
     def text(self, params: PyTree, tokens: Int[Array, "b t"], feature: str) -> Float[Array, "b f"]:
-        """Features of tokens."""
+        """Compute a feature of tokens."""
         assert self.model.text_tower is not None
         with _precision(self.model.text_tower.dtype):
-            found: Any = self.model.apply(params, tokens, feature, method="text")
-        return found
+            features: Any = self.model.apply(params, tokens, feature, method="text")
+        return features
 
     def logit_scale(self, params: PyTree) -> Float[Array, ""]:
-        """What cosines are multiplied by."""
+        """Return the factor of cosines in logits."""
         return jnp.exp(params["params"]["logit_scale"])
 
 
@@ -110,16 +110,18 @@ class LinenTowers:
 )
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Encoder:
-    """A frozen CLIP; a pytree whose only leaves are its parameters, so it may be an argument of a compiled function.
+    """A frozen CLIP model.
+
+    It is a pytree whose only leaves are its parameters, so that it can be an argument of a compiled function.
 
     Attributes:
-        name: As `load` was asked for it.
+        name: Name that it was loaded by.
         params: All variables, float32.
-        towers: The functions.
+        towers: Functions of the model.
         tokenizer: None if it reads no text.
-        mean: Of the pixels it was trained on, by colour.
-        std: Likewise.
-        sha256: Of the file that the parameters came from.
+        mean: Mean of the pixels it was trained on, by colour.
+        std: Standard deviation of these pixels, by colour.
+        sha256: Hash of the file that the parameters came from.
     """
 
     name: str
@@ -132,34 +134,34 @@ class Encoder:
 
     @property
     def image_px(self) -> int:
-        """Width and height of the images it takes."""
+        """Width and height of its images."""
         return self.towers.image_px
 
     @property
     def context_length(self) -> int:
-        """Tokens of a text; 0 if it reads none."""
+        """Tokens of a text; 0 if it has no text tower."""
         return self.towers.context_length
 
     @property
     def known_words(self) -> frozenset[str] | None:
-        """All that it can read; None if it reads anything."""
+        """Words of its vocabulary; None if it reads any text."""
         return self.tokenizer.known_words if self.tokenizer else frozenset()
 
     def image_features(
         self, params: PyTree, images: Float[Array | np.ndarray, "*b h w 3"], feature: str = "embedding"
     ) -> Float[Array, "*b f"]:
-        """What the encoder sees, differentiable in the images.
+        """Compute features of images. They are differentiable with respect to the images.
 
         Args:
-            params: `self.params`, given apart so that a compiled function does not keep a copy of them.
-            images: In [0, 1] and already of `image_px` (see `preprocess.resize`).
+            params: `self.params`, as an argument so that a compiled function does not keep a copy.
+            images: In [0, 1], with `image_px` as width and height (see `preprocess.resize`).
             feature: One of `towers.image_feature_names`.
 
         Returns:
             float32, not normalised to length 1.
 
         Raises:
-            UsageError: The size or the feature is another.
+            UsageError: The images have another size, or there is no such feature.
         """
         height, width = images.shape[-3:-1]
         if (height, width) != (self.image_px, self.image_px):
@@ -169,15 +171,16 @@ class Encoder:
             )
         self._check_feature(feature, self.towers.image_feature_names, "image")
         leading = images.shape[:-3]
-        mean, std = (np.reshape(np.asarray(v, np.float32), (1, 1, 1, 3)) for v in (self.mean, self.std))
+        mean = np.reshape(np.asarray(self.mean, np.float32), (1, 1, 1, 3))
+        std = np.reshape(np.asarray(self.std, np.float32), (1, 1, 1, 3))
         flat = (jnp.asarray(images).reshape(-1, *images.shape[-3:]) - mean) / std
-        found = self.towers.image(params, flat, feature).astype(jnp.float32)
-        return found.reshape(*leading, found.shape[-1])
+        features = self.towers.image(params, flat, feature).astype(jnp.float32)
+        return features.reshape(*leading, features.shape[-1])
 
     def text_features(
         self, params: PyTree, tokens: Int[Array | np.ndarray, "*b t"], feature: str = "embedding"
     ) -> Float[Array, "*b f"]:
-        """What the encoder reads.
+        """Compute features of texts.
 
         Args:
             params: `self.params`.
@@ -188,7 +191,7 @@ class Encoder:
             float32, not normalised to length 1.
 
         Raises:
-            UsageError: It reads no text, or the length or the feature is another.
+            UsageError: It reads no text, the texts have another length, or there is no such feature.
         """
         if not self.context_length:
             raise UsageError(f"{self.name}: expected an encoder that reads text, this one only sees; choose another")
@@ -199,11 +202,11 @@ class Encoder:
             )
         self._check_feature(feature, self.towers.text_feature_names, "text")
         leading = tokens.shape[:-1]
-        found = self.towers.text(params, jnp.asarray(tokens).reshape(-1, tokens.shape[-1]), feature)
-        return found.astype(jnp.float32).reshape(*leading, found.shape[-1])
+        features = self.towers.text(params, jnp.asarray(tokens).reshape(-1, tokens.shape[-1]), feature)
+        return features.astype(jnp.float32).reshape(*leading, features.shape[-1])
 
     def tokenize(self, texts: Sequence[str]) -> Int32[np.ndarray, "n t"]:
-        """Token ids of texts.
+        """Turn texts into token ids.
 
         Raises:
             UsageError: It reads no text, or a text is too long.
@@ -220,9 +223,9 @@ class Encoder:
     def logits(
         self, params: PyTree, image_features: Float[Array, "i f"], text_features: Float[Array, "j f"]
     ) -> Float[Array, "i j"]:
-        """Cosines of embeddings times the trained scale."""
+        """Compute the cosines of embeddings times the trained scale."""
         with _precision(jnp.float32):
-            cosines = normalized(image_features) @ normalized(text_features).T
+            cosines = normalize(image_features) @ normalize(text_features).T
         return self.towers.logit_scale(params) * cosines
 
     def _check_feature(self, feature: str, known: tuple[str, ...], of: str) -> None:
@@ -233,7 +236,7 @@ class Encoder:
 
 
 def _precision(dtype: Any) -> Any:
-    """Full float32 where float32 was asked for: by default a GPU multiplies in TF32, which moves the third digit."""
+    """Ask for full float32 precision if the type is float32. A GPU's default, TF32, changes the third digit."""
     if jnp.dtype(dtype) == jnp.float32:
         return jax.default_matmul_precision("highest")
     return contextlib.nullcontext()

@@ -78,7 +78,7 @@ def abstract(name: str, *, dtype: Any = jnp.float32) -> Encoder:
         UsageError: As `load`.
     """
     if name in ENTRIES:
-        model, pixels = architectures.named(ENTRIES[name].architecture), {}
+        model, pixels = architectures.build(ENTRIES[name].architecture), {}
         tokenizer: Tokenizer | None = ClipTokenizer()
     elif name in EMBEDDED:
         found = files.read_header(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
@@ -138,7 +138,7 @@ def _encoder(
 
 def _published(entry: PublishedCheckpoint, dtype: Any) -> Encoder:
     """From the place for files put there by hand, else from the hub's cache, else over the network."""
-    model = architectures.named(entry.architecture)
+    model = architectures.build(entry.architecture)
     if entry.place.is_file():
         return _placed(entry, model, dtype)
     if not entry.sources:
@@ -152,7 +152,7 @@ def _published(entry: PublishedCheckpoint, dtype: Any) -> Encoder:
 def _placed(entry: PublishedCheckpoint, model: DualEncoder, dtype: Any) -> Encoder:
     """A file put there by hand: one of the pinned ones, or what `convert` made of OpenAI's."""
     shapes, _, _ = files.read_tensors(entry.place, entry.name)
-    layout = layouts.sniff(shapes)
+    layout = layouts.detect_layout(shapes)
     if layout == "ours":
         checkpoint = files.read(entry.place, entry.name)
         got = (checkpoint.card.get("converted_from_sha256"), checkpoint.card.get("variables_sha256"))
@@ -237,7 +237,7 @@ def read_openai(name: str, path: pathlib.Path) -> tuple[DualEncoder, PyTree, str
     model, variables = _torchscript(path, name)
     digest = hub.sha256_of(path)
     known = {entry.openai_sha256: entry for entry in ENTRIES.values()}
-    named = [entry for entry in ENTRIES.values() if architectures.named(entry.architecture) == model]
+    named = [entry for entry in ENTRIES.values() if architectures.build(entry.architecture) == model]
     if named and digest not in known:
         raise UsageError(
             f"{name}: expected OpenAI's file of {named[0].name} with SHA-256 {named[0].openai_sha256}, got {digest}; "
@@ -250,10 +250,10 @@ def _torchscript(path: pathlib.Path, where: str) -> tuple[DualEncoder, PyTree]:
     """Architecture and variables of OpenAI's original file; all of OpenAI's models are QuickGELU."""
     tensors = files.read_torchscript(path, where)
     shapes = {name: np.shape(tensor) for name, tensor in tensors.items()}
-    name = layouts.architecture_of("open_clip", shapes) or architectures.NAMES[0]
-    model = architectures.named(name + architectures.QUICK)
+    name = layouts.find_architecture("open_clip", shapes) or architectures.NAMES[0]
+    model = architectures.build(name + architectures.QUICK)
     layouts.check(model, "open_clip", shapes, where)
-    return model, layouts.to_ours(model, "open_clip", lambda key: tensors[key])
+    return model, layouts.to_variables(model, "open_clip", lambda key: tensors[key])
 
 
 def _load_clip_jax(name: str, rest: str, dtype: Any) -> Encoder:

@@ -42,7 +42,7 @@ from bench.report.figures.standard import INK, Figure, canvas, drawn, plain, sta
 from bench.report.tables import formats
 from models.clip import loading, preprocess
 from models.clip.encoder import Encoder
-from models.clip.networks.dual_encoder import normalized
+from models.clip.networks.dual_encoder import normalize
 from models.dietnerf import DIETNERF
 from tasks.budgets import Budget, sized
 from tasks.data_dir.atomic_files import write_file
@@ -167,7 +167,7 @@ def _seen(feature: str, encoder: Encoder, colors: Float[Array | np.ndarray, "v h
     def one(photo: Float[Array, "h w 3"]) -> Float[Array, " f"]:
         if photo.shape[:2] != (encoder.image_px, encoder.image_px):
             photo = preprocess.resize(photo, encoder.image_px, kind="bilinear")
-        return normalized(encoder.image_features(encoder.params, photo, feature))
+        return normalize(encoder.image_features(encoder.params, photo, feature))
 
     return jax.lax.map(one, colors, batch_size=16)
 

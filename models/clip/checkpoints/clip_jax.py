@@ -195,7 +195,7 @@ def _restored(name: str, folder: pathlib.Path, config: str) -> dict[str, Any]:
         metadata = checkpointer.metadata(item.absolute())
     except (OSError, ValueError) as error:
         raise UsageError(f"{name}: expected a checkpoint in {item}, got {str(error)[:160]!r}; copy it again") from error
-    there = {path: tuple(leaf.shape) for path, leaf in dual_encoder.flattened(_params(metadata)).items()}
+    there = {path: tuple(leaf.shape) for path, leaf in dual_encoder.flatten(_params(metadata)).items()}
     for path, shape in _wanted(config).items():
         key = next((key for key in (path, f"{path}/value") if key in there), None)
         if key is None or there[key] != shape:
@@ -207,8 +207,8 @@ def _restored(name: str, folder: pathlib.Path, config: str) -> dict[str, Any]:
     wanted = {"params": _params(metadata)}
     as_numpy = jax.tree.map(lambda _: orbax.checkpoint.RestoreArgs(restore_type=np.ndarray), wanted)
     tree = checkpointer.restore(item.absolute(), item=wanted, restore_args=as_numpy, transforms={})["params"]
-    flat = {path.removesuffix("/value"): leaf for path, leaf in dual_encoder.flattened(tree).items()}
-    return dual_encoder.nested({path: jnp.asarray(np.asarray(flat[path]), jnp.float32) for path in _wanted(config)})
+    flat = {path.removesuffix("/value"): leaf for path, leaf in dual_encoder.flatten(tree).items()}
+    return dual_encoder.unflatten({path: jnp.asarray(np.asarray(flat[path]), jnp.float32) for path in _wanted(config)})
 
 
 def _params(metadata: Any) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def _wanted(config: str) -> dict[str, tuple[int, ...]]:
     inputs = model.init_inputs(jax.random.key(0))
     with _their_rules():
         boxed = jax.eval_shape(lambda: model.init(**inputs))["params"]
-    return {path: tuple(leaf.shape) for path, leaf in dual_encoder.flattened(unbox_logicallypartioned(boxed)).items()}
+    return {path: tuple(leaf.shape) for path, leaf in dual_encoder.flatten(unbox_logicallypartioned(boxed)).items()}
 
 
 @functools.lru_cache(maxsize=8)

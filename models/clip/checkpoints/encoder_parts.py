@@ -74,7 +74,7 @@ def _of_entry(entry: PublishedCheckpoint) -> dict[str, Any]:
     """Return the parts of a published checkpoint from what is pinned of it: on disk or not, they are the same."""
     pinned = catalog.fingerprint(entry.name) or ""
     file = entry.sources[0].file if entry.sources else f"{entry.name}.pt"
-    return _parts({file: pinned}, pinned, architectures.named(entry.architecture), Pixels(), ClipTokenizer())
+    return _parts({file: pinned}, pinned, architectures.build(entry.architecture), Pixels(), ClipTokenizer())
 
 
 def _of_own_file(name: str, path: pathlib.Path, sha256: str) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _of_openai(name: str, rest: str) -> dict[str, Any]:
         sha256 = hub.sha256_of(path)
         for entry in catalog.ENTRIES.values():
             if sha256 == entry.openai_sha256:
-                model = architectures.named(entry.architecture)
+                model = architectures.build(entry.architecture)
                 return _parts({path.name: sha256}, sha256, model, Pixels(), ClipTokenizer())
     # Of a file that is not pinned only torch knows the architecture, and it reads all of it.
     model, _, sha256 = loading.read_openai(name, path)

@@ -54,7 +54,7 @@ class Checkpoint:
 def sha256_of_variables(variables: PyTree) -> str:
     """Of numbers, wherever they came from: paths, shapes and float32 bytes in the order of the paths."""
     summed = hashlib.sha256()
-    for path, leaf in sorted(dual_encoder.flattened(variables).items()):
+    for path, leaf in sorted(dual_encoder.flatten(variables).items()):
         array = np.asarray(leaf, np.float32, order="C")
         summed.update(f"{path} {array.shape}\n".encode())
         summed.update(array.tobytes())
@@ -131,12 +131,12 @@ def read_foreign(path: pathlib.Path, model: DualEncoder, layout: Layout, where: 
         shapes, tensor = read_shards(path, where)
     else:
         shapes, _, tensor = read_tensors(path, where)
-    found = layouts.sniff(shapes)
+    found = layouts.detect_layout(shapes)
     if found not in (layout, None):
         schemes = {"open_clip": "open_clip:ARCHITECTURE/PATH", "huggingface": "hf:PATH", "ours": "file:PATH"}
         raise UsageError(f"{where}: expected tensors named as {layout} has them, got {found}; write {schemes[found]}")
     layouts.check(model, layout, shapes, where)
-    return layouts.to_ours(model, layout, tensor)
+    return layouts.to_variables(model, layout, tensor)
 
 
 def read_model(path: pathlib.Path, where: str) -> DualEncoder:
@@ -167,7 +167,7 @@ def read(path: pathlib.Path, where: str) -> Checkpoint:
     shapes, metadata, tensor = read_tensors(path, where)
     header = _header(path, metadata, where)
     layouts.check(header.model, "ours", shapes, where)
-    return dataclasses.replace(header, variables=layouts.to_ours(header.model, "ours", tensor))
+    return dataclasses.replace(header, variables=layouts.to_variables(header.model, "ours", tensor))
 
 
 def _header(path: pathlib.Path, metadata: dict[str, str], where: str) -> Checkpoint:
@@ -210,7 +210,7 @@ def write(path: pathlib.Path, checkpoint: Checkpoint, dtype: Any = np.float32) -
 
     flat = {
         name: np.asarray(leaf).astype(dtype, order="C")
-        for name, leaf in dual_encoder.flattened(checkpoint.variables).items()
+        for name, leaf in dual_encoder.flatten(checkpoint.variables).items()
     }
     metadata = {
         "format": FORMAT,

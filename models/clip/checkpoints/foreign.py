@@ -139,7 +139,7 @@ def open_clip(name: str, rest: str) -> CheckpointFiles:
         UsageError: It is not there, or says what this package does not do, or another architecture.
     """
     architecture, _, place = rest.partition("/")
-    model = architectures.named(architecture)
+    model = architectures.build(architecture)
     if not place:
         raise UsageError(f"{name}: expected open_clip:ARCHITECTURE/PATH, got no path; write the file after the slash")
     word = next((word for word in _QUICK_GELU_WORDS if word in place.lower()), None)

@@ -1,13 +1,13 @@
-"""How the tensors of a checkpoint become our variables and back, and which checkpoint is not of which architecture.
+"""Converts the tensors of a checkpoint into our variables, and checks that they fit an architecture.
 
-Rules (`tensor_names`) are applied both ways.
+The tables of `tensor_names` say which tensors become which variable, and by which conversion of `CONVERSIONS`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,45 +20,94 @@ from models.clip.networks.resnet import ModifiedResNet
 Shapes = Mapping[str, tuple[int, ...]]
 
 _IGNORED: dict[str, str] = {
-    # Counters and masks that say nothing; the last three come with OpenAI's TorchScript files.
+    # Counters and masks without information; the last three come with OpenAI's TorchScript files.
     "open_clip": r"(.*\.num_batches_tracked|attn_mask|input_resolution|context_length|vocab_size)$",
     "huggingface": r"(text|vision)_model\.embeddings\.position_ids$",
     "ours": r"$^",
 }
 
 
-def _join(arrays: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(arrays, axis=-1)
+class Conversion(NamedTuple):
+    """Converts one variable between a checkpoint's tensors and ours.
+
+    Attributes:
+        to_variable: Makes our variable from a checkpoint's tensors.
+        to_tensors: Makes the checkpoint's tensors from our variable.
+    """
+
+    to_variable: Callable[[list[np.ndarray]], np.ndarray]
+    to_tensors: Callable[[np.ndarray], list[np.ndarray]]
 
 
-def _split(array: np.ndarray) -> list[np.ndarray]:
-    return list(np.split(array, 3, axis=-1))
+def _only(tensors: list[np.ndarray]) -> np.ndarray:
+    [tensor] = tensors
+    return tensor
 
 
-def _from_patches(array: np.ndarray) -> np.ndarray:
-    px = round((array.shape[0] / 3) ** 0.5)
-    return array.reshape(px, px, 3, -1).transpose(3, 2, 0, 1)
+def _same_to_tensors(variable: np.ndarray) -> list[np.ndarray]:
+    return [variable]
 
 
-_HOW: dict[str, tuple[Callable[[list[np.ndarray]], np.ndarray], Callable[[np.ndarray], list[np.ndarray]]]] = {
-    "same": (lambda them: them[0], lambda ours: [ours]),
-    # PyTorch's linear layers keep outputs first.
-    "linear": (lambda them: them[0].T, lambda ours: [ours.T]),
-    # PyTorch's convolutions: outputs, inputs, rows, columns.
-    "convolution": (lambda them: them[0].transpose(2, 3, 1, 0), lambda ours: [ours.transpose(3, 2, 0, 1)]),
-    # A patch's pixels row by row, colours last, as one vector.
-    "patches": (
-        lambda them: them[0].transpose(2, 3, 1, 0).reshape(-1, them[0].shape[0]),
-        lambda ours: [_from_patches(ours)],
-    ),
-    # Queries, keys and values side by side.
-    "three linear": (lambda them: _join([t.T for t in them]), lambda ours: [part.T for part in _split(ours)]),
-    "three": (_join, _split),
+def _linear_to_variable(tensors: list[np.ndarray]) -> np.ndarray:
+    """Transpose: linear layers of PyTorch have outputs first."""
+    return _only(tensors).T
+
+
+def _linear_to_tensors(variable: np.ndarray) -> list[np.ndarray]:
+    return [variable.T]
+
+
+def _convolution_to_variable(tensors: list[np.ndarray]) -> np.ndarray:
+    """Reorder axes: convolutions of PyTorch have outputs, inputs, rows, columns."""
+    return _only(tensors).transpose(2, 3, 1, 0)
+
+
+def _convolution_to_tensors(variable: np.ndarray) -> list[np.ndarray]:
+    return [variable.transpose(3, 2, 0, 1)]
+
+
+def _patches_to_variable(tensors: list[np.ndarray]) -> np.ndarray:
+    """Flatten a convolution over patches: pixels row by row, colours last, then outputs."""
+    tensor = _only(tensors)
+    return tensor.transpose(2, 3, 1, 0).reshape(-1, tensor.shape[0])
+
+
+def _patches_to_tensors(variable: np.ndarray) -> list[np.ndarray]:
+    px = round((variable.shape[0] / 3) ** 0.5)
+    return [variable.reshape(px, px, 3, -1).transpose(3, 2, 0, 1)]
+
+
+def _three_to_variable(tensors: list[np.ndarray]) -> np.ndarray:
+    """Join queries, keys and values."""
+    return np.concatenate(tensors, axis=-1)
+
+
+def _three_to_tensors(variable: np.ndarray) -> list[np.ndarray]:
+    return list(np.split(variable, 3, axis=-1))
+
+
+def _three_linear_to_variable(tensors: list[np.ndarray]) -> np.ndarray:
+    """Transpose and join the layers of queries, keys and values."""
+    return _three_to_variable([tensor.T for tensor in tensors])
+
+
+def _three_linear_to_tensors(variable: np.ndarray) -> list[np.ndarray]:
+    return [part.T for part in _three_to_tensors(variable)]
+
+
+CONVERSIONS: dict[str, Conversion] = {
+    "same": Conversion(_only, _same_to_tensors),
+    "linear": Conversion(_linear_to_variable, _linear_to_tensors),
+    "convolution": Conversion(_convolution_to_variable, _convolution_to_tensors),
+    "patches": Conversion(_patches_to_variable, _patches_to_tensors),
+    "three": Conversion(_three_to_variable, _three_to_tensors),
+    "three linear": Conversion(_three_linear_to_variable, _three_linear_to_tensors),
 }
+"""Conversions by the names that the rules of `tensor_names` use."""
 
 
-def sniff(names: Any) -> Layout | None:
-    """The layout that tensors of these names are in; None if it is none of ours."""
+def detect_layout(names: Any) -> Layout | None:
+    """Return the layout of a checkpoint, from the names of its tensors; None if it is unknown."""
     names = set(names)
     if "params/logit_scale" in names:
         return "ours"
@@ -69,69 +118,82 @@ def sniff(names: Any) -> Layout | None:
     return None
 
 
-def wanted(model: DualEncoder, layout: Layout) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor that a checkpoint of an architecture has, in order."""
-    shapes = dual_encoder.shapes(model)
+def tensor_shapes(model: DualEncoder, layout: Layout) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of every tensor that a checkpoint of an architecture has, in order."""
+    shapes = dual_encoder.variable_shapes(model)
     found = {}
     for rule in rules(model, layout):
-        # A view of one number: nothing of that size is made.
+        # A view of a single number, so that no array of that size is made.
         view = np.broadcast_to(np.float32(0), shapes[rule.ours])
-        parts = _HOW[rule.how][1](view)
-        found.update({name: tuple(part.shape) for name, part in zip(rule.theirs, parts, strict=True)})
+        tensors = CONVERSIONS[rule.how].to_tensors(view)
+        found.update({name: tensor.shape for name, tensor in zip(rule.theirs, tensors, strict=True)})
     return found
 
 
 def check(model: DualEncoder, layout: Layout, got: Shapes, where: str) -> None:
-    """Compares names and shapes before anything is read.
+    """Check the names and shapes of a checkpoint's tensors before any of them is read.
 
     Raises:
-        UsageError: With the first tensor that is missing, of another shape, or too many.
+        UsageError: With the first tensor that is missing, has another shape, or is too many.
     """
-    want = wanted(model, layout)
-    for name, shape in want.items():
+    expected = tensor_shapes(model, layout)
+    for name, shape in expected.items():
         if got.get(name) != shape:
-            there = f"shape {got[name]}" if name in got else "no such tensor"
-            raise UsageError(f"{where}: expected {name} of shape {shape}, got {there}; {_fitting(layout, got)}")
+            found = f"shape {got[name]}" if name in got else "no such tensor"
+            raise UsageError(f"{where}: expected {name} of shape {shape}, got {found}; {_advice(layout, got)}")
     for name in got:
-        if name not in want and not re.match(_IGNORED[layout], name):
+        if name not in expected and not re.match(_IGNORED[layout], name):
             raise UsageError(
-                f"{where}: expected no tensor {name}, got one of shape {got[name]}; {_fitting(layout, got)}"
+                f"{where}: expected no tensor {name}, got one of shape {got[name]}; {_advice(layout, got)}"
             )
 
 
-def architecture_of(layout: Layout, got: Shapes) -> str | None:
-    """The named architecture whose telling tensors these are; None if there is none. Far from a full `check`."""
+def find_architecture(layout: Layout, got: Shapes) -> str | None:
+    """Find the named architecture that a few typical tensors belong to; None if there is none.
+
+    This is much less than a full `check`.
+    """
     for name in architectures.NAMES:
-        model = architectures.named(name)
-        image, text = model.image_tower, model.text_tower
-        resnet = isinstance(image, ModifiedResNet)
-        if text is None or (resnet and layout != "open_clip"):
+        model = architectures.build(name)
+        if model.text_tower is None:
             continue
-        if resnet:
-            channels = 32 * image.width
-            told: dict[str, tuple[int, ...]] = {
-                "visual.attnpool.positional_embedding": ((image.image_px // image.stride) ** 2 + 1, channels)
-            }
-            last = {f"visual.layer{i + 1}.{num}.conv1.weight" for i, num in enumerate(image.stage_sizes)}
-        else:
-            patches, positions, block = _TELLING[layout]
-            told = {
-                patches: (image.width, 3, image.patch_px, image.patch_px),
-                positions: (image.num_patches + 1, image.width),
-            }
-            last = {block.format(image.depth)}
-        projection = (text.width, text.embedding_dim)
-        if layout == "open_clip":
-            told["text_projection"] = projection
-        else:
-            told["text_projection.weight"] = projection[::-1]
-        one_more, as_many = last, {_one_less(name) for name in last}
-        if all(got.get(k) == v for k, v in told.items()) and as_many <= set(got) and not one_more & set(got):
+        if isinstance(model.image_tower, ModifiedResNet) and layout != "open_clip":
+            continue
+        if _has_typical_tensors(model, layout, got):
             return name
     return None
 
 
-_TELLING: dict[str, tuple[str, str, str]] = {
+def _has_typical_tensors(model: DualEncoder, layout: Layout, got: Shapes) -> bool:
+    """Tell whether the width, depth and resolution of an architecture are those of a checkpoint's tensors."""
+    image_tower = model.image_tower
+    text_tower = model.text_tower
+    assert text_tower is not None
+    if isinstance(image_tower, ModifiedResNet):
+        num_positions = (image_tower.image_px // image_tower.stride) ** 2 + 1
+        shapes: dict[str, tuple[int, ...]] = {
+            "visual.attnpool.positional_embedding": (num_positions, 32 * image_tower.width)
+        }
+        beyond_last = {f"visual.layer{i + 1}.{num}.conv1.weight" for i, num in enumerate(image_tower.stage_sizes)}
+    else:
+        patches, positions, block = _TYPICAL_NAMES[layout]
+        shapes = {
+            patches: (image_tower.width, 3, image_tower.patch_px, image_tower.patch_px),
+            positions: (image_tower.num_patches + 1, image_tower.width),
+        }
+        beyond_last = {block.format(image_tower.depth)}
+    projection = (text_tower.width, text_tower.embedding_dim)
+    if layout == "open_clip":
+        shapes["text_projection"] = projection
+    else:
+        shapes["text_projection.weight"] = projection[::-1]
+    has_shapes = all(got.get(name) == shape for name, shape in shapes.items())
+    last = {_previous_block(name) for name in beyond_last}
+    has_depth = last <= set(got) and not beyond_last & set(got)
+    return has_shapes and has_depth
+
+
+_TYPICAL_NAMES: dict[str, tuple[str, str, str]] = {
     "open_clip": (
         "visual.conv1.weight",
         "visual.positional_embedding",
@@ -145,48 +207,34 @@ _TELLING: dict[str, tuple[str, str, str]] = {
 }
 
 
-def _one_less(name: str) -> str:
-    """The same layer of the block before."""
-    return re.sub(r"\.(\d+)\.", lambda found: f".{int(found[1]) - 1}.", name)
+def _previous_block(name: str) -> str:
+    """Return the name of the same tensor in the previous block."""
+    return re.sub(r"\.(\d+)\.", lambda match: f".{int(match[1]) - 1}.", name)
 
 
-def _fitting(layout: Layout, got: Shapes) -> str:
-    """Names the architecture that tensors fit, for the end of a message."""
+def _advice(layout: Layout, got: Shapes) -> str:
+    """Say which architecture a checkpoint's tensors fit, for the end of a message."""
     if layout == "ours":
         return "the file's own description of its architecture is not that of its tensors: make it again"
-    name = architecture_of(layout, got)
-    return (
-        f"this is a checkpoint of {name}"
-        if name
-        else f"this is a checkpoint of none of {', '.join(architectures.NAMES)}"
-    )
+    name = find_architecture(layout, got)
+    if name:
+        return f"this is a checkpoint of {name}"
+    return f"this is a checkpoint of none of {', '.join(architectures.NAMES)}"
 
 
-def to_ours(model: DualEncoder, layout: Layout, tensor: Callable[[str], np.ndarray]) -> dict[str, Any]:
-    """Our variables from a checkpoint's tensors, which `check` has passed.
+def to_variables(model: DualEncoder, layout: Layout, tensor: Callable[[str], np.ndarray]) -> dict[str, Any]:
+    """Convert a checkpoint's tensors, which `check` has passed, into our variables.
 
     Args:
         model: Architecture.
-        layout: Of the checkpoint.
+        layout: Layout of the checkpoint.
         tensor: Reads one tensor.
 
     Returns:
-        Nested, float32.
+        Nested variables, float32.
     """
     flat = {}
     for rule in rules(model, layout):
-        parts = [np.asarray(tensor(name)).astype(np.float32) for name in rule.theirs]
-        flat[rule.ours] = np.asarray(_HOW[rule.how][0](parts), order="C")
-    return dual_encoder.nested(flat)
-
-
-def from_ours(model: DualEncoder, layout: Layout, variables: Any) -> dict[str, np.ndarray]:
-    """A checkpoint's tensors from our variables, as their original would save them."""
-    flat = dual_encoder.flattened(variables)
-    found = {}
-    for rule in rules(model, layout):
-        parts = _HOW[rule.how][1](np.asarray(flat[rule.ours]))
-        found.update({name: np.asarray(part, order="C") for name, part in zip(rule.theirs, parts, strict=True)})
-        if layout == "open_clip" and rule.ours.startswith("batch_stats/") and rule.ours.endswith("/mean"):
-            found[rule.theirs[0].replace("running_mean", "num_batches_tracked")] = np.zeros((), np.int64)
-    return found
+        tensors = [np.asarray(tensor(name)).astype(np.float32) for name in rule.theirs]
+        flat[rule.ours] = np.asarray(CONVERSIONS[rule.how].to_variable(tensors), order="C")
+    return dual_encoder.unflatten(flat)

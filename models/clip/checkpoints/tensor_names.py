@@ -1,8 +1,8 @@
-"""How the tensors of a checkpoint are called by others: one table a layout.
+"""Lists the names of a checkpoint's tensors, in one table for each layout.
 
-Layouts: `open_clip` (OpenAI's own files have the same names), `huggingface` (`transformers.CLIPModel`), and `ours`
-(paths of the variables, as they are). A rule names one of our variables, the tensor or tensors it is made of, and how
-(see `layouts`). No tensor is guessed at, skipped or left over.
+Layouts are `open_clip` (OpenAI's own files have the same names), `huggingface` (`transformers.CLIPModel`), and `ours`
+(paths of our variables). A rule names one of our variables, the tensors it is made of, and the conversion (see
+`layouts`). No tensor is guessed, skipped or left over.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class TensorNameRule:
 
     Attributes:
         ours: Path of our variable.
-        theirs: Names of the tensors it is made of, in order.
-        how: A name in `layouts`.
+        theirs: Names of the tensors that it is made of, in order.
+        how: Name of the conversion in `layouts.CONVERSIONS`.
     """
 
     ours: str
@@ -36,23 +36,28 @@ class TensorNameRule:
 
 
 def rules(model: DualEncoder, layout: Layout) -> tuple[TensorNameRule, ...]:
-    """The table of a layout for an architecture, in the order of its layers.
+    """Return the table of a layout for an architecture, in the order of its layers.
 
     Raises:
         UsageError: The layout has no such architecture.
     """
     if layout == "ours":
-        return tuple(TensorNameRule(path, (path,), "same") for path in dual_encoder.shapes(model))
-    resnet = isinstance(model.image_tower, ModifiedResNet)
-    if layout == "huggingface" and (resnet or model.text_tower is None):
+        return tuple(TensorNameRule(path, (path,), "same") for path in dual_encoder.variable_shapes(model))
+    is_resnet = isinstance(model.image_tower, ModifiedResNet)
+    if layout == "huggingface" and (is_resnet or model.text_tower is None):
         raise UsageError(
             "huggingface: expected a ViT with a text tower, got another architecture; transformers has no other CLIP"
         )
-    image = (_open_clip_resnet if resnet else _open_clip_vit) if layout == "open_clip" else _huggingface_vit
-    found = [TensorNameRule("params/logit_scale", ("logit_scale",), "same"), *image(model)]
+    table = [TensorNameRule("params/logit_scale", ("logit_scale",), "same")]
+    if layout == "huggingface":
+        assert model.text_tower is not None
+        table.extend(_huggingface_vit(model))
+        table.extend(_huggingface_text(model.text_tower))
+        return tuple(table)
+    table.extend(_open_clip_resnet(model) if is_resnet else _open_clip_vit(model))
     if model.text_tower is not None:
-        found += (_open_clip_text if layout == "open_clip" else _huggingface_text)(model.text_tower)
-    return tuple(found)
+        table.extend(_open_clip_text(model.text_tower))
+    return tuple(table)
 
 
 def _norm(ours: str, theirs: str) -> Iterator[TensorNameRule]:
@@ -99,7 +104,8 @@ def _open_clip_vit(model: DualEncoder) -> Iterator[TensorNameRule]:
 
 
 def _huggingface_vit(model: DualEncoder) -> Iterator[TensorNameRule]:
-    ours, theirs = "params/image_tower", "vision_model"
+    ours = "params/image_tower"
+    theirs = "vision_model"
     yield TensorNameRule(f"{ours}/patches/kernel", (f"{theirs}.embeddings.patch_embedding.weight",), "patches")
     yield TensorNameRule(f"{ours}/class_token", (f"{theirs}.embeddings.class_embedding",), "same")
     yield TensorNameRule(f"{ours}/positions", (f"{theirs}.embeddings.position_embedding.weight",), "same")
@@ -121,7 +127,8 @@ def _open_clip_text(tower: TextTransformer) -> Iterator[TensorNameRule]:
 
 
 def _huggingface_text(tower: TextTransformer) -> Iterator[TensorNameRule]:
-    ours, theirs = "params/text_tower", "text_model"
+    ours = "params/text_tower"
+    theirs = "text_model"
     yield TensorNameRule(f"{ours}/tokens/embedding", (f"{theirs}.embeddings.token_embedding.weight",), "same")
     yield TensorNameRule(f"{ours}/positions", (f"{theirs}.embeddings.position_embedding.weight",), "same")
     for i in range(tower.depth):
@@ -137,14 +144,16 @@ def _open_clip_resnet(model: DualEncoder) -> Iterator[TensorNameRule]:
         yield from _batch_norm(f"stem_norm_{i}", f"bn{i + 1}")
     for i, num_blocks in enumerate(tower.stage_sizes):
         for j in range(num_blocks):
-            ours, theirs = f"stage_{i}_block_{j}", f"layer{i + 1}.{j}"
+            ours = f"stage_{i}_block_{j}"
+            theirs = f"layer{i + 1}.{j}"
             for k in range(3):
                 yield from _convolution(f"{ours}/conv_{k}", f"{theirs}.conv{k + 1}")
                 yield from _batch_norm(f"{ours}/norm_{k}", f"{theirs}.bn{k + 1}")
             if j == 0:
                 yield from _convolution(f"{ours}/shortcut", f"{theirs}.downsample.0")
                 yield from _batch_norm(f"{ours}/shortcut_norm", f"{theirs}.downsample.1")
-    ours, theirs = "params/image_tower/pool", "visual.attnpool"
+    ours = "params/image_tower/pool"
+    theirs = "visual.attnpool"
     yield TensorNameRule(f"{ours}/positions", (f"{theirs}.positional_embedding",), "same")
     for mine, letter in (("query", "q"), ("key", "k"), ("value", "v"), ("out", "c")):
         yield from _linear(f"{ours}/{mine}", f"{theirs}.{letter}_proj")

@@ -1,7 +1,7 @@
-"""Which architectures have a name, and how any of them is written down.
+"""Builds CLIP architectures from open_clip's names, from `config.json` of transformers, and from JSON of our own.
 
-A name is open_clip's; its ending says the nonlinearity: `-quickgelu` for QuickGELU, none (or `-gelu`) for GELU. The
-same weights with the other one give wrong features and no error.
+The end of a name tells the activation: `-quickgelu` for QuickGELU, nothing (or `-gelu`) for GELU. Weights with the
+other activation give wrong features without any error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from models.clip.networks.transformer import Activation
 from models.clip.networks.vit import VisionTransformer
 from models.clip.tokenizers import CLIP_END, CLIP_NUM_TOKENS
 
-QUICK, EXACT = "-quickgelu", "-gelu"
+QUICK = "-quickgelu"
+EXACT = "-gelu"
 
 # name: (embedding_dim, image_px, patch_px, width, depth, num_heads), (text width, depth, num_heads)
 _VITS = {
@@ -43,7 +44,7 @@ _RESNETS = {
 }
 
 NAMES = (*_VITS, *_RESNETS)
-"""Architectures that can be named, without the ending that says the nonlinearity."""
+"""Names of architectures, without the ending that tells the activation."""
 
 _TYPES: dict[str, type[linen.Module]] = {
     kind.__name__: kind for kind in (DualEncoder, VisionTransformer, ModifiedResNet, TextTransformer)
@@ -51,14 +52,14 @@ _TYPES: dict[str, type[linen.Module]] = {
 _NOT_WRITTEN = ("parent", "name", "dtype")
 
 
-def named(name: str) -> DualEncoder:
-    """The architecture of a name, with the nonlinearity its ending says.
+def build(name: str) -> DualEncoder:
+    """Build the architecture of a name, with the activation that its ending tells.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is no such name.
 
     Example:
-        >>> named("ViT-B-32-quickgelu").image_tower.activation, named("ViT-B-32").image_tower.activation
+        >>> build("ViT-B-32-quickgelu").image_tower.activation, build("ViT-B-32").image_tower.activation
         ('quick_gelu', 'gelu')
     """
     activation: Activation = "quick_gelu" if name.endswith(QUICK) else "gelu"
@@ -71,9 +72,14 @@ def named(name: str) -> DualEncoder:
     if plain in _VITS:
         (embedding_dim, image_px, patch_px, width, depth, num_heads), text = _VITS[plain]
         image_tower: VisionTransformer | ModifiedResNet = VisionTransformer(
-            image_px=image_px, patch_px=patch_px, width=width, depth=depth, num_heads=num_heads,
-            embedding_dim=embedding_dim, activation=activation,
-        )  # fmt: skip
+            image_px=image_px,
+            patch_px=patch_px,
+            width=width,
+            depth=depth,
+            num_heads=num_heads,
+            embedding_dim=embedding_dim,
+            activation=activation,
+        )
     else:
         (embedding_dim, image_px, stage_sizes, width, num_heads), text = _RESNETS[plain]
         image_tower = ModifiedResNet(
@@ -81,21 +87,28 @@ def named(name: str) -> DualEncoder:
         )
     width, depth, num_heads = text
     text_tower = TextTransformer(
-        num_tokens=CLIP_NUM_TOKENS, context_length=77, width=width, depth=depth, num_heads=num_heads,
-        embedding_dim=embedding_dim, activation=activation,
-    )  # fmt: skip
+        num_tokens=CLIP_NUM_TOKENS,
+        context_length=77,
+        width=width,
+        depth=depth,
+        num_heads=num_heads,
+        embedding_dim=embedding_dim,
+        activation=activation,
+    )
     return DualEncoder(image_tower=image_tower, text_tower=text_tower)
 
 
 def from_huggingface(config: Mapping[str, Any], where: str = "config.json") -> DualEncoder:
-    """The architecture of a `config.json` of `transformers.CLIPModel`; what it leaves out has that class's defaults.
+    """Build the architecture of a `config.json` of `transformers.CLIPModel`.
+
+    Missing values are that class's defaults.
 
     Args:
-        config: What the file holds.
-        where: Who reads it, for messages.
+        config: Content of the file.
+        where: Name of the encoder that is loaded, for messages.
 
     Raises:
-        UsageError: It is another kind of model, or a value is one that this package has not.
+        UsageError: It is another kind of model, or a value is not supported here.
     """
     said = Settings(config, where)
     if config.get("model_type") != "clip":
@@ -108,21 +121,25 @@ def from_huggingface(config: Mapping[str, Any], where: str = "config.json") -> D
     if patch_px > image_px:
         vision.refuse("patch_size", f"of at most image_size, {image_px}")
     image_tower = VisionTransformer(
-        image_px=image_px, patch_px=patch_px, embedding_dim=embedding_dim,
+        image_px=image_px,
+        patch_px=patch_px,
+        embedding_dim=embedding_dim,
         **_hf_blocks(vision, width=768, hidden_width=3072, num_heads=12),
-    )  # fmt: skip
-    # Configurations made before 2023 say 2, which is wrong; `transformers` then takes the largest id, and so do we.
+    )
+    # Files from before 2023 wrongly say 2. Like `transformers`, this then takes the token with the largest id.
     end_of_text = text.count("eos_token_id", CLIP_END, least=0)
     text_tower = TextTransformer(
-        num_tokens=text.count("vocab_size", CLIP_NUM_TOKENS), context_length=text.count("max_position_embeddings", 77),
-        end_of_text=None if end_of_text == 2 else end_of_text, embedding_dim=embedding_dim,
+        num_tokens=text.count("vocab_size", CLIP_NUM_TOKENS),
+        context_length=text.count("max_position_embeddings", 77),
+        end_of_text=None if end_of_text == 2 else end_of_text,
+        embedding_dim=embedding_dim,
         **_hf_blocks(text, width=512, hidden_width=2048, num_heads=8),
-    )  # fmt: skip
+    )
     return DualEncoder(image_tower=image_tower, text_tower=text_tower)
 
 
 def _hf_blocks(said: Settings, *, width: int, hidden_width: int, num_heads: int) -> dict[str, Any]:
-    """Fields that both towers have, from one part of a `config.json`; the arguments are that part's defaults."""
+    """Return the fields that both towers have, from one part of a `config.json`, with that part's defaults."""
     if said.number("layer_norm_eps", 1e-5) != 1e-5:
         said.refuse("layer_norm_eps", "1e-05", "this package has no other")
     activation = said.values.get("hidden_act", "quick_gelu")
@@ -143,10 +160,10 @@ def _hf_blocks(said: Settings, *, width: int, hidden_width: int, num_heads: int)
 
 
 def to_json(module: linen.Module) -> dict[str, Any]:
-    """An architecture as plain values: its type, and all fields but the compute type.
+    """Write an architecture as plain values: its type, and all fields except the compute type.
 
     Example:
-        >>> to_json(named("RN50").image_tower)["stage_sizes"]
+        >>> to_json(build("RN50").image_tower)["stage_sizes"]
         [3, 4, 6, 3]
     """
     written: dict[str, Any] = {"type": type(module).__name__}
@@ -160,10 +177,10 @@ def to_json(module: linen.Module) -> dict[str, Any]:
 
 
 def from_json(written: dict[str, Any]) -> linen.Module:
-    """The inverse of `to_json`.
+    """Build the module that `to_json` wrote.
 
     Raises:
-        UsageError: An unknown type or field, or a value of another type.
+        UsageError: A type or a field is unknown, or a value has another type.
     """
     values = dict(written)
     kind = values.pop("type", None)
@@ -187,7 +204,7 @@ def from_json(written: dict[str, Any]) -> linen.Module:
 
 
 def _is_of(value: Any, hint: Any) -> bool:
-    """Whether a value has one of the few types that architectures are made of."""
+    """Tell whether a value fits a type hint, of the few kinds that architectures use."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(_is_of(value, argument) for argument in arguments)

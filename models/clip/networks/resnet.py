@@ -1,7 +1,7 @@
-"""What an image tower of CLIP sees when it is a modified ResNet.
+"""Defines CLIP's modified ResNet, an image tower.
 
-It differs from other ResNets in three ways: a stem of three convolutions; a blur (average) before every stride; and,
-instead of an average over the last map, attention whose question is that average.
+It differs from other ResNets in three ways: a stem of three convolutions; average pooling instead of strides; and
+attention pooling instead of an average over the last feature map.
 
 b: images, h and w: pixels, c: channels, f: features.
 """
@@ -16,18 +16,18 @@ from flax import linen
 from jaxtyping import Array, Float
 
 EXPANSION = 4
-"""A bottleneck gives out this many times the channels it works in."""
+"""Ratio of a bottleneck's output channels to its inner channels."""
 
 
 class ModifiedResNet(linen.Module):
-    """CLIP's ResNet.
+    """CLIP's modified ResNet.
 
     Attributes:
-        image_px: Width and height of what it was made for; no other size is taken. A multiple of `stride`.
-        stage_sizes: Bottlenecks of each stage; every stage but the first halves the image.
-        width: Channels after the stem; the first stage works in so many, each later one in twice as many.
-        num_heads: Of the attention at the end.
-        embedding_dim: Of the space shared with text.
+        image_px: Width and height of its images, a multiple of `stride`. Other sizes are not accepted.
+        stage_sizes: Bottlenecks of each stage; every stage but the first halves the resolution.
+        width: Channels after the stem and inside the first stage; each later stage has twice as many.
+        num_heads: Heads of the attention pooling.
+        embedding_dim: Dimensions of the space shared with text.
         dtype: Compute type; parameters are float32.
     """
 
@@ -40,55 +40,56 @@ class ModifiedResNet(linen.Module):
 
     @property
     def stride(self) -> int:
-        """Pixels of the image along one of the last map."""
+        """Image pixels along a side of one pixel of the last feature map."""
         return 4 * 2 ** (len(self.stage_sizes) - 1)
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names that `feature` may have."""
+        """Names of the features that it computes."""
         return ("embedding", "spatial", *(f"stage_{i}" for i in range(len(self.stage_sizes) + 1)))
 
     @linen.compact
     def __call__(
         self, images: Float[Array, "b h w 3"], feature: str | None = "embedding", train: bool = False
     ) -> Float[Array, "b f"] | dict[str, Array]:
-        """What one layer says of images; layers after it are not run.
+        """Compute one feature of images; later layers are not run.
 
         Args:
-            images: Normalised as the checkpoint wants it.
-            feature: `embedding`: in the space shared with text, not normalised to length 1. `spatial`: the last map,
-                row by row, channels last. `stage_k`: the mean over the map after k stages. None: all of
+            images: Normalised as the checkpoint requires.
+            feature: `embedding`: in the space shared with text, not normalised to length 1. `spatial`: the last feature
+                map, row by row, channels last. `stage_k`: the mean over the feature map after k stages. None: all of
                 them, by name.
-            train: Normalise by this batch's statistics, and move the running ones (`mutable=["batch_stats"]`).
+            train: Whether batch normalisation uses the batch's own statistics and updates the running ones
+                (`mutable=["batch_stats"]`).
         """
         x = images.astype(self.dtype)
         for i, channels in enumerate((self.width // 2, self.width // 2, self.width)):
             x = _convolution(channels, 3, self.dtype, f"stem_{i}", stride=2 if i == 0 else 1)(x)
             x = jax.nn.relu(_batch_norm(train, self.dtype, f"stem_norm_{i}")(x))
         x = linen.avg_pool(x, (2, 2), (2, 2))
-        said = {}
+        outputs = {}
         for i in range(len(self.stage_sizes) + 1):
-            said[f"stage_{i}"] = x.mean(axis=(1, 2))
-            if feature in said:
-                return said[feature]
+            outputs[f"stage_{i}"] = x.mean(axis=(1, 2))
+            if feature in outputs:
+                return outputs[feature]
             if i < len(self.stage_sizes):
                 for j in range(self.stage_sizes[i]):
                     stride = 2 if i > 0 and j == 0 else 1
                     bottleneck = Bottleneck(self.width * 2**i, stride, self.dtype, name=f"stage_{i}_block_{j}")
                     x = bottleneck(x, train)
-        said["spatial"] = x.reshape(x.shape[0], -1)
-        if feature in said:
-            return said[feature]
+        outputs["spatial"] = x.reshape(x.shape[0], -1)
+        if feature in outputs:
+            return outputs[feature]
         pool = AttentionPool(self.num_heads, self.embedding_dim, self.dtype, name="pool")
-        said["embedding"] = pool(x.reshape(x.shape[0], -1, x.shape[-1]))
-        return said["embedding"] if feature else said
+        outputs["embedding"] = pool(x.reshape(x.shape[0], -1, x.shape[-1]))
+        return outputs["embedding"] if feature else outputs
 
 
 class Bottleneck(linen.Module):
-    """A residual block: narrow, look around, blur and shrink, widen.
+    """A residual block of three convolutions: 1 x 1, 3 x 3 (then average pooling for a stride), and 1 x 1.
 
     Attributes:
-        channels: It works in so many.
+        channels: Inner channels; the output has `EXPANSION` times as many.
         stride: 1 or 2.
         dtype: Compute type.
     """
@@ -99,7 +100,7 @@ class Bottleneck(linen.Module):
 
     @linen.compact
     def __call__(self, x: Float[Array, "b h w c"], train: bool = False) -> Float[Array, "b h2 w2 c2"]:
-        """What the next block sees."""
+        """Compute the input of the next block."""
         window = (self.stride, self.stride)
         y = _convolution(self.channels, 1, self.dtype, "conv_0")(x)
         y = jax.nn.relu(_batch_norm(train, self.dtype, "norm_0")(y))
@@ -116,11 +117,13 @@ class Bottleneck(linen.Module):
 
 
 class AttentionPool(linen.Module):
-    """The mean of a map asks the map, and itself, what is worth saying.
+    """Attention pooling as in CLIP's `AttentionPool2d`.
+
+    The mean feature is the query; all spatial features and the mean are keys and values.
 
     Attributes:
-        num_heads: The channels are divided by it.
-        embedding_dim: What it gives out.
+        num_heads: Must divide the number of channels.
+        embedding_dim: Dimensions of the output.
         dtype: Compute type.
     """
 
@@ -130,7 +133,7 @@ class AttentionPool(linen.Module):
 
     @linen.compact
     def __call__(self, x: Float[Array, "b n c"]) -> Float[Array, "b f"]:
-        """One vector an image."""
+        """Pool the features of each image into one vector."""
         num_images, _, channels = x.shape
         x = jnp.concatenate([x.mean(axis=1, keepdims=True), x], axis=1)
         spread = jax.nn.initializers.normal(channels**-0.5)
@@ -140,7 +143,8 @@ class AttentionPool(linen.Module):
         key = linen.Dense(channels, dtype=self.dtype, kernel_init=spread, name="key")(x)
         value = linen.Dense(channels, dtype=self.dtype, kernel_init=spread, name="value")(x)
         query = query.reshape(num_images, *heads) * heads[1] ** -0.5
-        key, value = key.reshape(num_images, -1, *heads), value.reshape(num_images, -1, *heads)
+        key = key.reshape(num_images, -1, *heads)
+        value = value.reshape(num_images, -1, *heads)
         logits = jnp.einsum("bhd,bkhd->bhk", query, key).astype(jnp.float32)
         weights = jax.nn.softmax(logits, axis=-1).astype(self.dtype)
         mixed = jnp.einsum("bhk,bkhd->bhd", weights, value).reshape(num_images, channels)

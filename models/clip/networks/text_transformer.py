@@ -1,4 +1,4 @@
-"""What a text tower of CLIP reads: tokens up to the end of the text.
+"""Defines CLIP's text transformer, the text tower.
 
 b: texts, t: tokens of the context, w: width, f: features.
 """
@@ -12,23 +12,23 @@ import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Float, Int
 
-from models.clip.networks.transformer import Activation, Block, causal, layer_norm
+from models.clip.networks.transformer import Activation, Block, causal_mask, layer_norm
 
 
 class TextTransformer(linen.Module):
-    """CLIP's text transformer: each token sees those before it; the end-of-text token speaks for the text.
+    """CLIP's text transformer: causal self-attention, and a text feature taken at the end-of-text token.
 
     Attributes:
-        num_tokens: Of the vocabulary.
-        context_length: Tokens of a text, padding included.
-        width: Of a token.
-        depth: Blocks.
-        num_heads: Of each block.
-        embedding_dim: Of the space shared with images.
-        activation: As the checkpoint was trained.
-        end_of_text: Its id; the first one in a text counts. None is the largest id of the text, which in CLIP's own
-            vocabulary is the end of text.
-        hidden_width: Of the two-layer networks; None is four times the width.
+        num_tokens: Size of the vocabulary.
+        context_length: Tokens of a text, including padding.
+        width: Features of a token.
+        depth: Transformer blocks.
+        num_heads: Heads of each block.
+        embedding_dim: Dimensions of the space shared with images.
+        activation: Activation that the checkpoint was trained with.
+        end_of_text: Id of the end-of-text token, whose first occurrence counts. None takes the token with the largest
+            id, which in CLIP's own vocabulary is the end-of-text token.
+        hidden_width: Units of the blocks' hidden layers; None for four times the width.
         dtype: Compute type; parameters are float32.
     """
 
@@ -45,43 +45,47 @@ class TextTransformer(linen.Module):
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names that `feature` may have."""
+        """Names of the features that it computes."""
         return ("embedding", "end_token", *(f"block_{i}" for i in range(self.depth + 1)))
 
     @linen.compact
     def __call__(
         self, tokens: Int[Array, "b t"], feature: str | None = "embedding"
     ) -> Float[Array, "b f"] | dict[str, Array]:
-        """What one layer says of texts.
+        """Compute one feature of texts.
 
         Args:
-            tokens: Ids; what follows the end of text is not looked at.
+            tokens: Token ids. Tokens after the end-of-text token have no effect.
             feature: `embedding`: in the space shared with images, not normalised to length 1. `end_token`: after the
                 last layer norm, before the projection. `block_k`: the end-of-text token after k blocks.
                 None: all of them, by name.
         """
-        found = tokens if self.end_of_text is None else tokens == self.end_of_text
-        end = jnp.argmax(found, axis=1)[:, None, None]
+        end_score = tokens if self.end_of_text is None else tokens == self.end_of_text
+        end = jnp.argmax(end_score, axis=1)[:, None, None]
         spread = jax.nn.initializers.normal(0.02)
         embed = linen.Embed(self.num_tokens, self.width, dtype=self.dtype, embedding_init=spread, name="tokens")
         positions = self.param("positions", jax.nn.initializers.normal(0.01), (self.context_length, self.width))
         x = embed(tokens) + positions[None].astype(self.dtype)
-        mask = causal(self.context_length)
-        said = {}
+        mask = causal_mask(self.context_length)
+        outputs = {}
         for i in range(self.depth + 1):
-            said[f"block_{i}"] = jnp.take_along_axis(x, end, axis=1)[:, 0]
-            if feature in said:
-                return said[feature]
+            outputs[f"block_{i}"] = jnp.take_along_axis(x, end, axis=1)[:, 0]
+            if feature in outputs:
+                return outputs[feature]
             if i < self.depth:
                 x = Block(
-                    num_heads=self.num_heads, depth=self.depth, activation=self.activation,
-                    hidden_width=self.hidden_width, dtype=self.dtype, name=f"block_{i}",
-                )(x, mask)  # fmt: skip
-        pooled = layer_norm("norm_after")(said[f"block_{self.depth}"]).astype(self.dtype)
-        said["end_token"] = pooled
-        if feature in said:
+                    num_heads=self.num_heads,
+                    depth=self.depth,
+                    activation=self.activation,
+                    hidden_width=self.hidden_width,
+                    dtype=self.dtype,
+                    name=f"block_{i}",
+                )(x, mask)
+        pooled = layer_norm("norm_after")(outputs[f"block_{self.depth}"]).astype(self.dtype)
+        outputs["end_token"] = pooled
+        if feature in outputs:
             return pooled
         spread = jax.nn.initializers.normal(self.width**-0.5)
         projection = self.param("projection", spread, (self.width, self.embedding_dim))
-        said["embedding"] = pooled @ projection.astype(self.dtype)
-        return said["embedding"] if feature else said
+        outputs["embedding"] = pooled @ projection.astype(self.dtype)
+        return outputs["embedding"] if feature else outputs

@@ -1,6 +1,6 @@
-"""What a transformer block of CLIP is: pre-norm attention and a two-layer network, shared by images and text.
+"""Defines CLIP's transformer block: pre-norm attention and a two-layer network, for both images and text.
 
-Layer norms and softmaxes always run in float32, whatever the compute type is.
+Layer norms and softmaxes always run in float32, whatever the compute type.
 
 b: images or texts, t: tokens, w: width.
 
@@ -22,7 +22,7 @@ Activation = Literal["quick_gelu", "gelu"]
 
 
 def activate(x: Float[Array, "*b"], activation: Activation) -> Float[Array, "*b"]:
-    """The nonlinearity a checkpoint was trained with; the other one gives wrong features and no error.
+    """Apply the activation that a checkpoint was trained with; the other one gives wrong features without any error.
 
     Args:
         x: Any shape.
@@ -34,13 +34,13 @@ def activate(x: Float[Array, "*b"], activation: Activation) -> Float[Array, "*b"
 
 
 def layer_norm(name: str) -> linen.LayerNorm:
-    """A layer norm as PyTorch has it."""
-    # The fast variance is a difference of two large numbers: it costs digits that parity needs.
+    """Make a layer norm with PyTorch's settings."""
+    # The fast variance is a difference of two large numbers, which loses digits that equality with PyTorch needs.
     return linen.LayerNorm(epsilon=1e-5, dtype=jnp.float32, use_fast_variance=False, name=name)
 
 
-def causal(num_tokens: int) -> Bool[np.ndarray, "t t"]:
-    """Which tokens a token may look at: itself and those before it."""
+def causal_mask(num_tokens: int) -> Bool[np.ndarray, "t t"]:
+    """Make the mask by which each token attends to itself and to earlier tokens only."""
     return np.tril(np.ones((num_tokens, num_tokens), bool))
 
 
@@ -48,8 +48,8 @@ class Attention(linen.Module):
     """Multi-head self-attention.
 
     Attributes:
-        num_heads: The width is divided by it.
-        out_std: Spread of the output's initial weights.
+        num_heads: Must divide the width.
+        out_std: Standard deviation of the output's initial weights.
         dtype: Compute type.
     """
 
@@ -59,10 +59,10 @@ class Attention(linen.Module):
 
     @linen.compact
     def __call__(self, x: Float[Array, "b t w"], mask: Bool[np.ndarray, "t t"] | None = None) -> Float[Array, "b t w"]:
-        """Every token looks at those that `mask` allows; None is all."""
+        """Let each token attend to the tokens that `mask` allows; None allows all."""
         num_texts, num_tokens, width = x.shape
         head_width = width // self.num_heads
-        # One product for queries, keys and values.
+        # One matrix product computes queries, keys and values.
         qkv = linen.Dense(3 * width, dtype=self.dtype, kernel_init=_normal(width**-0.5), name="qkv")(x)
         query, key, value = jnp.moveaxis(qkv.reshape(num_texts, num_tokens, 3, self.num_heads, head_width), 2, 0)
         logits = jnp.einsum("bqhd,bkhd->bhqk", query * head_width**-0.5, key).astype(jnp.float32)
@@ -74,14 +74,14 @@ class Attention(linen.Module):
 
 
 class Block(linen.Module):
-    """One residual block: attention, then a two-layer network, each behind a layer norm.
+    """A residual block: attention, then a two-layer network, each after a layer norm.
 
     Attributes:
-        num_heads: Of the attention.
-        depth: Of the whole transformer: deeper ones start with smaller residuals.
-        activation: Between the two layers.
-        hidden_width: Between the two layers; None is four times the width.
-        dtype: Compute type; sums along the residual stay in it too.
+        num_heads: Heads of the attention.
+        depth: Blocks of the whole transformer. Deeper ones start with smaller residuals.
+        activation: Activation between the two layers.
+        hidden_width: Units between the two layers; None for four times the width.
+        dtype: Compute type, also of the residual stream.
     """
 
     num_heads: int
@@ -92,7 +92,7 @@ class Block(linen.Module):
 
     @linen.compact
     def __call__(self, x: Float[Array, "b t w"], mask: Bool[np.ndarray, "t t"] | None = None) -> Float[Array, "b t w"]:
-        """What the next block sees."""
+        """Compute the input of the next block."""
         width = x.shape[-1]
         residual_std = width**-0.5 * (2 * self.depth) ** -0.5
         attention = Attention(num_heads=self.num_heads, out_std=residual_std, dtype=self.dtype, name="attention")

@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import safetensors.numpy
 
-from models.clip.checkpoints import layouts
+from tests.fixtures.clip_tensors import to_tensors
 from tests.models.clip import twins
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -34,7 +34,7 @@ CONFIG = {
 def tensors(seed=0, layout="huggingface"):
     """Tensors of the small architecture, as others name them."""
     model = twins.small()
-    return layouts.from_ours(model, layout, twins.variables(model, seed))
+    return to_tensors(model, layout, twins.variables(model, seed))
 
 
 def folder(path, *, seed=0, **files):

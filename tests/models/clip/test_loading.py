@@ -13,12 +13,13 @@ import safetensors.numpy
 from bench.errors import UsageError
 from models import clip
 from models.clip import loading
-from models.clip.checkpoints import catalog, files, hub, layouts
+from models.clip.checkpoints import catalog, files, hub
 from models.clip.checkpoints.catalog import PublishedCheckpoint
 from models.clip.checkpoints.files import Checkpoint
 from models.clip.checkpoints.hub import HubFile
 from models.clip.networks import architectures
 from models.clip.tokenizers import ClipTokenizer, WordTokenizer
+from tests.fixtures.clip_tensors import to_tensors
 from tests.models.clip import twins
 
 WORDS = WordTokenizer(words=("a", "red", "cup"), context_length=6)
@@ -29,7 +30,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 def small_world(monkeypatch, tmp_path):
     """One small published architecture, its own cache folders, and no network."""
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "cache"))
-    named = architectures.named
+    named = architectures.build
 
     def tiny(name):
         plain = name.removesuffix("-quickgelu").removesuffix("-gelu")
@@ -39,7 +40,7 @@ def small_world(monkeypatch, tmp_path):
         towers = (dataclasses.replace(tower, activation=activation) for tower in (twins.VIT, twins.TEXT))
         return twins.DualEncoder(*towers)
 
-    monkeypatch.setattr(architectures, "named", tiny)
+    monkeypatch.setattr(architectures, "build", tiny)
     monkeypatch.setattr(hub, "_huggingface_hub", lambda: fake_hub(tmp_path / "hub"))
 
 
@@ -62,7 +63,7 @@ def fake_hub(folder):
 def saved(path, layout="open_clip", seed=0, **changes):
     """A checkpoint of the small architecture in a layout."""
     model = twins.small()
-    tensors = layouts.from_ours(model, layout, twins.variables(model, seed))
+    tensors = to_tensors(model, layout, twins.variables(model, seed))
     path.parent.mkdir(parents=True, exist_ok=True)
     safetensors.numpy.save_file({**tensors, **changes}, path)
     return path
@@ -382,7 +383,7 @@ def test_the_real_client_in_offline_mode_says_the_same(monkeypatch, tmp_path):
 
 def test_every_entry_is_pinned_and_says_its_nonlinearity():
     for entry in catalog.ENTRIES.values():
-        assert architectures.named(entry.architecture)
+        assert architectures.build(entry.architecture)
         assert entry.architecture.endswith("-quickgelu") == entry.name.startswith("openai-")
         for source in entry.sources:
             assert re.fullmatch(r"[0-9a-f]{64}", str(source.sha256)) and re.fullmatch(r"[0-9a-f]{40}", source.revision)

@@ -18,8 +18,9 @@ from models.clip import loading, preprocess
 from models.clip.checkpoints import catalog, hub, layouts
 from models.clip.encoder import OPENAI_MEAN, OPENAI_STD
 from models.clip.networks import architectures
-from models.clip.networks.dual_encoder import normalized
+from models.clip.networks.dual_encoder import normalize
 from models.clip.tokenizers import ClipTokenizer
+from tests.fixtures.clip_tensors import to_tensors
 
 torch = pytest.importorskip("torch")
 for package in ("open_clip", "torchvision", "transformers"):
@@ -52,7 +53,7 @@ def saved(name, layout, folder):
         path = folder / "weights.safetensors"
         safetensors.torch.save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
         return model, f"open_clip:{name}/{path}", originals.said_by_open_clip
-    model = originals.huggingface_model(architectures.named(name), seed)
+    model = originals.huggingface_model(architectures.build(name), seed)
     model.save_pretrained(folder)
     return model, f"hf:{folder}", originals.said_by_huggingface
 
@@ -65,7 +66,7 @@ def everything(encoder):
     def said(params, images, tokens):
         found = dict(model.apply(params, (images - mean) / std, None, method="image"))
         found |= {f"text {k}": v for k, v in model.apply(params, tokens, None, method="text").items()}
-        cosines = normalized(found["embedding"]) @ normalized(found["text embedding"]).T
+        cosines = normalize(found["embedding"]) @ normalize(found["text embedding"]).T
         return found | {"logits": encoder.towers.logit_scale(params) * cosines}
 
     return said
@@ -89,7 +90,7 @@ def test_tower_equals_its_original(name, layout, tmp_path, parity_rows):
         # Gradients once more with weights that no rounding can take across a relu's kink.
         originals.keep_clear_of_kinks(model, originals.as_torch(torch.tensor(images), OPENAI_MEAN, OPENAI_STD), 1)
         state = {key: value.numpy() for key, value in model.state_dict().items()}
-        cleared = layouts.to_ours(encoder.towers.model, "open_clip", state.__getitem__)
+        cleared = layouts.to_variables(encoder.towers.model, "open_clip", state.__getitem__)
         want_clear, gradients, directions = original(model, ask, images, tokens, rng)
     del model
     gc.collect()
@@ -151,7 +152,7 @@ def compare(name, layout, want, got, parity_rows=None):
 def test_back_to_the_originals_layout(name, tmp_path):
     model, where, _ = saved(name, "open_clip", tmp_path)
     encoder = clip.load(where)
-    state = layouts.from_ours(architectures.named(name), "open_clip", encoder.params)
+    state = to_tensors(architectures.build(name), "open_clip", encoder.params)
     found = model.load_state_dict({key: torch.tensor(value) for key, value in state.items()}, strict=True)
     assert not found.missing_keys and not found.unexpected_keys
     for key, value in model.state_dict().items():
@@ -162,7 +163,7 @@ def test_back_to_the_originals_layout(name, tmp_path):
 def test_back_to_the_layout_of_transformers(tmp_path):
     model, where, _ = saved("ViT-B-32-quickgelu", "huggingface", tmp_path)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    state = layouts.from_ours(architectures.named("ViT-B-32"), "huggingface", clip.load(where).params)
+    state = to_tensors(architectures.build("ViT-B-32"), "huggingface", clip.load(where).params)
     found = model.load_state_dict({key: torch.tensor(value) for key, value in state.items()}, strict=False)
     assert not found.unexpected_keys
     assert all(key.endswith("position_ids") for key in found.missing_keys)

@@ -95,10 +95,10 @@ def shapes_only(name):
     if name in catalog.EMBEDDED:
         model = files.read_model(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
     else:
-        model = architectures.named(catalog.ENTRIES[name].architecture)
-    flat = {path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in dual_encoder.shapes(model).items()}
+        model = architectures.build(catalog.ENTRIES[name].architecture)
+    flat = {path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in dual_encoder.variable_shapes(model).items()}
     return Encoder(
-        name=name, params=dual_encoder.nested(flat), towers=LinenTowers(model), tokenizer=None, sha256="unknown"
+        name=name, params=dual_encoder.unflatten(flat), towers=LinenTowers(model), tokenizer=None, sha256="unknown"
     )  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def test_openais_file_that_is_pinned_needs_no_torch(tmp_path, monkeypatch):
     monkeypatch.setattr(hub, "sha256_of", lambda _: pinned)
     parts = encoder_parts(f"openai:{path}")
     assert parts["sha256"] == pinned
-    assert parts["architecture"] == architectures.to_json(architectures.named("RN50-quickgelu"))
+    assert parts["architecture"] == architectures.to_json(architectures.build("RN50-quickgelu"))
 
 
 def test_a_folder_of_clip_jax_needs_not_its_package(tmp_path):

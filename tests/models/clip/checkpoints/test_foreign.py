@@ -311,9 +311,9 @@ class TestOpenClip:
 
     @pytest.fixture
     def path(self, tmp_path, monkeypatch):
-        named = architectures.named
+        named = architectures.build
         monkeypatch.setattr(
-            architectures, "named", lambda name: twins.small() if name.startswith("tiny") else named(name)
+            architectures, "build", lambda name: twins.small() if name.startswith("tiny") else named(name)
         )
         path = tmp_path / "m" / "open_clip_model.safetensors"
         path.parent.mkdir()

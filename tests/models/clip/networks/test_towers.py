@@ -225,7 +225,7 @@ def test_running_statistics_move_in_training_only():
     model = twins.small("resnet")
     variables = twins.variables(model)
     said, moved = run(model, variables, IMAGES, method="image", train=True, mutable=["batch_stats"])
-    before, after = (dual_encoder.flattened(v["batch_stats"]) for v in (variables, moved))
+    before, after = (dual_encoder.flatten(v["batch_stats"]) for v in (variables, moved))
     assert all(not np.allclose(before[path], after[path]) for path in before)
     assert not np.allclose(said, run(model, variables, IMAGES, method="image"))
 
@@ -233,4 +233,4 @@ def test_running_statistics_move_in_training_only():
 def test_modules_are_their_own_configuration():
     assert twins.small() == twins.small() and hash(twins.small()) == hash(twins.small())
     assert dual_encoder.with_dtype(twins.small(), jnp.bfloat16) != twins.small()
-    assert dual_encoder.nested(dual_encoder.flattened({"a": {"b": 1}, "c": 2})) == {"a": {"b": 1}, "c": 2}
+    assert dual_encoder.unflatten(dual_encoder.flatten({"a": {"b": 1}, "c": 2})) == {"a": {"b": 1}, "c": 2}
