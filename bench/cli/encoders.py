@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
         print(
             json.dumps(found, indent=1)
             if args.json
-            else "\n".join(model_cards.lines({k: v for k, v in found.items() if v}))
+            else "\n".join(model_cards.card_lines({k: v for k, v in found.items() if v}))
         )
         return 0
     rows = [summary(name) for name in (*catalog.EMBEDDED, *catalog.ENTRIES)]

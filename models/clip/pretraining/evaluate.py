@@ -1,10 +1,12 @@
-"""How well an encoder of the closed world reads and sees: what its card says.
+"""Evaluates the embedded encoders, for their model cards.
 
-Every number is on pictures that it was not trained on, on mid-grey, with the canonical caption of each meaning.
+All pictures are ones that the encoder was not trained on, composited on mid-grey. Captions are the canonical caption of
+each meaning. The command
 
     python -m models.clip.pretraining.evaluate embedded-judge-rn --family guide
 
-says it of the renders of either family: what a judge says of true renders is the ceiling of what it can say of a field.
+prints the accuracy on the renders of one family. The accuracy of a judge on true renders is the upper bound of what it
+can measure on fields.
 
 n: pictures, h and w: pixels, m: meanings, f: features.
 """
@@ -30,27 +32,27 @@ from tasks.closed_world.appearance import Family
 from tasks.closed_world.meanings import Meaning, ObjectSpec, fraction
 
 KEPT_BACK = 0.03
-"""Share of the pictures of trained combinations that are not trained on."""
+"""Share of the pictures of trained combinations that are kept for testing."""
 
 NUM_CAPTIONS = 64
-"""Of a retrieval set: chance is 1 in 64."""
+"""Captions of a retrieval set, so that chance is 1 in 64."""
 
 GREY = 0.5
 
 
-def kept_back(numbers: Sequence[int]) -> Bool[np.ndarray, " n"]:
-    """Which pictures training leaves for testing, by their numbers."""
+def is_kept_for_testing(numbers: Sequence[int]) -> Bool[np.ndarray, " n"]:
+    """Tell which pictures, by their numbers, are kept for testing."""
     return np.asarray([fraction("kept back", number) < KEPT_BACK for number in numbers])
 
 
-def on_grey(images: UInt8[np.ndarray, "n h w 4"], grey: float = GREY) -> Float[np.ndarray, "n h w 3"]:
-    """Straight RGBA before a plain background."""
+def composite_on_grey(images: UInt8[np.ndarray, "n h w 4"], grey: float = GREY) -> Float[np.ndarray, "n h w 3"]:
+    """Composite RGBA images with straight alpha on a plain background."""
     straight = images.astype(np.float32) / 255
     return straight[..., :3] * straight[..., 3:] + grey * (1 - straight[..., 3:])
 
 
-def encoder_of(checkpoint: files.Checkpoint) -> Encoder:
-    """A checkpoint that lies in no file yet, as `models.clip.load` would give it."""
+def make_encoder(checkpoint: files.Checkpoint) -> Encoder:
+    """Make an encoder of a checkpoint that is not in a file yet, like `models.clip.load`."""
     return Encoder(
         name="pretrain",
         params=checkpoint.variables,
@@ -63,95 +65,99 @@ def encoder_of(checkpoint: files.Checkpoint) -> Encoder:
 
 
 def image_embeddings(encoder: Encoder, images: Float[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n f"]:
-    """Of length 1."""
-    see = jax.jit(lambda params, batch: encoder.image_features(params, batch))
+    """Embed images, normalised to length 1."""
+    embed = jax.jit(lambda params, batch: encoder.image_features(params, batch))
     size = min(256, len(images))
     found = []
     for start in range(0, len(images), size):
         batch = images[start : start + size]
         padded = np.concatenate([batch, np.repeat(batch[:1], size - len(batch), axis=0)])
-        found.append(np.asarray(see(encoder.params, padded))[: len(batch)])
-    return unit(np.concatenate(found))
+        found.append(np.asarray(embed(encoder.params, padded))[: len(batch)])
+    return normalize_rows(np.concatenate(found))
 
 
 def text_embeddings(encoder: Encoder, meanings: Sequence[Meaning]) -> Float[np.ndarray, "m f"]:
-    """Of length 1, of canonical captions."""
-    read = jax.jit(lambda params, batch: encoder.text_features(params, batch))
+    """Embed the canonical captions of meanings, normalised to length 1."""
+    embed = jax.jit(lambda params, batch: encoder.text_features(params, batch))
     tokens = encoder.tokenize([grammar.caption(meaning) for meaning in meanings])
-    return unit(
-        np.concatenate([np.asarray(read(encoder.params, tokens[i : i + 512])) for i in range(0, len(tokens), 512)])
-    )
+    found = []
+    for start in range(0, len(tokens), 512):
+        found.append(np.asarray(embed(encoder.params, tokens[start : start + 512])))
+    return normalize_rows(np.concatenate(found))
 
 
-def unit(x: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
-    """Rows of length 1."""
+def normalize_rows(x: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
+    """Scale rows to length 1."""
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
-def accuracy(
+def measure_accuracy(
     checkpoint: files.Checkpoint | Encoder, images: UInt8[np.ndarray, "n h w 4"], meanings: Sequence[Meaning]
 ) -> dict[str, Any]:
-    """What the card says about a set of pictures.
+    """Measure how often an encoder finds the right caption of a set of pictures.
 
     Returns:
-        `zero_shot`: the right caption among all those of the set's single things. `retrieval_64`: the right caption
-        among 64 of the set's, pairs included. `kind`, `color` and `finish`: of the best caption among all things
-        there are. Each with the number of pictures, and a 95% interval by resampling meanings.
+        `retrieval_64`: among 64 captions of the set, pairs included. `zero_shot`: among the captions of all single
+        objects of the set. `kind`, `color` and `finish`: the property of the best caption among all objects of the
+        world. Each has the number of pictures and a 95% interval by resampling meanings.
     """
-    encoder = checkpoint if isinstance(checkpoint, Encoder) else encoder_of(checkpoint)
-    see = image_embeddings(encoder, on_grey(images))
-    shown = np.asarray([isinstance(meaning, ObjectSpec) for meaning in meanings])
-    single = [meaning for meaning in meanings if isinstance(meaning, ObjectSpec)]
-    said: dict[str, Any] = {}
+    encoder = checkpoint if isinstance(checkpoint, Encoder) else make_encoder(checkpoint)
+    embeddings = image_embeddings(encoder, composite_on_grey(images))
     captions = list(dict.fromkeys(meanings))
-    place = np.asarray([captions.index(meaning) for meaning in meanings])
-    read = text_embeddings(encoder, captions)
-    ranks = retrieval(see @ read.T, place)
-    said["retrieval_64"] = summary(ranks, place) | {"num_captions": min(NUM_CAPTIONS, len(captions))}
-    if single:
-        everything = list(meanings_module.things())
-        best = [everything[i] for i in (see[shown] @ text_embeddings(encoder, everything).T).argmax(axis=1)]
-        names = list(dict.fromkeys(single))
-        which = np.asarray([names.index(meaning) for meaning in single])
-        right = (see[shown] @ text_embeddings(encoder, names).T).argmax(axis=1) == which
-        said["zero_shot"] = summary(right.astype(np.float64), which) | {"num_captions": len(names)}
-        for field in ("kind", "color", "finish"):
-            same = [getattr(a, field) == getattr(b, field) for a, b in zip(best, single, strict=True)]
-            said[field] = summary(np.asarray(same, np.float64), which) | {"num_captions": len(everything)}
-    return said
+    own_caption = np.asarray([captions.index(meaning) for meaning in meanings])
+    ranks = retrieval(embeddings @ text_embeddings(encoder, captions).T, own_caption)
+    accuracy: dict[str, Any] = {
+        "retrieval_64": summary(ranks, own_caption) | {"num_captions": min(NUM_CAPTIONS, len(captions))}
+    }
+    single = [meaning for meaning in meanings if isinstance(meaning, ObjectSpec)]
+    if not single:
+        return accuracy
+    is_single = np.asarray([isinstance(meaning, ObjectSpec) for meaning in meanings])
+    single_embeddings = embeddings[is_single]
+    names = list(dict.fromkeys(single))
+    own_name = np.asarray([names.index(meaning) for meaning in single])
+    is_right = (single_embeddings @ text_embeddings(encoder, names).T).argmax(axis=1) == own_name
+    accuracy["zero_shot"] = summary(is_right.astype(np.float64), own_name) | {"num_captions": len(names)}
+    everything = list(meanings_module.things())
+    best = [everything[i] for i in (single_embeddings @ text_embeddings(encoder, everything).T).argmax(axis=1)]
+    for field in ("kind", "color", "finish"):
+        is_same = [getattr(a, field) == getattr(b, field) for a, b in zip(best, single, strict=True)]
+        accuracy[field] = summary(np.asarray(is_same, np.float64), own_name) | {"num_captions": len(everything)}
+    return accuracy
 
 
-def kinds(
+def measure_kind_accuracy(
     checkpoint: files.Checkpoint | Encoder, images: UInt8[np.ndarray, "n h w 4"], meanings: Sequence[Meaning]
 ) -> dict[str, Any]:
-    """What the card says of an encoder that knows kinds alone: the right word among those of all kinds."""
-    encoder = checkpoint if isinstance(checkpoint, Encoder) else encoder_of(checkpoint)
+    """Measure the accuracy of an encoder that knows only kinds: how often it finds the right word among all kinds."""
+    encoder = checkpoint if isinstance(checkpoint, Encoder) else make_encoder(checkpoint)
     single = [i for i, meaning in enumerate(meanings) if isinstance(meaning, ObjectSpec)]
     names = sorted(meanings_module.KINDS)
-    read = jax.jit(lambda params, tokens: encoder.text_features(params, tokens))
-    words = unit(np.asarray(read(encoder.params, encoder.tokenize(names))))
-    best = (image_embeddings(encoder, on_grey(images[np.asarray(single)])) @ words.T).argmax(axis=1)
-    right = np.asarray([names[k] == kind_of(meanings[i]) for k, i in zip(best, single, strict=True)], np.float64)
+    embed = jax.jit(lambda params, tokens: encoder.text_features(params, tokens))
+    words = normalize_rows(np.asarray(embed(encoder.params, encoder.tokenize(names))))
+    embeddings = image_embeddings(encoder, composite_on_grey(images[np.asarray(single)]))
+    best = (embeddings @ words.T).argmax(axis=1)
+    is_right = [names[k] == kind_of(meanings[i]) for k, i in zip(best, single, strict=True)]
     shown = list(dict.fromkeys(meanings[i] for i in single))
-    said = summary(right, np.asarray([shown.index(meanings[i]) for i in single]))
-    return {"kind": said | {"num_captions": len(names)}}
+    own_meaning = np.asarray([shown.index(meanings[i]) for i in single])
+    return {"kind": summary(np.asarray(is_right, np.float64), own_meaning) | {"num_captions": len(names)}}
 
 
 def kind_of(meaning: Meaning) -> str:
-    """Of a single thing."""
+    """Return the kind of a single object."""
     assert isinstance(meaning, ObjectSpec)
     return meaning.kind
 
 
 def retrieval(
-    cosines: Float[np.ndarray, "n m"], place: Int[np.ndarray, " n"], num_sets: int = 20
+    cosines: Float[np.ndarray, "n m"], own_caption: Int[np.ndarray, " n"], num_sets: int = 20
 ) -> Float[np.ndarray, " n"]:
-    """How often each picture's caption is the best of 64, its own and 63 random others, over some such sets."""
+    """Compute how often each picture's own caption is the best of 64, with 63 random others, over several sets."""
     random = np.random.default_rng(0)
     num_captions = cosines.shape[1]
     num_others = min(NUM_CAPTIONS, num_captions) - 1
-    hits = np.zeros(len(place))
-    for row, own in enumerate(place):
+    hits = np.zeros(len(own_caption))
+    for row, own in enumerate(own_caption):
         for _ in range(num_sets):
             others = random.choice(num_captions - 1, num_others, replace=False)
             others = others + (others >= own)
@@ -160,10 +166,11 @@ def retrieval(
 
 
 def summary(right: Float[np.ndarray, " n"], cluster: Int[np.ndarray, " n"]) -> dict[str, Any]:
-    """A mean with its 95% interval, resampled over clusters: pictures of one meaning are not independent."""
+    """Compute a mean with its 95% interval by resampling clusters, as pictures of one meaning are not independent."""
     random = np.random.default_rng(0)
-    num = np.bincount(cluster)
-    total, num = np.bincount(cluster, right)[num > 0], num[num > 0]
+    counts = np.bincount(cluster)
+    total = np.bincount(cluster, right)[counts > 0]
+    num = counts[counts > 0]
     drawn = random.integers(0, len(num), (2000, len(num)))
     low, high = np.percentile(total[drawn].sum(axis=1) / num[drawn].sum(axis=1), [2.5, 97.5])
     return {
@@ -176,7 +183,7 @@ def summary(right: Float[np.ndarray, " n"], cluster: Int[np.ndarray, " n"]) -> d
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints how well encoders find captions of true renders: the ceiling of what they can say of a field."""
+    """Print how often encoders find the captions of true renders: an upper bound of what they can measure on fields."""
     parser = argparse.ArgumentParser(prog="python -m models.clip.pretraining.evaluate", description=main.__doc__)
     parser.add_argument("names", nargs="*", default=JUDGES, metavar="NAME", help="encoders (default: the judges)")
     parser.add_argument(
@@ -191,12 +198,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     dataset.prepare(args.num_renders, 64, 64, args.family, dataset=False)
     for name in args.names:
         pictures = dataset.read_arrays(args.num_renders, 64, 64, args.family, "held_out")
-        found = accuracy(loading.load(name), pictures.images, list(pictures.meanings))
-        for metric, said in found.items():
+        accuracy = measure_accuracy(loading.load(name), pictures.images, list(pictures.meanings))
+        for metric, found in accuracy.items():
             print(
-                f"{name}, held-out combinations, family {args.family}, {metric}: {said['mean']:.3f} "
-                f"[{said['low']:.3f}, {said['high']:.3f}] ({said['num_pictures']} pictures of {said['num_meanings']} "
-                f"meanings, among {said['num_captions']} captions)"
+                f"{name}, held-out combinations, family {args.family}, {metric}: {found['mean']:.3f} "
+                f"[{found['low']:.3f}, {found['high']:.3f}] ({found['num_pictures']} pictures of "
+                f"{found['num_meanings']} meanings, among {found['num_captions']} captions)"
             )
     return 0
 

@@ -1,4 +1,4 @@
-"""What is said about an embedded encoder: how it was made, and how well it does on what it was not trained on."""
+"""Prints model cards of the embedded encoders: how each was made, and its accuracy on held-out pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TITLES = {
 
 
 def card(name: str) -> dict[str, Any]:
-    """The card of an embedded encoder, from its file."""
+    """Read the card of an embedded encoder from its file."""
     found = files.read(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
     tower = architectures.to_json(found.model.image_tower)
     return {
@@ -29,21 +29,21 @@ def card(name: str) -> dict[str, Any]:
     }
 
 
-def lines(said: dict[str, Any]) -> list[str]:
-    """A card as lines of text, the accuracies last."""
-    plain = [f"{key.replace('_', ' ')}: {value}" for key, value in said.items() if key != "accuracy"]
-    return plain + [
-        f"{title}, {TITLES.get(metric, metric)}: {number(found)}"
-        for title, metrics in said.get("accuracy", {}).items()
-        for metric, found in metrics.items()
-    ]
+def card_lines(fields: dict[str, Any]) -> list[str]:
+    """Format a card as lines of text, with the accuracies last."""
+    lines = [f"{key.replace('_', ' ')}: {value}" for key, value in fields.items() if key != "accuracy"]
+    for title, metrics in fields.get("accuracy", {}).items():
+        for metric, found in metrics.items():
+            lines.append(f"{title}, {TITLES.get(metric, metric)}: {format_accuracy(found)}")
+    return lines
 
 
-def number(found: dict[str, Any]) -> str:
-    """A mean with its interval and what it is of.
+def format_accuracy(found: dict[str, Any]) -> str:
+    """Format a mean with its interval and the numbers of pictures, meanings and captions.
 
     Example:
-        >>> number({"mean": 0.5, "low": 0.4, "high": 0.61, "num_pictures": 20, "num_meanings": 10, "num_captions": 64})
+        >>> found = {"mean": 0.5, "low": 0.4, "high": 0.61, "num_pictures": 20, "num_meanings": 10, "num_captions": 64}
+        >>> format_accuracy(found)
         '0.500 [0.400, 0.610] (20 pictures of 10 meanings, among 64 captions)'
     """
     return (
@@ -53,14 +53,14 @@ def number(found: dict[str, Any]) -> str:
 
 
 def markdown() -> str:
-    """The page of all cards."""
+    """Format all cards as a page of Markdown."""
     text = (
         "# Embedded encoders\n\nSmall CLIP models of the closed world (`tasks/closed_world/meanings.py`), made by "
-        "`python -m models.clip.pretraining.train`. They know its things, and nothing else. Accuracies are on renders that were "
-        "not trained on, before mid-grey, with 95% intervals by resampling meanings. Judges are trained on other "
-        "renders, under other light, with another seed, and refuse to guide. This page is printed by "
+        "`python -m models.clip.pretraining.train`. They know its things, and nothing else. Accuracies are on renders "
+        "that were not trained on, before mid-grey, with 95% intervals by resampling meanings. Judges are trained on "
+        "other renders, under other light, with another seed, and refuse to guide. This page is printed by "
         "`python -m bench encoders --cards`.\n"
     )
     for name in catalog.EMBEDDED:
-        text += f"\n## {name}\n\n" + "\n".join(f"- {line}" for line in lines(card(name))) + "\n"
+        text += f"\n## {name}\n\n" + "\n".join(f"- {line}" for line in card_lines(card(name))) + "\n"
     return text

@@ -53,7 +53,7 @@ def test_loss_shares_the_captions_of_equal_meanings():
             own = [j for j in range(4) if meanings[j] == meanings[i]]
             chances = np.exp(table[i]) / np.exp(table[i]).sum()
             total -= sum(np.log(chances[j]) for j in own) / len(own) / 4 / 2
-    found = train_module.loss_of(jnp.asarray(logits, jnp.float32), jnp.asarray(meanings))
+    found = train_module.contrastive_loss(jnp.asarray(logits, jnp.float32), jnp.asarray(meanings))
     assert float(found) == pytest.approx(total, rel=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_accuracy_by_kind_is_the_best_word(images):
     seen, read = (
         np.asarray(x, np.float64)
         for x in (
-            jax.jit(encoder.image_features)(encoder.params, evaluate.on_grey(images)),
+            jax.jit(encoder.image_features)(encoder.params, evaluate.composite_on_grey(images)),
             jax.jit(encoder.text_features)(encoder.params, encoder.tokenize(words)),
         )
     )
@@ -87,14 +87,14 @@ def test_accuracy_by_kind_is_the_best_word(images):
     for row, meaning in zip(seen, MEANINGS, strict=True):
         cosines = [row @ word / np.linalg.norm(row) / np.linalg.norm(word) for word in read]
         right += words[int(np.argmax(cosines))] == meaning.kind
-    found = evaluate.kinds(encoder, images, MEANINGS)["kind"]
+    found = evaluate.measure_kind_accuracy(encoder, images, MEANINGS)["kind"]
     assert (found["mean"], found["num_pictures"]) == (pytest.approx(right / 3, abs=1e-3), 3)
 
 
 def test_a_card_says_how_a_recipe_was_changed():
     changed = dataclasses.replace(RECIPES["embedded-rn"], num_steps=7, batch_size=8)
-    assert train_module.changed("embedded-rn", changed) == " --num-steps 7 --batch-size 8"
-    assert train_module.changed("embedded-rn", RECIPES["embedded-rn"]) == ""
+    assert train_module.changed_options("embedded-rn", changed) == " --num-steps 7 --batch-size 8"
+    assert train_module.changed_options("embedded-rn", RECIPES["embedded-rn"]) == ""
 
 
 def test_what_a_step_sees_keeps_the_color(images):
@@ -113,7 +113,7 @@ def test_learns_three_things(images):
     checkpoint = files.Checkpoint(
         model=recipe.model, variables=variables, tokenizer=TOKENIZER, mean=train_module.MEAN, std=train_module.STD
     )
-    found = evaluate.accuracy(checkpoint, images, MEANINGS)
+    found = evaluate.measure_accuracy(checkpoint, images, MEANINGS)
     assert found["zero_shot"]["mean"] == 1.0
     assert found["retrieval_64"] == {
         "mean": 1.0, "low": 1.0, "high": 1.0, "num_pictures": 3, "num_meanings": 3, "num_captions": 3
@@ -125,9 +125,11 @@ def test_no_weak_types_that_would_compile_again(images):
     pool = train_module.build_training_set(images, MEANINGS)
     variables = jax.eval_shape(lambda key: train_module.dual_encoder.init(recipe.model, key), jax.random.key(0))
     train = train_module.TrainState(
-        variables, jax.eval_shape(train_module.optimizer_of(recipe).init, variables["params"])
+        variables, jax.eval_shape(train_module.make_optimizer(recipe).init, variables["params"])
     )
-    after, _ = jax.eval_shape(lambda t: train_module.step(recipe, jnp.bfloat16, t, pool, jax.random.key(0)), train)
+    after, _ = jax.eval_shape(
+        lambda t: train_module.train_step(recipe, jnp.bfloat16, t, pool, jax.random.key(0)), train
+    )
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), train)
 
 
@@ -141,8 +143,8 @@ def test_held_out_meanings_are_not_trained_on():
     """Neither a fixed tenth of the combinations, nor what the embedded scenes show."""
     held_out = set(meanings_module.things("held_out"))
     assert {thing for shown in meanings_module.SHOWN_IN_SCENES.values() for thing in shown} <= held_out
-    kept = evaluate.kept_back(range(2000))
-    assert 0.02 < kept.mean() < 0.04 and (kept == evaluate.kept_back(range(2000))).all()
+    kept = evaluate.is_kept_for_testing(range(2000))
+    assert 0.02 < kept.mean() < 0.04 and (kept == evaluate.is_kept_for_testing(range(2000))).all()
 
 
 def test_judges_differ_from_guides_in_all_that_is_said():
