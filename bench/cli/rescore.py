@@ -21,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Scores every finished trial of the selection."""
+    """Score every finished trial of the selection."""
     chosen = suite_options.selection(args)
     rescore_finished(chosen.trials, args.protocol or chosen.protocols, Store.open(args.results), print_scored)
     return 0
 
 
 def print_scored(trial: Trial, applied: list[str]) -> None:
-    """Prints a line a trial."""
+    """Print a line a trial."""
     print(f"{trial.id}: {', '.join(applied) or 'none of these protocols is of its kind'}")

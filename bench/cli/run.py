@@ -32,7 +32,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def training_options(args: argparse.Namespace) -> TrainingOptions:
-    """Reads the options that `add_training` adds.
+    """Read the options that `add_training` adds.
 
     Raises:
         UsageError: A pack of no trials.
@@ -41,7 +41,7 @@ def training_options(args: argparse.Namespace) -> TrainingOptions:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Runs; 1 if a trial failed."""
+    """Run; 1 if a trial failed."""
     start = time.monotonic()
     chosen = suite_options.selection(args)
     trials_store = Store.open(args.results)

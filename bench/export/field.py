@@ -69,7 +69,7 @@ def field_of(trial: Trial, parameters: Mapping[str, Shaped[np.ndarray, "..."]]) 
         UsageError: They are not those of the trial's method.
     """
     method = trial.method
-    data = jax.tree.map(jnp.asarray, method.prepare(batch.encoders_of(method), trial.task))
+    data = jax.tree.map(jnp.asarray, method.prepare(batch.load_encoders(method), trial.task))
     params, state = jax.eval_shape(method.init, jax.random.key(trial.seed), data)
     wanted = {"params": params} | ({"state": state} if jax.tree.leaves(state) else {})
     shapes = {name: x.shape for name, x in flax.traverse_util.flatten_dict(wanted, sep="/").items()}
@@ -115,7 +115,8 @@ def turntable(
     for pose in poses:
         cameras = Cameras(jnp.asarray(pose[None]), inner, near, far, center)
         asked = (field.params, field.state, field.data, cameras)
-        seen = devices.compiled(render_cameras, (field.method, image_px, min(num_at_once, image_px**2)), asked)(*asked)
+        static = (field.method, image_px, min(num_at_once, image_px**2))
+        seen = devices.compile_once(render_cameras, static, asked)(*asked)
         shown = seen.color + (1 - seen.opacity[..., None]) * (background - field.background)
         frames.append(image_grid.to_bytes(np.asarray(shown[0])))
     return np.stack(frames)
@@ -129,7 +130,7 @@ def render_cameras(
     def seen(rays: Rays) -> Views:
         return jax.tree.map(lambda x: x.astype(jnp.float32), method.render(params, state, data, rays))
 
-    return view_rendering.render_cameras(cameras, image_px, image_px, num_at_once, seen)
+    return view_rendering.render_in_blocks(cameras, image_px, image_px, num_at_once, seen)
 
 
 def points_at_once() -> int:
@@ -146,7 +147,7 @@ def at_points(
         some = points[start : start + num_at_once]
         padded = jnp.asarray(np.pad(some, ((0, num_at_once - len(some)), (0, 0))))
         asked = (field.params, field.state, field.data, padded)
-        answer = jax.device_get(devices.compiled(query_field, (field.method,), asked)(*asked))
+        answer = jax.device_get(devices.compile_once(query_field, (field.method,), asked)(*asked))
         found.append([x[: len(some)].astype(np.float32) for x in answer])
     densities, colors = zip(*found, strict=True)
     return np.concatenate(densities), np.concatenate(colors)

@@ -190,10 +190,10 @@ def alone_or_packed(subject: ContractFixture) -> str:
 
 def stepped(pack: Pack) -> PyTree:
     """Parameters of a pack after the steps that are taken first; nothing is rendered."""
-    static, batch, _ = batch_module.load(pack)
+    static, batch, _ = batch_module.load_batch(pack)
     carry, start = devices.shard_trials(programs.init_state(static, batch)), jnp.zeros((), jnp.int32)
     static_arguments = (static, 0, static.total_steps, 1)
-    advance = devices.compiled(programs.train_chunk, static_arguments, (carry, batch, start), donate=(0,))
+    advance = devices.compile_once(programs.train_chunk, static_arguments, (carry, batch, start), donate=(0,))
     for step in range(static.total_steps):
         carry, _ = advance(carry, batch, jnp.asarray(step, jnp.int32))
     return jax.device_get(carry.params)
@@ -287,7 +287,7 @@ def check(subject: ContractFixture) -> Iterator[tuple[str, str | None, str]]:
 def unpack_trial(trial: Trial) -> tuple[Method, Frozen, PyTree, Hyperparameters, jax.Array]:
     """Returns a trial's static method, encoders, data, hyperparameters and key."""
     static, hyperparameters = split_hyperparameters(trial.method)
-    frozen = batch_module.encoders_of(static)
+    frozen = batch_module.load_encoders(static)
     data = trial.method.prepare(frozen, trial.task)
     return static, frozen, data, batch_module.hyperparameters_of(trial.method), jax.random.key(trial.seed)
 
@@ -355,7 +355,7 @@ def can_be_curves(metrics: Any) -> None:
 def rendered_again(trial: Trial, subject: ContractFixture) -> dict[str, Any]:
     """Views of stored parameters, by a program of their own."""
     static, layout = split_hyperparameters(trial.method)[0], trial.task.layout()
-    _, batch, scenes = batch_module.load(subject.pack(0))
+    _, batch, scenes = batch_module.load_batch(subject.pack(0))
     tree = flax.traverse_util.unflatten_dict(
         {tuple(name.split("/")): jnp.asarray(value)[None] for name, value in subject.stored.parameters.items()}
     )
@@ -367,5 +367,5 @@ def rendered_again(trial: Trial, subject: ContractFixture) -> dict[str, Any]:
         )
     platform = "cpu" if devices.is_cpu() else "accelerator"
     sizes = (static, layout.height, layout.width, programs.RAYS_AT_ONCE[platform])
-    made = jax.jit(functools.partial(view_rendering.render, *sizes))(*found, batch)
-    return view_rendering.stored_views(scenes[0], batch_module.index_trial(jax.device_get(made), 0))
+    made = jax.jit(functools.partial(view_rendering.render_views, *sizes))(*found, batch)
+    return view_rendering.to_stored_views(scenes[0], batch_module.index_trial(jax.device_get(made), 0))

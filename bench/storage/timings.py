@@ -18,18 +18,18 @@ class PhaseTimer:
         self.laps: dict[str, float] = {}
 
     def lap(self, name: str) -> None:
-        """Ends a lap, and starts the next."""
+        """End a lap, and start the next."""
         now = time.perf_counter()
         self.laps[name] = now - self.last
         self.last = now
 
     def shared_by(self, num_trials: int) -> dict[str, float]:
-        """Returns each trial's share of every lap."""
+        """Return each trial's share of every lap."""
         return {name: lap / num_trials for name, lap in self.laps.items()}
 
 
 def sum_timings(*laps: dict[str, float]) -> dict[str, float]:
-    """Adds seconds up by name.
+    """Add seconds up by name.
 
     Example:
         >>> sum_timings({"train_s": 2.0}, {"train_s": 1.0, "score_s": 0.5})
@@ -43,7 +43,7 @@ def sum_timings(*laps: dict[str, float]) -> dict[str, float]:
 
 
 def total_seconds(laps: Mapping[str, float]) -> float:
-    """Adds up the seconds of all laps; timings that are sums of others do not count.
+    """Add up the seconds of all laps; timings that are sums of others do not count.
 
     Example:
         >>> total_seconds({"train_s": 2.0, "score_s": 0.5, "wall_s": 2.6})
@@ -53,7 +53,7 @@ def total_seconds(laps: Mapping[str, float]) -> float:
 
 
 def own_seconds(timings: Mapping[str, float]) -> float:
-    """Returns the seconds of a trial that no other counts too: a study's add up to the time that its devices were busy.
+    """Return the seconds of a trial that no other counts too: a study's add up to the time that its devices were busy.
 
     A trial that continues another has the other's seconds in its `wall_s`: it would not be there without them.
 

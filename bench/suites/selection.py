@@ -47,18 +47,18 @@ class Selection:
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """Lists the tables of which some trial was chosen."""
+        """List the tables of which some trial was chosen."""
         chosen = {cell.table for cell in self.cells}
         return tuple(table for table in self.suite.tables_at(self.budget) if table.name in chosen)
 
     @property
     def protocols(self) -> tuple[str, ...]:
-        """Names the protocols that the trials are scored under."""
+        """Name the protocols that the trials are scored under."""
         return self.suite.protocols_at(self.budget)
 
 
 def select_trials(options: SelectionOptions) -> Selection:
-    """Carries out a user's choices.
+    """Carry out a user's choices.
 
     Raises:
         UsageError: An unknown suite, arm, scene, key or value.
@@ -72,5 +72,5 @@ def select_trials(options: SelectionOptions) -> Selection:
 
 
 def study(chosen: Selection) -> str:
-    """Names the archive of its trials and the folder of its report."""
+    """Name the archive of its trials and the folder of its report."""
     return f"{chosen.suite.name}-{chosen.budget.name}"

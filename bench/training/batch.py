@@ -82,28 +82,30 @@ class Batch(NamedTuple):
     photographers: Cameras | None
 
 
-def load(pack: Pack) -> tuple[Method, Batch, list[Solved]]:
-    """Loads what a pack trains first: a row for each of its roots.
+def load_batch(pack: Pack) -> tuple[Method, Batch, list[Solved]]:
+    """Load what a pack trains first: a row for each of its roots.
 
     Returns:
         The static method, the arrays on their devices, and the data that they were made of.
     """
     roots = pack.roots
     static = split_hyperparameters(roots[0].method)[0]
-    frozen = encoders_of(static)
+    frozen = load_encoders(static)
     scenes = [trial.task.load() for trial in roots]
     data = [trial.method.prepare(frozen, trial.task) for trial in roots]
     hyperparameters = [hyperparameters_of(trial.method) for trial in roots]
     cameras = [cameras_of(scene, scene.test) for scene in scenes]
     photographers = [cameras_of(scene, scene.train, NUM_NEAR_VIEWS) for scene in scenes if isinstance(scene, SceneData)]
-    stacked_photographers = stack(photographers) if photographers else None
+    stacked_photographers = stack_trials(photographers) if photographers else None
     keys = jnp.stack([jax.random.key(trial.seed) for trial in roots])
-    mapped = devices.shard_trials((stack(data), stack(hyperparameters), keys, stack(cameras), stacked_photographers))
-    return static, Batch(devices.share(frozen), *mapped), scenes
+    mapped = devices.shard_trials(
+        (stack_trials(data), stack_trials(hyperparameters), keys, stack_trials(cameras), stacked_photographers)
+    )
+    return static, Batch(devices.replicate(frozen), *mapped), scenes
 
 
 def cameras_of(scene: Solved, photos: Photos | CaptionViews, most: int | None = None) -> Cameras:
-    """Returns the cameras of photographs; the first `most` of them."""
+    """Return the cameras of photographs; the first `most` of them."""
     return Cameras(
         poses=jnp.asarray(photos.poses[:most]),
         intrinsics=Intrinsics(*(jnp.asarray(x[:most], jnp.float32) for x in photos.intrinsics)),
@@ -113,21 +115,21 @@ def cameras_of(scene: Solved, photos: Photos | CaptionViews, most: int | None = 
     )
 
 
-def encoders_of(method: Method) -> Frozen:
-    """Loads the encoders that a method is trained with."""
+def load_encoders(method: Method) -> Frozen:
+    """Load the encoders that a method is trained with."""
     return {name: clip.load(name, dtype=jnp.dtype(method.encoder_dtype)) for name in method.encoders}
 
 
 def hyperparameters_of(method: Method) -> Hyperparameters:
-    """Returns a method's hyperparameters as arrays."""
+    """Return a method's hyperparameters as arrays."""
     return {name: jnp.asarray(value, jnp.float32) for name, value in split_hyperparameters(method)[1].items()}
 
 
-def stack(trees: list[PyTree]) -> PyTree:
-    """Stacks trees of arrays into one tree with a leading trial axis."""
+def stack_trials(trees: list[PyTree]) -> PyTree:
+    """Stack trees of arrays into one tree with a leading trial axis."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def index_trial(tree: PyTree, i: int) -> PyTree:
-    """Returns one trial of a tree with a leading trial axis."""
+    """Return one trial of a tree with a leading trial axis."""
     return jax.tree.map(lambda x: x[i], tree)

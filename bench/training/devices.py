@@ -22,15 +22,15 @@ _LOCK = threading.Lock()
 
 
 def use_compilation_cache() -> None:
-    """Keeps compiled programs on disk, so that the next process does not compile them again."""
+    """Keep compiled programs on disk, so that the next process does not compile them again."""
     jax.config.update("jax_compilation_cache_dir", str(location.folder() / "programs"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 
-def compiled(
+def compile_once(
     function: Callable[..., Any], static: tuple[Any, ...], dynamic: tuple[PyTree, ...], donate: tuple[int, ...] = ()
 ) -> Any:
-    """Compiles `function(*static, *dynamic)`, to be called with `*dynamic`.
+    """Compile `function(*static, *dynamic)`, to be called with `*dynamic`.
 
     The program is kept for as long as the process lives, so that the next pack of it does not compile again. Threads
     that ask for the same program wait for the first of them.
@@ -57,7 +57,7 @@ def compiled(
 
 
 def memory_bytes(program: Any) -> int | None:
-    """Returns the bytes of each device that a compiled program takes, as its compiler plans; None if it does not say.
+    """Return the bytes of each device that a compiled program takes, as its compiler plans; None if it does not say.
 
     Arguments, results and all that lies between; what results take over from arguments counts once.
     """
@@ -69,28 +69,28 @@ def memory_bytes(program: Any) -> int | None:
 
 
 def num_compiled() -> int:
-    """Counts the programs that this process keeps."""
+    """Count the programs that this process keeps."""
     return len(_PROGRAMS)
 
 
-def shapes(tree: PyTree) -> PyTree:
-    """Returns the shapes, types and places of arrays, which is all that `compiled` needs of them."""
+def abstract_arrays(tree: PyTree) -> PyTree:
+    """Return the shapes, types and places of arrays, which is all that `compile_once` needs of them."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
 
 
-def over_trials(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
-    """Maps a function of one trial over the leading axis of all its arguments.
+def map_trials(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    """Map a function of one trial over the leading axis of all its arguments.
 
     An accelerator takes all trials at once (`jax.vmap`). A core takes one after the other (`lax.map`): batched
     products of small matrices gain nothing there, and its cache holds one trial's activations but not a pack's.
     """
-    if not is_cpu() or num_local() > 1:
+    if not is_cpu() or num_local_devices() > 1:
         return jax.vmap(function)
     return lambda *arguments: jax.lax.map(lambda one: function(*one), arguments)
 
 
 def shard_trials(tree: PyTree) -> PyTree:
-    """Spreads the leading trial axis over the local devices; whole copies go to each where it does not divide."""
+    """Spread the leading trial axis over the local devices; whole copies go to each where it does not divide."""
     devices = jax.local_devices()
     if len(devices) == 1:
         return jax.device_put(tree, devices[0])
@@ -104,8 +104,8 @@ def shard_trials(tree: PyTree) -> PyTree:
     return jax.tree.map(put, tree)
 
 
-def share(tree: PyTree) -> PyTree:
-    """Puts a whole copy on every local device."""
+def replicate(tree: PyTree) -> PyTree:
+    """Put a whole copy on every local device."""
     devices = jax.local_devices()
     if len(devices) == 1:
         return jax.device_put(tree, devices[0])
@@ -113,23 +113,23 @@ def share(tree: PyTree) -> PyTree:
     return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
 
 
-def num_local() -> int:
-    """Counts the devices that this process sees."""
+def num_local_devices() -> int:
+    """Count the devices that this process sees."""
     return len(jax.local_devices())
 
 
 def is_cpu() -> bool:
-    """Tells whether programs run on the host's own cores."""
+    """Tell whether programs run on the host's own cores."""
     return jax.default_backend() == "cpu"
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tells whether an error says that a device has too little memory."""
+    """Tell whether an error says that a device has too little memory."""
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
 def num_accelerators() -> int:
-    """Counts the accelerators that JAX could use here, without starting one: a driver would take its memory."""
+    """Count the accelerators that JAX could use here, without starting one: a driver would take its memory."""
     platforms = os.environ.get("JAX_PLATFORMS", "")
     if platforms and set(platforms.split(",")) <= {"cpu"}:
         return 0
@@ -144,5 +144,5 @@ def num_accelerators() -> int:
 
 
 def num_cores() -> int:
-    """Counts the CPU cores that this process may use."""
+    """Count the CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -40,7 +40,7 @@ class TrialShapes(NamedTuple):
 
 
 def trace_trial(trial: Trial) -> TrialShapes:
-    """Traces preparation, first parameters, one step of every phase, and rendering.
+    """Trace preparation, first parameters, one step of every phase, and rendering.
 
     Args:
         trial: Its task's photographs are read.
@@ -65,7 +65,7 @@ def trace_trial(trial: Trial) -> TrialShapes:
 
 
 def trace_phase(trial: Trial, method: Method, frozen: Frozen, data: Data) -> tuple[TrainState, dict[str, Any]]:
-    """Traces the first step of a phase, and rendering after it; returns shapes of its state and curves.
+    """Trace the first step of a phase, and rendering after it; return shapes of its state and curves.
 
     Args:
         trial: Names the variant in messages, and has the seed.
@@ -90,29 +90,29 @@ def trace_phase(trial: Trial, method: Method, frozen: Frozen, data: Data) -> tup
     stepped, metrics = jax.eval_shape(step, frozen, state, data)
     if leaf_shapes(stepped) != leaf_shapes(state):
         raise UsageError(f"{trial.variant}: expected a step to keep all shapes, got other ones; run `bench check`")
-    rays = jax.eval_shape(lambda: some_rays(NUM_RAYS))
+    rays = jax.eval_shape(lambda: make_rays(NUM_RAYS))
     views = jax.eval_shape(method.render, state.params, state.state, data, rays)
     if views.color.shape != (NUM_RAYS, 3):
         raise UsageError(f"{trial.variant}: expected colours of shape {NUM_RAYS, 3}, got {views.color.shape}")
     return state, metrics
 
 
-def some_rays(num_rays: int) -> Rays:
-    """Makes rays, no matter which."""
+def make_rays(num_rays: int) -> Rays:
+    """Make rays, no matter which."""
     ones = jnp.ones((num_rays,))
     return Rays(origins=jnp.ones((num_rays, 3)), directions=jnp.ones((num_rays, 3)), near=ones, far=ones, radius=ones)
 
 
 def leaf_shapes(tree: PyTree) -> list[tuple[tuple[int, ...], str]]:
-    """Lists shapes and types of the leaves."""
+    """List shapes and types of the leaves."""
     return [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(tree)]
 
 
 def num_elements(tree: PyTree) -> int:
-    """Counts the numbers in a tree."""
+    """Count the numbers in a tree."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
 def num_bytes(leaf: jax.ShapeDtypeStruct) -> int:
-    """Returns the size of an array; a random key counts as two words."""
+    """Return the size of an array; a random key counts as two words."""
     return 8 if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf.size * leaf.dtype.itemsize

@@ -43,18 +43,18 @@ class Pack:
 
     @property
     def roots(self) -> tuple[Trial, ...]:
-        """Lists what is trained from the start, each once: a trial, or what it continues."""
+        """List what is trained from the start, each once: a trial, or what it continues."""
         return tuple(dict.fromkeys(root(trial) for trial in self.trials))
 
     @property
     def num_steps(self) -> int:
-        """Counts the gradient steps of all its trials; those that trials share count once."""
+        """Count the gradient steps of all its trials; those that trials share count once."""
         shared = sum(trial.method.total_steps for trial in self.roots)
         phases = [trial for trial in self.trials if trial.method.continues is not None]
         return shared + sum(trial.method.total_steps - root(trial).method.total_steps for trial in phases)
 
     def halves(self) -> tuple[Pack, ...]:
-        """Makes two packs of half the size, to be tried when one does not fit in memory.
+        """Make two packs of half the size, to be tried when one does not fit in memory.
 
         Trials that continue another stay with it, unless they are all that is left.
         """
@@ -65,12 +65,12 @@ class Pack:
         return tuple(dataclasses.replace(self, trials=part) for part in parts if part)
 
     def split(self) -> tuple[Pack, ...]:
-        """Makes a pack of every trial, to find which of them is to blame for a failure."""
+        """Make a pack of every trial, to find which of them is to blame for a failure."""
         return tuple(dataclasses.replace(self, trials=(trial,)) for trial in self.trials)
 
 
 def root(trial: Trial) -> Trial:
-    """Returns the trial that this one continues, or itself if it starts afresh; without the name of its variant."""
+    """Return the trial that this one continues, or itself if it starts afresh; without the name of its variant."""
     method = trial.method
     while method.continues is not None:
         method = method.continues
@@ -82,18 +82,18 @@ ROOT_VARIANT = "root"
 
 
 def program_digest(trial: Trial) -> str:
-    """Hashes all that is static in what a trial trains first: equal for trials that may share a pack."""
+    """Hash all that is static in what a trial trains first: equal for trials that may share a pack."""
     static, _ = split_hyperparameters(root(trial).method)
     return digest([described(static), list(trial.task.layout())])
 
 
 def program_key(trial: Trial) -> str:
-    """Names the compiled program of a trial: its variant, and a hash of all that is static."""
+    """Name the compiled program of a trial: its variant, and a hash of all that is static."""
     return f"{trial.variant}-{program_digest(trial)}"
 
 
 def default_pack_size(platform: str) -> int:
-    """Returns how many trials to train at once.
+    """Return how many trials to train at once.
 
     An accelerator has room for many small fields. On a CPU packing buys no speed: a pack there is small, so
     that less is lost when a run is stopped and the cores finish together.
@@ -102,7 +102,7 @@ def default_pack_size(platform: str) -> int:
 
 
 def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
-    """Makes packs of at most `pack_size`, of even sizes within a program so that it is compiled for few of them.
+    """Make packs of at most `pack_size`, of even sizes within a program so that it is compiled for few of them.
 
     A trial is in the pack of what it continues, and does not count there. Packs of low seeds come first, and within a
     seed and program those of the first scenes or captions, with all arms that share the program: what is finished when
@@ -125,7 +125,7 @@ def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
 
 
 def schedule_key(family: Sequence[Trial], places: Mapping[str, int]) -> tuple[int, bool, int]:
-    """Returns a key that sorts the trials of a program: by seed, then by scene or caption.
+    """Return a key that sorts the trials of a program: by seed, then by scene or caption.
 
     Those that others continue come first and stay together: what continues them is trained at once, and compiled for as
     few sizes as can be.
@@ -139,7 +139,7 @@ def schedule_key(family: Sequence[Trial], places: Mapping[str, int]) -> tuple[in
 
 
 def estimate_seconds(packs: Sequence[Pack], costs: Mapping[str, ProgramCost], num_workers: int) -> float:
-    """Estimates the seconds that packs take on so many workers: work shared evenly, compiling once a program."""
+    """Estimate the seconds that packs take on so many workers: work shared evenly, compiling once a program."""
     work = sum(costs[key].compile_s for key in {pack.key for pack in packs})
     for pack in packs:
         cost = costs[pack.key]
@@ -162,12 +162,12 @@ class TrainingPhase(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Gives the step behind the last."""
+        """Give the step behind the last."""
         return self.method.total_steps
 
 
 def training_phases(pack: Pack) -> list[TrainingPhase]:
-    """Lists what all trials of a pack train first, and then the phases that continue it."""
+    """List what all trials of a pack train first, and then the phases that continue it."""
     fresh: list[Trial] = []
     continued: dict[Method, list[Trial]] = {}
     for trial in pack.trials:

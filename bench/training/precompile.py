@@ -33,29 +33,29 @@ class BackgroundCompiler:
         self.threads.shutdown(wait=False, cancel_futures=True)
 
     def begin(self, packs: Sequence[QueuedPack]) -> None:
-        """Compiles the programs of some packs, one after the other where all threads are busy."""
+        """Compile the programs of some packs, one after the other where all threads are busy."""
         for pack in packs:
             self.threads.submit(compile_ahead, pack)
 
     def begin_scores(self, pack: QueuedPack, protocols: tuple[str, ...]) -> None:
-        """Compiles the programs that score the trials of a pack."""
+        """Compile the programs that score the trials of a pack."""
         self.threads.submit(score_ahead, pack, protocols)
 
 
 def compile_ahead(pack: QueuedPack) -> None:
-    """Compiles the programs of a pack's first phase; its arrays are made for their shapes and let go."""
+    """Compile the programs of a pack's first phase; its arrays are made for their shapes and let go."""
     from bench.training import batch as batches
     from bench.training import devices, packing, programs
 
     assert isinstance(pack, packing.Pack), "only the trainer's own packs are compiled ahead"
     first = packing.training_phases(pack)[0]
-    static, batch, _ = batches.load(pack)
-    state, batch = devices.shapes((devices.shard_trials(programs.init_state(static, batch)), batch))
+    static, batch, _ = batches.load_batch(pack)
+    state, batch = devices.abstract_arrays((devices.shard_trials(programs.init_state(static, batch)), batch))
     programs.CompiledPrograms.compile(pack, first, state, batch)
 
 
 def score_ahead(pack: QueuedPack, protocols: tuple[str, ...]) -> None:
-    """Scores black views of a pack's first trial, so that the judges are loaded and their programs compiled."""
+    """Score black views of a pack's first trial, so that the judges are loaded and their programs compiled."""
     import jax.numpy as jnp
 
     from bench.training import batch as batches
@@ -74,19 +74,19 @@ def score_ahead(pack: QueuedPack, protocols: tuple[str, ...]) -> None:
         num = min(batches.NUM_NEAR_VIEWS, len(scene.train.poses))
         near = jnp.zeros((num, batches.NEAR_PX, batches.NEAR_PX), jnp.float16)
     views = Views(color=black, opacity=black[..., 0], distance=black[..., 0])
-    arrays = view_rendering.stored_views(scene, view_rendering.Rendered(views, near))
+    arrays = view_rendering.to_stored_views(scene, view_rendering.Rendered(views, near))
     trainer.score_views(scene, arrays, protocols, first.method.encoders)
 
 
 def prefer_quick_compiles() -> None:
-    """Sets `QUICK_FLAG` where there is an accelerator, unless the user has; to be called before JAX uses one."""
+    """Set `QUICK_FLAG` where there is an accelerator, unless the user has; to be called before JAX uses one."""
     flags = os.environ.get("XLA_FLAGS", "")
     if has_accelerator() and QUICK_FLAG.partition("=")[0] not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {QUICK_FLAG}".strip()
 
 
 def has_accelerator() -> bool:
-    """Tells whether this process trains on an accelerator."""
+    """Tell whether this process trains on an accelerator."""
     from bench.training import devices
 
     return devices.num_accelerators() > 0

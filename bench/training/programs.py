@@ -20,9 +20,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from bench.storage.timings import PhaseTimer
 from bench.training import devices
-from bench.training.batch import Batch, TrainState, load
+from bench.training.batch import Batch, TrainState, load_batch
 from bench.training.packing import Pack, ProgramCost, TrainingPhase, training_phases
-from bench.training.view_rendering import render, render_progress_view
+from bench.training.view_rendering import render_progress_view, render_views
 from models.method import Data, Frozen, Hyperparameters, Method
 
 RAYS_AT_ONCE = {"cpu": 1 << 11, "accelerator": 1 << 15}
@@ -46,12 +46,12 @@ class CompiledPrograms(NamedTuple):
 
     @property
     def memory_bytes(self) -> int | None:
-        """Gives the memory of a device that training takes; None where the compiler does not say."""
+        """Give the memory of a device that training takes; None where the compiler does not say."""
         return devices.memory_bytes(self.advance)
 
     @classmethod
     def compile(cls, pack: Pack, phase: TrainingPhase, state: TrainState, batch: Batch) -> CompiledPrograms:
-        """Compiles the programs of a phase, or takes those of an earlier pack.
+        """Compile the programs of a phase, or take those of an earlier pack.
 
         Args:
             pack: Its first trial's task and budget give the sizes.
@@ -73,15 +73,15 @@ class CompiledPrograms(NamedTuple):
         fields = (state.params, state.state, batch)
         has_photographs = batch.photographers is not None
         return cls(
-            advance=devices.compiled(train_chunk, steps, (state, batch, first_step), donate=(0,)),
-            render=devices.compiled(render, sizes, fields),
-            look=None if has_photographs else devices.compiled(render_progress_view, sizes, fields),
+            advance=devices.compile_once(train_chunk, steps, (state, batch, first_step), donate=(0,)),
+            render=devices.compile_once(render_views, sizes, fields),
+            look=None if has_photographs else devices.compile_once(render_progress_view, sizes, fields),
             num_chunk=num_chunk,
         )
 
 
 def larger_share(share: float | None, num_bytes: int | None, num_rows: int) -> float | None:
-    """Returns the larger of a row's share of memory so far and its share now; None where either is not known.
+    """Return the larger of a row's share of memory so far and its share now; None where either is not known.
 
     Example:
         >>> larger_share(0.0, 80, 4), larger_share(30.0, 80, 4), larger_share(None, 80, 4), larger_share(30.0, None, 4)
@@ -91,13 +91,13 @@ def larger_share(share: float | None, num_bytes: int | None, num_rows: int) -> f
 
 
 def init_state(method: Method, batch: Batch) -> TrainState:
-    """Initialises every trial of a batch."""
+    """Initialise every trial of a batch."""
     init = functools.partial(init_trial, method)
     return jax.jit(jax.vmap(init))(batch.data, batch.hyperparameters, batch.keys)
 
 
 def init_trial(method: Method, data: Data, hyperparameters: Hyperparameters, key: PRNGKeyArray) -> TrainState:
-    """Initialises one trial."""
+    """Initialise one trial."""
     params, state = method.init(jax.random.fold_in(key, 0), data)
     optimizer = method.optimizer(method.num_steps or 0, hyperparameters).init(params)
     return TrainState(params, state, optimizer, jnp.asarray(True), jnp.asarray(-1, jnp.int32))
@@ -113,7 +113,7 @@ def train_step(
     hyperparameters: Hyperparameters,
     key: PRNGKeyArray,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
-    """Takes one gradient step of one trial; one whose loss or gradient is not finite stays as it was, from then on.
+    """Take one gradient step of one trial; one whose loss or gradient is not finite stays as it was, from then on.
 
     A method that skips bad steps leaves such a step out instead, and counts it in a curve.
     """
@@ -139,7 +139,7 @@ def train_step(
 def train_chunk(
     method: Method, first: int, last: int, num_chunk: int, carry: TrainState, batch: Batch, start: Int[Array, ""]
 ) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
-    """Takes a chunk of steps of a whole pack; returns its state, and the mean of each curve over the chunk.
+    """Take a chunk of steps of a whole pack; return its state, and the mean of each curve over the chunk.
 
     Chunks go from step `first` to before step `last`. The last one is as long as the others; what is past the end is
     skipped in it, so that one program serves all.
@@ -147,7 +147,7 @@ def train_chunk(
 
     def body(carry: TrainState, step: Int[Array, ""]) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
         one = functools.partial(train_step, method, method.num_steps or 0, batch.frozen, step)
-        return devices.over_trials(one)(carry, batch.data, batch.hyperparameters, batch.keys)
+        return devices.map_trials(one)(carry, batch.data, batch.hyperparameters, batch.keys)
 
     def skip(carry: TrainState, step: Int[Array, ""]) -> tuple[TrainState, dict[str, Float[Array, " k"]]]:
         metrics = jax.eval_shape(body, carry, step)[1]
@@ -163,9 +163,9 @@ def train_chunk(
 
 
 def run_pilot(pack: Pack) -> ProgramCost:
-    """Measures what a program costs here: compiles it, takes two chunks of steps, renders once."""
+    """Measure what a program costs here: compile it, take two chunks of steps, render once."""
     first = training_phases(pack)[0]
-    static, batch, _ = load(pack)
+    static, batch, _ = load_batch(pack)
     state = devices.shard_trials(init_state(static, batch))
     timer = PhaseTimer()
     programs = CompiledPrograms.compile(pack, first, state, batch)

@@ -87,7 +87,7 @@ class ProgressTable:
             self.live.stop()
 
     def on_progress(self, key: str, trial_ids: tuple[str, ...], progress: Progress) -> None:
-        """Notes where a pack stands."""
+        """Note where a pack stands."""
         self.running[trial_ids] = RunningPack(progress, len(trial_ids))
         self.publish_state()
         now = time.monotonic()
@@ -99,7 +99,7 @@ class ProgressTable:
             )
 
     def on_outcome(self, outcome: Outcome) -> None:
-        """Counts a trial that is stored."""
+        """Count a trial that is stored."""
         record = outcome.record
         failed = record.status == "failed"
         self.num_failed += failed
@@ -112,7 +112,7 @@ class ProgressTable:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def publish_state(self) -> None:
-        """Hands the state on, for `bench status` in a second terminal."""
+        """Hand the state on, for `bench status` in a second terminal."""
         running = [
             {
                 "trial_ids": list(ids),
@@ -133,7 +133,7 @@ class ProgressTable:
         )
 
     def estimate_left_s(self) -> float | None:
-        """Estimates the seconds to go, at the pace so far; None before anything is done."""
+        """Estimate the seconds to go, at the pace so far; None before anything is done."""
         finished = self.num_done + self.num_failed - self.num_at_start
         started = sum(pack.num_trials * fraction_done(pack.progress) for pack in self.running.values())
         done = finished + started
@@ -143,7 +143,7 @@ class ProgressTable:
         return seconds_each * max(0.0, self.num_trials - self.num_at_start - done)
 
     def draw(self) -> Group:
-        """Draws the table as it stands now."""
+        """Draw the table as it stands now."""
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
         table.add_column("pack")
         table.add_column("trials", justify="right")
@@ -188,7 +188,7 @@ class ProgressBar:
             self.bar.stop()
 
     def on_progress(self, progress: Progress) -> None:
-        """Shows a report of the trainer's; in a log file one a phase and tenth of the steps."""
+        """Show a report of the trainer's; in a log file one a phase and tenth of the steps."""
         loss = f"loss {progress.loss:.4f}" if math.isfinite(progress.loss) else ""
         if self.bar:
             self.bar.update(
@@ -206,7 +206,7 @@ class ProgressBar:
 
 
 def fraction_done(progress: Progress) -> float:
-    """Returns how much of a pack is done, in [0, 1]: training is nearly all of it.
+    """Return how much of a pack is done, in [0, 1]: training is nearly all of it.
 
     Example:
         >>> [fraction_done(Progress(phase, 50, 100, 0.1)) for phase in ("train", "render", "score")]
@@ -218,7 +218,7 @@ def fraction_done(progress: Progress) -> float:
 
 
 def format_seconds(seconds: float | int) -> str:
-    """Writes seconds for a person.
+    """Write seconds for a person.
 
     Example:
         >>> format_seconds(8), format_seconds(200), format_seconds(7300)

@@ -40,11 +40,11 @@ class QueuedTrial(Protocol):
 
     @property
     def id(self) -> str:
-        """Names the trial."""
+        """Name the trial."""
 
     @property
     def seed(self) -> int:
-        """Numbers the repetition."""
+        """Number the repetition."""
 
 
 @runtime_checkable
@@ -56,18 +56,18 @@ class QueuedPack(Protocol):
 
     @property
     def key(self) -> str:
-        """Names the program that trains the pack."""
+        """Name the program that trains the pack."""
 
     @property
     def trials(self) -> Sequence[QueuedTrial]:
-        """Lists the trials in a fixed order."""
+        """List the trials in a fixed order."""
 
     @property
     def num_steps(self) -> int:
-        """Counts the gradient steps of all trials."""
+        """Count the gradient steps of all trials."""
 
     def split(self) -> Sequence[QueuedPack]:
-        """Makes a pack of every trial."""
+        """Make a pack of every trial."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,17 +84,17 @@ class Attempt:
 
     @property
     def program(self) -> Program:
-        """Names the compiled program: equal for packs that it serves as it is."""
+        """Name the compiled program: equal for packs that it serves as it is."""
         return self.pack.key, len(self.pack.trials)
 
     @property
     def trial_ids(self) -> tuple[str, ...]:
-        """Lists the trials by id."""
+        """List the trials by id."""
         return tuple(trial.id for trial in self.pack.trials)
 
     @property
     def lowest_seed(self) -> int:
-        """Gives the block that it belongs to: low seeds first, so that a run that is stopped has complete seeds."""
+        """Give the block that it belongs to: low seeds first, so that a run that is stopped has complete seeds."""
         return min(trial.seed for trial in self.pack.trials)
 
 
@@ -123,7 +123,7 @@ class Queue:
         self.waiting = [Attempt(pack=pack) for pack in packs]
 
     def take(self, mine: set[Program], others: set[Program], begun: Sequence[Program] = ()) -> Attempt:
-        """Takes the next pack for a worker: of the lowest seeds, of a program that it has compiled, the longest.
+        """Take the next pack for a worker: of the lowest seeds, of a program that it has compiled, the longest.
 
         Args:
             mine: Programs that the worker has compiled.
@@ -146,7 +146,7 @@ class Queue:
         return best
 
     def upcoming_programs(self, known: set[Program]) -> list[Attempt]:
-        """Lists an attempt of each of the next `NUM_AHEAD` programs that nobody knows, in the order of their turn."""
+        """List an attempt of each of the next `NUM_AHEAD` programs that nobody knows, in the order of their turn."""
         found: dict[Program, Attempt] = {}
         for attempt in sorted(self.waiting, key=lambda attempt: (attempt.lowest_seed, -attempt.pack.num_steps)):
             if attempt.program not in known:
@@ -154,7 +154,7 @@ class Queue:
         return list(found.values())[:NUM_AHEAD]
 
     def handle_death(self, attempt: Attempt, how: str) -> list[Outcome]:
-        """Tries a pack again whose worker died: whole, then trial by trial; returns the outcome of one given up."""
+        """Try a pack again whose worker died: whole, then trial by trial; return the outcome of one given up."""
         num_deaths = attempt.num_deaths + 1
         if num_deaths < MAX_DEATHS:
             self.waiting.append(dataclasses.replace(attempt, num_deaths=num_deaths))
@@ -166,7 +166,7 @@ class Queue:
         return [record.make_failed_outcome(attempt.pack.trials[0], reason)]
 
     def handle_error(self, attempt: Attempt, failure: Failure) -> list[Outcome]:
-        """Tries the trials of a pack that raised one by one, to find which is to blame; returns those given up."""
+        """Try the trials of a pack that raised one by one, to find which is to blame; return those given up."""
         trials = attempt.pack.trials
         if len(trials) > 1 and not failure.is_usage:
             self._split(attempt)

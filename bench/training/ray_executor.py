@@ -68,7 +68,7 @@ class WorkerHandle:
 
     @property
     def known(self) -> set[Program]:
-        """Programs that it has or will have."""
+        """Return the programs that it has or will have."""
         return self.compiled | set(self.begun)
 
 
@@ -111,7 +111,7 @@ class RayExecutor:
         self.workers: list[WorkerHandle] = []
 
     def run(self) -> None:
-        """Trains until nothing waits and nobody works.
+        """Train until nothing waits and nobody works.
 
         Raises:
             KeyboardInterrupt: Outcomes that were there have been handed on, and the workers are killed.
@@ -130,14 +130,14 @@ class RayExecutor:
                 ray.kill(worker.actor)
 
     def start_worker(self) -> WorkerHandle:
-        """Starts a worker."""
+        """Start a worker."""
         sys_path = [entry or os.getcwd() for entry in sys.path] if self.is_local else None
         actor_class = ray.remote(concurrency_groups={"progress": 1})(self.worker)  # type: ignore[call-overload]
         actor = actor_class.options(max_restarts=0, **self.resources).remote(sys_path, self.train)
         return WorkerHandle(actor, actor.node.remote())
 
     def hand_out_packs(self) -> None:
-        """Gives every free worker a pack, if one waits."""
+        """Give every free worker a pack, if one waits."""
         for worker in self.workers:
             if worker.pending is None and self.queue.waiting:
                 others = set().union(*(other.known for other in self.workers if other is not worker))
@@ -153,7 +153,7 @@ class RayExecutor:
                 worker.pending = worker.actor.train.remote(attempt.pack, self.protocols, ahead)
 
     def take_answers(self, timeout_s: float) -> None:
-        """Waits for answers of workers, at most so long, and acts on them."""
+        """Wait for answers of workers, at most so long, and act on them."""
         busy = {worker.pending: worker for worker in self.workers if worker.pending is not None}
         if busy:
             ray.wait(list(busy), num_returns=1, timeout=timeout_s)
@@ -161,7 +161,7 @@ class RayExecutor:
                 self.take_answer(busy[reference], reference)
 
     def take_answer(self, worker: WorkerHandle, reference: ray.ObjectRef) -> None:
-        """Acts on a worker's answer, or on its death."""
+        """Act on a worker's answer, or on its death."""
         errors = ray.exceptions
         try:
             answer = ray.get(reference)
@@ -181,7 +181,7 @@ class RayExecutor:
             self.on_outcome(outcome)
 
     def place_worker(self, worker: WorkerHandle, node: str) -> None:
-        """Gives a worker that has started the first cores of its host that no other has."""
+        """Give a worker that has started the first cores of its host that no other has."""
         self.num_failed_starts = 0
         taken = {other.slot for other in self.workers if other.node == node}
         worker.node = node
@@ -190,7 +190,7 @@ class RayExecutor:
             worker.actor.use_cores.remote(worker.slot * self.cores_each, self.cores_each)
 
     def replace_worker(self, worker: WorkerHandle, error: Exception) -> None:
-        """Starts a fresh worker in place of one that died, whose pack is tried again or given up.
+        """Start a fresh worker in place of one that died, whose pack is tried again or given up.
 
         Raises:
             UsageError: Worker after worker died before it had started.
@@ -212,7 +212,7 @@ class RayExecutor:
             self.workers.append(self.start_worker())
 
     def poll_progress(self) -> None:
-        """Hands on where busy workers stand, and asks again."""
+        """Hand on where busy workers stand, and ask again."""
         for worker in self.workers:
             if worker.attempt is None:
                 worker.asked = None
@@ -229,7 +229,7 @@ class RayExecutor:
 
 @contextlib.contextmanager
 def connect_ray(address: str | None) -> Iterator[bool]:
-    """Connects to Ray for the time of a run; yields whether its workers run on this host.
+    """Connect to Ray for the time of a run; yield whether its workers run on this host.
 
     A connection that is there already is used, and left.
 
@@ -279,14 +279,14 @@ def _join_ray(address: str) -> None:
 
 
 def check_reachable(address: str) -> None:
-    """Raises OSError if nobody listens at `host:port`: Ray itself takes minutes to find out."""
+    """Raise OSError if nobody listens at `host:port`: Ray itself takes minutes to find out."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit() and "/" not in host:
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def worker_runtime_env() -> dict[str, Any]:
-    """Returns the environment of workers on other hosts: our code, the user's plug-ins, the commit."""
+    """Return the environment of workers on other hosts: our code, the user's plug-ins, the commit."""
     variables = environment.commit_variables()
     if "BENCH_DATA_DIR" in os.environ:
         variables["BENCH_DATA_DIR"] = os.environ["BENCH_DATA_DIR"]
@@ -299,7 +299,7 @@ def worker_runtime_env() -> dict[str, Any]:
 
 
 def worker_resources(resources: dict[str, float], is_local: bool) -> tuple[Resources, int]:
-    """Returns the resources that one worker takes, and how many workers there can be.
+    """Return the resources that one worker takes, and how many workers there can be.
 
     Args:
         resources: Of the cluster, by Ray's names.
@@ -324,7 +324,7 @@ def worker_resources(resources: dict[str, float], is_local: bool) -> tuple[Resou
 
 @contextlib.contextmanager
 def _variables(**values: str) -> Iterator[None]:
-    """Sets environment variables for processes that are started meanwhile."""
+    """Set environment variables for processes that are started meanwhile."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -338,18 +338,18 @@ def _variables(**values: str) -> Iterator[None]:
 
 
 def _how_it_died(error: Exception) -> str:
-    """Returns Ray's word for a death; the rest of what Ray says names hosts."""
+    """Return Ray's word for a death; the rest of what Ray says names hosts."""
     found = re.search(r"Worker exit type: (\w+)", str(error))
     return found.group(1) if found else type(error).__name__
 
 
 def _without_hosts(text: str) -> str:
-    """Takes colours, and addresses and processes of hosts, out of what Ray says."""
+    """Take colours, and addresses and processes of hosts, out of what Ray says."""
     return re.sub(r"\x1b\[[0-9;]*m|\(pid=[^)]*\)", "", text).strip()
 
 
 def _remedy(error: BaseException) -> str:
-    """Says what to do about a cluster that cannot be joined; Ray names the cause far down in its message."""
+    """Say what to do about a cluster that cannot be joined; Ray names the cause far down in its message."""
     if "AuthenticationError" in str(error):
         return "the cluster asks for its token: put it where Ray looks for it and set RAY_AUTH_MODE=token"
     if error.__cause__ is not None:

@@ -16,7 +16,7 @@ def rescore_finished(
     trials_store: Store,
     on_scored: Callable[[Trial, list[str]], None],
 ) -> None:
-    """Scores the finished ones among some trials again.
+    """Score the finished ones among some trials again.
 
     Args:
         trials: Those that are not finished are left out.
@@ -38,7 +38,7 @@ def rescore_finished(
 
 
 def rescore_trial(trial: Trial, protocol_names: Sequence[str], trials_store: Store) -> list[str]:
-    """Scores the stored views of a trial under those of the protocols that apply to it; returns their names."""
+    """Score the stored views of a trial under those of the protocols that apply to it; return their names."""
     views = trials_store.views(trial.id)
     data = trial.task.load()
     applied = [name for name in protocol_names if protocols.applies_to(name, data)]

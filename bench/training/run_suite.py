@@ -44,13 +44,13 @@ class TrainingOptions:
             )
 
     def make_packs(self, trials: list[Trial]) -> list[packing.Pack]:
-        """Makes packs of trials, of a size that suits the device where none is asked for."""
+        """Make packs of trials, of a size that suits the device where none is asked for."""
         platform = "accelerator" if devices.num_accelerators() else "cpu"
         return packing.make_packs(trials, self.pack_size or packing.default_pack_size(platform))
 
 
 def train_missing(options: TrainingOptions, chosen: Selection, trials_store: Store) -> int:
-    """Trains the trials that are neither finished nor failed; returns how many there were.
+    """Train the trials that are neither finished nor failed; return how many there were.
 
     Args:
         options: Where they are trained.
@@ -91,7 +91,7 @@ def train_missing(options: TrainingOptions, chosen: Selection, trials_store: Sto
 
 
 def check_scorers() -> None:
-    """Refuses altered LPIPS weights before anything is trained, not after."""
+    """Refuse altered LPIPS weights before anything is trained, not after."""
     from bench.metrics import lpips
 
     for network in ("alex", "vgg"):
@@ -99,7 +99,7 @@ def check_scorers() -> None:
 
 
 def check_encoders(trials: list[Trial]) -> None:
-    """Refuses encoders that are not on disk and cannot be fetched before anything is trained; fetches the others."""
+    """Refuse encoders that are not on disk and cannot be fetched before anything is trained; fetch the others."""
     from models import clip
 
     for name in dict.fromkeys(name for trial in trials for name in trial.method.encoders):
@@ -107,7 +107,7 @@ def check_encoders(trials: list[Trial]) -> None:
 
 
 def warn_of_unknown_words(trials: list[Trial]) -> None:
-    """Warns, once a caption, that an embedded guide cannot have learnt its words, and says what it knows."""
+    """Warn, once a caption, that an embedded guide cannot have learnt its words, and say what it knows."""
     warnings: dict[str, str | None] = {}
     for trial in trials:
         is_embedded = bool(set(trial.method.encoders) & set(catalog.EMBEDDED))
@@ -118,7 +118,7 @@ def warn_of_unknown_words(trials: list[Trial]) -> None:
 
 
 def prepare_data(trials: list[Trial]) -> None:
-    """Renders or reads the data of the trials before any worker starts."""
+    """Render or read the data of the trials before any worker starts."""
     from tasks.sparse_views import embedded
 
     embedded.prepare_all([trial.task for trial in trials])

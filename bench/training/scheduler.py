@@ -49,7 +49,7 @@ def train_packs(
     on_progress: OnProgress,
     train: str = TRAINER,
 ) -> None:
-    """Trains packs, each once; returns when every trial has an outcome.
+    """Train packs, each once; return when every trial has an outcome.
 
     Args:
         packs: Values of `bench.training.packing.Pack`.
@@ -81,7 +81,7 @@ def train_packs(
 
 
 def choose_executor(executor: str, address: str | None) -> str:
-    """Returns the executor that is asked for, or `inline`, with one line that says so, where Ray is not installed.
+    """Return the executor that is asked for, or `inline`, with one line that says so, where Ray is not installed.
 
     Raises:
         UsageError: No such executor, or an address that it has no use for.
@@ -108,7 +108,7 @@ def train_inline(
     train: str = TRAINER,
     compiler: BackgroundCompiler | None = None,
 ) -> None:
-    """Trains the packs of a queue in this process, one after the other.
+    """Train the packs of a queue in this process, one after the other.
 
     Args:
         queue: Empty afterwards.
@@ -141,7 +141,7 @@ def train_inline(
 
 @contextlib.contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
-    """Lets `kill` end a run as Ctrl-C does."""
+    """Let `kill` end a run as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

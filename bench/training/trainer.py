@@ -29,11 +29,11 @@ from bench.storage.record import Outcome
 from bench.storage.timings import PhaseTimer, sum_timings, total_seconds
 from bench.suites.trial import Trial
 from bench.training import devices
-from bench.training.batch import Batch, Solved, TrainState, hyperparameters_of, index_trial, load, stack
+from bench.training.batch import Batch, Solved, TrainState, hyperparameters_of, index_trial, load_batch, stack_trials
 from bench.training.packing import Pack, TrainingPhase, root, training_phases
 from bench.training.programs import CompiledPrograms, init_state, larger_share
 from bench.training.progress import Progress
-from bench.training.view_rendering import is_strip_step, stored_views, with_strip
+from bench.training.view_rendering import add_strip, is_strip_step, to_stored_views
 from models.method import num_parameters
 
 Report: TypeAlias = Callable[[Progress], None]
@@ -52,7 +52,7 @@ def train(
     report: Report,
     train_once: Callable[[Pack, tuple[str, ...], Report], list[Outcome]] | None = None,
 ) -> list[Outcome]:
-    """Trains, renders and scores a pack; halves it for as long as it does not fit in memory.
+    """Train, render and score a pack; halve it for as long as it does not fit in memory.
 
     Args:
         pack: Trials of one program.
@@ -79,7 +79,7 @@ def train(
 
 
 def explain_out_of_memory(trial: Trial, message: str) -> str:
-    """Tells a user whose single trial is too large for the device which fields to turn down, and their values."""
+    """Tell a user whose single trial is too large for the device which fields to turn down, and their values."""
     knobs = []
     for name in ("encoder", "num_samples", "num_importance", "num_crops", "consistency_px", "num_rays", "image_px"):
         value = getattr(trial.method, name, None) or getattr(trial.task, name, None)
@@ -92,7 +92,7 @@ def explain_out_of_memory(trial: Trial, message: str) -> str:
 
 
 def train_together(pack: Pack, protocol_names: tuple[str, ...], report: Report) -> list[Outcome]:
-    """Trains a whole pack at once: first what its trials share, then each phase that continues it."""
+    """Train a whole pack at once: first what its trials share, then each phase that continues it."""
     first, *continuations = training_phases(pack)
     run = PackRun.prepare(pack, first, protocol_names, report)
     run.train_phase()
@@ -153,10 +153,10 @@ class PackRun:
 
     @classmethod
     def prepare(cls, pack: Pack, phase: TrainingPhase, protocol_names: tuple[str, ...], report: Report) -> PackRun:
-        """Loads the arrays of a pack, and initialises what its first phase trains."""
+        """Load the arrays of a pack, and initialise what its first phase trains."""
         timer = PhaseTimer()
         report(Progress("prepare", 0, phase.end, math.nan))
-        static, batch, scenes = load(pack)
+        static, batch, scenes = load_batch(pack)
         state = devices.shard_trials(init_state(static, batch))
         timer.lap("prepare_s")
         return cls(
@@ -173,12 +173,12 @@ class PackRun:
         )
 
     def branch(self, phase: TrainingPhase) -> PackRun:
-        """Starts a run that goes on where this one ended: a row for each trial of a phase, copied from its root's."""
+        """Start a run that goes on where this one ended: a row for each trial of a phase, copied from its root's."""
         timer = PhaseTimer()
         roots = tuple(root(trial) for trial in phase.trials)
         copied = np.asarray([self.roots.index(each) for each in roots])
         state, batch = jax.tree.map(lambda x: x[copied], (self.state, self.batch._replace(frozen={})))
-        hyperparameters = stack([hyperparameters_of(trial.method) for trial in phase.trials])
+        hyperparameters = stack_trials([hyperparameters_of(trial.method) for trial in phase.trials])
         state, batch = devices.shard_trials((state, batch._replace(hyperparameters=hyperparameters)))
         curves = {name: [point[copied] for point in points] for name, points in self.curves.items()}
         return dataclasses.replace(
@@ -197,7 +197,7 @@ class PackRun:
         )
 
     def train_phase(self) -> None:
-        """Takes the steps of the phase, a chunk at a time."""
+        """Take the steps of the phase, a chunk at a time."""
         self.report(Progress("compile", self.phase.start, self.phase.end, math.nan))
         self.programs = CompiledPrograms.compile(self.pack, self.phase, self.state, self.batch)
         self.memory = larger_share(self.memory, self.programs.memory_bytes, len(self.roots))
@@ -208,7 +208,7 @@ class PackRun:
         self.seconds_trained = self.seconds()
 
     def take_chunk(self, start: int) -> None:
-        """Takes a chunk of steps, adds a point to the curves, and now and then a view to the strip."""
+        """Take a chunk of steps, add a point to the curves, and now and then a view to the strip."""
         end = min(start + self.programs.num_chunk, self.phase.end)
         self.state, means = self.programs.advance(self.state, self.batch, jnp.asarray(start, jnp.int32))
         self.add_to_curves(end, jax.device_get(means))
@@ -218,7 +218,7 @@ class PackRun:
             self.strip.append((end, jax.device_get(view)))
 
     def add_to_curves(self, step: int, means: dict[str, Float[np.ndarray, " k"]]) -> None:
-        """Adds a point to every curve: NaN to one that the phase has not, and NaN before it to one that is new."""
+        """Add a point to every curve: NaN to one that the phase has not, and NaN before it to one that is new."""
         missing = np.full(len(self.roots), math.nan)
         for name in dict.fromkeys([*self.curves, *means]):
             points = self.curves.setdefault(name, [missing] * len(self.steps))
@@ -226,7 +226,7 @@ class PackRun:
         self.steps.append(step)
 
     def outcomes(self) -> dict[str, Outcome]:
-        """Renders and scores the trials of the phase; returns an outcome of each, by its id."""
+        """Render and score the trials of the phase; return an outcome of each, by its id."""
         if not self.phase.trials:
             return {}
         trained = jax.device_get(self.state._replace(optimizer=None))
@@ -249,15 +249,15 @@ class PackRun:
         return outcomes
 
     def render(self) -> list[ViewArrays]:
-        """Renders the test views of each trial of the phase."""
+        """Render the test views of each trial of the phase."""
         self.report(Progress("render", self.phase.end, self.phase.end, self.mean_loss()))
         rendered = jax.device_get(self.programs.render(self.state.params, self.state.state, self.batch))
-        rendered = with_strip(rendered, self.strip)
+        rendered = add_strip(rendered, self.strip)
         self.timer.lap("render_s")
-        return [stored_views(self.scenes[row], index_trial(rendered, row)) for row in self.rows]
+        return [to_stored_views(self.scenes[row], index_trial(rendered, row)) for row in self.rows]
 
     def score(self, views: Sequence[ViewArrays]) -> list[ScoresByProtocol]:
-        """Scores the views of each trial of the phase."""
+        """Score the views of each trial of the phase."""
         self.report(Progress("score", self.phase.end, self.phase.end, self.mean_loss()))
         scores = [
             score_views(self.scenes[row], arrays, self.protocol_names, trial.method.encoders)
@@ -267,20 +267,20 @@ class PackRun:
         return scores
 
     def mean_loss(self) -> float:
-        """Returns the last point of the loss, over all rows; NaN before the first."""
+        """Return the last point of the loss, over all rows; NaN before the first."""
         return float(np.mean(self.curves["loss"][-1])) if self.steps else math.nan
 
     def curves_of(self, row: int) -> dict[str, list[float]]:
-        """Returns one trial's curves, and the steps of their points."""
+        """Return one trial's curves, and the steps of their points."""
         curves = {name: [float(point[row]) for point in points] for name, points in self.curves.items()}
         return {"step": [float(step) for step in self.steps], **curves}
 
     def seconds(self) -> dict[str, float]:
-        """Returns each trial's seconds so far, by what was done."""
+        """Return each trial's seconds so far, by what was done."""
         return sum_timings(self.seconds_before, self.timer.shared_by(len(self.roots)))
 
     def timings_of(self, trial: Trial, seconds: dict[str, float]) -> dict[str, float]:
-        """Returns a trial's timings; `shared_s` of its seconds are counted by an earlier outcome too.
+        """Return a trial's timings; `shared_s` of its seconds are counted by an earlier outcome too.
 
         A branch shares what its root had taken when it began. Equal trials of the first phase are one row, and share
         all.
@@ -295,7 +295,7 @@ class PackRun:
 def score_views(
     scene: Solved, views: ViewArrays, protocol_names: Sequence[str], guides: tuple[str, ...] = ()
 ) -> ScoresByProtocol:
-    """Scores a trial's views under each protocol that applies to them, as `rescore` scores the stored ones.
+    """Score a trial's views under each protocol that applies to them, as `rescore` scores the stored ones.
 
     Args:
         scene: What the trial's task holds.
@@ -321,7 +321,7 @@ def make_outcome(
     pack_size: int,
     memory_bytes: int | None,
 ) -> Outcome:
-    """Gathers what a trial leaves; one that met a loss that was not finite has failed, and leaves no scores."""
+    """Gather what a trial leaves; one that met a loss that was not finite has failed, and leaves no scores."""
     parameters = {"params": trained.params}
     if jax.tree.leaves(trained.state):
         parameters["state"] = trained.state

@@ -45,10 +45,10 @@ class Rendered(NamedTuple):
     strip_steps: Int[np.ndarray, "*k m"] | None = None
 
 
-def render(
+def render_views(
     method: Method, height: int, width: int, num_at_once: int, params: Params, state: State, batch: Batch
 ) -> Rendered:
-    """Renders all test views of a whole pack, as float16, some rays of each trial at a time."""
+    """Render all test views of a whole pack, as float16, some rays of each trial at a time."""
 
     def render_trial(
         params: Params, state: State, data: Data, cameras: Cameras, photographers: Cameras | None
@@ -57,7 +57,7 @@ def render(
             views = method.render(params, state, data, rays)
             return jax.tree.map(lambda x: x.astype(jnp.float16), views)
 
-        views = render_cameras(cameras, height, width, num_at_once, render_rays)
+        views = render_in_blocks(cameras, height, width, num_at_once, render_rays)
         if photographers is None:
             return Rendered(views, None)
         near = photographers._replace(
@@ -65,26 +65,26 @@ def render(
             far=photographers.near + NEAR_SHARE * (photographers.far - photographers.near),
             pixel_center=jnp.asarray(0.5),
         )
-        return Rendered(views, render_cameras(near, NEAR_PX, NEAR_PX, num_at_once, render_rays).opacity)
+        return Rendered(views, render_in_blocks(near, NEAR_PX, NEAR_PX, num_at_once, render_rays).opacity)
 
-    return devices.over_trials(render_trial)(params, state, batch.data, batch.cameras, batch.photographers)
+    return devices.map_trials(render_trial)(params, state, batch.data, batch.cameras, batch.photographers)
 
 
 def render_progress_view(
     method: Method, height: int, width: int, num_at_once: int, params: Params, state: State, batch: Batch
 ) -> Float16[Array, "k h w 3"]:
-    """Renders one view of every field of a pack."""
+    """Render one view of every field of a pack."""
     one = slice(STRIP_VIEW, STRIP_VIEW + 1)
     camera = batch.cameras._replace(
         poses=batch.cameras.poses[:, one],
         intrinsics=Intrinsics(*(x[:, one] for x in batch.cameras.intrinsics)),
     )
-    rendered = render(method, height, width, num_at_once, params, state, batch._replace(cameras=camera))
+    rendered = render_views(method, height, width, num_at_once, params, state, batch._replace(cameras=camera))
     return rendered.views.color[:, 0]
 
 
 def is_strip_step(step: int, before: int, last: int) -> bool:
-    """Tells whether the strip gets a view at the end of a chunk, so that there are `NUM_STRIP` of them, evenly spaced.
+    """Tell whether the strip gets a view at the end of a chunk, so that there are `NUM_STRIP` of them, evenly spaced.
 
     Args:
         step: The last step of the chunk.
@@ -98,8 +98,8 @@ def is_strip_step(step: int, before: int, last: int) -> bool:
     return step * NUM_STRIP // last > before * NUM_STRIP // last
 
 
-def with_strip(rendered: Rendered, strip: list[tuple[int, Float16[np.ndarray, "k h w 3"]]]) -> Rendered:
-    """Adds the views that were rendered in training, each with its step."""
+def add_strip(rendered: Rendered, strip: list[tuple[int, Float16[np.ndarray, "k h w 3"]]]) -> Rendered:
+    """Add the views that were rendered in training, each with its step."""
     if not strip:
         return rendered
     colors = np.stack([view for _, view in strip], axis=1)
@@ -108,15 +108,15 @@ def with_strip(rendered: Rendered, strip: list[tuple[int, Float16[np.ndarray, "k
 
 
 def scale_intrinsics(intrinsics: Intrinsics, down: float, across: float) -> Intrinsics:
-    """Returns the intrinsics of the same camera with another number of pixels."""
+    """Return the intrinsics of the same camera with another number of pixels."""
     focal_x, focal_y, center_x, center_y = intrinsics
     return Intrinsics(focal_x * across, focal_y * down, center_x * across, center_y * down)
 
 
-def render_cameras(
+def render_in_blocks(
     cameras: Cameras, height: int, width: int, num_at_once: int, render_rays: Callable[[Rays], Views]
 ) -> Views:
-    """Renders every pixel of some cameras, some rays at a time.
+    """Render every pixel of some cameras, some rays at a time.
 
     Args:
         cameras: Of one trial.
@@ -150,8 +150,8 @@ def render_cameras(
     return jax.tree.map(to_images, views)
 
 
-def stored_views(scene: Solved, rendered: Rendered) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Returns one trial's views as they are stored, by name; `ids` are those of the test views."""
+def to_stored_views(scene: Solved, rendered: Rendered) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Return one trial's views as they are stored, by name; `ids` are those of the test views."""
     arrays = {name: np.asarray(value, np.float16) for name, value in rendered.views._asdict().items()}
     if rendered.near_opacity is not None:
         arrays["near_opacity"] = np.asarray(rendered.near_opacity, np.float16)

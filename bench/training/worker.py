@@ -25,7 +25,7 @@ TRAINER = "bench.training.trainer:train"
 def try_to_train(
     train: str, pack: QueuedPack, protocols: tuple[str, ...], report: Callable[[Progress], None]
 ) -> list[Outcome] | Failure:
-    """Trains a pack in this process; an exception becomes a `Failure`, whatever its type.
+    """Train a pack in this process; an exception becomes a `Failure`, whatever its type.
 
     Args:
         train: The trainer, as `module:function`.
@@ -54,7 +54,7 @@ class Worker:
     """
 
     def __init__(self, sys_path: list[str] | None, train: str) -> None:
-        """Starts the worker.
+        """Start the worker.
 
         Args:
             sys_path: The driver's, where it runs on this host, so that the user's plug-ins are found; else None.
@@ -69,13 +69,13 @@ class Worker:
         self.is_first = True
 
     def node(self) -> str:
-        """Returns the host that it runs on, as Ray names it."""
+        """Return the host that it runs on, as Ray names it."""
         import ray
 
         return ray.get_runtime_context().get_node_id()
 
     def use_cores(self, first: int, num_cores: int) -> None:
-        """Takes some of its host's cores for itself, and that many threads, before JAX starts any.
+        """Take some of its host's cores for itself, and that many threads, before JAX starts any.
 
         JAX makes as many threads as the calling thread has cores, and they inherit them.
         """
@@ -87,7 +87,7 @@ class Worker:
     def train(
         self, pack: QueuedPack, protocols: tuple[str, ...], ahead: Sequence[QueuedPack] | None
     ) -> list[Outcome] | Failure:
-        """Trains a pack; `progress` tells meanwhile where it stands.
+        """Train a pack; `progress` tells meanwhile where it stands.
 
         Args:
             pack: Trials of one program.
@@ -107,5 +107,5 @@ class Worker:
         return try_to_train(self.trainer, pack, protocols, report)
 
     def progress(self) -> Progress | None:
-        """Returns the latest report on the current pack; None before the first."""
+        """Return the latest report on the current pack; None before the first."""
         return self.latest

@@ -11,7 +11,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.suites.trial import Trial
-from bench.training.batch import hyperparameters_of, stack
+from bench.training.batch import hyperparameters_of, stack_trials
 from bench.training.packing import program_digest
 from models import augmentations
 from models.dream_fields import (
@@ -152,7 +152,7 @@ def test_arms_of_a_pack_are_seen_within_their_own_bounds():
     def both(data):
         return static.render(params, state, data, rays), static.field_at(params, state, data, points)
 
-    packed = jax.jit(jax.vmap(both))(stack(data))
+    packed = jax.jit(jax.vmap(both))(stack_trials(data))
     for i, one in enumerate(data):
         for mine, alone in zip(jax.tree.leaves(packed), jax.tree.leaves(jax.jit(both)(one)), strict=True):
             np.testing.assert_allclose(mine[i], alone, atol=1e-5)

@@ -11,7 +11,7 @@ from tests.fixtures.toys import ToyMethod, ToyPhase, ToyTask
 
 def test_a_row_for_each_root_in_order():
     pack = toy_pack(ToyPhase(), ToyPhase(extra_steps=4), ToyPhase(learning_rate=0.3), seeds=[3, 3, 4])
-    static, loaded, scenes = batch.load(pack)
+    static, loaded, scenes = batch.load_batch(pack)
     assert static == ToyPhase(num_steps=static.num_steps, num_rays=static.num_rays)  # no phase, no rate of its own
     assert len(scenes) == len(pack.roots) == 2
     np.testing.assert_allclose(loaded.hyperparameters["learning_rate"], [0.1, 0.3], rtol=1e-6)
@@ -22,7 +22,7 @@ def test_a_row_for_each_root_in_order():
 
 def test_cameras_are_those_of_the_test_views_and_the_first_that_took_photographs():
     pack = toy_pack(ToyMethod(), task=ToyTask(num_views=12))
-    _, loaded, [scene] = batch.load(pack)
+    _, loaded, [scene] = batch.load_batch(pack)
     np.testing.assert_array_equal(loaded.cameras.poses[0], scene.test.poses)
     np.testing.assert_array_equal(loaded.photographers.poses[0], scene.train.poses[: batch.NUM_NEAR_VIEWS])
     assert (loaded.cameras.near.tolist(), loaded.cameras.far.tolist()) == ([scene.near], [scene.far])
@@ -30,7 +30,7 @@ def test_cameras_are_those_of_the_test_views_and_the_first_that_took_photographs
 
 def test_stacking_and_indexing_undo_each_other():
     trees = [{"x": jnp.arange(3) + i, "y": (jnp.ones(()) * i,)} for i in range(4)]
-    stacked = batch.stack(trees)
+    stacked = batch.stack_trials(trees)
     assert (stacked["x"].shape, stacked["y"][0].shape) == ((4, 3), (4,))
     for i, tree in enumerate(trees):
         jax.tree.map(np.testing.assert_array_equal, batch.index_trial(stacked, i), tree)

@@ -24,7 +24,7 @@ def test_threads_that_ask_for_a_program_get_the_same_one():
         return 2 * x
 
     x, found = jnp.ones(3), []
-    threads = [threading.Thread(target=lambda: found.append(devices.compiled(double, (), (x,)))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: found.append(devices.compile_once(double, (), (x,)))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -42,7 +42,7 @@ def test_a_program_that_does_not_compile_is_tried_again():
 
     for _ in range(2):
         with pytest.raises(ValueError, match="no"):
-            devices.compiled(broken, (), (jnp.ones(3),))
+            devices.compile_once(broken, (), (jnp.ones(3),))
     assert len(calls) == 2
 
 
@@ -50,21 +50,21 @@ def test_static_arguments_and_shapes_make_another_program():
     def scale(factor, x):
         return factor * x
 
-    programs = [devices.compiled(scale, (factor,), (jnp.ones(size),)) for factor in (2, 3) for size in (3, 4)]
+    programs = [devices.compile_once(scale, (factor,), (jnp.ones(size),)) for factor in (2, 3) for size in (3, 4)]
     assert len({id(program) for program in programs}) == devices.num_compiled() == 4
-    assert devices.compiled(scale, (3,), (jnp.zeros(4),)) is programs[-1]
+    assert devices.compile_once(scale, (3,), (jnp.zeros(4),)) is programs[-1]
 
 
 def test_shapes_serve_in_place_of_arrays():
     arrays = devices.shard_trials({"x": jnp.ones((2, 3))})
-    program = devices.compiled(lambda tree: tree["x"] + 1, (), (devices.shapes(arrays),))
+    program = devices.compile_once(lambda tree: tree["x"] + 1, (), (devices.abstract_arrays(arrays),))
     np.testing.assert_array_equal(program(arrays), np.full((2, 3), 2.0))
 
 
 def test_memory_counts_what_results_take_over_once():
     x = devices.shard_trials(jnp.ones((64, 64)))
-    kept = devices.memory_bytes(devices.compiled(lambda x, y: x + y, (), (x, x)))
-    taken_over = devices.memory_bytes(devices.compiled(lambda x, y: x + y, (), (x, x), donate=(0,)))
+    kept = devices.memory_bytes(devices.compile_once(lambda x, y: x + y, (), (x, x)))
+    taken_over = devices.memory_bytes(devices.compile_once(lambda x, y: x + y, (), (x, x), donate=(0,)))
     assert kept - taken_over == x.nbytes
     assert devices.memory_bytes(lambda: None) is None  # its compiler does not say
 
@@ -74,7 +74,7 @@ def test_trials_are_mapped_one_by_one_as_all_at_once():
         return {"sum": x.sum() + y}
 
     arrays = jnp.arange(6.0).reshape(3, 2), jnp.arange(3.0)
-    mapped = jax.jit(devices.over_trials(step))(*arrays)["sum"]
+    mapped = jax.jit(devices.map_trials(step))(*arrays)["sum"]
     np.testing.assert_array_equal(mapped, jax.vmap(step)(*arrays)["sum"])
 
 

@@ -1,5 +1,6 @@
 """The whole way, from the command line to tables and a page, as a user goes it."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -14,9 +15,11 @@ from bench import __main__ as command_line
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.storage.store import Store
+from bench.suites.selection import Selection
 from bench.suites.trial import Trial
-from bench.training.run_suite import TrainingOptions
+from bench.training.run_suite import TrainingOptions, train_missing
 from tasks.budgets import BUDGETS
+from tests.fixtures import toy_studies
 from tests.fixtures.toys import ToyMethod, ToyTask
 
 RUN = ["run", "--suite", "ablations", "--budget", "smoke", "--only", "scene=kettle"]
@@ -51,6 +54,39 @@ class TestTrainingOptions:
     def test_a_pack_has_a_trial(self, pack_size):
         with pytest.raises(UsageError, match=f"--pack-size: .* got {pack_size};"):
             TrainingOptions(pack_size=pack_size)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Interrupted(ToyMethod):
+    """Ctrl-C while it prepares its arrays."""
+
+    def prepare(self, frozen, task):
+        raise KeyboardInterrupt
+
+
+class TestStopped:
+    def test_ctrl_c_keeps_what_is_finished_and_the_next_run_trains_the_rest(self, tmp_path):
+        arms = {"A": ToyMethod(label="a"), "B": Interrupted(label="b")}
+        trials = [
+            Trial(task=toy_studies.ToyScene(), method=method, budget=BUDGETS["smoke"], seed=seed, variant=name)
+            for seed, (name, method) in enumerate(arms.items())
+        ]
+        chosen = Selection(suite=toy_studies.toy_suite(), budget=BUDGETS["smoke"], trials=trials, cells=[])
+        trials_store = Store.open(tmp_path)
+        with pytest.raises(KeyboardInterrupt), trials_store.lock():
+            train_missing(TrainingOptions(executor="inline"), chosen, trials_store)
+        assert Store.open(tmp_path).ids() == [trials[0].id]  # whole, and no failure of the other
+        assert Store.open(tmp_path).read_status() is None  # nothing runs
+
+    def test_a_failed_trial_is_stored_and_is_not_run_again(self, tmp_path, capsys):
+        broken = ToyMethod(breaks_at=3.0)
+        trial = Trial(task=toy_studies.ToyScene(), method=broken, budget=BUDGETS["smoke"], seed=0, variant="toy")
+        chosen = Selection(suite=toy_studies.toy_suite(), budget=BUDGETS["smoke"], trials=[trial], cells=[])
+        trials_store = Store.open(tmp_path)
+        assert train_missing(TrainingOptions(executor="inline"), chosen, trials_store) == 1
+        assert "not finite at step 3" in trials_store.read(trial.id).reason
+        assert "failed: " in capsys.readouterr().err
+        assert train_missing(TrainingOptions(executor="inline"), chosen, trials_store) == 0
 
 
 class TestRun:

@@ -28,7 +28,7 @@ def rays_as_views(rays):
 @pytest.mark.parametrize("num_at_once", [1, 7, PX * PX, 1000])
 def test_pixels_are_in_order_whatever_the_block(scene, num_at_once):
     cameras = batch.cameras_of(scene, scene.test)
-    views = view_rendering.render_cameras(cameras, PX, PX, num_at_once, rays_as_views)
+    views = view_rendering.render_in_blocks(cameras, PX, PX, num_at_once, rays_as_views)
     assert views.color.shape == (3, PX, PX, 3)
     for i in range(3):
         intrinsics = Intrinsics(*(x[i] for x in scene.test.intrinsics))
