@@ -75,7 +75,7 @@ def guides_of(identity: Mapping[str, Any]) -> dict[str, str | None]:
     """The encoders that a trial was trained with, from its record's identity.
 
     Example:
-        >>> guides_of({"seed": 0, "encoders": {"embedded-vit-8": "d471"}})
+        >>> guides_of({"seed": 0, "encoders": {"embedded-vit-8": {"weights": "d471", "mean": [0.5, 0.5, 0.5]}}})
         {'embedded-vit-8': 'd471'}
     """
-    return dict(identity.get("encoders") or {})
+    return {name: told["weights"] for name, told in (identity.get("encoders") or {}).items()}

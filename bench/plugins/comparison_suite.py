@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from bench.errors import UsageError, nearest
-from bench.plugins import code_version
 from bench.storage.record import Record
-from bench.suites import overrides, registry
+from bench.suites import identity, overrides, registry
+from bench.suites.identity import describe
 from bench.suites.overrides import folder_safe
 from bench.suites.suite import Arm, Suite, Table, TrialSlot, base_name
-from bench.suites.trial import Trial, described
+from bench.suites.trial import Trial
 from models.dream_fields import DreamFields
 from models.method import Method
 from models.nerf import NeRF
@@ -74,6 +74,7 @@ def study(
     recipe = RECIPES[kind(table)][base_name(budget) == "paper"]
     rows = [baseline_row(word, table, tables, recipe) for word in words or [table.baseline]]
     mine, stored = own_row(name, table, tables, recipe, records)
+    mine, *rows = told_apart([mine, *rows])
     same = [row.label for row in rows if stored is None and is_same(row.arm, mine.arm)]
     if same:
         others = [label for label, arm in table.arms.items() if not is_same(arm, mine.arm)]
@@ -95,9 +96,22 @@ def study(
     return Comparison(mine=mine.label, suite=made, stored=stored)
 
 
+def told_apart(rows: Sequence[LabelledArm]) -> list[LabelledArm]:
+    """Name methods that share a label by their modules too: `MyField (nets_a)`."""
+    modules = {id(row): ", ".join(identity.user_modules(row.arm.method)) for row in rows}
+    found = []
+    for row in rows:
+        named_alike = [other for other in rows if other.label == row.label]
+        is_told_apart = any(modules[id(other)] != modules[id(row)] for other in named_alike)
+        found.append(
+            row._replace(label=f"{row.label} ({modules[id(row)]})") if is_told_apart and modules[id(row)] else row
+        )
+    return found
+
+
 def is_same(arm: Arm, other: Arm) -> bool:
     """Whether two arms train the same."""
-    return arm.method == other.method and dict(arm.task) == dict(other.task)
+    return identity.same(arm.method, other.method) and dict(arm.task) == dict(other.task)
 
 
 def against_one(mine: LabelledArm, row: LabelledArm, table: Table) -> Table:
@@ -196,11 +210,9 @@ def own_row(
 def row_of(name: str, recipe: str) -> LabelledArm:
     """A method of the registry or of a user's, with the state of its code in its variant's name."""
     method = registry.variant(name, recipe)
-    label, code = name.rpartition(":")[2], code_version.digest_of(method)
-    if code is None:
-        return LabelledArm(label, Arm(method=method, variant=folder_safe(label), note=name if name != label else ""))
-    note = f"{name}, code {code}"
-    return LabelledArm(label, Arm(method=method, variant=folder_safe(f"{label}+code={code}"), note=note))
+    label, code = name.rpartition(":")[2], identity.code_digest(method)
+    note = f"{name}, code {code}" if code else name if name != label else ""
+    return LabelledArm(label, Arm(method=method, variant=folder_safe(identity.with_code(label, method)), note=note))
 
 
 def kind(table: Table) -> Literal["photographs", "captions"]:
@@ -226,7 +238,7 @@ def kind_of(method: Method) -> str | None:
 # --- what is stored under a name: imported renders --------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class StoredTrial(Trial):
     """A trial that is known by its record, such as imported renders; its method is that of the baseline beside it.
 
@@ -235,6 +247,12 @@ class StoredTrial(Trial):
     """
 
     record: Record
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredTrial) and self.record.trial_id == other.record.trial_id
+
+    def __hash__(self) -> int:
+        return hash(self.record.trial_id)
 
     def identity(self) -> dict[str, Any]:
         """As it is stored."""
@@ -278,7 +296,7 @@ def stored_trials(
         method = table.arms[table.baseline].method
         for cell in [cell for cell in cells if cell.table == table.name]:
             task = tasks[cell.cluster]
-            wanted = (cell.cluster, cell.seed, budget.name, described(task))
+            wanted = (cell.cluster, cell.seed, budget.name, describe(task))
             for record in mine:
                 if (record.cluster, record.seed, record.budget, record.identity.get("task")) == wanted:
                     found.append(TrialSlot(table.name, chosen.mine, record.trial_id, record.cluster, record.seed))

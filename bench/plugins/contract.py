@@ -18,12 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from bench.errors import UsageError
 from bench.plugins.contract_fixture import ContractError, ContractFixture, one_line_error
 from bench.storage.store import DTYPES
-from bench.suites.trial import Trial, described, digest
+from bench.suites.identity import describe, digest
+from bench.suites.trial import Trial
 from bench.training import batch as batch_module
 from bench.training import devices, programs, trainer, view_rendering
-from bench.training.packing import Pack, program_key
+from bench.training.packing import Pack, program_of
 from models.method import Frozen, Hyperparameters, Method, num_parameters, split_hyperparameters
 from tasks.cameras import Rays
 
@@ -60,13 +62,14 @@ def frozen_and_hashable(subject: ContractFixture) -> str:
             "a copy is not equal to it; keep arrays out of its fields: they belong in `prepare` or `init`"
         )
     try:
-        name = digest(described(method))
-    except (TypeError, ValueError) as error:
+        found = describe(method, "method")
+    except UsageError as error:
         raise ContractError(
             f"a field cannot be written down ({error}); keep finite numbers, words, tuples and linen modules in fields "
             "and arrays in `prepare` or `init`"
         ) from error
-    return f"{len(described(method)) - 1} fields, identity {name}"
+    num_fields = sum(not name.startswith("@") for name in found) - 1
+    return f"{num_fields} fields, identity {digest(found)}"
 
 
 def shapes(subject: ContractFixture) -> str:
@@ -155,7 +158,7 @@ def one_program(subject: ContractFixture) -> str:
     """Packs that differ in seeds and hyperparameters share one compiled program; nothing is compiled for the second."""
     hyperparameters = split_hyperparameters(subject.trial(0).method)[1]
     other = dataclasses.replace(subject, method=perturb_hyperparameters(subject.trial(0).method))
-    if program_key(subject.trial(0)) != program_key(other.trial(1)):
+    if program_of(subject.trial(0)) != program_of(other.trial(1)):
         raise ContractError(
             "a change of hyperparameters changes its program; set no other field from them: compute what follows from "
             "them in its functions"

@@ -20,10 +20,9 @@ import numpy as np
 
 from bench.errors import UsageError
 from bench.import_paths import OURS, ROOT
-from bench.plugins import code_version
 from bench.storage.record import Outcome, Record
 from bench.storage.store import Store
-from bench.suites import registry
+from bench.suites import code_version, identity, registry
 from bench.suites.trial import Trial
 from bench.training import trainer
 from bench.training.packing import Pack, program_key
@@ -144,8 +143,7 @@ def origin(method: Method) -> str:
     """Where a method's code lies: files of a user's, as seen from here, or the project."""
     files = {
         str(path): None
-        for name in code_version.modules_of(method)
-        if name.split(".")[0] not in OURS
+        for name in identity.user_modules(method)
         for path in code_version.files_of(name).values()
         if path.read_bytes().strip()  # an empty __init__.py says nothing
     }

@@ -25,7 +25,9 @@ from bench.storage import record
 from bench.storage.record import Outcome, Record
 from bench.storage.store import Store
 from bench.suites import registry
-from bench.suites.trial import Trial, described
+from bench.suites.identity import describe
+from bench.suites.registered_types import registered
+from bench.suites.trial import Trial
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget, sized
 from tasks.captions.caption_sets import normalized
@@ -61,7 +63,7 @@ class ImportedRenders(Method):
 
 def is_imported(stored: Record) -> bool:
     """Whether a record is one of renders that were imported."""
-    return stored.identity.get("method", {}).get("type") == ImportedRenders.__name__
+    return stored.identity.get("method", {}).get("type") == str(registered(ImportedRenders))
 
 
 # ---- of what ---------------------------------------------------------------------------------------------------------
@@ -286,10 +288,10 @@ def check_same(trial: Trial, trials_store: Store) -> None:
     """
     for known in trials_store.records():
         place = (known.variant, known.seed, known.budget, known.identity.get("task"))
-        if place != (trial.variant, trial.seed, trial.budget.name, described(trial.task)) or known.trial_id == trial.id:
+        if place != (trial.variant, trial.seed, trial.budget.name, describe(trial.task)) or known.trial_id == trial.id:
             continue
         got = "other files"
-        if known.identity["method"] == described(trial.method):
+        if known.identity["method"] == describe(trial.method):
             got = "the same files, of data that has changed"
         raise UsageError(
             f"{trial.variant} on {trial.task.name}: expected the renders that are stored as {known.trial_id}, got "

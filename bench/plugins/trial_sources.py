@@ -20,8 +20,9 @@ from bench.storage.record import Record
 from bench.storage.score_frame import score_frame
 from bench.storage.store import unknown_trial
 from bench.storage.trial_reader import TrialReader
+from bench.suites.differences import differing
 from bench.suites.suite import TrialSlot
-from bench.suites.trial import Trial, flat
+from bench.suites.trial import Trial
 from tasks.captions.caption_task import CaptionTask
 
 if TYPE_CHECKING:
@@ -72,20 +73,9 @@ def reason_not_reusable(trial: Trial, protocol: str, reference: TrialReader) -> 
 
 def nearest_mismatch(trial: Trial, records: Sequence[Record]) -> str:
     """Describe how a trial differs from the record that is most like it."""
-    wanted = flat(trial.identity())
-    differing = [differing_fields(wanted, flat(record.identity)) for record in records]
-    return describe_mismatch(min(differing, key=len))
-
-
-def differing_fields(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> list[str]:
-    """Return the names of the fields in which two identities differ.
-
-    Example:
-        >>> differing_fields({"task.scene": "ant", "seed": 0}, {"task.scene": "bee", "seed": 0, "far": 1.0})
-        ['task.scene', 'far']
-    """
-    names = dict.fromkeys([*wanted, *got])
-    return [name for name in names if wanted.get(name) != got.get(name)]
+    wanted = trial.identity()
+    fields = [list(differing(record.identity, wanted)) for record in records]
+    return describe_mismatch(min(fields, key=len))
 
 
 def describe_mismatch(names: Sequence[str]) -> str:

@@ -20,8 +20,11 @@ from bench.storage.environment import describe_environment
 if TYPE_CHECKING:
     import numpy
 
-SCHEMA_VERSION = 1
-"""Of `Record`: raised when a field changes its meaning, is taken away or is added without a default."""
+SCHEMA_VERSION = 2
+"""Of `Record`: raised when a field changes its meaning, is taken away or is added without a default.
+
+2: `identity` and the hash in `trial_id` are those of `bench.suites.identity`; before, those of `bench.suites.legacy_identity`.
+"""
 
 WITH_NAN = ("curves", "timings")
 """Fields whose numbers need not be finite."""
@@ -106,6 +109,11 @@ class Record:
         """
         if not isinstance(plain, dict) or not isinstance(plain.get("schema_version"), int):
             raise ValueError(f"{where}: expected a record, got something without a schema version")
+        if plain["schema_version"] == 1:
+            raise UsageError(
+                f"{where}: expected a record of schema version {SCHEMA_VERSION}, got 1, in which trials could be taken "
+                "for others; it stays as it is: `python -m bench adopt FOLDER` takes over what is certainly the same"
+            )
         if plain["schema_version"] != SCHEMA_VERSION:
             raise UsageError(
                 f"{where}: expected a record of schema version {SCHEMA_VERSION}, got {plain['schema_version']}; "

@@ -10,13 +10,14 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flax import linen
 
 from bench import import_paths
 from bench.errors import UsageError, nearest
+from bench.suites import identity
 from bench.suites.suite import Arm, Suite, Table, TrialSlot, base_name, snake
 from bench.suites.trial import Trial
 from tasks.budgets import Budget
@@ -86,11 +87,10 @@ def _with_method_field(tables: tuple[Table, ...], head: str, field: str, text: s
                 changes = (
                     (*arm.changes, f"method.{field}") if arm.variant == head and name != table.baseline else arm.changes
                 )
-                arm = dataclasses.replace(
-                    arm, method=method, variant=folder_safe(f"{arm.variant}+{field}={text}"), changes=changes
-                )
+                variant = identity.with_code(f"{arm.variant}+{field}={text}", method)
+                arm = dataclasses.replace(arm, method=method, variant=folder_safe(variant), changes=changes)
             arms[name] = arm
-        baseline_changed = arms[table.baseline].method != table.arms[table.baseline].method
+        baseline_changed = not identity.same(arms[table.baseline].method, table.arms[table.baseline].method)
         if baseline_changed:  # the others now differ from it in this field, and were told to
             arms = {k: dataclasses.replace(a, changes=(*a.changes, f"method.{field}")) for k, a in arms.items()}
         changed_tables.append(dataclasses.replace(table, arms=arms))
@@ -160,6 +160,8 @@ def typed(text: str, kind: Any, setting: str) -> Any:
             pass
     elif kind is str:
         return text
+    elif ":" in text and (kind in (Any, Callable) or origin is Callable):
+        return import_paths.import_plugin(text)
     elif isinstance(kind, type) and issubclass(kind, linen.Module) and ":" in text:
         found = import_paths.import_plugin(text)
         return found() if isinstance(found, type) else found

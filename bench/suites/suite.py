@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 from bench.errors import UsageError, nearest
 from bench.metrics import protocols
-from bench.suites.trial import Trial, differences, digest
+from bench.suites.differences import differences
+from bench.suites.identity import digest
+from bench.suites.trial import Trial
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget
 from tasks.task import Task

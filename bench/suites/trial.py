@@ -4,69 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-import json
-from collections.abc import Mapping
 from typing import Any
 
-from models.clip.checkpoints import catalog
+from bench.suites.identity import describe, digest, same
+from models.clip.identity import encoder_identity
 from models.method import Method
 from tasks.budgets import Budget, sized
 from tasks.task import Task
 
-
-def described(value: Any) -> Any:
-    """A value as JSON: a dataclass becomes its type's name and all its fields, defaults included.
-
-    Fields whose metadata says `{"identity": False}` are left out: they do not change what comes out of a trial.
-    """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [f for f in dataclasses.fields(value) if f.metadata.get("identity", True)]
-        if hasattr(value, "apply"):  # a linen module: flax adds `parent` and `name`
-            fields = [f for f in fields if f.name not in ("parent", "name")]
-        return {"type": type(value).__name__} | {f.name: described(getattr(value, f.name)) for f in fields}
-    if isinstance(value, Mapping):
-        return {str(k): described(v) for k, v in value.items()}
-    if isinstance(value, tuple | list):
-        return [described(v) for v in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if callable(value):
-        return getattr(value, "__name__", type(value).__name__)
-    raise TypeError(f"described: expected a dataclass or a JSON value, got {type(value).__name__}")
+MAX_ID_BYTES = 140
+"""Of a trial's id, which is a folder's name: 255 are allowed, and archives, `.unreadable-n` and a path need room."""
 
 
-def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted names of a described value.
+def folder_name(variant: str, task: str, seed: int, hashed: str) -> str:
+    """Join the parts of a trial's id; where they are too long for a file system, the readable ones are cut.
 
     Example:
-        >>> flat({"type": "NeRF", "field": {"type": "MLP", "width": 64}})
-        {'type': 'NeRF', 'field': 'MLP', 'field.width': 64}
+        >>> folder_name("nerf", "knight__8v", 0, "3f9c1a2b")
+        'nerf__knight__8v__s0__3f9c1a2b'
+        >>> len(folder_name("nerf" + "+width=3" * 40, "knight__8v", 0, "3f9c1a2b"))
+        140
     """
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            found[prefix + name] = value.get("type")
-            found |= {k: v for k, v in flat(value, f"{prefix}{name}.").items() if k != f"{prefix}{name}.type"}
-        else:
-            found[prefix + name] = value
-    return found
+    end = f"__s{seed}__{hashed}"
+    room = MAX_ID_BYTES - len(end.encode()) - len("__")
+    task = _cut(task, max(room // 2, room - len(variant.encode())))
+    return f"{_cut(variant, room - len(task.encode()))}__{task}{end}"
 
 
-def differences(value: Any, other: Any, *, of_both: bool = False) -> dict[str, tuple[Any, Any]]:
-    """Fields in which two dataclasses differ: dotted name -> (value's, other's); None where one lacks the field.
-
-    Args:
-        value: One of them.
-        other: The one that it is set against.
-        of_both: Leave out what one of them lacks: another type, which is a difference too, says so.
-    """
-    left, right = flat(described(value)), flat(described(other))
-    names = [name for name in dict.fromkeys([*right, *left]) if not of_both or (name in left and name in right)]
-    return {name: (left.get(name), right.get(name)) for name in names if left.get(name) != right.get(name)}
+def _cut(text: str, num_bytes: int) -> str:
+    """Text of at most so many bytes; a `~` says that it was longer."""
+    if len(text.encode()) <= num_bytes:
+        return text
+    return text.encode()[: num_bytes - 1].decode(errors="ignore") + "~"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Trial:
     """One thing to train: a task, a method, a budget and a seed. Sizes are filled from the budget when it is made.
 
@@ -88,30 +60,46 @@ class Trial:
         object.__setattr__(self, "task", sized(self.task, self.budget))
         object.__setattr__(self, "method", sized(self.method, self.budget))
 
-    def identity(self) -> dict[str, Any]:
-        """All that makes a trial this trial, as JSON.
+    def __eq__(self, other: object) -> bool:
+        """Compare by what is trained and how it is called, functions and arrays in fields by what they hold."""
+        if not isinstance(other, Trial) or type(other) is not type(self):
+            return NotImplemented
+        names = [(trial.variant, trial.seed, trial.budget) for trial in (self, other)]
+        return names[0] == names[1] and same(self.task, other.task) and same(self.method, other.method)
 
-        Of the budget only the name: its sizes have been filled into task and method, and those that neither uses may
-        change without making another trial of this one.
-        """
-        made = {
-            "task": described(self.task),
-            "method": described(self.method),
+    def __hash__(self) -> int:
+        return hash((self.variant, self.seed, self.budget.name, self._settings))
+
+    @functools.cached_property
+    def _described(self) -> dict[str, Any]:
+        """Task and method, without a look at the data."""
+        return {"task": describe(self.task, "task"), "method": describe(self.method, "method")}
+
+    @functools.cached_property
+    def _settings(self) -> str:
+        return digest(self._described, 16)
+
+    @functools.cached_property
+    def _identity(self) -> dict[str, Any]:
+        """Made once, and taken along to a worker: the driver says which trial it is."""
+        made = self._described | {
             "fingerprint": self.task.fingerprint(),
             "budget": self.budget.name,
             "seed": self.seed,
         }
         if self.method.encoders:  # a name may come to mean other weights
-            made["encoders"] = {name: catalog.fingerprint(name) for name in self.method.encoders}
+            made["encoders"] = {name: encoder_identity(name) for name in self.method.encoders}
         return made
+
+    def identity(self) -> dict[str, Any]:
+        """All that makes a trial this trial, as JSON; see `bench.suites.identity`.
+
+        Of the budget only the name: its sizes have been filled into task and method, and those that neither uses may
+        change without making another trial of this one.
+        """
+        return self._identity
 
     @functools.cached_property
     def id(self) -> str:
         """Folder name: readable, and unique through a hash of the identity: `nerf__knight__8v__s0__3f9c1a2b`."""
-        return f"{self.variant}__{self.task.name}__s{self.seed}__{digest(self.identity())}"
-
-
-def digest(tree: Any) -> str:
-    """Eight hexadecimal digits of a JSON value."""
-    text = json.dumps(tree, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+        return folder_name(self.variant, self.task.name, self.seed, digest(self.identity()))

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from bench.suites.identity import Static
 from tasks.data_dir import location
 
 _PROGRAMS: dict[Any, Future[Any]] = {}
@@ -37,12 +38,13 @@ def compile_once(
 
     Args:
         function: Traced once.
-        static: Leading arguments that hold no arrays (a method, sizes); hashable.
+        static: Leading arguments that are not traced (a method, sizes); told apart as `bench.suites.identity` does.
         dynamic: Arrays as they will be passed, or their `jax.ShapeDtypeStruct`: only shapes, types and places count.
         donate: Places in `dynamic` whose memory the results may take over.
     """
     leaves, structure = jax.tree.flatten(dynamic)
-    key = (function, static, structure, tuple((x.shape, x.dtype, x.sharding) for x in leaves))
+    # By what the method is, not by `==` alone: two of a user's may be equal and compute different things.
+    key = (function, Static(static), structure, tuple((x.shape, x.dtype, x.sharding) for x in leaves))
     made: Future[Any] = Future()
     with _LOCK:
         program = _PROGRAMS.setdefault(key, made)

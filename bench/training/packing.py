@@ -11,7 +11,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from bench.suites.trial import Trial, described, digest
+from bench.suites.identity import Static, describe, digest
+from bench.suites.trial import Trial
 from models.method import Method, split_hyperparameters
 
 
@@ -84,7 +85,19 @@ ROOT_VARIANT = "root"
 def program_digest(trial: Trial) -> str:
     """Hash all that is static in what a trial trains first: equal for trials that may share a pack."""
     static, _ = split_hyperparameters(root(trial).method)
-    return digest([described(static), list(trial.task.layout())])
+    return digest([describe(static, "method"), list(trial.task.layout())], 16)
+
+
+class Program(NamedTuple):
+    """What trials must have in common to be trained by one compiled program: equal methods, and equal shapes."""
+
+    static: Static
+    layout: tuple[int, ...]
+
+
+def program_of(trial: Trial) -> Program:
+    """Tell the program of a trial: its method without hyperparameters, and the shapes of its arrays."""
+    return Program(Static(split_hyperparameters(root(trial).method)[0]), tuple(trial.task.layout()))
 
 
 def program_key(trial: Trial) -> str:
@@ -110,18 +123,30 @@ def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
     """
     trials = list(trials)
     places = {cluster: i for i, cluster in enumerate(dict.fromkeys(trial.task.cluster for trial in trials))}
-    groups: dict[str, dict[Trial, list[Trial]]] = {}
+    groups: dict[Program, dict[Trial, list[Trial]]] = {}
     for trial in trials:
-        groups.setdefault(program_digest(trial), {}).setdefault(root(trial), []).append(trial)
-    packs = []
+        groups.setdefault(program_of(trial), {}).setdefault(root(trial), []).append(trial)
+    packs: list[Pack] = []
+    keys: set[str] = set()
     for families in groups.values():
         members = sorted(families.values(), key=lambda family: schedule_key(family, places))
         num_packs = math.ceil(len(members) / pack_size)
         size = math.ceil(len(members) / num_packs)
+        key = _free_key(program_key(members[0][0]), keys)
         for i in range(0, len(members), size):
             mine = tuple(trial for family in members[i : i + size] for trial in family)
-            packs.append(Pack(trials=mine, key=program_key(members[0][0])))
+            packs.append(Pack(trials=mine, key=key))
     return sorted(packs, key=lambda pack: min(trial.seed for trial in pack.trials))
+
+
+def _free_key(key: str, taken: set[str]) -> str:
+    """A key that no other program has, should two that are not equal have one digest."""
+    found, num = key, 1
+    while found in taken:
+        num += 1
+        found = f"{key}-{num}"
+    taken.add(found)
+    return found
 
 
 def schedule_key(family: Sequence[Trial], places: Mapping[str, int]) -> tuple[int, bool, int]:
@@ -169,14 +194,15 @@ class TrainingPhase(NamedTuple):
 def training_phases(pack: Pack) -> list[TrainingPhase]:
     """List what all trials of a pack train first, and then the phases that continue it."""
     fresh: list[Trial] = []
-    continued: dict[Method, list[Trial]] = {}
+    continued: dict[Static, list[Trial]] = {}
     for trial in pack.trials:
         if trial.method.continues is None:
             fresh.append(trial)
         else:
-            continued.setdefault(split_hyperparameters(trial.method)[0], []).append(trial)
+            continued.setdefault(Static(split_hyperparameters(trial.method)[0]), []).append(trial)
     phases = [TrainingPhase(split_hyperparameters(pack.roots[0].method)[0], 0, tuple(fresh))]
-    for method, trials in continued.items():
+    for static, trials in continued.items():
+        method = static.value
         assert method.continues is not None and method.continues.continues is None, "a phase continues a whole training"
         phases.append(TrainingPhase(method, method.continues.total_steps, tuple(trials)))
     return phases

@@ -100,7 +100,7 @@ class CaptionTask:
     """
 
     caption: str
-    captions: str = "closed-world"
+    captions: str = dataclasses.field(default="closed-world", metadata={"identity": lambda name: without_place(name)})
     view_px: int | None = None
     judges: tuple[str, ...] | None = dataclasses.field(default=None, metadata={"identity": False})
     found_in: CaptionSet = dataclasses.field(init=False, repr=False, compare=False, metadata={"identity": False})
@@ -169,6 +169,16 @@ class CaptionTask:
     def _size(self) -> int:
         assert self.view_px, f"{self.name}: its size is open; give it to tasks.budgets.sized first"
         return self.view_px
+
+
+def without_place(name: str) -> str:
+    """Leave the path out of a set's name: what a file holds counts by its hash, wherever the file lies.
+
+    Example:
+        >>> without_place("file:~/own.txt"), without_place("composed:shapes")
+        ('file', 'composed:shapes')
+    """
+    return "file" if name.startswith("file:") else name
 
 
 def tasks_of(name: str, num: int | None = None, split: Split | None = None) -> tuple[CaptionTask, ...]:

@@ -23,7 +23,7 @@ from jaxtyping import Float
 
 from bench.errors import UsageError, nearest
 from tasks.cameras import Intrinsics
-from tasks.data_dir import download, location
+from tasks.data_dir import content_hashes, download, location
 from tasks.sparse_views import transforms_json
 from tasks.sparse_views.view_selection import background_label, checked_num_views, digest, label, subset
 from tasks.task import DataShapes, Photos, SceneData, composite
@@ -114,20 +114,22 @@ class BlenderScene:
         return DataShapes(self.num_views, len(frames.test), height, width)
 
     def fingerprint(self) -> str:
-        """Of the transforms files' bytes, the image files' names and sizes, and the settings; never of pixels.
+        """Of the bytes of the transforms files and of the photos that they list; hashes of photos are remembered.
 
         Raises:
             UsageError: A file is missing.
         """
         frames = self.frames()
         told = [hashlib.sha256(file.read_bytes()).hexdigest() for file in frames.files]
-        for frame in (*frames.train.values(), *frames.test.values()):
-            try:
-                told.append(f"{frame.id} {frame.image.name} {frame.image.stat().st_size}")
-            except OSError:
+        listed = (*frames.train.values(), *frames.test.values())
+        try:
+            hashes = content_hashes.sha256_of_all(frame.image for frame in listed)
+        except OSError:
+            for frame in listed:
                 transforms_json.image_size(frame)  # says what is wrong with it
-                raise
-        return digest([*told, dataclasses.replace(self, folder=None)])
+            raise
+        told += [f"{frame.id} {found}" for frame, found in zip(listed, hashes, strict=True)]
+        return digest(told)
 
     def load(self) -> SceneData:
         """The arrays, read-only."""

@@ -19,7 +19,7 @@ from bench.report.images import turntables
 from bench.report.images.interactive_media import InteractiveMedia, MeshViewer
 from bench.report.page import report_files
 from bench.report.report_contents import DeferredDrawing, ReportContents
-from bench.storage.record import Record
+from bench.storage.record import SCHEMA_VERSION, Record
 from bench.suites.suite import TrialSlot
 
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
@@ -52,7 +52,8 @@ def study():
                 curves = {"step": [10.0, 20.0], "loss": [0.5, 0.1 + place], "transmittance": [0.9, 0.8]}
                 records.append(
                     Record(
-                        schema_version=1, trial_id=name, status="failed" if failed else "finished", variant=f"v{place}",
+                        schema_version=SCHEMA_VERSION,
+                        trial_id=name, status="failed" if failed else "finished", variant=f"v{place}",
                         task=caption, cluster=caption, seed=seed, budget="quick", environment={},
                         identity={"task": {"type": "T"}, "method": {"type": "M", "width": 64 - place}}, curves=curves,
                         timings={"wall_s": 5.0 + place}, num_steps=20, num_parameters=10, pack_size=1,

@@ -17,7 +17,7 @@ from bench.report.images import turntables
 from bench.report.images.interactive_media import InteractiveMedia
 from bench.report.page import report_files
 from bench.report.report_contents import DeferredDrawing, ReportContents
-from bench.storage.record import Record
+from bench.storage.record import SCHEMA_VERSION, Record
 from bench.suites.suite import TrialSlot
 from tests.browser.conftest import chromium
 
@@ -41,7 +41,7 @@ def study(rng: np.random.Generator) -> tuple[list[TrialSlot], list[Record], pd.D
                 curves = {term: (np.exp(-steps / 3000) + rng.normal(0, 0.01, NUM_POINTS)).tolist() for term in terms}
                 records.append(
                     Record(
-                        schema_version=1,
+                        schema_version=SCHEMA_VERSION,
                         trial_id=name,
                         status="finished",
                         variant=f"v{arm}",

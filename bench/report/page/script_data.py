@@ -29,8 +29,8 @@ from bench.report.tables import contents as contents_module
 from bench.report.tables import formats
 from bench.report.tables.formats import printable
 from bench.storage.record import Record
+from bench.suites.differences import differing, leaves
 from bench.suites.suite import TrialSlot
-from bench.suites.trial import flat
 
 TERMS = ("loss", "negative_cosine", "transmittance")
 """Curves that a page draws, each with its target if it has one."""
@@ -230,14 +230,17 @@ def fields_that_differ(record: Record | None, other: Record | None) -> list[list
     if record is None or other is None:
         return None
     left, right = (
-        flat({part: its.identity[part] for part in ("task", "method") if part in its.identity})
-        for its in (record, other)
+        {part: tree for part, tree in its.identity.items() if part in ("task", "method")} for its in (record, other)
     )
-    names = [name for name in dict.fromkeys([*right, *left]) if name in left and left[name] != right.get(name)]
-    others = [told(right[name]) if name in right else contents_module.DASH for name in names]
+    of_left, of_right = leaves(left), leaves(right)
     return [
-        [printable(name.removeprefix("method.")), told(left[name]), other]
-        for name, other in zip(names, others, strict=True)
+        [
+            printable(name.removeprefix("method.")),
+            told(mine),
+            told(theirs) if name in of_right else contents_module.DASH,
+        ]
+        for name, (mine, theirs) in differing(left, right).items()
+        if name in of_left
     ]
 
 

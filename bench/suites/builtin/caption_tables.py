@@ -13,8 +13,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.suites.identity import describe, digest
 from bench.suites.suite import Arm, Table
-from bench.suites.trial import described, digest
 from models import augmentations as augmentations_module
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, HASH_GRID, SIMPLE_FIELD, VOXELS, DreamFields
 from models.fields.encodings import Integrated, Positional
@@ -234,7 +234,7 @@ def named_as_before(table: Table, before: Sequence[Table], budget: Budget) -> Ta
 
 def trained(arm: Arm, budget: Budget) -> str:
     """What an arm trains, as text: equal where trials are."""
-    return digest([described(sized(arm.method, budget)), described(arm.task)])
+    return digest([describe(sized(arm.method, budget)), describe(arm.task)])
 
 
 def backbones(study: CaptionStudySettings) -> Table:

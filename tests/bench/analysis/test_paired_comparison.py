@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bench.analysis.paired_comparison import TableResult, compare
 from bench.errors import UsageError
-from bench.storage.record import Outcome, Record
+from bench.storage.record import SCHEMA_VERSION, Outcome, Record
 from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
 
@@ -319,7 +319,8 @@ def test_what_a_store_holds_makes_a_table(tmp_path):
             cells.append(TrialSlot("t", arm, name, scene, 0))
             failed = arm == "arm" and scene == "mic"
             record = Record(
-                schema_version=1, trial_id=name, status="failed" if failed else "finished", variant=arm, task=scene,
+                schema_version=SCHEMA_VERSION,
+                trial_id=name, status="failed" if failed else "finished", variant=arm, task=scene,
                 cluster=scene, seed=0, budget="quick", identity={}, environment={"device": "cpu"}, curves={},
                 timings={"wall_s": 3.0}, num_steps=400, num_parameters=1, pack_size=1, first_bad_step=None,
                 reason="it burnt" if failed else None, traceback=None,

@@ -30,7 +30,7 @@ def toys(monkeypatch, tmp_path):
     suites = {"toys": toy_suite(), "few": toy_suite(num_scenes=2)}
     monkeypatch.setattr(registry, "suite", suites.__getitem__)
     monkeypatch.setattr(registry.import_paths, "import_plugin", {"mine:MINE": MINE}.__getitem__)
-    monkeypatch.setattr(compare.comparison_suite.code_version, "digest_of", lambda method: "0a1b2c3d")
+    monkeypatch.setattr(compare.comparison_suite.identity, "code_digest", lambda method: "0a1b2c3d")
     monkeypatch.setattr(trial_sources, "REFERENCE", tmp_path / "reference")
 
 

@@ -10,7 +10,7 @@ import pytest
 from bench import __main__ as command_line
 from bench.analysis import bradley_terry
 from bench.cli import votes
-from bench.storage.record import Outcome, Record
+from bench.storage.record import SCHEMA_VERSION, Outcome, Record
 from bench.storage.store import Store
 
 TRUE = {"dream_fields": 0.8, "dream_fields_plain": -0.2, "dream_fields_no_blur": -0.6}
@@ -113,7 +113,8 @@ def test_arms_are_those_of_the_store(tmp_path, capsys):
     trials = Store.open(tmp_path / "runs")
     for variant, name, task in (("my__own", "my__own__chess__8v__s0__00000001", "chess__8v"),):
         record = Record(
-            schema_version=1, trial_id=name, status="finished", variant=variant, task=task, cluster="chess", seed=0,
+            schema_version=SCHEMA_VERSION,
+            trial_id=name, status="finished", variant=variant, task=task, cluster="chess", seed=0,
             budget="smoke", identity={}, environment={}, curves={}, timings={}, num_steps=1, num_parameters=1,
             pack_size=1, first_bad_step=None, reason=None, traceback=None,
         )  # fmt: skip

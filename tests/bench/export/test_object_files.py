@@ -252,7 +252,10 @@ class TestFiles:
         frames = np.linspace(0, 1, 40, dtype=np.float16)[:, None, None, None] * np.ones((1, 8, 8, 3), np.float16)
         image = np.asarray(object_files.strip(frames, range(0, 4000, 100)))
         tile = round(112 / 8) * 8
-        gap, row = object_files.image_grid.GAP_PX, tile + object_files.image_grid.LABEL_PX + 6 + object_files.image_grid.GAP_PX
+        gap, row = (
+            object_files.image_grid.GAP_PX,
+            tile + object_files.image_grid.LABEL_PX + 6 + object_files.image_grid.GAP_PX,
+        )
         assert image.shape == (gap + 2 * row, gap + 12 * (tile + gap), 3)
         shown = [image[gap + 5 + row * j, gap + 5 + (tile + gap) * i, 0] for j in range(2) for i in range(12)]
         assert (shown[0], shown[-1]) == (0, 255) and (np.diff(np.int32(shown)) > 0).all()

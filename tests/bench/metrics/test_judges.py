@@ -44,5 +44,5 @@ def test_forced_it_is_stamped_where_it_guided_and_nowhere_else():
 
 
 def test_guides_are_read_from_an_identity():
-    assert judges.guides_of({"encoders": {"a": "1"}}) == {"a": "1"}
+    assert judges.guides_of({"encoders": {"a": {"weights": "1"}}}) == {"a": "1"}
     assert judges.guides_of({"seed": 1}) == {}

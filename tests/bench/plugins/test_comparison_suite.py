@@ -40,7 +40,7 @@ def plugins(monkeypatch):
     """References to this file, without importing it a second time."""
     known = {"mine:Mine": Mine, "mine:METHOD": METHOD, "mine:COPY": BASE, "mine:Base": ToyMethod(label="other")}
     monkeypatch.setattr(registry.import_paths, "import_plugin", known.__getitem__)
-    monkeypatch.setattr(comparison_suite.code_version, "digest_of", lambda method: "0a1b2c3d")
+    monkeypatch.setattr(comparison_suite.identity, "code_digest", lambda method: "0a1b2c3d")
 
 
 def made(suite, name, *words, budget=SMOKE, records=()):

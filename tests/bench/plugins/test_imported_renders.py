@@ -14,8 +14,9 @@ from bench.metrics import caption_protocols
 from bench.plugins import imported_renders, render_files
 from bench.storage.store import Store
 from bench.suites import registry
+from bench.suites.identity import describe
 from bench.suites.suite import Arm, Suite, Table
-from bench.suites.trial import Trial, described
+from bench.suites.trial import Trial
 from tasks.budgets import BUDGETS, sized
 from tasks.captions.caption_task import CaptionTask
 from tasks.sparse_views.embedded import SparseViews
@@ -111,7 +112,7 @@ class TestWanted:
         suite = registry.suite("text-to-3d")
         task = suite.tables_at(SMOKE)[0].tasks[0]
         found = imported_renders.wanted(f"text-to-3d:{task.caption}", SMOKE)
-        assert described(found.tasks[found.chosen]) == described(sized(task, SMOKE))
+        assert describe(found.tasks[found.chosen]) == describe(sized(task, SMOKE))
 
     @pytest.mark.parametrize(
         ("text", "num_views", "message"),

@@ -96,6 +96,12 @@ def test_another_schema_version_is_refused_with_what_to_do():
         Record.from_json(plain, where="here")
 
 
+def test_the_schema_of_before_names_the_command_that_takes_it_over():
+    plain = some_record().to_json() | {"schema_version": 1}
+    with pytest.raises(UsageError, match="schema version 2, got 1.*python -m bench adopt FOLDER"):
+        Record.from_json(plain, where="here")
+
+
 @pytest.mark.parametrize("plain", [[], None, {}, {"schema_version": "1"}])
 def test_what_is_no_record(plain):
     with pytest.raises(ValueError, match="without a schema version"):

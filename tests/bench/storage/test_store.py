@@ -195,7 +195,7 @@ def test_a_listing_tells_new_trials_and_new_scores(tmp_path):
     assert f"kept{archive.END}" in modification_times(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 1}', "\xff", '{"schema_version": 1, "curves": 3}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 2}', "\xff", '{"schema_version": 2, "curves": 3}'])
 def test_what_does_not_parse_is_set_aside_and_run_again(tmp_path, text):
     trial_id = "nerf__knight__8v__s0__3f9c1a2b"
     for n in (1, 2):

@@ -57,7 +57,7 @@ class TestSet:
     def test_a_variants_name_changes_one_and_it_is_a_new_variant(self):
         table, _, _ = applied("toy_quiet.num_rays=64")
         assert table.arms["quiet"].method.num_rays == 64
-        assert table.arms["quiet"].variant == "toy_quiet+num_rays=64"
+        assert table.arms["quiet"].variant.startswith("toy_quiet+num_rays=64+code=")
         assert table.arms["base"].method.num_rays is None
         assert "method.num_rays" in table.arm_differences("quiet")
 

