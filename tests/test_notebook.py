@@ -34,7 +34,7 @@ def run(tmp_path, monkeypatch, resolution=16):
         trials.write(some_outcome(f"nerf__{scene}__s0__0", scores=scores, task=f"{scene}__3v", budget="standard"))
     monkeypatch.chdir(tmp_path)
     code = replaced("\n# ---\n".join(cells("code")), 'budget = "quick"', 'budget = "smoke"')
-    code = replaced(code, "root = ROOT", f"root = __import__("pathlib").Path({str(tmp_path)!r})")
+    code = replaced(code, "root = ROOT", f"import pathlib\nroot = pathlib.Path({str(tmp_path)!r})")
     code = replaced(code, "resolution=48", f"resolution={resolution}")
     code = replaced(code, "num_frames=16", "num_frames=8")
     known, shown = {}, []
