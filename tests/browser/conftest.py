@@ -94,8 +94,12 @@ def exhibits(cells):
     shades = (255 * (ball.vertices + 1) / 2).astype(np.uint8)
     ball.visual = trimesh.visual.ColorVisuals(ball, vertex_colors=shades)
     model, first = mesh.glb(ball), cells[0]
-    contents = {"objects/ball.html": mesh_viewer.render_viewer(mesh_viewer.add_viewer_settings(model, 1.0), first.cluster).encode(),
-                "objects/ball.glb": model}  # fmt: skip
+    contents = {
+        "objects/ball.html": mesh_viewer.render_viewer(
+            mesh_viewer.add_viewer_settings(model, 1.0), first.cluster
+        ).encode(),
+        "objects/ball.glb": model,
+    }
     return InteractiveMedia(
         reels=reels, viewers=(MeshViewer(first.trial_id, first.cluster, first.arm, "mesh of a ball", contents),)
     )
