@@ -63,7 +63,8 @@ class ImportedRenders(Method):
 
 def is_imported(stored: Record) -> bool:
     """Whether a record is one of renders that were imported."""
-    return stored.identity.get("method", {}).get("type") == str(registered(ImportedRenders))
+    name, _, _ = stored.identity.get("method", {}).get("type", "").partition("/")
+    return name == getattr(registered(ImportedRenders), "name", None)
 
 
 # ---- of what ---------------------------------------------------------------------------------------------------------

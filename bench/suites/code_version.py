@@ -108,29 +108,39 @@ def code_of(module: str) -> str | None:
 _FOLLOWED: dict[str, tuple[ModuleType, dict[str, FileState]]] = {}
 """What `files_of` found, for as long as module and files stay as they are: every trial of a suite asks."""
 
+_LOADED: dict[str, tuple[ModuleType, Any, FileState]] = {}
+"""The files of imported modules as they were when they were first asked for: an edit after it is not what runs."""
+
 
 def _known_files(module: str) -> dict[str, FileState]:
     """Find the files of `files_of` with the state of each."""
     loaded = sys.modules.get(module)
     known, files = _FOLLOWED.get(module, (None, {}))
-    if loaded is None or known is not loaded or not all(map(_is_as_before, files.values())):
-        files = {name: _state(path) for name, path in files_of(module).items()}
+    if loaded is None or known is not loaded or any(_seen(name, old.path) != old for name, old in files.items()):
+        files = {name: _seen(name, path) for name, path in files_of(module).items()}
         if loaded is not None:
             _FOLLOWED[module] = loaded, files
     return files
 
 
-def _is_as_before(state: FileState) -> bool:
-    try:
-        return _state(state.path) == state
-    except OSError:
-        return False
+def _seen(name: str, path: pathlib.Path) -> FileState:
+    """Read the state of a module's file: of one that is imported, as it was then; a reload counts as an import."""
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    known = _LOADED.get(name)
+    if module is not None and known is not None and known[0] is module and known[1] is spec:
+        return known[2]
+    state = _state(path)
+    if module is not None:
+        _parsed(state)
+        _LOADED[name] = module, spec, state
+    return state
 
 
 def file_digest(module: str) -> str | None:
     """Digest one module's own file, whoever wrote it; None where there is none."""
     path = _file(sys.modules.get(module))
-    return None if path is None else _parsed(_state(path)).sha256[:16]
+    return None if path is None else _parsed(_seen(module, path)).sha256[:16]
 
 
 def files_of(name: str) -> dict[str, pathlib.Path]:
@@ -148,7 +158,7 @@ def files_of(name: str) -> dict[str, pathlib.Path]:
             continue
         found[each] = path
         waiting += [each.rpartition(".")[0]] if "." in each else []
-        waiting += _absolute(_parsed(_state(path)).imports, each if is_package else each.rpartition(".")[0])
+        waiting += _absolute(_parsed(_seen(each, path)).imports, each if is_package else each.rpartition(".")[0])
     return found
 
 
@@ -208,14 +218,17 @@ def _file(module: ModuleType | None) -> pathlib.Path | None:
 
 
 def _state(path: pathlib.Path) -> FileState:
-    found = path.stat()
+    try:
+        found = path.stat()
+    except OSError:  # gone since it was imported
+        return FileState(path, -1, 0, 0)
     return FileState(path, found.st_size, found.st_mtime_ns, found.st_ino)
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.cache
 def _parsed(state: FileState) -> Parsed:
     """Read a file once for as long as it stays as it is."""
-    content = state.path.read_bytes()
+    content = state.path.read_bytes() if state.size >= 0 else b""
     tree = ast.parse(content)
     imports: list[str] = []
     for node in ast.walk(tree):

@@ -29,7 +29,7 @@ TYPES: dict[str, Registered] = {
     "models.method:Method": Registered("Method", 1),
     "models.nerf:NeRF": Registered("NeRF", 1),
     "models.dietnerf:DietNeRF": Registered("DietNeRF", 1),
-    "models.dream_fields:DreamFields": Registered("DreamFields", 1),
+    "models.dream_fields.method:DreamFields": Registered("DreamFields", 1),
     "bench.plugins.imported_renders:ImportedRenders": Registered("ImportedRenders", 1),
     # fields
     "models.fields.networks:MLP": Registered("MLP", 1),

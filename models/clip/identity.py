@@ -77,7 +77,7 @@ def weights_of(path: pathlib.Path) -> str:
 @functools.lru_cache(maxsize=64)
 def _of_entry(name: str) -> dict[str, Any]:
     """Tell a published checkpoint as it is pinned, on disk or not."""
-    model = architectures.named(ENTRIES[name].architecture)
+    model = architectures.build(ENTRIES[name].architecture)
     tokenizer = files_module.tokenizer_to_json(ClipTokenizer())
     return _parts(catalog.fingerprint(name), model, OPENAI_MEAN, OPENAI_STD, tokenizer)
 

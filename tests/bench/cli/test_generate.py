@@ -72,7 +72,7 @@ def balls(monkeypatch):
 
     monkeypatch.setattr("models.dream_fields.DREAM_FIELDS", GuidedBall())
     monkeypatch.setattr(trainer, "train", train)
-    monkeypatch.setattr(batch, "encoders_of", lambda method: {})
+    monkeypatch.setattr(batch, "load_encoders", lambda method: {})
     return argparse.Namespace(packs=seen, broken=broken)
 
 

@@ -60,6 +60,10 @@ def test_an_edit_counts_where_it_may_matter(folder, name):
     method = registry.variant("my_code.field:MyField")
     before = identity.code_digest(method)
     (folder / name).write_text((folder / name).read_text() + "\nEDITED = True\n")
+    assert identity.code_digest(method) == before, "what runs is what was imported"
+    for module in [module for module in sys.modules if module.split(".")[0].startswith("my_")]:
+        del sys.modules[module]
+    method = registry.variant("my_code.field:MyField")
     assert (identity.code_digest(method) == before) == (name in ("my_code/other.py", "my_stranger.py"))
 
 

@@ -1,15 +1,21 @@
 """Code of a user's: each pair of neighbours that must be two, and those that must be one."""
 
 import dataclasses
+import importlib
+import importlib.metadata
 import sys
 
 import pytest
 from flax import linen
 
-from bench.suites import identity, registered_types
+from bench.errors import UsageError
+from bench.plugins import comparison_suite
+from bench.suites import identity, overrides, registered_types, registry
 from bench.suites.identity import describe, same
+from bench.training import packing
 from models.fields.networks import MLP
 from models.nerf import NERF
+from tasks.budgets import BUDGETS
 from tests.fixtures.user_code import FIELD, told
 
 
@@ -22,7 +28,7 @@ def test_two_modules_with_a_class_of_one_name(user):
 
 
 def test_a_copy_of_ours_under_its_name(user):
-    user.write("copied.py", "from models.fields import MLP as Theirs\nclass MLP(Theirs):\n    pass\n")
+    user.write("copied.py", "from models.fields.networks import MLP as Theirs\nclass MLP(Theirs):\n    pass\n")
     copied = user.load("copied").MLP(width=8, depth=2)
     assert told(copied) != told(MLP(width=8, depth=2))
     assert "MLP/1" in describe(copied)["@bases"]
@@ -59,6 +65,15 @@ def test_a_helper_that_is_imported_while_it_runs(user):
     assert told(value) == before, "to import it changes nothing"
     user.write("late.py", "SCALE = 2.0\n")
     assert told(user.load("nets").MyField()) != before
+
+
+def test_a_reload_counts_and_an_edit_alone_does_not(user):
+    user.write("nets.py", FIELD)
+    module = user.load("nets")
+    before = told(module.MyField())
+    user.write("nets.py", FIELD.replace("softplus", "relu"))
+    assert told(module.MyField()) == before, "what runs is what was imported"
+    assert told(importlib.reload(module).MyField()) != before
 
 
 def test_a_helper_elsewhere_on_the_path(user, tmp_path_factory, monkeypatch):
@@ -113,7 +128,7 @@ def test_a_module_that_is_called_as_one_of_pythons(user, monkeypatch):
 
 
 def test_a_subclass_of_ours_is_the_users_and_of_our_version(user, monkeypatch):
-    user.write("mine.py", "from models.fields import MLP\nclass Mine(MLP):\n    pass\n")
+    user.write("mine.py", "from models.fields.networks import MLP\nclass Mine(MLP):\n    pass\n")
     value = user.load("mine").Mine(width=8, depth=2)
     found = describe(value)
     assert found["type"] == "mine:Mine"
@@ -237,3 +252,79 @@ def test_one_of_two_classes_that_a_condition_chose(user, monkeypatch):
         monkeypatch.setenv("MY_CHOICE", choice)
         found.append(told(user.load("chosen").Net()))
     assert found[0] != found[1]
+
+
+# ---- every way in ----------------------------------------------------------------------------------------------------
+
+SPARSE_VIEWS = ("sparse-views", BUDGETS["smoke"])
+
+
+def set_field(reference):
+    """Variant and id of the trial that `--set nerf.field=...` makes."""
+    name, budget = SPARSE_VIEWS
+    changed, _ = overrides.apply(registry.suite(name), budget, [f"nerf.field={reference}"])
+    trials, _ = changed.expand(budget, [0])
+    return next((trial.variant, trial.id) for trial in trials if trial.variant.startswith("nerf+field"))
+
+
+def test_a_field_that_is_set_and_edited_is_another_trial(user):
+    found = []
+    for text in (FIELD, FIELD.replace("softplus", "relu")):
+        user.forget()
+        user.write("edited.py", text)
+        found.append(set_field("edited:MyField"))
+    (variant, trial_id), (other_variant, other_id) = found
+    assert variant.startswith("nerf+field=edited-MyField+code=")
+    assert variant != other_variant
+    assert trial_id.rpartition("__")[2] != other_id.rpartition("__")[2], "the identity, not the name alone"
+
+
+def test_a_field_that_cannot_be_told_apart_is_a_users_mistake(user):
+    user.write(
+        "hidden_state.py", FIELD + "\n    class Plain:\n        pass\n\n    MINE = nn.Dense(3, kernel_init=Plain())\n"
+    )
+    with pytest.raises(
+        UsageError, match=r"^method\.field\.kernel_init: expected .* got an object of hidden_state:Plain"
+    ):
+        set_field("hidden_state:MINE")
+
+
+def test_a_function_may_be_set(user):
+    user.write("acts.py", "def one(x):\n    return x\n")
+    user.write(
+        "with_act.py",
+        """
+        from collections.abc import Callable
+        import flax.linen as nn
+        class Net(nn.Module):
+            activation: Callable = nn.relu
+        """,
+    )
+    (module,) = user.load_all("with_act")
+    changed = overrides.with_field(module.Net(), "activation", "acts:one", "nerf.field.activation=acts:one")
+    assert describe(changed)["activation"]["@callable"] == "acts:one"
+
+
+def test_an_entry_point_names_the_state_of_its_code(user, monkeypatch):
+    found = []
+    for text in (FIELD, FIELD.replace("softplus", "relu")):
+        user.write("my_plugin.py", text)
+        point = importlib.metadata.EntryPoint("mine", "my_plugin:MyField", registry.ENTRY_POINT_GROUP)
+        monkeypatch.setattr(registry, "entry_points", lambda point=point: {"mine": point})
+        user.forget()
+        found.append(comparison_suite.row_of("mine", "nerf").arm)
+    assert all(arm.variant.startswith("mine+code=") for arm in found)
+    assert found[0].variant != found[1].variant
+    assert not comparison_suite.is_same(*found)
+
+
+def test_two_networks_of_one_name_are_both_compared(user):
+    user.write("nets_a.py", FIELD)
+    user.write("nets_b.py", FIELD)
+    name, budget = SPARSE_VIEWS
+    study = comparison_suite.study(registry.suite(name), budget, "nets_b:MyField", ["nets_a:MyField"])
+    (table,) = study.suite.tables_at(budget)
+    assert set(table.arms) == {"MyField (nets_a)", "MyField (nets_b)"}
+    trials, _ = study.suite.expand(budget, [0])
+    packs = packing.make_packs(trials, 32)
+    assert all(len({trial.variant for trial in pack.trials}) == 1 for pack in packs)

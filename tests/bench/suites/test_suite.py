@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.suites.differences import differences, flat
 from bench.suites.identity import describe
 from bench.suites.suite import Arm, Suite, Table, budget_named, check_twins, snake
-from bench.suites.trial import Trial
+from bench.suites.trial import Trial, folder_name
 from models.method import split_hyperparameters
 from tasks.budgets import BUDGETS, Budget, sized
 from tests.fixtures.toys import ToyMethod, ToyPhase, ToyTask
@@ -82,6 +82,14 @@ class TestTrial:
     def test_variant_names_the_folder_only(self):
         other = dataclasses.replace(trial(), variant="renamed")
         assert other.id.split("__")[-1] == trial().id.split("__")[-1]
+
+    @given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
+    def test_a_long_name_is_cut_and_keeps_its_hash(self, variant, task):
+        name = folder_name(variant, task, 0, "3f9c1a2b")
+        assert len(name.encode()) <= 140
+        assert name.endswith("__s0__3f9c1a2b")
+        if len(f"{variant}__{task}".encode()) <= 100:
+            assert name == f"{variant}__{task}__s0__3f9c1a2b"
 
     @given(st.integers(0, 10**6), st.floats(1e-6, 1.0, allow_nan=False))
     def test_identity_is_strict_json(self, seed, rate):

@@ -260,7 +260,7 @@ class TestEncoders:
         embedding, token = encoder_consistency.measured(encoder, seen)
         assert [(m.feature, m.is_default) for m in (embedding, token)] == [("embedding", False), ("class_token", True)]
         for found in (embedding, token):
-            features = np.asarray(dietnerf._seen(found.feature, encoder, seen.colors))
+            features = np.asarray(dietnerf._image_features(found.feature, encoder, seen.colors))
             expected = [cosine(a, b) for a, b in itertools.combinations(features, 2)]
             np.testing.assert_allclose(found.pairs.cosines, expected, atol=1e-5)
 

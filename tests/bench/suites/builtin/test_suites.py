@@ -96,10 +96,12 @@ def shapes_only(name):
         model = files.read_model(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
     else:
         model = architectures.build(catalog.ENTRIES[name].architecture)
-    flat = {path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in dual_encoder.variable_shapes(model).items()}
+    flat = {
+        path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in dual_encoder.variable_shapes(model).items()
+    }
     return Encoder(
         name=name, params=dual_encoder.unflatten(flat), towers=LinenTowers(model), tokenizer=None, sha256="unknown"
-    )  # fmt: skip
+    )
 
 
 def shape(*sizes):

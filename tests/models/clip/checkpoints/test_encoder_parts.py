@@ -27,7 +27,7 @@ def no_numbers(monkeypatch):
     def refuse(*_):
         raise AssertionError("a tensor was read")
 
-    monkeypatch.setattr(layouts, "to_ours", refuse)
+    monkeypatch.setattr(layouts, "to_variables", refuse)
 
 
 def parts_of(path, **files):
