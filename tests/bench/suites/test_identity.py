@@ -51,7 +51,7 @@ def test_a_class_renamed_and_moved_is_the_same_trial(monkeypatch):
 
 def test_a_type_of_ours_that_nobody_registered(monkeypatch):
     monkeypatch.delitem(registered_types.TYPES, "models.fields.networks:MLP")
-    with pytest.raises(UsageError, match=r"models\.fields:MLP: .*registered_types.*version 1"):
+    with pytest.raises(UsageError, match=r"models\.fields\.networks:MLP: .*registered_types.*version 1"):
         describe(NERF)
 
 

@@ -74,7 +74,7 @@ def test_the_same_network_twice_is_one_program(trials):
 
 
 def test_equal_by_digest_alone_is_not_enough(trials, monkeypatch):
-    for module in ("identity", "plan"):
+    for module in ("suites.identity", "training.packing"):
         monkeypatch.setattr(f"bench.{module}.describe", lambda value, where="": "all alike")
     packs = packing.make_packs(trials, 8)
     assert [len(pack.trials) for pack in packs] == [1, 1]
