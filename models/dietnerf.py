@@ -107,7 +107,7 @@ class DietNeRF(NeRF):
 
     @property
     def continues(self) -> Method | None:
-        """The same method without the last phase."""
+        """This method without the last phase; None if it has none."""
         return dataclasses.replace(self, finetune_steps=0) if self.finetune_steps else None
 
     @property

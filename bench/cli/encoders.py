@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
 
 def summary(name: str) -> dict[str, Any]:
     """A line of the table; no file is read for a published one."""
-    found = catalog.found_at(name)
+    found = catalog.find_weights(name)
     if name in catalog.EMBEDDED:
         model, trained_on = files.read_model(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name), "this project"
         architecture = type(model.image_tower).__name__
@@ -97,7 +97,7 @@ def described(name: str) -> dict[str, Any]:
         "features": ", ".join(model.image_tower.features),
         "sources": "; ".join(f"{source.repository}/{source.file}@{source.revision}" for source in entry.sources),
         "sha256": "; ".join(str(source.sha256) for source in entry.sources),
-        "place": str(entry.place),
+        "place": str(entry.manual_path),
         "to get it": entry.how_to_get if not found["on_disk"] else None,
     }
 

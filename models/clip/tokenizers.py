@@ -1,4 +1,4 @@
-"""How a caption becomes the numbers that a text tower reads.
+"""Turns captions into token ids for a text tower.
 
 n: captions, t: tokens of the context.
 """
@@ -18,8 +18,11 @@ from jaxtyping import Int32
 
 from bench.errors import UsageError
 
-CLIP_START, CLIP_END = 49406, 49407
-"""First and last token of every text in CLIP's own vocabulary, the largest two of its 49408 ids."""
+CLIP_START = 49406
+"""First token of every text in CLIP's own vocabulary."""
+
+CLIP_END = 49407
+"""Last token of every text in CLIP's own vocabulary, the largest of its ids."""
 
 CLIP_NUM_TOKENS = 49408
 
@@ -33,54 +36,54 @@ _PLAIN = str.maketrans({
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """Text to ids; a hashable value."""
+    """Interface of a tokenizer, which is a hashable value."""
 
     @property
     def known_words(self) -> frozenset[str] | None:
-        """All that it can read; None if it reads anything."""
+        """Words of its vocabulary; None if it reads any text."""
 
     def encode(self, texts: Sequence[str]) -> Int32[np.ndarray, "n t"]:
-        """Ids of texts, padded to the context length."""
+        """Turn texts into ids, padded to the context length."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipTokenizer:
     """CLIP's byte-pair vocabulary, which comes with the package `instant-clip-tokenizer`.
 
-    Texts are cleaned as the released code cleans them: HTML entities (twice), curly quotes and ligatures made plain,
-    Unicode composed, white space collapsed. Broken encodings are not repaired.
+    Texts are cleaned as in the released code: HTML entities are unescaped (twice), curly quotes and ligatures are
+    replaced, Unicode is composed, and white space is collapsed. Broken encodings are not repaired.
 
     Attributes:
-        context_length: Start and end of text included.
+        context_length: Tokens of a text, including start and end.
     """
 
     context_length: int = 77
 
     @property
     def known_words(self) -> frozenset[str] | None:
-        """None: it reads anything."""
+        """None, because it reads any text."""
         return None
 
     def encode(self, texts: Sequence[str]) -> Int32[np.ndarray, "n t"]:
-        """Ids of texts: start, words, end, zeros.
+        """Turn texts into ids: start, words, end, zeros.
 
         Raises:
-            UsageError: Not texts, or one is too long; nothing is cut off.
+            UsageError: These are no texts, or one is too long. Texts are never truncated.
         """
         bpe = _clip_vocabulary()
-        ids = [[CLIP_START, *bpe.encode(clean(text).lower()), CLIP_END] for text in _checked(texts)]
-        return _padded(ids, texts, self.context_length)
+        ids = [[CLIP_START, *bpe.encode(clean(text).lower()), CLIP_END] for text in _check_texts(texts)]
+        return _pad(ids, texts, self.context_length)
 
 
 @dataclasses.dataclass(frozen=True)
 class WordTokenizer:
-    """A vocabulary of whole words. Any other word is read as one and the same unknown word.
+    """A vocabulary of whole words. All other words share one unknown token.
 
-    Ids: 0 pads, 1 starts a text, 2 ends it, 3 is the unknown word, words follow in the order given.
+    Id 0 is padding, 1 the start of a text, 2 its end, and 3 the unknown token. Words follow in the given order.
 
     Attributes:
-        words: Lower case, letters, digits and apostrophes.
-        context_length: Start and end of text included.
+        words: In lower case, of letters, digits and apostrophes.
+        context_length: Tokens of a text, including start and end.
     """
 
     words: tuple[str, ...]
@@ -101,47 +104,47 @@ class WordTokenizer:
 
     @property
     def num_tokens(self) -> int:
-        """Ids there are."""
+        """Size of the vocabulary."""
         return len(self.words) + self.NUM_SPECIAL
 
     @property
     def known_words(self) -> frozenset[str] | None:
-        """Its vocabulary."""
+        """Words of its vocabulary."""
         return frozenset(self.words)
 
     def encode(self, texts: Sequence[str]) -> Int32[np.ndarray, "n t"]:
-        """Ids of texts: start, words, end, zeros.
+        """Turn texts into ids: start, words, end, zeros.
 
         Raises:
-            UsageError: Not texts, or one is too long; nothing is cut off.
+            UsageError: These are no texts, or one is too long. Texts are never truncated.
         """
         index = _index(self.words)
-        ids = [
-            [self.START, *(index.get(word, self.UNKNOWN) for word in split_words(text)), self.END]
-            for text in _checked(texts)
-        ]
-        return _padded(ids, texts, self.context_length)
+        ids = []
+        for text in _check_texts(texts):
+            words = [index.get(word, self.UNKNOWN) for word in split_words(text)]
+            ids.append([self.START, *words, self.END])
+        return _pad(ids, texts, self.context_length)
 
 
 def clean(text: str) -> str:
-    """A caption as CLIP's released code cleans it, before it is put in lower case."""
+    """Clean a caption as CLIP's released code does, without putting it in lower case."""
     text = html.unescape(html.unescape(text)).translate(_PLAIN)
     return re.sub(r"\s+", " ", unicodedata.normalize("NFC", text)).strip()
 
 
 def split_words(text: str) -> list[str]:
-    """Words of a text in lower case; what is no letter, digit or apostrophe only separates them."""
+    """Split a text into words in lower case. All characters but letters, digits and apostrophes are separators."""
     return re.findall(r"[^\W_]+(?:'[^\W_]+)*", clean(text).lower())
 
 
 def is_clip_vocabulary(ids: Mapping[str, Any]) -> bool:
-    """Whether a vocabulary is CLIP's own.
+    """Tell whether a vocabulary is CLIP's own.
 
     Args:
-        ids: Of each of its byte pairs; those that end a word end in `</w>`.
+        ids: Id of each byte pair. Byte pairs at the end of a word end in `</w>`.
 
     Returns:
-        False if it has another size, or another id for the end of text or for any plain word.
+        False if its size, its id of the end of text, or the id of any plain word differs.
     """
     if len(ids) != CLIP_NUM_TOKENS or ids.get("<|endoftext|>") != CLIP_END:
         return False
@@ -150,14 +153,14 @@ def is_clip_vocabulary(ids: Mapping[str, Any]) -> bool:
     return bool(words) and all(bpe.encode(word) == [ids[f"{word}</w>"]] for word in words)
 
 
-def _checked(texts: Sequence[str]) -> Sequence[str]:
+def _check_texts(texts: Sequence[str]) -> Sequence[str]:
     if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
         raise UsageError(f"tokenize: expected a list of captions, got {texts!r:.80}; put a single caption in a list")
     return texts
 
 
-def _padded(ids: list[list[int]], texts: Sequence[str], length: int) -> Int32[np.ndarray, "n t"]:
-    """Rows of one length; a text that does not fit is the user's to shorten."""
+def _pad(ids: list[list[int]], texts: Sequence[str], length: int) -> Int32[np.ndarray, "n t"]:
+    """Pad rows to one length, and refuse a text that does not fit."""
     tokens = np.zeros((len(ids), length), np.int32)
     for row, text, found in zip(tokens, texts, ids, strict=True):
         if len(found) > length:
@@ -176,7 +179,7 @@ def _index(words: tuple[str, ...]) -> dict[str, int]:
 
 @functools.cache
 def _clip_vocabulary() -> Any:
-    """The package's tokenizer: made once, since it builds its tables anew each time."""
+    """Make the package's tokenizer once, because it builds its tables each time."""
     try:
         import instant_clip_tokenizer
     except ModuleNotFoundError as error:

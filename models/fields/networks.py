@@ -82,7 +82,8 @@ class MLP(nn.Module):
             raw_color = head(3, name="color")(h)
         else:
             raw = head(4, name="color_and_density")(h)
-            raw_color, raw_density = raw[..., :3], raw[..., 3]
+            raw_color = raw[..., :3]
+            raw_density = raw[..., 3]
         return activate_density(self, raw_density, key), nn.sigmoid(raw_color)
 
 

@@ -1,6 +1,6 @@
-"""Which encoders have a name of their own, where their weights are looked for, and how they are had.
+"""Lists the encoders that have names of their own, and finds their weights on disk.
 
-`loading.load` takes these names, and names that say where a file is.
+`loading.load` accepts these names, and names that contain the path of a file.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ EMBEDDED: dict[str, str] = {
     "embedded-judge-rn": "61e4bc5d91e14e84ed26ce60488e9be5c218d9dc6f9403bdd22686412124d708",
     "embedded-judge-vit": "db61c1e56cd41e4bba191f3666c2e512818d4be514c11c2bf24625125d08037a",
 }
-"""Name of each encoder that comes with the project, to the SHA-256 of its file in `embedded/`."""
+"""SHA-256 of the file in `embedded/`, by the name of each encoder that comes with the project."""
 
 JUDGES = ("embedded-judge-rn", "embedded-judge-vit")
-"""Embedded encoders that never guide: trained on other renders, under other light, so that they may judge."""
+"""Embedded encoders that never guide. They are trained on other renders under other light, so that they may judge."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,12 +33,12 @@ class PublishedCheckpoint:
     """A published checkpoint.
 
     Attributes:
-        name: As users write it.
-        architecture: open_clip's name; its ending says the nonlinearity the weights were trained with.
-        trained_on: In a word.
-        sources: Files that hold it; the first is fetched, any of them may be put on disk by hand. Empty where no
+        name: Name that users write.
+        architecture: open_clip's name, whose ending tells the activation that the weights were trained with.
+        trained_on: Name of the training data.
+        sources: Files that hold it. The first one is downloaded; any of them may be put on disk by hand. Empty if no
             revision is pinned.
-        openai_sha256: Of OpenAI's original TorchScript file.
+        openai_sha256: SHA-256 of OpenAI's original TorchScript file.
     """
 
     name: str
@@ -48,16 +48,18 @@ class PublishedCheckpoint:
     openai_sha256: str | None = None
 
     @property
-    def place(self) -> pathlib.Path:
-        """Where a file put on disk by hand is looked for first."""
+    def manual_path(self) -> pathlib.Path:
+        """Path of a file that was put on disk by hand. It is looked for first."""
         return folder() / f"{self.name}.safetensors"
 
     @property
     def how_to_get(self) -> str:
-        """What to do without a network, for the end of a message."""
+        """Advice for a machine without a network, for the end of a message."""
         ways = []
         if self.sources:
-            ways.append(f"where there is a network do `{self.sources[0].command}` and put the file at {self.place}")
+            ways.append(
+                f"where there is a network do `{self.sources[0].command}` and put the file at {self.manual_path}"
+            )
         if self.openai_sha256:
             ways.append(
                 f"with OpenAI's original file (SHA-256 {self.openai_sha256}) and torch do "
@@ -75,7 +77,7 @@ def _open_clip_file(repository: str, revision: str, sha256: str, num_bytes: int 
 
 
 # fmt: off
-# Hashes of OpenAI's files are part of their published addresses; the others are those of the pinned revisions.
+# Hashes of OpenAI's files are part of their published URLs; the others are those of the pinned revisions.
 ENTRIES: dict[str, PublishedCheckpoint] = {
     entry.name: entry
     for entry in (
@@ -147,10 +149,10 @@ ENTRIES: dict[str, PublishedCheckpoint] = {
 
 
 def check_guide(name: str) -> None:
-    """Refuses a judge as what a field is trained with.
+    """Refuse a judge as the encoder that a field is trained with.
 
     Raises:
-        UsageError: It is one; other embedded encoders are named.
+        UsageError: The name is a judge's. The message lists the embedded encoders that may guide.
     """
     if name in JUDGES:
         guides = ", ".join(known for known in EMBEDDED if known not in JUDGES)
@@ -160,7 +162,7 @@ def check_guide(name: str) -> None:
 
 
 def fingerprint(name: str) -> str | None:
-    """Of an encoder's weights: the SHA-256 that the catalog or a named file has; None where neither says one."""
+    """Return the SHA-256 of an encoder's weights, from the catalog or of a named file; None if there is neither."""
     if name in EMBEDDED:
         return EMBEDDED[name]
     if name in ENTRIES:
@@ -171,15 +173,15 @@ def fingerprint(name: str) -> str | None:
 
 
 def folder() -> pathlib.Path:
-    """Where weights that were put on disk by hand are looked for: `encoders/` in the cache folder."""
+    """Return the folder for weights that are put on disk by hand: `encoders/` in the cache folder."""
     return location.folder() / "encoders"
 
 
-def found_at(name: str) -> pathlib.Path | None:
-    """Where the weights of a catalog's entry are on disk; None if they are not. Asks no network, sums no file."""
+def find_weights(name: str) -> pathlib.Path | None:
+    """Return the path of an entry's weights on disk; None if there are none. Uses no network and hashes no file."""
     if name in EMBEDDED:
         return EMBEDDED_FOLDER / f"{name}.safetensors"
     entry = ENTRIES[name]
-    if entry.place.is_file():
-        return entry.place
-    return hub.in_cache(entry.sources[0]) if entry.sources else None
+    if entry.manual_path.is_file():
+        return entry.manual_path
+    return hub.find_in_cache(entry.sources[0]) if entry.sources else None

@@ -1,7 +1,7 @@
-"""How a checkpoint of the package clip-jax becomes an encoder: its own code runs, behind our interface.
+"""Loads checkpoints of the package clip-jax as encoders, which run that package's own code behind our interface.
 
-A checkpoint is a folder with `config.json` and one folder a step, as that package's training writes it. Importing
-this file does not import the package.
+A checkpoint is a folder with `config.json` and one folder for each saved step, as the package's training writes it.
+Importing this file does not import the package.
 
 b: images or texts, h and w: pixels, t: tokens, f: features.
 """
@@ -32,59 +32,59 @@ from models.clip.tokenizers import CLIP_END, CLIP_NUM_TOKENS, ClipTokenizer
 INSTALL = "pip install '.[clip-jax]'"
 
 HALF = (0.5, 0.5, 0.5)
-"""Mean and deviation of the pixels: that package's training maps [0, 1] to [-1, 1]."""
+"""Mean and standard deviation of pixels: the package's training maps [0, 1] to [-1, 1]."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipJaxTowers:
-    """The package's model, as `Encoder` wants it.
+    """The package's model with the interface that `Encoder` needs.
 
     Attributes:
-        config: The checkpoint's `config.json`, with the compute type wanted, as text so that it can be hashed.
+        config: The checkpoint's `config.json` with the requested compute type, as text so that it can be hashed.
     """
 
     config: str
 
     @property
     def image_px(self) -> int:
-        """Width and height of the images it takes."""
+        """Width and height of its images."""
         return _read(self.config)["vision_config"]["image_size"]
 
     @property
     def context_length(self) -> int:
-        """Tokens of a text; 0 if it reads none: a captioning model only sees."""
+        """Tokens of a text; 0 for a captioning model, which embeds images only."""
         text = _read(self.config)["text_config"]
         return 0 if text.get("is_decoder", True) else text["max_length"]
 
     @property
     def image_feature_names(self) -> tuple[str, ...]:
-        """What may be asked about an image: `embedding` only if the model pools; `spatial` is all its last tokens."""
+        """Names of image features: `embedding` only if the model pools; `spatial` is all its last tokens."""
         pools = _read(self.config)["vision_config"].get("pool_type") is not None
         return ("embedding", "pooled", "spatial") if pools else ("spatial",)
 
     @property
     def text_feature_names(self) -> tuple[str, ...]:
-        """What may be asked about a text."""
+        """Names of text features."""
         return ("embedding", "pooled") if self.context_length else ()
 
     def image(self, params: PyTree, images: Float[Array, "b h w 3"], feature: str) -> Float[Array, "b f"]:
-        """Features of normalised images."""
+        """Compute a feature of normalised images."""
         model = _model(self.config)
-        with _their_rules():
+        with _allow_rank_promotion():
             found = model.apply(params, pixel_values=images, method=model.get_image_features)
         if feature == "embedding":
             return found["image_embeds"]
-        said = found["vision_model_output"]
-        kept = said["pooled_output"] if feature == "pooled" else said["last_hidden_state"]
-        return kept.reshape(kept.shape[0], -1)
+        outputs = found["vision_model_output"]
+        features = outputs["pooled_output"] if feature == "pooled" else outputs["last_hidden_state"]
+        return features.reshape(features.shape[0], -1)
 
     def text(self, params: PyTree, tokens: Int[Array, "b t"], feature: str) -> Float[Array, "b f"]:
-        """Features of tokens; what follows the end of text is padding."""
+        """Compute a feature of tokens; tokens after the end of text are padding."""
         model = _model(self.config)
         end = _read(self.config)["text_config"].get("eos_token_id")
         after = jnp.cumsum(tokens == end, axis=1) - (tokens == end)
         positions = jnp.broadcast_to(jnp.arange(tokens.shape[1])[None], tokens.shape)
-        with _their_rules():
+        with _allow_rank_promotion():
             found = model.apply(
                 params,
                 input_ids=tokens,
@@ -95,26 +95,25 @@ class ClipJaxTowers:
         return found["text_embeds"] if feature == "embedding" else found["text_model_output"]["pooled_output"]
 
     def logit_scale(self, params: PyTree) -> Float[Array, ""]:
-        """What cosines are multiplied by."""
+        """Return the factor of cosines in logits."""
         return jnp.exp(params["params"]["logit_scale"][0])
 
 
 def load(name: str, path: pathlib.Path, dtype: Any) -> Encoder:
-    """The encoder of a checkpoint's folder, or of one step's folder in it; the latest step if there are several.
+    """Load the latest step of a checkpoint's folder, or the step whose folder is given.
 
     Raises:
-        UsageError: The extra is not installed, or it is no such folder, or its tensors are not those of its
-            configuration.
+        UsageError: The extra is not installed, or it is no such folder, or its tensors do not fit its configuration.
     """
     _package(name)
     found = describe(name, path)
     config = copy.deepcopy(found.config)
     for part in (config, config["vision_config"], config["text_config"]):
         part["dtype"] = str(jnp.dtype(dtype))
-        # Lists in JSON, tuples in the package.
+        # JSON has lists where the package has tuples.
         part.update({key: tuple(value) for key, value in part.items() if isinstance(value, list)})
     towers = ClipJaxTowers(json.dumps(config, sort_keys=True))
-    params = {"params": _restored(name, found.folder, towers.config)}
+    params = {"params": _restore(name, found.folder, towers.config)}
     return Encoder(
         name=name,
         params=params,
@@ -128,12 +127,12 @@ def load(name: str, path: pathlib.Path, dtype: Any) -> Encoder:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Description:
-    """A checkpoint on disk, its tensors not yet read.
+    """A checkpoint on disk, without its tensors.
 
     Attributes:
-        config: All of its `config.json`.
-        folder: Of its step.
-        tokenizer: None if its vocabulary is not CLIP's: then only ids are known.
+        config: Content of its `config.json`.
+        folder: Folder of its step.
+        tokenizer: None if its vocabulary is not CLIP's; then only token ids are known.
     """
 
     config: dict[str, Any]
@@ -142,39 +141,43 @@ class Description:
 
     @property
     def image_px(self) -> int:
-        """Width and height of the images it takes."""
+        """Width and height of its images."""
         return self.config["vision_config"]["image_size"]
 
     @property
     def files(self) -> list[pathlib.Path]:
-        """All files of the step, in order."""
+        """Files of the step, sorted."""
         return sorted(path for path in self.folder.rglob("*") if path.is_file())
 
 
 def describe(name: str, path: pathlib.Path) -> Description:
-    """Return what a checkpoint's folder says; the package is not needed, and no tensor is read.
+    """Describe a checkpoint's folder. This needs no package, and reads no tensor.
 
     Raises:
         UsageError: It is no such folder.
     """
-    folder, config_path = _step(name, path)
-    said = settings.read(config_path, name)
-    if said.values.get("maxtext_mesh") or "vision_config" not in said or "text_config" not in said:
+    folder, config_path = _find_step(name, path)
+    config = settings.read(config_path, name)
+    if config.values.get("maxtext_mesh") or "vision_config" not in config or "text_config" not in config:
         raise UsageError(f"{name}: expected the config.json of a CLIPModel of clip-jax, got another; choose another")
-    if said.part("vision_config").count("image_size", 0) == 0:
-        said.refuse("vision_config", "with image_size")
-    text = said.part("text_config").values
+    if config.part("vision_config").count("image_size", 0) == 0:
+        config.refuse("vision_config", "with image_size")
+    text = config.part("text_config").values
     context_length = 0 if text.get("is_decoder", True) else text.get("max_length", 0)
-    reads = context_length and text.get("vocab_size") == CLIP_NUM_TOKENS and text.get("eos_token_id") == CLIP_END
-    tokenizer = ClipTokenizer(context_length=context_length) if reads else None
-    return Description(config=dict(said.values), folder=folder, tokenizer=tokenizer)
+    is_clip_vocabulary = text.get("vocab_size") == CLIP_NUM_TOKENS and text.get("eos_token_id") == CLIP_END
+    tokenizer = None
+    if context_length and is_clip_vocabulary:
+        tokenizer = ClipTokenizer(context_length=context_length)
+    return Description(config=dict(config.values), folder=folder, tokenizer=tokenizer)
 
 
-def _step(name: str, path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
-    """The folder of a step and the configuration beside it."""
-    steps = sorted((p for p in path.glob("*") if p.is_dir() and p.name.isdigit()), key=lambda p: int(p.name))
+def _find_step(name: str, path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """Find the folder of the latest step, and the configuration beside it."""
+    steps = [folder for folder in path.glob("*") if folder.is_dir() and folder.name.isdigit()]
+    steps.sort(key=lambda folder: int(folder.name))
     if not steps and path.name.isdigit() and path.is_dir():
-        steps, path = [path], path.parent
+        steps = [path]
+        path = path.parent
     config = path / "config.json"
     if not steps or not config.is_file():
         lacks = "config.json" if steps else "folder of a step"
@@ -185,8 +188,8 @@ def _step(name: str, path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     return steps[-1], config
 
 
-def _restored(name: str, folder: pathlib.Path, config: str) -> dict[str, Any]:
-    """Parameters of a step, after their names and shapes were compared with the configuration's."""
+def _restore(name: str, folder: pathlib.Path, config: str) -> dict[str, Any]:
+    """Read the parameters of a step, after comparing their names and shapes with the configuration's."""
     import orbax.checkpoint
 
     item = folder / "default" if (folder / "default").is_dir() else folder
@@ -195,38 +198,40 @@ def _restored(name: str, folder: pathlib.Path, config: str) -> dict[str, Any]:
         metadata = checkpointer.metadata(item.absolute())
     except (OSError, ValueError) as error:
         raise UsageError(f"{name}: expected a checkpoint in {item}, got {str(error)[:160]!r}; copy it again") from error
-    there = {path: tuple(leaf.shape) for path, leaf in dual_encoder.flatten(_params(metadata)).items()}
-    for path, shape in _wanted(config).items():
-        key = next((key for key in (path, f"{path}/value") if key in there), None)
-        if key is None or there[key] != shape:
-            got = f"shape {there[key]}" if key else "no such tensor"
+    shapes = {path: tuple(leaf.shape) for path, leaf in dual_encoder.flatten(_params(metadata)).items()}
+    for path, shape in _parameter_shapes(config).items():
+        key = next((key for key in (path, f"{path}/value") if key in shapes), None)
+        if key is None or shapes[key] != shape:
+            got = f"shape {shapes[key]}" if key else "no such tensor"
             raise UsageError(
                 f"{name}: expected params/{path} of shape {shape}, got {got}; config.json is not that of these tensors"
             )
-    # As NumPy arrays: the devices it was saved from are not those of this machine. Optimiser states stay on disk.
-    wanted = {"params": _params(metadata)}
-    as_numpy = jax.tree.map(lambda _: orbax.checkpoint.RestoreArgs(restore_type=np.ndarray), wanted)
-    tree = checkpointer.restore(item.absolute(), item=wanted, restore_args=as_numpy, transforms={})["params"]
+    # As NumPy arrays, because it was saved from other devices. States of the optimiser stay on disk.
+    template = {"params": _params(metadata)}
+    as_numpy = jax.tree.map(lambda _: orbax.checkpoint.RestoreArgs(restore_type=np.ndarray), template)
+    tree = checkpointer.restore(item.absolute(), item=template, restore_args=as_numpy, transforms={})["params"]
     flat = {path.removesuffix("/value"): leaf for path, leaf in dual_encoder.flatten(tree).items()}
-    return dual_encoder.unflatten({path: jnp.asarray(np.asarray(flat[path]), jnp.float32) for path in _wanted(config)})
+    params = {path: jnp.asarray(np.asarray(flat[path]), jnp.float32) for path in _parameter_shapes(config)}
+    return dual_encoder.unflatten(params)
 
 
 def _params(metadata: Any) -> dict[str, Any]:
-    """What orbax says of the tensors under `params`."""
+    """Return orbax's description of the tensors under `params`."""
     tree = getattr(metadata, "item_metadata", metadata)
     return dict(getattr(tree, "tree", tree))["params"]
 
 
 @functools.lru_cache(maxsize=8)
-def _wanted(config: str) -> dict[str, tuple[int, ...]]:
-    """Shape of each parameter of a configuration."""
+def _parameter_shapes(config: str) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each parameter of a configuration."""
     from clip_jax.utils import unbox_logicallypartioned
 
     model = _model(config)
     inputs = model.init_inputs(jax.random.key(0))
-    with _their_rules():
+    with _allow_rank_promotion():
         boxed = jax.eval_shape(lambda: model.init(**inputs))["params"]
-    return {path: tuple(leaf.shape) for path, leaf in dual_encoder.flatten(unbox_logicallypartioned(boxed)).items()}
+    params = dual_encoder.flatten(unbox_logicallypartioned(boxed))
+    return {path: tuple(leaf.shape) for path, leaf in params.items()}
 
 
 @functools.lru_cache(maxsize=8)
@@ -236,12 +241,12 @@ def _read(config: str) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=8)
 def _model(config: str) -> Any:
-    """The package's linen module; it holds dicts, so it cannot be hashed itself."""
+    """Build the package's linen module, which contains dicts and therefore cannot be hashed."""
     return _package("clip-jax").CLIPModel(**_read(config))
 
 
 def _package(name: str) -> Any:
-    """The package, imported only now."""
+    """Import the package, only when it is needed."""
     try:
         import clip_jax
     except ImportError as error:  # also: einshape missing, or a transformers that has no Flax any more
@@ -253,7 +258,7 @@ def _package(name: str) -> Any:
 
 
 @contextlib.contextmanager
-def _their_rules() -> Iterator[None]:
-    """The package adds arrays of different ranks."""
+def _allow_rank_promotion() -> Iterator[None]:
+    """Allow the package to add arrays of different ranks, which is an error in this project."""
     with jax.numpy_rank_promotion("allow"):
         yield

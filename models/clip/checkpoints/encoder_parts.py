@@ -1,6 +1,7 @@
-"""The parts that make an encoder the encoder it is, found without reading its weights into memory.
+"""Describes what the features of an encoder depend on, without reading its weights into memory.
 
-Two encoders whose parts are equal give equal features: weights, architecture, normalisation of pixels and tokenizer.
+These parts are weights, architecture, normalisation of pixels, and tokenizer. Encoders with equal parts give equal
+features.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ def encoder_parts(name: str) -> dict[str, Any]:
         name: As for `loading.load`.
 
     Returns:
-        `sha256`: of all weights. `weights`: the SHA-256 of each of their files, by its name. `architecture`: with the
-        nonlinearity. `image_px`, `mean`, `std`: of the pixels. `tokenizer`: its kind and settings, None if it has
-        none; `tokenizer_sha256`: of those. Paths are no part of it: a copy of a folder has the same parts, but for
-        the names in `weights`.
+        `sha256` of all weights. `weights`: the SHA-256 of each of their files, by its name. `architecture`, including
+        the activation. `image_px`, `mean` and `std` of pixels. `tokenizer`: its type and settings, or None;
+        `tokenizer_sha256`: their hash. Paths are not included: a copy of a folder has the same parts, except the names
+        in `weights`.
 
     Raises:
-        UsageError: As `loading.load`, but for what only reading the tensors shows.
+        UsageError: As `loading.load`, except for errors that only reading the tensors shows.
     """
     scheme, colon, rest = name.partition(":")
     if name in catalog.ENTRIES:
@@ -55,23 +56,23 @@ def _parts(
         "weights": files,
         "sha256": sha256,
         "architecture": architectures.to_json(model),
-        **_seen(model.image_tower.image_px, normalisation.mean, normalisation.std),
-        **_read(tokenizer),
+        **_pixel_parts(model.image_tower.image_px, normalisation.mean, normalisation.std),
+        **_tokenizer_parts(tokenizer),
     }
 
 
-def _seen(image_px: int, mean: Triple, std: Triple) -> dict[str, Any]:
+def _pixel_parts(image_px: int, mean: Triple, std: Triple) -> dict[str, Any]:
     return {"image_px": image_px, "mean": list(mean), "std": list(std)}
 
 
-def _read(tokenizer: Tokenizer | None) -> dict[str, Any]:
+def _tokenizer_parts(tokenizer: Tokenizer | None) -> dict[str, Any]:
     written = files_module.tokenizer_to_json(tokenizer)
     digest = hashlib.sha256(json.dumps(written, sort_keys=True).encode()).hexdigest()
     return {"tokenizer": written, "tokenizer_sha256": digest if written else None}
 
 
 def _of_entry(entry: PublishedCheckpoint) -> dict[str, Any]:
-    """Return the parts of a published checkpoint from what is pinned of it: on disk or not, they are the same."""
+    """Return the parts of a published checkpoint, which follow from its pinned hashes alone."""
     pinned = catalog.fingerprint(entry.name) or ""
     file = entry.sources[0].file if entry.sources else f"{entry.name}.pt"
     return _parts({file: pinned}, pinned, architectures.build(entry.architecture), Pixels(), ClipTokenizer())
@@ -101,7 +102,7 @@ def _of_openai(name: str, rest: str) -> dict[str, Any]:
             if sha256 == entry.openai_sha256:
                 model = architectures.build(entry.architecture)
                 return _parts({path.name: sha256}, sha256, model, Pixels(), ClipTokenizer())
-    # Of a file that is not pinned only torch knows the architecture, and it reads all of it.
+    # The architecture of a file that is not pinned is known only after torch has read all of it.
     model, _, sha256 = loading.read_openai(name, path)
     return _parts({path.name: sha256}, sha256, model, Pixels(), ClipTokenizer())
 
@@ -115,8 +116,8 @@ def _of_clip_jax(name: str, rest: str) -> dict[str, Any]:
         "weights": digests,
         "sha256": hub.sha256_of_files(found.files),
         "architecture": found.config,
-        **_seen(found.image_px, clip_jax.HALF, clip_jax.HALF),
-        **_read(found.tokenizer),
+        **_pixel_parts(found.image_px, clip_jax.HALF, clip_jax.HALF),
+        **_tokenizer_parts(found.tokenizer),
     }
 
 

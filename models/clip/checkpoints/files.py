@@ -1,7 +1,7 @@
-"""How parameters come from files and go into them: which file, is it whole, what does it hold.
+"""Reads and writes the files of encoders, and checks that they are complete.
 
-Only safetensors are read, with one exception: OpenAI's original TorchScript file, where the user names it by its path
-and has torch. A pickle is never loaded from a file that the user did not name.
+It reads only safetensors, with one exception: OpenAI's original TorchScript file, if the user gives its path and has
+torch. It never loads a pickle from a file that the user did not name.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ FORMAT = "nerf-bench-clip-1"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What a file of ours holds.
+    """Content of a file in this project's format.
 
     Attributes:
         model: Architecture.
-        variables: Nested, float32.
+        variables: Nested variables, float32.
         tokenizer: None if it reads no text.
-        mean: Of the pixels, by colour.
-        std: Likewise.
-        card: What is known about how it was made.
+        mean: Mean of pixels, by colour.
+        std: Standard deviation of pixels, by colour.
+        card: Model card: how it was made, and its accuracy.
     """
 
     model: DualEncoder
@@ -52,23 +52,23 @@ class Checkpoint:
 
 
 def sha256_of_variables(variables: PyTree) -> str:
-    """Of numbers, wherever they came from: paths, shapes and float32 bytes in the order of the paths."""
-    summed = hashlib.sha256()
+    """Hash variables independently of their file: paths, shapes and float32 bytes, sorted by path."""
+    digest = hashlib.sha256()
     for path, leaf in sorted(dual_encoder.flatten(variables).items()):
         array = np.asarray(leaf, np.float32, order="C")
-        summed.update(f"{path} {array.shape}\n".encode())
-        summed.update(array.tobytes())
-    return summed.hexdigest()
+        digest.update(f"{path} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def read_tensors(path: pathlib.Path, where: str) -> tuple[dict[str, tuple[int, ...]], dict[str, str], Any]:
-    """Opens a safetensors file.
+    """Open a safetensors file.
 
     Returns:
         Shape of each tensor, the file's metadata, and a function that reads one tensor.
 
     Raises:
-        UsageError: No such file, or no safetensors file, or it is cut short.
+        UsageError: There is no such file, or it is no safetensors file, or it is truncated.
     """
     import safetensors
 
@@ -83,20 +83,21 @@ def read_tensors(path: pathlib.Path, where: str) -> tuple[dict[str, tuple[int, .
         file = safetensors.safe_open(path, "numpy")
     except (safetensors.SafetensorError, OSError) as error:
         raise UsageError(
-            f"{where}: expected a whole safetensors file, got {path.name}, of which it is said: {error}; get it again"
+            f"{where}: expected a whole safetensors file, got {path.name}, which cannot be read ({error}); get it again"
         ) from error
     names = list(file.keys())
-    return {name: tuple(file.get_slice(name).get_shape()) for name in names}, file.metadata() or {}, file.get_tensor
+    shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+    return shapes, file.metadata() or {}, file.get_tensor
 
 
 def read_shards(index: pathlib.Path, where: str) -> tuple[dict[str, tuple[int, ...]], Any]:
-    """Opens all shards of an index.
+    """Open all shards of an index.
 
     Returns:
         Shape of each tensor, and a function that reads one tensor.
 
     Raises:
-        UsageError: A shard is missing or not whole, or holds other tensors than the index says.
+        UsageError: A shard is missing or truncated, or has other tensors than the index says.
     """
     shard_of = sharded.weight_map(index, where)
     shapes: dict[str, tuple[int, ...]] = {}
@@ -116,16 +117,16 @@ def read_shards(index: pathlib.Path, where: str) -> tuple[dict[str, tuple[int, .
 
 
 def read_foreign(path: pathlib.Path, model: DualEncoder, layout: Layout, where: str) -> PyTree:
-    """Variables from a checkpoint in another's layout.
+    """Read our variables from a checkpoint in the layout of another project.
 
     Args:
         path: A file of tensors, or an index of shards.
         model: Its architecture.
-        layout: How its tensors are named.
-        where: Who reads it, for messages.
+        layout: Layout of its tensors.
+        where: Name of the encoder that is loaded, for messages.
 
     Raises:
-        UsageError: It is not of this architecture or layout.
+        UsageError: It has another architecture or layout.
     """
     if sharded.is_index(path):
         shapes, tensor = read_shards(path, where)
@@ -140,7 +141,7 @@ def read_foreign(path: pathlib.Path, model: DualEncoder, layout: Layout, where: 
 
 
 def read_model(path: pathlib.Path, where: str) -> DualEncoder:
-    """The architecture that a file of ours says, without its numbers.
+    """Read the architecture from a file in this project's format.
 
     Raises:
         UsageError: It is another kind of file.
@@ -149,7 +150,7 @@ def read_model(path: pathlib.Path, where: str) -> DualEncoder:
 
 
 def read_header(path: pathlib.Path, where: str) -> Checkpoint:
-    """Reads all that a file of ours says but its numbers: `variables` is None.
+    """Read a file in this project's format without its tensors: `variables` is None.
 
     Raises:
         UsageError: It is another kind of file.
@@ -159,10 +160,10 @@ def read_header(path: pathlib.Path, where: str) -> Checkpoint:
 
 
 def read(path: pathlib.Path, where: str) -> Checkpoint:
-    """What `write` wrote.
+    """Read a file that `write` wrote.
 
     Raises:
-        UsageError: It is another kind of file, or is not whole.
+        UsageError: It is another kind of file, or it is truncated.
     """
     shapes, metadata, tensor = read_tensors(path, where)
     header = _header(path, metadata, where)
@@ -171,6 +172,7 @@ def read(path: pathlib.Path, where: str) -> Checkpoint:
 
 
 def _header(path: pathlib.Path, metadata: dict[str, str], where: str) -> Checkpoint:
+    """Parse the metadata of a file in this project's format."""
     if metadata.get("format") != FORMAT:
         raise UsageError(
             f"{where}: expected a file that says its architecture (format {FORMAT}), got {path.name}; "
@@ -184,34 +186,32 @@ def _header(path: pathlib.Path, metadata: dict[str, str], where: str) -> Checkpo
             raise UsageError(
                 f"{where}: expected {key} as JSON in the header of {path.name}, got {error!r:.120}; make the file again"
             ) from error
-    said = Settings(values, f"{where}: header of {path.name}")
-    model = architectures.from_json(dict(said.part("architecture").values))
+    header = Settings(values, f"{where}: header of {path.name}")
+    model = architectures.from_json(dict(header.part("architecture").values))
     if not isinstance(model, DualEncoder):
-        said.refuse("architecture", "of type DualEncoder", "make the file again")
+        header.refuse("architecture", "of type DualEncoder", "make the file again")
     return Checkpoint(
         model=model,
         variables=None,
         tokenizer=_tokenizer_from_json(values["tokenizer"]),
-        mean=said.triple("mean", OPENAI_MEAN),
-        std=said.triple("std", OPENAI_STD),
+        mean=header.triple("mean", OPENAI_MEAN),
+        std=header.triple("std", OPENAI_STD),
         card=values["card"],
     )
 
 
 def write(path: pathlib.Path, checkpoint: Checkpoint, dtype: Any = np.float32) -> str:
-    """Writes one file that says everything needed to use it; returns its SHA-256.
+    """Write a checkpoint as one file with everything that is needed to use it; return its SHA-256.
 
     Args:
-        path: Ends in .safetensors; replaced as a whole if it is there.
-        checkpoint: What to write.
-        dtype: Of the stored numbers: float16 halves the file.
+        path: Ends in .safetensors. An existing file is replaced as a whole.
+        checkpoint: Content of the file.
+        dtype: Type of the stored numbers; float16 halves the file.
     """
     import safetensors.numpy
 
-    flat = {
-        name: np.asarray(leaf).astype(dtype, order="C")
-        for name, leaf in dual_encoder.flatten(checkpoint.variables).items()
-    }
+    variables = dual_encoder.flatten(checkpoint.variables)
+    flat = {name: np.asarray(leaf).astype(dtype, order="C") for name, leaf in variables.items()}
     metadata = {
         "format": FORMAT,
         "architecture": json.dumps(architectures.to_json(checkpoint.model), sort_keys=True),
@@ -225,10 +225,10 @@ def write(path: pathlib.Path, checkpoint: Checkpoint, dtype: Any = np.float32) -
 
 
 def read_torchscript(path: pathlib.Path, where: str) -> dict[str, np.ndarray]:
-    """Tensors of OpenAI's original file.
+    """Read the tensors of OpenAI's original file.
 
     Raises:
-        UsageError: No such file, no torch, or no TorchScript file.
+        UsageError: There is no such file, torch is not installed, or it is no TorchScript file.
     """
     if not path.is_file():
         raise UsageError(f"{where}: expected a file {path}, got none; check the path")
@@ -241,7 +241,7 @@ def read_torchscript(path: pathlib.Path, where: str) -> dict[str, np.ndarray]:
         ) from error
     try:
         with warnings.catch_warnings():
-            # Torch would like to have done with TorchScript; OpenAI's files are what they are.
+            # Torch deprecates TorchScript, but OpenAI's files use it.
             warnings.simplefilter("ignore", DeprecationWarning)
             state = torch.jit.load(str(path), map_location="cpu").state_dict()
     except RuntimeError as error:
@@ -253,7 +253,7 @@ def read_torchscript(path: pathlib.Path, where: str) -> dict[str, np.ndarray]:
 
 
 def tokenizer_to_json(tokenizer: Tokenizer | None) -> dict[str, Any] | None:
-    """Writes a tokenizer down: its kind and all that its ids depend on."""
+    """Write a tokenizer as JSON: its type, and everything that its ids depend on."""
     if tokenizer is None:
         return None
     if isinstance(tokenizer, WordTokenizer):

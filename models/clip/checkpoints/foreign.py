@@ -1,8 +1,8 @@
-"""Find the files of a checkpoint that others saved, and read all that they say but the numbers.
+"""Finds the files of checkpoints that other projects saved, and reads everything from them except tensors.
 
 Names are `hf:PATH`, `hf:OWNER/NAME@COMMIT` and `open_clip:ARCHITECTURE/PATH`, where `hf:OWNER/NAME@COMMIT` may stand
-for PATH. Nothing here reads a tensor. What a repository says of its pixels, its shards and its vocabulary is taken
-from it or refused; only where it says nothing are they CLIP's own.
+for PATH. Normalisation, shards and vocabulary are the repository's own, or are refused; where a repository does not
+describe them, they are CLIP's.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ def huggingface(name: str, rest: str) -> CheckpointFiles:
         repository, config, path = _in_folder(name, place)
     else:
         repository, config, path = _on_hub(name, rest)
-    said = settings.read(config, name)
-    model = architectures.from_huggingface(said.values, said.where)
+    config_values = settings.read(config, name)
+    model = architectures.from_huggingface(config_values.values, config_values.where)
     found = pixels.from_transformers(
         _settings(repository, pixels.PROCESSOR_FILE, name),
         _settings(repository, pixels.PREPROCESSOR_FILE, name),

@@ -1,7 +1,6 @@
-"""How a published file is had, and known to be the one it should be.
+"""Fetches published files from the Hugging Face hub or its cache, and checks their hashes.
 
-A file is named by repository, name and commit. It comes from the hub's cache, or over the network, and is summed
-before it is used.
+A file is identified by repository, name and commit. Its hash is checked before it is used.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ class HubFile:
     """A file in a repository of the Hugging Face hub.
 
     Attributes:
-        repository: owner/name.
-        file: Its name in it.
-        revision: A commit; a branch would move.
-        sha256: Of the file; None where only the hub's own record of it is known.
-        num_bytes: Of the file, if known.
+        repository: OWNER/NAME.
+        file: Name of the file in the repository.
+        revision: A commit. A branch could change.
+        sha256: Hash of the file; None if only the hub's own record of it is known.
+        num_bytes: Size of the file, if known.
     """
 
     repository: str
@@ -48,14 +47,14 @@ class HubFile:
 
     @property
     def command(self) -> str:
-        """What fetches it by hand."""
+        """Command that fetches it by hand."""
         return f"hf download {self.repository} {self.file} --revision {self.revision}"
 
 
 def sha256_of(path: pathlib.Path) -> str:
     """Return the SHA-256 of a file.
 
-    That of a big file is remembered between runs under its path, size and times of change: gigabytes take seconds.
+    The hash of a large file is remembered between runs by its path, size and times of change: gigabytes take seconds.
     """
     before = path.stat()
     memory = _memory_of(path, before) if before.st_size >= _REMEMBERED_BYTES else None
@@ -63,7 +62,7 @@ def sha256_of(path: pathlib.Path) -> str:
         return known
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    # A file that changed a moment ago may change once more without its times showing it.
+    # A file that has just changed may change again within the resolution of its times.
     settled = time.time() - max(before.st_mtime, before.st_ctime) > _SETTLED_S
     if memory and settled and _state(path.stat()) == _state(before):
         _remember(memory, found)
@@ -101,7 +100,7 @@ def _remembered(memory: pathlib.Path) -> str | None:
 
 
 def _remember(memory: pathlib.Path, digest: str) -> None:
-    # Whoever cannot write their cache only waits again next time.
+    # Where the cache cannot be written, the hash is computed again next time.
     with contextlib.suppress(OSError):
         memory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=memory.parent, delete=False) as temporary:
@@ -110,10 +109,10 @@ def _remember(memory: pathlib.Path, digest: str) -> None:
 
 
 def check_sha256(path: pathlib.Path, expected: str, where: str, num_bytes: int | None = None) -> str:
-    """The file's hash, if it is the expected one.
+    """Check a file's hash, and return it.
 
     Raises:
-        UsageError: It is not: the file was cut short, or changed, or is another.
+        UsageError: It is not the expected one: the file is truncated, altered or another.
     """
     found = sha256_of(path)
     if found != expected:
@@ -126,48 +125,48 @@ def check_sha256(path: pathlib.Path, expected: str, where: str, num_bytes: int |
     return found
 
 
-def in_cache(source: HubFile) -> pathlib.Path | None:
-    """Where the hub's cache has a file; None if it has not. Asks no network."""
-    found = _asked_cache(source)
+def find_in_cache(source: HubFile) -> pathlib.Path | None:
+    """Return the path of a file in the hub's cache; None if it is not there. Uses no network."""
+    found = _look_up_in_cache(source)
     return pathlib.Path(found) if isinstance(found, str) else None
 
 
 def fetch(source: HubFile, where: str, otherwise: str) -> pathlib.Path:
-    """A file of the hub: from its cache, else over the network (not in offline mode, `HF_HUB_OFFLINE=1`).
+    """Fetch a file from the hub's cache or over the network (not in offline mode, `HF_HUB_OFFLINE=1`).
 
     Args:
-        source: Which file.
-        where: Who wants it, for a message.
-        otherwise: What the user can do without a network, for a message.
+        source: The file.
+        where: Name of the encoder that needs it, for a message.
+        otherwise: Advice without a network, for a message.
 
     Raises:
-        UsageError: It cannot be had, or is not the file it should be.
+        UsageError: It cannot be fetched, or its hash is wrong.
     """
     try:
-        return _fetched(source, where, otherwise)
+        return _fetch(source, where, otherwise)
     except _NotInRepository as error:
-        raise _not_had(source, where, otherwise, error.answer) from error
+        raise _fetch_error(source, where, otherwise, error.answer) from error
 
 
 def fetch_if_there(source: HubFile, where: str, otherwise: str) -> pathlib.Path | None:
-    """Fetch a file that a repository need not have.
+    """Fetch a file that a repository may lack.
 
     Args:
-        source: Which file, of a repository of which another file was fetched before.
-        where: Who wants it, for a message.
-        otherwise: What the user can do without a network, for a message.
+        source: The file. Another file of the same repository must have been fetched before.
+        where: Name of the encoder that needs it, for a message.
+        otherwise: Advice without a network, for a message.
 
     Returns:
-        Its path; None only where the hub answers 404 for it, now or, as its cache recorded, before.
+        Its path; None only if the hub answers 404 for it, now or earlier according to its cache.
 
     Raises:
-        UsageError: Whether it is there cannot be known, or it cannot be had, or is not the file it should be.
+        UsageError: Whether it exists is unknown, or it cannot be fetched, or its hash is wrong.
     """
-    cached = _asked_cache(source)
+    cached = _look_up_in_cache(source)
     if cached is not None and not isinstance(cached, str):
         return None
     try:
-        return _fetched(source, where, otherwise)
+        return _fetch(source, where, otherwise)
     except _NotInRepository:
         return None
 
@@ -180,8 +179,8 @@ class _NotInRepository(Exception):
         self.answer = answer
 
 
-def _fetched(source: HubFile, where: str, otherwise: str) -> pathlib.Path:
-    path = in_cache(source)
+def _fetch(source: HubFile, where: str, otherwise: str) -> pathlib.Path:
+    path = find_in_cache(source)
     if path is None:
         try:
             download = _huggingface_hub().hf_hub_download
@@ -192,15 +191,15 @@ def _fetched(source: HubFile, where: str, otherwise: str) -> pathlib.Path:
         except Exception as error:
             if _is_404(error):
                 raise _NotInRepository(error) from error
-            raise _not_had(source, where, otherwise, error) from error
+            raise _fetch_error(source, where, otherwise, error) from error
     expected = source.sha256 or _recorded_sha256(path)
     if expected:
         check_sha256(path, expected, where, source.num_bytes)
     return path
 
 
-def _not_had(source: HubFile, where: str, otherwise: str, error: Exception) -> UsageError:
-    # The client hides an answer of the server's, such as 500, behind an error of its own.
+def _fetch_error(source: HubFile, where: str, otherwise: str, error: Exception) -> UsageError:
+    # The client wraps an answer of the server, such as 500, in an error of its own.
     lines = [line for one in (error, error.__cause__) for line in str(one or "").strip().splitlines()[:1]]
     why = "; ".join(f"{line:.160}" for line in dict.fromkeys(lines))
     return UsageError(
@@ -210,7 +209,7 @@ def _not_had(source: HubFile, where: str, otherwise: str, error: Exception) -> U
 
 
 def _is_404(error: Exception) -> bool:
-    """Whether the hub says that a repository and its commit are there, but not this file; mirrors say only 404."""
+    """Tell whether the hub has a repository and its commit, but not this file. Mirrors only answer 404."""
     from huggingface_hub import errors
 
     if isinstance(error, errors.RemoteEntryNotFoundError):
@@ -221,13 +220,13 @@ def _is_404(error: Exception) -> bool:
     return isinstance(answered, errors.HfHubHTTPError) and answered.response.status_code == 404
 
 
-def _asked_cache(source: HubFile) -> Any:
+def _look_up_in_cache(source: HubFile) -> Any:
     """Return the path as text, None, or the client's mark that the hub has no such file."""
     return _huggingface_hub().try_to_load_from_cache(source.repository, source.file, revision=source.revision)
 
 
 def _recorded_sha256(path: pathlib.Path) -> str | None:
-    """The hub's cache calls large files by their SHA-256."""
+    """Return the SHA-256 by which the hub's cache names a large file."""
     name = path.resolve().name
     return name if re.fullmatch(r"[0-9a-f]{64}", name) else None
 

@@ -1,7 +1,7 @@
-"""Read what the repository of an encoder says about its pixels: mean, deviation, size, filter.
+"""Reads how a repository normalises the pixels of its encoder, and checks the rest of its preprocessing.
 
-Only mean and deviation are left for the encoder to be told. All else must be what this package does with every
-picture: resized to the encoder's size with a bicubic filter, its middle cut out, bytes divided by 255.
+Only mean and standard deviation may differ. Everything else must be what this package does with every picture: resize
+to the encoder's size with a bicubic filter, crop the centre, and divide bytes by 255.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Pixels:
 
 
 def from_transformers(processor: Settings | None, preprocessor: Settings | None, image_px: int) -> Pixels:
-    """Return what the two files of transformers say; version 5 writes the first alone, older ones the second.
+    """Read the normalisation from the two files of transformers: version 5 writes the first, older ones the second.
 
     Args:
         processor: `processor_config.json`, None if there is none.
@@ -57,7 +57,7 @@ def from_transformers(processor: Settings | None, preprocessor: Settings | None,
 
 
 def from_open_clip(config: Settings, image_px: int) -> Pixels:
-    """Return what open_clip's file says.
+    """Read the normalisation from open_clip's file.
 
     Args:
         config: `open_clip_config.json`.
@@ -66,17 +66,17 @@ def from_open_clip(config: Settings, image_px: int) -> Pixels:
     Raises:
         UsageError: It says what this package does not do.
     """
-    said = config.part("preprocess_cfg")
-    if said.is_said("mode") and said.values["mode"] != "RGB":
-        said.refuse("mode", '"RGB"')
-    if said.is_said("interpolation") and said.values["interpolation"] != "bicubic":
-        said.refuse("interpolation", '"bicubic", the filter of this package')
+    part = config.part("preprocess_cfg")
+    if part.has_value("mode") and part.values["mode"] != "RGB":
+        part.refuse("mode", '"RGB"')
+    if part.has_value("interpolation") and part.values["interpolation"] != "bicubic":
+        part.refuse("interpolation", '"bicubic", the filter of this package')
     # Views are square: whether the shorter side or both are resized is the same.
-    if said.is_said("resize_mode") and said.values["resize_mode"] not in ("shortest", "squash"):
-        said.refuse("resize_mode", '"shortest" or "squash"')
-    if said.is_said("size"):
-        _check_px(said, "size", image_px)
-    return Pixels(said.triple("mean", OPENAI_MEAN), _positive(said, "std"))
+    if part.has_value("resize_mode") and part.values["resize_mode"] not in ("shortest", "squash"):
+        part.refuse("resize_mode", '"shortest" or "squash"')
+    if part.has_value("size"):
+        _check_px(part, "size", image_px)
+    return Pixels(part.triple("mean", OPENAI_MEAN), _positive(part, "std"))
 
 
 def _image_processor(processor: Settings) -> Settings | None:
@@ -88,36 +88,36 @@ def _image_processor(processor: Settings) -> Settings | None:
     return processor if "image_mean" in processor or "do_normalize" in processor else None
 
 
-def _from_image_processor(said: Settings, image_px: int) -> Pixels:
+def _from_image_processor(part: Settings, image_px: int) -> Pixels:
     for key in ("image_processor_type", "feature_extractor_type"):
         # Others have other defaults for what they leave out.
-        if said.is_said(key) and not str(said.values[key]).startswith("CLIP"):
-            said.refuse(key, "of CLIP")
-    _check_size(said, image_px)
-    if said.is_said("resample") and not _is_bicubic(said.values["resample"]):
-        said.refuse("resample", f"{_BICUBIC} (bicubic), the filter of this package")
-    if not said.flag("do_rescale", True):
-        said.refuse("do_rescale", "true: this package gives pixels in [0, 1]")
-    scale = _scale(said)
-    if not said.flag("do_normalize", True):
+        if part.has_value(key) and not str(part.values[key]).startswith("CLIP"):
+            part.refuse(key, "of CLIP")
+    _check_size(part, image_px)
+    if part.has_value("resample") and not _is_bicubic(part.values["resample"]):
+        part.refuse("resample", f"{_BICUBIC} (bicubic), the filter of this package")
+    if not part.flag("do_rescale", True):
+        part.refuse("do_rescale", "true: this package gives pixels in [0, 1]")
+    scale = _scale(part)
+    if not part.flag("do_normalize", True):
         return _rescaled(Pixels((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), scale)
-    return _rescaled(Pixels(said.triple("image_mean", OPENAI_MEAN), _positive(said, "image_std")), scale)
+    return _rescaled(Pixels(part.triple("image_mean", OPENAI_MEAN), _positive(part, "image_std")), scale)
 
 
-def _positive(said: Settings, key: str) -> Triple:
-    found = said.triple(key, OPENAI_STD)
+def _positive(part: Settings, key: str) -> Triple:
+    found = part.triple(key, OPENAI_STD)
     if min(found) <= 0:
-        said.refuse(key, "three numbers above 0")
+        part.refuse(key, "three numbers above 0")
     return found
 
 
-def _scale(said: Settings) -> float:
+def _scale(part: Settings) -> float:
     """Return what pixels in [0, 1] are multiplied by before the mean is taken off; bytes times 1/255 make it 1."""
-    if not said.is_said("rescale_factor"):
+    if not part.has_value("rescale_factor"):
         return 1.0
-    scale = 255 * said.number("rescale_factor", 1 / 255)
+    scale = 255 * part.number("rescale_factor", 1 / 255)
     if not 0 < scale < math.inf:
-        said.refuse("rescale_factor", "above 0")
+        part.refuse("rescale_factor", "above 0")
     return 1.0 if math.isclose(scale, 1.0, rel_tol=1e-6) else scale
 
 
@@ -136,31 +136,31 @@ def _is_bicubic(value: object) -> bool:
     return value == _BICUBIC and not isinstance(value, bool)
 
 
-def _check_size(said: Settings, image_px: int) -> None:
+def _check_size(part: Settings, image_px: int) -> None:
     """Refuse what would be another part of a picture, or another size, than this package takes.
 
     Raises:
         UsageError: With the key.
     """
-    if not said.flag("do_resize", True):
-        said.refuse("do_resize", "true: this package resizes every picture")
-    if said.is_said("do_pad") and said.flag("do_pad", False):
-        said.refuse("do_pad", "false: this package pads no picture")
-    if said.is_said("size"):
-        _check_px(said, "size", image_px)
-    if said.flag("do_center_crop", True):
-        if said.is_said("crop_size"):
-            _check_px(said, "crop_size", image_px)
+    if not part.flag("do_resize", True):
+        part.refuse("do_resize", "true: this package resizes every picture")
+    if part.has_value("do_pad") and part.flag("do_pad", False):
+        part.refuse("do_pad", "false: this package pads no picture")
+    if part.has_value("size"):
+        _check_px(part, "size", image_px)
+    if part.flag("do_center_crop", True):
+        if part.has_value("crop_size"):
+            _check_px(part, "crop_size", image_px)
         return
     # Without a crop only a size of two sides makes a square of every picture.
-    size = said.values.get("size")
+    size = part.values.get("size")
     if not isinstance(size, dict) or "height" not in size:
-        said.refuse("do_center_crop", "true, or size with height and width")
+        part.refuse("do_center_crop", "true, or size with height and width")
 
 
-def _check_px(said: Settings, key: str, image_px: int) -> None:
+def _check_px(part: Settings, key: str, image_px: int) -> None:
     """Refuse a size that is not the encoder's: a number, two, `shortest_edge`, or `height` and `width`."""
-    value = said.values[key]
+    value = part.values[key]
     if isinstance(value, dict):
         names = set(value)
         known = names == {"height", "width"} or (names == {"shortest_edge"} and key == "size")
@@ -168,4 +168,4 @@ def _check_px(said: Settings, key: str, image_px: int) -> None:
     else:
         sides = value if isinstance(value, list) and value else [value]
     if len(sides) > 2 or any(side != image_px or isinstance(side, bool) for side in sides):
-        said.refuse(key, f"of {image_px} px, which config.json or the architecture has")
+        part.refuse(key, f"of {image_px} px, which config.json or the architecture has")

@@ -1,4 +1,4 @@
-"""The values of a JSON file that others wrote: each is of the kind that it must be, or one line says what is wrong."""
+"""Reads values from JSON files of other projects, and checks their types; a wrong value is told in one line."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Settings:
             got = "none"
         raise UsageError(f"{self.where}: expected {self._prefix}{key} {expected}, got {got:.80}; {advice}")
 
-    def is_said(self, key: str) -> bool:
-        """Whether a key is there with a value other than null."""
+    def has_value(self, key: str) -> bool:
+        """Tell whether a key is present with a value other than null."""
         return self.values.get(key) is not None
 
     def part(self, key: str) -> Settings:
         """Return an object inside this one; an empty one if there is none, or null."""
-        if not self.is_said(key):
+        if not self.has_value(key):
             return Settings({}, self.where, f"{self._prefix}{key}.")
         if not isinstance(self.values[key], dict):
             self.refuse(key, "to be an object")
@@ -81,8 +81,9 @@ class Settings:
         """Return three finite numbers, one a colour; one number stands for three; the default if there is no key."""
         if key not in self.values:
             return default
-        said = self.values[key]
-        numbers = [as_number(value) for value in said] if isinstance(said, list) else [as_number(said)] * 3
+        value = self.values[key]
+        entries = value if isinstance(value, list) else [value] * 3
+        numbers = [as_number(entry) for entry in entries]
         found = [number for number in numbers if number is not None]
         if len(numbers) != 3 or len(found) != 3:
             self.refuse(key, "three finite numbers")
@@ -110,13 +111,13 @@ def read(path: pathlib.Path, where: str) -> Settings:
     Raises:
         UsageError: It cannot be read, is no JSON, or is no object.
     """
-    said = f"{where}: {path.name}"
+    file = f"{where}: {path.name}"
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
     # Nesting of a thousand brackets ends in a RecursionError; UnicodeDecodeError is a ValueError.
     except (OSError, ValueError, RecursionError) as error:
         why = f"{type(error).__name__}: {error}"
-        raise UsageError(f"{said}: expected a whole JSON file at {path}, got {why:.120}; get it again") from error
+        raise UsageError(f"{file}: expected a whole JSON file at {path}, got {why:.120}; get it again") from error
     if not isinstance(values, dict):
-        raise UsageError(f"{said}: expected a JSON object, got {type(values).__name__}; get it again")
-    return Settings(values, said)
+        raise UsageError(f"{file}: expected a JSON object, got {type(values).__name__}; get it again")
+    return Settings(values, file)

@@ -1,6 +1,6 @@
-"""Find the files that hold the tensors of a checkpoint: one, or the shards that an index names.
+"""Finds the files that hold the tensors of a checkpoint: a single file, or the shards that an index names.
 
-An index is `model.safetensors.index.json`: its `weight_map` says for every tensor the file beside it that holds it.
+An index is `model.safetensors.index.json`. Its `weight_map` gives for each tensor the file beside it that holds it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def weight_map(index: pathlib.Path, where: str) -> dict[str, str]:
     Raises:
         UsageError: It is no index, or names something other than a file beside it.
     """
-    said = settings.read(index, where)
-    if not said.part("weight_map").values:
-        said.refuse("weight_map", "with the shard of every tensor", "get it again")
-    shards = said.part("weight_map")
+    part = settings.read(index, where)
+    if not part.part("weight_map").values:
+        part.refuse("weight_map", "with the shard of every tensor", "get it again")
+    shards = part.part("weight_map")
     for tensor, shard in shards.values.items():
         # A path could lead out of the folder: to a file that nobody named.
         if not isinstance(shard, str) or not _SHARD.fullmatch(shard) or shard.startswith("."):

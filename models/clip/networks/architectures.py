@@ -110,12 +110,12 @@ def from_huggingface(config: Mapping[str, Any], where: str = "config.json") -> D
     Raises:
         UsageError: It is another kind of model, or a value is not supported here.
     """
-    said = Settings(config, where)
+    settings = Settings(config, where)
     if config.get("model_type") != "clip":
-        said.refuse("model_type", "'clip'", "choose a CLIPModel checkpoint")
-    embedding_dim = said.count("projection_dim", 512)
-    vision = said.part("vision_config")
-    text = said.part("text_config")
+        settings.refuse("model_type", "'clip'", "choose a CLIPModel checkpoint")
+    embedding_dim = settings.count("projection_dim", 512)
+    vision = settings.part("vision_config")
+    text = settings.part("text_config")
     image_px = vision.count("image_size", 224)
     patch_px = vision.count("patch_size", 32)
     if patch_px > image_px:
@@ -138,21 +138,21 @@ def from_huggingface(config: Mapping[str, Any], where: str = "config.json") -> D
     return DualEncoder(image_tower=image_tower, text_tower=text_tower)
 
 
-def _hf_blocks(said: Settings, *, width: int, hidden_width: int, num_heads: int) -> dict[str, Any]:
+def _hf_blocks(settings: Settings, *, width: int, hidden_width: int, num_heads: int) -> dict[str, Any]:
     """Return the fields that both towers have, from one part of a `config.json`, with that part's defaults."""
-    if said.number("layer_norm_eps", 1e-5) != 1e-5:
-        said.refuse("layer_norm_eps", "1e-05", "this package has no other")
-    activation = said.values.get("hidden_act", "quick_gelu")
+    if settings.number("layer_norm_eps", 1e-5) != 1e-5:
+        settings.refuse("layer_norm_eps", "1e-05", "this package has no other")
+    activation = settings.values.get("hidden_act", "quick_gelu")
     if activation not in typing.get_args(Activation):
-        said.refuse("hidden_act", "quick_gelu or gelu", "this package has no other")
-    width = said.count("hidden_size", width)
-    num_heads = said.count("num_attention_heads", num_heads)
+        settings.refuse("hidden_act", "quick_gelu or gelu", "this package has no other")
+    width = settings.count("hidden_size", width)
+    num_heads = settings.count("num_attention_heads", num_heads)
     if width % num_heads:
-        said.refuse("num_attention_heads", f"to divide hidden_size, {width}")
-    hidden_width = said.count("intermediate_size", hidden_width)
+        settings.refuse("num_attention_heads", f"to divide hidden_size, {width}")
+    hidden_width = settings.count("intermediate_size", hidden_width)
     return {
         "width": width,
-        "depth": said.count("num_hidden_layers", 12),
+        "depth": settings.count("num_hidden_layers", 12),
         "num_heads": num_heads,
         "activation": activation,
         "hidden_width": None if hidden_width == 4 * width else hidden_width,
@@ -205,7 +205,8 @@ def from_json(written: dict[str, Any]) -> linen.Module:
 
 def _is_of(value: Any, hint: Any) -> bool:
     """Tell whether a value fits a type hint, of the few kinds that architectures use."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(_is_of(value, argument) for argument in arguments)
     if origin is typing.Literal:

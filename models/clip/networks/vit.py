@@ -101,6 +101,7 @@ def _patches(images: Float[Array, "b h w 3"], patch_px: int) -> Float[Array, "b 
     """Divide images into patches, row by row. A patch holds its pixels row by row, colours last."""
     # A strided convolution computes the same, but its gradient with respect to the image is slow on a GPU.
     num_images, height, width, _ = images.shape
-    rows, columns = height // patch_px, width // patch_px
+    rows = height // patch_px
+    columns = width // patch_px
     x = images.reshape(num_images, rows, patch_px, columns, patch_px, 3)
     return jnp.moveaxis(x, 2, 3).reshape(num_images, rows * columns, patch_px * patch_px * 3)

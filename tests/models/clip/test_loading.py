@@ -120,7 +120,7 @@ def test_embedded_encoders_are_files_with_a_pinned_hash(tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "EMBEDDED_FOLDER", path.parent)
     monkeypatch.setitem(catalog.EMBEDDED, "tiny-vit", digest)
     assert clip.load("tiny-vit").sha256 == digest
-    assert catalog.found_at("tiny-vit") == path
+    assert catalog.find_weights("tiny-vit") == path
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UsageError, match="tiny-vit: expected .* with SHA-256 .*truncated, altered or another"):
         clip.load("tiny-vit")
@@ -214,9 +214,7 @@ def test_a_checkpoint_of_another_architecture(tmp_path):
 def test_files_that_are_not_whole_or_not_safetensors(tmp_path):
     path = saved(tmp_path / "weights.safetensors")
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(
-        UsageError, match="expected a whole safetensors file, got weights.safetensors, of which it is said"
-    ):
+    with pytest.raises(UsageError, match="expected a whole safetensors file, got weights.safetensors"):
         clip.load(f"open_clip:tiny/{path}")
     with pytest.raises(UsageError, match="expected a file .*nowhere.safetensors, got none; check the path"):
         clip.load(f"open_clip:tiny/{tmp_path / 'nowhere.safetensors'}")
@@ -262,7 +260,7 @@ def test_no_network_says_what_to_put_where(tmp_path):
 def test_from_the_hubs_cache(tmp_path, monkeypatch):
     path = fake_hub(tmp_path / "hub").place("some/clip", "open_clip_model.safetensors", COMMIT)
     entry = published(monkeypatch, saved(path))
-    assert catalog.found_at("tiny") == path
+    assert catalog.find_weights("tiny") == path
     encoder = clip.load("tiny")
     assert encoder.sha256 == entry.sources[0].sha256
     assert encoder.towers.model.image_tower.activation == "quick_gelu"
@@ -280,12 +278,12 @@ def test_from_the_hubs_cache(tmp_path, monkeypatch):
 
 def test_put_on_disk_by_hand(tmp_path, monkeypatch):
     entry = published(monkeypatch, saved(tmp_path / "weights.safetensors"))
-    assert catalog.found_at("tiny") is None
-    entry.place.parent.mkdir(parents=True)
-    entry.place.write_bytes((tmp_path / "weights.safetensors").read_bytes())
-    assert catalog.found_at("tiny") == entry.place
+    assert catalog.find_weights("tiny") is None
+    entry.manual_path.parent.mkdir(parents=True)
+    entry.manual_path.write_bytes((tmp_path / "weights.safetensors").read_bytes())
+    assert catalog.find_weights("tiny") == entry.manual_path
     assert equal(clip.load("tiny").params, twins.variables(twins.small()))
-    saved(entry.place, seed=1)
+    saved(entry.manual_path, seed=1)
     with pytest.raises(
         UsageError, match=r"tiny: expected .*tiny.safetensors with SHA-256 .*, got .*delete it, then where"
     ):
@@ -295,7 +293,7 @@ def test_put_on_disk_by_hand(tmp_path, monkeypatch):
 def test_either_published_layout_may_be_put_on_disk(tmp_path, monkeypatch):
     folder = huggingface_folder(tmp_path / "model")
     published(monkeypatch, folder / "model.safetensors")
-    place = catalog.ENTRIES["tiny"].place
+    place = catalog.ENTRIES["tiny"].manual_path
     place.parent.mkdir(parents=True)
     place.write_bytes((folder / "model.safetensors").read_bytes())
     assert equal(clip.load("tiny").params, twins.variables(twins.small()))
@@ -305,11 +303,11 @@ def test_a_converted_file_is_known_by_its_numbers(tmp_path, monkeypatch):
     original = saved(tmp_path / "weights.safetensors")  # stands for OpenAI's file: only its hash is asked for
     entry = published(monkeypatch, original, openai_sha256=hub.sha256_of(original))
     model = twins.small()
-    monkeypatch.setattr(loading, "_torchscript", lambda path, where: (model, twins.variables(model)))
-    assert loading.convert("tiny", original) == entry.place
+    monkeypatch.setattr(loading, "_read_torchscript", lambda path, where: (model, twins.variables(model)))
+    assert loading.convert("tiny", original) == entry.manual_path
     assert equal(clip.load("tiny").params, twins.variables(model))
-    found = files.read(entry.place, "tiny")
-    files.write(entry.place, dataclasses.replace(found, variables=twins.variables(model, seed=2)))
+    found = files.read(entry.manual_path, "tiny")
+    files.write(entry.manual_path, dataclasses.replace(found, variables=twins.variables(model, seed=2)))
     with pytest.raises(UsageError, match="expected .* as `--convert` wrote it, got an altered file or another's"):
         clip.load("tiny")
 
