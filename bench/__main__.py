@@ -14,6 +14,7 @@ from bench.errors import UsageError, nearest
 VERBS = (
     *("run", "plan", "status", "ls", "show", "rescore", "retry", "report", "check", "encoders", "generate", "export"),
     "archive",
+    "adopt",
     "compare",
     "export-scenes",
     *("import", "new-method"),

@@ -1,4 +1,7 @@
-"""`archive`: keeps what is stored of a suite in one small file, without arrays, to be committed beside the code."""
+"""`archive`: keeps what is stored of a suite in one small file, without arrays, to be committed beside the code.
+
+`--numbers` keeps records and scores as a table (Parquet); else curves and a few pictures are kept too.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from bench.cli import suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.report.images import image_grid
-from bench.storage import archive, archived_pictures
+from bench.storage import archive, archived_pictures, number_tables
 from bench.storage.store import Store
 from bench.suites import selection
 from tasks.task import SceneTask
@@ -23,8 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     suite_options.add_selection(parser)
     parser.add_argument(
         "--out", type=pathlib.Path, default=ROOT / "results" / "reference", metavar="FOLDER",
-        help="where SUITE-BUDGET.tar.xz is put; what it held is replaced (default: results/reference)",
+        help="where the file SUITE-BUDGET is put; one of that name is replaced (default: results/reference)",
     )  # fmt: skip
+    parser.add_argument("--numbers", action="store_true", help="a table of numbers (Parquet), no curves or pictures")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -34,9 +38,14 @@ def main(args: argparse.Namespace) -> int:
     ids = [trial.id for trial in chosen.trials if trial.id in stored]
     if not ids:
         raise UsageError(f"archive: expected trials of {chosen.suite.name} in {args.results}, got none; run it first")
-    path = args.out / f"{selection.study(chosen)}{archive.END}"
-    trials = {trial.id: trial for trial in chosen.trials}
-    archive.write_archive(path, {trial_id: files_of(trials_store, trial_id, trials[trial_id].task) for trial_id in ids})
+    path = args.out / f"{selection.study(chosen)}{number_tables.END if args.numbers else archive.END}"
+    if args.numbers:
+        numbers = {trial_id: (trials_store.read(trial_id), trials_store.scores(trial_id)) for trial_id in ids}
+        number_tables.write_numbers(path, numbers)
+    else:
+        trials = {trial.id: trial for trial in chosen.trials}
+        kept = {trial_id: files_of(trials_store, trial_id, trials[trial_id].task) for trial_id in ids}
+        archive.write_archive(path, kept)
     print(f"{path}: {len(ids)} of {len(chosen.trials)} trials, {path.stat().st_size / 2**20:.1f} MiB")
     return 0
 

@@ -30,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only ids like this: nerf__*; a bare word anywhere in them",
     )
     parser.add_argument("--failed", action="store_true", help="only those that failed, with their reasons")
+    parser.add_argument(
+        "--doubtful",
+        action="store_true",
+        help="only those whose number of parameters their method cannot have, with the reason",
+    )
     add_results(parser)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
@@ -44,6 +49,8 @@ def main(args: argparse.Namespace) -> int:
         if fnmatch.fnmatchcase(record.trial_id, pattern) and (record.status == "failed" or not args.failed)
     ]
     rows = [_row(trials, record) for record in chosen]
+    if args.doubtful:
+        rows = _doubtful(chosen, rows)
     if args.json:
         print(json.dumps(rows, indent=1, allow_nan=False))
     else:
@@ -62,6 +69,14 @@ def _row(trials: Store, record: Record) -> dict[str, Any]:
         "wall_s": json_values.nan_to_none(record.timings.get("wall_s")),
         "reason": record.reason,
     }
+
+
+def _doubtful(records: list[Record], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keeps the rows of trials that may not be what they are named after, each with the reason."""
+    from bench.training import adoption  # JAX counts parameters
+
+    reasons = [adoption.is_doubtful(record) for record in records]
+    return [row | {"reason": reason} for row, reason in zip(rows, reasons, strict=True) if reason]
 
 
 def _psnr(scores: dict[str, dict[str, Any]]) -> float | None:

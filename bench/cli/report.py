@@ -17,7 +17,7 @@ from bench.report import build
 from bench.report.figures import encoder_consistency
 from bench.report.images.table_sheets import is_stored
 from bench.report.page.html import without_auto_refresh
-from bench.storage import archive, store
+from bench.storage import store
 from bench.storage.store import Store
 from bench.suites import selection
 from bench.suites.suite import budget_named
@@ -149,7 +149,7 @@ def live(
     try:
         while True:
             listing = store.modification_times(results)
-            now = {name: stamps for name, stamps in listing.items() if name in wanted or name.endswith(archive.END)}
+            now = {name: stamps for name, stamps in listing.items() if name in wanted or name.endswith(store.FILE_ENDS)}
             if now != seen:
                 seen = now
                 trials_store = Store.open(results, selection.study(chosen))

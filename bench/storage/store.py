@@ -2,6 +2,7 @@
 
     <root>/<trial_id>/record.json parameters.safetensors views.safetensors scores/<protocol>.json
     <root>/<name>.tar.xz               finished trials in one file, see `bench.storage.archive`; never written by a run
+    <root>/<name>.parquet              their numbers alone, see `bench.storage.number_tables`; never written by a run
     <root>/failed-<n>/<trial_id>/      failures that `retry` moved out of the way
     <root>/<trial_id>.unreadable-<n>/  records that did not parse, set aside so that the trial is run again
     <root>/status.json                 what is running now, see `bench.storage.run_status`
@@ -23,7 +24,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.storage import archive, files, json_values, run_status
+from bench.storage import archive, files, json_values, number_tables, run_status
 from bench.storage.record import Outcome, Record
 from bench.storage.stored_scores import parse_scores
 from tasks.data_dir.atomic_files import write_file
@@ -31,6 +32,9 @@ from tasks.data_dir.atomic_files import write_file
 if TYPE_CHECKING:  # both take long to import, and listing trials needs neither
     import numpy
     import pandas
+
+FILE_ENDS = (archive.END, number_tables.END)
+"""Of files that hold many trials each."""
 
 DTYPES = ("float16", "float32", "int32")
 """What arrays are stored as."""
@@ -48,7 +52,7 @@ def modification_times(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...
     found: dict[str, tuple[int, ...]] = {}
     with contextlib.suppress(FileNotFoundError), os.scandir(path) as entries:
         for entry in entries:
-            if _is_trial_name(entry.name) or entry.name.endswith(archive.END):
+            if _is_trial_name(entry.name) or entry.name.endswith(FILE_ENDS):
                 found[entry.name] = _change_times(entry.path)
     return found
 
@@ -113,9 +117,11 @@ class Store:
 
     def _read_archives(self, study: str) -> None:
         """Read the trials that have no folder; of a trial in several archives, the study's own comes first."""
-        paths = sorted(self.root.glob(f"*{archive.END}"), key=lambda path: (path.name != study + archive.END, path))
-        for path in paths:
-            for trial_id, contents in archive.read_archive(path).items():
+        paths = [path for end in FILE_ENDS for path in self.root.glob(f"*{end}")]
+        own = {study + end for end in FILE_ENDS}
+        for path in sorted(paths, key=lambda path: (path.name not in own, path)):
+            read = number_tables.read_numbers if path.name.endswith(number_tables.END) else archive.read_archive
+            for trial_id, contents in read(path).items():
                 if trial_id not in self._records:
                     self._records[trial_id] = _parse_archived(contents, f"{path}, {trial_id}", trial_id)
                     self._archived[trial_id] = contents
