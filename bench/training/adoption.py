@@ -18,7 +18,6 @@ import importlib
 import json
 import pathlib
 import shutil
-import types
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -32,7 +31,11 @@ from bench.suites import legacy_identity
 from bench.suites.identity import Static
 from bench.suites.registered_types import TYPES
 from bench.suites.trial import Trial
+from models.dietnerf import DietNeRF, DietNeRFData
+from models.dream_fields import DreamFields
+from models.dream_fields.method import DreamFieldsData
 from models.method import Method, num_parameters, split_hyperparameters
+from models.nerf import NeRF, NeRFData
 from tasks.budgets import BUDGETS
 from tasks.data_dir.atomic_files import write_file
 
@@ -218,9 +221,25 @@ def expected_parameters(method: Method) -> int:
 
 @functools.cache
 def _count(static: Static) -> int:
-    no_data = types.SimpleNamespace(pixels=None)  # methods of ours initialise from shapes of their own
-    params, _ = jax.eval_shape(lambda key: static.value.init(key, no_data), jax.random.key(0))
+    data = _empty_data(static.value)
+    params, _ = jax.eval_shape(lambda key: static.value.init(key, data), jax.random.key(0))
     return num_parameters(params)
+
+
+def _empty_data(method: Method) -> Any:
+    """Return a method's data without arrays: methods of ours initialise from shapes of their own.
+
+    Raises:
+        UsageError: It is not one of those whose first parameters depend on no data.
+    """
+    pixels = NeRFData._make([None] * len(NeRFData._fields))
+    if isinstance(method, DietNeRF):
+        return DietNeRFData._make([None] * len(DietNeRFData._fields))._replace(pixels=pixels)
+    if isinstance(method, NeRF):
+        return pixels
+    if isinstance(method, DreamFields):
+        return DreamFieldsData._make([None] * len(DreamFieldsData._fields))
+    raise UsageError(f"it is trained by {type(method).__name__}, whose parameters cannot be counted")
 
 
 def _read_old(source: pathlib.Path) -> dict[str, Iterator[OldTrial]]:
