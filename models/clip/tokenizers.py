@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import html
 import re
+import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -27,6 +28,9 @@ CLIP_END = 49407
 CLIP_NUM_TOKENS = 49408
 
 INSTALL_CLIP = "pip install instant-clip-tokenizer"
+
+CLIP_ENDS_AT = (3, 13)
+"""The first Python for which `instant-clip-tokenizer` has no wheel; setup.cfg asks for it below this."""
 
 _PLAIN = str.maketrans({
     "‘": "'", "’": "'", "‚": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "‟": '"', "\u02bc": "'",
@@ -48,7 +52,7 @@ class Tokenizer(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class ClipTokenizer:
-    """CLIP's byte-pair vocabulary, which comes with the package `instant-clip-tokenizer`.
+    """CLIP's byte-pair vocabulary, which comes with the package `instant-clip-tokenizer` (Python 3.11 and 3.12).
 
     Texts are cleaned as in the released code: HTML entities are unescaped (twice), curly quotes and ligatures are
     replaced, Unicode is composed, and white space is collapsed. Broken encodings are not repaired.
@@ -70,8 +74,9 @@ class ClipTokenizer:
         Raises:
             UsageError: These are no texts, or one is too long. Texts are never truncated.
         """
+        checked = _check_texts(texts)
         bpe = _clip_vocabulary()
-        ids = [[CLIP_START, *bpe.encode(clean(text).lower()), CLIP_END] for text in _check_texts(texts)]
+        ids = [[CLIP_START, *bpe.encode(clean(text).lower()), CLIP_END] for text in checked]
         return _pad(ids, texts, self.context_length)
 
 
@@ -183,7 +188,10 @@ def _clip_vocabulary() -> Any:
     try:
         import instant_clip_tokenizer
     except ModuleNotFoundError as error:
+        remedy = f"do `{INSTALL_CLIP}`"
+        if sys.version_info >= CLIP_ENDS_AT:
+            remedy = "it is built for Python 3.12 at most: use that, or an embedded encoder"
         raise UsageError(
-            f"tokenize: expected the package instant-clip-tokenizer, it is not installed; do `{INSTALL_CLIP}`"
+            f"tokenize: expected the package instant-clip-tokenizer, it is not installed; {remedy}"
         ) from error
     return instant_clip_tokenizer.Tokenizer()

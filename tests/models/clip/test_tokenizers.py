@@ -1,3 +1,6 @@
+import importlib.util
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +10,12 @@ from bench.errors import UsageError
 from models.clip import tokenizers
 from models.clip.tokenizers import ClipTokenizer, WordTokenizer, clean, split_words
 
+needs_vocabulary = pytest.mark.skipif(
+    importlib.util.find_spec("instant_clip_tokenizer") is None, reason="instant-clip-tokenizer is not installed"
+)
 
+
+@needs_vocabulary
 @pytest.mark.parametrize(
     ("text", "ids"),
     [
@@ -26,6 +34,7 @@ def test_known_ids(text, ids):
     assert not tokens[0, len(ids) + 2 :].any()
 
 
+@needs_vocabulary
 def test_the_end_of_a_text_is_its_largest_id():
     tokens = ClipTokenizer().encode(["a cup", "an armchair in the shape of an avocado"])
     assert [int(row[row.argmax()]) for row in tokens] == [49407, 49407]
@@ -44,6 +53,7 @@ def test_texts_are_cleaned_as_the_released_code_cleans_them(text, cleaned):
     assert clean(text) == cleaned
 
 
+@needs_vocabulary
 def test_long_texts_are_refused_not_cut():
     long = "cup " * 80
     with pytest.raises(UsageError, match=r"caption 'cup cup .*expected at most 77 tokens with start and end, got 82"):
@@ -86,6 +96,7 @@ def test_ids_of_words_equal_those_looked_up_one_by_one(words):
     assert small.encode([" ".join(words)])[0].tolist() == want + [0] * (8 - len(want))
 
 
+@needs_vocabulary
 @given(st.text(max_size=30))
 def test_any_text_is_read(text):
     words = split_words(text)
@@ -94,12 +105,14 @@ def test_any_text_is_read(text):
     assert tokens[0] == 49406 and (tokens == 49407).sum() == 1 and tokens.max() == 49407
 
 
-def test_missing_package_is_named(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "instant_clip_tokenizer", None)
+@pytest.mark.parametrize(
+    ("ends_at", "remedy"), [((99, 0), "pip install instant-clip-tokenizer"), ((3, 0), "Python 3.12 at most")]
+)
+def test_missing_package_is_named(ends_at, remedy, monkeypatch):
+    monkeypatch.setitem(sys.modules, "instant_clip_tokenizer", None)
+    monkeypatch.setattr(tokenizers, "CLIP_ENDS_AT", ends_at)
     tokenizers._clip_vocabulary.cache_clear()
-    with pytest.raises(
-        UsageError, match="expected the package instant-clip-tokenizer.*pip install instant-clip-tokenizer"
-    ):
+    with pytest.raises(UsageError, match=f"expected the package instant-clip-tokenizer.*{remedy}"):
         ClipTokenizer().encode(["a cup"])
     monkeypatch.undo()
     tokenizers._clip_vocabulary.cache_clear()
