@@ -257,6 +257,7 @@ def test_a_folder_without_safetensors_says_what_it_has(tmp_path):
 
 def clip_vocabulary():
     """CLIP's own as far as its package tells it; its pairs that are no plain words have names of their own."""
+    pytest.importorskip("instant_clip_tokenizer")
     bpe = tokenizers._clip_vocabulary()
     ids = {}
     for i in range(tokenizers.CLIP_NUM_TOKENS):
