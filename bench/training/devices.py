@@ -18,7 +18,7 @@ from jaxtyping import Array, PyTree
 from bench.suites.identity import Static
 from tasks.data_dir import location
 
-_PROGRAMS: dict[Any, Future[Any]] = {}
+_PROGRAMS: dict[Any, Future[jax.stages.Compiled]] = {}
 _LOCK = threading.Lock()
 
 
@@ -29,8 +29,8 @@ def use_compilation_cache() -> None:
 
 
 def compile_once(
-    function: Callable[..., Any], static: tuple[Any, ...], dynamic: tuple[PyTree, ...], donate: tuple[int, ...] = ()
-) -> Any:
+    function: Callable[..., PyTree], static: tuple[Any, ...], dynamic: tuple[PyTree, ...], donate: tuple[int, ...] = ()
+) -> jax.stages.Compiled:
     """Compile `function(*static, *dynamic)`, to be called with `*dynamic`.
 
     The program is kept for as long as the process lives, so that the next pack of it does not compile again. Threads
@@ -45,7 +45,7 @@ def compile_once(
     leaves, structure = jax.tree.flatten(dynamic)
     # By what the method is, not by `==` alone: two of a user's may be equal and compute different things.
     key = (function, Static(static), structure, tuple((x.shape, x.dtype, x.sharding) for x in leaves))
-    made: Future[Any] = Future()
+    made: Future[jax.stages.Compiled] = Future()
     with _LOCK:
         program = _PROGRAMS.setdefault(key, made)
     if program is made:
@@ -58,7 +58,7 @@ def compile_once(
     return program.result()
 
 
-def memory_bytes(program: Any) -> int | None:
+def memory_bytes(program: Callable[..., PyTree]) -> int | None:
     """Return the bytes of each device that a compiled program takes, as its compiler plans; None if it does not say.
 
     Arguments, results and all that lies between; what results take over from arguments counts once.

@@ -5,7 +5,7 @@ Finds shapes that do not fit together in a second, before a long run finds them 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +64,9 @@ def trace_trial(trial: Trial) -> TrialShapes:
     )
 
 
-def trace_phase(trial: Trial, method: Method, frozen: Frozen, data: Data) -> tuple[TrainState, dict[str, Any]]:
+def trace_phase(
+    trial: Trial, method: Method, frozen: Frozen, data: Data
+) -> tuple[TrainState, dict[str, jax.ShapeDtypeStruct]]:
     """Trace the first step of a phase, and rendering after it; return shapes of its state and curves.
 
     Args:
@@ -82,7 +84,7 @@ def trace_phase(trial: Trial, method: Method, frozen: Frozen, data: Data) -> tup
     def init(data: Data) -> TrainState:
         return programs.init_trial(method, data, hyperparameters, key)
 
-    def step(frozen: Frozen, state: TrainState, data: Data) -> tuple[TrainState, dict[str, Any]]:
+    def step(frozen: Frozen, state: TrainState, data: Data) -> tuple[TrainState, dict[str, jax.Array]]:
         first = jnp.zeros((), jnp.int32)
         return programs.train_step(method, method.num_steps or 0, frozen, first, state, data, hyperparameters, key)
 

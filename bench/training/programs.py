@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jax.stages import Compiled
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from bench.storage.timings import PhaseTimer
@@ -39,9 +39,9 @@ class CompiledPrograms(NamedTuple):
         num_chunk: Steps of a chunk.
     """
 
-    advance: Callable[..., Any]
-    render: Callable[..., Any]
-    look: Callable[..., Any] | None
+    advance: Compiled
+    render: Compiled
+    look: Compiled | None
     num_chunk: int
 
     @property

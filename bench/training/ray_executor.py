@@ -14,7 +14,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import ray
 from ray.actor import ActorHandle
@@ -285,7 +285,7 @@ def check_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
-def worker_runtime_env() -> dict[str, Any]:
+def worker_runtime_env() -> dict[str, str | list[str] | dict[str, str]]:
     """Return the environment of workers on other hosts: our code, the user's plug-ins, the commit."""
     variables = environment.commit_variables()
     if "BENCH_DATA_DIR" in os.environ:
