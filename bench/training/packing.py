@@ -89,14 +89,14 @@ def program_digest(trial: Trial) -> str:
 
 
 class Program(NamedTuple):
-    """What trials must have in common to be trained by one compiled program: equal methods, and equal shapes."""
+    """Identity of a compiled program: trials of equal methods and shapes are trained by one."""
 
     static: Static
     layout: tuple[int, ...]
 
 
 def program_of(trial: Trial) -> Program:
-    """Tell the program of a trial: its method without hyperparameters, and the shapes of its arrays."""
+    """Return the program of a trial: its method without hyperparameters, and the shapes of its arrays."""
     return Program(Static(split_hyperparameters(root(trial).method)[0]), tuple(trial.task.layout()))
 
 
@@ -140,8 +140,9 @@ def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
 
 
 def _free_key(key: str, taken: set[str]) -> str:
-    """A key that no other program has, should two that are not equal have one digest."""
-    found, num = key, 1
+    """Return a key that no other program has, should two that are not equal have one digest."""
+    found = key
+    num = 1
     while found in taken:
         num += 1
         found = f"{key}-{num}"
