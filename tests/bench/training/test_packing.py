@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.suites.trial import Trial
@@ -28,6 +28,7 @@ def test_static_fields_and_shapes_do_not():
     assert len({pack.key for pack in packs}) == 3
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 9))
 def test_every_trial_is_in_one_pack(num_trials, pack_size):
     trials = [trial(seed=i) for i in range(num_trials)]
