@@ -1,27 +1,28 @@
-"""How numbers are made of a field that was made from a caption: does a judge find the caption again in its views?
+"""Scores a field that was made from a caption: do judges find the caption again in its views?
 
-Named, versioned definitions, as in `bench.metrics.protocols`, which calls this where the task is one of captions. A judge never
-guided the trial; the number of the trial's own guide has a name of its own, `@guide`, and is always said to be in-loop.
+`CAPTION_PROTOCOLS` lists the protocols. A judge never guided the trial. The number of the trial's own guide has a name
+of its own, `@guide`, and is always reported as in-loop.
 
-n: views, h and w: pixels of a view, f: features.
+n: scored views, h and w: pixels of a view.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Int, Shaped
 
 from bench.errors import UsageError, nearest
-from bench.metrics import judges, multiview_consistency, r_precision
+from bench.metrics import judges, r_precision, stored_views
+from bench.metrics.caption_scorers import FIELD_SCORERS, RING, ScoreCollector, read_views, score_with_encoder
 from bench.metrics.metric_key import OWN_GUIDE, MetricKey
+from bench.metrics.protocols import EncoderLoader, Protocol
 from bench.metrics.registry import ENCODER_METRICS
-from bench.metrics.scores import NOT_FINITE, FieldState, Scores
+from bench.metrics.scores import Scores
 from models.clip import loading
 from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
@@ -29,33 +30,22 @@ from tasks.captions.caption_task import CaptionData
 
 IN_LOOP = "in-loop: it guided this trial; see rprec1@guide"
 
-RING = tuple(range(16))
-"""Ids of the views of `std-v1`: 8 azimuths at an elevation of 15 degrees, then at 45."""
-
-NUM_AROUND = 8
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CaptionProtocol:
-    """A definition of how numbers are made of views from a caption. Views are scored from float16, by float32 judges.
+class CaptionProtocol(Protocol):
+    """Says how views from a caption are judged, by encoders in float32.
 
     Attributes:
-        name: With dashes.
-        version: "X.Y"; X goes up when numbers may change.
-        about: One line for pages, and where the definition comes from.
         metrics: What every judge makes, `METRIC@JUDGE`: names in `bench.metrics.registry.ENCODER_METRICS`.
         guide_metrics: What the trial's own guide makes, `METRIC@guide`.
-        field_metrics: What is no encoder's verdict on the caption: "repeats", of the ring, by the first judge's eyes;
-            "opacity", the mean of a view.
+        field_metrics: What is no encoder's verdict on the caption: "repeats", of the ring, by the first judge's
+            embeddings; "opacity", the mean of a view.
         view_ids: Which of the views of `tasks.captions.caption_task`.
         background: Grey that the views are put on: 1 is white.
-        captions: Name of the retrieval set it is defined on; None if any.
+        captions: Name of the retrieval set that the protocol is defined on; None if any.
         crash_is_miss: Whether tables count a trial that crashed as a miss.
     """
 
-    name: str
-    version: str
-    about: str
     metrics: tuple[str, ...]
     guide_metrics: tuple[str, ...]
     field_metrics: tuple[str, ...]
@@ -65,306 +55,113 @@ class CaptionProtocol:
     crash_is_miss: bool = False
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"\d+\.\d+", self.version):
-            raise ValueError(f"protocol {self.name}: expected a version X.Y, got {self.version!r}")
-        for names, known in (
-            (self.metrics + self.guide_metrics, tuple(ENCODER_METRICS)),
-            (self.field_metrics, tuple(_OF_FIELDS)),
-        ):
-            for name in names:
-                if name not in known:
-                    raise ValueError(
-                        f"protocol {self.name}: expected known metrics, got {name!r}; {nearest(name, known)}"
-                    )
+        super().__post_init__()
+        self._check_known((*self.metrics, *self.guide_metrics), tuple(ENCODER_METRICS))
+        self._check_known(self.field_metrics, tuple(FIELD_SCORERS))
 
+    def _check_known(self, names: Sequence[str], known: Sequence[str]) -> None:
+        for name in names:
+            if name not in known:
+                near = nearest(name, known)
+                raise ValueError(f"protocol {self.name}: expected known metrics, got {name!r}; {near}")
 
-class JudgedViews(NamedTuple):
-    """A trial's views as its judges get them.
+    def has_metric(self, metric: str) -> bool:
+        """Whether the protocol makes a metric; one by an encoder that nobody knows it does not make.
 
-    Attributes:
-        premultiplied: Colour times opacity.
-        opacity: How much of the background each pixel hides.
-        finite: Views all of whose pixels are numbers; the others are zeros here.
-        state: Of the field, told by its opacity all round.
-        elevation_deg: Of the views.
-        azimuth_deg: Of the views.
-    """
+        Example:
+            >>> names = ("rprec1@embedded-judge-rn", "opacity", "rank@guide", "rprec1@nobody")
+            >>> [CAPTION_PROTOCOLS["std-v1"].has_metric(name) for name in names]
+            [True, True, False, False]
+        """
+        key = MetricKey.parse(metric)
+        if key.encoder is None:
+            return metric in self.field_metrics
+        if key.is_of_guide:
+            return key.stem in self.guide_metrics
+        return key.stem in self.metrics and is_encoder_name(key.encoder)
 
-    premultiplied: Float[np.ndarray, "n h w 3"]
-    opacity: Float[np.ndarray, "n h w"]
-    finite: Bool[np.ndarray, " n"]
-    state: FieldState
-    elevation_deg: Float[np.ndarray, " n"]
-    azimuth_deg: Float[np.ndarray, " n"]
+    def metric_names(self) -> tuple[str, ...]:
+        """Lists the metrics that it makes, by every encoder that has a name.
 
-    def on(self, background: float) -> Float[np.ndarray, "n h w 3"]:
-        """The views before a plain background, in [0, 1]."""
-        return np.clip(self.premultiplied + background * (1 - self.opacity[..., None]), 0, 1)
+        Example:
+            >>> CAPTION_PROTOCOLS["dreamfields-2022"].metric_names()[-2:]
+            ('nll@laion2b-vit-b-32', 'rprec1@guide')
+        """
+        others = [name for name in catalog.EMBEDDED if name not in catalog.JUDGES]
+        encoders = [*catalog.JUDGES, *others, *catalog.ENTRIES]
+        by_judges = [f"{metric}@{name}" for name in encoders for metric in self.metrics]
+        by_guide = [f"{metric}@{OWN_GUIDE}" for metric in self.guide_metrics]
+        return (*self.field_metrics, *by_judges, *by_guide)
 
+    def can_score(self, view_ids: Sequence[int]) -> bool:
+        """Whether one of the views is among those that it scores."""
+        return not set(self.view_ids).isdisjoint(view_ids)
 
-@dataclasses.dataclass
-class ScoreCollector:
-    """Numbers as they come, for `Scores`."""
+    def crash_score(self, metric: str) -> tuple[tuple[int, ...], float] | None:
+        """Gives a miss where the paper's code counts a crash as one; None for a gap.
 
-    per_view: dict[str, list[float | None]] = dataclasses.field(default_factory=dict)
-    reasons: dict[str, str] = dataclasses.field(default_factory=dict)
-    context: dict[str, list[float | int | None]] = dataclasses.field(default_factory=dict)
+        Example:
+            >>> CAPTION_PROTOCOLS["dreamfields-2022"].crash_score("rprec1@openai-vit-b-32")
+            ((16,), 0.0)
+            >>> CAPTION_PROTOCOLS["std-v1"].crash_score("rprec1@guide")
+        """
+        if not self.crash_is_miss or MetricKey.parse(metric).stem != "rprec1":
+            return None
+        return self.view_ids, 0.0
 
-    def add(
+    def score(
         self,
-        name: str,
-        values: Shaped[np.ndarray, " n"],
-        present: Bool[np.ndarray, " n"],
-        reason: str | None = None,
-        missing: str = NOT_FINITE,
-    ) -> None:
-        """A metric, with what is to be said of all its numbers, and of those that are not there."""
-        self.per_view[name] = [float(value) if ok else None for value, ok in zip(values, present, strict=True)]
-        told = [text for text in (reason, None if present.all() else missing) if text]
-        if told:
-            self.reasons[name] = "; ".join(told)
+        data: CaptionData,
+        views: Mapping[str, Shaped[np.ndarray, "..."]],
+        guides: Sequence[str] = (),
+        load_encoder: EncoderLoader | None = None,
+    ) -> Scores:
+        """Makes a trial's numbers from its stored views. See `Protocol.score`.
 
-    def miss(self, name: str, num_views: int, reason: str) -> None:
-        """A metric without any number."""
-        self.per_view[name], self.reasons[name] = [None] * num_views, reason
+        A judge that cannot be had has no numbers, and a reason: the training is not lost for it.
 
+        Args:
+            data: The task's caption, retrieval set, judges and cameras.
+            views: "color" on the task's background, "opacity" and "ids", as float16; the views in any order.
+            guides: Names of the encoders that guided the trial, the one of `@guide` first.
+            load_encoder: Gives the judges and the guide; None takes `encoder_of`.
 
-def score(
-    protocol: CaptionProtocol,
-    data: CaptionData,
-    views: Mapping[str, Shaped[np.ndarray, "..."]],
-    guides: Sequence[str] = (),
-) -> Scores:
-    """Makes a trial's numbers from its stored views.
-
-    A judge that cannot be had has no numbers, and says why: what was trained is not lost for it.
-
-    Args:
-        protocol: How.
-        data: The task's caption, retrieval set, judges and cameras.
-        views: "color" on the task's background, "opacity" and "ids", as float16; the views in any order.
-        guides: Names of the encoders that the trial was guided by, the one of `@guide` first.
-
-    Raises:
-        UsageError: If the views are not views of this task.
-    """
-    rows, departs = _chosen(protocol, data, views)
-    seen, num_views = _seen(data, views, rows), len(rows)
-    numbers, sizes = ScoreCollector(), {}
-    numbers.context["azimuth_deg"] = [float(x) for x in seen.azimuth_deg]
-    numbers.context["elevation_deg"] = [float(x) for x in seen.elevation_deg]
-    for i, name in enumerate(data.judges):
-        encoder = _held_out(name, guides)
-        embeddings = score_with_encoder(protocol, protocol.metrics, data, seen, encoder, name, numbers)
-        sizes[name] = None if isinstance(encoder, str) else encoder.image_px
-        if i == 0:
-            for metric in protocol.field_metrics:
-                _OF_FIELDS[metric](seen, embeddings, numbers)
-    if protocol.guide_metrics:
-        own: Encoder | str = encoder_of(guides[0]) if guides else "no encoder guided this trial"
-        score_with_encoder(protocol, protocol.guide_metrics, data, seen, own, OWN_GUIDE, numbers)
-        sizes[OWN_GUIDE] = None if isinstance(own, str) else own.image_px
-    departs += _resized(seen.opacity.shape[1], sizes)
-    assert all(len(values) == num_views for values in numbers.per_view.values())
-    return Scores(
-        protocol=protocol.name,
-        version=protocol.version,
-        view_ids=tuple(int(views["ids"][row]) for row in rows),
-        per_view=numbers.per_view,
-        reasons=numbers.reasons,
-        context=numbers.context,
-        departs="; ".join(departs) or None,
-        field_state=seen.state,
-        about=_about(data, guides),
-    )
-
-
-def field_state(opacity: Float[np.ndarray, "n h w"]) -> FieldState:
-    """Whether training ended in an empty or a solid volume; what a caption asks for is neither.
-
-    Args:
-        opacity: Of views all round.
-
-    Example:
-        >>> [field_state(np.full((2, 4, 4), x, np.float32)) for x in (0.001, 0.5, 0.999)]
-        ['empty', 'ok', 'solid']
-    """
-    if not np.isfinite(opacity).all():
-        return "unknown"
-    if opacity.mean() < 0.01:
-        return "empty"
-    return "solid" if opacity.min() > 0.99 else "ok"
-
-
-@functools.lru_cache(maxsize=8)
-def encoder_of(name: str) -> Encoder | str:
-    """An encoder in float32, kept for the next trial; or why it cannot be had, in a line."""
-    try:
-        return loading.load(name)
-    except UsageError as error:
-        return " ".join(str(error).split())
-
-
-# ---- what becomes of the views ---------------------------------------------------------------------------------------
-
-
-def _chosen(
-    protocol: CaptionProtocol, data: CaptionData, views: Mapping[str, Shaped[np.ndarray, "..."]]
-) -> tuple[Int[np.ndarray, " n"], list[str]]:
-    """Places of the scored views among the stored ones, and how they depart from the protocol."""
-    lacking = [name for name in ("color", "opacity", "ids") if name not in views]
-    if lacking:
-        raise UsageError(f"score: expected stored views with {' and '.join(lacking)}, got none; render them again")
-    stored, known = [int(i) for i in views["ids"]], set(data.test.ids)
-    strangers = sorted(set(stored) - known)
-    if not stored or strangers or len(set(stored)) < len(stored):
-        got = "none" if not stored else f"view {strangers[0]}" if strangers else "one of them twice"
-        raise UsageError(f"score: expected views of the task's {len(known)}, got {got}; render them again")
-    height, width = views["color"].shape[1:3]
-    if height != width:
-        raise UsageError(f"score: expected square views, got {width} x {height}; render them at the task's size")
-    chosen = [i for i in protocol.view_ids if i in stored]
-    if not chosen:
-        wanted = ", ".join(str(i) for i in protocol.view_ids)
-        raise UsageError(f"score: expected a view of {protocol.name} ({wanted}), got others; render them again")
-    departs = []
-    if len(chosen) < len(protocol.view_ids):
-        departs.append(f"{protocol.name} is defined on {len(protocol.view_ids)} views; these are {len(chosen)}")
-    if protocol.captions not in (None, data.captions.name):
-        departs.append(
-            f"{protocol.name} is defined on the captions {protocol.captions}; these are {data.captions.name}"
+        Raises:
+            UsageError: The views are not views of this task.
+        """
+        load = load_encoder or encoder_of
+        rows, departs = choose_rows(self, data, views)
+        judged = read_views(data, views, rows)
+        numbers = ScoreCollector()
+        numbers.context["azimuth_deg"] = [float(x) for x in judged.azimuth_deg]
+        numbers.context["elevation_deg"] = [float(x) for x in judged.elevation_deg]
+        encoders: dict[str, Encoder | str] = {}
+        for i, name in enumerate(data.judges):
+            encoders[name] = held_out_judge(name, guides, load)
+            keys = keys_of(self.metrics, name)
+            embeddings = score_with_encoder(encoders[name], keys, data, judged, self.background, numbers)
+            if i == 0:
+                for metric in self.field_metrics:
+                    FIELD_SCORERS[metric](judged, embeddings, numbers)
+        if self.guide_metrics:
+            encoders[OWN_GUIDE] = load(guides[0]) if guides else "no encoder guided this trial"
+            keys = keys_of(self.guide_metrics, OWN_GUIDE)
+            score_with_encoder(encoders[OWN_GUIDE], keys, data, judged, self.background, numbers)
+        departs += resize_notes(judged.opacity.shape[1], encoders)
+        return Scores(
+            protocol=self.name,
+            version=self.version,
+            view_ids=tuple(int(views["ids"][row]) for row in rows),
+            per_view=numbers.per_view,
+            reasons=numbers.reasons,
+            context=numbers.context,
+            departs="; ".join(departs) or None,
+            field_state=judged.state,
+            about=describe_judging(data, guides),
         )
-    return np.asarray([stored.index(i) for i in chosen]), departs
 
 
-def _seen(
-    data: CaptionData, views: Mapping[str, Shaped[np.ndarray, "..."]], rows: Int[np.ndarray, " n"]
-) -> JudgedViews:
-    color, opacity = views["color"][rows].astype(np.float32), views["opacity"][rows].astype(np.float32)
-    finite = np.isfinite(color).all(axis=(1, 2, 3)) & np.isfinite(opacity).all(axis=(1, 2))
-    color = np.where(finite[:, None, None, None], color, 0)
-    opacity = np.where(finite[:, None, None], opacity, 0)
-    ring = np.isin(views["ids"], RING)
-    around = views["opacity"][ring if ring.any() else slice(None)].astype(np.float32)
-    places = [data.test.ids.index(int(i)) for i in views["ids"][rows]]
-    return JudgedViews(
-        premultiplied=color - data.background * (1 - opacity[..., None]),
-        opacity=opacity,
-        finite=finite,
-        state=field_state(around),
-        elevation_deg=data.test.elevation_deg[places],
-        azimuth_deg=data.test.azimuth_deg[places],
-    )
-
-
-def _resized(image_px: int, sizes: Mapping[str, int | None]) -> list[str]:
-    """Which encoders did not get views of their own size; empty if all did."""
-    others: dict[int, list[str]] = {}
-    for name, size in sizes.items():
-        if size is not None and size != image_px:
-            others.setdefault(size, []).append(name)
-    return [
-        f"views of {image_px} px were brought to the {size} px of {', '.join(names)} by a bicubic filter"
-        for size, names in others.items()
-    ]
-
-
-def _about(data: CaptionData, guides: Sequence[str]) -> dict[str, Any]:
-    size = len(data.captions.captions)
-    return {
-        "caption": data.caption,
-        "place": data.place,
-        "captions": data.captions.name,
-        "sha256": data.captions.sha256,
-        "size": size,
-        "chance": r_precision.chance(size),
-        "chance5": r_precision.chance(size, top=5),
-        "judges": {name: catalog.fingerprint(name) for name in data.judges},
-        "guides": {name: catalog.fingerprint(name) for name in guides},
-    }
-
-
-# ---- numbers ---------------------------------------------------------------------------------------------------------
-
-
-def _held_out(name: str, guides: Sequence[str]) -> Encoder | str:
-    """A judge, or why it may or can not judge: by its weights, whatever its name."""
-    used = {"": {guide: catalog.fingerprint(guide) for guide in guides}}
-    return IN_LOOP if judges.judge_of(name, used, allow_in_loop=True).in_loop else encoder_of(name)
-
-
-def score_with_encoder(
-    protocol: CaptionProtocol,
-    metrics: tuple[str, ...],
-    data: CaptionData,
-    seen: JudgedViews,
-    encoder: Encoder | str,
-    name: str,
-    numbers: ScoreCollector,
-) -> Float[np.ndarray, "n f"] | str:
-    """Adds the numbers of an encoder; gives what it saw on the protocol's background, or why it saw nothing."""
-    num_views = len(seen.finite)
-    if not isinstance(encoder, str):
-        try:
-            read = r_precision.text_embeddings(encoder, data.captions)
-        except UsageError as error:
-            encoder = " ".join(str(error).split())
-    if isinstance(encoder, str):
-        for metric in metrics:
-            numbers.miss(f"{metric}@{name}", num_views, encoder)
-        return encoder
-    embeddings = r_precision.image_embeddings(encoder, seen.on(protocol.background))
-    found = r_precision.ranked(embeddings @ read.T, data.place)
-    on_white = found
-    keys = [MetricKey.parse(f"{metric}@{name}") for metric in metrics]
-    if any(key.background == "white" for key in keys):
-        on_white = r_precision.ranked(r_precision.image_embeddings(encoder, seen.on(1.0)) @ read.T, data.place)
-    for key in keys:
-        made = on_white if key.background == "white" else found
-        values, reason = metric_values(key.base, made, seen.state, len(read))
-        numbers.add(str(key), values, seen.finite, reason)
-    if name != OWN_GUIDE:
-        for field, places in (("predicted", found.predicted), ("wrong", found.wrong)):
-            numbers.context[f"{field}@{name}"] = [
-                int(place) if ok else None for place, ok in zip(places, seen.finite, strict=True)
-            ]
-    return embeddings
-
-
-def metric_values(
-    metric: str, found: r_precision.RetrievalRanks, state: FieldState, set_size: int
-) -> tuple[Shaped[np.ndarray, " n"], str | None]:
-    """A metric's numbers, and why they are those of a miss whatever the views look like."""
-    values = {"rprec1": found.hit1, "rprec5": found.hit5}.get(metric)
-    values = getattr(found, metric) if values is None else values
-    if state in ("empty", "solid") and metric in ("rprec1", "rprec5", "rank"):
-        return np.full_like(values, set_size if metric == "rank" else 0), f"the field is {state}: a miss in every view"
-    return values, None
-
-
-def _repeats(seen: JudgedViews, embeddings: Float[np.ndarray, "n f"] | str, numbers: ScoreCollector) -> None:
-    """One number a ring, which all of its views have; the mean over views is that over rings."""
-    num_views = len(seen.finite)
-    if isinstance(embeddings, str) or seen.state in ("empty", "solid"):
-        why = embeddings if isinstance(embeddings, str) else f"the field is {seen.state}: it has no sides"
-        return numbers.miss("repeats", num_views, why)
-    values, whole = np.zeros(num_views), np.zeros(num_views, np.bool_)
-    for elevation in np.unique(seen.elevation_deg):
-        ring = np.flatnonzero(seen.elevation_deg == elevation)
-        if len(ring) == NUM_AROUND and seen.finite[ring].all():
-            values[ring] = multiview_consistency.repeats(embeddings[ring[np.argsort(seen.azimuth_deg[ring])]])
-            whole[ring] = True
-    numbers.add("repeats", values, whole, missing=f"not all of the {NUM_AROUND} views of its ring are there and finite")
-
-
-def _opacity(seen: JudgedViews, embeddings: Float[np.ndarray, "n f"] | str, numbers: ScoreCollector) -> None:
-    numbers.add("opacity", seen.opacity.mean(axis=(1, 2), dtype=np.float64), seen.finite)
-
-
-_OF_FIELDS = {"repeats": _repeats, "opacity": _opacity}
-
-
-PROTOCOLS: dict[str, CaptionProtocol] = {
+CAPTION_PROTOCOLS: dict[str, CaptionProtocol] = {
     protocol.name: protocol
     for protocol in (
         CaptionProtocol(
@@ -393,3 +190,106 @@ PROTOCOLS: dict[str, CaptionProtocol] = {
         ),
     )
 }
+"""All protocols of captions, by name."""
+
+
+# ---- encoders --------------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=8)
+def encoder_of(name: str) -> Encoder | str:
+    """Loads an encoder in float32 and keeps it for the next trial; gives the reason in one line where it cannot."""
+    try:
+        return loading.load(name)
+    except UsageError as error:
+        return " ".join(str(error).split())
+
+
+def held_out_judge(name: str, guides: Sequence[str], load: EncoderLoader) -> Encoder | str:
+    """Loads a judge, or says why it may not or cannot judge; a guide is known by its weights, whatever its name."""
+    digests = {guide: catalog.fingerprint(guide) for guide in guides}
+    judge = judges.judge_of(name, {"": digests}, allow_in_loop=True)
+    return IN_LOOP if judge.in_loop else load(name)
+
+
+def is_encoder_name(name: str) -> bool:
+    """Whether a name is that of an embedded or published encoder, or of a file or repository of the user's.
+
+    Example:
+        >>> [is_encoder_name(name) for name in ("embedded-judge-rn", "file:/a.safetensors", "nobody")]
+        [True, True, False]
+    """
+    scheme, colon, _ = name.partition(":")
+    is_listed = name in catalog.EMBEDDED or name in catalog.ENTRIES
+    return is_listed or (colon != "" and scheme in loading.SCHEMES)
+
+
+def keys_of(stems: Sequence[str], encoder: str) -> list[MetricKey]:
+    """Names metrics that an encoder makes.
+
+    Example:
+        >>> [str(key) for key in keys_of(("rprec1", "margin_white"), "guide")]
+        ['rprec1@guide', 'margin_white@guide']
+    """
+    return [MetricKey.parse(f"{stem}@{encoder}") for stem in stems]
+
+
+# ---- views -----------------------------------------------------------------------------------------------------------
+
+
+def choose_rows(
+    protocol: CaptionProtocol, data: CaptionData, views: Mapping[str, Shaped[np.ndarray, "..."]]
+) -> tuple[Int[np.ndarray, " n"], list[str]]:
+    """Chooses the rows of the stored views that are scored; says how they differ from what the protocol is defined on.
+
+    Raises:
+        UsageError: They are not views of this task, or none of the protocol's.
+    """
+    lacking = [name for name in ("color", "opacity", "ids") if name not in views]
+    if lacking:
+        raise UsageError(f"score: expected stored views with {' and '.join(lacking)}, got none; render them again")
+    stored = [int(i) for i in views["ids"]]
+    stored_views.check_ids(stored, data.test.ids)
+    height, width = views["color"].shape[1:3]
+    if height != width:
+        raise UsageError(f"score: expected square views, got {width} x {height}; render them at the task's size")
+    chosen = [i for i in protocol.view_ids if i in stored]
+    if not chosen:
+        wanted = ", ".join(str(i) for i in protocol.view_ids)
+        raise UsageError(f"score: expected a view of {protocol.name} ({wanted}), got others; render them again")
+    departs = []
+    if len(chosen) < len(protocol.view_ids):
+        departs.append(f"{protocol.name} is defined on {len(protocol.view_ids)} views; these are {len(chosen)}")
+    if protocol.captions not in (None, data.captions.name):
+        departs.append(
+            f"{protocol.name} is defined on the captions {protocol.captions}; these are {data.captions.name}"
+        )
+    return np.asarray([stored.index(i) for i in chosen]), departs
+
+
+def resize_notes(image_px: int, encoders: Mapping[str, Encoder | str]) -> list[str]:
+    """Says which encoders got views that were resized; empty if none did."""
+    names_by_size: dict[int, list[str]] = {}
+    for name, encoder in encoders.items():
+        if not isinstance(encoder, str) and encoder.image_px != image_px:
+            names_by_size.setdefault(encoder.image_px, []).append(name)
+    return [
+        f"views of {image_px} px were brought to the {size} px of {', '.join(names)} by a bicubic filter"
+        for size, names in names_by_size.items()
+    ]
+
+
+def describe_judging(data: CaptionData, guides: Sequence[str]) -> dict[str, Any]:
+    """Describes what numbers were made with: the caption and its set, chance, judges and guides with their weights."""
+    size = len(data.captions.captions)
+    return {
+        "caption": data.caption,
+        "place": data.place,
+        "captions": data.captions.name,
+        "sha256": data.captions.sha256,
+        "size": size,
+        "chance": r_precision.chance(size),
+        "chance5": r_precision.chance(size, top=5),
+        "judges": {name: catalog.fingerprint(name) for name in data.judges},
+        "guides": {name: catalog.fingerprint(name) for name in guides},
+    }

@@ -1,0 +1,110 @@
+"""Finds the kind of a task: what it starts from, how it is scored, and how reports speak of it.
+
+There are two kinds: photographs (`bench.metrics.task_kinds.photos`) and captions (`bench.metrics.task_kinds.captions`).
+
+To add a kind of task: one new file in this folder, with a subclass of `bench.metrics.task_kinds.interface.TaskKind` and
+a value of it, and one line in `KINDS` below. The rest of the project asks `kind_of(task)` and never the task's type:
+training, scoring, `compare`, `check`, `import`, tables and pages then take the new kind as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from typing import Any
+
+from bench.errors import UsageError, nearest
+from bench.metrics.protocols import Protocol
+from bench.metrics.task_kinds.interface import TaskKind
+
+KINDS: dict[str, str] = {
+    "scene": "bench.metrics.task_kinds.photos:PHOTOS",
+    "caption": "bench.metrics.task_kinds.captions:CAPTIONS",
+}
+"""By the noun of a task's cluster, where the kind is: `module:value`. The first one is what most methods start from."""
+
+
+@functools.cache
+def _load(path: str) -> TaskKind:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def kind_named(noun: str) -> TaskKind:
+    """Gives the kind whose clusters are called so, as a table's `cluster_noun` says.
+
+    Raises:
+        UsageError: There is no such kind.
+
+    Example:
+        >>> kind_named("caption").start
+        'captions'
+    """
+    if noun not in KINDS:
+        raise UsageError(f"kind of task: expected one of {', '.join(KINDS)}, got {noun!r}; {nearest(noun, KINDS)}")
+    return _load(KINDS[noun])
+
+
+def all_kinds() -> tuple[TaskKind, ...]:
+    """Gives every kind, in the order of `KINDS`."""
+    return tuple(kind_named(noun) for noun in KINDS)
+
+
+def kind_of(value: Any) -> TaskKind:
+    """Gives the kind of a task, or of the arrays that a task loads.
+
+    Raises:
+        UsageError: No kind knows it.
+
+    Example:
+        >>> from tasks.captions.caption_task import held_out_tasks
+        >>> kind_of(held_out_tasks(1)[0]).noun
+        'caption'
+    """
+    for kind in all_kinds():
+        if isinstance(value, kind.types):
+            return kind
+    starts = " or ".join(kind.start for kind in all_kinds())
+    raise UsageError(
+        f"task: expected one that starts from {starts}, got {type(value).__name__}; give it what "
+        "tasks.task.SceneTask has, or add a kind: bench/metrics/task_kinds/__init__.py"
+    )
+
+
+def kind_of_method(method: Any) -> TaskKind | None:
+    """Gives the kind that a method starts from; None of a method that derives from none of ours.
+
+    Example:
+        >>> from models.nerf import NeRF
+        >>> kind_of_method(NeRF()).noun
+        'scene'
+    """
+    return next((kind for kind in all_kinds() if isinstance(method, kind.method_type)), None)
+
+
+def protocols_named(name: str) -> tuple[Protocol, ...]:
+    """Gives the protocols of a name, one of each kind that has it.
+
+    Raises:
+        UsageError: There is none.
+
+    Example:
+        >>> [type(protocol).__name__ for protocol in protocols_named("std-v1")]
+        ['PhotoProtocol', 'CaptionProtocol']
+    """
+    found = tuple(kind.protocols[name] for kind in all_kinds() if name in kind.protocols)
+    if not found:
+        known = dict.fromkeys(known for kind in all_kinds() for known in kind.protocols)
+        raise UsageError(f"protocol: expected a known name, got {name!r}; {nearest(name, known)}")
+    return found
+
+
+def crash_score(protocol_name: str, metric: str) -> tuple[tuple[int, ...], float] | None:
+    """Gives what tables put for a trial that crashed: ids of views and their number; None for a gap.
+
+    Example:
+        >>> crash_score("dreamfields-2022", "rprec1@openai-vit-b-32"), crash_score("std-v1", "psnr")
+        (((16,), 0.0), None)
+    """
+    found = (kind.protocols[protocol_name] for kind in all_kinds() if protocol_name in kind.protocols)
+    return next((protocol.crash_score(metric) for protocol in found if protocol.has_metric(metric)), None)
