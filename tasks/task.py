@@ -52,6 +52,44 @@ class SceneData(NamedTuple):
     all_train_poses: Float[np.ndarray, "k 4 4"]
 
 
+@runtime_checkable
+class CameraViews(Protocol):
+    """Views with their cameras, of any kind of task: `Photos`, for one."""
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Index of each view."""
+
+    @property
+    def poses(self) -> Float[np.ndarray, "n 4 4"]:
+        """Camera to world, see `tasks.cameras`."""
+
+    @property
+    def intrinsics(self) -> Intrinsics:
+        """In pixels; a number a view."""
+
+
+@runtime_checkable
+class TaskData(Protocol):
+    """What every kind of task loads: `SceneData`, for one."""
+
+    @property
+    def test(self) -> CameraViews:
+        """The views that a trial is scored on."""
+
+    @property
+    def near(self) -> float:
+        """First `t` of interest along every ray."""
+
+    @property
+    def far(self) -> float:
+        """Last `t` of interest."""
+
+    @property
+    def pixel_center(self) -> float:
+        """Where in a pixel its ray goes, see `tasks.cameras.view_rays`."""
+
+
 class DataShapes(NamedTuple):
     """Shapes of a task's arrays, known without loading them: trials of one pack have the same."""
 

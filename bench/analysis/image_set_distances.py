@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from jaxtyping import Float
 from bench.errors import UsageError
 from bench.metrics import fid_kid, judges
 from bench.metrics.fid_kid import Features
+from bench.metrics.task_kinds import kind_of
 from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import Table, TrialSlot
 from bench.suites.trial import Trial
@@ -82,12 +83,13 @@ def of_table(
     tasks: dict[str, SceneTask] = {}
     for cell in sorted(mine, key=lambda cell: cell.arm != table.baseline):
         task = by_id[cell.trial_id].task
-        if not isinstance(task, SceneTask):
+        kind = kind_of(task)
+        if not kind.has_photographs:
             raise UsageError(
-                f"table {table.name}: expected photographs to measure distances from, got captions; leave it out with "
-                "--only table=..."
+                f"table {table.name}: expected photographs to measure distances from, got {kind.start}; leave it out "
+                "with --only table=..."
             )
-        tasks.setdefault(cell.cluster, task)
+        tasks.setdefault(cell.cluster, cast(SceneTask, task))
     reference = np.concatenate([extract(photographs(task)) for task in tasks.values()])
     rows = []
     for arm in table.arms:

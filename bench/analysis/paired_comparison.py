@@ -19,8 +19,8 @@ from jaxtyping import Float
 
 from bench.analysis import statistics
 from bench.errors import UsageError, nearest
-from bench.metrics.protocols import crash_counts_as
 from bench.metrics.registry import metric_named
+from bench.metrics.task_kinds import crash_score
 from bench.storage import json_values
 from bench.suites.suite import Published, TrialSlot
 
@@ -454,7 +454,7 @@ def with_crashes(
         ([1.0, 0.0], ['R-Precision, by openai-vit-b-32: 1 failed trial counts as a miss, as in dreamfields-2022'])
     """
     numbers = numbers[numbers["value"].notna()]
-    counted = crash_counts_as(protocol, metric)
+    counted = crash_score(protocol, metric)
     crashed = places[places["trial_id"].isin(frame.loc[frame["status"] == "failed", "trial_id"])]
     if counted is None or crashed.empty:
         return numbers, []

@@ -25,7 +25,8 @@ from jaxtyping import Float, Shaped, UInt8
 
 from bench.analysis import statistics
 from bench.errors import UsageError
-from bench.metrics import caption_protocols, r_precision
+from bench.metrics import r_precision
+from bench.metrics.caption_protocols import CAPTION_PROTOCOLS
 from bench.metrics.metric_key import MetricKey
 from bench.metrics.registry import metric_named
 from tasks.captions import caption_sets, caption_task
@@ -194,10 +195,8 @@ def measured(
     Returns:
         By metric the mean over captions with its interval, and every caption's own mean over views.
     """
-    protocol = caption_protocols.PROTOCOLS["std-v1"]
-    scores = [
-        caption_protocols.score(protocol, one, as_stored(one, views)) for one, views in zip(data, images, strict=True)
-    ]
+    protocol = CAPTION_PROTOCOLS["std-v1"]
+    scores = [protocol.score(one, as_stored(one, views)) for one, views in zip(data, images, strict=True)]
     first = data[0]
     metrics = [name for name in scores[0].per_view if not MetricKey.parse(name).is_of_guide]
     by_caption: dict[str, list[float | None]] = {}

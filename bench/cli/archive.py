@@ -11,11 +11,12 @@ import pathlib
 from bench.cli import suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
+from bench.metrics.task_kinds import kind_of
 from bench.report.images import image_grid
 from bench.storage import archive, archived_pictures, number_tables
 from bench.storage.store import Store
 from bench.suites import selection
-from tasks.task import SceneTask
+from tasks.task import Task
 
 HELP = "keep a suite's stored trials in one small file: records, scores, a few pictures"
 EXAMPLE = "python -m bench archive --suite ablations --budget standard --out results/reference"
@@ -50,13 +51,13 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def files_of(trials_store: Store, trial_id: str, task: object = None) -> dict[str, bytes]:
+def files_of(trials_store: Store, trial_id: str, task: Task | None = None) -> dict[str, bytes]:
     """What is kept of a trial; where its task is a scene, of views the one that sheets show."""
     files = trials_store.texts(trial_id)
     has_pictures = any(name.endswith(".webp") for name in files)
     if trials_store.has_views(trial_id) and not has_pictures:
         views = trials_store.views(trial_id)
-        if isinstance(task, SceneTask):
+        if task is not None and kind_of(task).has_photographs:
             files |= archived_pictures.encode_views(views, (image_grid.middle_view(task.load()),), lossless=True)
         else:
             files |= archived_pictures.encode_views(views)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bench.errors import UsageError
+from bench.metrics.task_kinds import KINDS, kind_named, kind_of_method
 from bench.plugins import contract, contract_fixture
 from bench.suites import registry
 from bench.training import precompile
-from models.dream_fields import DreamFields
 from models.method import Method
-from tasks.captions.caption_task import CaptionTask, held_out_tasks
-from tasks.scenes.scenes import SCENES
-from tasks.sparse_views.embedded import SparseViews
 from tasks.task import Task
 
 HELP = "run the contract test on a method or a network of your own"
@@ -27,10 +24,10 @@ Found = tuple[str, str | None, str]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `check`."""
     parser.add_argument("method", help="a variant, an entry point, or module:object in your folder")
-    parser.add_argument("--scene", default="", help="which embedded scene (default: the first)")
-    parser.add_argument(
-        "--caption", default="", help="a caption of the closed world, for what starts without photographs"
-    )
+    for noun in KINDS:
+        parser.add_argument(
+            f"--{noun}", default="", help=f"the {noun} of the embedded world to try it on (default: the first)"
+        )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
@@ -38,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
     """Prints a line a step; 1 if one is broken."""
     precompile.prefer_quick_compiles()
     found = []
-    for name, said, what_to_do in steps(args.method, args.scene, args.caption):
+    for name, said, what_to_do in steps(args.method, {noun: getattr(args, noun) for noun in KINDS}):
         found.append({"step": name, "kept": said is not None, "found": said, "do": what_to_do})
         if not args.json:
             print(
@@ -50,27 +47,28 @@ def main(args: argparse.Namespace) -> int:
     return 0 if all(step["kept"] for step in found) else 1
 
 
-def steps(name: str, scene: str = "", caption: str = "") -> Iterator[Found]:
+def steps(name: str, clusters: Mapping[str, str] | None = None) -> Iterator[Found]:
     """Imports what is named and runs the contract on it.
 
     Args:
-        name: As `bench.suites.registry.variant` knows it. A network is tried in a recipe for photographs, or, if there is a
-            caption, in one for captions.
-        scene: To try it on; none for the first.
-        caption: Likewise.
+        name: As `bench.suites.registry.variant` knows it. A network is tried in the recipe of the kind of task that a
+            cluster is named of, else in one for photographs.
+        clusters: By kind of task, "scene" or "caption", what to try it on; empty for the first there is.
 
     Raises:
         UsageError: A name that is no variant, entry point or module:object; options that do not go together.
     """
     if not registry.is_known(name):
         registry.variant(name)  # names the nearest
-    recipe = "dream_fields" if caption else "nerf"
+    clusters = clusters or {}
+    named = [noun for noun, cluster in clusters.items() if cluster]
+    kind = kind_named(named[-1] if named else next(iter(KINDS)))
     try:
-        method = contract_fixture.imported(name, recipe)
+        method = contract_fixture.imported(name, kind.recipes[0])
     except contract_fixture.ContractError as error:
         yield contract.IMPORTS, None, str(error)
         return
-    task = task_of(method, scene, caption)
+    task = task_of(method, clusters)
     method, changed = contract_fixture.shrink_to_budget(method)
     said = f"{type(method).__name__}, {contract_fixture.origin(method)}"
     yield contract.IMPORTS, said + (f"; made small here: {', '.join(changed)}" if changed else ""), ""
@@ -78,15 +76,25 @@ def steps(name: str, scene: str = "", caption: str = "") -> Iterator[Found]:
     yield from contract.check(contract_fixture.ContractFixture(method=method, variant=variant, task=task))
 
 
-def task_of(method: Method, scene: str, caption: str) -> Task:
-    """What a method is tried on: a caption if it is a Dream Field or one is asked for, else three photographs.
+def task_of(method: Method, clusters: Mapping[str, str]) -> Task:
+    """Makes the task that a method is tried on: of its own kind, else of the kind that is named, else photographs.
+
+    Args:
+        method: What is tried.
+        clusters: As in `steps`.
 
     Raises:
-        UsageError: Both are asked for, or photographs for a Dream Field.
+        UsageError: A scene and a caption are named, or a scene for a method that starts from captions.
     """
-    starts_from_caption = bool(caption) or isinstance(method, DreamFields)
-    if starts_from_caption and scene:
-        raise UsageError(f"--scene: expected none where a method starts from a caption, got {scene!r}; leave it out")
-    if starts_from_caption:
-        return CaptionTask(caption=caption) if caption else held_out_tasks(1)[0]
-    return SparseViews(scene=scene or next(iter(SCENES)), num_views=3)
+    default = next(iter(KINDS))
+    named = [noun for noun, cluster in clusters.items() if cluster]
+    own = kind_of_method(method)
+    noun = named[-1] if named else default
+    if own is not None and own.noun != default:
+        noun = own.noun
+    for other in named:
+        if other != noun:
+            raise UsageError(
+                f"--{other}: expected none where a method starts from a {noun}, got {clusters[other]!r}; leave it out"
+            )
+    return kind_named(noun).example_task(clusters.get(noun, ""))

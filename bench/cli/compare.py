@@ -23,6 +23,7 @@ from bench.cli import report_options, run, suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.metrics.registry import metric_named
+from bench.metrics.task_kinds import kind_named
 from bench.plugins import comparison_suite, trial_sources
 from bench.plugins.trial_sources import TrialSource
 from bench.report import build
@@ -261,7 +262,7 @@ def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> Tab
             for x in values
         )
 
-    if result.cluster_noun != "scene":
+    if kind_named(result.cluster_noun).has_many_clusters:
         rows = [(name, [each.by_cluster.get(name) for each in mine]) for name in result.clusters]
         rows.append(("mean", [each.mine.difference for each in mine]))
         header = (result.cluster_noun, *(each.baseline for each in mine))

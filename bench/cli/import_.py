@@ -20,7 +20,7 @@ from tasks.budgets import BUDGETS
 from tasks.captions.caption_sets import NAMES
 from tasks.sparse_views import embedded, scene_views
 from tasks.sparse_views.view_selection import subset
-from tasks.task import SceneTask, Task
+from tasks.task import Task
 
 HELP = "score images that another program rendered, and store them beside trained trials"
 EXAMPLE = "python -m bench import out/kettle --task sparse-views:kettle --name instant-ngp --budget quick"
@@ -79,8 +79,7 @@ def main(args: argparse.Namespace) -> int:
     trials_store = Store.open(args.results)
     imported_renders.check_name(args.name, list(trials_store.records()), wanted.arms)
     of_folders = matched(args, wanted)
-    if any(isinstance(task, SceneTask) for task, _ in of_folders.values()):
-        run_suite.check_scorers()
+    run_suite.check_scorers(task for task, _ in of_folders.values())
     told = []
     with trials_store.lock():
         for name, (task, files) in of_folders.items():

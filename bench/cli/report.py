@@ -13,6 +13,7 @@ import pandas as pd
 from bench.cli import report_options, suite_options, watching
 from bench.errors import UsageError
 from bench.import_paths import ROOT
+from bench.metrics.task_kinds import kind_of
 from bench.report import build
 from bench.report.figures import encoder_consistency
 from bench.report.images.table_sheets import is_stored
@@ -22,7 +23,6 @@ from bench.storage.store import Store
 from bench.suites import selection
 from bench.suites.suite import budget_named
 from models.clip.checkpoints import catalog
-from tasks.captions.caption_task import CaptionTask
 from tasks.data_dir.atomic_files import write_file
 
 HELP = "write the tables, figures and pictures of stored results again"
@@ -182,7 +182,7 @@ def print_distances(
     """Says how far each arm's renders are from photographs, as sets, and writes the numbers."""
     from bench.analysis import image_set_distances
 
-    of_photos = [table for table in chosen.tables if not isinstance(table.tasks[0], CaptionTask)]
+    of_photos = [table for table in chosen.tables if kind_of(table.tasks[0]).has_photographs]
     if not of_photos:
         raise UsageError(
             "--distances: expected a table of photographs, got captions alone, of which there are none; leave it out"

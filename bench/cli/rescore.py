@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from bench.cli import suite_options
-from bench.metrics import protocols
 from bench.storage.store import Store
 from bench.suites.trial import Trial
 from bench.training.rescore import rescore_finished
@@ -17,7 +16,9 @@ EXAMPLE = "python -m bench rescore --suite sparse-views --protocol dietnerf-2021
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `rescore`."""
     suite_options.add_selection(parser)
-    parser.add_argument("--protocol", action="append", metavar="NAME", help=f"one of {', '.join(protocols.PROTOCOLS)}")
+    parser.add_argument(
+        "--protocol", action="append", metavar="NAME", help="such as std-v1 or dietnerf-2021 (default: the suite's)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:

@@ -149,8 +149,9 @@ def score_with_encoder(
         numbers.add(str(key), values, views.finite, reason)
     if not keys[0].is_of_guide:
         for field, places in (("predicted", ranks.predicted), ("wrong", ranks.wrong)):
-            known = [int(place) if ok else None for place, ok in zip(places, views.finite, strict=True)]
-            numbers.context[str(MetricKey(field, keys[0].encoder))] = known
+            numbers.context[str(MetricKey(field, keys[0].encoder))] = [
+                int(place) if ok else None for place, ok in zip(places, views.finite, strict=True)
+            ]
     return embeddings
 
 
@@ -183,11 +184,10 @@ def metric_values(
         >>> metric_values("rank", ranks, "empty", 2)
         (array([2, 2]), 'the field is empty: a miss in every view')
     """
-    if base in r_precision.TOP:
-        values = {1: ranks.hit1, 5: ranks.hit5}[r_precision.TOP[base]]
-    else:
-        values = getattr(ranks, base)
-    if state not in NOT_A_THING or base not in (*r_precision.TOP, "rank"):
+    hits = {"rprec1": ranks.hit1, "rprec5": ranks.hit5}
+    values = hits[base] if base in hits else getattr(ranks, base)
+    can_be_miss = base in hits or base == "rank"
+    if state not in NOT_A_THING or not can_be_miss:
         return values, None
     miss = set_size if base == "rank" else 0
     return np.full_like(values, miss), f"the field is {state}: a miss in every view"

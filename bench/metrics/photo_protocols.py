@@ -209,10 +209,9 @@ def choose_views(
         texts = [" x ".join(str(n) for n in shape) for shape in (expected, size)]
         raise UsageError(f"score: expected views of {texts[0]}, got {texts[1]}; render them at the task's size")
     wanted = protocol.view_ids
+    ids = sorted(stored, key=known.index)
     if wanted is not None and set(wanted) <= set(stored):
         ids = list(wanted)
-    else:
-        ids = sorted(stored, key=known.index)
     places = np.array([known.index(i) for i in ids])
     rows = np.array([stored.index(i) for i in ids])
     layout = DataShapes(len(data.train.ids), len(ids), expected[0], expected[1])

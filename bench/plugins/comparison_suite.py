@@ -9,23 +9,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from bench.errors import UsageError, nearest
+from bench.metrics.task_kinds import kind_of, kind_of_method
 from bench.storage.record import Record
 from bench.suites import identity, overrides, registry
 from bench.suites.identity import describe
 from bench.suites.overrides import folder_safe
 from bench.suites.suite import Arm, Suite, Table, TrialSlot, base_name
 from bench.suites.trial import Trial
-from models.dream_fields import DreamFields
-from models.method import Method
-from models.nerf import NeRF
 from tasks.budgets import Budget, sized
-from tasks.captions.caption_task import CaptionTask
-
-RECIPES = {"photographs": ("nerf", "nerf_2021"), "captions": ("dream_fields", "dream_fields_2022")}
-"""What a network becomes the field of: by kind of task, at any budget, and at `paper`."""
 
 
 class LabelledArm(NamedTuple):
@@ -71,7 +65,7 @@ def study(
     tables = suite.tables_at(budget)
     words = split_names(against, [label for table in tables for label in table.arms])
     table = table_of(tables, words)
-    recipe = RECIPES[kind(table)][base_name(budget) == "paper"]
+    recipe = kind_of(table.tasks[0]).recipes[base_name(budget) == "paper"]
     rows = [baseline_row(word, table, tables, recipe) for word in words or [table.baseline]]
     mine, stored = own_row(name, table, tables, recipe, records)
     mine, *rows = told_apart([mine, *rows])
@@ -215,24 +209,15 @@ def row_of(name: str, recipe: str) -> LabelledArm:
     return LabelledArm(label, Arm(method=method, variant=folder_safe(identity.with_code(label, method)), note=note))
 
 
-def kind(table: Table) -> Literal["photographs", "captions"]:
-    """What its tasks start from."""
-    return "captions" if isinstance(table.tasks[0], CaptionTask) else "photographs"
-
-
 def check_kind(row: LabelledArm, table: Table) -> None:
     """Refuses a method that starts from photographs where there are captions, and the other way round."""
-    wants = kind_of(row.arm.method)
-    if wants and wants != kind(table):
+    kind = kind_of(table.tasks[0])
+    wanted = kind_of_method(row.arm.method)
+    if wanted is not None and wanted != kind:
         raise UsageError(
-            f"{row.label}: expected a method that starts from {kind(table)}, as the tasks of {table.name!r} do, got "
-            f"one that starts from {wants}; choose another --suite or --against"
+            f"{row.label}: expected a method that starts from {kind.start}, as the tasks of {table.name!r} do, got "
+            f"one that starts from {wanted.start}; choose another --suite or --against"
         )
-
-
-def kind_of(method: Method) -> str | None:
-    """What a method starts from; None of a method that is not one of ours."""
-    return "captions" if isinstance(method, DreamFields) else "photographs" if isinstance(method, NeRF) else None
 
 
 # --- what is stored under a name: imported renders --------------------------------------------------------------------

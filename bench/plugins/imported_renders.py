@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from bench.errors import UsageError, nearest
-from bench.metrics import caption_protocols, photo_protocols, protocols
+from bench.metrics.task_kinds import kind_of
 from bench.plugins import render_files
 from bench.plugins.render_files import Files
 from bench.storage import record
@@ -31,7 +31,7 @@ from bench.suites.trial import Trial
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget, sized
 from tasks.captions.caption_sets import normalized
-from tasks.captions.caption_task import CaptionData, CaptionTask, tasks_of
+from tasks.captions.caption_task import tasks_of
 from tasks.task import SceneData, Task, composite
 
 CAPTIONS, SUITE_OF_CAPTIONS = "captions", "text-to-3d"
@@ -115,28 +115,19 @@ def wanted(
     tasks = tasks_of(caption_set) if kind == CAPTIONS else of_suite
     made: dict[str, Task] = {}
     for task in tasks:
-        made.setdefault(folder_of(task), sized(_with_views(task, num_views), budget))
+        made.setdefault(kind_of(task).folder_name(task), sized(_with_views(task, num_views), budget))
     chosen = _chosen(name, made, kind) if name else None
     arms = frozenset(n for table in tables for label, arm in table.arms.items() for n in (label, arm.variant))
     return ImportRequest(chosen, made, suite.protocols_at(budget), arms)
 
 
-def folder_of(task: Task) -> str:
-    """The name of the folder that holds a task's images: its scene, or its caption with dashes.
-
-    Example:
-        >>> folder_of(CaptionTask(caption="a blue dotted guitar"))
-        'a-blue-dotted-guitar'
-    """
-    return task.name if isinstance(task, CaptionTask) else task.cluster
-
-
 def _with_views(task: Task, num_views: int | None) -> Task:
     if num_views is None:
         return task
-    if isinstance(task, CaptionTask):
+    kind = kind_of(task)
+    if not kind.has_photographs:
         raise UsageError(
-            f"--num-views: expected none where a method starts from a caption, got {num_views}; leave it out"
+            f"--num-views: expected none where a method starts from a {kind.noun}, got {num_views}; leave it out"
         )
     return dataclasses.replace(task, num_views=num_views)  # type: ignore[type-var]
 
@@ -201,10 +192,11 @@ def read(task: Task, files: Files, where: str) -> ImportedImages:
     Raises:
         UsageError: Views are missing or too many, or an image is not as it should be.
     """
-    data, layout = task.load(), task.layout()
+    data = task.load()
+    layout = task.layout()
+    kind = kind_of(task)
     images = render_files.by_id(list(files), where)
-    needed = caption_protocols.RING if isinstance(data, CaptionData) else data.test.ids
-    render_files.check_ids(list(images), data.test.ids, needed, where)
+    render_files.check_ids(list(images), data.test.ids, kind.needed_view_ids(data), where)
     ids = [i for i in data.test.ids if i in images]
     whole, pictures = hashlib.sha256(), []
     for i in ids:
@@ -220,15 +212,16 @@ def read(task: Task, files: Files, where: str) -> ImportedImages:
         raise UsageError(
             f"{where}: expected all images with alpha or none, got both, {images[ids[0]]} and {odd}; save them alike"
         )
-    if isinstance(data, CaptionData) and not with_alpha[0]:
+    if kind.needs_opacity and not with_alpha[0]:
         raise UsageError(
             f"{where}: expected images with alpha, got RGB; judges see objects before grey and before white: save RGBA"
         )
     values = np.stack([picture.values for picture in pictures])
-    views = stored_views(values, ids, background_of(task, data))
+    views = stored_views(values, ids, kind.background(task))
     lossy = sum(picture.is_lossy for picture in pictures)
     notes = [f"{where}: {lossy} JPEGs; what their compression lost counts against them: save PNG"] if lossy else []
-    notes += other_background(data, views, where) if isinstance(data, SceneData) and not with_alpha[0] else []
+    if kind.has_photographs and not with_alpha[0]:
+        notes += other_background(data, views, where)
     return ImportedImages(views, whole.hexdigest(), tuple(notes))
 
 
@@ -248,11 +241,6 @@ def stored_views(
     return views | {"opacity": values[..., 3].astype(np.float16)} if has_alpha else views
 
 
-def background_of(task: Task, data: Any) -> float:
-    """Grey that the task's views stand on."""
-    return float(data.background if isinstance(data, CaptionData) else getattr(task, "background", 1.0))
-
-
 def other_background(data: SceneData, views: Mapping[str, Shaped[np.ndarray, "..."]], where: str) -> list[str]:
     """Says so where renders seem to stand on another background than the photographs."""
     places = [data.test.ids.index(int(i)) for i in views["ids"]]
@@ -268,7 +256,7 @@ def other_background(data: SceneData, views: Mapping[str, Shaped[np.ndarray, "..
 def _size_hint(said: str, task: Task) -> str:
     """Which budget has views of the size that an image has."""
     match = re.search(r"got (\d+) x \1;", said)
-    name = "view_px" if isinstance(task, CaptionTask) else "image_px"
+    name = kind_of(task).size_field
     fitting = [b.name for b in BUDGETS.values() if match and getattr(b, name) == int(match[1])]
     return f", or say --budget {' or '.join(fitting)}" if fitting else ""
 
@@ -302,15 +290,11 @@ def check_same(trial: Trial, trials_store: Store) -> None:
 
 def scores_of(trial: Trial, views: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Scores under those protocols that are of the task's kind and find a view of theirs."""
-    data, found = trial.task.load(), {}
-    for name in names:
-        if not protocols.applies_to(name, data):
-            continue
-        of_captions = caption_protocols.PROTOCOLS.get(name) if isinstance(data, CaptionData) else None
-        if of_captions and not set(of_captions.view_ids) & {int(i) for i in views["ids"]}:
-            continue
-        found[name] = protocols.score(protocols.get(name), data, views).to_json()
-    return found
+    data = trial.task.load()
+    known = kind_of(trial.task).protocols
+    ids = [int(i) for i in views["ids"]]
+    suited = [known[name] for name in names if name in known]
+    return {protocol.name: protocol.score(data, views).to_json() for protocol in suited if protocol.can_score(ids)}
 
 
 def outcome(trial: Trial, found: ImportedImages, names: Sequence[str]) -> Outcome:
@@ -322,9 +306,9 @@ def outcome(trial: Trial, found: ImportedImages, names: Sequence[str]) -> Outcom
 def outdated(trial: Trial, trials_store: Store, names: Sequence[str]) -> list[str]:
     """Protocols under which stored renders have no scores yet, or some of another version."""
     stored = trials_store.scores(trial.id)
-    suited = [name for name in names if protocols.applies_to(name, trial.task.load())]
-    definitions = caption_protocols.PROTOCOLS if isinstance(trial.task, CaptionTask) else photo_protocols.OF_PHOTOS
+    known = kind_of(trial.task).protocols
     return [
-        name for name in suited
-        if name not in stored or protocols.version_mark(definitions[name], stored[name]["version"])
-    ]  # fmt: skip
+        name
+        for name in names
+        if name in known and (name not in stored or known[name].version_mark(stored[name]["version"]))
+    ]

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bench.import_paths import ROOT
-from bench.metrics import caption_protocols, photo_protocols, protocols
-from bench.metrics.caption_protocols import CaptionProtocol
-from bench.metrics.photo_protocols import Protocol
+from bench.metrics.protocols import Protocol
+from bench.metrics.task_kinds import kind_of
 from bench.plugins.comparison_suite import StoredTrial
 from bench.storage.record import Record
 from bench.storage.score_frame import score_frame
@@ -23,7 +22,6 @@ from bench.storage.trial_reader import TrialReader
 from bench.suites.differences import differing
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
-from tasks.captions.caption_task import CaptionTask
 
 if TYPE_CHECKING:
     import numpy
@@ -95,30 +93,25 @@ def describe_mismatch(names: Sequence[str]) -> str:
 
 def reason_outdated(trial: Trial, protocol: str, store: TrialReader) -> str | None:
     """Return why a finished trial's scores may not be set beside those of today; None if they may."""
-    return outdated_scores(store.scores(trial.id).get(protocol), protocol_for(protocol, trial.task))
+    return outdated_scores(store.scores(trial.id).get(protocol), kind_of(trial.task).protocol(protocol))
 
 
-def outdated_scores(scores: Mapping[str, Any] | None, wanted: Protocol | CaptionProtocol) -> str | None:
+def outdated_scores(scores: Mapping[str, Any] | None, wanted: Protocol) -> str | None:
     """Return why stored scores may not be set beside those of a protocol; None if they may.
 
     Example:
-        >>> outdated_scores({"version": "0.9"}, protocols.get("std-v1"))
+        >>> from bench.metrics.photo_protocols import PHOTO_PROTOCOLS
+        >>> std_v1 = PHOTO_PROTOCOLS["std-v1"]
+        >>> outdated_scores({"version": "0.9"}, std_v1)
         'scored with std-v1 0.9, which is now 1.1'
-        >>> outdated_scores(None, protocols.get("std-v1"))
+        >>> outdated_scores(None, std_v1)
         'not scored with std-v1'
     """
     if scores is None:
         return f"not scored with {wanted.name}"
-    if protocols.version_mark(wanted, scores["version"]) is None:
+    if wanted.version_mark(scores["version"]) is None:
         return None
     return f"scored with {wanted.name} {scores['version']}, which is now {wanted.version}"
-
-
-def protocol_for(protocol: str, task: Any) -> Protocol | CaptionProtocol:
-    """Return the protocol of that name that applies to a task."""
-    if isinstance(task, CaptionTask):
-        return caption_protocols.PROTOCOLS[protocol]
-    return photo_protocols.OF_PHOTOS[protocol]
 
 
 def source_summary(found: Mapping[str, TrialSource], slots: Sequence[TrialSlot], mine: str, where: str) -> list[str]:

@@ -18,7 +18,8 @@ import pandas as pd
 from bench.analysis import failure_modes, paired_comparison
 from bench.analysis.paired_comparison import TableResult
 from bench.import_paths import ROOT
-from bench.report import caption_context, caption_results, manifest
+from bench.metrics.task_kinds import kind_of
+from bench.report import caption_results, manifest
 from bench.report.caption_context import CaptionTableContext
 from bench.report.images import caption_sheets
 from bench.report.images.interactive_media import InteractiveMedia
@@ -31,7 +32,7 @@ from bench.report.tables.costs import DevicePrice
 from bench.storage.trial_reader import TrialReader
 from bench.suites import selection
 from bench.suites.suite import Table, TrialSlot
-from tasks.captions.caption_task import CaptionTask
+from tasks.captions.caption_sets import CaptionSet
 
 
 class DrawnReport(NamedTuple):
@@ -128,7 +129,7 @@ def head_notes(
 
 def shows_captions(chosen: selection.Selection, store: TrialReader) -> bool:
     """Tells whether the store keeps views of an object that was made from a caption."""
-    tables = {table.name for table in chosen.tables if isinstance(table.tasks[0], CaptionTask)}
+    tables = {table.name for table in chosen.tables if retrieval_set(table) is not None}
     trial_ids = {cell.trial_id for cell in chosen.cells if cell.table in tables}
     return any(store.finished(trial_id) and store.has_views(trial_id) for trial_id in trial_ids)
 
@@ -145,7 +146,7 @@ def compare_table(
         context: What is known of a table of captions; None for one of photographs.
     """
     cells = [cell for cell in chosen.cells if cell.table == table.name]
-    noun = "scene" if context is None else caption_context.NOUN
+    noun = kind_of(table.tasks[0]).noun
     beside = None
     if chosen.suite.read_together:
         beside = {other.name: other.baseline for other in chosen.tables if other is not table}
@@ -197,10 +198,15 @@ def describe_arm(table: Table, name: str) -> str:
     return ", ".join(parts)
 
 
+def retrieval_set(table: Table) -> CaptionSet | None:
+    """Return the captions among which judges look for those of a table; None if they look for none."""
+    return kind_of(table.tasks[0]).retrieval_set(table.tasks[0])
+
+
 def gather_context(table: Table, chosen: selection.Selection, store: TrialReader) -> CaptionTableContext | None:
     """Gathers what is read beside the numbers of a table of captions; None for a table of photographs."""
-    first = table.tasks[0]
-    if not isinstance(first, CaptionTask):
+    captions = retrieval_set(table)
+    if captions is None:
         return None
     cells = [cell for cell in chosen.cells if cell.table == table.name]
     judge = contents_module.primary_judge(table.metrics)
@@ -211,11 +217,11 @@ def gather_context(table: Table, chosen: selection.Selection, store: TrialReader
             scores[cell.trial_id] = found
     departs = dict.fromkeys(found["departs"] for found in scores.values() if found["departs"])
     failed = {cell.trial_id for cell in cells if store.failed(cell.trial_id)}
-    failures = failure_modes.counted(cells, scores, failed, judge, first.found_in.sha256)
+    failures = failure_modes.counted(cells, scores, failed, judge, captions.sha256)
     return CaptionTableContext(
-        captions=first.found_in,
+        captions=captions,
         judge=judge,
-        confusions=tuple(caption_results.confused(cells, scores, judge, first.found_in)),
+        confusions=tuple(caption_results.confused(cells, scores, judge, captions)),
         departs=tuple(departs),
         failures=tuple(failure_modes.lines(failures)),
         num_empty=sum(found["field_state"] == "empty" for found in scores.values()),

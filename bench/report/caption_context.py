@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from bench.analysis.paired_comparison import TableResult
 from tasks.captions.caption_sets import CaptionSet
-
-NOUN = "caption"
-"""What a cluster of such a table is called, and how such a table is known."""
-
 
 TRUTH = "true renders"
 """Rows of tables: what the judges make of the objects that captions mean, path-traced: the ceiling."""
@@ -43,8 +38,3 @@ class CaptionTableContext(NamedTuple):
     def size(self) -> int:
         """Captions of the set."""
         return len(self.captions.captions)
-
-
-def is_of_captions(result: TableResult) -> bool:
-    """Whether a table is one of captions; its protocol may have the name of one of photographs."""
-    return result.cluster_noun == NOUN

@@ -13,7 +13,7 @@ from bench.analysis import upper_bounds
 from bench.analysis.paired_comparison import ReferenceRow, TableResult
 from bench.metrics.metric_key import OWN_GUIDE
 from bench.metrics.scores import NOT_A_THING
-from bench.report.caption_context import NOUN, TRUTH, CaptionTableContext, Rows
+from bench.report.caption_context import TRUTH, CaptionTableContext, Rows
 from bench.report.tables import contents
 from bench.suites.suite import TrialSlot
 from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES, CaptionSet, judges_of
@@ -45,7 +45,7 @@ def notes(judged: CaptionTableContext, metrics: Sequence[str], clusters: Sequenc
     lines += [EMBEDDED] if judges_of(captions.name) == CLOSED_WORLD_JUDGES else []
     few = [found[1] for m in metrics if (found := upper_bounds.upper_bound(captions.sha256, m, clusters)) is not None]
     if few and max(few) < len(set(clusters)):
-        lines.append(f"{TRUTH}: of {max(few)} of the {contents.counted(len(set(clusters)), NOUN)}")
+        lines.append(f"{TRUTH}: of {max(few)} of the {contents.counted(len(set(clusters)), 'caption')}")
     if judged.num_empty and any(metric.startswith("margin") for metric in metrics):
         lines += [EMPTY_MARGIN, f"empty fields: {judged.num_empty} of {contents.counted(judged.num_finished, 'trial')}"]
     lines += [f"failures, of trials: {said}" for said in judged.failures]

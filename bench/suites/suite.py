@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bench.errors import UsageError, nearest
-from bench.metrics import protocols
+from bench.metrics.task_kinds import kind_of
 from bench.suites.differences import differences
 from bench.suites.identity import digest
 from bench.suites.trial import Trial
@@ -111,12 +111,11 @@ class Table:
                 f"table {self.name}: expected a baseline among its arms, got {self.baseline!r}; "
                 f"{nearest(self.baseline, self.arms)}"
             )
-        known = protocols.metric_names(self.protocol)
+        protocol = kind_of(self.tasks[0]).protocol(self.protocol)
         for metric in self.metrics:
-            if not protocols.has_metric(self.protocol, metric):
-                raise UsageError(
-                    f"table {self.name}: expected metrics of {self.protocol}, got {metric!r}; {nearest(metric, known)}"
-                )
+            if not protocol.has_metric(metric):
+                near = nearest(metric, protocol.metric_names())
+                raise UsageError(f"table {self.name}: expected metrics of {self.protocol}, got {metric!r}; {near}")
         for name in self.arms:
             undeclared = self.undeclared(name)
             if undeclared:

@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from bench.metrics.task_kinds import kind_of
 from bench.training import devices
 from bench.training.packing import Pack
 from models import clip
 from models.method import Data, Frozen, Hyperparameters, Method, Params, State, split_hyperparameters
 from tasks.cameras import Intrinsics
-from tasks.captions.caption_task import CaptionData, CaptionViews
-from tasks.task import Photos, SceneData
+from tasks.task import CameraViews, TaskData
 
 
 class TrainState(NamedTuple):
@@ -58,8 +58,8 @@ class Cameras(NamedTuple):
     pixel_center: Float[Array, "*k"]
 
 
-Solved: TypeAlias = SceneData | CaptionData
-"""The data of a task that a pack trains on: photographs, or a caption."""
+Solved: TypeAlias = TaskData
+"""The data of a task that a pack trains on."""
 
 
 class Batch(NamedTuple):
@@ -95,7 +95,11 @@ def load_batch(pack: Pack) -> tuple[Method, Batch, list[Solved]]:
     data = [trial.method.prepare(frozen, trial.task) for trial in roots]
     hyperparameters = [hyperparameters_of(trial.method) for trial in roots]
     cameras = [cameras_of(scene, scene.test) for scene in scenes]
-    photographers = [cameras_of(scene, scene.train, NUM_NEAR_VIEWS) for scene in scenes if isinstance(scene, SceneData)]
+    photographers = [
+        cameras_of(scene, photographs, NUM_NEAR_VIEWS)
+        for scene in scenes
+        if (photographs := kind_of(scene).photographs(scene)) is not None
+    ]
     stacked_photographers = stack_trials(photographers) if photographers else None
     keys = jnp.stack([jax.random.key(trial.seed) for trial in roots])
     mapped = devices.shard_trials(
@@ -104,7 +108,7 @@ def load_batch(pack: Pack) -> tuple[Method, Batch, list[Solved]]:
     return static, Batch(devices.replicate(frozen), *mapped), scenes
 
 
-def cameras_of(scene: Solved, photos: Photos | CaptionViews, most: int | None = None) -> Cameras:
+def cameras_of(scene: Solved, photos: CameraViews, most: int | None = None) -> Cameras:
     """Return the cameras of photographs; the first `most` of them."""
     return Cameras(
         poses=jnp.asarray(photos.poses[:most]),

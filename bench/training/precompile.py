@@ -58,11 +58,11 @@ def score_ahead(pack: QueuedPack, protocols: tuple[str, ...]) -> None:
     """Score black views of a pack's first trial, so that the judges are loaded and their programs compiled."""
     import jax.numpy as jnp
 
+    from bench.metrics.task_kinds import kind_of
     from bench.training import batch as batches
     from bench.training import trainer, view_rendering
     from bench.training.packing import Pack
     from models.method import Views
-    from tasks.task import SceneData
 
     assert isinstance(pack, Pack), "only the trainer's own packs are compiled ahead"
     first = pack.trials[0]
@@ -70,8 +70,9 @@ def score_ahead(pack: QueuedPack, protocols: tuple[str, ...]) -> None:
     layout = first.task.layout()
     black = jnp.zeros((len(scene.test.ids), layout.height, layout.width, 3), jnp.float16)
     near = None
-    if isinstance(scene, SceneData):
-        num = min(batches.NUM_NEAR_VIEWS, len(scene.train.poses))
+    photographs = kind_of(scene).photographs(scene)
+    if photographs is not None:
+        num = min(batches.NUM_NEAR_VIEWS, len(photographs.poses))
         near = jnp.zeros((num, batches.NEAR_PX, batches.NEAR_PX), jnp.float16)
     views = Views(color=black, opacity=black[..., 0], distance=black[..., 0])
     arrays = view_rendering.to_stored_views(scene, view_rendering.Rendered(views, near))

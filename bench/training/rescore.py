@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.errors import UsageError
-from bench.metrics import protocols
+from bench.metrics.task_kinds import kind_of, protocols_named
 from bench.storage.store import Store
 from bench.suites.trial import Trial
 
@@ -28,7 +28,7 @@ def rescore_finished(
         UsageError: An unknown protocol, or none of the trials is finished.
     """
     for name in protocol_names:
-        protocols.get(name)
+        protocols_named(name)
     finished = [trial for trial in trials if trials_store.finished(trial.id)]
     if not finished:
         raise UsageError(f"rescore: expected finished trials in {trials_store.root}, found none; run the suite first")
@@ -41,8 +41,9 @@ def rescore_trial(trial: Trial, protocol_names: Sequence[str], trials_store: Sto
     """Score the stored views of a trial under those of the protocols that apply to it; return their names."""
     views = trials_store.views(trial.id)
     data = trial.task.load()
-    applied = [name for name in protocol_names if protocols.applies_to(name, data)]
+    known = kind_of(trial.task).protocols
+    applied = [name for name in protocol_names if name in known]
     for name in applied:
-        scores = protocols.score(protocols.get(name), data, views, trial.method.encoders)
+        scores = known[name].score(data, views, trial.method.encoders)
         trials_store.write_scores(trial.id, name, scores.to_json())
     return applied

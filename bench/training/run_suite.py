@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Iterable
 
 from bench.errors import UsageError
+from bench.metrics.task_kinds import kind_of
 from bench.storage.record import Outcome
 from bench.storage.store import Store
 from bench.suites.selection import Selection
 from bench.suites.trial import Trial
 from bench.training import devices, packing, scheduler
 from bench.training.progress import ProgressTable
-from models.clip.checkpoints import catalog
-from tasks.captions.caption_task import CaptionTask
-from tasks.closed_world import grammar
-from tasks.task import SceneTask
+from tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,8 +63,7 @@ def train_missing(options: TrainingOptions, chosen: Selection, trials_store: Sto
     missing = [t for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if not missing:
         return 0
-    if any(isinstance(trial.task, SceneTask) for trial in missing):
-        check_scorers()
+    check_scorers(trial.task for trial in missing)
     check_encoders(missing)
     warn_of_unknown_words(missing)
     prepare_data(missing)
@@ -90,12 +88,10 @@ def train_missing(options: TrainingOptions, chosen: Selection, trials_store: Sto
     return len(missing)
 
 
-def check_scorers() -> None:
-    """Refuse altered LPIPS weights before anything is trained, not after."""
-    from bench.metrics import lpips
-
-    for network in ("alex", "vgg"):
-        lpips.load_weights(network)
+def check_scorers(tasks: Iterable[Task]) -> None:
+    """Refuse missing or altered weights of what scores the tasks, before anything is trained."""
+    for kind in dict.fromkeys(map(kind_of, tasks)):
+        kind.check_scorers()
 
 
 def check_encoders(trials: list[Trial]) -> None:
@@ -108,12 +104,8 @@ def check_encoders(trials: list[Trial]) -> None:
 
 def warn_of_unknown_words(trials: list[Trial]) -> None:
     """Warn, once a caption, that an embedded guide cannot have learnt its words, and say what it knows."""
-    warnings: dict[str, str | None] = {}
-    for trial in trials:
-        is_embedded = bool(set(trial.method.encoders) & set(catalog.EMBEDDED))
-        if is_embedded and isinstance(trial.task, CaptionTask):
-            warnings[trial.task.caption] = grammar.warning(trial.task.caption)
-    for warning in filter(None, warnings.values()):
+    warnings = [kind_of(trial.task).guide_warning(trial.task, trial.method.encoders) for trial in trials]
+    for warning in dict.fromkeys(filter(None, warnings)):
         print(f"warning: {warning}", file=sys.stderr)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float, Float16, Shaped
 
 from bench.errors import OutOfDeviceMemory
-from bench.metrics import protocols
+from bench.metrics.task_kinds import kind_of
 from bench.storage import record
 from bench.storage.record import Outcome
 from bench.storage.timings import PhaseTimer, sum_timings, total_seconds
@@ -303,11 +303,8 @@ def score_views(
         protocol_names: The protocols.
         guides: Encoders that took part in training.
     """
-    return {
-        name: protocols.score(protocols.get(name), scene, views, guides).to_json()
-        for name in protocol_names
-        if protocols.applies_to(name, scene)
-    }
+    known = kind_of(scene).protocols
+    return {name: known[name].score(scene, views, guides).to_json() for name in protocol_names if name in known}
 
 
 def make_outcome(

@@ -106,5 +106,6 @@ def crash_score(protocol_name: str, metric: str) -> tuple[tuple[int, ...], float
         >>> crash_score("dreamfields-2022", "rprec1@openai-vit-b-32"), crash_score("std-v1", "psnr")
         (((16,), 0.0), None)
     """
-    found = (kind.protocols[protocol_name] for kind in all_kinds() if protocol_name in kind.protocols)
-    return next((protocol.crash_score(metric) for protocol in found if protocol.has_metric(metric)), None)
+    of_kinds = (kind.protocols.get(protocol_name) for kind in all_kinds())
+    found = (protocol.crash_score(metric) for protocol in of_kinds if protocol is not None)
+    return next((score for score in found if score is not None), None)

@@ -13,7 +13,7 @@ from tasks.captions.caption_sets import CaptionSet
 from tasks.task import Photos, Task
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class TaskKind(abc.ABC):
     """A kind of task; a value of a subclass stands for it.
 

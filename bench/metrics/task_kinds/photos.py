@@ -6,7 +6,8 @@ from bench.metrics import lpips
 from bench.metrics.photo_protocols import PHOTO_PROTOCOLS
 from bench.metrics.task_kinds.interface import TaskKind
 from models.nerf import NeRF
-from tasks.sparse_views.embedded import SCENES, SparseViews
+from tasks.scenes.scenes import SCENES
+from tasks.sparse_views.embedded import SparseViews
 from tasks.task import Photos, SceneData, SceneTask
 
 

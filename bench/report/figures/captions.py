@@ -13,7 +13,7 @@ from bench.analysis.paired_comparison import TableResult
 from bench.metrics import judges, multiview_consistency, r_precision
 from bench.metrics.metric_key import OWN_GUIDE, MetricKey
 from bench.metrics.registry import ENCODER_METRICS, metric_named
-from bench.report.caption_context import NOUN, CaptionTableContext, Rows
+from bench.report.caption_context import CaptionTableContext, Rows
 from bench.report.figures import standard
 from bench.report.figures.standard import Figure, plain, shortened, slug
 from bench.report.tables import contents
@@ -175,7 +175,7 @@ def bar_offset(place: int, result: TableResult) -> float:
 def draw_arm(axes: Any, x: pd.Series, mine: pd.DataFrame, result: TableResult, arm: str) -> None:
     """An arm's line with its intervals; its name says if it has fewer captions than the table."""
     color, num = standard.palette(result)[arm], int(mine["num_clusters"].max())
-    few = f" ({contents.counted(num, NOUN)})" if num < len(result.clusters) else ""
+    few = f" ({contents.counted(num, result.cluster_noun)})" if num < len(result.clusters) else ""
     axes.plot(x, mine["mean"], "o-", color=color, ms=3.5, lw=1.3, label=plain(shortened(arm) + few))
     ends = mine[["low", "high"]].astype(np.float64)  # one caption has no interval
     axes.vlines(x, ends["low"], ends["high"], color=color, lw=1.1, alpha=0.6)

@@ -16,13 +16,12 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from PIL import Image
 
+from bench.metrics.task_kinds import kind_of
 from bench.report.images import image_grid
 from bench.report.images.caption_sheets import views_of
 from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
-from tasks.captions.caption_task import CaptionTask
-from tasks.captions.caption_task import views as caption_views
 
 NUM_CLUSTERS, MOST_TRIALS = 12, 64
 """If nobody says how many clusters have reels: the first 12 of a table, fewer where it has many arms."""
@@ -31,9 +30,6 @@ MOST_FRAMES = 12
 
 FRAME_PX = 64
 """Height of a frame at most; larger views are averaged down."""
-
-RING = 8
-"""Views round an object made from a caption, the first of `tasks.captions.caption_task.views`: elevation 15 degrees."""
 
 QUALITY = 88
 
@@ -108,18 +104,15 @@ def of_trial(trial: Trial, views: Mapping[str, Shaped[np.ndarray, "..."]], *, wi
         views: As stored.
         with_truth: Whether what is true of photographs shall be among them.
     """
-    is_of_caption = isinstance(trial.task, CaptionTask)
+    kind = kind_of(trial.task)
     ids = [int(i) for i in views["ids"]]
-    chosen = [i for i in sorted(ids) if i < RING] if is_of_caption else thinned(sorted(ids))
+    known = kind.frame_labels(trial.task.load())
+    chosen = thinned([i for i in sorted(ids) if i in known])
     if chosen:
         colors = np.stack([views["color"][ids.index(i)] for i in chosen]).astype(np.float32)
-        if is_of_caption:
-            azimuth_deg = caption_views(colors.shape[1]).azimuth_deg
-            labels = [f"azimuth {azimuth_deg[i]:g}°" for i in chosen]
-        else:
-            labels = [f"view {i}" for i in chosen]
+        labels = [known[i] for i in chosen]
         yield reel("views", trial.id, labels, colors)
-        if not is_of_caption:
+        if kind.has_photographs:
             yield from beside_truth(trial, chosen, labels, colors, with_truth=with_truth)
     if "strip" in views and len(views["strip"]):
         steps = thinned([int(step) for step in views["strip_steps"]])

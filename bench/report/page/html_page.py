@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from bench.analysis.paired_comparison import TableResult
-from bench.report import caption_context
+from bench.metrics.task_kinds import kind_named
 from bench.report.figures import standard
 from bench.report.figures.standard import Figure, slug
 from bench.report.images.interactive_media import InteractiveMedia
@@ -86,7 +86,8 @@ def prepare_section(section: TableSection, place: int, form: ReportFormat) -> di
     result = section.result
     primary = result.metrics[: formats.NUM_PRIMARY]
     # Many captions by many arms: the page holds the first metrics, the file all.
-    by_cluster = primary if caption_context.is_of_captions(result) else result.metrics
+    has_many_clusters = kind_named(result.cluster_noun).has_many_clusters
+    by_cluster = primary if has_many_clusters else result.metrics
     return {
         "anchor": f"table-{slug(result.table)}",
         "place": place,
@@ -104,7 +105,7 @@ def prepare_section(section: TableSection, place: int, form: ReportFormat) -> di
         "published": contents_module.published_grid(result),
         "by_metric": [view_metric(result, metric) for metric in result.metrics],
         "by_cluster": [view_clusters(result, metric) for metric in by_cluster],
-        "cluster_rows": "clusters" if caption_context.is_of_captions(result) else "arms",
+        "cluster_rows": "clusters" if has_many_clusters else "arms",
         "costs": costs.grid(section.spent),
         "cost_note": formats.sentence(costs.HOW_TIMED),
     }

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.analysis.paired_comparison import TableResult
-from bench.metrics import caption_protocols
-from bench.metrics.protocols import PROTOCOLS
-from bench.report import caption_context
+from bench.metrics.task_kinds import kind_named
 from bench.report.tables import contents as contents_module
 from bench.storage.record import Record
 from bench.storage.timings import own_seconds
@@ -70,11 +68,11 @@ def provenance_rows(results: Sequence[TableResult], records: Sequence[Record]) -
 def protocol_rows(results: Sequence[TableResult]) -> list[tuple[str, str]]:
     """Lists the protocols of tables, each once, with what they are."""
     rows = []
-    kinds = dict.fromkeys((result.protocol, caption_context.is_of_captions(result)) for result in results)
-    for name, of_captions in kinds:
-        known = (caption_protocols.PROTOCOLS if of_captions else PROTOCOLS).get(name)
+    for name, noun in dict.fromkeys((result.protocol, result.cluster_noun) for result in results):
+        kind = kind_named(noun)
+        known = kind.protocols.get(name)
         text = f"{name} {known.version}: {known.about}" if known else name
-        rows.append(("protocol of captions" if of_captions else "protocol", text))
+        rows.append(("protocol" if kind.has_photographs else f"protocol of {kind.start}", text))
     return rows
 
 

@@ -14,6 +14,7 @@ from bench.analysis import statistics
 from bench.analysis.paired_comparison import FEWEST_CLUSTERS, ArmResult, ReferenceRow, TableResult
 from bench.metrics.metric_key import MetricKey
 from bench.metrics.registry import metric_named
+from bench.metrics.task_kinds import kind_named
 from bench.suites.suite import Published
 
 Tone = Literal["", "better", "worse", "quiet"]
@@ -285,12 +286,12 @@ def word(entry: ArmResult) -> str:
 def scenes_grid(result: TableResult, metric: str) -> TableGrid:
     """One metric cluster by cluster: a row an arm, a column a scene, the mean at the end; of captions a row each."""
     digits = metric_named(metric).digits
-    if result.cluster_noun == "caption":
+    if kind_named(result.cluster_noun).has_many_clusters:
         by_arm = result.by_cluster[metric]
         lines = [(cluster, [by_arm[arm][cluster] for arm in result.arms]) for cluster in result.clusters]
         lines.append(("mean", [result.entry(arm, metric).mean for arm in result.arms]))
         return TableGrid(
-            ("caption", *result.arms),
+            (result.cluster_noun, *result.arms),
             tuple(
                 (TableCell(name), *(TableCell(number(x, digits), is_number=x is not None) for x in xs))
                 for name, xs in lines

@@ -9,7 +9,7 @@ from scipy import stats
 from bench.analysis import upper_bounds
 from bench.analysis.upper_bounds import as_stored, measured, rendered, upper_bound
 from bench.errors import UsageError
-from bench.metrics import caption_protocols
+from bench.metrics.caption_protocols import CAPTION_PROTOCOLS
 from tasks.captions import caption_sets
 from tasks.captions.caption_task import CaptionTask
 from tasks.closed_world import pictures
@@ -74,8 +74,8 @@ def test_renders_are_stored_as_views_are(data, images):
 
 
 def test_numbers_are_means_over_captions(data, images, entry):
-    protocol = caption_protocols.PROTOCOLS["std-v1"]
-    scores = [caption_protocols.score(protocol, one, as_stored(one, x)) for one, x in zip(data, images, strict=True)]
+    protocol = CAPTION_PROTOCOLS["std-v1"]
+    scores = [protocol.score(one, as_stored(one, x)) for one, x in zip(data, images, strict=True)]
     for metric in ("rprec1@embedded-judge-rn", "margin_white@embedded-judge-vit", "repeats", "opacity"):
         means = [np.mean(found.per_view[metric]) for found in scores]
         assert entry["by_caption"][metric] == pytest.approx(means, abs=1e-5)
@@ -172,9 +172,9 @@ def test_the_ceilings_of_the_project_are_of_its_captions_and_judges():
     )
     task = CaptionTask(caption=found.captions[0], view_px=64).load()
     views = {key: np.repeat(value[:1], 17, axis=0) for key, value in some_views().items()}
-    about = caption_protocols.score(caption_protocols.PROTOCOLS["std-v1"], task, views | {"ids": np.arange(17)}).about
+    about = CAPTION_PROTOCOLS["std-v1"].score(task, views | {"ids": np.arange(17)}).about
     assert entry["judges"] == about["judges"]
-    assert entry["protocol"].split(".")[0] == "std-v1 " + caption_protocols.PROTOCOLS["std-v1"].version.split(".")[0]
+    assert entry["protocol"].split(".")[0] == "std-v1 " + CAPTION_PROTOCOLS["std-v1"].version.split(".")[0]
     for judge in entry["judges"]:
         assert entry["metrics"][f"rprec1@{judge}"]["mean"] > 0.8
         assert upper_bound(found.sha256, f"rprec1@{judge}")[0].mean > 0.8

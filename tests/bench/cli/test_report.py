@@ -9,7 +9,7 @@ import pytest
 
 from bench.cli import report, suite_options
 from bench.errors import UsageError
-from bench.metrics import protocols
+from bench.metrics.task_kinds import kind_of
 from bench.report import build
 from bench.report.images import table_sheets
 from bench.storage.record import Outcome, make_record
@@ -35,7 +35,7 @@ def outcome(trial, place, with_views=True):
         "ids": np.asarray(data.test.ids, np.int32), "strip": np.zeros((2, px, px, 3), np.float16),
         "strip_steps": np.asarray([5, 10], np.int32),
     }  # fmt: skip
-    scores = protocols.score(protocols.get("std-v1"), data, views, trial.method.encoders)
+    scores = kind_of(trial.task).protocol("std-v1").score(data, views, trial.method.encoders)
     curves = {"step": [5.0, 10.0], "loss": [-0.1, -0.2], "negative_cosine": [-0.2, -0.3], "transmittance": [0.9, 0.8]}
     record = make_record(trial, status="finished", curves=curves, timings={"wall_s": 1.0})
     return Outcome(record=record, parameters={}, views=views if with_views else {}, scores={"std-v1": scores.to_json()})

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from bench.metrics import caption_protocols, protocols
-from bench.metrics.caption_protocols import RING, encoder_of
+from bench.metrics.caption_protocols import CAPTION_PROTOCOLS, encoder_of
+from bench.metrics.caption_scorers import RING
 from bench.metrics.multiview_consistency import repeats
 from bench.metrics.scores import Scores
 from models.clip.checkpoints import catalog
@@ -62,12 +62,9 @@ def fake(name, **towers):
 FAKES = {"judge": fake("judge"), "second": fake("second", weights=(1, 1, 0.2)), "own": fake("own", weights=(2, 1, 1))}
 
 
-@pytest.fixture(autouse=True)
-def fakes(monkeypatch):
-    """Encoders by name; all others are had as always."""
-    monkeypatch.setattr(
-        caption_protocols, "encoder_of", lambda name: FAKES[name] if name in FAKES else encoder_of(name)
-    )
+def load_encoder(name):
+    """Gives the fakes by name, and all others as always."""
+    return FAKES[name] if name in FAKES else encoder_of(name)
 
 
 def task(caption="red", judges=("judge", "second"), name="colors") -> CaptionData:
@@ -104,7 +101,7 @@ def stored(straight, opacity, grey=0.5):
 
 
 def score(data, views, guides=(), name="std-v1") -> Scores:
-    return protocols.score(protocols.get(name), data, views, guides)
+    return CAPTION_PROTOCOLS[name].score(data, views, guides, load_encoder)
 
 
 def slow(straight, opacity, view, background, place, weights=(1, 1, 1)):
@@ -152,12 +149,13 @@ def test_std_v1_is_its_slow_twin(caption):
         "margin@guide",
         *(
             f"{metric}@{judge}"
-            for metric in caption_protocols.PROTOCOLS["std-v1"].metrics
+            for metric in CAPTION_PROTOCOLS["std-v1"].metrics
             for judge in ("judge", "second")
         ),
     }
-    assert all(protocols.has_metric("std-v1", name.replace("@judge", "@embedded-judge-rn")) for name in scores.per_view
-               if not name.endswith("@second"))  # fmt: skip
+    for name in scores.per_view:
+        named = name.replace("@judge", "@embedded-judge-rn").replace("@second", "@embedded-judge-vit")
+        assert CAPTION_PROTOCOLS["std-v1"].has_metric(named)
 
 
 def test_dreamfields_2022_is_one_view_on_white():
@@ -272,7 +270,7 @@ def test_a_render_that_is_not_finite_has_no_numbers(what):
 
 def test_a_judge_that_guided_has_no_numbers():
     scores = score(task(), stored(*field()), guides=("own", "judge"))
-    for metric in caption_protocols.PROTOCOLS["std-v1"].metrics:
+    for metric in CAPTION_PROTOCOLS["std-v1"].metrics:
         assert scores.per_view[f"{metric}@judge"] == [None] * 16
         assert scores.reasons[f"{metric}@judge"] == "in-loop: it guided this trial; see rprec1@guide"
         assert None not in scores.per_view[f"{metric}@second"]
@@ -352,9 +350,9 @@ def test_part_of_the_views_is_said_and_its_ring_is_not_whole():
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"ids": np.asarray([*range(16), 40])}, "score: expected views of the task's 17, got view 40; render them again"),
-    ({"ids": np.asarray([*range(16), 3])}, "score: expected views of the task's 17, got one of them twice"),
-    ({"ids": np.asarray([], np.int32)}, "score: expected views of the task's 17, got none"),
+    ({"ids": np.asarray([*range(16), 40])}, "score: expected views of the task's 17 test views, got view 40; render them again"),
+    ({"ids": np.asarray([*range(16), 3])}, "score: expected views of the task's 17 test views, got one of them twice"),
+    ({"ids": np.asarray([], np.int32)}, "score: expected views of the task's 17 test views, got none"),
     ({"color": np.zeros((17, 8, 4, 3), np.float16)}, "score: expected square views, got 4 x 8; render them"),
     ({"opacity": None}, "score: expected stored views with opacity, got none; render them again"),
 ])  # fmt: skip
@@ -370,13 +368,6 @@ def test_a_protocol_needs_one_of_its_views():
         score(task(), views, name="dreamfields-2022")
 
 
-def test_protocols_of_photographs_do_not_score_captions():
-    with pytest.raises(
-        UsageError, match="protocol nerf-2020: expected one of captions, which this task is; choose std"
-    ):
-        score(task(), stored(*field()), name="nerf-2020")
-
-
 @pytest.mark.parametrize(("change", "message"), [
     ({"version": "1"}, "protocol std-v1: expected a version X.Y, got '1'"),
     ({"metrics": ("rprec",)}, "protocol std-v1: expected known metrics, got 'rprec'; the nearest is 'rprec"),
@@ -384,4 +375,4 @@ def test_protocols_of_photographs_do_not_score_captions():
 ])  # fmt: skip
 def test_protocols_are_checked_when_they_are_made(change, message):
     with pytest.raises(ValueError, match=message):
-        dataclasses.replace(caption_protocols.PROTOCOLS["std-v1"], **change)
+        dataclasses.replace(CAPTION_PROTOCOLS["std-v1"], **change)

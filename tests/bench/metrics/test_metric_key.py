@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.metrics import protocols
 from bench.metrics.metric_key import MetricKey
+from bench.metrics.task_kinds import all_kinds
 
 
 @given(st.lists(st.sampled_from(["rprec1", "_white", "@", "guide", "file:/a.b", "psnr", ""])).map("".join))
@@ -15,11 +15,10 @@ def test_a_name_is_the_same_after_it_was_taken_apart(name):
     assert str(MetricKey.parse(name)) == name
 
 
-@pytest.mark.parametrize("name", protocols.PROTOCOLS)
-def test_names_of_all_protocols_are_the_same_too(name):
-    assert [str(MetricKey.parse(metric)) for metric in protocols.metric_names(name)] == list(
-        protocols.metric_names(name)
-    )
+@pytest.mark.parametrize("kind", all_kinds(), ids=lambda kind: kind.noun)
+def test_names_of_all_protocols_are_the_same_too(kind):
+    names = [metric for protocol in kind.protocols.values() for metric in protocol.metric_names()]
+    assert names and [str(MetricKey.parse(name)) for name in names] == names
 
 
 @pytest.mark.parametrize(("name", "expected"), [

@@ -9,6 +9,7 @@ from flax import linen
 
 from bench.analysis import findings, paired_comparison
 from bench.errors import UsageError
+from bench.metrics.task_kinds import kind_named
 from bench.plugins import comparison_suite
 from bench.report.tables import contents, costs
 from bench.storage.store import Store
@@ -113,7 +114,7 @@ class TestRecipes:
         assert table.arms["Mine"].method == dataclasses.replace(recipe, field=Mine())
 
     def test_captions_at_paper(self):
-        assert comparison_suite.RECIPES["captions"][True] == "dream_fields_2022"
+        assert kind_named("caption").recipes[1] == "dream_fields_2022"
         assert registry.variant("mine:Mine", "dream_fields_2022") == dataclasses.replace(
             DREAM_FIELDS_2022, field=Mine()
         )

@@ -100,15 +100,15 @@ class TestCheckedOn:
     """What `bench check` tries a method on."""
 
     def test_a_dream_field_gets_a_caption_and_a_nerf_photographs(self):
-        assert check.task_of(DREAM_FIELDS, "", "") == held_out_tasks(1)[0]
-        found = check.task_of(NERF, "", "")
+        assert check.task_of(DREAM_FIELDS, {}) == held_out_tasks(1)[0]
+        found = check.task_of(NERF, {"scene": "", "caption": ""})
         assert isinstance(found, SparseViews) and found.num_views == 3
-        assert check.task_of(NERF, "kettle", "").scene == "kettle"
-        assert check.task_of(NERF, "", "A pink windmill.") == CaptionTask(caption="a pink windmill")
+        assert check.task_of(NERF, {"scene": "kettle"}).scene == "kettle"
+        assert check.task_of(NERF, {"caption": "A pink windmill."}) == CaptionTask(caption="a pink windmill")
 
     def test_a_scene_for_a_caption_is_refused(self):
         with pytest.raises(UsageError, match="--scene: expected none where .* starts from a caption, got 'kettle'"):
-            check.task_of(DREAM_FIELDS, "kettle", "")
+            check.task_of(DREAM_FIELDS, {"scene": "kettle"})
 
 
 def broken_step(method):

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.errors import UsageError
-from bench.metrics import protocols
+from bench.metrics.photo_protocols import PHOTO_PROTOCOLS
 from bench.storage.record import Outcome, make_record
 from bench.storage.store import Store
 from bench.suites.trial import Trial
@@ -39,7 +39,7 @@ def stored(tmp_path):
 def test_scores_are_those_of_the_stored_views(stored):
     trials, trials_store = stored
     assert rescore_trial(trials[0], ("std-v1",), trials_store) == ["std-v1"]
-    expected = protocols.score(protocols.get("std-v1"), trials[0].task.load(), trials_store.views(trials[0].id), ())
+    expected = PHOTO_PROTOCOLS["std-v1"].score(trials[0].task.load(), trials_store.views(trials[0].id))
     assert trials_store.scores(trials[0].id) == {"std-v1": expected.to_json()}
 
 

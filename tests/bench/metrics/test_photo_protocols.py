@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import doctest
 import json
 
 import numpy as np
@@ -11,11 +10,11 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bench.errors import UsageError
-from bench.metrics import photo_protocols, protocols
-from bench.metrics.photo_protocols import OF_PHOTOS, protocol_deviation
+from bench.metrics import stored_views
+from bench.metrics.photo_protocols import PHOTO_PROTOCOLS, PhotoProtocol, protocol_deviation
 from bench.metrics.photo_scorers import SCORERS
-from bench.metrics.protocols import PROTOCOLS, Scores, get, has_metric, metric_names, score
-from bench.metrics.registry import is_metric, metric_named
+from bench.metrics.registry import metric_named
+from bench.metrics.scores import Scores
 from tasks.cameras import Intrinsics, hemisphere
 from tasks.task import DataShapes, Photos, SceneData
 
@@ -51,9 +50,9 @@ def rendered(data: SceneData, amount: float = 0.1) -> dict[str, np.ndarray]:
     }
 
 
-def only(name: str, *names: str, **changes) -> photo_protocols.Protocol:
+def only(name: str, *names: str, **changes) -> PhotoProtocol:
     """A protocol with fewer metrics: what a test is not about costs nothing."""
-    return dataclasses.replace(get(name), metrics=names, **changes)
+    return dataclasses.replace(PHOTO_PROTOCOLS[name], metrics=names, **changes)
 
 
 def with_colors(data: SceneData, colors: np.ndarray) -> SceneData:
@@ -67,7 +66,7 @@ def test_dietnerf_2021_is_what_its_code_computes():
     """Plain floats against floats; `compare_psnr` and `compare_ssim` of scikit-image before 0.18."""
     data = scene()
     views = rendered(data)
-    scores = score(only("dietnerf-2021", "psnr", "ssim_sk7"), data, views)
+    scores = only("dietnerf-2021", "psnr", "ssim_sk7").score(data, views)
     for i, (truth, color) in enumerate(zip(data.test.colors, views["color"], strict=True)):
         truth, color = np.float64(truth), np.float64(color)
         psnr = peak_signal_noise_ratio(truth, color, data_range=1)
@@ -79,15 +78,15 @@ def test_dietnerf_2021_is_what_its_code_computes():
 def test_std_v1_clips_and_dietnerf_2021_does_not():
     data = with_colors(scene(), np.ones((3, 16, 16, 3)))
     views = rendered(data, 0) | {"color": np.full((3, 16, 16, 3), 1.125, np.float16)}
-    assert score(only("std-v1", "psnr"), data, views).per_view["psnr"] == pytest.approx([100] * 3, abs=1e-4)
-    raw = score(only("dietnerf-2021", "psnr"), data, views).per_view["psnr"]
+    assert only("std-v1", "psnr").score(data, views).per_view["psnr"] == pytest.approx([100] * 3, abs=1e-4)
+    raw = only("dietnerf-2021", "psnr").score(data, views).per_view["psnr"]
     assert raw == pytest.approx([-20 * np.log10(0.125)] * 3, abs=1e-4)
 
 
 def test_nerf_2020_measures_what_to8b_saves():
     data = scene()
     views = rendered(data)
-    got = score(only("nerf-2020", "psnr"), data, views).per_view["psnr"]
+    got = only("nerf-2020", "psnr").score(data, views).per_view["psnr"]
     for value, truth, color in zip(got, data.test.colors, views["color"], strict=True):
         saved = [(255 * np.clip(np.float32(x), 0, 1)).astype(np.uint8) for x in (truth, color)]
         assert value == pytest.approx(peak_signal_noise_ratio(*saved, data_range=255), abs=1e-3)
@@ -99,7 +98,7 @@ def test_each_view_is_measured_and_then_averaged():
     off = np.array([0.1, 0.01]).reshape(2, 1, 1, 1)
     data = with_colors(data, np.zeros((2, 16, 16, 3)))
     views = rendered(data, 0) | {"color": np.float16(off + np.zeros((2, 16, 16, 3)))}
-    assert score(only("std-v1", "psnr"), data, views).per_view["psnr"] == pytest.approx([20, 40], abs=0.01)
+    assert only("std-v1", "psnr").score(data, views).per_view["psnr"] == pytest.approx([20, 40], abs=0.01)
 
 
 def test_psnr_fg_sees_the_object_only():
@@ -107,7 +106,7 @@ def test_psnr_fg_sees_the_object_only():
     off = np.where(data.test.alphas[..., None] > 0.5, 0.1, 0.4)
     data = with_colors(data, np.full(data.test.colors.shape, 0.25))
     views = rendered(data, 0) | {"color": np.float16(0.25 + off + np.zeros_like(data.test.colors))}
-    scores = score(only("std-v1", "psnr_fg"), data, views)
+    scores = only("std-v1", "psnr_fg").score(data, views)
     assert scores.per_view["psnr_fg"] == pytest.approx([20] * 3, abs=0.02)
     assert not scores.reasons
 
@@ -116,7 +115,7 @@ def test_psnr_fg_sees_the_object_only():
 def test_every_metric_prefers_the_better_views(name):
     data = scene(num_views=2, px=32)
     protocol = only("std-v1", name)
-    near, far = (score(protocol, data, rendered(data, amount)).per_view[name] for amount in (0.02, 0.2))
+    near, far = (protocol.score(data, rendered(data, amount)).per_view[name] for amount in (0.02, 0.2))
     sign = 1 if metric_named(name).higher_is_better else -1
     assert all(sign * a > sign * b for a, b in zip(near, far, strict=True))
 
@@ -139,24 +138,24 @@ GOLDEN = {  # fmt: skip
 }
 
 
-@pytest.mark.parametrize("name", OF_PHOTOS)
+@pytest.mark.parametrize("name", PHOTO_PROTOCOLS)
 def test_numbers_of_a_version_do_not_move(name):
     """If this fails on purpose, raise the X of the protocol's version."""
     data = scene(px=32)
-    scores = score(get(name), data, rendered(data))
-    assert get(name).version.startswith("1.")
+    scores = PHOTO_PROTOCOLS[name].score(data, rendered(data))
+    assert PHOTO_PROTOCOLS[name].version.startswith("1.")
     means = {metric: float(np.mean(values)) for metric, values in scores.per_view.items()}
     assert means == pytest.approx(GOLDEN[name], rel=1e-4)
     assert not scores.reasons
 
 
-@pytest.mark.parametrize("name", OF_PHOTOS)
+@pytest.mark.parametrize("name", PHOTO_PROTOCOLS)
 def test_a_view_alone_has_the_digits_it_has_among_others(name):
     data = scene(num_views=6, px=32)
     views = rendered(data)
-    together = score(get(name), data, views)
+    together = PHOTO_PROTOCOLS[name].score(data, views)
     near = views.pop("near_opacity")  # of the training cameras
-    alone = score(get(name), data, {key: value[4:5] for key, value in views.items()} | {"near_opacity": near})
+    alone = PHOTO_PROTOCOLS[name].score(data, {key: value[4:5] for key, value in views.items()} | {"near_opacity": near})
     assert alone.view_ids == (4,)
     for metric, values in together.per_view.items():
         assert alone.per_view[metric] == pytest.approx(values[4:5], rel=1e-6, abs=1e-7)
@@ -169,12 +168,12 @@ def test_stored_views_may_come_in_any_order():
     del views["near_opacity"]
     shuffled = {key: value[[2, 0, 3, 1]] for key, value in views.items()}
     protocol = only("std-v1", "psnr", "psnr_fg")
-    assert score(protocol, data, shuffled) == score(protocol, data, views)
+    assert protocol.score(data, shuffled) == protocol.score(data, views)
 
 
 def test_context_is_the_angle_to_the_nearest_training_camera():
     data = scene()
-    scores = score(only("std-v1", "psnr"), data, rendered(data))
+    scores = only("std-v1", "psnr").score(data, rendered(data))
     for angle, pose in zip(scores.context["angle_to_nearest_deg"], data.test.poses, strict=True):
         nearest = min(
             np.degrees(np.arccos(np.dot(pose[:3, 3], other[:3, 3]) / np.linalg.norm(pose[:3, 3])
@@ -193,8 +192,8 @@ def test_a_render_that_is_not_finite_has_no_numbers(bad):
     views, whole = rendered(data), rendered(data)
     views["color"][1, 3, 4, 0] = bad
     names = ("psnr", "psnr_fg", "ssim", "lpips_vgg")
-    scores = score(only("std-v1", *names), data, views)
-    expected = score(only("std-v1", *names), data, whole)
+    scores = only("std-v1", *names).score(data, views)
+    expected = only("std-v1", *names).score(data, whole)
     for name in names:
         assert scores.per_view[name] == [expected.per_view[name][0], None, expected.per_view[name][2]]
         assert scores.reasons[name] == "render is not finite"
@@ -207,7 +206,7 @@ def test_a_render_that_is_not_finite_has_no_numbers(bad):
 )
 def test_views_too_small_for_a_metric_are_missing_with_a_reason(px, name, min_px):
     data = scene(px=px)
-    scores = score(only("std-v1", name, "mse"), data, rendered(data))
+    scores = only("std-v1", name, "mse").score(data, rendered(data))
     assert scores.per_view[name] == [None] * 3
     assert scores.reasons == {name: f"{name} needs views of at least {min_px} px, these are {px} x {px}"}
     assert None not in scores.per_view["mse"]
@@ -217,14 +216,14 @@ def test_both_reasons_are_told():
     data = scene(px=10)
     views = rendered(data)
     views["color"][0, 0, 0, 0] = np.nan
-    reasons = score(only("std-v1", "ssim"), data, views).reasons
+    reasons = only("std-v1", "ssim").score(data, views).reasons
     assert reasons["ssim"] == "ssim needs views of at least 11 px, these are 10 x 10; render is not finite"
 
 
 def test_a_view_without_foreground_has_no_foreground_psnr():
     data = scene()
     data.test.alphas[1] = 0.5
-    scores = score(only("std-v1", "psnr_fg", "psnr"), data, rendered(data))
+    scores = only("std-v1", "psnr_fg", "psnr").score(data, rendered(data))
     assert [value is None for value in scores.per_view["psnr_fg"]] == [False, True, False]
     assert scores.reasons == {"psnr_fg": "no foreground in 1 of 3 views"}
 
@@ -232,7 +231,7 @@ def test_a_view_without_foreground_has_no_foreground_psnr():
 def test_photos_without_alpha_have_no_foreground_psnr():
     data = scene()
     data.test.alphas[:] = 1
-    scores = score(only("std-v1", "psnr_fg"), data, rendered(data))
+    scores = only("std-v1", "psnr_fg").score(data, rendered(data))
     assert scores.per_view["psnr_fg"] == [None] * 3
     assert "there is no background" in scores.reasons["psnr_fg"]
 
@@ -247,21 +246,21 @@ def test_field_state_of_scores():
 
     def state(opacity: float | None, where: SceneData = data) -> str:
         filled = {**views, "opacity": np.full((3, 16, 16), np.nan if opacity is None else opacity, np.float16)}
-        return score(protocol, where, filled).field_state
+        return protocol.score(where, filled).field_state
 
-    assert score(protocol, data, views).field_state == "ok"
+    assert protocol.score(data, views).field_state == "ok"
     assert [state(x) for x in (0, 0.009, 0.02, 0.98, 0.995, 1)] == ["empty", "empty", "ok", "ok", "solid", "solid"]
     assert state(None) == "unknown"
     filling = data._replace(test=data.test._replace(alphas=np.ones_like(data.test.alphas)))
     assert state(1, filling) == "ok"  # a room is solid by right
-    assert score(protocol, data, {key: views[key] for key in ("color", "ids")}).field_state == "unknown"
+    assert protocol.score(data, {key: views[key] for key in ("color", "ids")}).field_state == "unknown"
 
 
 def test_one_clear_pixel_is_not_solid():
     data = scene()
     opacity = np.ones((3, 16, 16), np.float32)
     opacity[2, 0, 0] = 0.9
-    assert photo_protocols.field_state(opacity, data.test.alphas) == "ok"
+    assert stored_views.field_state(opacity, data.test.alphas) == "ok"
 
 
 # --- what a protocol is defined on ------------------------------------------------------------------------------
@@ -269,23 +268,23 @@ def test_one_clear_pixel_is_not_solid():
 
 def test_dietnerf_2021_takes_every_8th_of_200_views():
     data = scene(num_views=200, px=8)
-    scores = score(only("dietnerf-2021", "psnr"), data, rendered(data))
+    scores = only("dietnerf-2021", "psnr").score(data, rendered(data))
     assert scores.view_ids == tuple(range(0, 200, 8))  # testskip = 8 in the released configs
     assert scores.departs == "dietnerf-2021 is defined at 400 px; this is 8 px"
 
 
 def test_other_views_of_the_same_number_are_marked():
     data = scene(num_views=25, px=8)
-    departs = score(only("dietnerf-2021", "psnr", image_px=8), data, rendered(data)).departs
+    departs = only("dietnerf-2021", "psnr", image_px=8).score(data, rendered(data)).departs
     assert departs == "dietnerf-2021 is defined on the views 0, 8, ... 192; these are others"
     renamed = data._replace(test=data.test._replace(ids=tuple(range(0, 200, 8))))
-    assert score(only("dietnerf-2021", "psnr", image_px=8), renamed, rendered(renamed)).departs is None
+    assert only("dietnerf-2021", "psnr", image_px=8).score(renamed, rendered(renamed)).departs is None
 
 
 def test_part_of_the_views_is_marked():
     data = scene(num_views=4)
     views = {key: value[:3] for key, value in rendered(data).items()}
-    assert score(only("std-v1", "psnr"), data, views).departs == "std-v1 is defined on all 4 test views; these are 3"
+    assert only("std-v1", "psnr").score(data, views).departs == "std-v1 is defined on all 4 test views; these are 3"
 
 
 @pytest.mark.parametrize(("background", "departs"), [
@@ -294,7 +293,7 @@ def test_part_of_the_views_is_marked():
 ])  # fmt: skip
 def test_another_background_is_marked(background, departs):
     data = scene(background=background)
-    assert score(only("std-v1", "psnr"), data, rendered(data)).departs == departs
+    assert only("std-v1", "psnr").score(data, rendered(data)).departs == departs
 
 
 @pytest.mark.parametrize(("name", "layout", "expected"), [
@@ -308,7 +307,7 @@ def test_another_background_is_marked(background, departs):
      "dietnerf-2021 is defined at 400 px and on 25 views; this is 48 px and 16 views"),
 ])  # fmt: skip
 def test_fits_says_what_departs(name, layout, expected):
-    assert protocol_deviation(OF_PHOTOS[name], layout) == expected
+    assert protocol_deviation(PHOTO_PROTOCOLS[name], layout) == expected
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -321,47 +320,16 @@ def test_fits_says_what_departs(name, layout, expected):
 def test_views_of_another_task_are_refused(change, message):
     data = scene()
     with pytest.raises(UsageError, match=message):
-        score(get("std-v1"), data, rendered(data) | change)
+        PHOTO_PROTOCOLS["std-v1"].score(data, rendered(data) | change)
 
 
 # --- names, versions, files -------------------------------------------------------------------------------------
 
 
-def test_unknown_protocols_name_the_nearest():
-    with pytest.raises(UsageError, match="protocol: expected a known name, got 'std-v2'; the nearest is 'std-v1'"):
-        get("std-v2")
-
-
-def test_every_protocol_has_its_own_name():
-    assert all(name == protocol.name for name, protocol in PROTOCOLS.items())
-
-
-def test_a_protocol_knows_its_metrics_and_names_them():
-    for name in PROTOCOLS:
-        assert all(has_metric(name, metric) and is_metric(metric) for metric in metric_names(name))
-    assert has_metric("std-v1", "rprec5@open_clip:ViT-B-32/a.safetensors")
-    assert has_metric("dreamfields-2022", "nll@openai-vit-b-32") and not has_metric("std-v1", "nll@openai-vit-b-32")
-    for metric in ("rprec1@nobody", "rprec1", "rprec1@", "cosine@guide", "psnr@guide", "lpips"):
-        assert not has_metric("std-v1", metric)
-    assert not has_metric("dreamfields-2022", "psnr") and not has_metric("nerf-2020", "repeats")
-    with pytest.raises(UsageError, match="protocol: expected a known name, got 'std-v2'"):
-        has_metric("std-v2", "psnr")
-
-
-def test_a_protocol_of_captions_scores_no_photographs():
-    data = scene()
-    with pytest.raises(
-        UsageError, match="protocol dreamfields-2022: expected one of photographs, .*; choose std-v1, n"
-    ):
-        score(get("dreamfields-2022"), data, rendered(data))
-
-
 def test_another_major_version_is_marked():
-    protocol = dataclasses.replace(get("std-v1"), version="2.1")
-    assert protocols.version_mark(protocol, "2.0") is None
-    assert protocols.version_mark(protocol, "1.9") == (
-        "scored with std-v1 1.9, which is now 2.1: rescore, the numbers may differ"
-    )
+    protocol = dataclasses.replace(PHOTO_PROTOCOLS["std-v1"], version="2.1")
+    assert protocol.version_mark("2.0") is None
+    assert "std-v1 1.9, which is now 2.1" in protocol.version_mark("1.9")
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -371,21 +339,21 @@ def test_another_major_version_is_marked():
 ])  # fmt: skip
 def test_protocols_are_checked_when_they_are_made(change, message):
     with pytest.raises(ValueError, match=message):
-        dataclasses.replace(get("std-v1"), **change)
+        dataclasses.replace(PHOTO_PROTOCOLS["std-v1"], **change)
 
 
 def test_scores_survive_a_file():
     data = scene()
     views = rendered(data)
     views["color"][0, 0, 0, 0] = np.nan
-    scores = score(only("dietnerf-2021", "psnr", "ssim_sk7"), data, views)
+    scores = only("dietnerf-2021", "psnr", "ssim_sk7").score(data, views)
     text = json.dumps(scores.to_json(), allow_nan=False)
     assert Scores.from_json(json.loads(text)) == scores
 
 
 def test_scores_stored_before_there_was_about_are_read():
     data = scene()
-    scores = score(only("std-v1", "psnr"), data, rendered(data))
+    scores = only("std-v1", "psnr").score(data, rendered(data))
     values = scores.to_json()
     assert values.pop("about") == {}
     assert Scores.from_json(values) == scores
@@ -393,7 +361,7 @@ def test_scores_stored_before_there_was_about_are_read():
 
 def test_scores_of_another_form_are_refused():
     data = scene()
-    values = score(only("std-v1", "psnr"), data, rendered(data)).to_json()
+    values = only("std-v1", "psnr").score(data, rendered(data)).to_json()
     without = {key: value for key, value in values.items() if key != "reasons"}
     with pytest.raises(UsageError, match="scores: .*missing.*`reasons`; make them again"):
         Scores.from_json(without)
@@ -410,7 +378,3 @@ def test_scores_never_hold_a_number_that_is_none(change, message):
     whole = {"protocol": "std-v1", "version": "1.0", "view_ids": (0, 1), "per_view": {}, "reasons": {}, "context": {}}
     with pytest.raises(ValueError, match=message):
         Scores(**(whole | change))
-
-
-def test_examples_run():
-    assert doctest.testmod(protocols).failed == 0
