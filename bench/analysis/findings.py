@@ -1,6 +1,6 @@
-"""From paired tables to what is said of a method: its gain over each baseline, what it cost, and what was found.
+"""Sums up paired tables for one method: its difference from each baseline, and the verdicts in a sentence.
 
-Numbers and verdicts are those of `bench.analysis.paired_comparison`; here they are read as the method's minus the baseline's.
+Numbers and verdicts are those of `bench.analysis.paired_comparison`, read as the method's minus the baseline's.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis import paired_comparison, statistics
-from bench.analysis.paired_comparison import ArmResult, TableResult
+from bench.analysis import paired_comparison, statistics, trial_scores
+from bench.analysis.table_result import RESOLVED, ArmResult, TableResult
 from bench.metrics.registry import metric_named
 from bench.suites.suite import TrialSlot
 
 NUM_PRIMARY = 3
-"""Metrics of a table, the most telling first, that decide about worse and better."""
+"""The first metrics of a table decide whether a method is better or worse."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,12 +27,12 @@ class PairedDifference:
 
     Attributes:
         baseline: Its label.
-        metric: Key of `bench.metrics.registry.METRICS`.
-        mine: The method's entry, with the difference and what is known of it.
+        metric: A metric's name.
+        mine: The method's entry, with the tested difference.
         other: The baseline's entry.
         by_cluster: The difference in every scene or caption that both have.
-        seeds_to_resolve: About how many seeds would resolve it on the same clusters; None where more seeds would not,
-            or where seeds are too few to tell.
+        seeds_to_resolve: About how many seeds would resolve the difference on the same clusters; None where more seeds
+            would not, or where there are too few seeds to estimate it.
     """
 
     baseline: str
@@ -43,32 +43,51 @@ class PairedDifference:
     seeds_to_resolve: int | None
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        names = (
-            "difference", "difference_low", "difference_high", "p", "p_holm", "p_floor", "verdict", "num_pairs",
-            "clusters_to_resolve", "resolvable",
-        )  # fmt: skip
+        """Convert to plain values."""
         return {
-            "baseline": self.baseline, "metric": self.metric, "mean": self.mine.mean, "baseline_mean": self.other.mean,
-            **{name: getattr(self.mine, name) for name in names},
-            "seeds_to_resolve": self.seeds_to_resolve, "by_cluster": self.by_cluster,
-            "num_trials": self.mine.num_trials, "num_lost": self.mine.num_lost,
-            "baseline_num_trials": self.other.num_trials, "baseline_num_lost": self.other.num_lost,
-        }  # fmt: skip
+            "baseline": self.baseline,
+            "metric": self.metric,
+            "mean": self.mine.mean,
+            "baseline_mean": self.other.mean,
+            "difference": self.mine.difference,
+            "difference_low": self.mine.difference_low,
+            "difference_high": self.mine.difference_high,
+            "p": self.mine.p,
+            "p_holm": self.mine.p_holm,
+            "p_floor": self.mine.p_floor,
+            "verdict": self.mine.verdict,
+            "num_pairs": self.mine.num_pairs,
+            "clusters_to_resolve": self.mine.clusters_to_resolve,
+            "resolvable": self.mine.resolvable,
+            "seeds_to_resolve": self.seeds_to_resolve,
+            "by_cluster": self.by_cluster,
+            "num_trials": self.mine.num_trials,
+            "num_lost": self.mine.num_lost,
+            "baseline_num_trials": self.other.num_trials,
+            "baseline_num_lost": self.other.num_lost,
+        }
 
 
 def differences(
-    results: Sequence[TableResult], frame: pd.DataFrame, cells: Sequence[TrialSlot], mine: str
+    results: Sequence[TableResult], frame: pd.DataFrame, slots: Sequence[TrialSlot], mine: str
 ) -> list[PairedDifference]:
-    """All of them: baseline by baseline, the most telling metric first."""
+    """Collect a method's differences: baseline by baseline, the most telling metric first.
+
+    Args:
+        results: Tables, each of the method and one baseline.
+        frame: The store's `frame()`.
+        slots: Places of trials in the tables.
+        mine: Label of the method.
+    """
     found = []
     for result in results:
         for metric in result.metrics:
-            by_trial = paired_comparison.differences_of(
-                frame, cells, table=result.table, baseline=result.baseline, protocol=result.protocol, metric=metric
+            by_trial = paired_comparison.differences_of_table(
+                frame, slots, table=result.table, baseline=result.baseline, protocol=result.protocol, metric=metric
             )[mine]
-            means = paired_comparison.mean_of_seeds(by_trial).to_dict()
+            means = trial_scores.mean_of_seeds(by_trial).to_dict()
             entry = result.entry(mine, metric)
+            num_tests = result.num_tests(metric)
             found.append(
                 PairedDifference(
                     baseline=result.baseline,
@@ -76,7 +95,7 @@ def differences(
                     mine=entry,
                     other=result.entry(result.baseline, metric),
                     by_cluster={name: float(means[name]) for name in result.clusters if name in means},
-                    seeds_to_resolve=more_seeds(by_trial, result.num_tests(metric)) if is_unresolved(entry) else None,
+                    seeds_to_resolve=seeds_to_resolve(by_trial, num_tests) if is_unresolved(entry) else None,
                 )
             )
     return found
@@ -87,62 +106,90 @@ def is_unresolved(entry: ArmResult) -> bool:
     return entry.verdict == "not resolved"
 
 
-def more_seeds(by_trial: pd.Series, num_tests: int) -> int | None:
-    """How many seeds would resolve a difference, if more than there are and if their scatter is known."""
+def seeds_to_resolve(by_trial: pd.Series, num_tests: int) -> int | None:
+    """Estimate how many seeds would resolve a difference; None unless more than there are.
+
+    Args:
+        by_trial: Differences by cluster and seed.
+        num_tests: Comparisons that p is corrected for.
+
+    Example:
+        >>> index = pd.MultiIndex.from_product([range(8), range(2)], names=["cluster", "seed"])
+        >>> seeds_to_resolve(pd.Series([1.5, -0.5, -0.5, 1.5] * 4, index=index), num_tests=1)
+        11
+    """
     by_seed = by_trial.unstack("seed").to_numpy(np.float64)
     if min(by_seed.shape) < 2 or np.isnan(by_seed).any():
         return None
-    num = statistics.seeds_to_resolve(by_seed, num_tests=num_tests)
-    return num if num is not None and num > by_seed.shape[1] else None
+    num_seeds = statistics.seeds_to_resolve(by_seed, num_tests=num_tests)
+    return num_seeds if num_seeds is not None and num_seeds > by_seed.shape[1] else None
 
 
-def primary(found: Sequence[PairedDifference]) -> list[str]:
-    """Metrics that decide, the most telling first."""
+def primary_metrics(found: Sequence[PairedDifference]) -> list[str]:
+    """List the metrics that decide, the most telling first."""
     return list(dict.fromkeys(each.metric for each in found))[:NUM_PRIMARY]
 
 
 def is_worse(found: Sequence[PairedDifference]) -> bool:
     """Whether a primary metric is resolved as worse than a baseline's."""
-    return any(each.mine.verdict == "worse" for each in found if each.metric in primary(found))
+    deciding = primary_metrics(found)
+    return any(each.mine.verdict == "worse" for each in found if each.metric in deciding)
 
 
 def is_better(found: Sequence[PairedDifference]) -> bool:
     """Whether the first metric is resolved as better than every baseline's."""
-    first = primary(found)[0]
+    first = primary_metrics(found)[0]
     return all(each.mine.verdict == "better" for each in found if each.metric == first)
 
 
+# ---- sentences -------------------------------------------------------------------------------------------------------
+
+
 WORDS = {
-    "better": "better than", "worse": "worse than", "higher": "higher than", "lower": "lower than",
+    "better": "better than",
+    "worse": "worse than",
+    "higher": "higher than",
+    "lower": "lower than",
     "not resolved": "not resolved against",
-    "too few": "too few {noun}s for a verdict against", "no data": "no data against",
-}  # fmt: skip
-
-
-def secondary_findings(found: Sequence[PairedDifference], noun: str) -> list[str]:
-    """What was found by the metrics that do not decide, a line each, resolved or not."""
-    lines = []
-    for metric in dict.fromkeys(each.metric for each in found if each.metric not in primary(found)):
-        said = verdicts(found, metric, noun, tuple(WORDS))
-        lines += [f"in the report also: {metric_named(metric).title}, {'; '.join(said)}"] if said else []
-    return lines
-
-
-def verdicts(found: Sequence[PairedDifference], metric: str, noun: str, told: Sequence[str]) -> list[str]:
-    """Of one metric, those of the verdicts that are told, each with the baselines that it was found against."""
-    said = []
-    for verdict, word in WORDS.items():
-        names = [each.baseline for each in found if (each.metric, each.mine.verdict) == (metric, verdict)]
-        if names and verdict in told:
-            said.append(f"{word.format(noun=noun)} {', '.join(names)}")
-    return said
+    "too few": "too few {noun}s for a verdict against",
+    "no data": "no data against",
+}
+"""By verdict, what stands before the baselines' names."""
 
 
 def conclusion(found: Sequence[PairedDifference], mine: str, noun: str) -> str:
-    """What was found, on a line: all verdicts of the first metric; of other primary ones those that are resolved."""
+    """Sum up on one line: all verdicts of the first metric, resolved ones of the other primary metrics.
+
+    Args:
+        found: All differences of the method.
+        mine: Label of the method.
+        noun: What a cluster is called.
+    """
     parts = []
-    for place, metric in enumerate(primary(found)):
-        said = verdicts(found, metric, noun, paired_comparison.RESOLVED if place else tuple(WORDS))
-        if said:
-            parts.append(f"{metric_named(metric).title} {'; '.join(said)}")
+    for place, metric in enumerate(primary_metrics(found)):
+        told = tuple(WORDS) if place == 0 else RESOLVED
+        clauses = verdict_clauses(found, metric, noun, told)
+        if clauses:
+            parts.append(f"{metric_named(metric).title} {'; '.join(clauses)}")
     return f"{mine}: {'. '.join(parts)}"
+
+
+def secondary_findings(found: Sequence[PairedDifference], noun: str) -> list[str]:
+    """Sum up the metrics that do not decide, a line each, resolved or not."""
+    deciding = primary_metrics(found)
+    lines = []
+    for metric in dict.fromkeys(each.metric for each in found if each.metric not in deciding):
+        clauses = verdict_clauses(found, metric, noun, tuple(WORDS))
+        if clauses:
+            lines.append(f"in the report also: {metric_named(metric).title}, {'; '.join(clauses)}")
+    return lines
+
+
+def verdict_clauses(found: Sequence[PairedDifference], metric: str, noun: str, told: Sequence[str]) -> list[str]:
+    """Say for each verdict of a metric which baselines it was found against; only for the verdicts in `told`."""
+    clauses = []
+    for verdict, words in WORDS.items():
+        names = [each.baseline for each in found if (each.metric, each.mine.verdict) == (metric, verdict)]
+        if names and verdict in told:
+            clauses.append(f"{words.format(noun=noun)} {', '.join(names)}")
+    return clauses

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from bench.analysis import statistics
-from bench.analysis.paired_comparison import FEWEST_CLUSTERS
 from bench.analysis.statistics import Interval
+from bench.analysis.table_result import FEWEST_CLUSTERS
 
 FAR_DEG = 90.0
 """From this angle on two cameras see different sides."""

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from bench.analysis import findings
 from bench.analysis.findings import PairedDifference
-from bench.analysis.paired_comparison import TableResult
+from bench.analysis.table_result import TableResult
 from bench.cli import report_options, run, suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
@@ -175,13 +175,13 @@ def print_all(
         Text(formats.printable(contents_module.caption(first)), style="dim"),
         Text(formats.printable(legend(study.mine, first)), style="dim"),
     ]
-    for metric in findings.primary(found):
+    for metric in findings.primary_metrics(found):
         blocks += [Text(), Text(contents_module.direction(metric), style="bold")]
         blocks.append(formats.rich_grid(metric_grid(study.mine, found, metric, first.cluster_noun)))
         beside = contents_module.bounds_text(first, metric)
         blocks += [Text(beside, style="dim")] if beside else []
         blocks += [Text(formats.printable(line), style="dim") for line in resolutions(results, metric)]
-    metric = findings.primary(found)[0]
+    metric = findings.primary_metrics(found)[0]
     title = f"{study.mine} minus a baseline, by {first.cluster_noun}: {contents_module.named(metric)}"
     blocks += [Text(), Text(formats.printable(title), style="bold")]
     blocks.append(formats.rich_grid(clusters_grid(found, first), gap=1))
@@ -253,7 +253,7 @@ def resolutions(results: Sequence[TableResult], metric: str) -> list[str]:
 
 def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> TableGrid:
     """The first metric's difference in every scene: a row a baseline; of captions a row each."""
-    metric = findings.primary(found)[0]
+    metric = findings.primary_metrics(found)[0]
     mine, digits = [each for each in found if each.metric == metric], metric_named(metric).digits
 
     def cells(values: Sequence[float | None]) -> tuple[contents_module.TableCell, ...]:
@@ -289,7 +289,7 @@ def as_json(
         "suite": chosen.suite.name.rpartition(" on ")[2],
         "budget": chosen.budget.name,
         "protocol": chosen.tables[0].protocol,
-        "primary": findings.primary(differences),
+        "primary": findings.primary_metrics(differences),
         "differences": [each.to_json() for each in differences],
         "costs": [cost._asdict() for cost in spent],
         "origins": {"said": list(lines), "trials": {name: origin._asdict() for name, origin in found.items()}},

@@ -81,7 +81,7 @@ class CaptionProtocol(Protocol):
         return key.stem in self.metrics and is_encoder_name(key.encoder)
 
     def metric_names(self) -> tuple[str, ...]:
-        """Lists the metrics that it makes, by every encoder that has a name.
+        """List the metrics that it makes, by every encoder that has a name.
 
         Example:
             >>> CAPTION_PROTOCOLS["dreamfields-2022"].metric_names()[-2:]
@@ -98,7 +98,7 @@ class CaptionProtocol(Protocol):
         return not set(self.view_ids).isdisjoint(view_ids)
 
     def crash_score(self, metric: str) -> tuple[tuple[int, ...], float] | None:
-        """Gives a miss where the paper's code counts a crash as one; None for a gap.
+        """Give a miss where the paper's code counts a crash as one; None for a gap.
 
         Example:
             >>> CAPTION_PROTOCOLS["dreamfields-2022"].crash_score("rprec1@openai-vit-b-32")
@@ -116,7 +116,7 @@ class CaptionProtocol(Protocol):
         guides: Sequence[str] = (),
         load_encoder: EncoderLoader | None = None,
     ) -> Scores:
-        """Makes a trial's numbers from its stored views. See `Protocol.score`.
+        """Make a trial's numbers from its stored views. See `Protocol.score`.
 
         A judge that cannot be had has no numbers, and a reason: the training is not lost for it.
 
@@ -198,7 +198,7 @@ CAPTION_PROTOCOLS: dict[str, CaptionProtocol] = {
 
 @functools.lru_cache(maxsize=8)
 def encoder_of(name: str) -> Encoder | str:
-    """Loads an encoder in float32 and keeps it for the next trial; gives the reason in one line where it cannot."""
+    """Load an encoder in float32 and keep it for the next trial; give the reason in one line where it cannot."""
     try:
         return loading.load(name)
     except UsageError as error:
@@ -206,7 +206,7 @@ def encoder_of(name: str) -> Encoder | str:
 
 
 def held_out_judge(name: str, guides: Sequence[str], load: EncoderLoader) -> Encoder | str:
-    """Loads a judge, or says why it may not or cannot judge; a guide is known by its weights, whatever its name."""
+    """Load a judge, or say why it may not or cannot judge; a guide is known by its weights, whatever its name."""
     digests = {guide: catalog.fingerprint(guide) for guide in guides}
     judge = judges.judge_of(name, {"": digests}, allow_in_loop=True)
     return IN_LOOP if judge.in_loop else load(name)
@@ -225,7 +225,7 @@ def is_encoder_name(name: str) -> bool:
 
 
 def keys_of(stems: Sequence[str], encoder: str) -> list[MetricKey]:
-    """Names metrics that an encoder makes.
+    """Name metrics that an encoder makes.
 
     Example:
         >>> [str(key) for key in keys_of(("rprec1", "margin_white"), "guide")]
@@ -240,7 +240,7 @@ def keys_of(stems: Sequence[str], encoder: str) -> list[MetricKey]:
 def choose_rows(
     protocol: CaptionProtocol, data: CaptionData, views: Mapping[str, Shaped[np.ndarray, "..."]]
 ) -> tuple[Int[np.ndarray, " n"], list[str]]:
-    """Chooses the rows of the stored views that are scored; says how they differ from what the protocol is defined on.
+    """Choose the rows of the stored views that are scored; say how they differ from what the protocol is defined on.
 
     Raises:
         UsageError: They are not views of this task, or none of the protocol's.
@@ -268,7 +268,7 @@ def choose_rows(
 
 
 def resize_notes(image_px: int, encoders: Mapping[str, Encoder | str]) -> list[str]:
-    """Says which encoders got views that were resized; empty if none did."""
+    """Say which encoders got views that were resized; empty if none did."""
     names_by_size: dict[int, list[str]] = {}
     for name, encoder in encoders.items():
         if not isinstance(encoder, str) and encoder.image_px != image_px:
@@ -280,7 +280,7 @@ def resize_notes(image_px: int, encoders: Mapping[str, Encoder | str]) -> list[s
 
 
 def describe_judging(data: CaptionData, guides: Sequence[str]) -> dict[str, Any]:
-    """Describes what numbers were made with: the caption and its set, chance, judges and guides with their weights."""
+    """Describe what numbers were made with: the caption and its set, chance, judges and guides with their weights."""
     size = len(data.captions.captions)
     return {
         "caption": data.caption,

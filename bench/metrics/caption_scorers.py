@@ -49,14 +49,14 @@ class JudgedViews(NamedTuple):
     azimuth_deg: Float[np.ndarray, " n"]
 
     def on(self, background: float) -> Float[np.ndarray, "n h w 3"]:
-        """Puts the views on a plain grey, in [0, 1]."""
+        """Put the views on a plain grey, in [0, 1]."""
         return np.clip(self.premultiplied + background * (1 - self.opacity[..., None]), 0, 1)
 
 
 def read_views(
     data: CaptionData, views: Mapping[str, Shaped[np.ndarray, "..."]], rows: Int[np.ndarray, " n"]
 ) -> JudgedViews:
-    """Reads the chosen rows of stored views, and takes the task's background out of them."""
+    """Read the chosen rows of stored views, and take the task's background out of them."""
     color = views["color"][rows].astype(np.float32)
     opacity = views["opacity"][rows].astype(np.float32)
     finite = np.isfinite(color).all(axis=(1, 2, 3)) & np.isfinite(opacity).all(axis=(1, 2))
@@ -91,7 +91,7 @@ class ScoreCollector:
         reason: str | None = None,
         missing: str = NOT_FINITE,
     ) -> None:
-        """Adds a metric.
+        """Add a metric.
 
         Args:
             name: The metric's.
@@ -106,7 +106,7 @@ class ScoreCollector:
             self.reasons[name] = "; ".join(told)
 
     def miss(self, name: str, num_views: int, reason: str) -> None:
-        """Adds a metric without any number."""
+        """Add a metric without any number."""
         self.per_view[name] = [None] * num_views
         self.reasons[name] = reason
 
@@ -119,7 +119,7 @@ def score_with_encoder(
     background: float,
     numbers: ScoreCollector,
 ) -> Float[np.ndarray, "n f"] | str:
-    """Adds the numbers of one encoder.
+    """Add the numbers of one encoder.
 
     Args:
         encoder: The encoder, or the reason why there is none.
@@ -156,7 +156,7 @@ def score_with_encoder(
 
 
 def embed_captions(encoder: Encoder, data: CaptionData) -> Float[np.ndarray, "m f"] | str:
-    """Embeds the retrieval set; gives the reason in one line where the encoder cannot read it."""
+    """Embed the retrieval set; give the reason in one line where the encoder cannot read it."""
     try:
         return r_precision.text_embeddings(encoder, data.captions)
     except UsageError as error:
@@ -166,7 +166,7 @@ def embed_captions(encoder: Encoder, data: CaptionData) -> Float[np.ndarray, "m 
 def metric_values(
     base: str, ranks: r_precision.RetrievalRanks, state: FieldState, set_size: int
 ) -> tuple[Shaped[np.ndarray, " n"], str | None]:
-    """Takes a metric's numbers from ranks; an empty or solid field is a miss in every view.
+    """Take a metric's numbers from ranks; an empty or solid field is a miss in every view.
 
     Args:
         base: Of the metric: "rprec1", "rank", "margin".
@@ -197,7 +197,7 @@ def metric_values(
 
 
 def score_repeats(views: JudgedViews, embeddings: Float[np.ndarray, "n f"] | str, numbers: ScoreCollector) -> None:
-    """Adds the repeated-face score: one number a ring, given to all of its views, so that their mean is over rings."""
+    """Add the repeated-face score: one number a ring, given to all of its views, so that their mean is over rings."""
     num_views = len(views.finite)
     if isinstance(embeddings, str):
         return numbers.miss("repeats", num_views, embeddings)
@@ -216,7 +216,7 @@ def score_repeats(views: JudgedViews, embeddings: Float[np.ndarray, "n f"] | str
 
 
 def score_opacity(views: JudgedViews, embeddings: Float[np.ndarray, "n f"] | str, numbers: ScoreCollector) -> None:
-    """Adds the mean opacity of each view."""
+    """Add the mean opacity of each view."""
     numbers.add("opacity", views.opacity.mean(axis=(1, 2), dtype=np.float64), views.finite)
 
 

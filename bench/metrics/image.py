@@ -1,7 +1,9 @@
-"""How far a rendered view is from the true one, pixel by pixel: PSNR and SSIM in the definitions that papers use.
+"""Compares a rendered view with the true one, pixel by pixel: PSNR and SSIM in the definitions that papers use.
 
-All are pure functions of images in [0, 1], one number an image, in float32 at highest precision. What is fed to them
-(clipped or not, on 8 bits or not) is for `bench.metrics.protocols` to say.
+All are pure functions of images in [0, 1], one number an image, in float32 at highest precision. A protocol decides
+what is fed to them: clipped or not, on 8 bits or not (`bench.metrics.photo_protocols`).
+
+To add a metric: write its function here, then add it to the lists that `bench/metrics/registry.py` names.
 
 *b: any leading axes, h and w: pixels of a view, n: views.
 """
@@ -21,25 +23,24 @@ SSIM_MIN_PX = 11
 SSIM_SK7_MIN_PX = 7
 """Smallest width and height with a whole 7 x 7 window."""
 MSE_FLOOR = 1e-10
-"""Equal images have 100 dB, not infinitely many: one of them would decide a mean."""
+"""Equal images get 100 dB, not infinity: a single one would decide a mean."""
 
 _CHUNK_VIEWS = 5  # divides 25 and 200, the test views of the protocols: no chunk is filled up in vain
 _CHUNK_PX = 2**18  # 400 px views one by one: VGG keeps 256 bytes a pixel for each of its first layers
 
 
 def mse(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b"]:
-    """Mean squared error over pixels and channels.
+    """Average the squared error over pixels and channels.
 
     Example:
-        >>> half, black = jnp.full((2, 2, 3), 0.5), jnp.zeros((2, 2, 3))
-        >>> print(mse(half, black))
+        >>> print(mse(jnp.full((2, 2, 3), 0.5), jnp.zeros((2, 2, 3))))
         0.25
     """
     return jnp.mean(jnp.square(prediction - truth), axis=(-3, -2, -1))
 
 
 def decibels(squared_error: Float[Array, "*b"]) -> Float[Array, "*b"]:
-    """A mean squared error as a peak signal-to-noise ratio for a peak of 1, at most 100 dB.
+    """Convert a mean squared error to a peak signal-to-noise ratio for a peak of 1, at most 100 dB.
 
     Example:
         >>> print(decibels(jnp.array([0.01, 0.0])))
@@ -51,15 +52,16 @@ def decibels(squared_error: Float[Array, "*b"]) -> Float[Array, "*b"]:
 def psnr(
     prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], *, clip: bool = True
 ) -> Float[Array, "*b"]:
-    """Peak signal-to-noise ratio in dB, at most 100.
+    """Compute the peak signal-to-noise ratio in dB, at most 100.
 
     Args:
-        prediction: What the field looks like.
+        prediction: The rendered view.
         truth: In [0, 1].
         clip: Bring the prediction to [0, 1] first. DietNeRF's code does not.
 
     Example:
-        >>> bright, white = jnp.full((2, 2, 3), 1.1), jnp.ones((2, 2, 3))
+        >>> bright = jnp.full((2, 2, 3), 1.1)
+        >>> white = jnp.ones((2, 2, 3))
         >>> print(f"{psnr(bright, white):.2f} {psnr(bright, white, clip=False):.2f}")
         100.00 20.00
     """
@@ -67,7 +69,7 @@ def psnr(
 
 
 def to_8bit(image: Float[Array, "*b h w 3"], rounding: Literal["round", "truncate"]) -> Float[Array, "*b h w 3"]:
-    """The values that an image has after it was saved with 8 bits and read again, as floats in [0, 1].
+    """Round an image to the values that it has after it was saved with 8 bits and read again, as floats in [0, 1].
 
     Args:
         image: Clipped to [0, 1] first.
@@ -83,7 +85,7 @@ def to_8bit(image: Float[Array, "*b h w 3"], rounding: Literal["round", "truncat
 
 
 def psnr_u8(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b"]:
-    """PSNR in dB of both images rounded to 8 bits: what one gets from saved PNG files. Matters above 40 dB only.
+    """Compute PSNR of both images rounded to 8 bits, as from saved PNG files; it differs above 40 dB only.
 
     Example:
         >>> image = jnp.full((2, 2, 3), 0.5)
@@ -96,18 +98,19 @@ def psnr_u8(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"
 def psnr_foreground(
     prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], alpha: Float[Array, "*b h w"]
 ) -> tuple[Float[Array, "*b"], Bool[Array, "*b"]]:
-    """PSNR in dB over the pixels on the object: a wide white background otherwise lends every method some dB.
+    """Compute PSNR over the pixels on the object: a wide white background otherwise adds some dB for every method.
 
     Args:
-        prediction: What the field looks like; clipped to [0, 1].
+        prediction: The rendered view; clipped to [0, 1].
         truth: In [0, 1].
         alpha: The true one; above 0.5 is foreground.
 
     Returns:
-        The number, and whether there is any foreground: where there is none the number means nothing.
+        The number, and whether there is any foreground; without any the number means nothing.
 
     Example:
-        >>> truth, alpha = jnp.zeros((2, 2, 3)), jnp.array([[1.0, 0.0], [0.0, 0.0]])
+        >>> truth = jnp.zeros((2, 2, 3))
+        >>> alpha = jnp.array([[1.0, 0.0], [0.0, 0.0]])
         >>> prediction = truth.at[0, 0].set(0.1)
         >>> value, has_foreground = psnr_foreground(prediction, truth, alpha)
         >>> print(f"{value:.2f} {has_foreground} {psnr(prediction, truth):.2f}")
@@ -121,9 +124,9 @@ def psnr_foreground(
 
 
 def ssim(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b"]:
-    """Structural similarity: Gaussian window of 11 px and sigma 1.5 where it is whole, range 1, mean over channels.
+    """Compute SSIM with a Gaussian window of 11 px and sigma 1.5 where it is whole, range 1, mean over channels.
 
-    The definition of `tf.image.ssim`, dm_pix and torchmetrics.
+    This is the definition of `tf.image.ssim`, dm_pix and torchmetrics.
 
     Raises:
         ValueError: If the images are smaller than the window.
@@ -139,15 +142,15 @@ def ssim(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) 
     import dm_pix
 
     _check_size("ssim", prediction.shape, SSIM_MIN_PX)
-    leading, image = prediction.shape[:-3], prediction.shape[-3:]
-    values = dm_pix.ssim(prediction.reshape(-1, *image), truth.reshape(-1, *image), precision=jax.lax.Precision.HIGHEST)
-    return values.reshape(leading)
+    flat_shape = (-1, *prediction.shape[-3:])
+    values = dm_pix.ssim(prediction.reshape(flat_shape), truth.reshape(flat_shape), precision=jax.lax.Precision.HIGHEST)
+    return values.reshape(prediction.shape[:-3])
 
 
 def ssim_sk7(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b"]:
-    """Structural similarity as in scikit-image: uniform 7 x 7 window, sample covariance, border of 3 px left out.
+    """Compute SSIM as in scikit-image: uniform 7 x 7 window, sample covariance, border of 3 px left out.
 
-    The defaults of scikit-image before 0.18 at range 1, as DietNeRF and pixelNeRF use it.
+    These are the defaults of scikit-image before 0.18 at range 1, as DietNeRF and pixelNeRF use them.
 
     Raises:
         ValueError: If the images are smaller than the window.
@@ -158,7 +161,9 @@ def ssim_sk7(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3
         1.0000 -0.83
     """
     _check_size("ssim_sk7", prediction.shape, SSIM_SK7_MIN_PX)
-    c1, c2, num_px = 0.01**2, 0.03**2, 7 * 7
+    c1 = 0.01**2
+    c2 = 0.03**2
+    num_px = 7 * 7
 
     def window_mean(x: Float[Array, "*b h w 3"]) -> Float[Array, "*b i j 3"]:
         # Down, then across: 14 additions a pixel and not 49.
@@ -167,15 +172,18 @@ def ssim_sk7(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3
             x = jax.lax.reduce_window(x, 0.0, jax.lax.add, window, (1,) * x.ndim, "valid")
         return x / num_px
 
-    # A variance does not see a constant; taking the image's mean off keeps its digits from cancelling in float32.
+    # A constant changes no variance; subtracting the image's mean keeps digits from cancelling in float32.
     offset = jnp.mean(truth, axis=(-3, -2), keepdims=True)
-    x, y = prediction - offset, truth - offset
-    mean_x, mean_y = window_mean(x), window_mean(y)
+    x = prediction - offset
+    y = truth - offset
+    mean_x = window_mean(x)
+    mean_y = window_mean(y)
     sample = num_px / (num_px - 1)
     variance_x = sample * (window_mean(x * x) - mean_x * mean_x)
     variance_y = sample * (window_mean(y * y) - mean_y * mean_y)
     covariance = sample * (window_mean(x * y) - mean_x * mean_y)
-    mean_x, mean_y = mean_x + offset, mean_y + offset
+    mean_x += offset
+    mean_y += offset
     similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
         (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
     )
@@ -183,16 +191,16 @@ def ssim_sk7(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3
 
 
 def per_image(score: Callable[..., Any], *images: Shaped[np.ndarray, "n h w ..."]) -> Any:
-    """Calls a compiled scorer on views in chunks of one size, so that digits do not depend on how many there are.
+    """Call a compiled scorer on views in chunks of one size, so that digits do not depend on the number of views.
 
-    The last chunk is filled up with copies: one program an image size, and the same one for a view alone.
+    The last chunk is filled up with copies. So there is one program an image size, also for a view alone.
 
     Args:
         score: Takes stacked views and gives arrays (or tuples of arrays) with one entry a view.
         images: Arrays with the views in front, at least one.
 
     Returns:
-        What `score` gives, as NumPy arrays over all views.
+        The scores as NumPy arrays over all views.
 
     Example:
         >>> views = np.zeros((7, 4, 4, 3), np.float32)

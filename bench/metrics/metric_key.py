@@ -39,7 +39,7 @@ class MetricKey:
 
     @classmethod
     def parse(cls, name: str) -> MetricKey:
-        """Takes a name apart; `str` of the result is the name again.
+        """Take a name apart; `str` of the result is the name again.
 
         Only what an encoder measures has a background in its name: `psnr_white` would be a metric of that name.
 

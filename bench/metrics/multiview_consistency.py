@@ -1,7 +1,7 @@
-"""What a single view does not show: precision round an object, and whether its far sides look alike.
+"""Measures what a single view does not show: precision round an object, and whether its far sides look alike.
 
-A field that is made to fit a caption from every side may show its face to every camera: each view is right, and the
-whole is no object. Floaters before the cameras are told in `bench.metrics.registry`, by opacity.
+A field that is optimised to fit a caption from every side may show its face to every camera: each view is right, and
+the whole is no object. Floaters before the cameras are measured in `bench.metrics.photo_scorers`, by opacity.
 
 v: views of a ring, evenly spaced in azimuth, f: features, n: views, c: clusters, s: shifts.
 """
@@ -14,18 +14,18 @@ import numpy as np
 from jaxtyping import Float
 
 FAR_DEG = 90.0
-"""From here on two views are of different sides."""
+"""From this angle on two views show different sides."""
 
 
 def ring_cosines(embeddings: Float[np.ndarray, "v f"]) -> Float[np.ndarray, " s"]:
-    """Mean cosine of the views of a ring that are so many places apart, from one place to half the ring.
+    """Average the cosines of views of a ring that are one place apart, two places, up to half the ring.
 
     Args:
         embeddings: Of length 1, in the order of azimuths, the whole ring.
 
     Example:
-        >>> a, b = np.eye(2)
-        >>> ring_cosines(np.stack([a, b] * 4)).tolist()  # two sides by turns: 45, 90, 135 and 180 degrees apart
+        >>> two_sides = np.eye(2)
+        >>> ring_cosines(np.tile(two_sides, (4, 1))).tolist()  # by turns: 45, 90, 135 and 180 degrees apart
         [0.0, 1.0, 0.0, 1.0]
     """
     embeddings = embeddings.astype(np.float64)
@@ -34,22 +34,21 @@ def ring_cosines(embeddings: Float[np.ndarray, "v f"]) -> Float[np.ndarray, " s"
 
 
 def repeats(embeddings: Float[np.ndarray, "v f"]) -> float:
-    """The repeated-face score of a ring: how much alike sides are that lie 90 degrees or more apart.
+    """Score repeated faces in a ring: the similarity of sides that lie 90 degrees or more apart.
 
     For every shift of at least 90 degrees the mean cosine of views so far apart, over the whole ring; then the largest
     of these means, not below 0. It lies in [0, 1]: 1 where all sides look the same or the ring repeats itself exactly,
     at half or at quarter turns. It never falls when two far views become more alike, and of a ring of 8 no pair of
     views moves it by more than a quarter of its own change.
 
-    A ball scores 1 by right, a cube nearly so, and a car has two sides alike: so it says nothing alone, only beside
-    that of true renders of the same captions, or of another arm. A blob of fog scores high too, and so does what an
-    encoder does not tell apart.
+    A true ball scores 1, a cube nearly 1, and a car has two similar sides. So the number means nothing alone, only
+    beside that of true renders of the same captions, or of another arm. Fog scores high too, and so do sides that the
+    encoder cannot tell apart.
 
-    It is not divided by the likeness of neighbours (`ring_cosines(...)[0]`), though a face all round shows as far
-    views that are as alike as near ones: 45 degrees are too far for that. Of true renders of 12 things of the closed
-    world 10 had far sides as alike as neighbours, to either judge, so that the quotient was at its end for true and
-    repeated sides alike. The far cosine itself tells them apart: over 8 things without symmetry it was 0.88 and 0.90
-    (two judges), and 0.95 to 1.00 where one side, two or four were repeated.
+    It is not divided by the similarity of neighbours (`ring_cosines(...)[0]`): neighbours are 45 degrees apart, too far
+    for that. Of true renders of 12 things of the closed world 10 had far sides as similar as neighbours, to either
+    judge, so that the quotient was about 1 for true and for repeated sides. The far cosine itself separates them: over
+    8 things without symmetry it was 0.88 and 0.90 (two judges), and 0.95 to 1.00 with one, two or four repeated sides.
 
     Args:
         embeddings: Of length 1, in the order of azimuths, the whole ring: at least 4.
@@ -75,10 +74,10 @@ def repeats(embeddings: Float[np.ndarray, "v f"]) -> float:
 def by_azimuth(
     values: Float[np.ndarray, " n"], azimuths_deg: Float[np.ndarray, " n"], clusters: Sequence[object]
 ) -> dict[float, Float[np.ndarray, " c"]]:
-    """A metric round the object: at each azimuth a number a cluster, ready for an interval over clusters.
+    """Group a metric by azimuth: at each azimuth a number a cluster, ready for an interval over clusters.
 
-    Elevations, seeds and trials of a cluster are averaged first. A front and a back differ where captions show only
-    from one side; a score that is the same all round, of a thing that has a front, speaks of repeated faces.
+    Elevations, seeds and trials of a cluster are averaged first. Front and back differ where a caption shows only from
+    one side; a score that is the same all round, of a thing that has a front, is a sign of repeated faces.
 
     Args:
         values: A number a view, such as `rprec1`.
@@ -86,7 +85,8 @@ def by_azimuth(
         clusters: Of the views: their captions.
 
     Example:
-        >>> values, azimuths_deg = np.asarray([1.0, 0.0, 1.0, 1.0]), np.asarray([0.0, 0.0, 0.0, 45.0])
+        >>> values = np.asarray([1.0, 0.0, 1.0, 1.0])
+        >>> azimuths_deg = np.asarray([0.0, 0.0, 0.0, 45.0])
         >>> found = by_azimuth(values, azimuths_deg, ["a", "a", "b", "a"])
         >>> {azimuth: numbers.tolist() for azimuth, numbers in found.items()}
         {0.0: [0.5, 1.0], 45.0: [1.0]}

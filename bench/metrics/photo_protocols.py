@@ -64,7 +64,7 @@ class PhotoProtocol(Protocol):
         return metric in self.metrics
 
     def metric_names(self) -> tuple[str, ...]:
-        """Lists the metrics that it makes."""
+        """List the metrics that it makes."""
         return self.metrics
 
     def can_score(self, view_ids: Sequence[int]) -> bool:
@@ -72,7 +72,7 @@ class PhotoProtocol(Protocol):
         return len(view_ids) > 0
 
     def crash_score(self, metric: str) -> None:
-        """Gives None: a crash leaves a gap."""
+        """Give None: a crash leaves a gap."""
 
     def score(
         self,
@@ -81,7 +81,7 @@ class PhotoProtocol(Protocol):
         guides: Sequence[str] = (),
         load_encoder: EncoderLoader | None = None,
     ) -> Scores:
-        """Makes a trial's numbers from its stored views; no encoder takes part. See `Protocol.score`."""
+        """Make a trial's numbers from its stored views; no encoder takes part. See `Protocol.score`."""
         chosen = choose_views(self, data, views)
         color = views["color"][chosen.rows].astype(np.float32)
         finite = np.isfinite(color).all(axis=(1, 2, 3))
@@ -147,7 +147,7 @@ PHOTO_PROTOCOLS: dict[str, PhotoProtocol] = {
 
 
 def protocol_deviation(protocol: PhotoProtocol, layout: DataShapes, background: float | None = None) -> str | None:
-    """Says how a task differs from what a protocol is defined on; None if it does not. It is scored all the same.
+    """Say how a task differs from what a protocol is defined on; None if it does not. It is scored all the same.
 
     Args:
         protocol: The definition.
@@ -195,7 +195,7 @@ class ChosenViews(NamedTuple):
 def choose_views(
     protocol: PhotoProtocol, data: SceneData, views: Mapping[str, Shaped[np.ndarray, "..."]]
 ) -> ChosenViews:
-    """Chooses the views that are scored, and checks their size.
+    """Choose the views that are scored, and check their size.
 
     Raises:
         UsageError: They are not views of this task's test set.
@@ -226,7 +226,7 @@ def choose_views(
 
 
 def background_of(data: SceneData) -> float | None:
-    """Measures the grey where there is no object at all; None where the object is everywhere."""
+    """Measure the grey where there is no object at all; None where the object is everywhere."""
     empty = data.test.colors[data.test.alphas < 1e-3]
     return float(np.median(empty)) if len(empty) else None
 
@@ -234,7 +234,7 @@ def background_of(data: SceneData) -> float | None:
 def prepare(
     protocol: PhotoProtocol, color: Float[np.ndarray, "n h w 3"], data: SceneData, places: Int[np.ndarray, " n"]
 ) -> ViewsAndTruth:
-    """Brings rendered and true colours to the levels that the protocol compares."""
+    """Bring rendered and true colours to the levels that the protocol compares."""
     truth = data.test.colors[places].astype(np.float32)
     if protocol.levels == "clip":
         color = np.clip(color, 0, 1)

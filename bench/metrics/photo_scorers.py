@@ -44,7 +44,7 @@ def _numbers(values: Float[np.ndarray, " n"]) -> list[float | None]:
 
 
 def _by_image(function: Callable[..., Any], name: str, min_px: int = 1) -> Callable[[ViewsAndTruth], Scored]:
-    """Makes a scorer of a function of prediction and truth; views below `min_px` have no number."""
+    """Make a scorer of a function of prediction and truth; views below `min_px` have no number."""
 
     def scorer(views: ViewsAndTruth) -> Scored:
         num_views, height, width = views.alphas.shape
@@ -72,7 +72,7 @@ def _lpips(name: str, network: lpips.Network, legacy_01: bool = False) -> Callab
 
 
 def _floaters(views: ViewsAndTruth) -> Scored:
-    """Measures the opacity right before the photographs' cameras, in percent; one number for all views.
+    """Measure the opacity right before the photographs' cameras, in percent; one number for all views.
 
     With too few photographs a field may explain each of them by a sheet before its camera. Test views do not show it.
     """

@@ -50,7 +50,7 @@ class Protocol(abc.ABC):
 
     @abc.abstractmethod
     def metric_names(self) -> tuple[str, ...]:
-        """Lists the metrics that it makes; of an encoder's, those by encoders that have a name."""
+        """List the metrics that it makes; of an encoder's, those by encoders that have a name."""
 
     @abc.abstractmethod
     def can_score(self, view_ids: Sequence[int]) -> bool:
@@ -64,7 +64,7 @@ class Protocol(abc.ABC):
         guides: Sequence[str] = (),
         load_encoder: EncoderLoader | None = None,
     ) -> Scores:
-        """Makes a trial's numbers from its stored views.
+        """Make a trial's numbers from its stored views.
 
         Args:
             data: The task's arrays, as `task.load()` gives them.
@@ -79,10 +79,10 @@ class Protocol(abc.ABC):
 
     @abc.abstractmethod
     def crash_score(self, metric: str) -> tuple[tuple[int, ...], float] | None:
-        """Gives what tables put for a trial that crashed: ids of views and their number; None for a gap."""
+        """Give what tables put for a trial that crashed: ids of views and their number; None for a gap."""
 
     def version_mark(self, version: str) -> str | None:
-        """Says that numbers were made under a version that may differ; None if they may stand beside today's.
+        """Say that numbers were made under a version that may differ; None if they may stand beside today's.
 
         Example:
             >>> from bench.metrics.photo_protocols import PHOTO_PROTOCOLS

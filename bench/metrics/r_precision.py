@@ -1,7 +1,10 @@
-"""Which caption of a set an encoder finds in a view: embeddings, ranks and margins, and what chance would give.
+"""Ranks the captions of a set against a view: embeddings, ranks and margins, and what chance would give.
 
-All but the embeddings are pure functions of cosines and ranks. Whose views, on which background and by which judge is
-for `bench.metrics.caption_protocols` to say.
+All but the embeddings are pure functions of cosines and ranks. `bench.metrics.caption_protocols` decides which views,
+on which background, by which judge.
+
+To add a metric that an encoder makes: a field of `RetrievalRanks`, then the lists that `bench/metrics/registry.py`
+names.
 
 n: views, m: captions of a set, h and w: pixels of a view, f: features.
 """
@@ -21,19 +24,19 @@ from models.clip.encoder import Encoder
 from tasks.captions.caption_sets import CaptionSet
 
 BATCH = 16
-"""Views of a call: those of one trial. The last batch is filled up, so that a view has the same digits everywhere."""
+"""Views of one call. The last batch is filled up, so that a view has the same digits everywhere."""
 
 TEXT_BATCH = 256
 
 TOP = {"rprec1": 1, "rprec5": 5}
 """By a metric's base, among how many of the first captions the right one must be."""
 
-_READ: dict[tuple[str, str, str], Float[np.ndarray, "m f"]] = {}
-"""Embeddings of captions, by encoder, its weights and the set's SHA-256; a set is read once, a trial scored often."""
+_TEXT_EMBEDDINGS: dict[tuple[str, str, str], Float[np.ndarray, "m f"]] = {}
+"""Embeddings of captions, by encoder, its weights and the set's SHA-256: a set is embedded once for all trials."""
 
 
 class RetrievalRanks(NamedTuple):
-    """Where the right caption came, view by view.
+    """The place of the right caption, view by view.
 
     Attributes:
         rank: From 1, the best; a wrong caption with the same cosine stands before the right one.
@@ -58,7 +61,7 @@ class RetrievalRanks(NamedTuple):
 
 
 def ranked(cosines: Float[np.ndarray, "n m"], place: int) -> RetrievalRanks:
-    """Where one caption comes among those of its set.
+    """Rank one caption among those of its set.
 
     Args:
         cosines: Of views with captions.
@@ -95,15 +98,15 @@ def ranked(cosines: Float[np.ndarray, "n m"], place: int) -> RetrievalRanks:
 
 
 def precision_at(ranks: Int[np.ndarray, " n"], set_size: int, num_distractors: int) -> Float[np.ndarray, " n"]:
-    """How often a view's caption would come first among fewer wrong ones: the exact mean over all choices of them.
+    """Compute how often the right caption would come first among fewer wrong ones: the exact mean over all choices.
 
     Of the wrong captions `rank - 1` come before the right one. It comes first if none of those is chosen, which of
     C(size - 1, k) choices C(size - rank, k) leave out: the hypergeometric law.
 
     Args:
-        ranks: From 1, in the whole set; that of a miss whatever it looks like is the set's size.
+        ranks: From 1, in the whole set; an empty or solid field has the set's size.
         set_size: Captions in the set.
-        num_distractors: Wrong captions beside the right one; 1 in so many and one more is chance.
+        num_distractors: Wrong captions beside the right one; chance is 1 / (num_distractors + 1).
 
     Raises:
         ValueError: More distractors than there are, or a rank beyond the set.
@@ -123,7 +126,7 @@ def precision_at(ranks: Int[np.ndarray, " n"], set_size: int, num_distractors: i
 
 
 def chance(set_size: int, top: int = 1) -> float:
-    """How often the right caption is among the first so many of a random order.
+    """Compute how often the right caption is among the first `top` of a random order.
 
     Example:
         >>> chance(128), chance(128, top=5), chance(4, top=5)
@@ -136,46 +139,46 @@ def chance(set_size: int, top: int = 1) -> float:
 
 
 def image_embeddings(encoder: Encoder, images: Float[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n f"]:
-    """What an encoder sees, of length 1.
+    """Embed images, with length 1.
 
     Args:
         encoder: In float32: a judge never computes with less.
-        images: In [0, 1], square. Of another size than the encoder's they are brought to it by a bicubic filter and cut
-            to [0, 1] again; a protocol says so.
+        images: In [0, 1], square. Those of another size than the encoder's are resized by a bicubic filter and clipped
+            to [0, 1] again; the scores' `departs` says so.
     """
     found = []
     for start in range(0, len(images), BATCH):
         batch = np.asarray(images[start : start + BATCH], np.float32)
         full = np.concatenate([batch, np.zeros((BATCH - len(batch), *batch.shape[1:]), np.float32)])
-        found.append(np.asarray(_seen(encoder, jnp.asarray(full)))[: len(batch)])
+        found.append(np.asarray(_embed_images(encoder, jnp.asarray(full)))[: len(batch)])
     return np.concatenate(found)
 
 
 def text_embeddings(encoder: Encoder, captions: CaptionSet) -> Float[np.ndarray, "m f"]:
-    """What an encoder reads in the captions of a set, of length 1; kept for the next trial.
+    """Embed the captions of a set, with length 1, and keep the embeddings for the next trial.
 
     Raises:
-        UsageError: It reads no text, or a caption is too long for it.
+        UsageError: The encoder reads no text, or a caption is too long for it.
     """
     key = (encoder.name, encoder.sha256, captions.sha256)
-    if key not in _READ:
+    if key not in _TEXT_EMBEDDINGS:
         tokens = encoder.tokenize(captions.captions)
         starts = range(0, len(tokens), TEXT_BATCH)
-        _READ[key] = np.concatenate(
-            [np.asarray(_read(encoder, jnp.asarray(tokens[start : start + TEXT_BATCH]))) for start in starts]
+        _TEXT_EMBEDDINGS[key] = np.concatenate(
+            [np.asarray(_embed_texts(encoder, jnp.asarray(tokens[start : start + TEXT_BATCH]))) for start in starts]
         )
-    return _READ[key]
+    return _TEXT_EMBEDDINGS[key]
 
 
 @jax.jit
-def _seen(encoder: Encoder, images: Float[Array, "b h w 3"]) -> Float[Array, "b f"]:
+def _embed_images(encoder: Encoder, images: Float[Array, "b h w 3"]) -> Float[Array, "b f"]:
     if images.shape[1] != encoder.image_px:
         images = jnp.clip(preprocess.resize(images, encoder.image_px), 0, 1)
     return _unit(encoder.image_features(encoder.params, images))
 
 
 @jax.jit
-def _read(encoder: Encoder, tokens: Int[Array, "b t"]) -> Float[Array, "b f"]:
+def _embed_texts(encoder: Encoder, tokens: Int[Array, "b t"]) -> Float[Array, "b f"]:
     return _unit(encoder.text_features(encoder.params, tokens))
 
 

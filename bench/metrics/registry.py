@@ -85,7 +85,7 @@ ENCODER_METRICS: dict[str, Metric] = {
 
 
 def metric_named(name: str) -> Metric:
-    """Looks a metric up; one that an encoder makes has the encoder in its name and title.
+    """Look a metric up; one that an encoder makes has the encoder in its name and title.
 
     Raises:
         UsageError: There is no such metric; the nearest are named.

@@ -21,7 +21,7 @@ MOST_OPACITY = 0.99
 
 
 def check_ids(stored: Sequence[int], known: Sequence[int]) -> None:
-    """Refuses views that are none, that are not the task's, or that are there twice.
+    """Refuse views that are none, that are not the task's, or that are there twice.
 
     Args:
         stored: Ids of the stored views.
@@ -52,7 +52,7 @@ def check_ids(stored: Sequence[int], known: Sequence[int]) -> None:
 def field_state(
     opacity: Float[np.ndarray, "n h w"] | None, true_alphas: Float[np.ndarray, "n h w"] | None = None
 ) -> FieldState:
-    """Tells whether training ended in an empty or a solid volume, which a mean over scenes hides.
+    """Tell whether training ended in an empty or a solid volume, which a mean over scenes hides.
 
     Args:
         opacity: Of the rendered views; None where it was not stored.

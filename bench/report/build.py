@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis import failure_modes, paired_comparison
-from bench.analysis.paired_comparison import TableResult
+from bench.analysis.table_result import TableResult
 from bench.import_paths import ROOT
 from bench.metrics.task_kinds import kind_of
 from bench.report import caption_results, manifest
@@ -158,11 +158,13 @@ def compare_table(
         baseline=table.baseline,
         protocol=table.protocol,
         metrics=table.metrics,
+        beside=beside,
+    )
+    result = result.with_text(
         question=table.question,
+        cluster_noun=noun,
         arm_notes=arm_notes(table, cells, noun),
         notes=() if context is None else caption_results.notes(context, table.metrics, clusters),
-        cluster_noun=noun,
-        beside=beside,
     )
     result = dataclasses.replace(result, published=table.published)
     if context is None:

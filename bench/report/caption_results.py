@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.analysis import upper_bounds
-from bench.analysis.paired_comparison import ReferenceRow, TableResult
+from bench.analysis.table_result import ReferenceRow, TableResult
 from bench.metrics.metric_key import OWN_GUIDE
 from bench.metrics.scores import NOT_A_THING
 from bench.report.caption_context import TRUTH, CaptionTableContext, Rows

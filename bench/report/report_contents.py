@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 from PIL import Image
 
-from bench.analysis.paired_comparison import TableResult
+from bench.analysis.table_result import TableResult
 from bench.report.caption_context import CaptionTableContext
 from bench.report.images.interactive_media import InteractiveMedia
 from bench.report.tables.costs import DevicePrice

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.paired_comparison import ReferenceRow, compare
+from bench.analysis.paired_comparison import compare
+from bench.analysis.table_result import ReferenceRow
 from bench.export import mesh
 from bench.report.images import turntables
 from bench.report.images.interactive_media import InteractiveMedia, MeshViewer
@@ -108,8 +109,8 @@ def exhibits(cells):
 def written(out: pathlib.Path) -> pathlib.Path:
     """The report's page."""
     made = study()
-    result = compare(made.frame, made.cells, table="parts", baseline=ARMS[0], protocol="std-v1", metrics=METRICS,
-                     cluster_noun="caption", question="Which part?")  # fmt: skip
+    result = compare(made.frame, made.cells, table="parts", baseline=ARMS[0], protocol="std-v1", metrics=METRICS)
+    result = result.with_text(cluster_noun="caption", question="Which part?")
     result = dataclasses.replace(result, bounds=(ReferenceRow(BESIDE, "psnr", 21.0),))
     contents = ReportContents(
         title="made <up>",

@@ -31,7 +31,7 @@ def _load(path: str) -> TaskKind:
 
 
 def kind_named(noun: str) -> TaskKind:
-    """Gives the kind whose clusters are called so, as a table's `cluster_noun` says.
+    """Give the kind whose clusters are called so, as a table's `cluster_noun` says.
 
     Raises:
         UsageError: There is no such kind.
@@ -46,12 +46,12 @@ def kind_named(noun: str) -> TaskKind:
 
 
 def all_kinds() -> tuple[TaskKind, ...]:
-    """Gives every kind, in the order of `KINDS`."""
+    """Give every kind, in the order of `KINDS`."""
     return tuple(kind_named(noun) for noun in KINDS)
 
 
 def kind_of(value: Any) -> TaskKind:
-    """Gives the kind of a task, or of the arrays that a task loads.
+    """Give the kind of a task, or of the arrays that a task loads.
 
     Raises:
         UsageError: No kind knows it.
@@ -72,7 +72,7 @@ def kind_of(value: Any) -> TaskKind:
 
 
 def kind_of_method(method: Any) -> TaskKind | None:
-    """Gives the kind that a method starts from; None of a method that derives from none of ours.
+    """Give the kind that a method starts from; None of a method that derives from none of ours.
 
     Example:
         >>> from models.nerf import NeRF
@@ -83,7 +83,7 @@ def kind_of_method(method: Any) -> TaskKind | None:
 
 
 def protocols_named(name: str) -> tuple[Protocol, ...]:
-    """Gives the protocols of a name, one of each kind that has it.
+    """Give the protocols of a name, one of each kind that has it.
 
     Raises:
         UsageError: There is none.
@@ -100,7 +100,7 @@ def protocols_named(name: str) -> tuple[Protocol, ...]:
 
 
 def crash_score(protocol_name: str, metric: str) -> tuple[tuple[int, ...], float] | None:
-    """Gives what tables put for a trial that crashed: ids of views and their number; None for a gap.
+    """Give what tables put for a trial that crashed: ids of views and their number; None for a gap.
 
     Example:
         >>> crash_score("dreamfields-2022", "rprec1@openai-vit-b-32"), crash_score("std-v1", "psnr")

@@ -16,38 +16,38 @@ class CaptionKind(TaskKind):
     """Captions. See `TaskKind` for what each function decides."""
 
     def example_task(self, cluster: str = "") -> CaptionTask:
-        """Makes a task of a caption of the closed world."""
+        """Make a task of a caption of the closed world."""
         return CaptionTask(caption=cluster) if cluster else held_out_tasks(1)[0]
 
     def folder_name(self, task: CaptionTask) -> str:
-        """Gives the caption with dashes."""
+        """Give the caption with dashes."""
         return task.name
 
     def needed_view_ids(self, data: CaptionData) -> tuple[int, ...]:
-        """Lists the ring of `std-v1`."""
+        """List the ring of `std-v1`."""
         return RING
 
     def background(self, task: CaptionTask) -> float:
-        """Gives the grey behind views from a caption."""
+        """Give the grey behind views from a caption."""
         return task.load().background
 
     def photographs(self, data: CaptionData) -> None:
-        """Gives None: no photograph is seen."""
+        """Give None: no photograph is seen."""
 
     def frame_labels(self, data: CaptionData) -> dict[int, str]:
-        """Labels the lower ring of views, once round the object, with their azimuths."""
+        """Label the lower ring of views, once round the object, with their azimuths."""
         azimuths = zip(data.test.ids, data.test.azimuth_deg, strict=True)
         return {i: f"azimuth {azimuth_deg:g}°" for i, azimuth_deg in azimuths if i < NUM_AROUND}
 
     def retrieval_set(self, task: CaptionTask) -> CaptionSet:
-        """Gives the set that the caption is one of."""
+        """Give the set that the caption is one of."""
         return task.found_in
 
     def check_scorers(self) -> None:
-        """Refuses nothing: a judge that cannot be had leaves a gap with its reason."""
+        """Refuse nothing: a judge that cannot be had leaves a gap with its reason."""
 
     def guide_warning(self, task: CaptionTask, encoders: tuple[str, ...]) -> str | None:
-        """Says which words embedded guides have never seen; others are not known."""
+        """Say which words embedded guides have never seen; others are not known."""
         return grammar.warning(task.caption) if set(encoders) & set(catalog.EMBEDDED) else None
 
 

@@ -44,7 +44,7 @@ class TaskKind(abc.ABC):
     has_many_clusters: bool
 
     def protocol(self, name: str) -> Protocol:
-        """Gives the protocol of a name.
+        """Give the protocol of a name.
 
         Raises:
             UsageError: This kind has none of that name.
@@ -58,35 +58,35 @@ class TaskKind(abc.ABC):
 
     @abc.abstractmethod
     def example_task(self, cluster: str = "") -> Task:
-        """Makes a small task that `check` tries a method on; an empty cluster stands for the first there is."""
+        """Make a small task that `check` tries a method on; an empty cluster stands for the first there is."""
 
     @abc.abstractmethod
     def folder_name(self, task: Any) -> str:
-        """Names the folder that holds a task's images where renders are imported."""
+        """Name the folder that holds a task's images where renders are imported."""
 
     @abc.abstractmethod
     def needed_view_ids(self, data: Any) -> tuple[int, ...]:
-        """Lists the views that imported renders must have."""
+        """List the views that imported renders must have."""
 
     @abc.abstractmethod
     def background(self, task: Any) -> float:
-        """Gives the grey that a task's views stand on: 1 is white."""
+        """Give the grey that a task's views stand on: 1 is white."""
 
     @abc.abstractmethod
     def photographs(self, data: Any) -> Photos | None:
-        """Gives the photographs that a method sees; None where there are none."""
+        """Give the photographs that a method sees; None where there are none."""
 
     @abc.abstractmethod
     def frame_labels(self, data: Any) -> dict[int, str]:
-        """Labels the views that a turning picture may show, by their ids."""
+        """Label the views that a turning picture may show, by their ids."""
 
     @abc.abstractmethod
     def retrieval_set(self, task: Any) -> CaptionSet | None:
-        """Gives the captions among which judges look for the task's; None where judges look for none."""
+        """Give the captions among which judges look for the task's; None where judges look for none."""
 
     @abc.abstractmethod
     def check_scorers(self) -> None:
-        """Refuses missing or altered weights of scorers, before anything is trained.
+        """Refuse missing or altered weights of scorers, before anything is trained.
 
         Raises:
             UsageError: With what to do.
@@ -94,4 +94,4 @@ class TaskKind(abc.ABC):
 
     @abc.abstractmethod
     def guide_warning(self, task: Any, encoders: tuple[str, ...]) -> str | None:
-        """Says why guides cannot know what the task asks for; None where they can."""
+        """Say why guides cannot know what the task asks for; None where they can."""

@@ -15,39 +15,39 @@ class PhotoKind(TaskKind):
     """Photographs of a scene. See `TaskKind` for what each function decides."""
 
     def example_task(self, cluster: str = "") -> SparseViews:
-        """Makes a task of three photographs of an embedded scene."""
+        """Make a task of three photographs of an embedded scene."""
         return SparseViews(scene=cluster or next(iter(SCENES)), num_views=3)
 
     def folder_name(self, task: SceneTask) -> str:
-        """Gives the scene's name."""
+        """Give the scene's name."""
         return task.cluster
 
     def needed_view_ids(self, data: SceneData) -> tuple[int, ...]:
-        """Lists all test views."""
+        """List all test views."""
         return data.test.ids
 
     def background(self, task: SceneTask) -> float:
-        """Gives the task's own background; white where it names none."""
+        """Give the task's own background; white where it names none."""
         return float(getattr(task, "background", 1.0))
 
     def photographs(self, data: SceneData) -> Photos:
-        """Gives the training views."""
+        """Give the training views."""
         return data.train
 
     def frame_labels(self, data: SceneData) -> dict[int, str]:
-        """Labels every test view with its id."""
+        """Label every test view with its id."""
         return {i: f"view {i}" for i in data.test.ids}
 
     def retrieval_set(self, task: SceneTask) -> None:
-        """Gives None: nothing is retrieved."""
+        """Give None: nothing is retrieved."""
 
     def check_scorers(self) -> None:
-        """Refuses missing or altered LPIPS weights."""
+        """Refuse missing or altered LPIPS weights."""
         lpips.load_weights("alex")
         lpips.load_weights("vgg")
 
     def guide_warning(self, task: SceneTask, encoders: tuple[str, ...]) -> None:
-        """Gives None: no words are asked for."""
+        """Give None: no words are asked for."""
 
 
 PHOTOS = PhotoKind(

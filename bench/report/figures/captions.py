@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis import upper_bounds
-from bench.analysis.paired_comparison import TableResult
+from bench.analysis.table_result import TableResult
 from bench.metrics import judges, multiview_consistency, r_precision
 from bench.metrics.metric_key import OWN_GUIDE, MetricKey
 from bench.metrics.registry import ENCODER_METRICS, metric_named

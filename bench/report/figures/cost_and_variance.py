@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from bench.analysis import variance_components
-from bench.analysis.paired_comparison import FEWEST_CLUSTERS, TableResult
+from bench.analysis.table_result import FEWEST_CLUSTERS, TableResult
 from bench.metrics.registry import metric_named
 from bench.report.figures import standard
 from bench.report.figures.standard import Figure, plain, shortened, slug

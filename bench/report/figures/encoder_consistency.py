@@ -22,8 +22,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from bench.analysis.paired_comparison import FEWEST_CLUSTERS
 from bench.analysis.statistics import Interval
+from bench.analysis.table_result import FEWEST_CLUSTERS
 from bench.analysis.view_pair_similarity import (
     FAR_DEG,
     Kind,

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis import statistics
-from bench.analysis.paired_comparison import TableResult
+from bench.analysis.table_result import TableResult
 from bench.metrics.registry import metric_named
 from bench.report.tables import contents
 from bench.storage.record import Record

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from bench.analysis.paired_comparison import TableResult
+from bench.analysis.table_result import TableResult
 from bench.metrics.task_kinds import kind_named
 from bench.report.figures import standard
 from bench.report.figures.standard import Figure, slug

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.analysis.paired_comparison import TableResult
+from bench.analysis.table_result import TableResult
 from bench.metrics.task_kinds import kind_named
 from bench.report.tables import contents as contents_module
 from bench.storage.record import Record

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bench.analysis.paired_comparison import TableResult
+from bench.analysis.table_result import TableResult
 from bench.metrics.registry import metric_named
 from bench.report.images.interactive_media import InteractiveMedia
 from bench.report.tables import contents as contents_module

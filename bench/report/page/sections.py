@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from bench.analysis.paired_comparison import TableResult
+from bench.analysis.table_result import TableResult
 from bench.report.figures import captions, cost_and_variance, standard
 from bench.report.figures.standard import Figure, slug
 from bench.report.images import image_grid

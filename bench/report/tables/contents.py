@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from bench.analysis import statistics
-from bench.analysis.paired_comparison import FEWEST_CLUSTERS, ArmResult, ReferenceRow, TableResult
+from bench.analysis.table_result import FEWEST_CLUSTERS, ArmResult, ReferenceRow, TableResult
 from bench.metrics.metric_key import MetricKey
 from bench.metrics.registry import metric_named
 from bench.metrics.task_kinds import kind_named

@@ -16,7 +16,7 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bench.analysis.paired_comparison import RESOLVED, TableResult
+from bench.analysis.table_result import RESOLVED, TableResult
 from bench.metrics.metric_key import MetricKey
 from bench.metrics.registry import metric_named
 from bench.report.tables import contents

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.paired_comparison import TableResult, compare
+from bench.analysis.paired_comparison import compare
+from bench.analysis.table_result import TableResult
 from bench.errors import UsageError
 from bench.storage.record import SCHEMA_VERSION, Outcome, Record
 from bench.storage.store import Store
@@ -267,7 +268,7 @@ def test_dreamfields_2022_counts_a_crash_as_a_miss():
                 failed if hit is None else {"metric": metric, "protocol": "dreamfields-2022", "view": 16, "value": hit}
             )
             rows.append({"trial_id": trial(arm, f"c{i}")} | row)
-    others = {"cells": cells, "table": "t", "baseline": "base", "metrics": [metric]}
+    others = {"slots": cells, "table": "t", "baseline": "base", "metrics": [metric]}
     result = compare(framed(rows), protocol="dreamfields-2022", **others)
     found = result.entry("arm", metric)
     assert found.mean == pytest.approx(2 / 6) and found.difference == pytest.approx(2 / 6 - 5 / 6)

@@ -147,11 +147,7 @@ def test_std_v1_is_its_slow_twin(caption):
         "repeats",
         "rprec1@guide",
         "margin@guide",
-        *(
-            f"{metric}@{judge}"
-            for metric in CAPTION_PROTOCOLS["std-v1"].metrics
-            for judge in ("judge", "second")
-        ),
+        *(f"{metric}@{judge}" for metric in CAPTION_PROTOCOLS["std-v1"].metrics for judge in ("judge", "second")),
     }
     for name in scores.per_view:
         named = name.replace("@judge", "@embedded-judge-rn").replace("@second", "@embedded-judge-vit")

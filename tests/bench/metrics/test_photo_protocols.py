@@ -155,7 +155,9 @@ def test_a_view_alone_has_the_digits_it_has_among_others(name):
     views = rendered(data)
     together = PHOTO_PROTOCOLS[name].score(data, views)
     near = views.pop("near_opacity")  # of the training cameras
-    alone = PHOTO_PROTOCOLS[name].score(data, {key: value[4:5] for key, value in views.items()} | {"near_opacity": near})
+    alone = PHOTO_PROTOCOLS[name].score(
+        data, {key: value[4:5] for key, value in views.items()} | {"near_opacity": near}
+    )
     assert alone.view_ids == (4,)
     for metric, values in together.per_view.items():
         assert alone.per_view[metric] == pytest.approx(values[4:5], rel=1e-6, abs=1e-7)

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from bench.analysis.paired_comparison import ReferenceRow, TableResult
+from bench.analysis.table_result import ReferenceRow, TableResult
 from bench.report import caption_context, caption_results
 from bench.report.figures import captions, standard
 from bench.report.page import report_files

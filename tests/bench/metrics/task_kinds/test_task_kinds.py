@@ -75,7 +75,9 @@ def test_one_name_is_a_definition_of_each_kind():
 
 @pytest.mark.parametrize(("noun", "name"), [("scene", "dreamfields-2022"), ("caption", "nerf-2020")])
 def test_a_protocol_of_another_kind_is_refused(noun, name):
-    with pytest.raises(UsageError, match=f"protocol: expected one of {kind_named(noun).start} .*std-v1.*, got {name!r}"):
+    with pytest.raises(
+        UsageError, match=f"protocol: expected one of {kind_named(noun).start} .*std-v1.*, got {name!r}"
+    ):
         kind_named(noun).protocol(name)
 
 
@@ -253,7 +255,7 @@ def test_a_third_kind_is_compared_and_reported(sketches):
     frame = pd.DataFrame({"trial_id": [cell.trial_id for cell in cells], "value": np.linspace(0, 1, 12)})
     frame = frame.assign(view=0, status="finished", protocol="std-v1", metric="opacity", reason=None, budget="quick")
     frame = frame.assign(num_steps=1, wall_s=1.0)
-    made = compare(frame, cells, table="t", baseline="a", protocol="std-v1", metrics=["opacity"])
-    result = dataclasses.replace(made, cluster_noun="sketch")
+    result = compare(frame, cells, table="t", baseline="a", protocol="std-v1", metrics=["opacity"])
+    result = result.with_text(cluster_noun="sketch")
     assert contents.scenes_grid(result, "opacity").header[0] == "sketch"
     assert ("protocol of sketches", "std-v1 1.0: mean opacity") in provenance.protocol_rows([result])

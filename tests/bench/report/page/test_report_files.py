@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.analysis.paired_comparison import TableResult
+from bench.analysis.table_result import TableResult
 from bench.errors import UsageError
 from bench.report.page import compact, provenance, report_files
 from bench.report.page import html as html_module

@@ -11,7 +11,7 @@ import re
 import pandas as pd
 import pytest
 
-from bench.analysis.paired_comparison import TableResult
+from bench.analysis.table_result import TableResult
 from bench.report import build
 from bench.report.tables import contents, formats
 from bench.suites.suite import Published, TrialSlot
