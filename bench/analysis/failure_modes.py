@@ -86,7 +86,7 @@ def counted(
         judge: Name of the encoder that decides.
         set_sha: SHA-256 of the retrieval set, for what true renders of it score.
     """
-    truth = upper_bounds.by_caption(set_sha, "repeats")
+    truth = upper_bounds.scores_by_caption(set_sha, "repeats")
     found: dict[str, Counter[str]] = {cell.arm: Counter() for cell in cells}
     for cell in cells:
         found[cell.arm]["trials"] += cell.trial_id in failed or cell.trial_id in scores

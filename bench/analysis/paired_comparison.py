@@ -86,7 +86,7 @@ def compare(
         others = differences_beside(frame, slots, beside or {}, protocol, metric)
         if others:
             tests_beside[metric] = len(others)
-        tests = {baseline: TestResult("baseline")} | sign_flip_tests(differences, direction, others)
+        tests = {baseline: TestedDifference("baseline")} | sign_flip_tests(differences, direction, others)
         by_cluster[metric] = {}
         for arm in arms:
             means = trial_scores.cluster_means(numbers, arm)
@@ -136,7 +136,7 @@ def slots_of(slots: Sequence[TrialSlot], table: str, baseline: str) -> list[Tria
     return chosen
 
 
-def make_entry(arm: str, metric: str, means: pd.Series, counts: Mapping[str, Any], test: TestResult) -> ArmResult:
+def make_entry(arm: str, metric: str, means: pd.Series, counts: Mapping[str, Any], test: TestedDifference) -> ArmResult:
     """Join an arm's mean with its interval, its counts and its test.
 
     Args:
@@ -252,7 +252,7 @@ def differences_beside(
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
 
-class TestResult(NamedTuple):
+class TestedDifference(NamedTuple):
     """A tested difference; fields as in `bench.analysis.table_result.ArmResult`."""
 
     verdict: Verdict
@@ -269,7 +269,7 @@ def sign_flip_tests(
     by_arm: Mapping[str, Float[np.ndarray, " _"]],
     higher_is_better: bool | None = True,
     beside: Sequence[Float[np.ndarray, " _"]] = (),
-) -> dict[str, TestResult]:
+) -> dict[str, TestedDifference]:
     """Test the arms of one table and metric together.
 
     Args:
@@ -295,14 +295,14 @@ def sign_flip_tests(
     found = {}
     for arm, differences in by_arm.items():
         if len(differences) == 0:
-            found[arm] = TestResult("no data")
+            found[arm] = TestedDifference("no data")
             continue
         interval = statistics.t_interval(differences)
         if arm not in enough:
-            found[arm] = TestResult("too few", interval, len(differences))
+            found[arm] = TestedDifference("too few", interval, len(differences))
             continue
         i = numbers[arm]
-        found[arm] = TestResult(
+        found[arm] = TestedDifference(
             verdict=decide_verdict(interval, float(p_holms[i]), higher_is_better),
             interval=interval,
             num_pairs=len(differences),

@@ -188,7 +188,7 @@ def print_distances(
             "--distances: expected a table of photographs, got captions alone, of which there are none; leave it out"
         )
     found = [
-        image_set_distances.of_table(
+        image_set_distances.measure_table(
             table, chosen.cells, chosen.trials, trials_store, args.distances, allow_in_loop=args.in_loop
         )
         for table in of_photos

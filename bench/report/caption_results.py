@@ -64,7 +64,7 @@ def bounds(judged: CaptionTableContext, metrics: Sequence[str], clusters: Sequen
     for metric in metrics:
         known = upper_bounds.upper_bound(judged.captions.sha256, metric, clusters)
         found += [ReferenceRow(TRUTH, metric, *known[0])] if known else []
-    lucky = [(metric, upper_bounds.chance_of(metric, judged.size)) for metric in metrics]
+    lucky = [(metric, upper_bounds.chance_level(metric, judged.size)) for metric in metrics]
     return (*found, *(ReferenceRow("chance", metric, value) for metric, value in lucky if value is not None))
 
 

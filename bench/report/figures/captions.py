@@ -101,7 +101,7 @@ def by_azimuth(
         mine = known[known["arm"] == arm]
         values, azimuths_deg = (mine[name].to_numpy(np.float64) for name in ("value", "azimuth_deg"))
         for azimuth, means in multiview_consistency.by_azimuth(values, azimuths_deg, list(mine["place"])).items():
-            ends = upper_bounds.interval(metric, means)._asdict()
+            ends = upper_bounds.metric_interval(metric, means)._asdict()
             chance = r_precision.chance(judged.size)
             rows.append({"arm": arm, "azimuth_deg": azimuth, **ends, "chance": chance, "num_clusters": len(means)})
     if not rows:
@@ -142,7 +142,7 @@ def by_distractors(
             precision = r_precision.precision_at(all_ranks, judged.size, size - 1)
             hits = pd.Series(precision[mine["value"].to_numpy(np.int64) - 1], index=mine["place"])
             means = hits.groupby(level=0, sort=True).mean().to_numpy(np.float64)
-            ends = upper_bounds.interval(metric, means)._asdict()
+            ends = upper_bounds.metric_interval(metric, means)._asdict()
             rows.append({"arm": arm, "num_distractors": size - 1, **ends, "chance": 1 / size,
                          "num_clusters": len(means)})  # fmt: skip
     if not rows:

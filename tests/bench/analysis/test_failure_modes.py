@@ -39,7 +39,7 @@ def test_faces_are_not_said_to_repeat_where_nothing_true_is_known():
 
 
 def test_counts_go_by_arm_and_know_the_true_renders_of_each_caption(monkeypatch):
-    monkeypatch.setattr(upper_bounds, "by_caption", lambda sha, metric: {"a ball": 1.0, "a dog": 0.8})
+    monkeypatch.setattr(upper_bounds, "scores_by_caption", lambda sha, metric: {"a ball": 1.0, "a dog": 0.8})
     cells = [TrialSlot("t", arm, f"{arm}-{c}", f"a {c}", 0) for arm in ("full", "bare") for c in ("ball", "dog", "hat")]
     known = {cell.trial_id: scores(repeats=0.99) for cell in cells if cell.trial_id != "bare-hat"}
     found = failure_modes.counted(
@@ -58,9 +58,9 @@ def test_counts_go_by_arm_and_know_the_true_renders_of_each_caption(monkeypatch)
 
 def test_true_objects_are_no_failures():
     """The limits leave out every true render of the closed world, by its own numbers."""
-    [entry] = [entry for entry in upper_bounds.stored().values() if entry["captions"] == "closed-world"]
-    opacity, repeats = (upper_bounds.by_caption(entry["sha256"], metric) for metric in ("opacity", "repeats"))
+    [entry] = [entry for entry in upper_bounds.stored_bounds().values() if entry["captions"] == "closed-world"]
+    opacity, repeats = (upper_bounds.scores_by_caption(entry["sha256"], metric) for metric in ("opacity", "repeats"))
     assert len(opacity) == 64 and max(opacity.values()) < failure_modes.CLOUD
-    own = upper_bounds.by_caption(entry["sha256"], f"rprec1@{JUDGE}")
+    own = upper_bounds.scores_by_caption(entry["sha256"], f"rprec1@{JUDGE}")
     for name, its in own.items():
         assert failure_modes.kinds_of(scores(1.0, its, opacity[name], repeats[name]), JUDGE, repeats[name]) == []

@@ -67,7 +67,7 @@ def made(tmp_path, monkeypatch):
 
 
 def test_arms_are_pooled_over_scenes_and_stand_against_all_photographs(made):
-    found = image_set_distances.of_table(*made).set_index("arm")
+    found = image_set_distances.measure_table(*made).set_index("arm")
     assert list(found.columns) == [name for name in image_set_distances.COLUMNS if name != "arm"]
     assert (found.loc["near", "num_images"], found.loc["near", "num_reference"]) == (6, 2 * (2 + 3))
     assert found.loc["far", "fid"] > 10 * found.loc["near", "fid"]
@@ -76,11 +76,11 @@ def test_arms_are_pooled_over_scenes_and_stand_against_all_photographs(made):
 
 
 def test_what_has_no_views_says_so(made):
-    found = image_set_distances.of_table(*made).set_index("arm")
+    found = image_set_distances.measure_table(*made).set_index("arm")
     assert found.loc["bare", "missing"] == "no stored views: dark"
     assert found.loc["absent", "missing"] == "not trained: grey, dark"
     assert np.isnan(found.loc["bare", "fid"])
-    lines = image_set_distances.format_distances(image_set_distances.of_table(*made))
+    lines = image_set_distances.format_distances(image_set_distances.measure_table(*made))
     assert "  absent           seed 0 missing, not trained: grey, dark" in lines
     assert "no published FID or KID compares" in lines[-1]
 
@@ -98,9 +98,9 @@ def test_every_training_view_is_a_photograph_however_many_there_are(tmp_path):
 def test_without_the_baseline_the_photographs_are_the_same(made):
     table, cells, trials, opened = made
     trials, cells = overrides.only(trials, cells, ["arm=far"])
-    found = image_set_distances.of_table(table, cells, trials, opened).set_index("arm")
+    found = image_set_distances.measure_table(table, cells, trials, opened).set_index("arm")
     assert list(found.index) == ["far", image_set_distances.TRUTH]
-    assert found.loc["far", "fid"] == image_set_distances.of_table(*made).set_index("arm").loc["far", "fid"]
+    assert found.loc["far", "fid"] == image_set_distances.measure_table(*made).set_index("arm").loc["far", "fid"]
 
 
 def test_a_failure_is_not_called_untrained(made):
@@ -109,12 +109,12 @@ def test_a_failure_is_not_called_untrained(made):
     whole = outcome(dark, None)
     failed = dataclasses.replace(whole.record, status="failed", reason="the loss was not finite")
     opened.write(dataclasses.replace(whole, record=failed))
-    found = image_set_distances.of_table(table, cells, trials, opened).set_index("arm")
+    found = image_set_distances.measure_table(table, cells, trials, opened).set_index("arm")
     assert found.loc["absent", "missing"] == "not trained: grey; failed: dark"
 
 
 def test_what_the_numbers_are_of_is_said(made):
-    found = image_set_distances.of_table(*made)
+    found = image_set_distances.measure_table(*made)
     assert set(found["kid_subset"].dropna()) == {6.0}  # 200 are asked for, 6 renders are there
     assert any(
         "KID is a mean over 100 random subsets of 6 of each" in line
@@ -149,8 +149,8 @@ def test_the_option_has_a_default():
 def test_a_guide_judges_only_when_forced_and_is_stamped(made):
     name = f"encoder:{GUIDE}"
     with pytest.raises(UsageError, match=f"judge {GUIDE}: expected an encoder that guided none of the trials"):
-        image_set_distances.of_table(*made, features=name)
-    found = image_set_distances.of_table(*made, features=name, allow_in_loop=True).set_index("arm")
+        image_set_distances.measure_table(*made, features=name)
+    found = image_set_distances.measure_table(*made, features=name, allow_in_loop=True).set_index("arm")
     assert found.loc["far", "stamp"] == "in-loop"
     assert pd.isna(found.loc["near", "stamp"])
     assert any("[in-loop]" in line for line in image_set_distances.format_distances(found.reset_index()))
@@ -164,7 +164,7 @@ def test_renders_are_values_of_a_png():
 
 
 def test_spread_over_seeds(made):
-    table = image_set_distances.of_table(*made)
+    table = image_set_distances.measure_table(*made)
     twice = table[table["arm"] == "near"].copy()
     twice = pd.concat([twice, twice.assign(seed=1, fid=twice["fid"] + 2.0)])
     assert (
