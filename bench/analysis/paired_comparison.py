@@ -26,6 +26,10 @@ from bench.metrics.registry import metric_named
 from bench.suites.suite import TrialSlot
 
 
+NO_INTERVAL = (None, None, None)
+"""Mean and ends where nothing is known."""
+
+
 def compare(
     frame: pd.DataFrame,
     slots: Sequence[TrialSlot],
@@ -146,20 +150,21 @@ def make_entry(arm: str, metric: str, means: pd.Series, counts: Mapping[str, Any
         counts: As `trial_scores.count_trials` gives them.
         test: Of its difference from the baseline.
     """
-    mean: statistics.Interval | None = None
+    interval: tuple[float | None, ...] = NO_INTERVAL
     if len(means):
-        mean = statistics.t_interval(means.to_numpy(np.float64), limits=metric_named(metric).limits)
-    difference = test.interval
+        interval = statistics.t_interval(means.to_numpy(np.float64), limits=metric_named(metric).limits)
+    mean, low, high = interval
+    difference, difference_low, difference_high = test.interval or NO_INTERVAL
     return ArmResult(
         arm=arm,
         metric=metric,
-        mean=mean.mean if mean else None,
-        low=mean.low if mean else None,
-        high=mean.high if mean else None,
+        mean=mean,
+        low=low,
+        high=high,
         num_clusters=len(means),
-        difference=difference.mean if difference else None,
-        difference_low=difference.low if difference else None,
-        difference_high=difference.high if difference else None,
+        difference=difference,
+        difference_low=difference_low,
+        difference_high=difference_high,
         num_pairs=test.num_pairs,
         p=test.p,
         p_holm=test.p_holm,

@@ -9,7 +9,7 @@ Nothing is lost on the way: `count_trials` says what became of the trials that h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -102,7 +102,7 @@ def count_trials(
     failed = set(trials.index[trials["status"] == "failed"])
     rows = numbers[(numbers["arm"] == arm) & (numbers["metric"] == metric)]
     scored = set(rows.loc[rows["value"].notna(), "trial_id"])
-    wall_s = trials.loc[trials["status"] == "finished", "wall_s"].dropna()
+    wall_s = trials.loc[trials["status"] == "finished", "wall_s"].dropna().mean()
     steps = trials["num_steps"].dropna()
     return {
         "num_planned": len(trial_ids),
@@ -111,11 +111,21 @@ def count_trials(
         "num_absent": len(set(trial_ids) - set(trials.index)),
         "num_missing": len(finished - scored),
         "num_views_missing": int(rows.loc[rows["trial_id"].isin(scored), "value"].isna().sum()),
-        "num_steps": int(steps.max()) if len(steps) else None,
-        "fewest_steps": int(steps.min()) if len(steps) else None,
-        "wall_s": float(wall_s.mean()) if len(wall_s) else None,
+        "num_steps": known_or_none(steps.max(), int),
+        "fewest_steps": known_or_none(steps.min(), int),
+        "wall_s": known_or_none(wall_s, float),
         "reasons": count_reasons(of_arm, failed, finished - scored, metric=metric, protocol=protocol),
     }
+
+
+def known_or_none(value: Any, convert: Callable[[Any], Any]) -> Any:
+    """Convert what pandas computed of a column; None where the column held no number.
+
+    Example:
+        >>> known_or_none(pd.Series([2.0, None]).max(), int), known_or_none(pd.Series([None], dtype=float).max(), int)
+        (2, None)
+    """
+    return None if pd.isna(value) else convert(value)
 
 
 def count_reasons(

@@ -1,6 +1,6 @@
-"""Where the variance of a metric lies: between scenes or captions, between seeds, between views; pure on arrays.
+"""Splits the variance of a metric between scenes or captions, seeds and views; pure functions of arrays.
 
-An array of a cluster goes by seed, then by view.
+The array of a cluster has the axes seed, view.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from bench.analysis import statistics
 
 
 class VarianceComponents(NamedTuple):
-    """A metric's variance by where it comes from, in its unit squared; none is negative.
+    """A metric's variance by its source, in the metric's unit squared; none is negative.
 
     Attributes:
-        cluster: Between scenes or captions. With one seed it holds what seeds add, which then cannot be told apart.
+        cluster: Between scenes or captions. With one seed it includes the variance between seeds, which is not known.
         seed: Between seeds of a cluster; None with one seed.
-        view: Between views of a cluster that its seeds share. With one seed it holds the rest.
-        rest: What is left: a seed does one view better than another. None with one seed.
+        view: Between views of a cluster, the same for all its seeds. With one seed it includes the rest.
+        rest: The remainder: a seed does one view better than another. None with one seed.
     """
 
     cluster: float
@@ -31,15 +31,15 @@ class VarianceComponents(NamedTuple):
 
 
 def variance_components(clusters: Sequence[Float[np.ndarray, "_ _"]]) -> VarianceComponents:
-    """Splits the variance of numbers of a view into what clusters, seeds and views bring.
+    """Split the variance of numbers of views into parts of clusters, seeds and views.
 
     A number is y = mean + C + S + V + E, all random and independent: C of its cluster, S of its seed within the
     cluster, V of its view within the cluster, E of seed and view together. Seeds and views are nested in clusters and
-    crossed within them, because all seeds are seen by the same cameras: were views nested in seeds, their spread would
-    be taken for noise of the seeds' means, and the seeds' share would come out too small, often zero.
+    crossed within them, because the same cameras see all seeds. If views were nested in seeds, their spread would count
+    as noise of the seeds' means, and the seeds' part would come out too small, often zero.
 
-    Each part is the variance of means at its level less what the parts below add to it. Where all clusters have as many
-    seeds and views that is the analysis of variance, and REML's answer where no part comes out negative. A negative
+    Each part is the variance of means at its level less what the parts below add to it. Where all clusters have equally
+    many seeds and views this is the analysis of variance, and the answer of REML where no part is negative. A negative
     part is set to zero.
 
     Args:
@@ -66,7 +66,8 @@ def variance_components(clusters: Sequence[Float[np.ndarray, "_ _"]]) -> Varianc
     statistics.checked(np.concatenate([values.ravel() for values in arrays]), "variance_components", at_least=4)
     num_seeds = len(arrays[0])
     num_views = np.array([values.shape[1] for values in arrays])
-    seed, rest = 0.0, 0.0
+    seed = 0.0
+    rest = 0.0
     if num_seeds > 1:
         left = [x - x.mean(axis=0) - x.mean(axis=1, keepdims=True) + x.mean() for x in arrays]
         rest = sum(float(np.sum(x**2)) for x in left) / float(np.sum((num_seeds - 1) * (num_views - 1)))
@@ -76,5 +77,7 @@ def variance_components(clusters: Sequence[Float[np.ndarray, "_ _"]]) -> Varianc
     view = float(np.average(spreads, weights=num_views - 1)) - rest / num_seeds
     below = seed / num_seeds + view / num_views + rest / (num_seeds * num_views)
     cluster = float(np.var([x.mean() for x in arrays], ddof=1) - np.mean(below))
-    kept = [max(0.0, x) for x in (cluster, seed, view, rest)]
-    return VarianceComponents(*kept) if num_seeds > 1 else VarianceComponents(kept[0], None, kept[2], None)
+    cluster, seed, view, rest = (max(0.0, x) for x in (cluster, seed, view, rest))
+    if num_seeds == 1:
+        return VarianceComponents(cluster, None, view, None)
+    return VarianceComponents(cluster, seed, view, rest)

@@ -32,8 +32,11 @@ BATCH = 32
 NUM_SUBSETS = 100
 """Of a kernel distance: torch-fidelity's default, which DietNeRF's scripts leave as it is."""
 
-PREFIX, INCEPTION = "encoder:", "inception:"
-"""Before the name of an encoder, and before a file's."""
+PREFIX = "encoder:"
+"""Stands before the name of an encoder."""
+
+INCEPTION = "inception:"
+"""Stands before the path of a file."""
 
 Features = Callable[[Float[np.ndarray, "n h w 3"]], Float[np.ndarray, "n f"]]
 
@@ -72,8 +75,8 @@ def frechet(a: Float[np.ndarray, "n f"], b: Float[np.ndarray, "m f"]) -> float:
     a = a.astype(np.float64)
     b = b.astype(np.float64)
     means = np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2)
-    # tr sqrt(A B) is the sum of the singular values of X Y' where A = X'X and B = Y'Y. Without a matrix root it is exact
-    # also where the covariances have no full rank, as with fewer images than features.
+    # tr sqrt(A B) is the sum of the singular values of X Y' where A = X'X and B = Y'Y. This takes no matrix root, and
+    # is exact where the covariances have no full rank, as with fewer images than features.
     x = (a - a.mean(axis=0)) / np.sqrt(len(a) - 1)
     y = (b - b.mean(axis=0)) / np.sqrt(len(b) - 1)
     cross = np.linalg.svd(x @ y.T, compute_uv=False).sum()

@@ -1,6 +1,6 @@
-"""The Inception network of published FID and KID, up to its last pooling: 2048 features an image.
+"""Computes the features of published FID and KID: the Inception network up to its last pooling, 2048 numbers an image.
 
-Its weights are of a file that the user names: they cannot be had from a package. Take pytorch-fid's
+Its weights come from a file that the user names: no package has them. Take pytorch-fid's
 `pt_inception-2015-12-05-6726825d.pth` (read with PyTorch if that is installed), or the same tensors under the same
 names as safetensors. It is TensorFlow's network of 2015: average pools do not count padding, the last block pools by
 maximum.
@@ -35,9 +35,9 @@ Conv = Callable[..., Map]
 
 
 def pool3(tensors: Tensors, images: Float[Array, "b h w 3"]) -> Float[Array, "b 2048"]:
-    """Features of images in [0, 1].
+    """Compute the features of images in [0, 1].
 
-    Resized without antialiasing from the corner of the pixel grid, and scaled, as torch-fidelity does it after
+    Images are resized without antialiasing from the corner of the pixel grid, and scaled, as torch-fidelity does after
     TensorFlow 1.
 
     Args:
@@ -67,7 +67,12 @@ def pool3(tensors: Tensors, images: Float[Array, "b h w 3"]) -> Float[Array, "b 
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
-    """Of every tensor that is needed, by its name."""
+    """List the shape of every tensor that is needed, by name.
+
+    Example:
+        >>> shapes()["Conv2d_1a_3x3.conv.weight"], len(shapes())
+        ((32, 3, 3, 3), 470)
+    """
     found: dict[str, tuple[int, ...]] = {}
 
     def conv(
@@ -88,10 +93,10 @@ def shapes() -> dict[str, tuple[int, ...]]:
 
 
 def load(path: pathlib.Path) -> Tensors:
-    """The tensors of a file, checked by name and shape.
+    """Load the tensors of a file; they are checked by name and shape.
 
     Raises:
-        UsageError: There is no such file, it needs PyTorch, or it is of another network.
+        UsageError: There is no such file, it needs PyTorch, or it holds another network.
     """
     where = f"inception:{path}"
     if not path.is_file():
@@ -138,15 +143,17 @@ def _from_torch(path: pathlib.Path, where: str) -> dict[str, np.ndarray]:
 
 
 def _resized(images: Float[Array, "b h w 3"]) -> Float[Array, "b 299 299 3"]:
-    """Bilinear; output pixel i is at i times the ratio of sizes, as in TensorFlow 1."""
-    down, across = (_weights(side) for side in images.shape[1:3])
-    return jnp.einsum("ih,jw,bhwc->bijc", down, across, images, precision="highest")
+    """Resize bilinearly; output pixel i is at i times the ratio of sizes, as in TensorFlow 1."""
+    rows = _weights(images.shape[1])
+    columns = _weights(images.shape[2])
+    return jnp.einsum("ih,jw,bhwc->bijc", rows, columns, images, precision="highest")
 
 
 def _weights(size: int) -> Float[Array, "299 h"]:
     place = np.arange(IMAGE_PX) * (size / IMAGE_PX)
     low = np.minimum(place.astype(int), size - 1)
-    high, share = np.minimum(low + 1, size - 1), place - low
+    high = np.minimum(low + 1, size - 1)
+    share = place - low
     made = np.zeros((IMAGE_PX, size), np.float32)
     np.add.at(made, (np.arange(IMAGE_PX), low), 1 - share)
     np.add.at(made, (np.arange(IMAGE_PX), high), share)
@@ -230,7 +237,7 @@ def _max(x: Map, stride: int = 2, pad: int = 0) -> Map:
 
 
 def _mean(x: Map) -> Map:
-    """Over 3 x 3 neighbours that are in the map: padding is not counted."""
+    """Average 3 x 3 neighbours that are in the map: padding does not count."""
     sums = lax.reduce_window(x, 0.0, lax.add, (1, 3, 3, 1), (1, 1, 1, 1), [(0, 0), (1, 1), (1, 1), (0, 0)])
     down, across = (np.convolve(np.ones(side), np.ones(3), "same") for side in x.shape[1:3])
     return sums / np.outer(down, across).astype(np.float32)[None, :, :, None]

@@ -59,7 +59,7 @@ class MetricKey:
 
     @property
     def stem(self) -> str:
-        """What stands before the @: the measure with its background, as protocols list it.
+        """The part before the @: the measure with its background, as protocols list it.
 
         Example:
             >>> MetricKey.parse("rprec1_white@guide").stem

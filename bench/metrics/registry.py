@@ -1,15 +1,18 @@
 """Lists all metrics: the name, unit, direction, digits, title and limits of each.
 
-To add a metric of photographs, four lines in three files:
-1. the function, from rendered and true images to a number an image, in `bench/metrics/image.py` or a file of its own;
-2. a row in `METRICS` here: how the number is read and printed;
-3. a row in `SCORERS` of `bench/metrics/photo_scorers.py`: which function makes it;
-4. its name in a protocol of `bench/metrics/photo_protocols.py`, whose version goes up.
+To add a metric of photographs, add to four files of `bench/metrics/`:
+1. `image.py`, or a file of its own: the function, from rendered and true images to a number an image;
+2. `registry.py`: a row in `METRICS`, how the number is read and printed;
+3. `photo_scorers.py`: a row in `SCORERS`, which function makes it;
+4. `photo_protocols.py`: its name in a protocol, whose version goes up.
 
-To add a metric that an encoder makes of a caption's views: a field of `r_precision.RetrievalRanks`, a row in
-`ENCODER_METRICS` here, and its name in a protocol of `bench/metrics/caption_protocols.py`.
+To add a metric that an encoder makes of a caption's views, add to three:
+1. `r_precision.py`: a field of `RetrievalRanks`, the numbers of all views;
+2. `registry.py`: a row in `ENCODER_METRICS`;
+3. `caption_protocols.py`: its name in a protocol, whose version goes up.
 
-`python -m pytest tests/bench/metrics` then checks that it prefers better views and that its numbers do not move.
+Then run `python -m pytest tests/bench/metrics`: it checks that the metric prefers better views, and asks for a golden
+number that keeps it from moving.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from bench.metrics.metric_key import MetricKey
 
 
 class Metric(NamedTuple):
-    """How a number is read and printed.
+    """A metric: its name, and the way its numbers are read and printed.
 
     Attributes:
         name: Its key in scores and on the command line.

@@ -58,12 +58,12 @@ class Scores:
             raise ValueError(f"{where}: expected a reason for the missing numbers of {', '.join(without)}")
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, for one file."""
+        """Convert to plain values, for one file."""
         return dataclasses.asdict(self) | {"view_ids": list(self.view_ids)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Scores:
-        """Reads what `to_json` gave, also before there was `about`.
+        """Read the values of `to_json`, also those from before there was `about`.
 
         Raises:
             UsageError: A field is missing, unknown or of another type.

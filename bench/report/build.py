@@ -219,13 +219,13 @@ def gather_context(table: Table, chosen: selection.Selection, store: TrialReader
             scores[cell.trial_id] = found
     departs = dict.fromkeys(found["departs"] for found in scores.values() if found["departs"])
     failed = {cell.trial_id for cell in cells if store.failed(cell.trial_id)}
-    failures = failure_modes.counted(cells, scores, failed, judge, captions.sha256)
+    failures = failure_modes.count_failures(cells, scores, failed, judge, captions.sha256)
     return CaptionTableContext(
         captions=captions,
         judge=judge,
         confusions=tuple(caption_results.confused(cells, scores, judge, captions)),
         departs=tuple(departs),
-        failures=tuple(failure_modes.lines(failures)),
+        failures=tuple(failure_modes.describe_failures(failures)),
         num_empty=sum(found["field_state"] == "empty" for found in scores.values()),
         num_finished=len(scores),
     )

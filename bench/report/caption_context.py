@@ -21,7 +21,7 @@ class CaptionTableContext(NamedTuple):
         judge: The one that decides.
         confusions: By arm and caption, which wrong captions stood first or nearest in how many views; `confused`.
         departs: Where trials are not what the protocol is defined on.
-        failures: What became of objects that are none, of how many in each arm: `bench.analysis.failure_modes.lines`.
+        failures: What became of objects that are none, of how many in each arm: `bench.analysis.failure_modes.describe_failures`.
         num_empty: Finished trials whose field is empty.
         num_finished: Of how many.
     """

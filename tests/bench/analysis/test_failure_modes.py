@@ -31,18 +31,18 @@ def scores(own=0.9, its=0.9, opacity=0.2, repeats=0.9, state="ok"):
     ],
 )
 def test_kinds(changes, kinds):
-    assert failure_modes.kinds_of(scores(**changes), JUDGE, 0.9) == kinds
+    assert failure_modes.find_failures(scores(**changes), JUDGE, 0.9) == kinds
 
 
 def test_faces_are_not_said_to_repeat_where_nothing_true_is_known():
-    assert failure_modes.kinds_of(scores(repeats=1.0), JUDGE, None) == []
+    assert failure_modes.find_failures(scores(repeats=1.0), JUDGE, None) == []
 
 
 def test_counts_go_by_arm_and_know_the_true_renders_of_each_caption(monkeypatch):
     monkeypatch.setattr(upper_bounds, "scores_by_caption", lambda sha, metric: {"a ball": 1.0, "a dog": 0.8})
     cells = [TrialSlot("t", arm, f"{arm}-{c}", f"a {c}", 0) for arm in ("full", "bare") for c in ("ball", "dog", "hat")]
     known = {cell.trial_id: scores(repeats=0.99) for cell in cells if cell.trial_id != "bare-hat"}
-    found = failure_modes.counted(
+    found = failure_modes.count_failures(
         [*cells, TrialSlot("t", "late", "late-hat", "a hat", 0)], known, {"bare-hat"}, JUDGE, "ab"
     )
     assert {arm: dict(counts) for arm, counts in found.items()} == {
@@ -50,7 +50,7 @@ def test_counts_go_by_arm_and_know_the_true_renders_of_each_caption(monkeypatch)
         "bare": {"trials": 3, "repeated faces": 1, "failed": 1},
         "late": {"trials": 0},
     }
-    assert failure_modes.lines(found) == [
+    assert failure_modes.describe_failures(found) == [
         "crashed or not finite: bare 1 of 3",
         "far sides more alike than true renders' by over 0.05: full 1 of 3; bare 1 of 3",
     ]
@@ -63,4 +63,4 @@ def test_true_objects_are_no_failures():
     assert len(opacity) == 64 and max(opacity.values()) < failure_modes.CLOUD
     own = upper_bounds.scores_by_caption(entry["sha256"], f"rprec1@{JUDGE}")
     for name, its in own.items():
-        assert failure_modes.kinds_of(scores(1.0, its, opacity[name], repeats[name]), JUDGE, repeats[name]) == []
+        assert failure_modes.find_failures(scores(1.0, its, opacity[name], repeats[name]), JUDGE, repeats[name]) == []

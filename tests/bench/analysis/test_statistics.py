@@ -62,20 +62,6 @@ def test_t_interval_without_spread_has_no_width_and_of_one_value_no_ends():
     assert statistics.t_interval(np.array([2.0])) == (2.0, None, None)
 
 
-@pytest.mark.parametrize(("num_hits", "low", "high"), [(92, 0.52, 0.68), (130, 0.785, 0.898)])
-def test_wilson_of_153_captions(num_hits, low, high):
-    """The reference on protocols computes these for shares of 0.60 and 0.85."""
-    found = statistics.wilson_interval(num_hits, 153)
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.005)
-    expected = stats.binomtest(num_hits, 153).proportion_ci(method="wilson")
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-
-
-def test_wilson_refuses_more_hits_than_tries():
-    with pytest.raises(ValueError, match="expected 0 <= num_hits <= num_tries >= 1, got 4 of 3"):
-        statistics.wilson_interval(4, 3)
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=7))
 def test_sign_flips_are_those_of_the_twin(values):

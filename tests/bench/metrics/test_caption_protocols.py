@@ -346,9 +346,9 @@ def test_part_of_the_views_is_said_and_its_ring_is_not_whole():
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"ids": np.asarray([*range(16), 40])}, "score: expected views of the task's 17 test views, got view 40; render them again"),
-    ({"ids": np.asarray([*range(16), 3])}, "score: expected views of the task's 17 test views, got one of them twice"),
-    ({"ids": np.asarray([], np.int32)}, "score: expected views of the task's 17 test views, got none"),
+    ({"ids": np.asarray([*range(16), 40])}, "17 test views, got view 40; render them again"),
+    ({"ids": np.asarray([*range(16), 3])}, "17 test views, got one of them twice"),
+    ({"ids": np.asarray([], np.int32)}, "17 test views, got none"),
     ({"color": np.zeros((17, 8, 4, 3), np.float16)}, "score: expected square views, got 4 x 8; render them"),
     ({"opacity": None}, "score: expected stored views with opacity, got none; render them again"),
 ])  # fmt: skip
