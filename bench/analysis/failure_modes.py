@@ -100,7 +100,7 @@ def count_failures(
         set_sha: SHA-256 of the retrieval set, for what true renders of it score.
     """
     truth = upper_bounds.scores_by_caption(set_sha, "repeats")
-    found: dict[str, Counter[str]] = {slot.arm: Counter() for slot in slots}
+    found: dict[str, Counter[str]] = {slot.arm: Counter({"trials": 0}) for slot in slots}
     for slot in slots:
         counts = found[slot.arm]
         if slot.trial_id in failed:

@@ -1,4 +1,4 @@
-"""What counts as a failed object, and how many there are by arm."""
+"""Failures of objects: their definitions, and counts by arm."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is said of a method where a metric has no direction: it is told, and decides nothing."""
+"""A metric without a direction is told in the conclusion, and decides nothing."""
 
 from __future__ import annotations
 

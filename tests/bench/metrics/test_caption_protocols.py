@@ -1,4 +1,4 @@
-"""How caption protocols score views: against loops over an encoder that sees mean colours and reads colour words."""
+"""Protocols of captions against plain loops, with an encoder that sees mean colours and reads colour words."""
 
 from __future__ import annotations
 
