@@ -25,7 +25,6 @@ from bench.errors import UsageError, nearest
 from bench.metrics.registry import metric_named
 from bench.suites.suite import TrialSlot
 
-
 NO_INTERVAL = (None, None, None)
 """Mean and ends where nothing is known."""
 
