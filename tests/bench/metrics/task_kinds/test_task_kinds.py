@@ -7,7 +7,6 @@ import dataclasses
 import sys
 import types
 
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,10 +23,8 @@ from bench.report.page import provenance
 from bench.report.tables import contents
 from bench.suites.suite import Arm, Table, TrialSlot
 from bench.training import trainer
-from bench.training.view_rendering import Rendered
 from models.dietnerf import DietNeRF
 from models.dream_fields import DreamFields
-from models.method import Views
 from models.nerf import NeRF
 from tasks.captions import caption_task
 from tasks.captions.caption_task import CaptionTask
@@ -233,9 +230,9 @@ def test_a_third_kind_has_its_tasks_methods_and_tables(sketches):
 
 
 def test_a_third_kind_is_scored(sketches):
-    grey = jnp.full((17, 4, 4), 0.5, jnp.float16)
-    views = Views(color=jnp.zeros((17, 4, 4, 3), jnp.float16), opacity=grey, distance=grey)
-    found = trainer.score(SketchTask(drawing="cat").load(), Rendered(views, None), ("std-v1", "nerf-2020"))
+    views = {"color": np.zeros((17, 4, 4, 3), np.float16), "opacity": np.full((17, 4, 4), 0.5, np.float16)}
+    views["ids"] = np.arange(17, dtype=np.int32)
+    found = trainer.score_views(SketchTask(drawing="cat").load(), views, ("std-v1", "nerf-2020"))
     assert list(found) == ["std-v1"]
     assert found["std-v1"]["per_view"] == {"opacity": [0.5] * 17}
 
