@@ -144,7 +144,8 @@ def quantize_to_8bit(colors: np.ndarray) -> Float[np.ndarray, "n h w 3"]:
     """Truncate colours to the values of an 8-bit file, as NeRF's `to8b` does; what is not finite becomes black.
 
     Example:
-        >>> (255 * quantize_to_8bit(np.array([-1.0, 0.501, np.inf]))).round().tolist()
+        >>> pixel = np.array([-1.0, 0.501, np.inf]).reshape(1, 1, 1, 3)
+        >>> (255 * quantize_to_8bit(pixel)).round().ravel().tolist()
         [0.0, 127.0, 0.0]
     """
     finite = np.nan_to_num(np.asarray(colors, np.float32), posinf=0.0, neginf=0.0)

@@ -69,33 +69,19 @@ def compare(
         (20.125, -1.625, 0.0078125, 'worse')
     """
     own_slots = slots_of(slots, table, baseline)
-    arms = tuple(dict.fromkeys(slot.arm for slot in own_slots))
-    clusters = tuple(dict.fromkeys(slot.cluster for slot in own_slots))
     places = trial_scores.places_of(own_slots)
     own_frame = frame[frame["trial_id"].isin(set(places["trial_id"]))]
     trial_scores.check_unique(own_frame, own_slots)
     scored = trial_scores.read_numbers(own_frame, places, protocol)
     trial_scores.check_finite(scored)
-    entries: list[ArmResult] = []
-    notes: list[str] = []
-    by_cluster: dict[str, dict[str, dict[str, float | None]]] = {}
+    own = TableScores(own_frame, places, scored, baseline, protocol)
+    columns: dict[str, MetricColumn] = {}
     tests_beside: dict[str, int] = {}
     for metric in metrics:
-        direction = metric_named(metric).higher_is_better
-        own = scored[scored["metric"] == metric]
-        numbers, crash_notes = trial_scores.add_crashes(own, own_frame, places, protocol, metric)
-        notes += crash_notes
-        differences = {arm: paired_differences(numbers, arm, baseline) for arm in arms if arm != baseline}
         others = differences_beside(frame, slots, beside or {}, protocol, metric)
         if others:
             tests_beside[metric] = len(others)
-        tests = {baseline: TestedDifference("baseline")} | sign_flip_tests(differences, direction, others)
-        by_cluster[metric] = {}
-        for arm in arms:
-            means = trial_scores.cluster_means(numbers, arm)
-            counts = trial_scores.count_trials(own_frame, places, scored, arm=arm, metric=metric, protocol=protocol)
-            entries.append(make_entry(arm, metric, means, counts, tests[arm]))
-            by_cluster[metric][arm] = {name: float(means[name]) if name in means else None for name in clusters}
+        columns[metric] = compare_metric(own, metric, others)
     return TableResult(
         table=table,
         question="",
@@ -103,16 +89,76 @@ def compare(
         protocol=protocol,
         budgets=tuple(dict.fromkeys(own_frame["budget"])),
         metrics=tuple(metrics),
-        arms=arms,
-        clusters=clusters,
+        arms=own.arms,
+        clusters=own.clusters,
         cluster_noun="scene",
         num_seeds=len({slot.seed for slot in own_slots}),
-        entries=tuple(entries),
-        by_cluster=by_cluster,
+        entries=tuple(entry for column in columns.values() for entry in column.entries),
+        by_cluster={metric: column.by_cluster for metric, column in columns.items()},
         arm_notes={},
-        notes=tuple(notes),
+        notes=tuple(note for column in columns.values() for note in column.notes),
         tests_beside=tests_beside,
     )
+
+
+class TableScores(NamedTuple):
+    """The stored numbers of one table.
+
+    Attributes:
+        frame: Rows of its trials, as in `compare`.
+        places: Arm, cluster and seed of its trials: `trial_scores.places_of`.
+        scored: Numbers of its trials under the protocol: `trial_scores.read_numbers`.
+        baseline: An arm's name.
+        protocol: Whose numbers.
+    """
+
+    frame: pd.DataFrame
+    places: pd.DataFrame
+    scored: pd.DataFrame
+    baseline: str
+    protocol: str
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Rows, in the order of the suite."""
+        return tuple(dict.fromkeys(self.places["arm"]))
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """Scenes or captions, in the order of the suite."""
+        return tuple(dict.fromkeys(self.places["cluster"]))
+
+
+class MetricColumn(NamedTuple):
+    """One metric of a table; fields as in `bench.analysis.table_result.TableResult`."""
+
+    entries: list[ArmResult]
+    by_cluster: dict[str, dict[str, float | None]]
+    notes: list[str]
+
+
+def compare_metric(own: TableScores, metric: str, others: Sequence[Float[np.ndarray, " _"]]) -> MetricColumn:
+    """Compare the arms of a table with its baseline by one metric.
+
+    Args:
+        own: The table's numbers.
+        metric: A metric's name.
+        others: Differences of other tables that p is corrected for too.
+    """
+    direction = metric_named(metric).higher_is_better
+    is_metric = own.scored["metric"] == metric
+    numbers, notes = trial_scores.add_crashes(own.scored[is_metric], own.frame, own.places, own.protocol, metric)
+    differences = {arm: paired_differences(numbers, arm, own.baseline) for arm in own.arms if arm != own.baseline}
+    tests = {own.baseline: TestedDifference("baseline")} | sign_flip_tests(differences, direction, others)
+    column = MetricColumn([], {}, notes)
+    for arm in own.arms:
+        means = trial_scores.cluster_means(numbers, arm)
+        counts = trial_scores.count_trials(
+            own.frame, own.places, own.scored, arm=arm, metric=metric, protocol=own.protocol
+        )
+        column.entries.append(make_entry(arm, metric, means, counts, tests[arm]))
+        column.by_cluster[arm] = {name: float(means[name]) if name in means else None for name in own.clusters}
+    return column
 
 
 def slots_of(slots: Sequence[TrialSlot], table: str, baseline: str) -> list[TrialSlot]:
