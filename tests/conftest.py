@@ -14,7 +14,7 @@ import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-collect_ignore = ["models/clip/originals.py"]  # no tests: imports PyTorch, which only `make parity` installs
+collect_ignore = ["fixtures/clip_originals.py"]  # no tests: imports PyTorch, which only `make parity` installs
 
 
 @pytest.fixture(autouse=True, scope="session")

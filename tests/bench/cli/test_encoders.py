@@ -9,7 +9,7 @@ from bench.errors import UsageError
 from models.clip.checkpoints import catalog, files, hub
 from models.clip.checkpoints.files import Checkpoint
 from models.clip.tokenizers import WordTokenizer
-from tests.models.clip import twins
+from tests.fixtures import clip_twins
 
 
 @pytest.fixture(autouse=True)
@@ -59,9 +59,9 @@ def test_one_encoder_and_how_to_get_it(capsys):
 
 
 def test_embedded_encoders_are_listed_first(capsys, tmp_path, monkeypatch):
-    model = twins.small("resnet")
+    model = clip_twins.small("resnet")
     made = Checkpoint(
-        model=model, variables=twins.variables(model), tokenizer=WordTokenizer(words=("cup",), context_length=6)
+        model=model, variables=clip_twins.variables(model), tokenizer=WordTokenizer(words=("cup",), context_length=6)
     )
     monkeypatch.setattr(catalog, "EMBEDDED_FOLDER", tmp_path)
     digest = files.write(tmp_path / "tiny.safetensors", made, np.float16)

@@ -96,9 +96,9 @@ def test_a_pth_file_of_something_else(tmp_path, monkeypatch, content, message):
 @pytest.mark.parity
 def test_features_are_those_of_pytorch(tmp_path: pathlib.Path):
     torch = pytest.importorskip("torch")
-    from tests.models.clip import originals
+    from tests.fixtures import clip_originals
 
-    originals.import_torchvision()
+    clip_originals.import_torchvision()
     import torchvision
 
     functional = torch.nn.functional

@@ -19,8 +19,8 @@ from models.clip.checkpoints.files import Checkpoint
 from models.clip.checkpoints.hub import HubFile
 from models.clip.networks import architectures
 from models.clip.tokenizers import ClipTokenizer, WordTokenizer
+from tests.fixtures import clip_twins
 from tests.fixtures.clip_tensors import to_tensors
-from tests.models.clip import twins
 
 WORDS = WordTokenizer(words=("a", "red", "cup"), context_length=6)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -37,8 +37,8 @@ def small_world(monkeypatch, tmp_path):
         if plain != "tiny":
             return named(name)
         activation = "quick_gelu" if name.endswith("-quickgelu") else "gelu"
-        towers = (dataclasses.replace(tower, activation=activation) for tower in (twins.VIT, twins.TEXT))
-        return twins.DualEncoder(*towers)
+        towers = (dataclasses.replace(tower, activation=activation) for tower in (clip_twins.VIT, clip_twins.TEXT))
+        return clip_twins.DualEncoder(*towers)
 
     monkeypatch.setattr(architectures, "build", tiny)
     monkeypatch.setattr(hub, "_huggingface_hub", lambda: fake_hub(tmp_path / "hub"))
@@ -62,8 +62,8 @@ def fake_hub(folder):
 
 def saved(path, layout="open_clip", seed=0, **changes):
     """A checkpoint of the small architecture in a layout."""
-    model = twins.small()
-    tensors = to_tensors(model, layout, twins.variables(model, seed))
+    model = clip_twins.small()
+    tensors = to_tensors(model, layout, clip_twins.variables(model, seed))
     path.parent.mkdir(parents=True, exist_ok=True)
     safetensors.numpy.save_file({**tensors, **changes}, path)
     return path
@@ -86,9 +86,9 @@ def equal(a, b):
 
 
 def test_a_file_of_ours(tmp_path):
-    model, path = twins.small("resnet"), tmp_path / "small.safetensors"
+    model, path = clip_twins.small("resnet"), tmp_path / "small.safetensors"
     made = Checkpoint(
-        model=model, variables=twins.variables(model), tokenizer=WORDS, mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 2.0),
+        model=model, variables=clip_twins.variables(model), tokenizer=WORDS, mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 2.0),
         card={"steps": 3},
     )  # fmt: skip
     digest = files.write(path, made)
@@ -103,8 +103,8 @@ def test_a_file_of_ours(tmp_path):
 
 
 def test_half_precision_files_are_half_as_large(tmp_path):
-    model = twins.small("resnet")
-    made = Checkpoint(model=model, variables=twins.variables(model), tokenizer=None)
+    model = clip_twins.small("resnet")
+    made = Checkpoint(model=model, variables=clip_twins.variables(model), tokenizer=None)
     files.write(tmp_path / "full.safetensors", made)
     files.write(tmp_path / "half.safetensors", made, np.float16)
     full, half = (clip.load(f"file:{tmp_path / name}.safetensors") for name in ("full", "half"))
@@ -115,8 +115,10 @@ def test_half_precision_files_are_half_as_large(tmp_path):
 
 def test_embedded_encoders_are_files_with_a_pinned_hash(tmp_path, monkeypatch):
     path = tmp_path / "embedded" / "tiny-vit.safetensors"
-    model = twins.small()
-    digest = files.write(path, Checkpoint(model=model, variables=twins.variables(model), tokenizer=WORDS), np.float16)
+    model = clip_twins.small()
+    digest = files.write(
+        path, Checkpoint(model=model, variables=clip_twins.variables(model), tokenizer=WORDS), np.float16
+    )
     monkeypatch.setattr(catalog, "EMBEDDED_FOLDER", path.parent)
     monkeypatch.setitem(catalog.EMBEDDED, "tiny-vit", digest)
     assert clip.load("tiny-vit").sha256 == digest
@@ -134,7 +136,7 @@ def test_open_clips_layout_by_path(tmp_path):
     quick, exact = clip.load(f"open_clip:tiny-quickgelu/{path}"), clip.load(f"open_clip:tiny/{path}")
     assert quick.towers.model.image_tower.activation == "quick_gelu"
     assert exact.towers.model.image_tower.activation == "gelu"
-    assert equal(quick.params, exact.params) and equal(quick.params, twins.variables(twins.small()))
+    assert equal(quick.params, exact.params) and equal(quick.params, clip_twins.variables(clip_twins.small()))
     assert quick.sha256 == hub.sha256_of(path)
 
 
@@ -160,7 +162,7 @@ def test_compute_type(tmp_path):
 
 def huggingface_folder(folder, **changes):
     saved(folder / "model.safetensors", "huggingface", **changes)
-    image, text = twins.VIT, twins.TEXT
+    image, text = clip_twins.VIT, clip_twins.TEXT
     common = {
         "hidden_act": "quick_gelu",
         "num_hidden_layers": 2,
@@ -181,7 +183,7 @@ def huggingface_folder(folder, **changes):
 def test_layout_of_transformers(tmp_path):
     folder = huggingface_folder(tmp_path / "model")
     encoder = clip.load(f"hf:{folder}")
-    assert equal(encoder.params, twins.variables(twins.small()))
+    assert equal(encoder.params, clip_twins.variables(clip_twins.small()))
     assert encoder.towers.model.text_tower.end_of_text == 7
     assert encoder.mean == (0.48145466, 0.4578275, 0.40821073)
     assert encoder.tokenizer is None  # the vocabulary has 20 tokens: it is not CLIP's
@@ -282,7 +284,7 @@ def test_put_on_disk_by_hand(tmp_path, monkeypatch):
     entry.manual_path.parent.mkdir(parents=True)
     entry.manual_path.write_bytes((tmp_path / "weights.safetensors").read_bytes())
     assert catalog.find_weights("tiny") == entry.manual_path
-    assert equal(clip.load("tiny").params, twins.variables(twins.small()))
+    assert equal(clip.load("tiny").params, clip_twins.variables(clip_twins.small()))
     saved(entry.manual_path, seed=1)
     with pytest.raises(
         UsageError, match=r"tiny: expected .*tiny.safetensors with SHA-256 .*, got .*delete it, then where"
@@ -296,18 +298,18 @@ def test_either_published_layout_may_be_put_on_disk(tmp_path, monkeypatch):
     place = catalog.ENTRIES["tiny"].manual_path
     place.parent.mkdir(parents=True)
     place.write_bytes((folder / "model.safetensors").read_bytes())
-    assert equal(clip.load("tiny").params, twins.variables(twins.small()))
+    assert equal(clip.load("tiny").params, clip_twins.variables(clip_twins.small()))
 
 
 def test_a_converted_file_is_known_by_its_numbers(tmp_path, monkeypatch):
     original = saved(tmp_path / "weights.safetensors")  # stands for OpenAI's file: only its hash is asked for
     entry = published(monkeypatch, original, openai_sha256=hub.sha256_of(original))
-    model = twins.small()
-    monkeypatch.setattr(loading, "_read_torchscript", lambda path, where: (model, twins.variables(model)))
+    model = clip_twins.small()
+    monkeypatch.setattr(loading, "_read_torchscript", lambda path, where: (model, clip_twins.variables(model)))
     assert loading.convert("tiny", original) == entry.manual_path
-    assert equal(clip.load("tiny").params, twins.variables(model))
+    assert equal(clip.load("tiny").params, clip_twins.variables(model))
     found = files.read(entry.manual_path, "tiny")
-    files.write(entry.manual_path, dataclasses.replace(found, variables=twins.variables(model, seed=2)))
+    files.write(entry.manual_path, dataclasses.replace(found, variables=clip_twins.variables(model, seed=2)))
     with pytest.raises(UsageError, match="expected .* as `--convert` wrote it, got an altered file or another's"):
         clip.load("tiny")
 
@@ -359,7 +361,7 @@ def test_from_a_repository_whose_hash_the_hub_recorded(tmp_path):
     (folder / "open_clip_model.safetensors").symlink_to(target)
     for file in ("processor_config.json", "preprocessor_config.json", "open_clip_config.json"):
         (folder / file).write_text("{}")  # without a network nobody could say that there is none
-    assert equal(clip.load(f"hf:some/clip@{COMMIT}").params, twins.variables(twins.small()))
+    assert equal(clip.load(f"hf:some/clip@{COMMIT}").params, clip_twins.variables(clip_twins.small()))
     assert clip.load(f"open_clip:tiny/hf:some/clip@{COMMIT}").sha256 == target.name
     target.write_bytes(target.read_bytes() + b" ")
     with pytest.raises(UsageError, match=f"with SHA-256 {target.name}, got "):

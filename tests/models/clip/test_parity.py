@@ -43,19 +43,19 @@ CASES = [(name, "open_clip") for name in (*VITS, *RESNETS)] + [(name, "huggingfa
 
 def saved(name, layout, folder):
     """An original with random weights, the name that `load` takes for its file, and a function that asks it."""
-    from tests.models.clip import originals
+    from tests.fixtures import clip_originals
 
     seed = sum(map(ord, name + layout))
     if layout == "open_clip":
         import safetensors.torch
 
-        model = originals.open_clip_model(name, seed)
+        model = clip_originals.open_clip_model(name, seed)
         path = folder / "weights.safetensors"
         safetensors.torch.save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
-        return model, f"open_clip:{name}/{path}", originals.said_by_open_clip
-    model = originals.huggingface_model(architectures.build(name), seed)
+        return model, f"open_clip:{name}/{path}", clip_originals.said_by_open_clip
+    model = clip_originals.huggingface_model(architectures.build(name), seed)
     model.save_pretrained(folder)
-    return model, f"hf:{folder}", originals.said_by_huggingface
+    return model, f"hf:{folder}", clip_originals.said_by_huggingface
 
 
 def everything(encoder):
@@ -74,7 +74,7 @@ def everything(encoder):
 
 @pytest.mark.parametrize(("name", "layout"), CASES)
 def test_tower_equals_its_original(name, layout, tmp_path, parity_rows):
-    from tests.models.clip import originals
+    from tests.fixtures import clip_originals
 
     model, where, ask = saved(name, layout, tmp_path)
     encoder = clip.load(where)
@@ -88,7 +88,9 @@ def test_tower_equals_its_original(name, layout, tmp_path, parity_rows):
     cleared = None
     if resnet:
         # Gradients once more with weights that no rounding can take across a relu's kink.
-        originals.keep_clear_of_kinks(model, originals.as_torch(torch.tensor(images), OPENAI_MEAN, OPENAI_STD), 1)
+        clip_originals.keep_clear_of_kinks(
+            model, clip_originals.as_torch(torch.tensor(images), OPENAI_MEAN, OPENAI_STD), 1
+        )
         state = {key: value.numpy() for key, value in model.state_dict().items()}
         cleared = layouts.to_variables(encoder.towers.model, "open_clip", state.__getitem__)
         want_clear, gradients, directions = original(model, ask, images, tokens, rng)
@@ -119,10 +121,10 @@ def test_tower_equals_its_original(name, layout, tmp_path, parity_rows):
 
 def original(model, ask, images, tokens, rng):
     """What the original says, and the gradients of some of it with respect to the image, in random directions."""
-    from tests.models.clip import originals
+    from tests.fixtures import clip_originals
 
     pixels = torch.tensor(images, requires_grad=True)
-    said = ask(model, originals.as_torch(pixels, OPENAI_MEAN, OPENAI_STD), torch.tensor(tokens, dtype=torch.long))
+    said = ask(model, clip_originals.as_torch(pixels, OPENAI_MEAN, OPENAI_STD), torch.tensor(tokens, dtype=torch.long))
     asked = [key for key in ("embedding", "logits", "class_token", "spatial") if key in said]
     directions = {key: rng.standard_normal(said[key].shape).astype(np.float32) for key in asked}
     sums = {key: (said[key] * torch.tensor(directions[key])).sum() for key in asked}
@@ -195,9 +197,9 @@ def torchscript(state, path):
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_openais_own_file(tmp_path, monkeypatch):
-    from tests.models.clip import originals
+    from tests.fixtures import clip_originals
 
-    model = originals.open_clip_model("RN50-quickgelu", 5)
+    model = clip_originals.open_clip_model("RN50-quickgelu", 5)
     path = tmp_path / "RN50.pt"
     torchscript({k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}, path)
     with pytest.raises(UsageError, match="expected OpenAI's file of openai-rn50 with SHA-256 afeb0e10"):
@@ -216,7 +218,7 @@ def test_openais_own_file(tmp_path, monkeypatch):
 
 
 def test_tokens_equal_open_clips():
-    from tests.models.clip import originals
+    from tests.fixtures import clip_originals
 
     texts = [
         *CAPTIONS,
@@ -231,7 +233,7 @@ def test_tokens_equal_open_clips():
         "日本語の本",
         "co-op re-use e.g. x",
     ]
-    want = originals.open_clip().get_tokenizer("ViT-B-32")(texts).numpy()
+    want = clip_originals.open_clip().get_tokenizer("ViT-B-32")(texts).numpy()
     np.testing.assert_array_equal(ClipTokenizer().encode(texts), want)
 
 
@@ -239,9 +241,9 @@ def test_tokens_equal_open_clips():
 def test_preprocessing_equals_open_clips(size):
     from PIL import Image
 
-    from tests.models.clip import originals
+    from tests.fixtures import clip_originals
 
     photo = Image.fromarray(np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), np.uint8))
-    want = originals.open_clip().image_transform(224, is_train=False)(photo).permute(1, 2, 0).numpy()
+    want = clip_originals.open_clip().image_transform(224, is_train=False)(photo).permute(1, 2, 0).numpy()
     got = (preprocess.photo(photo, 224) - np.float32(OPENAI_MEAN)) / np.float32(OPENAI_STD)
     assert np.abs(got - want).max() * min(OPENAI_STD) < 1e-6  # of a pixel: well under 1/255

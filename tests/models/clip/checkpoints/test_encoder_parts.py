@@ -15,7 +15,7 @@ from models.clip.checkpoints.encoder_parts import encoder_parts
 from models.clip.checkpoints.files import Checkpoint
 from models.clip.networks import architectures
 from models.clip.tokenizers import ClipTokenizer, WordTokenizer
-from tests.models.clip import small_checkpoints, twins
+from tests.fixtures import clip_checkpoints, clip_twins
 
 HALF = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
 
@@ -31,7 +31,7 @@ def no_numbers(monkeypatch):
 
 
 def parts_of(path, **files):
-    return encoder_parts(f"hf:{small_checkpoints.folder(path, **files)}")
+    return encoder_parts(f"hf:{clip_checkpoints.folder(path, **files)}")
 
 
 def test_a_folder_of_transformers(tmp_path):
@@ -51,8 +51,8 @@ def test_a_folder_of_transformers(tmp_path):
         ("sha256", {"seed": 1}),
         (
             "architecture",
-            {"config": {**small_checkpoints.CONFIG, "text_config": {
-                **small_checkpoints.CONFIG["text_config"], "hidden_act": "gelu"}}},
+            {"config": {**clip_checkpoints.CONFIG, "text_config": {
+                **clip_checkpoints.CONFIG["text_config"], "hidden_act": "gelu"}}},
         ),
     ],
 )  # fmt: skip
@@ -63,7 +63,7 @@ def test_what_changes_features_changes_a_part(tmp_path, key, files):
 
 
 def test_all_shards_are_parts(tmp_path):
-    path = small_checkpoints.split(small_checkpoints.folder(tmp_path / "m"))
+    path = clip_checkpoints.split(clip_checkpoints.folder(tmp_path / "m"))
     parts = encoder_parts(f"hf:{path}")
     assert parts["weights"] == {shard.name: hub.sha256_of(shard) for shard in path.glob("*.safetensors")}
     shard = path / "model-00002-of-00003.safetensors"
@@ -76,8 +76,8 @@ def test_all_shards_are_parts(tmp_path):
 
 
 def test_a_file_of_ours(tmp_path):
-    model, path = twins.small(), tmp_path / "small.safetensors"
-    made = {"model": model, "variables": twins.variables(model), "mean": (0.1, 0.2, 0.3), "std": (1.0, 1.0, 2.0)}
+    model, path = clip_twins.small(), tmp_path / "small.safetensors"
+    made = {"model": model, "variables": clip_twins.variables(model), "mean": (0.1, 0.2, 0.3), "std": (1.0, 1.0, 2.0)}
     files_module.write(path, Checkpoint(tokenizer=WordTokenizer(words=("a", "cup"), context_length=6), **made))
     parts = encoder_parts(f"file:{path}")
     assert (parts["mean"], parts["std"]) == ([0.1, 0.2, 0.3], [1.0, 1.0, 2.0])
@@ -105,7 +105,7 @@ def test_the_nonlinearity_of_open_clips_file_is_a_part(tmp_path):
     exact, quick = (encoder_parts(f"open_clip:ViT-B-32{ending}/{path}") for ending in ("", "-quickgelu"))
     assert {key for key in exact if exact[key] != quick[key]} == {"architecture"}
     assert exact["tokenizer"] == files_module.tokenizer_to_json(ClipTokenizer())
-    small_checkpoints.write(tmp_path / "open_clip_config.json", {"preprocess_cfg": {"mean": 0.5}})
+    clip_checkpoints.write(tmp_path / "open_clip_config.json", {"preprocess_cfg": {"mean": 0.5}})
     assert encoder_parts(f"open_clip:ViT-B-32/{path}")["mean"] == [0.5, 0.5, 0.5]
 
 
@@ -128,7 +128,7 @@ def test_a_folder_of_clip_jax_needs_not_its_package(tmp_path):
     (step / "tensor").write_bytes(b"1")
     text = {"is_decoder": False, "max_length": 77, "vocab_size": 49408, "eos_token_id": 49407}
     config = {"vision_config": {"image_size": 32}, "text_config": text}
-    small_checkpoints.write(tmp_path / "config.json", config)
+    clip_checkpoints.write(tmp_path / "config.json", config)
     parts = encoder_parts(f"clip-jax:{tmp_path}")
     assert (parts["mean"], parts["image_px"], parts["architecture"]) == ([0.5, 0.5, 0.5], 32, config)
     assert list(parts["weights"]) == [str(pathlib.Path("default", "tensor"))]

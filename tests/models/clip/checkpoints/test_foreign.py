@@ -12,8 +12,8 @@ from models import clip
 from models.clip import tokenizers
 from models.clip.encoder import OPENAI_MEAN, OPENAI_STD
 from models.clip.networks import architectures
-from tests.models.clip import small_checkpoints, twins
-from tests.models.clip.small_checkpoints import CONFIG, IMAGE_PX
+from tests.fixtures import clip_checkpoints, clip_twins
+from tests.fixtures.clip_checkpoints import CONFIG, IMAGE_PX
 
 HALF = [0.5, 0.5, 0.5]
 OPENAI = (OPENAI_MEAN, OPENAI_STD)
@@ -65,7 +65,7 @@ def normalisation(path):
     }.values(),
 )  # fmt: skip
 def test_normalisation_is_what_the_repository_says(tmp_path, files, expected):
-    np.testing.assert_allclose(normalisation(small_checkpoints.folder(tmp_path / "m", **files)), expected, rtol=1e-12)
+    np.testing.assert_allclose(normalisation(clip_checkpoints.folder(tmp_path / "m", **files)), expected, rtol=1e-12)
 
 
 PREPROCESSOR = [
@@ -114,7 +114,7 @@ PREPROCESSOR = [
 
 @pytest.mark.parametrize(("said", "message"), PREPROCESSOR)
 def test_pixels_that_this_package_cannot_give_are_refused(tmp_path, said, message):
-    path = small_checkpoints.folder(tmp_path / "m", preprocessor_config=said)
+    path = clip_checkpoints.folder(tmp_path / "m", preprocessor_config=said)
     with pytest.raises(UsageError, match=f"m: preprocessor_config.json: expected .*{message}") as raised:
         clip.load(f"hf:{path}")
     assert "\n" not in str(raised.value)
@@ -138,7 +138,7 @@ def test_pixels_that_this_package_cannot_give_are_refused(tmp_path, said, messag
 )  # fmt: skip
 def test_the_file_of_version_5_is_refused_likewise(tmp_path, files, message):
     with pytest.raises(UsageError, match=message):
-        clip.load(f"hf:{small_checkpoints.folder(tmp_path / 'm', **files)}")
+        clip.load(f"hf:{clip_checkpoints.folder(tmp_path / 'm', **files)}")
 
 
 def changed(part, **changes):
@@ -166,7 +166,7 @@ def changed(part, **changes):
     ],
 )
 def test_an_architecture_that_is_not_said_well_is_refused(tmp_path, said, message):
-    path = small_checkpoints.folder(tmp_path / "m", config=said)
+    path = clip_checkpoints.folder(tmp_path / "m", config=said)
     with pytest.raises(UsageError, match=f"m: config.json: expected {message}") as raised:
         clip.load(f"hf:{path}")
     assert "\n" not in str(raised.value)
@@ -176,8 +176,8 @@ class TestShards:
     """A folder whose tensors lie in several files."""
 
     def test_all_are_read(self, tmp_path):
-        whole = clip.load(f"hf:{small_checkpoints.folder(tmp_path / 'whole')}")
-        path = small_checkpoints.split(small_checkpoints.folder(tmp_path / "split"))
+        whole = clip.load(f"hf:{clip_checkpoints.folder(tmp_path / 'whole')}")
+        path = clip_checkpoints.split(clip_checkpoints.folder(tmp_path / "split"))
         for name in (f"hf:{path}", f"hf:{path / 'model.safetensors.index.json'}"):
             encoder = clip.load(name)
             same = jax.tree.map(np.array_equal, whole.params, encoder.params)
@@ -189,7 +189,7 @@ class TestShards:
         assert clip.load(f"hf:{path}").sha256 != encoder.sha256
 
     def test_one_that_is_missing_or_cut_is_named(self, tmp_path):
-        path = small_checkpoints.split(small_checkpoints.folder(tmp_path / "m"))
+        path = clip_checkpoints.split(clip_checkpoints.folder(tmp_path / "m"))
         shard = path / "model-00002-of-00003.safetensors"
         shard.write_bytes(shard.read_bytes()[:-4])
         with pytest.raises(UsageError, match="expected a whole safetensors file, got model-00002-of-00003.safetensors"):
@@ -202,12 +202,12 @@ class TestShards:
         "shard", ["../other.safetensors", "/etc/passwd", "a/b.safetensors", "..", "x.bin", "", ".safetensors", 3, None]
     )
     def test_an_index_leads_out_of_no_folder(self, tmp_path, shard):
-        path = small_checkpoints.split(small_checkpoints.folder(tmp_path / "m"))
-        safetensors.numpy.save_file(small_checkpoints.tensors(), tmp_path / "other.safetensors")
+        path = clip_checkpoints.split(clip_checkpoints.folder(tmp_path / "m"))
+        safetensors.numpy.save_file(clip_checkpoints.tensors(), tmp_path / "other.safetensors")
         index = path / "model.safetensors.index.json"
         said = json.loads(index.read_text())
         said["weight_map"]["logit_scale"] = shard
-        small_checkpoints.write(index, said)
+        clip_checkpoints.write(index, said)
         message = "index.json: expected weight_map.logit_scale to be the name of a .safetensors file beside it"
         with pytest.raises(UsageError, match=message):
             clip.load(f"hf:{path}")
@@ -222,27 +222,27 @@ class TestShards:
         ],
     )
     def test_an_index_that_is_none(self, tmp_path, said, message):
-        path = small_checkpoints.split(small_checkpoints.folder(tmp_path / "m"))
-        small_checkpoints.write(path / "model.safetensors.index.json", said)
+        path = clip_checkpoints.split(clip_checkpoints.folder(tmp_path / "m"))
+        clip_checkpoints.write(path / "model.safetensors.index.json", said)
         with pytest.raises(UsageError, match=message):
             clip.load(f"hf:{path}")
 
     def test_an_index_of_other_shards(self, tmp_path):
-        path = small_checkpoints.split(small_checkpoints.folder(tmp_path / "m"))
+        path = clip_checkpoints.split(clip_checkpoints.folder(tmp_path / "m"))
         index = path / "model.safetensors.index.json"
         said = json.loads(index.read_text())
         shard = said["weight_map"].pop("logit_scale")
-        small_checkpoints.write(index, said)
+        clip_checkpoints.write(index, said)
         with pytest.raises(UsageError, match=f"{shard}.*one that the index does not name there: logit_scale"):
             clip.load(f"hf:{path}")
         said["weight_map"] |= {"logit_scale": shard, "logit_bias": shard}
-        small_checkpoints.write(index, said)
+        clip_checkpoints.write(index, said)
         with pytest.raises(UsageError, match=f"{shard}.*got no such tensor: logit_bias"):
             clip.load(f"hf:{path}")
 
 
 def test_a_folder_without_safetensors_says_what_it_has(tmp_path):
-    path = small_checkpoints.folder(tmp_path / "m")
+    path = clip_checkpoints.folder(tmp_path / "m")
     (path / "model.safetensors").rename(path / "pytorch_model.bin")
     with pytest.raises(
         UsageError, match="expected model.safetensors or .*got pytorch_model.bin, which may be a pickle"
@@ -273,10 +273,10 @@ class TestVocabulary:
 
     @pytest.fixture
     def path(self, tmp_path):
-        path = small_checkpoints.folder(
+        path = clip_checkpoints.folder(
             tmp_path / "m", config=changed("text_config", vocab_size=tokenizers.CLIP_NUM_TOKENS)
         )
-        tensors = small_checkpoints.tensors()
+        tensors = clip_checkpoints.tensors()
         tensors["text_model.embeddings.token_embedding.weight"] = np.zeros((tokenizers.CLIP_NUM_TOKENS, 12), np.float32)
         safetensors.numpy.save_file(tensors, path / "model.safetensors")
         return path
@@ -287,10 +287,10 @@ class TestVocabulary:
         assert len(words) > 30_000
         own = tokenizers.ClipTokenizer(context_length=6)
         assert clip.load(f"hf:{path}").tokenizer == own
-        small_checkpoints.write(path / "tokenizer.json", {"model": {"vocab": ids}})
+        clip_checkpoints.write(path / "tokenizer.json", {"model": {"vocab": ids}})
         assert clip.load(f"hf:{path}").tokenizer == own
         other = {**ids, words[0]: ids[words[1]], words[1]: ids[words[0]]}
-        small_checkpoints.write(path / "vocab.json", other)
+        clip_checkpoints.write(path / "vocab.json", other)
         encoder = clip.load(f"hf:{path}")
         assert encoder.tokenizer is None
         with pytest.raises(UsageError, match="expected an encoder with CLIP's vocabulary, this one has another"):
@@ -298,7 +298,7 @@ class TestVocabulary:
 
     @pytest.mark.parametrize("said", [{"a</w>": 320}, {}, dict.fromkeys(map(str, range(49408)), 0)])
     def test_another_size_is_another_vocabulary(self, path, said):
-        small_checkpoints.write(path / "vocab.json", said)
+        clip_checkpoints.write(path / "vocab.json", said)
         assert clip.load(f"hf:{path}").tokenizer is None
 
     def test_a_file_that_was_cut(self, path):
@@ -314,11 +314,11 @@ class TestOpenClip:
     def path(self, tmp_path, monkeypatch):
         named = architectures.build
         monkeypatch.setattr(
-            architectures, "build", lambda name: twins.small() if name.startswith("tiny") else named(name)
+            architectures, "build", lambda name: clip_twins.small() if name.startswith("tiny") else named(name)
         )
         path = tmp_path / "m" / "open_clip_model.safetensors"
         path.parent.mkdir()
-        safetensors.numpy.save_file(small_checkpoints.tensors(layout="open_clip"), path)
+        safetensors.numpy.save_file(clip_checkpoints.tensors(layout="open_clip"), path)
         return path
 
     @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ class TestOpenClip:
         ],
     )
     def test_normalisation_is_what_it_says(self, path, said, expected):
-        small_checkpoints.write(path.parent / "open_clip_config.json", said)
+        clip_checkpoints.write(path.parent / "open_clip_config.json", said)
         encoder = clip.load(f"open_clip:tiny-quickgelu/{path}")
         assert (encoder.mean, encoder.std) == expected
 
@@ -347,12 +347,12 @@ class TestOpenClip:
         ],
     )
     def test_what_cannot_be_given_is_refused(self, path, said, message):
-        small_checkpoints.write(path.parent / "open_clip_config.json", {"preprocess_cfg": said})
+        clip_checkpoints.write(path.parent / "open_clip_config.json", {"preprocess_cfg": said})
         with pytest.raises(UsageError, match=f"open_clip_config.json: expected {message}"):
             clip.load(f"open_clip:tiny/{path}")
 
     def test_its_nonlinearity_is_not_passed_over(self, path):
-        small_checkpoints.write(path.parent / "open_clip_config.json", {"model_cfg": {"quick_gelu": True}})
+        clip_checkpoints.write(path.parent / "open_clip_config.json", {"model_cfg": {"quick_gelu": True}})
         with pytest.raises(UsageError, match=r"expected tiny-quickgelu for weights whose open_clip_config.json says"):
             clip.load(f"open_clip:tiny/{path}")
         assert clip.load(f"open_clip:tiny-quickgelu/{path}").mean == OPENAI_MEAN

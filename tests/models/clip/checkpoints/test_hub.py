@@ -9,8 +9,8 @@ from bench.errors import UsageError
 from models import clip
 from models.clip.checkpoints import hub
 from models.clip.encoder import OPENAI_MEAN
-from tests.models.clip import small_checkpoints
-from tests.models.clip.small_checkpoints import COMMIT
+from tests.fixtures import clip_checkpoints
+from tests.fixtures.clip_checkpoints import COMMIT
 
 NAME = f"hf:me/small@{COMMIT}"
 ADDRESS = "ENDPOINT/{repo_id}/resolve/{revision}/{filename}"
@@ -23,8 +23,8 @@ def served(tmp_path, monkeypatch):
     import huggingface_hub
     from huggingface_hub import constants
 
-    path = small_checkpoints.folder(tmp_path / "repository")
-    with small_checkpoints.serve(path) as server:
+    path = clip_checkpoints.folder(tmp_path / "repository")
+    with clip_checkpoints.serve(path) as server:
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", ADDRESS.replace("ENDPOINT", server.endpoint))
@@ -40,7 +40,7 @@ def served(tmp_path, monkeypatch):
 
 
 def test_normalisation_is_fetched_with_the_tensors(served):
-    small_checkpoints.write(served.root / "preprocessor_config.json", SAID)
+    clip_checkpoints.write(served.root / "preprocessor_config.json", SAID)
     first = clip.load(NAME)
     assert (first.mean, first.std) == ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     num_asked = len(served.asked)
@@ -50,7 +50,7 @@ def test_normalisation_is_fetched_with_the_tensors(served):
 
 
 def test_the_file_of_version_5_is_fetched(served):
-    small_checkpoints.write(served.root / "processor_config.json", {"image_processor": SAID})
+    clip_checkpoints.write(served.root / "processor_config.json", {"image_processor": SAID})
     assert clip.load(NAME).mean == (0.5, 0.5, 0.5)
 
 
@@ -89,7 +89,7 @@ def test_without_a_network_a_file_not_asked_for_before_is_a_failure(served, monk
 
 
 def test_a_page_in_place_of_the_file(served):
-    small_checkpoints.write(served.root / "preprocessor_config.json", b"<html>sign in</html>")
+    clip_checkpoints.write(served.root / "preprocessor_config.json", b"<html>sign in</html>")
     with pytest.raises(UsageError, match=f"{NAME}: preprocessor_config.json: expected a whole JSON file"):
         clip.load(NAME)
 
@@ -102,14 +102,14 @@ def test_tensors_that_break_off(served):
 
 def test_shards_are_fetched(served):
     whole = clip.load(f"hf:{served.root}")
-    small_checkpoints.split(served.root)
+    clip_checkpoints.split(served.root)
     encoder = clip.load(NAME)
     assert encoder.sha256 == clip.load(f"hf:{served.root}").sha256 != whole.sha256
     assert {f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)} <= {file for _, file in served.asked}
 
 
 def test_a_shard_that_the_hub_has_not_is_named(served):
-    small_checkpoints.split(served.root)
+    clip_checkpoints.split(served.root)
     (served.root / "model-00003-of-00003.safetensors").unlink()
     with pytest.raises(
         UsageError, match="expected me/small/model-00003-of-00003.safetensors .*got RemoteEntryNotFound"
@@ -118,9 +118,9 @@ def test_a_shard_that_the_hub_has_not_is_named(served):
 
 
 def test_an_index_asks_the_hub_for_no_path(served):
-    small_checkpoints.split(served.root)
+    clip_checkpoints.split(served.root)
     index = served.root / "model.safetensors.index.json"
-    small_checkpoints.write(index, {"weight_map": {"logit_scale": "../../other/main/model.safetensors"}})
+    clip_checkpoints.write(index, {"weight_map": {"logit_scale": "../../other/main/model.safetensors"}})
     num_asked = len(served.asked)
     with pytest.raises(UsageError, match="weight_map.logit_scale to be the name of a .safetensors file beside it"):
         clip.load(NAME)

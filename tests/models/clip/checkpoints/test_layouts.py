@@ -9,16 +9,16 @@ from bench.errors import UsageError
 from models.clip.checkpoints import layouts
 from models.clip.networks import architectures, dual_encoder
 from models.clip.networks.dual_encoder import DualEncoder
+from tests.fixtures import clip_twins
 from tests.fixtures.clip_tensors import to_tensors
-from tests.models.clip import twins
 
 
 @pytest.mark.parametrize(
     ("tower", "layout"), [("vit", "open_clip"), ("vit", "huggingface"), ("resnet", "open_clip"), ("vit", "ours")]
 )
 def test_there_and_back(tower, layout):
-    model = twins.small(tower)
-    variables = twins.variables(model)
+    model = clip_twins.small(tower)
+    variables = clip_twins.variables(model)
     tensors = to_tensors(model, layout, variables)
     layouts.check(model, layout, {name: value.shape for name, value in tensors.items()}, "here")
     back = layouts.to_variables(model, layout, tensors.__getitem__)
@@ -28,8 +28,8 @@ def test_there_and_back(tower, layout):
 
 @pytest.mark.parametrize("layout", ["open_clip", "huggingface"])
 def test_patches_are_the_original_convolution(layout):
-    model = twins.small()
-    tensors = to_tensors(model, layout, twins.variables(model))
+    model = clip_twins.small()
+    tensors = to_tensors(model, layout, clip_twins.variables(model))
     name = {"open_clip": "visual.conv1.weight", "huggingface": "vision_model.embeddings.patch_embedding.weight"}[layout]
     kernel = tensors[name]
     assert kernel.shape == (12, 3, 8, 8)
@@ -40,8 +40,8 @@ def test_patches_are_the_original_convolution(layout):
 
 
 def test_queries_keys_and_values_stand_in_this_order():
-    model = twins.small()
-    variables = twins.variables(model)
+    model = clip_twins.small()
+    variables = clip_twins.variables(model)
     kernel = variables["params"]["text_tower"]["block_1"]["attention"]["qkv"]["kernel"]
     theirs = to_tensors(model, "huggingface", variables)
     for i, part in enumerate("qkv"):
@@ -77,7 +77,7 @@ def test_another_architecture_names_the_first_differing_tensor(layout, first):
 
 
 def test_a_tensor_that_is_missing_or_too_many():
-    model = twins.small()
+    model = clip_twins.small()
     got = layouts.tensor_shapes(model, "open_clip")
     fewer = {name: shape for name, shape in got.items() if name != "visual.transformer.resblocks.1.ln_2.bias"}
     with pytest.raises(
@@ -94,9 +94,9 @@ def test_a_tensor_that_is_missing_or_too_many():
 
 def test_a_resnet_is_told_from_a_vit():
     with pytest.raises(UsageError, match="this is a checkpoint of RN50$"):
-        layouts.check(twins.small(), "open_clip", shapes_of("RN50"), "x")
+        layouts.check(clip_twins.small(), "open_clip", shapes_of("RN50"), "x")
     with pytest.raises(UsageError, match="huggingface: expected a ViT with a text tower"):
-        layouts.tensor_shapes(twins.small("resnet"), "huggingface")
+        layouts.tensor_shapes(clip_twins.small("resnet"), "huggingface")
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_layouts_are_told_by_their_names(names):
 @pytest.mark.parametrize(
     "model",
     [
-        twins.small(),
-        twins.small("resnet"),
-        DualEncoder(image_tower=twins.VIT),
+        clip_twins.small(),
+        clip_twins.small("resnet"),
+        DualEncoder(image_tower=clip_twins.VIT),
         architectures.build("RN50x16-quickgelu"),
     ],
 )
@@ -122,7 +122,7 @@ def test_an_architecture_is_written_down_and_read_again(model):
 
 
 def test_a_wrong_description_is_refused():
-    written = architectures.to_json(twins.VIT)
+    written = architectures.to_json(clip_twins.VIT)
     with pytest.raises(UsageError, match="architecture: expected a type, got 'VisionTransformr'; the nearest is"):
         architectures.from_json(written | {"type": "VisionTransformr"})
     with pytest.raises(

@@ -11,7 +11,7 @@ from models.clip.networks import dual_encoder
 from models.clip.networks.dual_encoder import DualEncoder
 from models.clip.networks.transformer import activate
 from models.clip.tokenizers import WordTokenizer
-from tests.models.clip import twins
+from tests.fixtures import clip_twins
 
 RNG = np.random.default_rng(3)
 IMAGES = RNG.standard_normal((2, 16, 16, 3)).astype(np.float32)
@@ -28,10 +28,10 @@ def features(encoder, images, feature="embedding"):
 
 
 def encoder(tower="vit", dtype=jnp.float32, **changes):
-    model = twins.small(tower)
+    model = clip_twins.small(tower)
     return Encoder(
         name="small",
-        params=jax.tree.map(jnp.asarray, twins.variables(model)),
+        params=jax.tree.map(jnp.asarray, clip_twins.variables(model)),
         towers=LinenTowers(dual_encoder.with_dtype(model, dtype)),
         tokenizer=WordTokenizer(words=("red", "cup"), context_length=6),
         sha256="0" * 64,
@@ -41,40 +41,40 @@ def encoder(tower="vit", dtype=jnp.float32, **changes):
 
 @pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
 def test_vit_equals_its_slow_twin(activation):
-    tower = dataclasses.replace(twins.VIT, activation=activation)
-    variables = twins.variables(DualEncoder(image_tower=tower))
+    tower = dataclasses.replace(clip_twins.VIT, activation=activation)
+    variables = clip_twins.variables(DualEncoder(image_tower=tower))
     got = run(tower, {"params": variables["params"]["image_tower"]}, IMAGES, feature=None)
     for i in range(2):
-        want = twins.vit(tower, variables["params"]["image_tower"], IMAGES[i])
+        want = clip_twins.vit(tower, variables["params"]["image_tower"], IMAGES[i])
         assert set(want) == set(got) == set(tower.features)
         for name, value in want.items():
             np.testing.assert_allclose(got[name][i], value, atol=2e-5, err_msg=name)
 
 
 def test_resnet_equals_its_slow_twin():
-    variables = twins.variables(twins.small("resnet"))
+    variables = clip_twins.variables(clip_twins.small("resnet"))
     params, stats = variables["params"]["image_tower"], variables["batch_stats"]["image_tower"]
-    got = run(twins.RESNET, {"params": params, "batch_stats": stats}, IMAGES, feature=None)
+    got = run(clip_twins.RESNET, {"params": params, "batch_stats": stats}, IMAGES, feature=None)
     for i in range(2):
-        want = twins.resnet(twins.RESNET, params, stats, IMAGES[i])
-        assert set(want) == set(got) == set(twins.RESNET.features)
+        want = clip_twins.resnet(clip_twins.RESNET, params, stats, IMAGES[i])
+        assert set(want) == set(got) == set(clip_twins.RESNET.features)
         for name, value in want.items():
             np.testing.assert_allclose(got[name][i], value, atol=2e-5, err_msg=name)
 
 
 def test_text_equals_its_slow_twin():
-    variables = twins.variables(twins.small())["params"]["text_tower"]
-    got = run(twins.TEXT, {"params": variables}, TOKENS, feature=None)
+    variables = clip_twins.variables(clip_twins.small())["params"]["text_tower"]
+    got = run(clip_twins.TEXT, {"params": variables}, TOKENS, feature=None)
     for i in range(3):
-        want = twins.text(twins.TEXT, variables, TOKENS[i])
-        assert set(want) == set(got) == set(twins.TEXT.features)
+        want = clip_twins.text(clip_twins.TEXT, variables, TOKENS[i])
+        assert set(want) == set(got) == set(clip_twins.TEXT.features)
         for name, value in want.items():
             np.testing.assert_allclose(got[name][i], value, atol=2e-5, err_msg=name)
 
 
 def test_largest_id_ends_a_text_in_clips_own_vocabulary():
-    named, largest = twins.TEXT, dataclasses.replace(twins.TEXT, end_of_text=None)
-    params = {"params": twins.variables(twins.small())["params"]["text_tower"]}
+    named, largest = clip_twins.TEXT, dataclasses.replace(clip_twins.TEXT, end_of_text=None)
+    params = {"params": clip_twins.variables(clip_twins.small())["params"]["text_tower"]}
     tokens = np.array([[1, 7, 2, 0, 0, 0]])
     ended = np.where(tokens == 2, 19, tokens)  # 19 is the largest id of this vocabulary
     moved = jax.tree.map(lambda x: x, params)
@@ -85,23 +85,23 @@ def test_largest_id_ends_a_text_in_clips_own_vocabulary():
 
 
 def test_what_follows_the_end_of_a_text_does_not_matter():
-    params = {"params": twins.variables(twins.small())["params"]["text_tower"]}
+    params = {"params": clip_twins.variables(clip_twins.small())["params"]["text_tower"]}
     padded, busy = np.array([[1, 7, 9, 2, 0, 0]]), np.array([[1, 7, 9, 2, 13, 8]])
-    np.testing.assert_array_equal(run(twins.TEXT, params, padded), run(twins.TEXT, params, busy))
+    np.testing.assert_array_equal(run(clip_twins.TEXT, params, padded), run(clip_twins.TEXT, params, busy))
 
 
 @pytest.mark.parametrize("tower", ["vit", "resnet"])
 def test_gradient_with_respect_to_the_image_is_that_of_the_twin(tower):
-    model = twins.small(tower)
-    variables = twins.variables(model)
+    model = clip_twins.small(tower)
+    variables = clip_twins.variables(model)
     direction, weight = RNG.standard_normal(IMAGES[:1].shape), RNG.standard_normal(5)
 
     def twin(image):
         params = variables["params"]["image_tower"]
         if tower == "vit":
-            return twins.vit(model.image_tower, params, image)["embedding"] @ weight
+            return clip_twins.vit(model.image_tower, params, image)["embedding"] @ weight
         return (
-            twins.resnet(model.image_tower, params, variables["batch_stats"]["image_tower"], image)["embedding"]
+            clip_twins.resnet(model.image_tower, params, variables["batch_stats"]["image_tower"], image)["embedding"]
             @ weight
         )
 
@@ -197,8 +197,8 @@ def test_logits_are_scaled_cosines():
 
 
 def test_an_encoder_that_never_saw_text():
-    model = DualEncoder(image_tower=twins.VIT)
-    params = twins.variables(model)
+    model = DualEncoder(image_tower=clip_twins.VIT)
+    params = clip_twins.variables(model)
     blind = Encoder(name="control", params=params, towers=LinenTowers(model), tokenizer=None, sha256="")
     assert blind.context_length == 0 and blind.known_words == frozenset()
     with pytest.raises(UsageError, match="control: expected an encoder that reads text, this one only sees"):
@@ -222,8 +222,8 @@ def test_messages_about_images_features_and_tokens():
 
 
 def test_running_statistics_move_in_training_only():
-    model = twins.small("resnet")
-    variables = twins.variables(model)
+    model = clip_twins.small("resnet")
+    variables = clip_twins.variables(model)
     said, moved = run(model, variables, IMAGES, method="image", train=True, mutable=["batch_stats"])
     before, after = (dual_encoder.flatten(v["batch_stats"]) for v in (variables, moved))
     assert all(not np.allclose(before[path], after[path]) for path in before)
@@ -231,6 +231,6 @@ def test_running_statistics_move_in_training_only():
 
 
 def test_modules_are_their_own_configuration():
-    assert twins.small() == twins.small() and hash(twins.small()) == hash(twins.small())
-    assert dual_encoder.with_dtype(twins.small(), jnp.bfloat16) != twins.small()
+    assert clip_twins.small() == clip_twins.small() and hash(clip_twins.small()) == hash(clip_twins.small())
+    assert dual_encoder.with_dtype(clip_twins.small(), jnp.bfloat16) != clip_twins.small()
     assert dual_encoder.unflatten(dual_encoder.flatten({"a": {"b": 1}, "c": 2})) == {"a": {"b": 1}, "c": 2}

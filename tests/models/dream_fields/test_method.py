@@ -1,4 +1,4 @@
-"""Dream Fields' parts against plain twins, with a field and a guide that NumPy can follow."""
+"""Renders, crops and learning rates of Dream Fields against plain twins."""
 
 import dataclasses
 import functools
@@ -9,93 +9,32 @@ import numpy as np
 import optax
 import pytest
 
-from bench.errors import UsageError
-from bench.suites.trial import Trial
 from bench.training.batch import hyperparameters_of, stack_trials
-from bench.training.packing import program_digest
 from models import augmentations
 from models.dream_fields import (
     DREAM_FIELDS,
-    DREAM_FIELDS_2022,
-    DREAM_FIELDS_HQ,
     DREAM_FIELDS_LQ,
-    DREAM_FIELDS_MQ,
     PLAIN,
-    SIMPLIFIED,
-    DreamFields,
-    bounds,
 )
 from models.dream_fields.cameras import sample_training_rays
 from models.method import split_hyperparameters
 from models.rendering import compositing, ray_sampling
 from tasks.budgets import BUDGETS, sized
-from tasks.cameras import BLENDER_FOV_DEG, Rays
 from tests.fixtures.toy_dreams import (
     GUIDE,
     NAME,
     NUM_CROPS,
     NUM_SAMPLES,
     PX,
-    TASK,
     Blob,
     made,
     prepared,
+    rays_of,
     slow_blob,
     slow_cosine,
-    some,
-    stepped,
 )
 
 RNG = np.random.default_rng(4)
-
-
-# --- where the field is asked -----------------------------------------------------------------------------------------
-
-
-def rays_of(origins, directions):
-    """Rays whose interest is from 1 to 7."""
-    origins, directions = (jnp.asarray(x, jnp.float32) for x in (origins, directions))
-    ones = jnp.ones(origins.shape[0])
-    return Rays(origins, directions, ones, 7 * ones, 0.01 * ones)
-
-
-def test_ends_are_where_a_walk_along_the_ray_enters_and_leaves_the_cube():
-    origins = RNG.normal(size=(60, 3))
-    origins *= 4 / np.linalg.norm(origins, axis=1, keepdims=True)
-    directions = (RNG.uniform(-1.6, 1.6, (60, 3)) - origins) * RNG.uniform(0.2, 0.5, (60, 1))
-    t = np.linspace(0, 12, 12_001)
-    near, far = bounds.ray_bounds(some(half_width=1.2), rays_of(origins, directions), jnp.ones(()))
-    num_missed = 0
-    for i in range(60):
-        inside = np.abs(origins[i] + t[:, None] * directions[i]).max(axis=1) <= 1.2
-        if inside.any():
-            assert float(near[i]) == pytest.approx(t[inside][0], abs=2e-3)
-            assert float(far[i]) == pytest.approx(t[inside][-1], abs=2e-3)
-        elif float(far[i]) > float(near[i]):  # it cuts a corner between two steps
-            assert float(far[i]) - float(near[i]) < 2e-3
-        else:
-            num_missed += 1
-            assert float(near[i]) == float(far[i]) == 4.0
-    assert 5 < num_missed < 55
-
-
-def test_ends_of_rays_along_axes_from_inside_and_away():
-    rays = rays_of(
-        [[4, 0, 0], [4, 1.1, 0], [4, 1.3, 0], [0.5, 0, 0], [4, 0, 0], [4, 0, 0.5], [0, 0, 4]],
-        [[-1, 0, 0], [-2, 0, 0], [-1, 0, 0], [1, 0, 0], [1, 0, 0], [-1, -0.0, 0.0], [1e-12, -1e-12, -1]],
-    )
-    near, far = bounds.ray_bounds(some(half_width=1.2), rays, jnp.ones(()))
-    np.testing.assert_allclose(near, [2.8, 1.4, 4, 0, 4, 2.8, 2.8], atol=1e-5)
-    np.testing.assert_allclose(far, [5.2, 2.6, 4, 0.7, 4, 5.2, 5.2], atol=1e-5)
-    near, far = bounds.ray_bounds(some(), rays, jnp.zeros(()))
-    np.testing.assert_array_equal(near, 1)
-    np.testing.assert_array_equal(far, 7)
-
-
-def test_inside_is_the_cube_or_everywhere():
-    points = jnp.asarray([[0.0, 0, 0], [0.5, -0.5, 0.5], [0.51, 0, 0], [0, 0, -9.0]])
-    np.testing.assert_array_equal(bounds.is_in_bounds(some(half_width=0.5), points), [True, True, False, False])
-    np.testing.assert_array_equal(bounds.is_in_bounds(some(half_width=0.5, bounds=False), points), True)
 
 
 def looking(num=9, away=4.0):
@@ -162,9 +101,6 @@ def test_arms_of_a_pack_are_seen_within_their_own_bounds():
     assert (density[1][outside] > 0).all() and (density[0][outside] == 0).all() and outside.any()
 
 
-# --- the tracked origin -----------------------------------------------------------------------------------------------
-
-
 def test_an_origin_that_moved_is_a_field_that_moved_back():
     here, there = made(), made(field=Blob(place=(-0.3, 0.2, 0.1)))
     params, state, data = prepared(here)
@@ -173,57 +109,6 @@ def test_an_origin_that_moved_is_a_field_that_moved_back():
     still = there.render(params, state, data, rays)
     for mine, other in zip(moved, still, strict=True):
         np.testing.assert_allclose(mine, other, atol=1e-5)
-
-
-def test_the_origin_follows_the_centre_of_density():
-    method = made(track_origin=True, origin_decay=0.7, bounds=False)
-    origin = (0.4, -0.3, 0.2)  # the blob is about 0
-    for seed in range(30):
-        origin = tuple(float(x) for x in stepped(method, seed=seed, origin=origin)[1][0]["origin"])
-    assert np.abs(origin).max() < 0.1
-
-
-@pytest.mark.parametrize("changes", [{"track_origin": False}, {"track_origin": True, "origin_decay": 1.0}])
-def test_the_origin_stays_unless_it_is_tracked(changes):
-    _, (state, _) = stepped(made(**changes), origin=(0.1, 0.2, 0.3))
-    np.testing.assert_allclose(state["origin"], [0.1, 0.2, 0.3], atol=1e-7)
-
-
-def test_the_origin_stays_where_there_is_nothing():
-    _, (state, _) = stepped(made(track_origin=True), origin=(0.1, 0.2, 0.3), strength=0.0)
-    np.testing.assert_allclose(state["origin"], [0.1, 0.2, 0.3], atol=1e-7)
-
-
-# --- views that are trained on ----------------------------------------------------------------------------------------
-
-
-def test_cameras_stay_in_their_ranges_and_fill_them():
-    method = made(azimuth_deg=200.0, low_deg=-20.0, high_deg=50.0, radius=5.0, focal_multiplier=1.5)
-    hyperparameters = hyperparameters_of(method)
-    keys = jax.random.split(jax.random.key(0), 400)
-    rays = jax.jit(jax.vmap(lambda key: sample_training_rays(hyperparameters, method.render_px, key)))(keys)
-    positions = np.asarray(rays.origins[:, 0])
-    np.testing.assert_allclose(np.linalg.norm(positions, axis=1), 5, rtol=1e-5)
-    azimuth = np.degrees(np.arctan2(positions[:, 1], positions[:, 0])) % 360
-    elevation = np.degrees(np.arcsin(positions[:, 2] / 5))
-    for found, low, high in ((azimuth, 0, 200), (elevation, -20, 50)):
-        assert low - 0.01 <= found.min() < low + 0.03 * (high - low)
-        assert high - 0.03 * (high - low) < found.max() <= high + 0.01
-        assert found.mean() == pytest.approx((low + high) / 2, abs=0.05 * (high - low))
-    axis = np.asarray(rays.directions).mean(axis=1)  # of a view's rays: looks at the origin, of length 1
-    np.testing.assert_allclose(axis, -positions / 5, atol=1e-5)
-    corner = np.asarray(rays.directions[:, 0]) - axis
-    wanted = np.sqrt(2) * (1 - 1 / PX) * np.tan(np.radians(BLENDER_FOV_DEG) / 2) / 1.5
-    np.testing.assert_allclose(np.linalg.norm(corner, axis=1), wanted, rtol=1e-4)
-    reach = 3**0.5 * 1.2
-    np.testing.assert_allclose(rays.near, 5 - reach, rtol=1e-5)
-    np.testing.assert_allclose(rays.far, 5 + reach, rtol=1e-5)
-
-
-def test_the_recipes_cameras_are_at_thirty_degrees_all_round():
-    for method in (DREAM_FIELDS, DREAM_FIELDS_2022):
-        assert (method.azimuth_deg, method.low_deg, method.high_deg, method.radius) == (360, 30, 30, 4)
-    assert (DREAM_FIELDS_2022.focal_multiplier, DREAM_FIELDS_2022.half_width) == (1.2, 1.0)
 
 
 def test_blocks_of_rays_count_each_ray_once(monkeypatch):
@@ -370,100 +255,3 @@ def test_adam_has_its_epsilon():
     updates, _ = optimizer.update(jnp.asarray(1e-3), optimizer.init(jnp.zeros(())))
     assert float(updates) == pytest.approx(-1e-3 / (1e-3 + 1e-2), rel=1e-3)
     assert isinstance(optimizer, optax.GradientTransformation)
-
-
-# --- programs, sizes and messages -------------------------------------------------------------------------------------
-
-
-def digest_of(method):
-    return program_digest(Trial(task=TASK, method=method, budget=BUDGETS["smoke"], seed=0, variant="x"))
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"prompt": "a photo of {}"}, {"transmittance": "gated"}, {"backgrounds": ("white",)}, {"bounds": False},
-        {"track_origin": True}, {"cut_at_bounds": False}, {"learning_rate": 0.5, "low_deg": 0.0, "crop_share": 1.0},
-    ],
-)  # fmt: skip
-def test_arms_that_share_a_program(changes):
-    other = dataclasses.replace(DREAM_FIELDS, **changes)
-    assert digest_of(other) == digest_of(DREAM_FIELDS)
-    trials = [Trial(task=TASK, method=m, budget=BUDGETS["smoke"], seed=0, variant="x") for m in (other, DREAM_FIELDS)]
-    assert trials[0].id != trials[1].id
-
-
-@pytest.mark.parametrize(
-    "changes", [{"num_crops": 5}, {"render_px": 9}, {"encoder": "embedded-vit-16"}, {"skip_bad_steps": True}]
-)
-def test_arms_that_do_not(changes):
-    assert digest_of(dataclasses.replace(DREAM_FIELDS, **changes)) != digest_of(DREAM_FIELDS)
-
-
-def test_all_recipes_of_numbers_share_a_program():
-    assert digest_of(PLAIN) == digest_of(DREAM_FIELDS)
-    assert digest_of(SIMPLIFIED) != digest_of(DREAM_FIELDS)  # another network
-
-
-def test_sizes_come_from_the_budget():
-    paper = sized(DREAM_FIELDS_2022, BUDGETS["paper"])
-    assert (paper.num_steps, paper.encoder, paper.encoder_dtype) == (10_000, "openai-vit-b-16", "float32")
-    assert (paper.render_px, paper.num_samples, paper.num_view_samples, paper.num_crops) == (168, 192, 512, 64)
-    assert (paper.field.width, paper.field.num_blocks) == (128, 4)
-    smoke = sized(DREAM_FIELDS, BUDGETS["smoke"])
-    assert (smoke.num_steps, smoke.encoders, smoke.render_px) == (20, ("embedded-vit-8",), 16)
-    assert DREAM_FIELDS.encoders == ()
-
-
-@pytest.mark.parametrize(
-    ("method", "num_steps", "render_px", "crop_px"),
-    [
-        (DREAM_FIELDS_LQ, 10_000, 88, 80),
-        (DREAM_FIELDS_MQ, 10_000, 168, 154),
-        (DREAM_FIELDS_HQ, 20_000, 252, 224),
-    ],
-)
-def test_presets_are_the_released_ones(method, num_steps, render_px, crop_px):
-    """config_base.py and config_lq.py, config_mq.py and config_hq.py."""
-    assert (method.num_steps, method.render_px, method.num_samples) == (num_steps, render_px, 192)
-    assert method.crop_share * render_px == pytest.approx(crop_px)
-    in_steps = [round(share * num_steps) for share in (method.opacity_share, method.blur_share, method.warmup)]
-    assert in_steps == [500, 1000, 1500]
-    assert (method.learning_rate, method.adam_epsilon, method.transmittance_weight) == (1e-4, 1e-5, 0.5)
-    # The code's targets 0.5 and 0.1, times its factor of 1.2 at the zoom of 1.2.
-    assert (method.first_opacity, method.last_opacity) == pytest.approx((0.5 * 1.2, 0.1 * 1.2))
-    assert method.origin_decay == 0.999 and method.skips_bad_steps and not method.track_origin
-    assert not DREAM_FIELDS.skips_bad_steps
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"backgrounds": ("wite",)}, r"DreamFields: expected backgrounds among its options, got 'wite'; .*'white'"),
-        ({"backgrounds": ()}, r"DreamFields: expected one or more of .*white.* in backgrounds, got none"),
-        ({"crop_share": 1.5}, r"dream_fields: expected crop_share from 0.05 to 1, got 1.5; try 1$"),
-        ({"crop_share": 0.0}, r"dream_fields: expected crop_share from 0.05 to 1, got 0; try 0.05$"),
-        ({"half_width": 3.0}, r"expected half_width from 0.001 to 2, got 3; try 2"),
-        ({"radius": 1.0}, r"expected radius from 3.5 to 100, got 1; try 3.5"),
-        ({"last_opacity": float("nan")}, r"expected last_opacity from 0.001 to 1, got nan"),
-        ({"low_deg": 40.0}, r"expected low_deg up to high_deg, got 40 and 30; swap them"),
-        ({"prompt": "a photo"}, r"expected one \{\} for the caption in prompt, got 'a photo'; try 'a photo of \{\}'"),
-        ({"prompt": "{} and {}"}, r"expected one \{\} for the caption in prompt, got '\{\} and \{\}'"),
-        ({"encoder": "embedded-judge-rn"}, r"expected one that may guide, got 'embedded-judge-rn'"),
-    ],
-)
-def test_bad_settings(changes, message):
-    with pytest.raises(UsageError, match=message):
-        DreamFields(**changes)
-
-
-def test_unknown_transmittance():
-    method = DreamFields()
-    object.__setattr__(method, "transmittance", "clipped aditive")  # the constructor's annotation is checked in tests
-    with pytest.raises(UsageError, match=r"DreamFields: expected transmittance among its options, got 'clipped ad.*'"):
-        method.__post_init__()
-
-
-def test_a_prompt_may_hold_other_braces():
-    data = prepared(made(prompt="a photo of {} {x"))[2]
-    np.testing.assert_allclose(np.linalg.norm(data.text), 1, rtol=1e-5)
