@@ -109,12 +109,11 @@ def test_one_level_has_one_network(data):
 
 def rates(method, num_steps, count):
     """Learning rates of the first steps, from updates of a constant gradient, which Adam makes as long as the rate."""
-    _, hyperparameters = (
-        {},
-        {name: jnp.asarray(getattr(method, name)) for name in ("learning_rate", "final_rate", "warmup")},
-    )
+    names = ("learning_rate", "final_rate", "warmup")
+    hyperparameters = {name: jnp.asarray(getattr(method, name)) for name in names}
     optimizer = method.optimizer(num_steps, hyperparameters)
-    state, found = optimizer.init(jnp.zeros(())), []
+    state = optimizer.init(jnp.zeros(()))
+    found = []
     for _ in range(count):
         updates, state = optimizer.update(jnp.ones(()), state)
         found.append(-float(optax.apply_updates(jnp.zeros(()), updates)))
