@@ -124,10 +124,10 @@ def test_embedded_encoders_are_files_with_a_pinned_hash(tmp_path, monkeypatch):
     assert clip.load("tiny-vit").sha256 == digest
     assert catalog.find_weights("tiny-vit") == path
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(UsageError, match="tiny-vit: expected .* with SHA-256 .*truncated, altered or another"):
+    with pytest.raises(UsageError, match="tiny-vit: .*SHA-256 .*truncated, altered or another"):
         clip.load("tiny-vit")
     path.unlink()
-    with pytest.raises(UsageError, match="which comes with the project, got no such file; check it out again"):
+    with pytest.raises(UsageError, match="comes with the project, got no such file"):
         clip.load("tiny-vit")
 
 
@@ -191,51 +191,43 @@ def test_layout_of_transformers(tmp_path):
     named = clip.load(f"hf:{folder / 'model.safetensors'}")
     assert (named.mean, named.std) == ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     (folder / "config.json").unlink()
-    with pytest.raises(UsageError, match="config.json, which says the architecture and its nonlinearity, got none"):
+    with pytest.raises(UsageError, match="config.json, .*got none"):
         clip.load(f"hf:{folder}")
 
 
 def test_layouts_are_not_mixed_up(tmp_path):
     folder = huggingface_folder(tmp_path / "model")
-    with pytest.raises(
-        UsageError, match="expected tensors named as open_clip has them, got huggingface; write hf:PATH"
-    ):
+    with pytest.raises(UsageError, match="got huggingface; write hf:PATH"):
         clip.load(f"open_clip:tiny/{folder / 'model.safetensors'}")
-    with pytest.raises(UsageError, match=r"expected a file that says its architecture.*write open_clip:"):
+    with pytest.raises(UsageError, match=r"says its architecture.*write open_clip:"):
         clip.load(f"file:{folder / 'model.safetensors'}")
 
 
 def test_a_checkpoint_of_another_architecture(tmp_path):
     path = saved(tmp_path / "weights.safetensors", **{"visual.proj": np.zeros((12, 6), np.float32)})
-    with pytest.raises(
-        UsageError, match=r"expected visual.proj of shape \(12, 5\), got shape \(12, 6\); this is a checkpoint of none"
-    ):
+    with pytest.raises(UsageError, match=r"visual.proj of shape \(12, 5\), got shape \(12, 6\)"):
         clip.load(f"open_clip:tiny/{path}")
 
 
 def test_files_that_are_not_whole_or_not_safetensors(tmp_path):
     path = saved(tmp_path / "weights.safetensors")
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(UsageError, match="expected a whole safetensors file, got weights.safetensors"):
+    with pytest.raises(UsageError, match="whole safetensors file, got weights.safetensors"):
         clip.load(f"open_clip:tiny/{path}")
-    with pytest.raises(UsageError, match="expected a file .*nowhere.safetensors, got none; check the path"):
+    with pytest.raises(UsageError, match="nowhere.safetensors, got none"):
         clip.load(f"open_clip:tiny/{tmp_path / 'nowhere.safetensors'}")
     pickled = tmp_path / "weights.pt"
     pickled.write_bytes(b"\x80\x04.")
-    with pytest.raises(UsageError, match="expected a .safetensors file, got weights.pt, which may be a pickle"):
+    with pytest.raises(UsageError, match="got weights.pt, which may be a pickle"):
         clip.load(f"open_clip:tiny/{pickled}")
     with pytest.raises(UsageError, match="expected open_clip:ARCHITECTURE/PATH, got no path"):
         clip.load("open_clip:tiny")
 
 
 def test_names_that_do_not_exist():
-    with pytest.raises(
-        UsageError, match="expected one of the catalog, got 'openai-vit-b-23'; the nearest is 'openai-vit-b-32'"
-    ):
+    with pytest.raises(UsageError, match="got 'openai-vit-b-23'; the nearest is 'openai-vit-b-32'"):
         clip.load("openai-vit-b-23")
-    with pytest.raises(
-        UsageError, match="others are written open_clip:..., hf:..., openai:..., file:..., clip-jax:..."
-    ):
+    with pytest.raises(UsageError, match="open_clip:..., hf:..., openai:..., file:..., clip-jax:..."):
         clip.load("opn_clip:ViT-B-32/x")
     with pytest.raises(UsageError, match="expected one of open_clip's names.*got 'ViT-Z'"):
         clip.load("open_clip:ViT-Z/x")
@@ -253,9 +245,7 @@ def test_no_network_says_what_to_put_where(tmp_path):
         "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af) and torch do "
         "`python -m bench encoders --convert openai-vit-b-32=PATH`"
     )
-    with pytest.raises(
-        UsageError, match=r"openai-rn101: expected its weights at .*name a file of open_clip's as open_clip:RN101"
-    ):
+    with pytest.raises(UsageError, match=r"openai-rn101: .*as open_clip:RN101"):
         clip.load("openai-rn101")
 
 
@@ -274,7 +264,7 @@ def test_from_the_hubs_cache(tmp_path, monkeypatch):
     ):
         clip.load("tiny")
     path.write_bytes(whole[:-1] + b"!")
-    with pytest.raises(UsageError, match="the file is truncated, altered or another: delete it and get it again"):
+    with pytest.raises(UsageError, match="truncated, altered or another"):
         clip.load("tiny")
 
 
@@ -286,9 +276,7 @@ def test_put_on_disk_by_hand(tmp_path, monkeypatch):
     assert catalog.find_weights("tiny") == entry.manual_path
     assert equal(clip.load("tiny").params, clip_twins.variables(clip_twins.small()))
     saved(entry.manual_path, seed=1)
-    with pytest.raises(
-        UsageError, match=r"tiny: expected .*tiny.safetensors with SHA-256 .*, got .*delete it, then where"
-    ):
+    with pytest.raises(UsageError, match=r"tiny.safetensors with SHA-256 .*delete it, then where"):
         clip.load("tiny")
 
 
@@ -310,7 +298,7 @@ def test_a_converted_file_is_known_by_its_numbers(tmp_path, monkeypatch):
     assert equal(clip.load("tiny").params, clip_twins.variables(model))
     found = files.read(entry.manual_path, "tiny")
     files.write(entry.manual_path, dataclasses.replace(found, variables=clip_twins.variables(model, seed=2)))
-    with pytest.raises(UsageError, match="expected .* as `--convert` wrote it, got an altered file or another's"):
+    with pytest.raises(UsageError, match="as `--convert` wrote it, got an altered file"):
         clip.load("tiny")
 
 
@@ -320,25 +308,21 @@ def test_only_openais_own_file_is_converted(tmp_path):
         loading.convert("openai-rn50", other)
     with pytest.raises(UsageError, match="--convert: expected a file .*, got none"):
         loading.convert("openai-rn50", tmp_path / "none.pt")
-    with pytest.raises(UsageError, match="--convert: expected a model of OpenAI's, got 'openai-rn5'; the nearest is"):
+    with pytest.raises(UsageError, match="--convert: .*got 'openai-rn5'; the nearest is"):
         loading.convert("openai-rn5", other)
 
 
 def test_openais_file_needs_torch(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     path = saved(tmp_path / "RN50.pt")
-    with pytest.raises(
-        UsageError, match="expected the package torch, which alone reads OpenAI's original files.*pip install torch"
-    ):
+    with pytest.raises(UsageError, match="the package torch.*pip install torch"):
         clip.load(f"openai:{path}")
     with pytest.raises(UsageError, match="expected a file .*ViT.pt, got none"):
         clip.load(f"openai:{tmp_path / 'ViT.pt'}")
 
 
 def test_repositories_are_pinned_by_commit(tmp_path):
-    with pytest.raises(
-        UsageError, match=r"hf:some/clip: expected a pinned revision of 40 hexadecimal digits, got ''.*@COMMIT"
-    ):
+    with pytest.raises(UsageError, match=r"hf:some/clip: .*pinned revision.*got ''.*@COMMIT"):
         clip.load("hf:some/clip")
     with pytest.raises(UsageError, match="got 'main'; write hf:some/clip@COMMIT"):
         clip.load("open_clip:tiny/hf:some/clip@main")
@@ -346,7 +330,7 @@ def test_repositories_are_pinned_by_commit(tmp_path):
         clip.load("hf:clip")
     with pytest.raises(
         UsageError,
-        match=rf"expected some/clip/config.json on disk or over the network.*hf download some/clip --revision {COMMIT}",
+        match=rf"some/clip/config.json .*hf download some/clip --revision {COMMIT}",
     ):
         clip.load(f"hf:some/clip@{COMMIT}")
 
@@ -375,9 +359,7 @@ def test_the_real_client_in_offline_mode_says_the_same(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "none"))
     monkeypatch.setattr(hub, "_huggingface_hub", lambda: huggingface_hub)
-    with pytest.raises(
-        UsageError, match="openai-rn50: expected timm/resnet50_clip.openai/open_clip_model.safetensors on disk"
-    ):
+    with pytest.raises(UsageError, match="openai-rn50: .*timm/resnet50_clip.openai/open_clip_model.safetensors"):
         clip.load("openai-rn50")
 
 

@@ -56,16 +56,16 @@ def test_texts_are_cleaned_as_the_released_code_cleans_them(text, cleaned):
 @needs_vocabulary
 def test_long_texts_are_refused_not_cut():
     long = "cup " * 80
-    with pytest.raises(UsageError, match=r"caption 'cup cup .*expected at most 77 tokens with start and end, got 82"):
+    with pytest.raises(UsageError, match=r"caption 'cup cup .*at most 77 tokens.*got 82"):
         ClipTokenizer().encode(["fine", long])
-    with pytest.raises(UsageError, match="expected at most 4 tokens with start and end, got 5; shorten it"):
+    with pytest.raises(UsageError, match="at most 4 tokens.*got 5"):
         WordTokenizer(words=("cup",), context_length=4).encode(["cup cup cup"])
 
 
 @pytest.mark.parametrize("texts", ["a cup", "cup", ""])
 def test_a_single_caption_is_refused(texts):
     for tokenizer in (ClipTokenizer(), WordTokenizer(words=("cup",), context_length=4)):
-        with pytest.raises(UsageError, match="tokenize: expected a list of captions.*put a single caption in a list"):
+        with pytest.raises(UsageError, match="a list of captions"):
             tokenizer.encode(texts)
 
 

@@ -37,7 +37,7 @@ def test_bad_settings(changes, message):
 def test_unknown_transmittance():
     method = DreamFields()
     object.__setattr__(method, "transmittance", "clipped aditive")  # the constructor's annotation is checked in tests
-    with pytest.raises(UsageError, match=r"DreamFields: expected transmittance among its options, got 'clipped ad.*'"):
+    with pytest.raises(UsageError, match=r"transmittance among its options, got 'clipped ad.*'"):
         method.__post_init__()
 
 

@@ -311,7 +311,7 @@ def test_budgets_fill_open_sizes_and_leave_others():
 
 
 def test_an_open_size_says_how_to_fill_it():
-    with pytest.raises(UsageError, match=r"MLP: expected width to be given, got None; .*tasks.budgets.sized"):
+    with pytest.raises(UsageError, match=r"MLP: .*width to be given.*tasks.budgets.sized"):
         MLP().init(jax.random.key(0), some_samples(1))
     for field, name in ((ResidualMLP(), "width"), (ResidualMLP(width=8), "num_blocks")):
         with pytest.raises(UsageError, match=f"ResidualMLP: expected {name} to be given, got None"):

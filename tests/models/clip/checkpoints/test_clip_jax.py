@@ -115,21 +115,19 @@ def test_a_captioning_model_only_sees(tmp_path):
     encoder = clip.load(f"clip-jax:{tmp_path}")
     assert encoder.towers.image_feature_names == ("spatial",) and encoder.tokenizer is None
     assert encoder.image_features(encoder.params, jnp.zeros((1, 32, 32, 3)), "spatial").shape == (1, 512)
-    with pytest.raises(UsageError, match="expected an encoder that reads text, this one only sees"):
+    with pytest.raises(UsageError, match="this one only sees"):
         encoder.text_features(encoder.params, np.zeros((1, 16), np.int32))
 
 
 def test_messages(checkpoint, tmp_path):
     folder, _, _ = checkpoint
-    with pytest.raises(UsageError, match="expected a folder of clip-jax.*without a folder of a step; check the path"):
+    with pytest.raises(UsageError, match="folder of clip-jax.*without a folder of a step"):
         clip.load(f"clip-jax:{tmp_path}")
     other = json.loads((folder / "config.json").read_text())
     other["vision_config"]["hidden_size"] = 64
     whole = (folder / "config.json").read_text()
     (folder / "config.json").write_text(json.dumps(other))
-    with pytest.raises(
-        UsageError, match=r"expected params/vision.* of shape .*, got shape .*config.json is not that of"
-    ):
+    with pytest.raises(UsageError, match=r"params/vision.* of shape .*got shape .*config.json"):
         clip.load(f"clip-jax:{folder}")
     (folder / "config.json").unlink()
     with pytest.raises(UsageError, match="without a config.json"):

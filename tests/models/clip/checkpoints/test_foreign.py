@@ -192,10 +192,10 @@ class TestShards:
         path = clip_checkpoints.split(clip_checkpoints.folder(tmp_path / "m"))
         shard = path / "model-00002-of-00003.safetensors"
         shard.write_bytes(shard.read_bytes()[:-4])
-        with pytest.raises(UsageError, match="expected a whole safetensors file, got model-00002-of-00003.safetensors"):
+        with pytest.raises(UsageError, match="whole safetensors file, got model-00002-of-00003"):
             clip.load(f"hf:{path}")
         shard.unlink()
-        with pytest.raises(UsageError, match="expected 3 shards .*, got no model-00002-of-00003.safetensors; get"):
+        with pytest.raises(UsageError, match="3 shards .*got no model-00002-of-00003"):
             clip.load(f"hf:{path}")
 
     @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ class TestShards:
         said = json.loads(index.read_text())
         shard = said["weight_map"].pop("logit_scale")
         clip_checkpoints.write(index, said)
-        with pytest.raises(UsageError, match=f"{shard}.*one that the index does not name there: logit_scale"):
+        with pytest.raises(UsageError, match=f"{shard}.*does not name there: logit_scale"):
             clip.load(f"hf:{path}")
         said["weight_map"] |= {"logit_scale": shard, "logit_bias": shard}
         clip_checkpoints.write(index, said)
@@ -244,14 +244,10 @@ class TestShards:
 def test_a_folder_without_safetensors_says_what_it_has(tmp_path):
     path = clip_checkpoints.folder(tmp_path / "m")
     (path / "model.safetensors").rename(path / "pytorch_model.bin")
-    with pytest.raises(
-        UsageError, match="expected model.safetensors or .*got pytorch_model.bin, which may be a pickle"
-    ):
+    with pytest.raises(UsageError, match="pytorch_model.bin, which may be a pickle"):
         clip.load(f"hf:{path}")
     (path / "pytorch_model.bin").unlink()
-    with pytest.raises(
-        UsageError, match="expected model.safetensors or model.safetensors.index.json in .*, got neither"
-    ):
+    with pytest.raises(UsageError, match="model.safetensors or .*got neither"):
         clip.load(f"hf:{path}")
 
 
@@ -293,7 +289,7 @@ class TestVocabulary:
         clip_checkpoints.write(path / "vocab.json", other)
         encoder = clip.load(f"hf:{path}")
         assert encoder.tokenizer is None
-        with pytest.raises(UsageError, match="expected an encoder with CLIP's vocabulary, this one has another"):
+        with pytest.raises(UsageError, match="CLIP's vocabulary, this one has another"):
             encoder.tokenize(["a cup"])
 
     @pytest.mark.parametrize("said", [{"a</w>": 320}, {}, dict.fromkeys(map(str, range(49408)), 0)])
@@ -353,6 +349,6 @@ class TestOpenClip:
 
     def test_its_nonlinearity_is_not_passed_over(self, path):
         clip_checkpoints.write(path.parent / "open_clip_config.json", {"model_cfg": {"quick_gelu": True}})
-        with pytest.raises(UsageError, match=r"expected tiny-quickgelu for weights whose open_clip_config.json says"):
+        with pytest.raises(UsageError, match=r"tiny-quickgelu for weights whose open_clip_config.json"):
             clip.load(f"open_clip:tiny/{path}")
         assert clip.load(f"open_clip:tiny-quickgelu/{path}").mean == OPENAI_MEAN

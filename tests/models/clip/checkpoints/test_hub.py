@@ -74,7 +74,7 @@ def test_any_other_answer_is_a_failure(served, file, answer):
 
 def test_a_repository_that_is_not_there(served):
     served.answers = {"config.json": 404}
-    with pytest.raises(UsageError, match="expected me/small/config.json on disk or over the network, got .*404"):
+    with pytest.raises(UsageError, match="me/small/config.json .*got .*404"):
         clip.load(NAME)
 
 
@@ -84,19 +84,19 @@ def test_without_a_network_a_file_not_asked_for_before_is_a_failure(served, monk
     for file in ("config.json", "model.safetensors"):
         hf_hub_download("me/small", file, revision=COMMIT)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(UsageError, match="expected me/small/processor_config.json on disk.*give the folder it prints"):
+    with pytest.raises(UsageError, match="me/small/processor_config.json .*give the folder it prints"):
         clip.load(NAME)
 
 
 def test_a_page_in_place_of_the_file(served):
     clip_checkpoints.write(served.root / "preprocessor_config.json", b"<html>sign in</html>")
-    with pytest.raises(UsageError, match=f"{NAME}: preprocessor_config.json: expected a whole JSON file"):
+    with pytest.raises(UsageError, match=f"{NAME}: preprocessor_config.json: .*whole JSON file"):
         clip.load(NAME)
 
 
 def test_tensors_that_break_off(served):
     served.answers = {"model.safetensors": "cut"}
-    with pytest.raises(UsageError, match="expected me/small/model.safetensors on disk or over the network, got"):
+    with pytest.raises(UsageError, match="me/small/model.safetensors on disk or over the network"):
         clip.load(NAME)
 
 
@@ -111,9 +111,7 @@ def test_shards_are_fetched(served):
 def test_a_shard_that_the_hub_has_not_is_named(served):
     clip_checkpoints.split(served.root)
     (served.root / "model-00003-of-00003.safetensors").unlink()
-    with pytest.raises(
-        UsageError, match="expected me/small/model-00003-of-00003.safetensors .*got RemoteEntryNotFound"
-    ):
+    with pytest.raises(UsageError, match="model-00003-of-00003.safetensors .*got RemoteEntryNotFound"):
         clip.load(NAME)
 
 
@@ -122,14 +120,14 @@ def test_an_index_asks_the_hub_for_no_path(served):
     index = served.root / "model.safetensors.index.json"
     clip_checkpoints.write(index, {"weight_map": {"logit_scale": "../../other/main/model.safetensors"}})
     num_asked = len(served.asked)
-    with pytest.raises(UsageError, match="weight_map.logit_scale to be the name of a .safetensors file beside it"):
+    with pytest.raises(UsageError, match="weight_map.logit_scale to be the name of a .safetensors file"):
         clip.load(NAME)
     assert all(file in ("model.safetensors", "config.json", index.name) for _, file in served.asked[num_asked:])
 
 
 def test_a_repository_without_safetensors(served):
     (served.root / "model.safetensors").unlink()
-    with pytest.raises(UsageError, match="expected model.safetensors or .* in the repository, got neither; choose"):
+    with pytest.raises(UsageError, match="model.safetensors or .* in the repository, got neither"):
         clip.load(NAME)
 
 

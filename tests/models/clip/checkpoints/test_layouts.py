@@ -80,14 +80,10 @@ def test_a_tensor_that_is_missing_or_too_many():
     model = clip_twins.small()
     got = layouts.tensor_shapes(model, "open_clip")
     fewer = {name: shape for name, shape in got.items() if name != "visual.transformer.resblocks.1.ln_2.bias"}
-    with pytest.raises(
-        UsageError, match=r"expected visual.transformer.resblocks.1.ln_2.bias of shape \(12,\), got no such tensor"
-    ):
+    with pytest.raises(UsageError, match=r"resblocks.1.ln_2.bias of shape \(12,\), got no such tensor"):
         layouts.check(model, "open_clip", fewer, "x")
     more = {**got, "visual.transformer.resblocks.2.ln_1.weight": (12,)}
-    with pytest.raises(
-        UsageError, match=r"x: expected no tensor visual.transformer.resblocks.2.ln_1.weight, got one of shape \(12,\)"
-    ):
+    with pytest.raises(UsageError, match=r"no tensor .*resblocks.2.ln_1.weight, got one of shape \(12,\)"):
         layouts.check(model, "open_clip", more, "x")
     layouts.check(model, "open_clip", {**got, "attn_mask": (6, 6), "input_resolution": ()}, "x")
 
@@ -123,13 +119,11 @@ def test_an_architecture_is_written_down_and_read_again(model):
 
 def test_a_wrong_description_is_refused():
     written = architectures.to_json(clip_twins.VIT)
-    with pytest.raises(UsageError, match="architecture: expected a type, got 'VisionTransformr'; the nearest is"):
+    with pytest.raises(UsageError, match="a type, got 'VisionTransformr'; the nearest is"):
         architectures.from_json(written | {"type": "VisionTransformr"})
-    with pytest.raises(
-        UsageError, match="architecture VisionTransformer: expected a field, got 'wide'; the nearest is 'width'"
-    ):
+    with pytest.raises(UsageError, match="VisionTransformer: .*got 'wide'; the nearest is 'width'"):
         architectures.from_json(written | {"wide": 3})
-    with pytest.raises(UsageError, match="expected activation to be .*, got 'swish'; correct the file"):
+    with pytest.raises(UsageError, match="activation to be .*got 'swish'"):
         architectures.from_json(written | {"activation": "swish"})
     with pytest.raises(UsageError, match="expected depth to be .*, got True"):
         architectures.from_json(written | {"depth": True})
@@ -140,9 +134,7 @@ def test_the_ending_of_a_name_says_the_nonlinearity():
         assert getattr(architectures.build("ViT-L-14-quickgelu"), tower).activation == "quick_gelu"
         assert getattr(architectures.build("ViT-L-14"), tower).activation == "gelu"
         assert getattr(architectures.build("ViT-L-14-gelu"), tower).activation == "gelu"
-    with pytest.raises(
-        UsageError, match="architecture: expected one of open_clip's names.*got 'ViT-B-23'; the nearest is 'ViT-B-32'"
-    ):
+    with pytest.raises(UsageError, match="got 'ViT-B-23'; the nearest is 'ViT-B-32'"):
         architectures.build("ViT-B-23")
 
 
@@ -160,7 +152,7 @@ def test_configuration_of_transformers():
     assert new.image_tower == dataclasses.replace(architectures.build("ViT-B-32").image_tower, hidden_width=1000)
     with pytest.raises(UsageError, match="config.json: expected model_type 'clip', got 'siglip'"):
         architectures.from_huggingface({"model_type": "siglip"})
-    with pytest.raises(UsageError, match="expected text_config.hidden_act quick_gelu or gelu, got 'relu'"):
+    with pytest.raises(UsageError, match="text_config.hidden_act .*got 'relu'"):
         architectures.from_huggingface({"model_type": "clip", "text_config": {"hidden_act": "relu"}})
     with pytest.raises(UsageError, match="expected vision_config.layer_norm_eps 1e-05, got 1e-06"):
         architectures.from_huggingface({"model_type": "clip", "vision_config": {"layer_norm_eps": 1e-6}})

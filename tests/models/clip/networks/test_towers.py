@@ -201,7 +201,7 @@ def test_an_encoder_that_never_saw_text():
     params = clip_twins.variables(model)
     blind = Encoder(name="control", params=params, towers=LinenTowers(model), tokenizer=None, sha256="")
     assert blind.context_length == 0 and blind.known_words == frozenset()
-    with pytest.raises(UsageError, match="control: expected an encoder that reads text, this one only sees"):
+    with pytest.raises(UsageError, match="control: .*this one only sees"):
         blind.tokenize(["a cup"])
     with pytest.raises(UsageError, match="control: expected an encoder that reads text"):
         blind.text_features(params, TOKENS)
@@ -209,15 +209,13 @@ def test_an_encoder_that_never_saw_text():
 
 def test_messages_about_images_features_and_tokens():
     small = encoder()
-    with pytest.raises(UsageError, match=r"small: expected images of 16 x 16 px, got 20 x 12; preprocess.resize"):
+    with pytest.raises(UsageError, match=r"16 x 16 px, got 20 x 12.*preprocess.resize"):
         small.image_features(small.params, jnp.zeros((1, 12, 20, 3)))
-    with pytest.raises(
-        UsageError, match="small: expected a feature of its image tower, got 'classtoken'; the nearest is"
-    ):
+    with pytest.raises(UsageError, match="image tower, got 'classtoken'; the nearest is"):
         small.image_features(small.params, jnp.zeros((1, 16, 16, 3)), "classtoken")
-    with pytest.raises(UsageError, match="small: expected a feature of its text tower, got 'spatial'"):
+    with pytest.raises(UsageError, match="text tower, got 'spatial'"):
         small.text_features(small.params, TOKENS, "spatial")
-    with pytest.raises(UsageError, match="small: expected 6 tokens a text, got 4; make them with this encoder's"):
+    with pytest.raises(UsageError, match="6 tokens a text, got 4"):
         small.text_features(small.params, TOKENS[:, :4])
 
 
