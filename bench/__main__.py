@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import keyword
 import os
 import sys
 
 from bench import import_paths
+from bench.cli.argument_parser import ArgumentParser
 from bench.errors import UsageError, nearest
 
-VERBS = (
-    *("run", "plan", "status", "ls", "show", "rescore", "retry", "report", "check", "encoders", "generate", "export"),
-    "archive",
-    "adopt",
-    "compare",
-    "export-scenes",
-    *("import", "new-method"),
-    "votes",
-)
+VERBS = {
+    "run": "train what is missing of a suite, score it, print its tables and write its report",
+    "plan": "say what run would do: trials, packs, arms' differences, time",
+    "status": "say what is running now, and what is done",
+    "ls": "list the trials that are stored",
+    "show": "show all that is known of one trial",
+    "rescore": "score stored views again, under the suite's protocols or another",
+    "retry": "move failed trials aside, so that the next run trains them again",
+    "report": "write the tables, figures and pictures of stored results again",
+    "check": "run the contract test on a method or a network of your own",
+    "encoders": "list encoders: what there is, what is on disk, how to get the rest",
+    "generate": "make one object from a caption: video, mesh and pictures, several seeds at once",
+    "export": "write a stored trial's turntable, mesh (GLB, OBJ, PLY) and pictures",
+    "archive": "keep a suite's stored trials in one small file: records, scores, a few pictures",
+    "adopt": "take over results that an earlier version stored",
+    "compare": "set a method of your own against baselines: train what is missing, print paired differences",
+    "export-scenes": "write the embedded scenes in the layout of NeRF Realistic Synthetic",
+    "import": "score images that another program rendered, and store them beside trained trials",
+    "new-method": "write a commented file that a network or a recipe of your own can start from",
+    "votes": "say which arm is preferred, from the files of votes that a report's page saves",
+}
+"""Each verb with the `HELP` of its module, so that `--help` imports none of them."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one verb; 0 is good, 1 a trial or a check that failed, 2 a mistake of the user's, 130 Ctrl-C."""
+    """Run one verb; 0 is good, 1 a trial or a check that failed, 2 a mistake of the user's, 130 Ctrl-C."""
     import_paths.put_root_first()
     argv = sys.argv[1:] if argv is None else argv
     try:
@@ -40,27 +53,23 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(argv: list[str]) -> int:
-    """Parses the command line for one verb and calls it."""
+    """Parse the command line for one verb and call it."""
     if not argv or argv[0] in ("-h", "--help"):
         print(overview())
         return 0 if argv else 2
     name = argv[0]
     if name not in VERBS:
-        raise UsageError(f"expected a verb, got {name!r}; {nearest(name, VERBS)}; python -m bench --help")
+        raise UsageError(
+            f"expected a verb, got {name!r}; {nearest(name, [*VERBS, '--help'])}; see python -m bench --help"
+        )
     verb = importlib.import_module(module_of(name))
-    parser = argparse.ArgumentParser(
-        prog=f"python -m bench {name}",
-        description=verb.HELP,
-        epilog=f"example:\n  {verb.EXAMPLE}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = ArgumentParser(name, verb.HELP, verb.EXAMPLE)
     verb.add_arguments(parser)
-    return verb.main(parser.parse_args(argv[1:]))
+    return verb.main(parser.parse_words(argv[1:]))
 
 
 def module_of(name: str) -> str:
-    """Where a verb is written: `import` is a word of Python's and cannot be a module's name.
+    """Name the module of a verb: `import` is a word of Python's and cannot be a module's name.
 
     Example:
         >>> module_of("export-scenes"), module_of("import")
@@ -70,8 +79,8 @@ def module_of(name: str) -> str:
 
 
 def overview() -> str:
-    """What `--help` prints: a line a verb."""
-    lines = [f"  {name:14} {importlib.import_module(module_of(name)).HELP}" for name in VERBS]
+    """Write what `--help` prints: a line a verb."""
+    lines = [f"  {name:14} {help_line}" for name, help_line in VERBS.items()]
     return "\n".join(
         [
             "usage: python -m bench VERB [options]; python -m bench VERB --help",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal, TypeVar
 
+from bench.errors import UsageError, nearest
+
 T = TypeVar("T")
 
 
@@ -76,7 +78,7 @@ class Budget:
 
 
 def sized(value: T, budget: Budget) -> T:
-    """Fills the sizes that a task or a method left open, in it and in the dataclasses inside it.
+    """Fill the sizes that a task or a method left open, in it and in the dataclasses inside it.
 
     Args:
         value: A frozen dataclass; a field is open if it is None and the budget has a field of that name, or of the name
@@ -200,3 +202,14 @@ BUDGETS = {
         ),
     )
 }
+
+
+def budget_named(name: str) -> Budget:
+    """Look up the budget of a name.
+
+    Raises:
+        UsageError: There is none; names the nearest.
+    """
+    if name not in BUDGETS:
+        raise UsageError(f"--budget: expected one of {', '.join(BUDGETS)}, got {name!r}; {nearest(name, BUDGETS)}")
+    return BUDGETS[name]

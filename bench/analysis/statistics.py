@@ -73,13 +73,14 @@ def t_interval(
         >>> t_interval(np.array([21.0]))
         Interval(mean=21.0, low=None, high=None)
     """
-    from scipy import stats
+    from scipy import special  # not scipy.stats, which takes a second to import, for the same quantile
 
     values = checked(values, "t_interval", at_least=1)
     mean = float(np.mean(values))
     if len(values) < 2:
         return Interval(mean, None, None)
-    half = float(stats.t.isf((1 - confidence) / 2, len(values) - 1) * stats.sem(values))
+    standard_error = np.std(values, ddof=1) / np.sqrt(len(values))
+    half = float(-special.stdtrit(len(values) - 1, (1 - confidence) / 2) * standard_error)
     low = max(mean - half, limits[0])
     high = min(mean + half, limits[1])
     return Interval(mean, min(low, mean), max(high, mean))  # rounding may put a mean just outside its limit

@@ -1,8 +1,12 @@
-"""Where trials are stored, as every verb that reads them asks; imports nothing heavy."""
+"""Defines options that several verbs share: where trials are stored, and how often a verb looks again.
+
+Imports nothing heavy.
+"""
 
 from __future__ import annotations
 
 import argparse
+import math
 import pathlib
 
 from bench.errors import UsageError
@@ -10,9 +14,12 @@ from bench.import_paths import ROOT
 
 USUAL = ROOT / "results" / "runs"
 
+SHORTEST_S = 0.05
+"""Below it a verb that watches a run would do nothing but look."""
+
 
 def add_results(parser: argparse.ArgumentParser) -> None:
-    """The option `--results`."""
+    """Add the option `--results`."""
     parser.add_argument(
         "--results",
         type=pathlib.Path,
@@ -23,7 +30,7 @@ def add_results(parser: argparse.ArgumentParser) -> None:
 
 
 def existing(path: pathlib.Path) -> pathlib.Path:
-    """The folder, for verbs that only read it; the usual one may be missing, as nothing was run yet.
+    """Return the folder, for verbs that only read it; the usual one may be missing, as nothing was run yet.
 
     Raises:
         UsageError: It names a folder that is not there.
@@ -33,3 +40,25 @@ def existing(path: pathlib.Path) -> pathlib.Path:
             f"--results: expected a folder of trials, got {path}, which is not there; leave it out for {USUAL}"
         )
     return path
+
+
+def add_every(parser: argparse.ArgumentParser, beside: str, default_s: float) -> None:
+    """Add the option `--every`, which goes with the option `beside`."""
+    parser.add_argument(
+        "--every", type=float, metavar="S", help=f"with {beside}: seconds from one look to the next ({default_s:g})"
+    )
+
+
+def every_s(args: argparse.Namespace, beside: str, default_s: float) -> float:
+    """Return the seconds from one look to the next.
+
+    Raises:
+        UsageError: No time, or the option that it goes with is not there.
+    """
+    if args.every is None:
+        return default_s
+    if not getattr(args, beside.removeprefix("--")):
+        raise UsageError(f"--every: expected {beside} beside it, got {args.every:g} alone; add {beside}")
+    if not (math.isfinite(args.every) and args.every >= SHORTEST_S):
+        raise UsageError(f"--every: expected seconds from {SHORTEST_S:g} on, got {args.every:g}; leave it out")
+    return args.every

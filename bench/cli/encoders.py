@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import pathlib
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from bench.errors import UsageError, nearest
-from models.clip import loading
-from models.clip.checkpoints import catalog, files
-from models.clip.networks import architectures, dual_encoder
-from models.clip.pretraining import model_cards
 
 HELP = "list encoders: what there is, what is on disk, how to get the rest"
 EXAMPLE = "python -m bench encoders openai-vit-b-32"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `encoders`."""
+    """Add the options of `encoders`."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="say all about one encoder")
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     parser.add_argument("--cards", action="store_true", help="print the cards of the embedded ones as Markdown")
@@ -34,76 +26,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prints the catalog or one entry of it."""
+    """Print the catalog or one entry of it."""
+    from models.clip import listing
+    from models.clip.checkpoints import catalog
+    from models.clip.pretraining import model_cards
+
+    names = [*catalog.EMBEDDED, *catalog.ENTRIES]
     if args.convert:
-        name, equals, path = args.convert.partition("=")
-        if not equals:
-            raise UsageError(f"--convert: expected NAME=PATH, got {args.convert!r}; write openai-rn50=RN50.pt")
-        print(f"{name}: written to {loading.convert(name, pathlib.Path(path).expanduser())}")
-        return 0
-    if args.cards:
+        print(convert(args.convert))
+    elif args.cards:
         print(model_cards.markdown(), end="")
-        return 0
-    if args.name:
-        names = [*catalog.EMBEDDED, *catalog.ENTRIES]
+    elif args.name:
         if args.name not in names:
             raise UsageError(f"encoders: expected one of the catalog, got {args.name!r}; {nearest(args.name, names)}")
-        found = described(args.name)
-        print(
-            json.dumps(found, indent=1)
-            if args.json
-            else "\n".join(model_cards.card_lines({k: v for k, v in found.items() if v}))
-        )
-        return 0
-    rows = [summary(name) for name in (*catalog.EMBEDDED, *catalog.ENTRIES)]
-    if args.json:
-        print(json.dumps(rows, indent=1))
-        return 0
-    print_table(rows)
+        found = listing.describe_encoder(args.name)
+        known = {name: value for name, value in found.items() if value}
+        print(json.dumps(found, indent=1) if args.json else "\n".join(model_cards.card_lines(known)))
+    elif args.json:
+        print(json.dumps([listing.summarize_encoder(name) for name in names], indent=1))
+    else:
+        print_table([listing.summarize_encoder(name) for name in names])
     return 0
 
 
-def summary(name: str) -> dict[str, Any]:
-    """A line of the table; no file is read for a published one."""
-    found = catalog.find_weights(name)
-    if name in catalog.EMBEDDED:
-        model, trained_on = files.read_model(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name), "this project"
-        architecture = type(model.image_tower).__name__
-    else:
-        entry = catalog.ENTRIES[name]
-        model, trained_on, architecture = architectures.build(entry.architecture), entry.trained_on, entry.architecture
-    return {
-        "name": name,
-        "architecture": architecture,
-        "image_px": model.image_tower.image_px,
-        "embedding_dim": model.image_tower.embedding_dim,
-        "trained_on": trained_on + (", judge" if name in catalog.JUDGES else ""),
-        "on_disk": str(found) if found else None,
-    }
+def convert(text: str) -> str:
+    """Convert OpenAI's file of `NAME=PATH`; say where the result lies.
 
+    Raises:
+        UsageError: It is not of that form, or the file is not the one of that name.
+    """
+    from models.clip import loading
 
-def described(name: str) -> dict[str, Any]:
-    """All about one encoder."""
-    found = summary(name)
-    if name in catalog.EMBEDDED:
-        return found | model_cards.card(name)
-    entry = catalog.ENTRIES[name]
-    model = architectures.build(entry.architecture)
-    num_parameters = sum(
-        math.prod(shape) for path, shape in dual_encoder.variable_shapes(model).items() if path.startswith("params/")
-    )
-    return found | {
-        "parameters": num_parameters,
-        "features": ", ".join(model.image_tower.features),
-        "sources": "; ".join(f"{source.repository}/{source.file}@{source.revision}" for source in entry.sources),
-        "sha256": "; ".join(str(source.sha256) for source in entry.sources),
-        "place": str(entry.manual_path),
-        "to get it": entry.how_to_get if not found["on_disk"] else None,
-    }
+    name, equals, path = text.partition("=")
+    if not equals:
+        raise UsageError(f"--convert: expected NAME=PATH, got {text!r}; write openai-rn50=RN50.pt")
+    return f"{name}: written to {loading.convert(name, pathlib.Path(path).expanduser())}"
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """The catalog, then how to get what is not there."""
+    """Print the catalog, then how to get what is not there."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from models.clip import loading
+    from models.clip.checkpoints import catalog
+
     printed = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("encoder", "architecture", "px", "trained on", "on disk"):
         printed.add_column(heading)

@@ -21,7 +21,7 @@ PREFERRED = "std-v1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `ls`."""
+    """Add the options of `ls`."""
     parser.add_argument(
         "pattern",
         nargs="?",
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prints the list."""
+    """Print the list."""
     trials = Store.open(existing(args.results))
     pattern = args.pattern if any(c in args.pattern for c in "*?[") else f"*{args.pattern}*"
     chosen = [
@@ -80,7 +80,7 @@ def _doubtful(records: list[Record], rows: list[dict[str, Any]]) -> list[dict[st
 
 
 def _psnr(scores: dict[str, dict[str, Any]]) -> float | None:
-    """The mean over views; None if it was not scored, or not in every view."""
+    """Average PSNR over views; None if it was not scored, or not in every view."""
     protocol = PREFERRED if PREFERRED in scores else min(scores, default=None)
     values = [] if protocol is None else scores[protocol]["per_view"].get("psnr", [])
     return None if not values or None in values else sum(values) / len(values)

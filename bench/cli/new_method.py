@@ -13,7 +13,7 @@ EXAMPLE = "python -m bench new-method my_pkg/field.py"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `new-method`."""
+    """Add the options of `new-method`."""
     parser.add_argument("path", type=pathlib.Path, metavar="FILE", help="below this folder: my_pkg/field.py")
     parser.add_argument(
         "--kind", choices=scaffold.KINDS, default="field",
@@ -22,28 +22,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Writes the file and makes its folder a package; says what to do next."""
+    """Write the file and make its folder a package; say what to do next."""
     names = scaffold.names_of(args.path)
     text = scaffold.written(args.kind, names)
     try:
         args.path.parent.mkdir(parents=True, exist_ok=True)
         with args.path.open("x", encoding="utf-8") as file:
             file.write(text)
-        made = [args.path, *packages(args.path)]
+        made = [args.path, *make_packages(args.path)]
     except FileExistsError as error:
         raise UsageError(f"{args.path}: expected no such file yet, got one; choose another name, or move it") from error
     except OSError as error:
         raise UsageError(f"{args.path}: expected a folder that can be written, got {error.strerror!r}") from error
     print(f"wrote {', '.join(str(path) for path in made)}")
     print("next, from this folder:")
-    for command in following(args, names):
+    for command in next_commands(args, names):
         print(f"  python -m bench {command}")
     return 0
 
 
-def packages(path: pathlib.Path) -> list[pathlib.Path]:
-    """Makes packages of the folders between here and the file; those that were none."""
-    here, made = pathlib.Path.cwd(), []
+def make_packages(path: pathlib.Path) -> list[pathlib.Path]:
+    """Make packages of the folders between here and the file; return the files that were added."""
+    here = pathlib.Path.cwd()
+    made = []
     for folder in path.absolute().parents:
         if folder == here:
             break
@@ -54,8 +55,8 @@ def packages(path: pathlib.Path) -> list[pathlib.Path]:
     return made
 
 
-def following(args: argparse.Namespace, names: scaffold.ScaffoldNames) -> list[str]:
-    """What is done with the file."""
+def next_commands(args: argparse.Namespace, names: scaffold.ScaffoldNames) -> list[str]:
+    """List the commands to run on the file next."""
     commands = [f"check {names.reference}"]
     if args.kind == "field":
         setting = f"--set nerf.field={names.reference}"

@@ -6,24 +6,19 @@ import argparse
 import pathlib
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from bench.cli import report_options, suite_options, watching
+from bench.cli import common_options, report_options, suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.metrics.task_kinds import kind_of
-from bench.report import build
-from bench.report.figures import encoder_consistency
-from bench.report.images.table_sheets import is_stored
-from bench.report.page.html import without_auto_refresh
+from bench.report.defaults import ENCODER_FIGURE
 from bench.storage import store
 from bench.storage.store import Store
-from bench.suites import selection
-from bench.suites.suite import budget_named
-from models.clip.checkpoints import catalog
+from tasks.budgets import budget_named
 from tasks.data_dir.atomic_files import write_file
+
+if TYPE_CHECKING:
+    from bench.suites import selection
 
 HELP = "write the tables, figures and pictures of stored results again"
 EXAMPLE = "python -m bench report --suite ablations --budget quick"
@@ -33,10 +28,10 @@ EVERY_S = 10.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `report`."""
+    """Add the options of `report`."""
     suite_options.add_selection(parser)
     parser.add_argument(
-        "--figure", choices=(encoder_consistency.NAME,), action=FigureAction,
+        "--figure", choices=(ENCODER_FIGURE,), action=FigureAction,
         help="draw this figure of the encoders instead; it takes no suite",
     )  # fmt: skip
     parser.add_argument(
@@ -66,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--live", action="store_true", help="draw the page again whenever a trial is stored, until all are"
     )
-    watching.add_every(parser, "--live", EVERY_S)
+    common_options.add_every(parser, "--live", EVERY_S)
 
 
 class FigureAction(argparse.Action):
@@ -83,18 +78,22 @@ class FigureAction(argparse.Action):
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prints the tables and writes the page, or draws a figure."""
+    """Print the tables and write the page, or draw a figure."""
     if args.figure:
         return draw(args)
     if args.encoder:
         raise UsageError(
-            f"--encoder: expected --figure {encoder_consistency.NAME} beside it, got none; tables name encoders by "
+            f"--encoder: expected --figure {ENCODER_FIGURE} beside it, got none; tables name encoders by "
             "--set dietnerf.encoder=NAME"
         )
-    refresh_s = watching.every_s(args, "--live", EVERY_S)
+    refresh_s = common_options.every_s(args, "--live", EVERY_S)
     price = report_options.price_of(args)
     if args.live and args.distances:
         raise UsageError("--live: expected no --distances beside it, got both; ask for them when all trials are done")
+    from bench.report import build
+    from bench.report.images.table_sheets import is_stored
+    from bench.suites import selection
+
     chosen = suite_options.selection(args)
     command = suite_options.command_line("run", args)
     asked = report_options.wanted(args)
@@ -144,6 +143,11 @@ def live(
         asked: Turntables and meshes; meshes take long, and wait until all trials are stored.
         options: Others of `build.gather_contents`.
     """
+    from bench.report import build
+    from bench.report.images.table_sheets import is_stored
+    from bench.report.page.html import without_auto_refresh
+    from bench.suites import selection
+
     wanted = {trial.id for trial in chosen.trials}
     seen = page = None
     try:
@@ -179,8 +183,11 @@ def live(
 def print_distances(
     chosen: selection.Selection, trials_store: Store, args: argparse.Namespace, out: pathlib.Path
 ) -> None:
-    """Says how far each arm's renders are from photographs, as sets, and writes the numbers."""
+    """Say how far each arm's renders are from photographs, as sets, and write the numbers."""
+    import pandas as pd
+
     from bench.analysis import image_set_distances
+    from bench.metrics.task_kinds import kind_of
 
     of_photos = [table for table in chosen.tables if kind_of(table.tasks[0]).has_photographs]
     if not of_photos:
@@ -212,6 +219,9 @@ def draw(args: argparse.Namespace) -> int:
             f"--figure {args.figure}: expected only --encoder, --budget and --out beside it, got {', '.join(idle)}; "
             "leave it out"
         )
+    from bench.report.figures import encoder_consistency
+    from models.clip.checkpoints import catalog
+
     budget = budget_named(args.budget or "quick")
     names = args.encoder or list(catalog.EMBEDDED)
     lines, paths = encoder_consistency.write(names, budget, args.out or ROOT / "reports" / "figures")

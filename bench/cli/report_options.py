@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import UsageError
-from bench.report.images import table_sheets, turntables
-from bench.report.images.interactive_media import InteractiveMedia
-from bench.report.report_contents import DeferredDrawing
-from bench.report.tables.costs import DevicePrice
+from bench.report.defaults import MOST_TRIALS, NUM_CLUSTERS
 from bench.storage.trial_reader import TrialReader
-from bench.suites import selection
-from bench.suites.suite import TrialSlot
+
+if TYPE_CHECKING:
+    from bench.report.images.interactive_media import InteractiveMedia
+    from bench.report.report_contents import DeferredDrawing
+    from bench.report.tables.costs import DevicePrice
+    from bench.suites import selection
+    from bench.suites.suite import TrialSlot
 
 NUM_MESHES = 2
 """If nobody says how many: each takes some seconds, and megabytes: one or three."""
@@ -36,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument(
         "--pictures", type=number, metavar="N",
-        help=f"scenes or captions of each table whose pictures turn (default: {turntables.NUM_CLUSTERS}, "
-        f"or fewer where there are more than {turntables.MOST_TRIALS} pictures)",
+        help=f"scenes or captions of each table whose pictures turn (default: {NUM_CLUSTERS}, "
+        f"or fewer where there are more than {MOST_TRIALS} pictures)",
     )  # fmt: skip
     parser.add_argument(
         "--meshes", type=number, metavar="N",
@@ -66,6 +68,10 @@ def plan_media(
     chosen: selection.Selection, trials_store: TrialReader, options: MediaOptions
 ) -> DeferredDrawing[InteractiveMedia]:
     """Plans the turntables of each table's first seed, and the meshes of its baseline."""
+    from bench.report.images import table_sheets, turntables
+    from bench.report.images.interactive_media import InteractiveMedia
+    from bench.report.report_contents import DeferredDrawing
+
     trials = {trial.id: trial for trial in chosen.trials}
     turned: list[TrialSlot] = []
     meshed: list[TrialSlot] = []
@@ -89,7 +95,7 @@ def plan_media(
 
 
 def add_price_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of a price."""
+    """Add the options of a price."""
     parser.add_argument(
         "--price-per-hour",
         type=float,
@@ -117,4 +123,6 @@ def price_of(args: argparse.Namespace) -> DevicePrice | None:
     currency = "USD" if args.currency is None else args.currency
     if not re.fullmatch(r"[^\W\d_]{1,12}|[$€£¥₹]", currency):
         raise UsageError(f"--currency: expected a word such as USD or EUR, got {currency!r}; letters only")
+    from bench.report.tables.costs import DevicePrice
+
     return DevicePrice(args.price_per_hour, currency)

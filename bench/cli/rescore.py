@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
+from bench.metrics import protocol_names
 from bench.storage.store import Store
-from bench.suites.trial import Trial
-from bench.training.rescore import rescore_finished
+
+if TYPE_CHECKING:
+    from bench.suites.trial import Trial
 
 HELP = "score stored views again, under the suite's protocols or another"
 EXAMPLE = "python -m bench rescore --suite sparse-views --protocol dietnerf-2021"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `rescore`."""
+    """Add the options of `rescore`."""
     suite_options.add_selection(parser)
     parser.add_argument(
-        "--protocol", action="append", metavar="NAME", help="such as std-v1 or dietnerf-2021 (default: the suite's)"
+        "--protocol",
+        type=protocol_names.check_name,
+        action="append",
+        metavar="NAME",
+        help=f"one of {', '.join(protocol_names.NAMES)}",
     )
 
 
 def main(args: argparse.Namespace) -> int:
     """Score every finished trial of the selection."""
+    from bench.training.rescore import rescore_finished
+
     chosen = suite_options.selection(args)
     rescore_finished(chosen.trials, args.protocol or chosen.protocols, Store.open(args.results), print_scored)
     return 0

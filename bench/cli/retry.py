@@ -13,14 +13,14 @@ EXAMPLE = "python -m bench retry --all"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `retry`."""
+    """Add the options of `retry`."""
     parser.add_argument("trials", nargs="*", metavar="TRIAL", help="ids, or their starts")
     parser.add_argument("--all", action="store_true", help="every trial that failed")
     add_results(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Moves and says so; nothing is moved if one of the trials did not fail."""
+    """Move failures and list them; nothing is moved if one of the trials did not fail."""
     if bool(args.trials) == args.all:
         raise UsageError("retry: expected either trials or --all; python -m bench ls --failed lists those that failed")
     trials = Store.open(existing(args.results))

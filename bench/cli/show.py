@@ -16,17 +16,18 @@ EXAMPLE = "python -m bench show nerf__knight__8v__s0"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `show`."""
+    """Add the options of `show`."""
     parser.add_argument("trial", metavar="TRIAL", help="an id, or its start")
     add_results(parser)
     parser.add_argument("--json", action="store_true", help="print it as JSON, curves and scores included")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prints the record; UsageError names the nearest id."""
+    """Print the record; UsageError names the nearest id."""
     trials = Store.open(args.results)
     trial_id = trials.find(args.trial)
-    record, scores = trials.read(trial_id), trials.scores(trial_id)
+    record = trials.read(trial_id)
+    scores = trials.scores(trial_id)
     if args.json:
         print(json.dumps(record.to_json() | {"scores": scores}, indent=1, allow_nan=False))
         return 0
@@ -50,7 +51,7 @@ def _head(record: Record) -> list[str]:
 
 
 def _scores(scores: dict[str, dict[str, Any]]) -> list[str]:
-    """The mean over views of every metric, under each protocol."""
+    """Average every metric over views, under each protocol."""
     lines = []
     for protocol, score in scores.items():
         lines.append(f"scores under {protocol}, means over {len(score['view_ids'])} views")
@@ -71,7 +72,7 @@ def _curves(record: Record) -> list[str]:
 
 
 def _tree(title: str, tree: dict[str, Any], depth: int = 0) -> list[str]:
-    """Nested JSON, indented."""
+    """Indent nested JSON."""
     indent = "  " * depth
     lines = [f"{indent}{title}"]
     for name, value in tree.items():

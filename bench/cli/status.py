@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from bench.cli import watching
+from bench.cli import common_options
 from bench.cli.common_options import add_results, existing
 from bench.errors import UsageError
 from bench.storage import store
@@ -19,23 +19,23 @@ HELP = "say what is running now, and what is done"
 EXAMPLE = "python -m bench status --watch"
 
 EVERY_S = 2.0
-"""From one look to the next, if nobody says another."""
+"""Seconds from one look to the next, if nobody says others."""
 
 ALWAYS_NEW = ("heartbeat", "silent_s", "left_s")
-"""What changes in a status though nothing has happened."""
+"""Fields of a status that change though nothing has happened."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `status`."""
+    """Add the options of `status`."""
     add_results(parser)
     parser.add_argument("--watch", action="store_true", help="look again and again until nothing runs any more")
-    watching.add_every(parser, "--watch", EVERY_S)
+    common_options.add_every(parser, "--watch", EVERY_S)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prints; 0 whether anything runs or not."""
-    every_s = watching.every_s(args, "--watch", EVERY_S)
+    """Print; 0 whether anything runs or not."""
+    every_s = common_options.every_s(args, "--watch", EVERY_S)
     if args.watch and args.json:
         raise UsageError("--watch: expected no --json beside it, got both; leave one of them out")
     if args.watch:
@@ -49,16 +49,16 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"stored": counts(trials), "set_aside": trials.set_aside, "running": status}, indent=1))
         return 0
-    print("\n".join([*said_of(trials), *_described(status)]))
+    print("\n".join([*describe_store(trials), *_described(status)]))
     return 0
 
 
 def watch(results: pathlib.Path, every_s: float) -> None:
-    """Shows it again and again until nothing runs: in place in a terminal, in a log whenever something has happened.
+    """Show it again and again until nothing runs: in place in a terminal, in a log whenever something has happened.
 
     Args:
         results: The store; it is read again only when something new lies there.
-        every_s: From one look to the next.
+        every_s: Seconds from one look to the next.
     """
     from rich.console import Console
     from rich.live import Live
@@ -76,8 +76,8 @@ def watch(results: pathlib.Path, every_s: float) -> None:
             status = trials.read_status()  # before the trials: a driver clears it when they are stored
             if (there := store.modification_times(results)) != seen:
                 trials, seen = Store.open(results), there
-            now = {k: v for k, v in (status or {}).items() if k not in ALWAYS_NEW}, said_of(trials)
-            lines = "\n".join([*said_of(trials), *_described(status)])
+            now = {k: v for k, v in (status or {}).items() if k not in ALWAYS_NEW}, describe_store(trials)
+            lines = "\n".join([*describe_store(trials), *_described(status)])
             if live:
                 live.update(Text(lines), refresh=True)
             elif now != before:
@@ -92,20 +92,20 @@ def watch(results: pathlib.Path, every_s: float) -> None:
 
 
 def counts(trials: Store) -> dict[str, int]:
-    """How many trials are stored."""
+    """Count the trials that are stored."""
     num_finished = sum(record.status == "finished" for record in trials.records())
     return {"num_finished": num_finished, "num_failed": len(trials.ids()) - num_finished}
 
 
-def said_of(trials: Store) -> list[str]:
-    """What is stored, in lines."""
+def describe_store(trials: Store) -> list[str]:
+    """Describe in lines what is stored."""
     stored = counts(trials)
     first = f"stored in {trials.root}: {stored['num_finished']} finished, {stored['num_failed']} failed"
     return [first, *(f"set aside, it did not parse: {name}" for name in trials.set_aside)]
 
 
 def _described(status: dict[str, Any] | None) -> list[str]:
-    """What a driver last said of itself, in lines."""
+    """Describe in lines what a driver last said of itself."""
     if status is None:
         return ["nothing is running"]
     done = _progress_line(status)

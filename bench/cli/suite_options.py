@@ -1,48 +1,93 @@
-"""What several verbs ask for: a suite at a budget, and its trials."""
+"""Defines the options that choose a suite, a budget and trials; imports what is heavy when trials are selected."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
+from typing import TYPE_CHECKING
 
 from bench.cli.common_options import add_results
-from bench.suites import overrides, registry
-from bench.suites.selection import Selection, SelectionOptions, select_trials
-from bench.suites.suite import budget_named
-from bench.training import devices
-from tasks.budgets import BUDGETS, Budget
+from bench.suites import option_syntax, registry
+from tasks import budgets
+
+if TYPE_CHECKING:
+    from bench.suites.selection import Selection
 
 
 def add_selection(parser: argparse.ArgumentParser, suite: str | None = None) -> None:
-    """Options that choose trials; `--suite` must be given where none is the default."""
-    usual = f" (default: {suite})" if suite else ""
+    """Add the options that choose trials; `--suite` must be given where none is the default."""
+    default_suite = f" (default: {suite})" if suite else ""
     parser.add_argument(
-        "--suite", required=suite is None, default=suite, metavar="NAME",
-        help=f"one of {', '.join(registry.SUITES)}{usual}",
-    )  # fmt: skip
-    parser.add_argument(
-        "--budget",
+        "--suite",
+        type=registry.check_suite_name,
+        required=suite is None,
+        default=suite,
         metavar="NAME",
-        help=f"size of everything: {', '.join(BUDGETS)} (default: standard on an accelerator, else quick)",
+        help=f"one of {', '.join(registry.SUITES)}{default_suite}",
     )
-    parser.add_argument("--seeds", metavar="0-4", help="seeds, instead of the suite's")
+    add_budget(parser)
+    parser.add_argument("--seeds", type=seeds_text, metavar="0-4", help="seeds, instead of the suite's")
     parser.add_argument(
-        "--only", action="append", default=[], metavar="KEY=VALUE",
-        help=f"trials of one {', '.join(overrides.KEYS)}; KEY=A,B of either; given twice, of both at once",
-    )  # fmt: skip
+        "--only",
+        type=condition_text,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"trials of one {', '.join(option_syntax.KEYS)}; KEY=A,B of either; given twice, of both at once",
+    )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="HEAD.FIELD=VALUE", dest="settings",
+        "--set",
+        type=setting_text,
+        action="append",
+        default=[],
+        metavar="HEAD.FIELD=VALUE",
+        dest="settings",
         help="change a field of a variant, of `task` or of `budget`: nerf.num_rays=512",
-    )  # fmt: skip
+    )
     add_results(parser)
 
 
+def add_budget(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--budget`."""
+    parser.add_argument(
+        "--budget",
+        type=budget_name,
+        metavar="NAME",
+        help=f"size of everything: {', '.join(budgets.BUDGETS)} (default: standard on an accelerator, else quick)",
+    )
+
+
+def budget_name(text: str) -> str:
+    """Check the name of a budget; UsageError names the nearest."""
+    return budgets.budget_named(text).name
+
+
+def seeds_text(text: str) -> str:
+    """Check that `--seeds` can be read; UsageError says what it looks like."""
+    option_syntax.parse_seeds(text)
+    return text
+
+
+def condition_text(text: str) -> str:
+    """Check that a condition of `--only` can be read; UsageError names the nearest key."""
+    option_syntax.parse_condition(text)
+    return text
+
+
+def setting_text(text: str) -> str:
+    """Check that a change of `--set` can be read; UsageError says what it looks like."""
+    option_syntax.parse_setting(text)
+    return text
+
+
 def selection(args: argparse.Namespace) -> Selection:
-    """The trials that the command line asks for.
+    """Select the trials that the command line asks for.
 
     Raises:
-        UsageError: An unknown suite, budget, arm, scene, key or value.
+        UsageError: An unknown arm, scene, field or value.
     """
+    from bench.suites.selection import SelectionOptions, select_trials
+
     options = SelectionOptions(
         suite=args.suite,
         budget=chosen_budget(args),
@@ -53,13 +98,15 @@ def selection(args: argparse.Namespace) -> Selection:
     return select_trials(options)
 
 
-def chosen_budget(args: argparse.Namespace) -> Budget:
-    """The budget that is asked for, or the one that suits this machine."""
-    return budget_named(args.budget or ("standard" if devices.num_accelerators() else "quick"))
+def chosen_budget(args: argparse.Namespace) -> budgets.Budget:
+    """Return the budget that is asked for, or the one that suits this machine."""
+    from bench.training import devices
+
+    return budgets.budget_named(args.budget or ("standard" if devices.num_accelerators() else "quick"))
 
 
 def command_line(verb: str, args: argparse.Namespace) -> str:
-    """The command that makes this again, without where results lie."""
+    """Write the command that makes this again, without where results lie."""
     words = [f"python -m bench {verb}", f"--suite {args.suite}"]
     words += [f"--{name} {getattr(args, name)}" for name in ("budget", "seeds") if getattr(args, name)]
     words += [f"--only {shlex.quote(condition)}" for condition in args.only]

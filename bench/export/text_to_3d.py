@@ -15,10 +15,11 @@ from bench.export import field as field_module
 from bench.export.field import TrainedField
 from bench.storage.record import Outcome
 from bench.suites import overrides
-from bench.suites.suite import Arm, Suite, Table, base_name, budget_named
+from bench.suites.suite import Arm, Suite, Table, base_name
 from bench.suites.trial import Trial
 from bench.training import devices, packing, trainer
 from models.clip.checkpoints import catalog
+from tasks.budgets import budget_named
 from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES, caption_set, normalized
 from tasks.captions.caption_task import CaptionTask
 from tasks.closed_world import grammar

@@ -164,6 +164,20 @@ def check_name(name: str, stored: Sequence[Record], arms: frozenset[str] = froze
         raise UsageError(f"--name: expected a name of your own, got {name!r}, which trained trials have; try my-{name}")
 
 
+def refuse_export(start: str, trials_store: Store) -> None:
+    """Says of imported renders why nothing can be made of them.
+
+    Raises:
+        UsageError: The id of such a trial starts so.
+    """
+    for known in trials_store.records():
+        if known.trial_id.startswith(start) and is_imported(known):
+            raise UsageError(
+                f"export: expected a trial that was trained here, got {known.trial_id}, whose images were imported: it "
+                "has no parameters to make a turntable or a mesh of; choose another, or take the images themselves"
+            )
+
+
 # ---- images ----------------------------------------------------------------------------------------------------------
 
 

@@ -156,9 +156,10 @@ class Describer:
             held = getattr(value, field.name, None)
             held = told_by(held) if callable(told_by) else held
             found[_key(field.name)] = self.tell(held, f"{where}.{field.name}")
-        hidden = _hidden(value, {field.name for field in fields}, is_linen)
-        if hidden and code_version.kind_of(type(value).__module__) == "user":
-            found["@hidden"] = {name: self.tell(held, f"{where}.{name}") for name, held in sorted(hidden.items())}
+        if code_version.kind_of(type(value).__module__) == "user":
+            hidden = _hidden(value, {field.name for field in fields}, is_linen)
+            told = {name: self.tell(held, f"{where}.{name}") for name, held in sorted(hidden.items())}
+            found |= {"@hidden": told} if told else {}
         return found
 
     def _container(self, value: Any, where: str) -> Any:
@@ -209,8 +210,9 @@ def _hidden(value: Any, names: set[str], is_linen: bool) -> dict[str, Any]:
     """Collect attributes of an instance that are no fields and were not computed from them."""
     kept = {}
     for name, held in getattr(value, "__dict__", {}).items():
-        is_cached = any(isinstance(vars(kind).get(name), functools.cached_property) for kind in type(value).__mro__)
-        if name not in names and not is_cached and not (is_linen and name in FLAX_OWN):
+        if name in names or (is_linen and name in FLAX_OWN):
+            continue
+        if not any(isinstance(vars(kind).get(name), functools.cached_property) for kind in type(value).__mro__):
             kept[name] = held
     return kept
 

@@ -18,29 +18,12 @@ from flax import linen
 from bench import import_paths
 from bench.errors import UsageError, nearest
 from bench.suites import identity
+from bench.suites.option_syntax import parse_condition, parse_setting
 from bench.suites.suite import Arm, Suite, Table, TrialSlot, base_name, snake
 from bench.suites.trial import Trial
 from tasks.budgets import Budget
 
 T = typing.TypeVar("T")
-
-
-def parsed_seeds(text: str) -> tuple[int, ...]:
-    """Seeds of `--seeds`.
-
-    Example:
-        >>> parsed_seeds("0-2,7")
-        (0, 1, 2, 7)
-    """
-    seeds: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
-        if not match or int(match[2] or match[1]) < int(match[1]):
-            raise UsageError(
-                f"--seeds: expected numbers and ranges such as 0-4 or 0,2,5, got {text!r}; try --seeds 0-4"
-            )
-        seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
-    return tuple(dict.fromkeys(seeds))
 
 
 def apply(suite: Suite, budget: Budget, settings: Sequence[str]) -> tuple[Suite, Budget]:
@@ -53,10 +36,7 @@ def apply(suite: Suite, budget: Budget, settings: Sequence[str]) -> tuple[Suite,
         return suite, budget
     tables = suite.tables_at(budget)
     for setting in settings:
-        path, equals, text = setting.partition("=")
-        head, dot, field = path.partition(".")
-        if not equals or not dot:
-            raise UsageError(f"--set: expected HEAD.FIELD=VALUE, got {setting!r}; for example --set nerf.num_rays=512")
+        head, field, text = parse_setting(setting)
         if head == "budget":
             changed = with_field(budget, field, text, setting)
             budget = dataclasses.replace(changed, name=f"{budget.name}+{field}={text}")
@@ -169,10 +149,6 @@ def typed(text: str, kind: Any, setting: str) -> Any:
     raise UsageError(f"--set {setting}: expected {name}, got {text!r}")
 
 
-KEYS = ("scene", "caption", "arm", "variant", "table", "seed")
-"""What `--only` may ask for."""
-
-
 def only(
     trials: Sequence[Trial], cells: Sequence[TrialSlot], conditions: Sequence[str]
 ) -> tuple[list[Trial], list[TrialSlot]]:
@@ -184,12 +160,7 @@ def only(
     by_id = {trial.id: trial for trial in trials}
     kept = list(cells)
     for condition in conditions:
-        key, equals, text = condition.partition("=")
-        if key in KEYS and not equals:
-            raise UsageError(f"--only: expected a value behind {key}, got {condition!r}; write --only {key}=VALUE")
-        if key not in KEYS:
-            raise UsageError(f"--only: expected {'|'.join(KEYS)}=VALUE, got {condition!r}; {nearest(key, KEYS)}")
-        wanted = [word.strip() for word in (text.split(",") if key != "arm" else [text])]
+        key, wanted = parse_condition(condition)
         values = {cell: _value(key, cell, by_id) for cell in cells}
         for word in wanted:
             if word not in values.values():

@@ -13,14 +13,14 @@ import dataclasses
 import functools
 import importlib
 import importlib.metadata
-from typing import Any
-
-from flax import linen
+from typing import TYPE_CHECKING, Any
 
 from bench import import_paths
 from bench.errors import UsageError, nearest
-from bench.suites.suite import Suite
-from models.method import Method
+
+if TYPE_CHECKING:  # both bring JAX along, and the command line asks for names alone
+    from bench.suites.suite import Suite
+    from models.method import Method
 
 VARIANTS = {
     "nerf": "models.nerf:NERF",
@@ -66,9 +66,19 @@ def suite(name: str) -> Suite:
     Raises:
         UsageError: There is none; names the nearest.
     """
+    check_suite_name(name)
+    return _object(SUITES[name])
+
+
+def check_suite_name(name: str) -> str:
+    """Returns a suite's name, and builds no suite.
+
+    Raises:
+        UsageError: There is none of this name; names the nearest.
+    """
     if name not in SUITES:
         raise UsageError(f"--suite: expected a suite, got {name!r}; {nearest(name, SUITES)}")
-    return _object(SUITES[name])
+    return name
 
 
 def entry_points() -> dict[str, importlib.metadata.EntryPoint]:
@@ -98,21 +108,32 @@ def variant(name: str, recipe: str = "nerf") -> Method:
     points = entry_points()
     if name in points:
         return as_method(name, _loaded(points[name]), recipe)
-    if ":" in name:
-        return as_method(name, import_paths.import_plugin(name), recipe)
-    raise UsageError(
-        f"method: expected a variant, an entry point of {ENTRY_POINT_GROUP} or module:object, got {name!r}; "
-        f"{suggest_reference(name) or nearest(name, [*VARIANTS, *points])}"
-    )
+    return as_method(name, import_paths.import_plugin(check_method_name(name)), recipe)
+
+
+def check_method_name(name: str) -> str:
+    """Returns the name of a method, and imports nothing that it names.
+
+    Raises:
+        UsageError: It is no variant, no entry point and no `module:object`.
+    """
+    if not is_known(name):
+        raise UsageError(
+            f"method: expected a variant, an entry point of {ENTRY_POINT_GROUP} or module:object, got {name!r}; "
+            f"{suggest_reference(name) or nearest(name, [*VARIANTS, *entry_points()])}"
+        )
+    return name
 
 
 def suggest_reference(name: str) -> str:
     """What somebody meant who wrote a file or a dotted name; empty for neither.
 
     Example:
-        >>> meant("my_pkg/field.py"), meant("my_pkg.field.MyField"), meant("nerf")
-        ('write my_pkg.field:NAME, with the name of its class', 'write my_pkg.field:MyField', '')
-        >>> meant("/home/me/field.py")
+        >>> suggest_reference("my_pkg/field.py")
+        'write my_pkg.field:NAME, with the name of its class'
+        >>> suggest_reference("my_pkg.field.MyField"), suggest_reference("nerf")
+        ('write my_pkg.field:MyField', '')
+        >>> suggest_reference("/home/me/field.py")
         'go to /home/me and write field:NAME, with the name of its class'
     """
     if name.endswith(".py"):
@@ -136,6 +157,10 @@ def _loaded(point: importlib.metadata.EntryPoint) -> Any:
 
 def as_method(name: str, found: Any, recipe: str = "nerf") -> Method:
     """Makes a method of what a user named: a method, a class of one, or a network for a recipe."""
+    from flax import linen
+
+    from models.method import Method
+
     value = found() if isinstance(found, type) else found
     if isinstance(value, linen.Module):
         return dataclasses.replace(_object(VARIANTS[recipe]), field=value)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 
-from bench.suites import overrides, registry
+from bench.errors import UsageError
+from bench.suites import option_syntax, overrides, registry
 from bench.suites.suite import Suite, Table, TrialSlot
 from bench.suites.trial import Trial
 from tasks.budgets import Budget
@@ -65,7 +67,7 @@ def select_trials(options: SelectionOptions) -> Selection:
     """
     suite, budget = overrides.apply(registry.suite(options.suite), options.budget, options.settings)
     suite = overrides.with_tables_of(suite, budget, options.only)
-    seeds = overrides.parsed_seeds(options.seeds) if options.seeds else None
+    seeds = option_syntax.parse_seeds(options.seeds) if options.seeds else None
     trials, cells = suite.expand(budget, seeds)
     trials, cells = overrides.only(trials, cells, options.only)
     return Selection(suite=suite, budget=budget, trials=trials, cells=cells)
@@ -74,3 +76,29 @@ def select_trials(options: SelectionOptions) -> Selection:
 def study(chosen: Selection) -> str:
     """Name the archive of its trials and the folder of its report."""
     return f"{chosen.suite.name}-{chosen.budget.name}"
+
+
+def find_trial(start: str, trials: list[Trial], where: str) -> Trial:
+    """Find the trial whose id starts so.
+
+    Args:
+        start: The id, or as many of its letters as no other has.
+        trials: Trials to choose from.
+        where: What asks, for messages.
+
+    Raises:
+        UsageError: No id starts so, or several do.
+    """
+    by_id = {trial.id: trial for trial in trials}
+    found = [start] if start in by_id else [trial_id for trial_id in by_id if trial_id.startswith(start)]
+    if len(found) == 1:
+        return by_id[found[0]]
+    if found:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise UsageError(
+            f"{where}: expected the start of one id, got {start!r}, which {len(found)} share; "
+            f"say more: {', '.join(found[:3])}{more}"
+        )
+    close = difflib.get_close_matches(start, by_id, n=1, cutoff=0.0)
+    nearest_id = f"the nearest is {close[0]!r}" if close else "it has none"
+    raise UsageError(f"{where}: expected a trial of the suite at this budget, got {start!r}; {nearest_id}")

@@ -8,6 +8,7 @@ arm did not declare is an error, so that arms never drift apart by accident.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from bench.suites.differences import differences
 from bench.suites.identity import digest
 from bench.suites.trial import Trial
 from models.method import Method
-from tasks.budgets import BUDGETS, Budget
+from tasks.budgets import Budget, sized
 from tasks.task import Task
 
 
@@ -132,13 +133,19 @@ class Table:
             name: The arm's.
             of_both: As `differences` takes it, for people to read.
         """
-        arm, baseline = self.arms[name], self.arms[self.baseline]
+        arm = self.arms[name]
+        baseline = self.arms[self.baseline]
+        of_methods: dict[tuple[int, int], dict[str, tuple[Any, Any]]] = {}  # most tasks are trained by the same two
         found: dict[str, tuple[Any, Any]] = {}
         for task in self.tasks:
-            methods = (side.on(task.cluster)[1] for side in (arm, baseline))
-            tasks = (dataclasses.replace(task, **dict(side.task)) for side in (arm, baseline))  # type: ignore[type-var]
-            here = {f"method.{k}": v for k, v in differences(*methods, of_both=of_both).items()}
-            here |= {f"task.{k}": v for k, v in differences(*tasks, of_both=of_both).items()}
+            methods = (arm.on(task.cluster)[1], baseline.on(task.cluster)[1])
+            key = (id(methods[0]), id(methods[1]))
+            if key not in of_methods:
+                of_methods[key] = differences(*methods, of_both=of_both)
+            here = {f"method.{k}": v for k, v in of_methods[key].items()}
+            if dict(arm.task) != dict(baseline.task):
+                tasks = (dataclasses.replace(task, **dict(side.task)) for side in (arm, baseline))  # type: ignore[type-var]
+                here |= {f"task.{k}": v for k, v in differences(*tasks, of_both=of_both).items()}
             found = here | found
         return found
 
@@ -159,14 +166,22 @@ class Table:
     def trials(self, budget: Budget, seeds: Iterable[int]) -> list[tuple[str, Trial]]:
         """Its trials with their arms' names: seeds outermost, so that balanced blocks finish first."""
         found = []
+        sized_methods: dict[int, Method] = {}  # by identity of the open one: filling thousands of trials takes seconds
         for turn, seed in enumerate(seeds):
             for name, arm in self.arms.items():
                 if arm.num_seeds is not None and turn >= arm.num_seeds:
                     continue
                 for task in self.tasks[: arm.num_tasks]:
                     variant, method = arm.on(task.cluster)
-                    changed = dataclasses.replace(task, **dict(arm.task))  # type: ignore[type-var]
-                    trial = Trial(task=changed, method=method, budget=budget, seed=seed, variant=variant)
+                    if id(method) not in sized_methods:
+                        sized_methods[id(method)] = sized(method, budget)
+                    trial = Trial(
+                        task=dataclasses.replace(task, **dict(arm.task)),  # type: ignore[type-var]
+                        method=sized_methods[id(method)],
+                        budget=budget,
+                        seed=seed,
+                        variant=variant,
+                    )
                     found.append((name, trial))
         return found
 
@@ -178,8 +193,8 @@ class Suite:
     Attributes:
         name: On the command line.
         question: What it answers, in a sentence.
-        tables: By budget: at `paper` a suite may hold other arms than in the embedded world. A function where making
-            them needs files that not everybody has.
+        tables: By budget: at `paper` a suite may hold other arms than in the embedded world. A function makes them
+            when they are asked for: it takes a while, and may need files that not everybody has.
         num_seeds: By budget.
         read_together: Whether its tables answer one question, so that p is corrected over all of them.
     """
@@ -191,9 +206,17 @@ class Suite:
     read_together: bool = False
 
     def tables_at(self, budget: Budget) -> tuple[Table, ...]:
-        """The tables of a budget; one changed with `--set` keeps the first part of its name."""
-        tables = self.tables[base_name(budget)]
-        return tables() if callable(tables) else tables
+        """Return the tables of a budget; one changed with `--set` keeps the first part of its name."""
+        name = base_name(budget)
+        if name not in self._made:
+            tables = self.tables[name]
+            self._made[name] = tables() if callable(tables) else tables
+        return self._made[name]
+
+    @functools.cached_property
+    def _made(self) -> dict[str, tuple[Table, ...]]:
+        """Tables that were asked for before, by budget."""
+        return {}
 
     def seeds_at(self, budget: Budget) -> tuple[int, ...]:
         """The seeds of a budget."""
@@ -237,13 +260,6 @@ def check_twins(trials: Iterable[Trial]) -> None:
 def base_name(budget: Budget) -> str:
     """The name of the budget that a changed one came from: `quick` of `quick+num_steps=100`."""
     return budget.name.split("+")[0]
-
-
-def budget_named(name: str) -> Budget:
-    """The budget of a name; UsageError names the nearest."""
-    if name not in BUDGETS:
-        raise UsageError(f"--budget: expected one of {', '.join(BUDGETS)}, got {name!r}; {nearest(name, BUDGETS)}")
-    return BUDGETS[name]
 
 
 def snake(name: str) -> str:

@@ -3,7 +3,7 @@
 There are two kinds: photographs (`bench.metrics.task_kinds.photos`) and captions (`bench.metrics.task_kinds.captions`).
 
 To add a kind of task: one new file in this folder, with a subclass of `bench.metrics.task_kinds.interface.TaskKind` and
-a value of it, and one line in `KINDS` below. The rest of the project asks `kind_of(task)` and never the task's type:
+a value of it, and one line in `KINDS` below (new protocols are named in `bench.metrics.protocol_names`). The rest of the project asks `kind_of(task)` and never the task's type:
 training, scoring, `compare`, `check`, `import`, tables and pages then take the new kind as it is.
 """
 
@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import functools
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError, nearest
-from bench.metrics.protocols import Protocol
-from bench.metrics.task_kinds.interface import TaskKind
+
+if TYPE_CHECKING:  # both take long to import, and the command line asks for nouns alone
+    from bench.metrics.protocols import Protocol
+    from bench.metrics.task_kinds.interface import TaskKind
 
 KINDS: dict[str, str] = {
     "scene": "bench.metrics.task_kinds.photos:PHOTOS",

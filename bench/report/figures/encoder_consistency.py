@@ -38,6 +38,7 @@ from bench.analysis.view_pair_similarity import (
     overlap,
     pairs_of,
 )
+from bench.report.defaults import ENCODER_FIGURE
 from bench.report.figures.standard import INK, Figure, canvas, drawn, plain, standalone, style
 from bench.report.tables import formats
 from models.clip import loading, preprocess
@@ -54,8 +55,6 @@ from tasks.task import replace_views
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-NAME = "clip-consistency"
 
 MOST_VIEWS = 40
 """Photographs of a scene: pairs of them cover all angles, and an encoder sees them in seconds on a CPU."""
@@ -240,10 +239,10 @@ def figure(every: Sequence[SimilarityStatistics]) -> tuple[Figure, bytes]:
         sheet.align_ylabels(grid[:, 1])
         handles, labels = grid[0][1].get_legend_handles_labels()
         sheet.legend(handles, labels, frameon=False, loc="outside lower center", ncols=2)
-        svg, png = drawn(sheet, NAME), io.BytesIO()
+        svg, png = drawn(sheet, ENCODER_FIGURE), io.BytesIO()
         sheet.savefig(png, format="png", dpi=90, facecolor="white", metadata={"Software": None})
     title = "Cosines of views of one scene, and of different scenes"
-    return Figure(NAME, title, svg, rows), png.getvalue()
+    return Figure(ENCODER_FIGURE, title, svg, rows), png.getvalue()
 
 
 def draw_histogram(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
@@ -339,7 +338,7 @@ def write(names: Sequence[str], budget: Budget, out: pathlib.Path) -> tuple[list
     every = [found for encoder in encoders for found in measured(encoder, looked)]
     made, png = figure(every)
     contents: dict[str, str | bytes] = {"svg": standalone(made.svg), "csv": formats.csv_rows(made.rows), "png": png}
-    paths = {end: out / f"{NAME}.{end}" for end in contents}
+    paths = {end: out / f"{ENCODER_FIGURE}.{end}" for end in contents}
     for end, path in paths.items():
         write_file(path, contents[end])
     return [line(found) for found in every], list(paths.values())

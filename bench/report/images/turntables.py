@@ -17,14 +17,12 @@ from jaxtyping import Float, Shaped
 from PIL import Image
 
 from bench.metrics.task_kinds import kind_of
+from bench.report.defaults import MOST_TRIALS, NUM_CLUSTERS
 from bench.report.images import image_grid
 from bench.report.images.caption_sheets import views_of
 from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
-
-NUM_CLUSTERS, MOST_TRIALS = 12, 64
-"""If nobody says how many clusters have reels: the first 12 of a table, fewer where it has many arms."""
 
 MOST_FRAMES = 12
 

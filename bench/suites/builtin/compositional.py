@@ -35,9 +35,9 @@ COMPOSITIONAL = Suite(
     name="compositional",
     question="Do compositions that no encoder has seen come out?",
     tables={
-        "smoke": tables(caption_tables.embedded("smoke"), CLOSED[:1], 2),
-        "quick": tables(caption_tables.embedded("quick"), CLOSED, 6),
-        "standard": tables(caption_tables.embedded("standard"), CLOSED, None),
+        "smoke": lambda: tables(caption_tables.embedded("smoke"), CLOSED[:1], 2),
+        "quick": lambda: tables(caption_tables.embedded("quick"), CLOSED, 6),
+        "standard": lambda: tables(caption_tables.embedded("standard"), CLOSED, None),
         "paper": lambda: tables(caption_tables.as_published(), OPEN, None),
     },
     num_seeds={"smoke": 1, "quick": 1, "standard": 1, "paper": 1},

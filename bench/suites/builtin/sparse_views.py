@@ -135,10 +135,10 @@ SPARSE_VIEWS = Suite(
     name="sparse-views",
     question=QUESTION,
     tables={
-        "smoke": embedded(tuple(SCENES)[:2], num_all=12),
-        "quick": embedded(tuple(SCENES)),
-        "standard": embedded(tuple(SCENES)),
-        "paper": (as_published(),),
+        "smoke": lambda: embedded(tuple(SCENES)[:2], num_all=12),
+        "quick": lambda: embedded(tuple(SCENES)),
+        "standard": lambda: embedded(tuple(SCENES)),
+        "paper": lambda: (as_published(),),
     },
     num_seeds={"smoke": 1, "quick": 1, "standard": 3, "paper": 1},
 )

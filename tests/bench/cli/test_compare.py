@@ -10,7 +10,7 @@ from bench import __main__ as command_line
 from bench.cli import compare
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.plugins import trial_sources
+from bench.plugins import comparison_run, comparison_suite, trial_sources
 from bench.storage.store import Store
 from bench.suites import registry
 from bench.suites.trial import Trial
@@ -29,8 +29,10 @@ def toys(monkeypatch, tmp_path):
     """The toy suite under its name, a reference of its own, and a plug-in."""
     suites = {"toys": toy_suite(), "few": toy_suite(num_scenes=2)}
     monkeypatch.setattr(registry, "suite", suites.__getitem__)
+    for name in suites:
+        monkeypatch.setitem(registry.SUITES, name, f"tests:{name}")
     monkeypatch.setattr(registry.import_paths, "import_plugin", {"mine:MINE": MINE}.__getitem__)
-    monkeypatch.setattr(compare.comparison_suite.identity, "code_digest", lambda method: "0a1b2c3d")
+    monkeypatch.setattr(comparison_suite.identity, "code_digest", lambda method: "0a1b2c3d")
     monkeypatch.setattr(trial_sources, "REFERENCE", tmp_path / "reference")
 
 
@@ -171,7 +173,7 @@ class TestStored:
         kept, again = Store.open(stored / "other"), []
         for trial in trials(VARIANT, MINE):
             kept.write(dataclasses.replace(outcome(trial, version="0.8"), views=toy_studies.views(trial)))
-        monkeypatch.setattr(compare, "rescore_trial", lambda trial, names, here: again.append((trial.id, names)))
+        monkeypatch.setattr(comparison_run, "rescore_trial", lambda trial, names, here: again.append((trial.id, names)))
         compare.main(parsed(stored, "mine:MINE", "--results", stored / "other"))
         assert again == [(trial.id, ("std-v1",)) for trial in trials(VARIANT, MINE)]
 
@@ -227,7 +229,8 @@ class TestReference:
     def test_a_laptop_and_an_accelerator_find_theirs(self, tmp_path, budget):
         args = parsed(tmp_path, "mine:MINE", "--suite", "sparse-views", "--against", "nerf,simplified_nerf,dietnerf")
         args.budget = budget
-        study, chosen = compare.selection(args, Store.open(tmp_path / "runs"))
+        options = compare.comparison_options(args)
+        study, chosen = comparison_run.select_comparison(options, Store.open(tmp_path / "runs"))
         found = trial_sources.find_sources(
             chosen.trials, "std-v1", Store.open(tmp_path), Store.open(trial_sources.REFERENCE)
         )

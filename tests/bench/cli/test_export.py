@@ -9,7 +9,7 @@ import pytest
 import trimesh
 
 from bench import __main__ as command_line
-from bench.cli import export
+from bench.cli import export_options
 from bench.export import object_files
 from bench.storage import record
 from bench.storage.store import Store
@@ -53,6 +53,7 @@ def outcome(trial, **changes):
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "suite", {"balls": SUITE}.__getitem__)
+    monkeypatch.setitem(registry.SUITES, "balls", "tests:SUITE")
     trials = Store.open(tmp_path / "runs")
     trials.write(outcome(TRIALS["ball", 0]))
     trials.write(outcome(TRIALS["air", 0]))
@@ -77,7 +78,7 @@ def test_a_stored_trial(root, capsys):
 
 
 def test_where_it_lies_if_nobody_says(root, monkeypatch, capsys):
-    monkeypatch.setattr(export, "OUT", root / "generated")
+    monkeypatch.setattr(export_options, "OUT", root / "generated")
     assert run(root, "air", "--seeds", "0", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["trial_id"] == TRIALS["air", 0].id
@@ -104,6 +105,5 @@ def test_what_cannot_be_exported(root, capsys, start, told):
 
 
 def test_sizes_are_sizes(root, capsys):
-    with pytest.raises(SystemExit):
-        run(root, "air", "--resolution", "3")
+    assert run(root, "air", "--resolution", "3") == 2
     assert "expected a whole number of at least 8, got '3'" in capsys.readouterr().err

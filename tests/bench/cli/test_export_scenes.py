@@ -120,8 +120,8 @@ def test_export_again_and_elsewhere(painted, tmp_path, capsys):
     ("options", "message"),
     [
         (["--scenes", SCENE[:-1]], f"--scenes: expected one of .*; the nearest is '{SCENE}'"),
-        (["--splits", "trian"], "--splits: expected one of train, test, val, got 'trian'; the nearest is 'train'"),
-        (["--image-px", "0"], "expected image_px of at least 1, got 0"),
+        (["--splits", "trian"], "--splits: expected one of .*, got 'trian'; the nearest is 'train'"),
+        (["--image-px", "0"], "--image-px: expected a whole number of at least 1, got '0'"),
     ],
 )
 def test_mistakes_in_export_are_told(painted, tmp_path, options, message):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bench import __main__ as command_line
-from bench.cli import export, generate
-from bench.export import text_to_3d
+from bench.cli import export_options
+from bench.export import generation, text_to_3d
 from bench.storage import record
 from bench.training import batch, trainer
 from tasks.captions import caption_sets
@@ -81,12 +81,6 @@ def run(out, caption, *words):
     return command_line.main(["generate", caption, "--budget", "smoke", *sizes, "--out", str(out), *words])
 
 
-def parsed(*words):
-    parser = argparse.ArgumentParser()
-    generate.add_arguments(parser)
-    return parser.parse_args(words)
-
-
 class TestTrials:
     def test_seeds_share_a_pack(self, balls, tmp_path):
         assert run(tmp_path, IN_THE_SET, "--seeds", "0-2") == 0
@@ -97,7 +91,8 @@ class TestTrials:
 
     def test_options_reach_the_method(self, balls, tmp_path):
         words = ("--encoder", "embedded-rn", "--prompt", "a photo of {}", "--set", "dream_fields.num_steps=7")
-        [trial] = generate.trials_of(parsed(IN_THE_SET, "--budget", "smoke", *words), IN_THE_SET, tmp_path)
+        assert run(tmp_path, IN_THE_SET, *words) == 0
+        [trial] = balls.packs[0].trials
         assert (trial.method.encoder, trial.method.prompt, trial.method.num_steps) == (
             "embedded-rn",
             "a photo of {}",
@@ -125,13 +120,11 @@ class TestTrials:
         )
         assert "known: a colour (red, orange, " in warned
 
-    def test_another_guide_knows_more(self, balls, tmp_path, capsys):
-        words = ("--encoder", "openai-vit-b-16")
+    def test_another_guide_knows_more(self, balls, tmp_path):
         caption = "a teapot in the shape of an avocado"
-        trials = generate.trials_of(parsed(caption, "--budget", "smoke", *words), caption, tmp_path)
-        generate.warn(caption, trials[0])
-        assert trials[0].task.load().judges == caption_sets.OPEN_WORLD_JUDGES
-        assert capsys.readouterr().err == ""
+        [trial] = text_to_3d.trials_of(caption, tmp_path, budget="smoke", encoder="openai-vit-b-16")
+        assert trial.task.load().judges == caption_sets.OPEN_WORLD_JUDGES
+        assert generation.unknown_words(caption, trial) is None
 
     @pytest.mark.parametrize(
         ("words", "told"),
@@ -200,7 +193,7 @@ class TestWhatComesOfIt:
 
 
 def test_where_it_lies_if_nobody_says(balls, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(export, "OUT", tmp_path)
+    monkeypatch.setattr(export_options, "OUT", tmp_path)
     words = ["generate", "A red chair, ../ please!", "--budget", "smoke", "--image-px", "8", "--resolution", "8"]
     assert command_line.main(words) == 0
     assert (tmp_path / "a-red-chair-please" / "seed-0" / "views.png").is_file()

@@ -9,10 +9,9 @@ import jax.numpy as jnp
 import optax
 import pytest
 
-from bench.cli import check
 from bench.errors import UsageError
 from bench.metrics import caption_protocols
-from bench.plugins import contract
+from bench.plugins import check_method, contract
 from bench.suites import registry
 from models import clip
 from models.dream_fields import DREAM_FIELDS, DreamFields
@@ -100,15 +99,15 @@ class TestCheckedOn:
     """What `bench check` tries a method on."""
 
     def test_a_dream_field_gets_a_caption_and_a_nerf_photographs(self):
-        assert check.task_of(DREAM_FIELDS, {}) == held_out_tasks(1)[0]
-        found = check.task_of(NERF, {"scene": "", "caption": ""})
+        assert check_method.choose_task(DREAM_FIELDS, {}) == held_out_tasks(1)[0]
+        found = check_method.choose_task(NERF, {"scene": "", "caption": ""})
         assert isinstance(found, SparseViews) and found.num_views == 3
-        assert check.task_of(NERF, {"scene": "kettle"}).scene == "kettle"
-        assert check.task_of(NERF, {"caption": "A pink windmill."}) == CaptionTask(caption="a pink windmill")
+        assert check_method.choose_task(NERF, {"scene": "kettle"}).scene == "kettle"
+        assert check_method.choose_task(NERF, {"caption": "A pink windmill."}) == CaptionTask(caption="a pink windmill")
 
     def test_a_scene_for_a_caption_is_refused(self):
         with pytest.raises(UsageError, match="--scene: expected none where .* starts from a caption, got 'kettle'"):
-            check.task_of(DREAM_FIELDS, {"scene": "kettle"})
+            check_method.choose_task(DREAM_FIELDS, {"scene": "kettle"})
 
 
 def broken_step(method):

@@ -8,9 +8,8 @@ import flax.linen as nn
 import pytest
 
 from bench import import_paths
-from bench.cli import check
 from bench.errors import UsageError
-from bench.plugins import contract, contract_fixture
+from bench.plugins import check_method, contract, contract_fixture
 from bench.suites import registry
 from models.dietnerf import DIETNERF_2021
 from models.dream_fields import DREAM_FIELDS_LQ, DreamFields
@@ -44,7 +43,7 @@ def here(tmp_path, monkeypatch):
 
 def broken(name):
     """What the first step says of a name."""
-    [(step, said, what_to_do)] = check.steps(name)
+    [(step, said, what_to_do)] = check_method.check_method(name)
     assert (step, said) == (contract.IMPORTS, None)
     return what_to_do
 
@@ -59,9 +58,9 @@ class TestImported:
 
     def test_the_first_step_says_what_was_found_and_where(self, here):
         (here / "my_net.py").write_text(NETWORK)
-        step, said, _ = next(check.steps("my_net:Net"))
+        step, said, _ = next(check_method.check_method("my_net:Net"))
         assert (step, said) == ("imports", "NeRF, my_net.py")
-        assert next(check.steps("nerf"))[1] == "NeRF, the project's own"
+        assert next(check_method.check_method("nerf"))[1] == "NeRF, the project's own"
 
     def test_a_module_that_is_not_there(self, here):
         said = broken("my_nett:Net")
@@ -106,7 +105,7 @@ class TestImported:
 
     def test_a_mistyped_variant_is_a_mistake_of_the_command_line(self):
         with pytest.raises(UsageError, match="got 'nerff'; the nearest is 'nerf'"):
-            next(check.steps("nerff"))
+            next(check_method.check_method("nerff"))
 
 
 class TestEntryPoints:
@@ -127,7 +126,7 @@ class TestEntryPoints:
     def test_a_network_by_its_name(self, installed):
         assert {"my_net", "my_lost"} <= set(registry.entry_points())
         assert type(registry.variant("my_net").field).__name__ == "Net"
-        assert next(check.steps("my_net"))[1] == "NeRF, site/my_installed.py"
+        assert next(check_method.check_method("my_net"))[1] == "NeRF, site/my_installed.py"
 
     def test_one_that_leads_nowhere(self, installed):
         said = broken("my_lost")
@@ -171,7 +170,7 @@ class TestCut:
         assert contract_fixture.shrink_to_budget(Large()) == (Large(), [])
 
     def test_it_is_said_in_the_first_step(self):
-        _, said, _ = next(check.steps("nerf_2021"))
+        _, said, _ = next(check_method.check_method("nerf_2021"))
         assert said.startswith("NeRF, the project's own; made small here: num_rays 32 instead of 1024, ")
 
 

@@ -7,8 +7,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from bench.cli import archive as verb
 from bench.errors import UsageError
+from bench.export import suite_archive
 from bench.report.images import image_grid
 from bench.storage import archive
 from bench.storage.store import Store
@@ -26,7 +26,7 @@ def test_of_a_scene_the_middle_view_is_kept(tmp_path):
     made.write(
         dataclasses.replace(some_outcome(FIRST), views=views() | {"ids": np.arange(17, dtype=np.int32) + middle - 3})
     )
-    assert f"views-{middle}.webp" in verb.files_of(made, FIRST, task)
+    assert f"views-{middle}.webp" in suite_archive.collect_files(made, FIRST, task)
 
 
 def test_the_same_trials_give_the_same_bytes_in_any_order(tmp_path):
@@ -63,7 +63,7 @@ class TestStore:
         made = Store.open(tmp_path / "runs")
         made.write(dataclasses.replace(some_outcome(FIRST), views=views()))
         made.write(dataclasses.replace(some_outcome(SECOND), views={}))
-        files = {trial_id: verb.files_of(made, trial_id) for trial_id in made.ids()}
+        files = {trial_id: suite_archive.collect_files(made, trial_id) for trial_id in made.ids()}
         archive.write_archive(tmp_path / "reference" / "toys-smoke.tar.xz", files)
         return made, Store.open(tmp_path / "reference")
 
@@ -87,13 +87,15 @@ class TestStore:
         for name, num_steps in (("a-smoke", 11), ("b-smoke", 22)):
             made = Store.open(tmp_path / name)
             made.write(dataclasses.replace(some_outcome(FIRST, num_steps=num_steps), views={}))
-            archive.write_archive(tmp_path / "kept" / f"{name}.tar.xz", {FIRST: verb.files_of(made, FIRST)})
+            archive.write_archive(
+                tmp_path / "kept" / f"{name}.tar.xz", {FIRST: suite_archive.collect_files(made, FIRST)}
+            )
         for study, num_steps in (("", 11), ("a-smoke", 11), ("b-smoke", 22), ("c-smoke", 11)):
             assert Store.open(tmp_path / "kept", study).read(FIRST).num_steps == num_steps
 
     def test_it_is_archived_again_as_it_is(self, tmp_path):
         _, kept = self.archived(tmp_path)
-        again = {trial_id: verb.files_of(kept, trial_id) for trial_id in kept.ids()}
+        again = {trial_id: suite_archive.collect_files(kept, trial_id) for trial_id in kept.ids()}
         archive.write_archive(tmp_path / "again.tar.xz", again)
         assert (tmp_path / "again.tar.xz").read_bytes() == (tmp_path / "reference/toys-smoke.tar.xz").read_bytes()
 
@@ -133,7 +135,7 @@ def suite_trials():
 def test_a_damaged_trial_in_an_archive_is_told_in_one_line(tmp_path, name, content):
     made = Store.open(tmp_path / "runs")
     made.write(some_outcome(FIRST))
-    files = verb.files_of(made, FIRST) | {name: content}
+    files = suite_archive.collect_files(made, FIRST) | {name: content}
     archive.write_archive(tmp_path / "kept" / f"x{archive.END}", {FIRST: files})
     with pytest.raises(UsageError, match=f"{FIRST}.*; bring the archive again") as caught:
         Store.open(tmp_path / "kept").scores(FIRST)
@@ -143,6 +145,6 @@ def test_a_damaged_trial_in_an_archive_is_told_in_one_line(tmp_path, name, conte
 def test_a_failure_in_an_archive_cannot_be_retried(tmp_path):
     made = Store.open(tmp_path / "runs")
     made.write(some_outcome(FIRST, status="failed", reason="why", scores={}))
-    archive.write_archive(tmp_path / "kept" / f"x{archive.END}", {FIRST: verb.files_of(made, FIRST)})
+    archive.write_archive(tmp_path / "kept" / f"x{archive.END}", {FIRST: suite_archive.collect_files(made, FIRST)})
     with pytest.raises(UsageError, match=f"retry: .*{FIRST} in an archive; run the trial here"):
         Store.open(tmp_path / "kept").retry(FIRST)

@@ -132,16 +132,6 @@ class TestOnly:
             self.chosen("scenes=grey")
 
 
-class TestSeeds:
-    @pytest.mark.parametrize("text", ["", "a", "3-1", "1..3", "-2"])
-    def test_what_is_no_list_of_seeds(self, text):
-        with pytest.raises(UsageError, match="expected numbers and ranges such as 0-4"):
-            overrides.parsed_seeds(text)
-
-    def test_repeated_seeds_count_once(self):
-        assert overrides.parsed_seeds("0-2,1,7") == (0, 1, 2, 7)
-
-
 def test_tables_that_are_left_out_are_asked_nothing():
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Broken(ToyTask):

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from bench.errors import UsageError
 from bench.suites.differences import differences, flat
 from bench.suites.identity import describe
-from bench.suites.suite import Arm, Suite, Table, budget_named, check_twins, snake
+from bench.suites.suite import Arm, Suite, Table, check_twins, snake
 from bench.suites.trial import Trial, folder_name
 from models.method import split_hyperparameters
-from tasks.budgets import BUDGETS, Budget, sized
+from tasks.budgets import BUDGETS, Budget, budget_named, sized
 from tests.fixtures.toys import ToyMethod, ToyPhase, ToyTask
 
 SMOKE = BUDGETS["smoke"]

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 from bench.analysis.paired_comparison import compare
-from bench.cli import check
 from bench.errors import UsageError
 from bench.metrics import task_kinds
 from bench.metrics.protocols import Protocol
 from bench.metrics.scores import Scores
 from bench.metrics.task_kinds import all_kinds, kind_named, kind_of, kind_of_method, protocols_named
 from bench.metrics.task_kinds.interface import TaskKind
+from bench.plugins import check_method
 from bench.report.page import provenance
 from bench.report.tables import contents
 from bench.suites.suite import Arm, Table, TrialSlot
@@ -241,10 +241,10 @@ def test_check_tries_a_method_on_a_third_kind(sketches):
     parser = argparse.ArgumentParser()
     check.add_arguments(parser)
     assert parser.parse_args(["sketch", "--sketch", "dog"]).sketch == "dog"
-    assert check.task_of(SketchMethod(), {"sketch": "dog"}) == SketchTask(drawing="dog")
-    assert check.task_of(SketchMethod(), {}) == SketchTask(drawing="cat")
+    assert check_method.choose_task(SketchMethod(), {"sketch": "dog"}) == SketchTask(drawing="dog")
+    assert check_method.choose_task(SketchMethod(), {}) == SketchTask(drawing="cat")
     with pytest.raises(UsageError, match="--scene: expected none where a method starts from a sketch, got 'kettle'"):
-        check.task_of(SketchMethod(), {"scene": "kettle"})
+        check_method.choose_task(SketchMethod(), {"scene": "kettle"})
 
 
 def test_a_third_kind_is_compared_and_reported(sketches):

@@ -9,8 +9,7 @@ import pytest
 from bench.suites import overrides, registry
 from bench.suites.builtin import caption_tables
 from bench.suites.builtin.ablations import of_captions
-from bench.suites.suite import budget_named
-from tasks.budgets import sized
+from tasks.budgets import budget_named, sized
 from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES
 
 STUDY = caption_tables.embedded("standard")

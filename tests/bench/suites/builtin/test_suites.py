@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench.plugins.contract import some_rays
 from bench.suites import registry
-from bench.suites.suite import budget_named, check_twins
+from bench.suites.suite import check_twins
 from bench.training import packing
 from models.clip.checkpoints import catalog, files
 from models.clip.encoder import Encoder, LinenTowers
@@ -21,7 +21,7 @@ from models.dietnerf import DietNeRF, DietNeRFData
 from models.dream_fields import DreamFields, DreamFieldsData
 from models.method import split_hyperparameters
 from models.nerf import NeRFData
-from tasks.budgets import BUDGETS
+from tasks.budgets import BUDGETS, budget_named
 from tasks.cameras import Intrinsics, look_at
 from tasks.captions import caption_sets
 from tasks.sparse_views.nerf_synthetic import SCENES as BLENDER_SCENES

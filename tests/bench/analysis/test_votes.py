@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from bench import __main__ as command_line
-from bench.analysis import bradley_terry
-from bench.cli import votes
+from bench.analysis import bradley_terry, votes
 from bench.storage.record import SCHEMA_VERSION, Outcome, Record
 from bench.storage.store import Store
 
@@ -82,9 +81,9 @@ def test_what_a_person_reads(tmp_path, capsys):
     )
     assert f"{found.scores[0]:+.2f}  {found.low[0]:+.2f} to {found.high[0]:+.2f}" in lines[3]
     assert len({line.rindex(line.split()[-1]) + len(line.split()[-1]) for line in lines[2:6]}) == 1, "in columns"
-    assert "an arm that is 1 above another wins 73 of 100 votes" in lines[7]
-    assert lines[8] == "intervals: votes on one scene or caption may hang together"
-    assert lines[9] == "60 trials not stored here; their arms are read from their ids"
+    assert "wins 73 of 100 votes" in lines[7]
+    assert "hang together" in lines[8]
+    assert "60 trials" in lines[9] and "read from their ids" in lines[9]
 
 
 def test_an_arm_that_won_all_and_few_captions_are_said(tmp_path, capsys):
@@ -94,8 +93,8 @@ def test_an_arm_that_won_all_and_few_captions_are_said(tmp_path, capsys):
     ]
     assert run(saved(tmp_path / "v.json", cast), "--results", tmp_path) == 0
     text = capsys.readouterr().out
-    assert "best won or lost every vote: the votes alone give no finite score; each arm was given 1 tie with" in text
-    assert "intervals: as if votes were independent; there are too few scenes or captions" in text
+    assert "no finite score: best won or lost every vote" in text and "given 1 tie" in text
+    assert "votes as independent" in text and "too few scenes or captions" in text
     assert "4 votes between 3 arms on 1 scene or caption, 0 ties" in text
 
 
@@ -104,8 +103,7 @@ def test_groups_that_never_met_are_said(tmp_path, capsys):
     cast = [{"left": trial_id(x, "a-cup"), "right": trial_id(y, "a-cup"), "choice": "left"} for x, y in pairs]
     assert run(saved(tmp_path / "v.json", cast), "--results", tmp_path) == 0
     text = capsys.readouterr().out
-    assert "not every arm met every other, not even through others: between those the scores say nothing" in text
-    assert "a group of arms won all: the votes alone" not in text
+    assert "Some arms never met" in text and "a group of arms won" not in text
 
 
 def test_arms_are_those_of_the_store(tmp_path, capsys):
@@ -126,7 +124,7 @@ def test_arms_are_those_of_the_store(tmp_path, capsys):
     assert {row["arm"] for row in found["arms"]} == {"nerf, 8v", "nerf, 100v", "my__own"}
     assert found["num_same_arm"] == 1 and found["num_votes"] == 2 and own not in found["not_stored"]
     assert run(tmp_path / "v.json", "--results", tmp_path / "runs") == 0
-    assert "1 vote between two seeds of one arm left out" in capsys.readouterr().out
+    assert "1 vote between two seeds of one arm" in capsys.readouterr().out
 
 
 GOOD = {"left": trial_id("a", "a-cup"), "right": trial_id("b", "a-cup"), "choice": "left"}

@@ -1,0 +1,109 @@
+"""Parses the words behind a verb. A mistake in them is one line that names the nearest option.
+
+`argparse` itself prints its usage in several lines and exits. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from bench.errors import UsageError, nearest
+
+REQUIRED = "the following arguments are required: "
+"""Start of argparse's message about missing words."""
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Reads the options of one verb, and raises `UsageError` where they are wrong."""
+
+    def __init__(self, verb: str, help_line: str, example: str) -> None:
+        self.verb = verb
+        self.option_names: list[str] = []
+        super().__init__(
+            prog=f"python -m bench {verb}",
+            description=help_line,
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
+        """Add an option; one with `choices` names the nearest of them where a word is none."""
+        if settings.get("choices"):
+            settings.setdefault("type", one_of(settings["choices"]))
+        action = super().add_argument(*names, **settings)
+        self.option_names += action.option_strings
+        return action
+
+    def parse_words(self, words: Sequence[str]) -> argparse.Namespace:
+        """Parse all words.
+
+        Raises:
+            UsageError: An unknown option, a missing or a wrong value.
+        """
+        self._check_options(words)
+        args, others = self.parse_known_args(words)
+        if others:
+            raise UsageError(f"{self.verb}: expected no further words, got {shlex.join(others)}; {self._see_help()}")
+        return args
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print in several lines."""
+        if message.startswith(REQUIRED):
+            missing = message.removeprefix(REQUIRED)
+            raise UsageError(f"{self.verb}: expected {missing}, got none; {self._see_help()}")
+        said = message.removeprefix("argument ").replace("expected one argument", "expected a value, got none")
+        said = re.sub("invalid (int|float) value: ", "expected a number, got ", said)
+        raise UsageError(f"{said}; {self._see_help()}")
+
+    def _check_options(self, words: Sequence[str]) -> None:
+        """Refuse an unknown option before argparse misses another one that is required."""
+        for word in words:
+            if word == "--":
+                return
+            name = word.partition("=")[0]
+            if name.startswith("--") and " " not in name and name not in self.option_names:
+                known = nearest(name, self.option_names)
+                raise UsageError(f"{self.verb}: expected a known option, got {name!r}; {known}; {self._see_help()}")
+
+    def _see_help(self) -> str:
+        return f"see {self.prog} --help"
+
+
+def one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """Make a reader of one of several words; its message names the nearest."""
+
+    def read(text: str) -> str:
+        if text not in names:
+            known = ", ".join(names)
+            raise argparse.ArgumentTypeError(f"expected one of {known}, got {text!r}; {nearest(text, names)}")
+        return text
+
+    return read
+
+
+def several_of(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """Make a reader of a list with commas; each word counts once, and is one of several."""
+    read_one = one_of(names)
+
+    def read(text: str) -> list[str]:
+        words = [word.strip() for word in text.split(",")]
+        return [read_one(word) for word in dict.fromkeys(words)]
+
+    return read
+
+
+def whole_number(at_least: int) -> Callable[[str], int]:
+    """Make a reader of whole numbers that are not too small."""
+
+    def read(text: str) -> int:
+        digits = text.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit()) or int(text) < at_least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {at_least}, got {text!r}")
+        return int(text)
+
+    return read

@@ -1,0 +1,140 @@
+"""Selects the trials of a comparison, finds where each comes from, and trains or scores what is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+
+from bench.errors import UsageError
+from bench.import_paths import ROOT
+from bench.plugins import comparison_suite, trial_sources
+from bench.plugins.comparison_suite import Comparison, StoredTrial
+from bench.plugins.trial_sources import MergedStore, TrialSource
+from bench.storage.store import Store
+from bench.suites import option_syntax, overrides, registry
+from bench.suites.selection import Selection
+from bench.training import run_suite
+from bench.training.rescore import rescore_trial
+from bench.training.run_suite import TrainingOptions
+from tasks.budgets import Budget
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComparisonOptions:
+    """A user's words about a comparison.
+
+    Attributes:
+        method: The method that is compared.
+        against: Names of baselines, each perhaps several with commas.
+        suite: Name of the suite that tasks and metrics come from.
+        budget: Sizes of everything.
+        seeds: Such as `0-4`; None for the suite's own.
+        only: Conditions `KEY=VALUE` that all hold.
+        settings: Changes `HEAD.FIELD=VALUE` of variants, of tasks or of the budget.
+    """
+
+    method: str
+    against: tuple[str, ...] = ()
+    suite: str
+    budget: Budget
+    seeds: str | None = None
+    only: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComparisonRun:
+    """A comparison with its trials.
+
+    Attributes:
+        study: What is compared with what.
+        chosen: Trials and tables.
+        here: The user's own store.
+        reference: Store of the baselines that come with the project.
+        sources: Where each trial comes from.
+    """
+
+    study: Comparison
+    chosen: Selection
+    here: Store
+    reference: Store
+    sources: Mapping[str, TrialSource]
+
+    @property
+    def protocol(self) -> str:
+        """Name the protocol that all are scored under."""
+        return self.chosen.tables[0].protocol
+
+    def describe_sources(self) -> list[str]:
+        """Describe where baselines and method come from, in a line each."""
+        where = describe_folder(trial_sources.REFERENCE)
+        return trial_sources.source_summary(self.sources, self.chosen.cells, self.study.mine, where)
+
+    def complete(self, options: TrainingOptions) -> MergedStore:
+        """Train what is stored nowhere and score again what is outdated; return all trials as one store.
+
+        Raises:
+            UsageError: What cannot be trained or scored here.
+        """
+        local = [trial for trial in self.chosen.trials if self.sources[trial.id].where != "reference"]
+        with self.here.lock():
+            run_suite.train_missing(options, dataclasses.replace(self.chosen, trials=local), self.here)
+            self._rescore_outdated()
+        ids = {cell.trial_id for cell in self.chosen.cells}
+        return trial_sources.merge_stores(ids, self.here, self.reference, self.sources)
+
+    def _rescore_outdated(self) -> None:
+        """Score again what is stored here with scores of another version.
+
+        Raises:
+            UsageError: Scores of another version, and no views; or renders that were imported.
+        """
+        for trial in self.chosen.trials:
+            if self.sources[trial.id].where == "reference" or not self.here.finished(trial.id):
+                continue
+            why = trial_sources.reason_outdated(trial, self.protocol, self.here)
+            if why is None:
+                continue
+            # an archive keeps pictures of some views, without opacity
+            has_all_views = self.here.has_views(trial.id) and "opacity" in self.here.views(trial.id)
+            if isinstance(trial, StoredTrial) or not has_all_views:
+                raise UsageError(
+                    f"{trial.id}: expected scores of {self.protocol} as it is now, or views to make them of, got a "
+                    f"trial {why}; import it again, move it out of {self.here.root}, or name another folder with "
+                    "--results"
+                )
+            rescore_trial(trial, (self.protocol,), self.here)
+
+
+def start_comparison(options: ComparisonOptions, here: Store) -> ComparisonRun:
+    """Select the trials and find where each comes from.
+
+    Raises:
+        UsageError: An unknown method, baseline, suite, scene, key or value.
+    """
+    study, chosen = select_comparison(options, here)
+    reference = Store.open(trial_sources.REFERENCE, f"{options.suite}-{chosen.budget.name}")
+    sources = trial_sources.find_sources(chosen.trials, chosen.tables[0].protocol, here, reference)
+    return ComparisonRun(study=study, chosen=chosen, here=here, reference=reference, sources=sources)
+
+
+def select_comparison(options: ComparisonOptions, here: Store) -> tuple[Comparison, Selection]:
+    """Select what is compared, with the user's choices carried out.
+
+    Raises:
+        UsageError: An unknown method, baseline, suite, scene, key or value.
+    """
+    records = list(here.records())
+    suite = registry.suite(options.suite)
+    study = comparison_suite.study(suite, options.budget, options.method, options.against, records)
+    changed, budget = overrides.apply(study.suite, options.budget, options.settings)
+    study = dataclasses.replace(study, suite=changed)
+    seeds = option_syntax.parse_seeds(options.seeds) if options.seeds else None
+    trials, cells = comparison_suite.expand(study, budget, seeds, options.only, records)
+    return study, Selection(suite=changed, budget=budget, trials=trials, cells=cells)
+
+
+def describe_folder(path: pathlib.Path) -> str:
+    """Name a folder as a person does: one of ours from the root of the repository."""
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)

@@ -1,0 +1,135 @@
+"""Prints a comparison of one method with baselines in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+
+from bench.analysis import findings
+from bench.analysis.findings import PairedDifference
+from bench.analysis.table_result import TableResult
+from bench.metrics.registry import metric_named
+from bench.metrics.task_kinds import kind_named
+from bench.report.tables import contents, costs, formats
+from bench.report.tables.contents import TableCell, TableGrid
+from bench.report.tables.costs import ArmCost
+
+
+def print_comparison(
+    mine: str,
+    question: str,
+    results: Sequence[TableResult],
+    found: Sequence[PairedDifference],
+    spent: Sequence[ArmCost],
+) -> None:
+    """Print a comparison: a block a metric with a row a baseline, then scenes, cost, and what was lost.
+
+    Args:
+        mine: Label of the method.
+        question: The comparison's question.
+        results: A table a baseline.
+        found: Differences, baseline by baseline.
+        spent: Cost of each arm.
+    """
+    first = results[0]
+    noun = first.cluster_noun
+    blocks: list[Any] = [
+        Text(),
+        _line(question, "bold"),
+        _line(contents.caption(first)),
+        _line(legend(mine, first)),
+    ]
+    for metric in findings.primary_metrics(found):
+        blocks += [Text(), _line(contents.direction(metric), "bold")]
+        blocks.append(formats.rich_grid(metric_grid(mine, found, metric, noun)))
+        bounds = contents.bounds_text(first, metric)
+        blocks += [_line(bounds)] if bounds else []
+        blocks += [_line(line) for line in resolutions(results, metric)]
+    title = f"{mine} minus a baseline, by {noun}: {contents.named(findings.primary_metrics(found)[0])}"
+    blocks += [Text(), _line(title, "bold"), formats.rich_grid(clusters_grid(found, first), gap=1)]
+    blocks += [Text(), formats.rich_grid(costs.grid(spent, "cost")), _line(costs.HOW_TIMED), Text()]
+    blocks += [_line(line) for line in findings.secondary_findings(found, noun)]
+    lost = dict.fromkeys(line for result in results for line in contents.missing_number_lines(result))
+    blocks += [_line(f"missing: {line}", "yellow") for line in lost]
+    notes = dict.fromkeys(note for result in results for note in result.notes)
+    blocks += [_line(f"note: {note}") for note in notes]
+    formats.emit(formats.make_console(None), blocks)
+
+
+def _line(text: str, style: str = "dim") -> Text:
+    """Make a line of text that a person may have written."""
+    return Text(formats.printable(text), style=style)
+
+
+def legend(mine: str, result: TableResult) -> str:
+    """Explain how to read a comparison."""
+    noun = contents.plural(result.cluster_noun)
+    sentences = (
+        f"difference: {mine} minus the baseline, paired by {result.cluster_noun} and seed.",
+        f"± is half a 95% interval over {noun}{contents.cut_ends(result)}.",
+        "p is by sign flips, corrected over baselines (Holm).",
+        "better, worse: p < 0.05 and the interval leaves out zero.",
+        f"~ n {noun} or seeds: about so many would resolve the difference.",
+    )
+    return " ".join(sentences)
+
+
+def metric_grid(mine: str, found: Sequence[PairedDifference], metric: str, noun: str) -> TableGrid:
+    """Make the grid of one metric: a row a baseline; numbers of trials only where some are lost."""
+    of_metric = [each for each in found if each.metric == metric]
+    is_short = any(each.mine.num_lost or each.other.num_lost for each in of_metric)
+    rows = [_metric_row(each, noun, is_short) for each in of_metric]
+    header: tuple[str, ...] = ("against", "its mean", mine, "difference", "p", "verdict")
+    if is_short:
+        header += ("its trials", "trials")
+    return TableGrid(header, tuple(rows), left=(0, 5))
+
+
+def _metric_row(each: PairedDifference, noun: str, is_short: bool) -> tuple[TableCell, ...]:
+    """Make the row of one baseline."""
+    verdict = contents.verdict_cell(each.mine, noun)
+    if each.seeds_to_resolve:
+        verdict = verdict._replace(text=f"{verdict.text} or ~{each.seeds_to_resolve} seeds")
+    row = (
+        TableCell(each.baseline),
+        contents.mean_cell(each.other),
+        contents.mean_cell(each.mine),
+        contents.difference_cell(each.mine),
+        TableCell(contents.p_text(each.mine.p_holm), is_number=each.mine.p_holm is not None),
+        verdict,
+    )
+    return (*row, contents.trials_cell(each.other), contents.trials_cell(each.mine)) if is_short else row
+
+
+def resolutions(results: Sequence[TableResult], metric: str) -> list[str]:
+    """Write which differences the design could resolve against each baseline; once where they are the same."""
+    said: dict[str, list[str]] = {}
+    for result in results:
+        said.setdefault(contents.resolution(result, metric), []).append(result.baseline)
+    return list(said) if len(said) == 1 else [f"{', '.join(names)}: {line}" for line, names in said.items()]
+
+
+def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> TableGrid:
+    """Make the grid of the first metric's difference in every scene, a row a baseline; of captions a row each."""
+    metric = findings.primary_metrics(found)[0]
+    of_metric = [each for each in found if each.metric == metric]
+    rows: list[tuple[str, list[float | None]]]
+    if not kind_named(result.cluster_noun).has_many_clusters:
+        header = ("against", *result.clusters, "mean")
+        rows = []
+        for each in of_metric:
+            by_scene = [each.by_cluster.get(name) for name in result.clusters]
+            rows.append((each.baseline, [*by_scene, each.mine.difference]))
+    else:
+        header = (result.cluster_noun, *(each.baseline for each in of_metric))
+        rows = [(name, [each.by_cluster.get(name) for each in of_metric]) for name in result.clusters]
+        rows.append(("mean", [each.mine.difference for each in of_metric]))
+    digits = metric_named(metric).digits
+    return TableGrid(header, tuple((TableCell(name), *_difference_cells(values, digits)) for name, values in rows))
+
+
+def _difference_cells(values: Sequence[float | None], digits: int) -> list[TableCell]:
+    """Make a cell a difference, with its sign."""
+    return [TableCell(contents.number(x, digits, signed=True), is_number=x is not None) for x in values]

@@ -1,0 +1,87 @@
+"""Prints the plan of a run: how arms differ, the programs and their packs, and the shapes of what is trained."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table as PrintedTable
+
+from bench.suites.suite import Table
+from bench.training import dry_run, run_suite
+from bench.training.packing import Pack, ProgramCost
+from bench.training.progress import format_seconds
+from bench.training.run_plan import RunPlan
+
+PROGRAM_COLUMNS = ("packs", "trials", "steps", "compile", "ms a trial and step")
+
+SHAPE_COLUMNS = ("views", "pixels", "steps", "parameters", "of encoders", "MiB a trial")
+
+
+def print_plan(plan: RunPlan) -> None:
+    """Print all of a plan."""
+    console = Console()
+    for table in plan.chosen.tables:
+        _print_arms(console, table)
+    _print_packs(console, plan.packs, plan.costs)
+    num_trials = len(plan.chosen.trials)
+    console.print(
+        f"{num_trials} trials at budget {plan.chosen.budget.name}, {num_trials - plan.num_missing} of them finished"
+    )
+    if plan.left_s is not None:
+        console.print(
+            f"about {format_seconds(plan.left_s)} on {plan.num_workers} workers of this kind, from a pilot of each "
+            "program"
+        )
+
+
+def print_shapes(packs: list[Pack]) -> None:
+    """Print a line a variant and shape of task: what it would train, traced at full size."""
+    trials = [trial for pack in packs for trial in pack.trials]
+    run_suite.prepare_data(trials)
+    printed = _table("shapes", "variant", SHAPE_COLUMNS)
+    of_shape = {(trial.variant, trial.task.layout()): trial for trial in reversed(trials)}
+    for (variant, layout), trial in sorted(of_shape.items()):
+        found = dry_run.trace_trial(trial)
+        printed.add_row(
+            variant,
+            str(layout.num_train),
+            f"{layout.width} x {layout.height}",
+            f"{trial.method.total_steps:,}",
+            f"{found.num_parameters:,}",
+            f"{found.num_encoder_parameters:,}",
+            f"{found.num_state_bytes / 2**20:.1f}",
+        )
+    Console().print(printed)
+
+
+def _print_arms(console: Console, table: Table) -> None:
+    """Print a line an arm: how it differs from the baseline."""
+    printed = _table(f"{table.name}: {table.question}", "arm")
+    printed.add_column(f"differs from {table.baseline} in")
+    for name in table.arms:
+        found, own = table.said_differences(name)
+        changed = [f"{field}: {other} → {value}" for field, (value, other) in found.items()]
+        changed += [f"{field}: {value}" for field, value in own.items()]
+        printed.add_row(name, "the baseline" if name == table.baseline else ", ".join(changed))
+    console.print(printed)
+
+
+def _print_packs(console: Console, packs: list[Pack], costs: dict[str, ProgramCost]) -> None:
+    """Print a line a program: its packs, and what the pilot measured."""
+    printed = _table("programs", "program", PROGRAM_COLUMNS)
+    for key in dict.fromkeys(pack.key for pack in packs):
+        of_program = [pack for pack in packs if pack.key == key]
+        num_trials = sum(len(pack.trials) for pack in of_program)
+        num_steps = max(trial.method.total_steps for trial in of_program[0].trials)
+        cost = costs.get(key)
+        measured = (f"{cost.compile_s:.1f} s", f"{1e3 * cost.step_s:.2f}") if cost else ("", "")
+        printed.add_row(key, str(len(of_program)), str(num_trials), str(num_steps), *measured)
+    console.print(printed)
+
+
+def _table(title: str, first_column: str, number_columns: tuple[str, ...] = ()) -> PrintedTable:
+    """Make an empty table; numbers stand at the right of their columns."""
+    printed = PrintedTable(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    printed.add_column(first_column)
+    for name in number_columns:
+        printed.add_column(name, justify="right")
+    return printed

@@ -1,0 +1,99 @@
+"""Reads the text of `--seeds`, `--only` and `--set`, without knowing a suite.
+
+It imports nothing heavy, so that the command line refuses a slip at once. Whether a suite has such an arm or field is
+decided in `bench.suites.overrides`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from bench.errors import UsageError, nearest
+
+KEYS = ("scene", "caption", "arm", "variant", "table", "seed")
+"""What `--only` may ask for."""
+
+
+class Condition(NamedTuple):
+    """A condition of `--only`.
+
+    Attributes:
+        key: One of `KEYS`.
+        values: Trials of any of these are kept.
+    """
+
+    key: str
+    values: tuple[str, ...]
+
+
+class Setting(NamedTuple):
+    """A change that `--set` makes.
+
+    Attributes:
+        head: A variant, a method's type, `task` or `budget`.
+        field: Dotted path of the field.
+        value: Still text.
+    """
+
+    head: str
+    field: str
+    value: str
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Parse the seeds of `--seeds`.
+
+    Raises:
+        UsageError: No numbers and ranges.
+
+    Example:
+        >>> parse_seeds("0-2,7")
+        (0, 1, 2, 7)
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        if not match or int(match[2] or match[1]) < int(match[1]):
+            raise UsageError(
+                f"--seeds: expected numbers and ranges such as 0-4 or 0,2,5, got {text!r}; try --seeds 0-4"
+            )
+        seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return tuple(dict.fromkeys(seeds))
+
+
+def parse_condition(text: str) -> Condition:
+    """Parse a condition of `--only`; an arm's name may hold a comma.
+
+    Raises:
+        UsageError: An unknown key, whose nearest is named, or no value.
+
+    Example:
+        >>> parse_condition("scene=kettle,rook")
+        Condition(key='scene', values=('kettle', 'rook'))
+    """
+    key, equals, value = text.partition("=")
+    if key not in KEYS:
+        raise UsageError(f"--only: expected {'|'.join(KEYS)}=VALUE, got {text!r}; {nearest(key, KEYS)}")
+    if not equals:
+        raise UsageError(f"--only: expected a value behind {key}, got {text!r}; write --only {key}=VALUE")
+    if key == "arm":
+        return Condition(key, (value,))
+    return Condition(key, tuple(word.strip() for word in value.split(",")))
+
+
+def parse_setting(text: str) -> Setting:
+    """Parse a change of `--set`.
+
+    Raises:
+        UsageError: It is not of the form HEAD.FIELD=VALUE.
+
+    Example:
+        >>> parse_setting("nerf.field.width=64")
+        Setting(head='nerf', field='field.width', value='64')
+    """
+    path, equals, value = text.partition("=")
+    head, dot, field = path.partition(".")
+    if not equals or not dot:
+        raise UsageError(f"--set: expected HEAD.FIELD=VALUE, got {text!r}; for example --set nerf.num_rays=512")
+    return Setting(head, field, value)

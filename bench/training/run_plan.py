@@ -1,0 +1,85 @@
+"""Plans what `run` would do: which trials in which packs, and how long they will take."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Any
+
+from bench.storage.store import Store
+from bench.suites.selection import Selection
+from bench.training import devices, packing, run_suite
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """What `run` would do.
+
+    Attributes:
+        chosen: The trials and their tables.
+        packs: Packs of the trials that are not finished.
+        num_workers: Workers that would train them.
+        costs: What each program takes, by the key of its packs; empty where no pilot measured it.
+    """
+
+    chosen: Selection
+    packs: list[packing.Pack]
+    num_workers: int
+    costs: dict[str, packing.ProgramCost] = dataclasses.field(default_factory=dict)
+
+    @property
+    def num_missing(self) -> int:
+        """Count the trials that would be trained."""
+        return sum(len(pack.trials) for pack in self.packs)
+
+    @property
+    def left_s(self) -> float | None:
+        """Estimate the seconds of the run; None where no pilot measured its programs."""
+        return packing.estimate_seconds(self.packs, self.costs, self.num_workers) if self.costs else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain values."""
+        differences: dict[str, dict[str, Any]] = {}
+        for table in self.chosen.tables:
+            arms = {arm: table.arm_differences(arm).items() for arm in table.arms}
+            differences[table.name] = {arm: {k: list(v) for k, v in changed} for arm, changed in arms.items()}
+        return {
+            "suite": self.chosen.suite.name,
+            "budget": self.chosen.budget.name,
+            "trials": [trial.id for trial in self.chosen.trials],
+            "packs": [{"key": pack.key, "trials": [trial.id for trial in pack.trials]} for pack in self.packs],
+            "differences": differences,
+            "costs": {key: cost._asdict() for key, cost in self.costs.items()},
+            "left_s": self.left_s,
+        }
+
+
+def make_plan(
+    chosen: Selection, trials_store: Store, *, pack_size: int | None = None, num_workers: int | None = None
+) -> RunPlan:
+    """Plan a run, without a pilot.
+
+    Args:
+        chosen: Trials; those that are finished are left out.
+        trials_store: Where finished trials lie.
+        pack_size: Trials trained at once by one program; None for as many as suit the device.
+        num_workers: Workers; None for one an accelerator, or one a core where there is none.
+    """
+    missing = [trial for trial in chosen.trials if not trials_store.finished(trial.id)]
+    return RunPlan(
+        chosen=chosen,
+        packs=run_suite.TrainingOptions(pack_size=pack_size).make_packs(missing),
+        num_workers=num_workers or devices.num_accelerators() or devices.num_cores(),
+    )
+
+
+def measure_costs(plan: RunPlan) -> RunPlan:
+    """Compile each program and time a few of its steps; return the plan with what they cost."""
+    from bench.training import programs
+
+    if not plan.packs:
+        return plan
+    run_suite.prepare_data([trial for pack in plan.packs for trial in pack.trials])
+    first = {pack.key: pack for pack in reversed(plan.packs)}
+    print(f"compiling and timing {len(first)} programs; --no-pilot leaves that out", file=sys.stderr, flush=True)
+    return dataclasses.replace(plan, costs={key: programs.run_pilot(pack) for key, pack in first.items()})

@@ -1,0 +1,31 @@
+"""Names and numbers that the command line keeps apart, so that it needs no heavy import, are those of the rooms."""
+
+import typing
+
+from bench.cli import export_scenes, import_
+from bench.metrics import protocol_names
+from bench.metrics.task_kinds import all_kinds
+from bench.suites.builtin import sparse_views
+from tasks.scenes.scene_names import SCENE_NAMES
+from tasks.scenes.scenes import SCENES
+from tasks.sparse_views import scene_views
+from tasks.sparse_views.view_selection import subset
+
+
+def test_protocols():
+    known = {name for kind in all_kinds() for name in kind.protocols}
+    assert set(protocol_names.NAMES) == known
+
+
+def test_scenes():
+    assert SCENE_NAMES == tuple(SCENES)
+
+
+def test_splits():
+    assert set(export_scenes.SPLITS) == set(typing.get_args(scene_views.Split))
+
+
+def test_photographs_that_an_imported_method_may_see():
+    first = subset(len(import_.FIRST_VIEWS), 0, scene_views.NUM_POSES["train"])
+    assert import_.FIRST_VIEWS == first
+    assert import_.NUM_VIEWS == sparse_views.NUM_VIEWS
