@@ -3,8 +3,9 @@
 There are two kinds: photographs (`bench.metrics.task_kinds.photos`) and captions (`bench.metrics.task_kinds.captions`).
 
 To add a kind of task: one new file in this folder, with a subclass of `bench.metrics.task_kinds.interface.TaskKind` and
-a value of it, and one line in `KINDS` below (new protocols are named in `bench.metrics.protocol_names`). The rest of the project asks `kind_of(task)` and never the task's type:
-training, scoring, `compare`, `check`, `import`, tables and pages then take the new kind as it is.
+a value of it, and one line in `KINDS` below; new protocols are named in `bench.metrics.protocol_names` too. The rest of
+the project asks `kind_of(task)` and never the task's type: training, scoring, `compare`, `check`, `import`, tables and
+pages then take the new kind as it is.
 """
 
 from __future__ import annotations

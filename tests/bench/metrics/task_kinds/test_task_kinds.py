@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis.paired_comparison import compare
+from bench.cli import check
 from bench.errors import UsageError
 from bench.metrics import task_kinds
 from bench.metrics.protocols import Protocol
