@@ -31,6 +31,7 @@ VERBS = {
     "import": "score images that another program rendered, and store them beside trained trials",
     "new-method": "write a commented file that a network or a recipe of your own can start from",
     "votes": "say which arm is preferred, from the files of votes that a report's page saves",
+    "upper-bounds": "render the objects that captions mean, and store their scores as upper bounds",
 }
 """Each verb with the `HELP` of its module, so that `--help` imports none of them."""
 

@@ -113,6 +113,12 @@ def test_only_what_runs_under_ray_imports_it(path):
 
 
 @each_file
+def test_only_the_command_line_parses_options(path):
+    if path.relative_to(ROOT).parts[0] == "bench" and "argparse" in imports_of(path):
+        assert path == ROOT / "bench" / "__main__.py" or path.parent == ROOT / "bench" / "cli"
+
+
+@each_file
 def test_tasks_and_models_know_nothing_of_bench(path):
     if path.relative_to(ROOT).parts[0] != "bench":
         allowed = {"bench", "bench.errors", "bench.import_paths"}

@@ -1,6 +1,6 @@
 """Measures the upper bounds of caption metrics: renders the objects that captions mean, and scores the renders.
 
-    python -m bench.analysis.upper_bounds --set closed-world --num 64
+    python -m bench upper-bounds --set closed-world --num 64
 
 Only captions of the closed world have a known object. It is path-traced from the views that fields are scored on.
 `bench.analysis.upper_bounds` reads the result.
@@ -10,7 +10,6 @@ c: captions, v: views of each, h and w: pixels of a view.
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import re
@@ -46,25 +45,29 @@ DIGITS = 5
 """Of a stored number."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Render the objects of captions, score the renders, and write the upper bounds that tables print."""
-    parser = argparse.ArgumentParser(prog="python -m bench.analysis.upper_bounds", description=main.__doc__)
-    parser.add_argument("--set", default="closed-world", metavar="NAME", help="retrieval set (default: %(default)s)")
-    parser.add_argument("--num", type=int, default=64, metavar="N", help="its first N captions (default: %(default)s)")
-    args = parser.parse_args(arguments)
-    names = caption_sets.caption_set(args.set).captions[: max(0, args.num)]
+def measure_set(captions: str, num_captions: int) -> tuple[str, dict[str, Any]]:
+    """Render the objects of a set's first captions, score the renders, and store the upper bounds that tables print.
+
+    Args:
+        captions: Name of the retrieval set.
+        num_captions: How many of its captions.
+
+    Returns:
+        The name of the entry, and the entry.
+
+    Raises:
+        UsageError: No captions, or captions that mean nothing in the closed world.
+    """
+    names = caption_sets.caption_set(captions).captions[: max(0, num_captions)]
     if not names:
-        raise UsageError(f"--num: expected at least 1 caption, got {args.num}; leave it out for 64")
-    data = [caption_task.CaptionTask(caption=name, captions=args.set, view_px=IMAGE_PX).load() for name in names]
+        raise UsageError(f"--num: expected at least 1 caption, got {num_captions}; leave it out for 64")
+    data = [caption_task.CaptionTask(caption=name, captions=captions, view_px=IMAGE_PX).load() for name in names]
     images = cached_renders(data, IMAGE_PX, NUM_SPP)
     settings = {"family": FAMILY, "image_px": IMAGE_PX, "num_spp": NUM_SPP, "fingerprint": fingerprint()}
     entry = measure(data, images, settings)
     name = entry_name(data[0])
     write_entry(name, entry)
-    for metric, found in entry["metrics"].items():
-        ends = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
-        print(f"{name}, {len(data)} captions, {metric}: {found['mean']:.3f}{ends}")
-    return 0
+    return name, entry
 
 
 # ---- renders ---------------------------------------------------------------------------------------------------------
@@ -219,7 +222,3 @@ def write_entry(name: str, entry: Mapping[str, Any]) -> None:
     text = re.sub(r"\[\s[^\[\]{}]*\]", lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text)
     write_file(path, text + "\n")
     upper_bounds.stored_bounds.cache_clear()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,7 @@
 Tables print them below the arms, with chance. They are stored in `upper_bounds.json` beside this file, which comes with
 the project. After a change of judges, retrieval set or protocol they are measured anew by
 
-    python -m bench.analysis.upper_bounds --set closed-world --num 64
+    python -m bench upper-bounds --set closed-world --num 64
 
 which renders the captions' objects and scores the renders like any field: `bench.analysis.true_renders`.
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 import functools
 import json
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,9 +102,3 @@ def chance_level(metric: str, set_size: int) -> float | None:
     if base in r_precision.TOP:
         return r_precision.chance(set_size, top=r_precision.TOP[base])
     return (set_size + 1) / 2 if base == "rank" else None
-
-
-if __name__ == "__main__":
-    from bench.analysis import true_renders
-
-    sys.exit(true_renders.main())

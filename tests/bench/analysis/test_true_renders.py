@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bench import __main__ as command_line
 from bench.analysis import true_renders, upper_bounds
 from bench.analysis.true_renders import measure, render_captions, stored_views
 from bench.errors import UsageError
@@ -105,7 +106,7 @@ def test_the_command_writes_them_and_keeps_the_renders(file, tmp_path, monkeypat
     monkeypatch.setattr(true_renders, "IMAGE_PX", 16)
     monkeypatch.setattr(true_renders, "NUM_SPP", 4)
     monkeypatch.setattr(true_renders, "fingerprint", lambda *sizes: "renders")
-    assert true_renders.main(["--num", "1"]) == 0
+    assert command_line.run(["upper-bounds", "--num", "1"]) == 0
     [(name, entry)] = json.loads(file.read_text()).items()
     found = caption_sets.caption_set("closed-world")
     assert name == f"closed-world-{found.sha256[:8]}" and entry["rendered"] == [
@@ -113,20 +114,20 @@ def test_the_command_writes_them_and_keeps_the_renders(file, tmp_path, monkeypat
     ]
     assert f"{name}, 1 captions, rprec1@embedded-judge-rn: " in capsys.readouterr().out
     monkeypatch.setattr(mitsuba_renderer, "photograph_all", lambda *a, **k: pytest.fail("rendered again"))
-    assert true_renders.main(["--num", "1"]) == 0
+    assert command_line.run(["upper-bounds", "--num", "1"]) == 0
     monkeypatch.setattr(true_renders, "fingerprint", lambda *sizes: "others")
     with pytest.raises(pytest.fail.Exception, match="rendered again"):
-        true_renders.main(["--num", "1"])
+        command_line.run(["upper-bounds", "--num", "1"])
 
 
 def test_the_command_refuses_no_captions():
     with pytest.raises(UsageError, match="--num: expected at least 1 caption, got 0"):
-        true_renders.main(["--num", "0"])
+        command_line.run(["upper-bounds", "--num", "0"])
 
 
 @pytest.mark.slow
 def test_the_bounds_of_the_project_are_of_its_renders():
-    """If this fails: python -m bench.analysis.upper_bounds."""
+    """If this fails: python -m bench upper-bounds."""
     found = caption_sets.caption_set("closed-world")
     entry = upper_bounds.stored_bounds()[f"closed-world-{found.sha256[:8]}"]
     assert entry["renders"]["fingerprint"] == true_renders.fingerprint()

@@ -58,7 +58,7 @@ def test_without_a_file(file):
 
 
 def test_the_bounds_of_the_project_are_of_its_captions_and_judges():
-    """If this fails: python -m bench.analysis.upper_bounds."""
+    """If this fails: python -m bench upper-bounds."""
     found = caption_sets.caption_set("closed-world")
     entry = upper_bounds.stored_bounds()[f"closed-world-{found.sha256[:8]}"]
     assert entry["sha256"] == found.sha256 and entry["size"] == len(found.captions)
