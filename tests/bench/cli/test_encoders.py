@@ -15,7 +15,7 @@ from tests.fixtures import clip_twins
 @pytest.fixture(autouse=True)
 def empty_disk(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr(hub, "in_cache", lambda source: None)
+    monkeypatch.setattr(hub, "find_in_cache", lambda source: None)
 
 
 def run(*arguments):
