@@ -17,6 +17,11 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 collect_ignore = ["fixtures/clip_originals.py"]  # no tests: imports PyTorch, which only `make parity` installs
 
 
+def pytest_addoption(parser):
+    """Adds a flag to write golden files anew."""
+    parser.addoption("--make-golden", action="store_true", help="write golden files anew, to be read as a diff")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
     """Rendered data and compiled programs of the tests live in a folder of their own."""

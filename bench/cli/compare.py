@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.analysis import findings
     from bench.plugins.comparison_run import start_comparison
     from bench.report import build
-    from bench.report.figures.standard import slug
+    from bench.report.figures.figure import slugify
     from bench.report.tables import comparison_tables, costs
 
     here = Store.open(args.results)
@@ -74,11 +74,11 @@ def main(args: argparse.Namespace) -> int:
         command=command_line(args),
         media=report_options.plan_media(chosen, both, report_options.MediaOptions()),
     )
-    name = f"compare-{slug(args.method)}-{args.suite}-{slug(chosen.budget.name)}"
+    name = f"compare-{slugify(args.method)}-{args.suite}-{slugify(chosen.budget.name)}"
     report = build.draw_report(contents, args.out or ROOT / "reports" / name)
     results = contents.results
     differences = findings.differences(results, contents.frame, chosen.cells, study.mine)
-    spent = costs.of_arms(chosen.cells, {record.trial_id: record for record in both.records()})
+    spent = costs.costs_by_arm(chosen.cells, {record.trial_id: record for record in both.records()})
     failed = sorted(trial_id for trial_id in {cell.trial_id for cell in chosen.cells} if both.failed(trial_id))
     conclusion = findings.conclusion(differences, study.mine, results[0].cluster_noun)
     if args.json:

@@ -62,14 +62,14 @@ def caption_text(text: str) -> str:
 def main(args: argparse.Namespace) -> int:
     """Train, write, and say where; 1 if a seed failed."""
     from bench.export import generation, generation_page, text_to_3d
-    from bench.report.figures.standard import slug
+    from bench.report.figures.figure import slugify
     from bench.training import precompile
     from bench.training.progress import format_seconds
 
     start = time.monotonic()
     precompile.prefer_quick_compiles()
     caption = " ".join(args.caption.split())
-    out = export_options.make_folder(args.out or export_options.OUT / slug(caption)[:80])
+    out = export_options.make_folder(args.out or export_options.OUT / slugify(caption)[:80])
     trials = text_to_3d.trials_of(
         caption,
         out,

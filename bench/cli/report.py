@@ -92,6 +92,7 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError("--live: expected no --distances beside it, got both; ask for them when all trials are done")
     from bench.report import build
     from bench.report.images.table_sheets import is_stored
+    from bench.report.tables import terminal
     from bench.suites import selection
 
     chosen = suite_options.selection(args)
@@ -113,7 +114,7 @@ def main(args: argparse.Namespace) -> int:
         is_small=args.small,
     )
     report = build.draw_report(contents, folder)
-    build.print_tables(contents.results)
+    terminal.print_tables(contents.results)
     if not any(is_stored(kept, trial.id) for trial in chosen.trials):
         print(f"warning: no trial of {chosen.suite.name} at {chosen.budget.name} is stored in {args.results}; "
               "is --results the folder that you mean?", file=sys.stderr)  # fmt: skip
@@ -224,6 +225,6 @@ def draw(args: argparse.Namespace) -> int:
 
     budget = budget_named(args.budget or "quick")
     names = args.encoder or list(catalog.EMBEDDED)
-    lines, paths = encoder_consistency.write(names, budget, args.out or ROOT / "reports" / "figures")
+    lines, paths = encoder_consistency.write_consistency_figure(names, budget, args.out or ROOT / "reports" / "figures")
     print("\n".join([*lines, *(f"report: {path}" for path in paths)]))
     return 0

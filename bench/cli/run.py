@@ -43,6 +43,7 @@ def training_options(args: argparse.Namespace) -> TrainingOptions:
 def main(args: argparse.Namespace) -> int:
     """Run; 1 if a trial failed."""
     from bench.report import build
+    from bench.report.tables import terminal
     from bench.training.progress import format_seconds
     from bench.training.run_suite import train_missing
 
@@ -61,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([result.to_json() for result in contents.results], indent=1, allow_nan=False))
     else:
-        build.print_tables(contents.results)
+        terminal.print_tables(contents.results)
         print(f"report: {report.describe()}")
         print(
             f"{num_new} trials trained, {len(chosen.trials) - num_new} found finished, "

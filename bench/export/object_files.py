@@ -21,9 +21,9 @@ from PIL import Image, ImageDraw
 from bench.export.field import TrainedField, turntable
 from bench.export.mesh import MeshResult, mesh, write_mesh
 from bench.export.video import write_video
-from bench.report.figures import standard
+from bench.report.figures import style
 from bench.report.images import image_grid
-from bench.report.tables import formats
+from bench.report.tables import csv_files
 from bench.storage.timings import PhaseTimer
 from tasks.data_dir.atomic_files import write_file
 
@@ -98,17 +98,17 @@ def curves_figure(curves: Mapping[str, Sequence[float]]) -> bytes | None:
     known = [name for name in TERMS if name in curves]
     if not known or not curves["step"]:
         return None
-    with standard.style(), matplotlib.rc_context({"figure.facecolor": "white"}):
-        figure, axes = standard.canvas(3.0 * len(known), 2.3)
+    with style.figure_style(), matplotlib.rc_context({"figure.facecolor": "white"}):
+        figure, axes = style.make_canvas(3.0 * len(known), 2.3)
         axes.remove()
         for i, name in enumerate(known):
             panel = figure.add_subplot(1, len(known), i + 1)
             panel.plot(curves["step"], curves[name], color="#2458a6", lw=1.4)
             if f"{name}_target" in curves:
-                panel.plot(curves["step"], curves[f"{name}_target"], color=standard.COLORS["quiet"], lw=1.0, ls="--")
+                panel.plot(curves["step"], curves[f"{name}_target"], color=style.COLORS["quiet"], lw=1.0, ls="--")
             panel.set_title(TERMS[name], fontsize=9, loc="left")
             panel.set_xlabel("step")
-            panel.grid(axis="y", alpha=0.18, color=standard.INK, lw=0.6)
+            panel.grid(axis="y", alpha=0.18, color=style.INK, lw=0.6)
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=160, metadata={"Software": None})
     return out.getvalue()
@@ -175,7 +175,7 @@ def export_object(
         pictures["strip.png"] = image_grid.png(strip(views["strip"], [int(step) for step in views["strip_steps"]]))
     if curves.get("step"):
         rows = [dict(zip(curves, values, strict=True)) for values in zip(*curves.values(), strict=True)]
-        pictures["curves.csv"] = formats.csv_rows(rows).encode()
+        pictures["curves.csv"] = csv_files.rows_csv(rows).encode()
         drawn = curves_figure(curves)
         pictures |= {"curves.png": drawn} if drawn is not None else {}
     for name, content in pictures.items():

@@ -11,28 +11,27 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
-from bench.analysis import failure_modes, paired_comparison
+from bench.analysis import paired_comparison
 from bench.analysis.table_result import TableResult
 from bench.import_paths import ROOT
 from bench.metrics.task_kinds import kind_of
-from bench.report import caption_results, manifest
-from bench.report.caption_context import CaptionTableContext
+from bench.report import caption_notes, manifest
+from bench.report.arm_notes import degenerate_field_notes, write_arm_notes
+from bench.report.caption_context import CaptionTableContext, find_retrieval_set, gather_context
 from bench.report.images import caption_sheets
 from bench.report.images.interactive_media import InteractiveMedia
 from bench.report.images.table_sheets import is_stored, plan_sheets
 from bench.report.page import compact, report_files
 from bench.report.report_contents import NO_MEDIA, DeferredDrawing, ReportContents
-from bench.report.tables import contents as contents_module
-from bench.report.tables import formats
 from bench.report.tables.costs import DevicePrice
+from bench.report.tables.words import pluralize
 from bench.storage.trial_reader import TrialReader
 from bench.suites import selection
-from bench.suites.suite import Table, TrialSlot
-from tasks.captions.caption_sets import CaptionSet
+from bench.suites.suite import Table
 
 
 class DrawnReport(NamedTuple):
@@ -114,7 +113,7 @@ def head_notes(
     chosen: selection.Selection, store: TrialReader, results: Sequence[TableResult], is_small: bool
 ) -> list[str]:
     """Writes the sentences at the head of a page."""
-    nouns = dict.fromkeys(contents_module.plural(result.cluster_noun) for result in results)
+    nouns = dict.fromkeys(pluralize(result.cluster_noun) for result in results)
     notes = [
         f"Budget {chosen.budget.name}. A small study of the {' and '.join(nouns)} below; "
         "its numbers are not those of a paper."
@@ -129,7 +128,7 @@ def head_notes(
 
 def shows_captions(chosen: selection.Selection, store: TrialReader) -> bool:
     """Tells whether the store keeps views of an object that was made from a caption."""
-    tables = {table.name for table in chosen.tables if retrieval_set(table) is not None}
+    tables = {table.name for table in chosen.tables if find_retrieval_set(table) is not None}
     trial_ids = {cell.trial_id for cell in chosen.cells if cell.table in tables}
     return any(store.finished(trial_id) and store.has_views(trial_id) for trial_id in trial_ids)
 
@@ -163,100 +162,20 @@ def compare_table(
     result = result.with_text(
         question=table.question,
         cluster_noun=noun,
-        arm_notes=arm_notes(table, cells, noun),
-        notes=() if context is None else caption_results.notes(context, table.metrics, clusters),
+        arm_notes=write_arm_notes(table, cells, noun),
+        notes=() if context is None else caption_notes.write_caption_notes(context, table.metrics, clusters),
     )
     result = dataclasses.replace(result, published=table.published)
     if context is None:
         return result
-    gap = caption_results.guide_judge_gap(result, context.judge)
-    bounds = caption_results.bounds(context, table.metrics, clusters)
+    gap = caption_notes.guide_judge_gap(result, context.judge)
+    bounds = caption_notes.find_reference_rows(context, table.metrics, clusters)
     return dataclasses.replace(add_notes(result, [gap] if gap else []), bounds=bounds)
 
 
 def add_notes(result: TableResult, notes: Sequence[str]) -> TableResult:
     """Returns a table with more notes."""
     return dataclasses.replace(result, notes=(*result.notes, *notes))
-
-
-def arm_notes(table: Table, cells: Sequence[TrialSlot], noun: str) -> dict[str, str]:
-    """Writes a note on each arm: its own, how it differs from the baseline, and whether it has fewer trials."""
-    few = caption_results.arms_with_fewer_trials(cells, noun)
-    notes = {}
-    for name, arm in table.arms.items():
-        parts = (arm.note, describe_arm(table, name), few.get(name, ""))
-        notes[name] = "; ".join(part for part in parts if part)
-    return notes
-
-
-def describe_arm(table: Table, name: str) -> str:
-    """Describes how an arm differs from the baseline."""
-    changed, own = table.said_differences(name)
-    parts = [
-        f"{field.removeprefix('method.')} {value} instead of {baseline_value}"
-        for field, (value, baseline_value) in changed.items()
-    ]
-    parts += [f"with {field.removeprefix('method.')} {value}" for field, value in own.items()]
-    return ", ".join(parts)
-
-
-def retrieval_set(table: Table) -> CaptionSet | None:
-    """Return the captions among which judges look for those of a table; None if they look for none."""
-    return kind_of(table.tasks[0]).retrieval_set(table.tasks[0])
-
-
-def gather_context(table: Table, chosen: selection.Selection, store: TrialReader) -> CaptionTableContext | None:
-    """Gathers what is read beside the numbers of a table of captions; None for a table of photographs."""
-    captions = retrieval_set(table)
-    if captions is None:
-        return None
-    cells = [cell for cell in chosen.cells if cell.table == table.name]
-    judge = contents_module.primary_judge(table.metrics)
-    scores: dict[str, dict[str, Any]] = {}
-    for cell in cells:
-        found = store.scores(cell.trial_id).get(table.protocol) if store.finished(cell.trial_id) else None
-        if found:
-            scores[cell.trial_id] = found
-    departs = dict.fromkeys(found["departs"] for found in scores.values() if found["departs"])
-    failed = {cell.trial_id for cell in cells if store.failed(cell.trial_id)}
-    failures = failure_modes.count_failures(cells, scores, failed, judge, captions.sha256)
-    return CaptionTableContext(
-        captions=captions,
-        judge=judge,
-        confusions=tuple(caption_results.confused(cells, scores, judge, captions)),
-        departs=tuple(departs),
-        failures=tuple(failure_modes.describe_failures(failures)),
-        num_empty=sum(found["field_state"] == "empty" for found in scores.values()),
-        num_finished=len(scores),
-    )
-
-
-def degenerate_field_notes(table: Table, cells: Sequence[TrialSlot], store: TrialReader) -> list[str]:
-    """Lists the arms whose fields ended empty or solid, and on what: a failure of training, not a quality."""
-    notes = []
-    for arm in table.arms:
-        mine = [cell for cell in cells if (cell.table, cell.arm) == (table.name, arm)]
-        mine = [cell for cell in mine if is_stored(store, cell.trial_id)]
-        places: dict[str, list[str]] = {}
-        for cell in mine:
-            state = store.scores(cell.trial_id).get(table.protocol, {}).get("field_state", "ok")
-            if state in ("empty", "solid"):  # "unknown" is of renders without opacity: nothing failed
-                places.setdefault(state, []).append(f"{cell.cluster} (seed {cell.seed})")
-        for state, where in places.items():
-            fields = contents_module.counted(len(where), f"{state} field")
-            notes.append(f"{arm}: {fields} of {len(mine)}: {list_some(where)}")
-    return notes
-
-
-def list_some(names: Sequence[str], most: int = 4) -> str:
-    """Lists the first few names, and says how many more there are.
-
-    Example:
-        >>> list_some(["a", "b", "c"], 2), list_some(["a", "b"], 2)
-        ('a, b and 1 more', 'a, b')
-    """
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 # --- draw -------------------------------------------------------------------------------------------------------------
@@ -286,18 +205,3 @@ def draw_report(contents: ReportContents, folder: pathlib.Path) -> DrawnReport:
     files = report_files.write_report(contents, folder)
     manifest.write_manifest(folder, digest, files)
     return DrawnReport(page, is_unchanged=False)
-
-
-def print_tables(results: Sequence[TableResult]) -> None:
-    """Prints every table in the terminal; notes that all of several tables share stand once, behind them."""
-    shared: list[str] = []
-    if len(results) > 1:
-        shared = [note for note in results[0].notes if all(note in result.notes for result in results)]
-    for result in results:
-        own = tuple(note for note in result.notes if note not in shared)
-        formats.print_table(dataclasses.replace(result, notes=own))
-        print()
-    for note in shared:
-        print(f"all tables: {formats.printable(note)}")
-    if shared:
-        print()

@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from bench.report.tables.formats import printable
+from bench.report.tables.words import printable
 
 ASSETS = pathlib.Path(__file__).with_name("assets")
 
@@ -115,10 +115,10 @@ def mark_up_heading(name: str) -> Markup:
 
 
 def without_auto_refresh(page: str) -> str:
-    """Returns a page that does not load itself again: as it is drawn when no trial runs.
+    r"""Returns a page that does not load itself again: as it is drawn when no trial runs.
 
     Example:
-        >>> without_auto_refresh('<meta charset="utf-8">\\n<meta http-equiv="refresh" content="10">\\n')
-        '<meta charset="utf-8">\\n'
+        >>> without_auto_refresh('<meta charset="utf-8">\n<meta http-equiv="refresh" content="10">\n')
+        '<meta charset="utf-8">\n'
     """
     return re.sub(r'<meta http-equiv="refresh" content="\d+">\n', "", page, count=1)

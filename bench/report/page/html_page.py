@@ -10,15 +10,15 @@ from markupsafe import Markup
 
 from bench.analysis.table_result import TableResult
 from bench.metrics.task_kinds import kind_named
-from bench.report.figures import standard
-from bench.report.figures.standard import Figure, slug
+from bench.report.figures.figure import Figure, slugify
+from bench.report.figures.svg import inline_svg
 from bench.report.images.interactive_media import InteractiveMedia
 from bench.report.page import html, script_data
 from bench.report.page.compact import ReportFormat
 from bench.report.page.sections import PictureFile, ReportHeader, TableSection
-from bench.report.tables import contents as contents_module
-from bench.report.tables import costs, formats
-from bench.report.tables.contents import TableGrid
+from bench.report.tables import costs, footers, grids
+from bench.report.tables.grids import TableGrid
+from bench.report.tables.words import metric_direction, metric_title, to_sentence
 
 
 class MetricView(NamedTuple):
@@ -84,30 +84,30 @@ def prepare_section(section: TableSection, place: int, form: ReportFormat) -> di
         form: Whether figures stand in the page, and where packed files lie.
     """
     result = section.result
-    primary = result.metrics[: formats.NUM_PRIMARY]
+    primary = result.metrics[: grids.NUM_PRIMARY]
     # Many captions by many arms: the page holds the first metrics, the file all.
     has_many_clusters = kind_named(result.cluster_noun).has_many_clusters
     by_cluster = primary if has_many_clusters else result.metrics
     return {
-        "anchor": f"table-{slug(result.table)}",
+        "anchor": f"table-{slugify(result.table)}",
         "place": place,
         "title": result.table,
         "question": result.question,
         "baseline": result.baseline,
         "noun": result.cluster_noun,
-        "conclusion": contents_module.conclusion(result),
-        "summary": contents_module.summary_grid(result, primary),
-        "missing": [("worse", f"Missing: {line}") for line in contents_module.missing_number_lines(result)],
+        "conclusion": footers.conclude(result),
+        "summary": grids.summary_grid(result, primary),
+        "missing": [("worse", f"Missing from {line}") for line in footers.missing_number_lines(result)],
         "footer": footer_lines(result),
         "files": list_files(result, form),
         "figures": prepare_figure_groups(section, form),
         "arm_notes": [("", f"{arm}: {note}") for arm, note in result.arm_notes.items() if note],
-        "published": contents_module.published_grid(result),
+        "published": grids.published_grid(result),
         "by_metric": [view_metric(result, metric) for metric in result.metrics],
         "by_cluster": [view_clusters(result, metric) for metric in by_cluster],
         "cluster_rows": "clusters" if has_many_clusters else "arms",
-        "costs": costs.grid(section.spent),
-        "cost_note": formats.sentence(costs.HOW_TIMED),
+        "costs": costs.cost_grid(section.costs),
+        "cost_note": costs.HOW_TIMED,
     }
 
 
@@ -115,16 +115,16 @@ def footer_lines(result: TableResult) -> list[str]:
     """Writes the lines below a table: our own as sentences, notes as a person wrote them."""
     metric = result.metrics[0]
     lines = [
-        contents_module.caption(result),
-        contents_module.legend(result, with_needs=False),
-        f"{contents_module.named(metric)}: {contents_module.resolution(result, metric)}",
+        footers.table_caption(result),
+        footers.table_legend(result, with_needs=False),
+        f"{metric_title(metric)}: {footers.resolution_summary(result, metric)}",
     ]
-    return [*map(formats.sentence, lines), *result.notes]
+    return [*map(to_sentence, lines), *result.notes]
 
 
 def list_files(result: TableResult, form: ReportFormat) -> list[tuple[str, str]]:
     """Lists paths and names of a table's files."""
-    stem = f"tables/{slug(result.table)}"
+    stem = f"tables/{slugify(result.table)}"
     return [
         (form.at(f"{stem}.csv"), "all numbers (CSV)"),
         (form.at(f"{stem}-scenes.csv"), f"by {result.cluster_noun} (CSV)"),
@@ -135,20 +135,20 @@ def list_files(result: TableResult, form: ReportFormat) -> list[tuple[str, str]]
 def view_metric(result: TableResult, metric: str) -> MetricView:
     """Prepares the tests and verdicts of one metric."""
     return MetricView(
-        contents_module.direction(metric),
-        contents_module.metric_grid(result, metric, with_p=True, with_run=False),
-        contents_module.resolution(result, metric),
+        metric_direction(metric),
+        grids.verdict_grid(result, metric, with_p=True, with_run=False),
+        footers.resolution_summary(result, metric),
     )
 
 
 def view_clusters(result: TableResult, metric: str) -> MetricView:
     """Prepares one metric cluster by cluster."""
-    return MetricView(contents_module.direction(metric), contents_module.scenes_grid(result, metric))
+    return MetricView(metric_direction(metric), grids.cluster_grid(result, metric))
 
 
 def prepare_figure_groups(section: TableSection, form: ReportFormat) -> list[tuple[str, list[dict[str, Any]]]]:
     """Prepares a table's figures: differences side by side, wider ones below."""
-    groups = [("figures", section.drawn.forests), ("figures lines", section.drawn.lines)]
+    groups = [("figures", section.figures.forests), ("figures lines", section.figures.lines)]
     return [(kind, [prepare_figure(figure, form) for figure in figures]) for kind, figures in groups if figures]
 
 
@@ -157,7 +157,7 @@ def prepare_figure(figure: Figure, form: ReportFormat) -> dict[str, Any]:
     path = f"figures/{figure.name}.svg"
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', figure.svg)
     assert size is not None
-    svg = None if form.is_small else Markup(standard.in_page(figure.svg, html.escape_text(figure.title)))
+    svg = None if form.is_small else Markup(inline_svg(figure.svg, html.escape_text(figure.title)))
     return {
         "title": figure.title,
         "path": path,
@@ -176,7 +176,7 @@ def prepare_viewers(media: InteractiveMedia) -> Iterator[dict[str, str]]:
             "trial_id": viewer.trial_id,
             "name": viewer.name,
             "arm": viewer.arm,
-            "about": formats.sentence(viewer.about),
+            "about": to_sentence(viewer.about),
             "page": page,
             "model": model,
         }

@@ -1,33 +1,60 @@
-"""Writes a report as Markdown."""
+"""Writes a report as one page of Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bench.report.page.sections import PictureFile, ReportHeader, TableSection
-from bench.report.tables import contents as contents_module
-from bench.report.tables import costs, formats
+from bench.report.tables import costs, grids
+from bench.report.tables.markdown import escape_markdown, grid_markdown, list_markdown, table_markdown
+from bench.report.tables.words import metric_direction, printable
 
 
-def markdown_page(
+def write_markdown_page(
     head: ReportHeader,
-    parts: Sequence[TableSection],
+    sections: Sequence[TableSection],
     pictures: Sequence[PictureFile],
     provenance: Sequence[tuple[str, str]],
     command: str,
 ) -> str:
-    """The same in Markdown."""
-    md = formats.md
-    body = [f"# {md(head.title)}", md(head.question), md(head.summary), *map(md, head.notes)]
-    for result, drawn, spent in parts:
-        body += [f"## {md(result.table)}", formats.markdown(result).rstrip()]
-        for metric in result.metrics[: formats.NUM_PRIMARY]:
-            body += [f"**By {md(result.cluster_noun)}: {md(contents_module.direction(metric))}**",
-                     formats.markdown_grid(contents_module.scenes_grid(result, metric))]  # fmt: skip
-        body += [f"**What each arm took** ({md(costs.HOW_TIMED)})", formats.markdown_grid(costs.grid(spent))]
-        body += [f"![{md(f.title)}](figures/{f.name}.svg)" for f in (*drawn.forests, *drawn.lines)]
+    """Writes the page.
+
+    Args:
+        head: Title, question and notes.
+        sections: Tables.
+        pictures: Sheets.
+        provenance: Names and texts of where the numbers come from.
+        command: Command line that makes the report again.
+    """
+    blocks = [f"# {escape_markdown(head.title)}"]
+    blocks += [escape_markdown(line) for line in (head.question, head.summary, *head.notes)]
+    for section in sections:
+        blocks += section_blocks(section)
     if pictures:
-        body += ["## Pictures", *(f"{md(p.title)}\n\n![{md(p.title)}]({p.path})" for p in pictures)]
-    body += ["## How it was made", "    " + formats.printable(command)]
-    body += ["\n".join(f"- {md(name)}: {md(text)}" for name, text in provenance)]
-    return "\n\n".join(filter(None, body)) + "\n"
+        blocks.append("## Pictures")
+        blocks += [picture_block(picture) for picture in pictures]
+    blocks.append("## How it was made")
+    blocks.append("    " + printable(command))
+    blocks.append(list_markdown([f"{name}: {text}" for name, text in provenance]))
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def section_blocks(section: TableSection) -> Iterator[str]:
+    """Writes one table: its numbers, its first metrics by cluster, its costs and figures."""
+    result = section.result
+    yield f"## {escape_markdown(result.table)}"
+    yield table_markdown(result).rstrip()
+    for metric in result.metrics[: grids.NUM_PRIMARY]:
+        yield f"**By {escape_markdown(result.cluster_noun)}: {escape_markdown(metric_direction(metric))}**"
+        yield grid_markdown(grids.cluster_grid(result, metric))
+    yield "**What each arm took**"
+    yield grid_markdown(costs.cost_grid(section.costs))
+    yield escape_markdown(costs.HOW_TIMED)
+    for figure in (*section.figures.forests, *section.figures.lines):
+        yield f"![{escape_markdown(figure.title)}](figures/{figure.name}.svg)"
+
+
+def picture_block(picture: PictureFile) -> str:
+    """Writes a picture under its title."""
+    title = escape_markdown(picture.title)
+    return f"{title}\n\n![{title}]({picture.path})"

@@ -8,7 +8,8 @@ from typing import Any
 
 from bench.analysis.table_result import TableResult
 from bench.metrics.task_kinds import kind_named
-from bench.report.tables import contents as contents_module
+from bench.report.tables.cells import DASH
+from bench.report.tables.words import format_count
 from bench.storage.record import Record
 from bench.storage.timings import own_seconds
 
@@ -22,9 +23,9 @@ ENVIRONMENT_ROWS = {"device": "device", "num_devices": "devices a host", "platfo
 def summary_line(results: Sequence[TableResult], records: Sequence[Record]) -> str:
     """Says on one line how much was run."""
     num_failed = sum(record.status == "failed" for record in records)
-    trials = contents_module.counted(len(records), "trial")
+    trials = format_count(len(records), "trial")
     parts = [
-        contents_module.counted(len(results), "table"),
+        format_count(len(results), "table"),
         f"{trials}, {num_failed} failed" if num_failed else trials,
         describe_time(records),
     ]
@@ -51,7 +52,7 @@ def provenance_rows(results: Sequence[TableResult], records: Sequence[Record]) -
     """
     rows = [*protocol_rows(results)]
     budgets = dict.fromkeys(budget for result in results for budget in result.budgets)
-    rows.append(("budget", ", ".join(budgets) or contents_module.DASH))
+    rows.append(("budget", ", ".join(budgets) or DASH))
     environments = [record.environment for record in records]
     if environments:
         rows.append(("commit", count_values([describe_commit(environment) for environment in environments])))
@@ -99,7 +100,7 @@ def count_values(values: Sequence[str]) -> str:
     num_unknown = counts.pop(UNKNOWN, 0)
     if len(counts) == 1 and not num_unknown:
         return values[0]
-    parts = [f"{value} ({contents_module.counted(num, 'trial')})" for value, num in sorted(counts.items())]
+    parts = [f"{value} ({format_count(num, 'trial')})" for value, num in sorted(counts.items())]
     if num_unknown:
-        parts.append(f"{UNKNOWN}: {contents_module.counted(num_unknown, 'trial')}")
+        parts.append(f"{UNKNOWN}: {format_count(num_unknown, 'trial')}")
     return " | ".join(parts)

@@ -21,10 +21,10 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from bench.errors import UsageError
-from bench.report.figures.standard import slug
+from bench.report.figures.figure import slugify
 from bench.report.page import compact, provenance, script_data
 from bench.report.page.html_page import render_report_page
-from bench.report.page.markdown_page import markdown_page
+from bench.report.page.markdown_page import write_markdown_page
 from bench.report.page.sections import ReportHeader, draw_picture_files, draw_sections, table_files
 from bench.report.report_contents import ReportContents
 from bench.report.tables import costs
@@ -65,7 +65,7 @@ def draw_files(contents: ReportContents) -> dict[str, bytes]:
     media = contents.media.draw()
     provenance_rows = [
         *provenance.provenance_rows(contents.results, records),
-        *costs.rows(records, contents.price),
+        *costs.cost_rows(records, contents.price),
     ]
     head = ReportHeader(
         contents.title, contents.question, contents.notes, provenance.summary_line(contents.results, records)
@@ -93,7 +93,7 @@ def draw_files(contents: ReportContents) -> dict[str, bytes]:
         data=data,
         refresh_s=contents.refresh_s,
     )
-    files["index.md"] = markdown_page(head, sections, pictures, provenance_rows, contents.command)
+    files["index.md"] = write_markdown_page(head, sections, pictures, provenance_rows, contents.command)
     for picture in pictures:
         files[picture.path] = picture.content
     files |= media.contents()
@@ -113,9 +113,9 @@ def check_file_names(names: Sequence[str]) -> None:
     """
     seen: dict[str, str] = {}
     for name in names:
-        if slug(name) in seen:
+        if slugify(name) in seen:
             raise UsageError(
-                f"report: expected names that differ in their letters and digits, got {seen[slug(name)]!r} and "
+                f"report: expected names that differ in their letters and digits, got {seen[slugify(name)]!r} and "
                 f"{name!r}; rename one"
             )
-        seen[slug(name)] = name
+        seen[slugify(name)] = name

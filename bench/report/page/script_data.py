@@ -25,9 +25,9 @@ import pandas as pd
 from bench.analysis.table_result import TableResult
 from bench.metrics.registry import metric_named
 from bench.report.images.interactive_media import InteractiveMedia
-from bench.report.tables import contents as contents_module
-from bench.report.tables import formats
-from bench.report.tables.formats import printable
+from bench.report.tables import grids
+from bench.report.tables.cells import DASH
+from bench.report.tables.words import column_heading, printable
 from bench.storage.record import Record
 from bench.suites.differences import differing, leaves
 from bench.suites.suite import TrialSlot
@@ -136,11 +136,11 @@ def table_data(
         "noun": result.cluster_noun,
         "protocol": result.protocol,
         "baseline": arms.index(result.baseline),
-        "num_primary": min(formats.NUM_PRIMARY, len(result.metrics)),
+        "num_primary": min(grids.NUM_PRIMARY, len(result.metrics)),
         "arms": [printable(arm) for arm in arms],
         "clusters": [printable(cluster) for cluster in clusters],
         "metrics": [
-            {"title": known.title, "heading": contents_module.heading(m), "unit": known.unit, "digits": known.digits}
+            {"title": known.title, "heading": column_heading(m), "unit": known.unit, "digits": known.digits}
             for m, known in ((m, metric_named(m)) for m in result.metrics)
         ],
         "verdicts": [[result.entry(arm, metric).verdict for metric in result.metrics] for arm in arms],
@@ -237,7 +237,7 @@ def fields_that_differ(record: Record | None, other: Record | None) -> list[list
         [
             printable(name.removeprefix("method.")),
             told(mine),
-            told(theirs) if name in of_right else contents_module.DASH,
+            told(theirs) if name in of_right else DASH,
         ]
         for name, (mine, theirs) in differing(left, right).items()
         if name in of_left

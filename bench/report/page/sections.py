@@ -8,26 +8,15 @@ from typing import NamedTuple
 from PIL import Image
 
 from bench.analysis.table_result import TableResult
-from bench.report.figures import captions, cost_and_variance, standard
-from bench.report.figures.standard import Figure, slug
+from bench.report.figures.figure import slugify
+from bench.report.figures.svg import standalone_svg
+from bench.report.figures.table_figures import TableFigures, draw_table_figures
 from bench.report.images import image_grid
 from bench.report.page import compact
 from bench.report.report_contents import ReportContents
-from bench.report.tables import costs, formats
-from bench.report.tables.costs import ArmCost
+from bench.report.tables import csv_files, latex
+from bench.report.tables.costs import ArmCost, costs_by_arm
 from bench.storage.record import Record
-
-
-class TableFigures(NamedTuple):
-    """The figures of one table.
-
-    Attributes:
-        forests: A metric each, the primary ones.
-        lines: Error against angle, learning curves and the like: what could be drawn of them.
-    """
-
-    forests: tuple[Figure, ...]
-    lines: tuple[Figure, ...]
 
 
 class TableSection(NamedTuple):
@@ -35,13 +24,13 @@ class TableSection(NamedTuple):
 
     Attributes:
         result: Its numbers.
-        drawn: Its figures.
-        spent: Costs of each arm.
+        figures: Its figures.
+        costs: Costs of each arm.
     """
 
     result: TableResult
-    drawn: TableFigures
-    spent: Sequence[ArmCost]
+    figures: TableFigures
+    costs: Sequence[ArmCost]
 
 
 class PictureFile(NamedTuple):
@@ -61,7 +50,14 @@ class PictureFile(NamedTuple):
 
 
 class ReportHeader(NamedTuple):
-    """Head of a report."""
+    """Head of a report.
+
+    Attributes:
+        title: Name of the suite.
+        question: The suite's question; empty for none.
+        notes: Sentences that a reader must know first.
+        summary: Line on how much was run.
+    """
 
     title: str
     question: str
@@ -80,26 +76,9 @@ def draw_sections(contents: ReportContents, records: Sequence[Record]) -> list[T
     sections = []
     for result in contents.results:
         cells = [cell for cell in contents.cells if cell.table == result.table]
-        figures = draw_figures(result, contents, records)
-        sections.append(TableSection(result, figures, costs.of_arms(cells, by_id)))
+        figures = draw_table_figures(result, contents, records)
+        sections.append(TableSection(result, figures, costs_by_arm(cells, by_id)))
     return sections
-
-
-def draw_figures(result: TableResult, contents: ReportContents, records: Sequence[Record]) -> TableFigures:
-    """Draws the figures that a table's numbers allow."""
-    frame = contents.frame
-    cells = contents.cells
-    context = contents.contexts.get(result.table)
-    primary = result.metrics[: formats.NUM_PRIMARY]
-    compared = [metric for metric in primary if any(e.difference is not None for e in result.column(metric))]
-    forests = tuple(standard.forest(result, metric) for metric in compared)
-    lines: list[Figure | None]
-    if context is not None:
-        lines = [*captions.lines(result, frame, cells, records, context)]
-    else:
-        lines = [standard.by_angle(frame, cells, result, primary[0]), standard.curves(records, cells, result)]
-    lines += cost_and_variance.of_table(result, frame, cells, records)
-    return TableFigures(forests=forests, lines=tuple(figure for figure in lines if figure is not None))
 
 
 def draw_picture_files(contents: ReportContents) -> list[PictureFile]:
@@ -115,16 +94,16 @@ def draw_picture_files(contents: ReportContents) -> list[PictureFile]:
 def encode_picture(title: str, image: Image.Image, is_small: bool) -> PictureFile:
     """Encodes a picture as PNG, or as lossy WebP in the small form."""
     if is_small:
-        return PictureFile(title, f"sheets/{slug(title)}.webp", compact.lossy(image), image.size)
-    return PictureFile(title, f"sheets/{slug(title)}.png", image_grid.png(image), image.size)
+        return PictureFile(title, f"sheets/{slugify(title)}.webp", compact.lossy(image), image.size)
+    return PictureFile(title, f"sheets/{slugify(title)}.png", image_grid.png(image), image.size)
 
 
 def table_files(section: TableSection) -> Iterator[tuple[str, str]]:
     """Writes a table's files and those of its figures: pairs of a path in the folder and a text."""
-    stem = f"tables/{slug(section.result.table)}"
-    yield f"{stem}.csv", formats.csv_text(section.result)
-    yield f"{stem}.tex", formats.latex(section.result)
-    yield f"{stem}-scenes.csv", formats.scenes_csv(section.result)
-    for figure in (*section.drawn.forests, *section.drawn.lines):
-        yield f"figures/{figure.name}.svg", standard.standalone(figure.svg)
-        yield f"figures/{figure.name}.csv", formats.csv_rows(figure.rows)
+    stem = f"tables/{slugify(section.result.table)}"
+    yield f"{stem}.csv", csv_files.entries_csv(section.result)
+    yield f"{stem}.tex", latex.table_latex(section.result)
+    yield f"{stem}-scenes.csv", csv_files.clusters_csv(section.result)
+    for figure in (*section.figures.forests, *section.figures.lines):
+        yield f"figures/{figure.name}.svg", standalone_svg(figure.svg)
+        yield f"figures/{figure.name}.csv", csv_files.rows_csv(figure.rows)

@@ -12,9 +12,19 @@ from bench.analysis.findings import PairedDifference
 from bench.analysis.table_result import TableResult
 from bench.metrics.registry import metric_named
 from bench.metrics.task_kinds import kind_named
-from bench.report.tables import contents, costs, formats
-from bench.report.tables.contents import TableCell, TableGrid
+from bench.report.tables import costs, footers, terminal
+from bench.report.tables.cells import (
+    TableCell,
+    difference_cell,
+    mean_cell,
+    number_cell,
+    p_cell,
+    trials_cell,
+    verdict_cell,
+)
 from bench.report.tables.costs import ArmCost
+from bench.report.tables.grids import TableGrid
+from bench.report.tables.words import metric_direction, metric_title, pluralize, printable
 
 
 def print_comparison(
@@ -38,39 +48,39 @@ def print_comparison(
     blocks: list[Any] = [
         Text(),
         _line(question, "bold"),
-        _line(contents.caption(first)),
+        _line(footers.table_caption(first)),
         _line(legend(mine, first)),
     ]
     for metric in findings.primary_metrics(found):
-        blocks += [Text(), _line(contents.direction(metric), "bold")]
-        blocks.append(formats.rich_grid(metric_grid(mine, found, metric, noun)))
-        bounds = contents.bounds_text(first, metric)
+        blocks += [Text(), _line(metric_direction(metric), "bold")]
+        blocks.append(terminal.to_rich_table(metric_grid(mine, found, metric, noun)))
+        bounds = footers.describe_references(first, metric)
         blocks += [_line(bounds)] if bounds else []
         blocks += [_line(line) for line in resolutions(results, metric)]
-    title = f"{mine} minus a baseline, by {noun}: {contents.named(findings.primary_metrics(found)[0])}"
-    blocks += [Text(), _line(title, "bold"), formats.rich_grid(clusters_grid(found, first), gap=1)]
-    blocks += [Text(), formats.rich_grid(costs.grid(spent, "cost")), _line(costs.HOW_TIMED), Text()]
+    title = f"{mine} minus a baseline, by {noun}: {metric_title(findings.primary_metrics(found)[0])}"
+    blocks += [Text(), _line(title, "bold"), terminal.to_rich_table(clusters_grid(found, first), gap=1)]
+    blocks += [Text(), terminal.to_rich_table(costs.cost_grid(spent, "cost")), _line(costs.HOW_TIMED), Text()]
     blocks += [_line(line) for line in findings.secondary_findings(found, noun)]
-    lost = dict.fromkeys(line for result in results for line in contents.missing_number_lines(result))
-    blocks += [_line(f"missing: {line}", "yellow") for line in lost]
+    lost = dict.fromkeys(line for result in results for line in footers.missing_number_lines(result))
+    blocks += [_line(f"missing from {line}", "yellow") for line in lost]
     notes = dict.fromkeys(note for result in results for note in result.notes)
     blocks += [_line(f"note: {note}") for note in notes]
-    formats.emit(formats.make_console(None), blocks)
+    terminal.print_blocks(terminal.make_console(None), blocks)
 
 
 def _line(text: str, style: str = "dim") -> Text:
     """Make a line of text that a person may have written."""
-    return Text(formats.printable(text), style=style)
+    return Text(printable(text), style=style)
 
 
 def legend(mine: str, result: TableResult) -> str:
     """Explain how to read a comparison."""
-    noun = contents.plural(result.cluster_noun)
+    noun = pluralize(result.cluster_noun)
     sentences = (
-        f"difference: {mine} minus the baseline, paired by {result.cluster_noun} and seed.",
-        f"± is half a 95% interval over {noun}{contents.cut_ends(result)}.",
+        f"Difference: {mine} minus the baseline, paired by {result.cluster_noun} and seed.",
+        footers.describe_intervals(result),
         "p is by sign flips, corrected over baselines (Holm).",
-        "better, worse: p < 0.05 and the interval leaves out zero.",
+        "Better and worse mean p < 0.05 and an interval that leaves out zero.",
         f"~ n {noun} or seeds: about so many would resolve the difference.",
     )
     return " ".join(sentences)
@@ -89,25 +99,25 @@ def metric_grid(mine: str, found: Sequence[PairedDifference], metric: str, noun:
 
 def _metric_row(each: PairedDifference, noun: str, is_short: bool) -> tuple[TableCell, ...]:
     """Make the row of one baseline."""
-    verdict = contents.verdict_cell(each.mine, noun)
+    verdict = verdict_cell(each.mine, noun)
     if each.seeds_to_resolve:
         verdict = verdict._replace(text=f"{verdict.text} or ~{each.seeds_to_resolve} seeds")
     row = (
         TableCell(each.baseline),
-        contents.mean_cell(each.other),
-        contents.mean_cell(each.mine),
-        contents.difference_cell(each.mine),
-        TableCell(contents.p_text(each.mine.p_holm), is_number=each.mine.p_holm is not None),
+        mean_cell(each.other),
+        mean_cell(each.mine),
+        difference_cell(each.mine),
+        p_cell(each.mine.p_holm),
         verdict,
     )
-    return (*row, contents.trials_cell(each.other), contents.trials_cell(each.mine)) if is_short else row
+    return (*row, trials_cell(each.other), trials_cell(each.mine)) if is_short else row
 
 
 def resolutions(results: Sequence[TableResult], metric: str) -> list[str]:
     """Write which differences the design could resolve against each baseline; once where they are the same."""
     said: dict[str, list[str]] = {}
     for result in results:
-        said.setdefault(contents.resolution(result, metric), []).append(result.baseline)
+        said.setdefault(footers.resolution_summary(result, metric), []).append(result.baseline)
     return list(said) if len(said) == 1 else [f"{', '.join(names)}: {line}" for line, names in said.items()]
 
 
@@ -132,4 +142,4 @@ def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> Tab
 
 def _difference_cells(values: Sequence[float | None], digits: int) -> list[TableCell]:
     """Make a cell a difference, with its sign."""
-    return [TableCell(contents.number(x, digits, signed=True), is_number=x is not None) for x in values]
+    return [number_cell(value, digits, signed=True) for value in values]

@@ -140,7 +140,9 @@ class TestStored:
         keep(stored / "other", trials(VARIANT, MINE)[:1], reason="the loss was not finite")
         assert compare.main(parsed(stored, "mine:MINE", "--results", stored / "other")) == 1
         out, err = capsys.readouterr()
-        assert "5 of 6" in out and "missing: MINE, of 6 trials: 1 failed: the loss was not finite (1)" in out
+        shown = " ".join(out.split())
+        for words in ("5 of 6", "missing from MINE", "of 6 trials, 1 failed", "not finite (1)"):
+            assert words in shown
         assert "1 trials failed: python -m bench ls --failed; then python -m bench retry --all" in err
 
     def test_renders_that_were_imported(self, stored, capsys):
@@ -221,7 +223,7 @@ class TestReference:
         assert "no crops, no backgrounds: 12 of 12 trials from results/reference\n" in out
         rows = [line for line in out.splitlines() if line.startswith(("a pink windmill ", "mean "))]
         assert len(rows) == 2 and all(row.split()[-1][0] in "+-0" for row in rows)
-        assert "note: retrieval among the " in out
+        assert "Retrieval is among the " in out
         assert out.splitlines()[-1].startswith("no crops, no backgrounds: margin")
 
     @pytest.mark.slow

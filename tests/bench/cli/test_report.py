@@ -10,7 +10,7 @@ import pytest
 from bench.cli import report, suite_options
 from bench.errors import UsageError
 from bench.metrics.task_kinds import kind_of
-from bench.report import build
+from bench.report import arm_notes, caption_context
 from bench.report.images import table_sheets
 from bench.storage.record import Outcome, make_record
 from bench.storage.store import Store
@@ -58,7 +58,7 @@ def test_a_page_of_captions(root, tmp_path, capsys):
     for side in "ab":
         assert report.main(chosen("--results", str(root), "--out", str(tmp_path / side))) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "note: retrieval among the" in printed and "embedded world" in printed and "chance 0.0" in printed
+    assert "note: Retrieval is among the" in printed and "Embedded world" in printed and "chance 0.0" in printed
     assert "2 captions × 1 seed an arm" in printed and "R-Precision, in-loop: by its own guide" in printed
     files = [
         {path.relative_to(tmp_path / side): path.read_bytes() for path in (tmp_path / side).rglob("*.*")}
@@ -117,7 +117,7 @@ def test_distances_need_photographs(root, tmp_path):
 def test_a_shared_baseline_is_shown_once(root):
     selection = suite_options.selection(chosen())
     (table,) = selection.tables
-    known = build.gather_context(table, selection, Store.open(root))
+    known = caption_context.gather_context(table, selection, Store.open(root))
     assert known.judge == JUDGE and known.captions.name == "composed:world-things"
     tables = {"smoke": (table, dataclasses.replace(table, name="again"))}
     suite = dataclasses.replace(selection.suite, tables=tables)
@@ -133,14 +133,13 @@ def test_a_field_that_nobody_can_know_did_not_fail(outcomes, tmp_path):
         scores = {name: plain | {"field_state": "unknown"} for name, plain in made.scores.items()}
         kept.write(dataclasses.replace(made, scores=scores))
     picked = suite_options.selection(chosen())
-    assert [build.degenerate_field_notes(table, picked.cells, kept) for table in picked.tables] == [[]] * len(
+    assert [arm_notes.degenerate_field_notes(table, picked.cells, kept) for table in picked.tables] == [[]] * len(
         picked.tables
     )
 
 
 def test_which_fields_ended_empty_is_said(root):
     picked = suite_options.selection(chosen())
-    said = [
-        line for table in picked.tables for line in build.degenerate_field_notes(table, picked.cells, Store.open(root))
-    ]
-    assert said and all("1 empty field of " in line and "(seed 0)" in line for line in said)
+    [table] = picked.tables
+    notes = arm_notes.degenerate_field_notes(table, picked.cells, Store.open(root))
+    assert notes and all("1 empty field of " in note and "(seed 0)" in note for note in notes)

@@ -11,7 +11,7 @@ from bench.analysis import findings, paired_comparison
 from bench.errors import UsageError
 from bench.metrics.task_kinds import kind_named
 from bench.plugins import comparison_suite
-from bench.report.tables import contents, costs
+from bench.report.tables import costs, footers
 from bench.storage.store import Store
 from bench.suites import registry
 from bench.suites.suite import TrialSlot
@@ -245,14 +245,13 @@ class TestGains:
         assert first.mine.difference == pytest.approx(2.7) and first.by_cluster["s0"] == pytest.approx(2.0)
         assert (first.mine.p, first.mine.p_holm, first.mine.p_floor) == (1 / 128, 1 / 64, 1 / 64)
         assert results[0].num_tests("psnr") == 2
-        assert contents.resolution(results[0], "psnr").startswith(
-            "8 scenes, 2 comparisons: the smallest possible p is 0.016"
-        )
+        resolution = footers.resolution_summary(results[0], "psnr")
+        assert "8 scenes and 2 comparisons" in resolution and "0.016" in resolution
 
     def test_a_single_baseline_is_not_corrected(self):
         results, found = compared({"low": -2.0})
         assert found[0].mine.p_holm == found[0].mine.p == 1 / 128
-        assert "8 scenes, 1 comparison:" in contents.resolution(results[0], "psnr")
+        assert "8 scenes and 1 comparison," in footers.resolution_summary(results[0], "psnr")
 
     def test_as_one_table_of_two_arms_would_have_it(self):
         levels = {"low": -0.3, "high": 0.2}
@@ -271,7 +270,8 @@ class TestGains:
     def test_with_few_scenes_two_baselines_can_resolve_nothing(self):
         results, found = compared({"low": -2.0, "high": 3.0}, num_scenes=6)
         assert {each.mine.verdict for each in found} == {"not resolved"}
-        assert "so nothing can be resolved; 7 scenes could" in contents.resolution(results[0], "psnr")
+        resolution = footers.resolution_summary(results[0], "psnr")
+        assert "nothing can be resolved" in resolution and "7 scenes" in resolution
         assert compared({"low": -2.0}, num_scenes=6)[1][0].mine.verdict == "better"
 
     def test_more_seeds_are_named_where_their_scatter_is_known(self):
@@ -326,7 +326,7 @@ def test_costs(tmp_path):
     broken = dataclasses.replace(TRIAL, seed=2)
     here.write(outcome(broken, reason="it broke"))
     cells.append(TrialSlot("t", "mine", broken.id, "ant", 2))
-    assert costs.of_arms(cells, {record.trial_id: record for record in here.records()}) == [
+    assert costs.costs_by_arm(cells, {record.trial_id: record for record in here.records()}) == [
         costs.ArmCost("Base", 1.5, 0.5, "7", "H100, cpu", "4-24", 1.0),
         costs.ArmCost("mine", None, None, "", "", "", None),
     ]

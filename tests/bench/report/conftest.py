@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.report_studies import HOSTILE, caption_study, study
+from tests.fixtures.report_studies import HOSTILE, caption_study, running_result, shares_result, study
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +35,15 @@ def captioned():
 def make_caption_study():
     """The function, for other shapes."""
     return caption_study
+
+
+@pytest.fixture(scope="session")
+def shares():
+    """A table of a share near its end, and of a metric without a direction."""
+    return shares_result()
+
+
+@pytest.fixture(scope="session")
+def running():
+    """The table of a study of which five trials have not run yet."""
+    return running_result()

@@ -16,9 +16,11 @@ from PIL import Image
 from scipy import stats
 
 from bench import __main__ as command_line
+from bench.analysis import view_pair_similarity
 from bench.analysis.view_pair_similarity import SimilarityPairs
-from bench.report.figures import encoder_consistency
-from bench.report.figures.encoder_consistency import SimilarityStatistics
+from bench.report.figures import encoder_consistency, encoder_features
+from bench.report.figures.encoder_features import SimilarityStatistics
+from bench.report.figures.svg import standalone_svg
 from models import dietnerf
 from models.clip.encoder import Encoder, LinenTowers
 from models.clip.networks import dual_encoder
@@ -43,7 +45,7 @@ def made_up(num_scenes=6, num_views=5, spread=0.7, seed=0, dim=12):
 
 def measured(name="tiny", feature="embedding", is_default=True, **others):
     return SimilarityStatistics(
-        encoder=name, feature=feature, is_default=is_default, pairs=encoder_consistency.pairs_of(*made_up(**others))
+        encoder=name, feature=feature, is_default=is_default, pairs=view_pair_similarity.pairs_of(*made_up(**others))
     )
 
 
@@ -54,7 +56,7 @@ def cosine(a, b):
 class TestNumbers:
     def test_pairs_are_each_two_photographs_once(self):
         features, poses, scenes = made_up(num_scenes=3, num_views=4)
-        found = encoder_consistency.pairs_of(features, poses, scenes)
+        found = view_pair_similarity.pairs_of(features, poses, scenes)
         expected = [
             (
                 cosine(features[i], features[j]),
@@ -70,7 +72,7 @@ class TestNumbers:
 
     def test_angles_are_those_of_the_cameras_module(self):
         features, poses, scenes = made_up(num_scenes=2, num_views=1)
-        [angle] = encoder_consistency.pairs_of(features, poses, scenes).angles_deg
+        [angle] = view_pair_similarity.pairs_of(features, poses, scenes).angles_deg
         assert angle == pytest.approx(cameras.angle_to_nearest_deg(poses[:1], poses[1:])[0])
 
     @pytest.mark.parametrize("decimals", [1, 8], ids=["ties", "no ties"])
@@ -79,16 +81,16 @@ class TestNumbers:
         pairs = pairs._replace(cosines=pairs.cosines.round(decimals))
         within, across = pairs.of("within").cosines, pairs.of("across").cosines
         wins = [float(a > b) + 0.5 * float(a == b) for a in within for b in across]
-        assert encoder_consistency.auc(pairs) == pytest.approx(np.mean(wins))
+        assert view_pair_similarity.auc(pairs) == pytest.approx(np.mean(wins))
         gaps = [abs(np.mean(within <= x) - np.mean(across <= x)) for x in pairs.cosines]
-        assert encoder_consistency.overlap(pairs) == pytest.approx(1 - max(gaps))
+        assert view_pair_similarity.overlap(pairs) == pytest.approx(1 - max(gaps))
 
     def test_alike_within_and_across_is_a_half(self):
         """Nothing to tell apart: by the definition of AUC."""
         scenes = np.repeat(np.arange(6), 3)
-        pairs = encoder_consistency.pairs_of(np.ones((18, 4)), made_up(num_views=3)[1], scenes)
-        assert encoder_consistency.auc(pairs) == 0.5
-        assert encoder_consistency.overlap(pairs) == 1.0
+        pairs = view_pair_similarity.pairs_of(np.ones((18, 4)), made_up(num_views=3)[1], scenes)
+        assert view_pair_similarity.auc(pairs) == 0.5
+        assert view_pair_similarity.overlap(pairs) == 1.0
 
     def test_far_means_by_loops(self):
         pairs = measured().pairs
@@ -107,33 +109,35 @@ class TestIntervals:
         within = measured().pairs.of("within")
         means = [np.mean(within.cosines[within.first == scene]) for scene in range(6)]
         expected = stats.ttest_1samp(means, 0).confidence_interval()
-        found = encoder_consistency.leave_one_out(encoder_consistency.mean_cosine, within)
+        found = view_pair_similarity.leave_one_out(view_pair_similarity.mean_cosine, within)
         assert found == pytest.approx((np.mean(means), expected.low, expected.high))
 
     def test_of_auc_leaves_out_one_scene_at_a_time_in_log_odds(self):
         features, poses, scenes = made_up(spread=1.0)
-        pairs = encoder_consistency.pairs_of(features, poses, scenes)
+        pairs = view_pair_similarity.pairs_of(features, poses, scenes)
         logits = []
         for scene in range(6):
-            share = encoder_consistency.auc(
-                encoder_consistency.pairs_of(*(x[scenes != scene] for x in (features, poses, scenes)))
+            share = view_pair_similarity.auc(
+                view_pair_similarity.pairs_of(*(x[scenes != scene] for x in (features, poses, scenes)))
             )
             logits.append(np.log(share / (1 - share)))
         half = stats.t.ppf(0.975, 5) * np.sqrt(5 / 6 * np.sum((logits - np.mean(logits)) ** 2))  # Efron 1982, 3.6
-        share = encoder_consistency.auc(pairs)
+        share = view_pair_similarity.auc(pairs)
         low, high = (1 / (1 + (1 - share) / share * np.exp(half * sign)) for sign in (1, -1))
-        found = encoder_consistency.leave_one_out(encoder_consistency.auc, pairs, is_share=True)
+        found = view_pair_similarity.leave_one_out(view_pair_similarity.auc, pairs, is_share=True)
         assert found == pytest.approx((share, low, high))
         assert 0 < found.low < found.high < 1
 
     def test_of_auc_holds_the_truth_where_it_is_near_one(self):
         """The truth is that of 60 scenes; a t interval of eight scenes without log odds holds it in 76 of 100."""
-        truth = np.mean([encoder_consistency.auc(measured(num_scenes=60, spread=0.5, seed=s).pairs) for s in (1, 2, 3)])
+        truth = np.mean(
+            [view_pair_similarity.auc(measured(num_scenes=60, spread=0.5, seed=s).pairs) for s in (1, 2, 3)]
+        )
         assert 0.95 < truth < 0.99
         held = 0
         for seed in range(100, 160):
             pairs = measured(num_scenes=8, spread=0.5, seed=seed).pairs
-            found = encoder_consistency.leave_one_out(encoder_consistency.auc, pairs, is_share=True)
+            found = view_pair_similarity.leave_one_out(view_pair_similarity.auc, pairs, is_share=True)
             held += found.low is not None and found.low <= truth <= found.high
         assert held >= 54
 
@@ -149,7 +153,7 @@ class TestIntervals:
     )
     def test_what_few_scenes_do_not_say(self, changes, message):
         found = measured(**changes)
-        text = encoder_consistency.line(found)
+        text = encoder_consistency.summarize(found)
         assert message in text and "\n" not in text and "nan" not in text
         interval = found.summary()["auc"]
         assert (interval is not None and interval.low is not None) == (changes == {"num_scenes": 6})
@@ -157,7 +161,7 @@ class TestIntervals:
     def test_a_line_says_the_numbers(self):
         found = measured()
         summary = {name: interval.mean for name, interval in found.summary().items()}
-        text = encoder_consistency.line(found)
+        text = encoder_consistency.summarize(found)
         assert text.startswith(f"tiny, embedding (DietNeRF compares this): AUC {summary['auc']:.3f} [")
         assert f"overlap {summary['overlap']:.3f}; {summary['far_within']:.3f} within at 90 degrees and more" in text
         assert f"{summary['mean_across']:.3f} across, difference {summary['far_gap']:.3f} [" in text
@@ -173,7 +177,7 @@ def two():
 
 class TestFigure:
     def test_rows_are_the_pairs_counted(self, two):
-        made, _ = encoder_consistency.figure(two)
+        made, _ = encoder_consistency.draw_consistency(two)
         pairs = two[1].pairs
         mine = [r for r in made.rows if r["feature"] == "class_token"]
         for kind, same in (("within", True), ("across", False)):
@@ -187,7 +191,7 @@ class TestFigure:
             values = [c for c, angle in zip(chosen.cosines, chosen.angles_deg, strict=True) if 60 <= angle < 75]
             assert row["value"] == pytest.approx(np.mean(values)) and row["to"] == 75
         [row] = [r for r in mine if r["what"] == "auc"]
-        assert row["value"] == encoder_consistency.auc(pairs) and row["num_scenes"] == 6
+        assert row["value"] == view_pair_similarity.auc(pairs) and row["num_scenes"] == 6
         [row] = [r for r in mine if r["what"] == "far_within"]
         num_far = sum(a == b and angle >= 90 for _, angle, a, b in zip(*pairs, strict=True))
         assert (row["pairs"], row["num_pairs"]) == ("within", num_far)
@@ -196,21 +200,21 @@ class TestFigure:
         """A cosine of 1 and cameras on opposite sides."""
         pairs = SimilarityPairs(np.array([1.0, -1.0]), np.array([180.0, 0.0]), np.zeros(2, int), np.array([0, 1]))
         found = SimilarityStatistics(encoder="tiny", feature="embedding", is_default=True, pairs=pairs)
-        rows = list(encoder_consistency.rows_of(found))
+        rows = list(encoder_consistency.consistency_rows(found))
         assert sum(r["num_pairs"] for r in rows if r["what"] == "density") == 2
         assert [(r["from"], r["to"]) for r in rows if r["what"] == "cosine by angle"] == [(165, 180), (0, 15)]
 
     def test_the_same_numbers_give_the_same_bytes(self, two):
-        made, png = encoder_consistency.figure(two)
-        again, png_again = encoder_consistency.figure(two)
+        made, png = encoder_consistency.draw_consistency(two)
+        again, png_again = encoder_consistency.draw_consistency(two)
         assert made.svg == again.svg and png == png_again and b"Software" not in png
-        ElementTree.fromstring(encoder_consistency.standalone(made.svg).encode())
+        ElementTree.fromstring(standalone_svg(made.svg).encode())
         width, height = Image.open(io.BytesIO(png)).size
         assert width < 700 and height > 3 * 100
 
     def test_draws_what_has_no_interval_or_no_pairs(self):
         for changes in ({"num_scenes": 1}, {"num_scenes": 3}, {"num_scenes": 2, "num_views": 1}):
-            made, _ = encoder_consistency.figure([measured(**changes)])
+            made, _ = encoder_consistency.draw_consistency([measured(**changes)])
             assert {r["low"] for r in made.rows} == {None}
 
 
@@ -251,21 +255,21 @@ def looked(num_scenes=6, num_views=3, image_px=16):
     rng = np.random.default_rng(1)
     _, poses, scenes = made_up(num_scenes=num_scenes, num_views=num_views)
     colors = rng.uniform(size=(len(scenes), image_px, image_px, 3)).astype(np.float32)
-    return encoder_consistency.ScenePhotos(colors, poses, scenes)
+    return encoder_features.ScenePhotos(colors, poses, scenes)
 
 
 class TestEncoders:
     def test_cosines_are_those_that_dietnerf_compares(self):
         encoder, seen = tiny("vit"), looked()
-        embedding, token = encoder_consistency.measured(encoder, seen)
+        embedding, token = encoder_features.measure_similarity(encoder, seen)
         assert [(m.feature, m.is_default) for m in (embedding, token)] == [("embedding", False), ("class_token", True)]
         for found in (embedding, token):
-            features = np.asarray(dietnerf._image_features(found.feature, encoder, seen.colors))
+            features = np.asarray(dietnerf._image_features(found.feature, encoder, jax.numpy.asarray(seen.colors)))
             expected = [cosine(a, b) for a, b in itertools.combinations(features, 2)]
             np.testing.assert_allclose(found.pairs.cosines, expected, atol=1e-5)
 
     def test_an_encoder_without_a_class_token_has_one_line(self):
-        [found] = encoder_consistency.measured(tiny("blocks"), looked(num_scenes=2, num_views=2))
+        [found] = encoder_features.measure_similarity(tiny("blocks"), looked(num_scenes=2, num_views=2))
         assert (found.feature, found.is_default) == ("embedding", True)
 
     def test_views_are_spread_over_both_splits(self, monkeypatch):
@@ -287,21 +291,21 @@ class TestEncoders:
 
         monkeypatch.setattr(embedded.SparseViews, "load", load)
         monkeypatch.setattr(embedded, "prepare_all", lambda tasks: None)
-        found = encoder_consistency.views(BUDGETS["smoke"], ("kettle", "chess"))
+        found = encoder_features.load_photos(BUDGETS["smoke"], ("kettle", "chess"))
         assert found.colors.shape == (80, 16, 16, 3)
         assert found.scenes.tolist() == [0] * 40 + [1] * 40
         for split, numbers in (("train", slice(0, 32)), ("test", slice(32, 40))):
             ids = found.colors[numbers, 0, 0, 0].astype(int)
             np.testing.assert_array_equal(found.poses[numbers], scene_views.split_poses(split)[ids])
             assert np.diff(ids).min() >= 3 and np.diff(ids).max() <= 4, "even in their order"
-        every = encoder_consistency.views(BUDGETS["smoke"], ("kettle",), most=1000)
+        every = encoder_features.load_photos(BUDGETS["smoke"], ("kettle",), most=1000)
         assert len(every.scenes) == 125
 
 
 class TestVerb:
     @pytest.fixture(autouse=True)
     def quick(self, monkeypatch):
-        monkeypatch.setattr(encoder_consistency, "views", lambda budget: looked(image_px=budget.image_px))
+        monkeypatch.setattr(encoder_consistency, "load_photos", lambda budget: looked(image_px=budget.image_px))
         monkeypatch.setattr(encoder_consistency.loading, "load", lambda name: tiny(name.removeprefix("file:")))
 
     def test_writes_three_files_and_says_a_line_a_feature(self, tmp_path, capsys):

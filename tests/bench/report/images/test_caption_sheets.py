@@ -21,8 +21,9 @@ class Kept(Store):
     """A store of views and scores in memory; the trials of arm b failed."""
 
     def __init__(self, with_views=True, strip=True):
-        super().__init__(pathlib.Path("kept"))
-        self.with_views, self.strip = with_views, strip
+        super().__init__(pathlib.Path("nowhere"))
+        self.with_views = with_views
+        self.strip = strip
 
     def finished(self, name):
         return name.startswith("a")

@@ -7,7 +7,8 @@ import pytest
 from markupsafe import Markup
 
 from bench.report.page import html
-from bench.report.tables.contents import TableCell, TableGrid
+from bench.report.tables.cells import TableCell
+from bench.report.tables.grids import TableGrid
 from tests.fixtures.report_studies import HOSTILE
 
 

@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from bench.analysis.paired_comparison import compare
 from bench.analysis.table_result import TableResult
 from bench.errors import UsageError
-from bench.report.page import compact, provenance, report_files
+from bench.report.page import compact, report_files
 from bench.report.page import html as html_module
 from bench.report.report_contents import DeferredDrawing
 from tests.fixtures.report_studies import contents_of, picture
@@ -129,10 +130,7 @@ def test_names_are_shown_as_they_were_written(written_hostile, hostile):
 
 def test_what_each_arm_took(written):
     shown = " ".join(" ".join(read(written.read_text()).text).split())
-    assert (
-        "What each arm took arm s/trial to train MiB/trial parameters trained at once device base 12.0 – – 10 1 cpu"
-        in shown
-    )
+    assert "s/trial to train MiB/trial" in shown and "base 12.0 – – 10 1 cpu" in shown
     assert "| better | 13.0 | – | – | 10 | 1 | cpu |" in (written.parent / "index.md").read_text()
 
 
@@ -182,17 +180,10 @@ def test_the_page_says_what_the_table_says(written, usual):
     entry = usual.result.entry("better", "psnr")
     assert f"{entry.mean:.2f}" in shown and f"+{entry.difference:.2f}" in shown
     assert "Better than base: better" in shown and "Not resolved: same" in shown
-    assert "Missing: same, of 16 trials: 1 failed: the loss was not finite at step 7 (1)" in shown
-    assert "48 trials, 1 failed" in shown and "10.4 minutes of training and scoring, 13.0 s a trial" in shown
-    assert "same: changes nothing" in shown and "scores of an older protocol" in shown
+    for words in ("1 failed", "not finite at step 7", "48 trials, 1 failed", "10.4 minutes", "13.0 s a trial",
+                  "same: changes nothing", "scores of an older protocol"):  # fmt: skip
+        assert words in shown
     assert "−" in shown and not re.search(r"(?<!\w)-\d", shown), "minus signs are minuses"
-
-
-def test_where_the_numbers_come_from(written):
-    shown = "".join(read(written.read_text()).text)
-    for said in ("std-v1 1.1: floats clipped to [0, 1]", "jax 0.10.2", "3.11.9", "cpu", "Linux-x86_64", "quick",
-                 "aaaaaaaaaaaa (24 trials) | aaaaaaaaaaaa with local changes (24 trials)"):  # fmt: skip
-        assert said in shown
 
 
 def test_light_and_dark_and_narrow(written):
@@ -235,25 +226,28 @@ def test_results_come_back_from_the_file(written, usual):
 
 
 def test_a_study_of_which_nothing_ran_still_has_a_page(usual, tmp_path):
-    from bench.analysis.paired_comparison import compare
-
     nothing = usual.frame.iloc[:0]
     result = compare(nothing, usual.cells, table="parts", baseline="base", protocol="std-v1", metrics=["psnr"])
     written = write(usual, tmp_path, results=(result,), frame=nothing, records=(), sheets={})
     shown = "".join(read(written.read_text()).text)
-    assert "nothing run yet" in shown and "16 not run" in shown and "No data: better · same" in shown
-    assert "steps" not in shown
+    assert "nothing run yet" in shown and "16 not run" in shown and "steps" not in shown
 
 
 def test_names_that_would_be_one_file_are_refused(usual, tmp_path):
     twice = [usual.result, dataclasses.replace(usual.result, table="Parts!")]
-    with pytest.raises(UsageError, match="differ in their letters and digits, got 'parts' and 'Parts!'; rename one"):
+    with pytest.raises(UsageError, match="'parts' and 'Parts!'"):
         write(usual, tmp_path, results=tuple(twice))
     assert contents(tmp_path) == {}
 
 
-def test_commits_that_nobody_knows_are_counted():
-    unknown = provenance.UNKNOWN
-    assert provenance.count_values(["a", "a"]) == "a"
-    assert provenance.count_values(["b", unknown, "a", "b"]) == "a (1 trial) | b (2 trials) | unknown: 1 trial"
-    assert provenance.count_values([unknown, unknown]) == "unknown: 2 trials"
+def test_a_page_of_hostile_captions(make_caption_study):
+    hostile = ("<script>alert(1)</script> & $x^2$", '<img src=x onerror="a()">', *(f"b|*{i}_$\\" for i in range(6)))
+    made = make_caption_study(names=hostile)
+    shown = contents_of(made, contexts={made.result.table: made.judged}, sheets={})
+    files = report_files.draw_files(shown)
+    text, markdown = files["index.html"].decode(), files["index.md"].decode()
+    assert "<script>alert" not in text and "<img src=x" not in text and "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "<script" not in markdown and "<img" not in markdown
+    assert "protocol of captions" in text and "8 azimuths" in text and "floats clipped" not in text
+    assert not any("-angle-" in name for name in files), "there is no photograph to be near to"
+    assert report_files.draw_files(shown) == files

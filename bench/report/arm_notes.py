@@ -1,0 +1,98 @@
+"""Writes notes on the arms of a table: differences from the baseline, missing trials, and fields that degenerated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.report.tables.words import format_count, to_sentence
+from bench.storage.trial_reader import TrialReader
+from bench.suites.suite import Table, TrialSlot
+
+
+def write_arm_notes(table: Table, cells: Sequence[TrialSlot], noun: str) -> dict[str, str]:
+    """Writes a note on each arm: the suite's own, its differences to the baseline, and whether it has fewer trials.
+
+    Args:
+        table: The table.
+        cells: Its places.
+        noun: What a cluster is called.
+    """
+    few = arms_with_fewer_trials(cells, noun)
+    notes = {}
+    for name, arm in table.arms.items():
+        parts = (arm.note, describe_differences(table, name), few.get(name, ""))
+        notes[name] = " ".join(to_sentence(part) for part in parts if part)
+    return notes
+
+
+def describe_differences(table: Table, name: str) -> str:
+    """Describes how an arm differs from the baseline; empty where it does not."""
+    changed, own = table.said_differences(name)
+    parts = []
+    for field, (value, baseline_value) in changed.items():
+        parts.append(f"{field.removeprefix('method.')} {value} instead of {baseline_value}")
+    for field, value in own.items():
+        parts.append(f"{field.removeprefix('method.')} {value}")
+    return f"Differs in {', '.join(parts)}" if parts else ""
+
+
+def arms_with_fewer_trials(cells: Sequence[TrialSlot], noun: str) -> dict[str, str]:
+    """Describes the arms that were given fewer clusters or seeds than others.
+
+    Args:
+        cells: Places of one table.
+        noun: What a cluster is called.
+
+    Example:
+        >>> cells = [TrialSlot("t", "a", f"a-{name}", name, 0) for name in "xyz"]
+        >>> arms_with_fewer_trials([*cells, TrialSlot("t", "b", "b-x", "x", 0)], "caption")
+        {'b': 'Only on 1 of 3 captions: read its paired difference, not its mean'}
+    """
+    num_clusters = len({cell.cluster for cell in cells})
+    num_seeds = len({cell.seed for cell in cells})
+    notes = {}
+    for arm in dict.fromkeys(cell.arm for cell in cells):
+        clusters = {cell.cluster for cell in cells if cell.arm == arm}
+        seeds = {cell.seed for cell in cells if cell.arm == arm}
+        parts = []
+        if len(clusters) < num_clusters:
+            parts.append(f"{len(clusters)} of {format_count(num_clusters, noun)}")
+        if len(seeds) < num_seeds:
+            parts.append(f"{len(seeds)} of {format_count(num_seeds, 'seed')}")
+        if parts:
+            notes[arm] = f"Only on {' and '.join(parts)}: read its paired difference, not its mean"
+    return notes
+
+
+def degenerate_field_notes(table: Table, cells: Sequence[TrialSlot], store: TrialReader) -> list[str]:
+    """Lists the arms whose fields ended empty or solid, and on what: a failure of training, not a quality.
+
+    Args:
+        table: The table.
+        cells: Places of trials in tables.
+        store: Where scores lie.
+    """
+    notes = []
+    for arm in table.arms:
+        mine = [cell for cell in cells if (cell.table, cell.arm) == (table.name, arm)]
+        mine = [cell for cell in mine if store.finished(cell.trial_id) or store.failed(cell.trial_id)]
+        places: dict[str, list[str]] = {}
+        for cell in mine:
+            state = store.scores(cell.trial_id).get(table.protocol, {}).get("field_state", "ok")
+            if state in ("empty", "solid"):  # "unknown" is of renders without opacity: nothing failed
+                places.setdefault(state, []).append(f"{cell.cluster} (seed {cell.seed})")
+        for state, where in places.items():
+            fields = format_count(len(where), f"{state} field")
+            notes.append(f"{arm}: {fields} of {len(mine)}: {list_some(where)}")
+    return notes
+
+
+def list_some(names: Sequence[str], most: int = 4) -> str:
+    """Lists the first few names, and says how many more there are.
+
+    Example:
+        >>> list_some(["a", "b", "c"], 2), list_some(["a", "b"], 2)
+        ('a, b and 1 more', 'a, b')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,30 @@
+"""Forests show the differences of the table, and colour only what is resolved."""
+
+from __future__ import annotations
+
+from bench.report.figures.forest import axis_label, draw_forest
+from bench.report.figures.style import COLORS
+
+
+def test_a_forest_shows_the_differences_of_the_table(usual):
+    figure = draw_forest(usual.result, "psnr")
+    assert figure.name == "parts-forest-psnr"
+    assert [row["arm"] for row in figure.rows] == ["better", "same"], "the baseline differs from itself in nothing"
+    for row in figure.rows:
+        entry = usual.result.entry(row["arm"], "psnr")
+        assert (row["difference"], row["verdict"]) == (entry.difference, entry.verdict)
+        assert (row["low"], row["high"]) == (entry.difference_low, entry.difference_high)
+    assert COLORS["better"] in figure.svg and COLORS["quiet"] in figure.svg
+    assert COLORS["worse"] not in figure.svg
+
+
+def test_what_has_no_direction_has_no_colour(captioned):
+    figure = draw_forest(captioned.result, "opacity")
+    assert [row["verdict"] for row in figure.rows] == ["higher", "too few"]
+    assert COLORS["better"] not in figure.svg and COLORS["worse"] not in figure.svg
+
+
+def test_the_axis_says_which_side_is_better():
+    assert axis_label("psnr") == ["difference in PSNR [dB], right is better"]
+    assert axis_label("lpips_vgg")[-1].endswith("left is better")
+    assert axis_label("rprec1@embedded-judge-rn")[-1] == "right is better", "a long name has lines of its own"
