@@ -67,10 +67,16 @@ def test_photographs_stand_beside_errors_and_truth():
     ]
 
 
-@pytest.mark.parametrize("views", [views_of((0, 1), 8), views_of((0, 7), 16)], ids=["other size", "other views"])
-def test_what_does_not_fit_the_truth_stands_alone(views):
+def test_views_of_another_size_than_the_truth_stand_alone():
     task = dataclasses.replace(ToyTask(), image_px=16)
+    views = views_of((0, 1), 8)
     assert [reel.kind for reel in turntables.of_trial(trial_of(task), views, with_truth=True)] == ["views"]
+
+
+def test_views_that_the_task_does_not_have_are_left_out():
+    task = dataclasses.replace(ToyTask(), image_px=16)
+    reels = list(turntables.of_trial(trial_of(task), views_of((0, 7), 16), with_truth=True))
+    assert [(reel.kind, reel.labels) for reel in reels] == [(k, ("view 0",)) for k in ("views", "errors", "truth")]
 
 
 def test_large_views_are_averaged_down_and_do_not_reach_into_each_other():
