@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.report.tables.contents import counted
-from bench.report.tables.formats import printable
+from bench.report.tables.words import format_count, printable
 
 
 def vote_lines(told: Mapping[str, Any]) -> list[str]:
@@ -20,8 +19,8 @@ def vote_lines(told: Mapping[str, Any]) -> list[str]:
         rows.append(f"{printable(row['arm']):{width}}  {row['score']:+7.2f}  {interval:17}  {counts}")
     what = "1 scene or caption" if told["num_clusters"] == 1 else f"{told['num_clusters']} scenes or captions"
     return [
-        f"{printable(told['suite'])}: {counted(told['num_votes'], 'vote')} between {counted(len(rows), 'arm')} on "
-        f"{what}, {counted(told['num_ties'], 'tie')}; of the {num_decided} decided, {told['num_left']} chose the left",
+        f"{printable(told['suite'])}: {format_count(told['num_votes'], 'vote')} between {format_count(len(rows), 'arm')} on "
+        f"{what}, {format_count(told['num_ties'], 'tie')}; of the {num_decided} decided, {told['num_left']} chose the left",
         "",
         f"{'arm':{width}}  {'score':>7}  {'95% interval':17}  {'wins':>5}  {'losses':>6}  {'ties':>5}",
         *rows,
@@ -48,9 +47,9 @@ def vote_notes(told: Mapping[str, Any]) -> list[str]:
     if not told["is_joined"]:
         notes.append("Some arms never met, not even through others. Scores do not compare those.")
     if told["num_same_arm"]:
-        notes.append(f"Left out: {counted(told['num_same_arm'], 'vote')} between two seeds of one arm.")
+        notes.append(f"Left out: {format_count(told['num_same_arm'], 'vote')} between two seeds of one arm.")
     if told["not_stored"]:
-        trials = counted(len(told["not_stored"]), "trial")
+        trials = format_count(len(told["not_stored"]), "trial")
         notes.append(f"Not stored here: {trials}. Arms of those are read from their ids.")
     return notes
 
