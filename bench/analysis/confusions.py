@@ -14,7 +14,7 @@ from tasks.captions.caption_sets import CaptionSet
 def count_confusions(
     cells: Sequence[TrialSlot], scores: Mapping[str, Mapping[str, Any]], judge: str, captions: CaptionSet
 ) -> list[dict[str, Any]]:
-    """Counts the views in which a wrong caption stood first, or was the best wrong one.
+    """Count the views in which a wrong caption stood first, or was the best wrong one.
 
     Fields that are empty or solid are left out.
 
@@ -53,7 +53,7 @@ def count_confusions(
 
 
 def wrong_and_first_captions(scores: Mapping[str, Any] | None, judge: str) -> list[tuple[int, int | None]]:
-    """Lists, of each view, the best wrong caption and the caption that stood first, by their places in the set.
+    """List, of each view, the best wrong caption and the caption that stood first, by their places in the set.
 
     Args:
         scores: Scores of a trial; None where it has none.
@@ -69,6 +69,6 @@ def wrong_and_first_captions(scores: Mapping[str, Any] | None, judge: str) -> li
 
 
 def _rank(row: Mapping[str, Any]) -> tuple[float, float, str, str]:
-    """Ranks the most frequent confusions first, then by name."""
+    """Rank the most frequent confusions first, then by name."""
     num_views = row["num_views"]
     return -row["num_first"] / num_views, -row["num_nearest"] / num_views, row["caption"], row["wrong"]

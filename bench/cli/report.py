@@ -133,7 +133,7 @@ def live(
     asked: report_options.MediaOptions,
     **options: Any,
 ) -> int:
-    """Draws the page again whenever a trial is stored, until all are or somebody presses Ctrl-C.
+    """Draw the page again whenever a trial is stored, until all are or somebody presses Ctrl-C.
 
     Args:
         chosen: Trials and tables.
@@ -207,7 +207,7 @@ def print_distances(
 
 
 def draw(args: argparse.Namespace) -> int:
-    """Draws a figure of the encoders: says what it shows, and where it is."""
+    """Draw a figure of the encoders: says what it shows, and where it is."""
     idle = ["--suite"] * bool(args.suite) + ["--only"] * bool(args.only) + ["--set"] * bool(args.settings)
     idle += ["--seeds"] * bool(args.seeds) + ["--live"] * args.live + ["--every"] * (args.every is not None)
     idle += (

@@ -67,7 +67,7 @@ def unused_options(args: argparse.Namespace) -> list[str]:
 def plan_media(
     chosen: selection.Selection, trials_store: TrialReader, options: MediaOptions
 ) -> DeferredDrawing[InteractiveMedia]:
-    """Plans the turntables of each table's first seed, and the meshes of its baseline."""
+    """Plan the turntables of each table's first seed, and the meshes of its baseline."""
     from bench.report.images import table_sheets, turntables
     from bench.report.images.interactive_media import InteractiveMedia
     from bench.report.report_contents import DeferredDrawing

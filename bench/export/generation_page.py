@@ -13,7 +13,7 @@ PICTURES = {"views.png": "eight views", "strip.png": "renders over training", "c
 
 
 def describe_seed(seed: Mapping[str, Any]) -> list[str]:
-    """Describes the object of one seed: how training ended, what the judge says, what the mesh is like.
+    """Describe the object of one seed: how training ended, what the judge says, what the mesh is like.
 
     Args:
         seed: Entry of `objects` in the summary that `generate` writes.
@@ -33,7 +33,7 @@ def describe_seed(seed: Mapping[str, Any]) -> list[str]:
 
 
 def render_generation_page(summary: Mapping[str, Any]) -> str:
-    """Renders the page of a summary; the files that it shows lie beside it.
+    """Render the page of a summary; the files that it shows lie beside it.
 
     Args:
         summary: What `generate` writes as `summary.json`.
@@ -49,7 +49,7 @@ def render_generation_page(summary: Mapping[str, Any]) -> str:
 
 
 def introduce(summary: Mapping[str, Any]) -> list[str]:
-    """Writes the sentences at the head: how the objects were made, and in which order they stand."""
+    """Write the sentences at the head: how the objects were made, and in which order they stand."""
     names = "the closed world's captions" if summary["captions"]["name"] == WORLD else "captions.txt"
     prompt = ""
     if summary["prompt"] != summary["caption"]:
@@ -64,7 +64,7 @@ def introduce(summary: Mapping[str, Any]) -> list[str]:
 
 
 def prepare_object(seed: Mapping[str, Any]) -> dict[str, Any]:
-    """Prepares what the page prints of one seed: its sentences, and paths of its files."""
+    """Prepare what the page prints of one seed: its sentences, and paths of its files."""
     folder = seed["folder"]
     files = seed["files"]
     return {

@@ -37,7 +37,7 @@ DIMMED = 0.75
 def of_cells(
     cells: Sequence[TrialSlot], trials: Mapping[str, Trial], store: TrialReader, num_objects: int
 ) -> tuple[MeshViewer, ...]:
-    """Viewers of the first trials whose parameters are stored and that have a surface.
+    """Viewer of the first trials whose parameters are stored and that have a surface.
 
     Args:
         cells: Of baselines, in the order in which they are tried.
@@ -89,7 +89,7 @@ class GlbScene:
 
 
 def render_viewer(model: bytes, name: str) -> str:
-    """Renders trimesh's viewer of a model that has a camera, under the name of its object.
+    """Render trimesh's viewer of a model that has a camera, under the name of its object.
 
     Args:
         model: Binary glTF, as `add_viewer_settings` returns it.
@@ -136,7 +136,7 @@ def add_viewer_settings(model: bytes, half_width: float) -> bytes:
 
 
 def add_camera(tree: dict[str, Any], half_width: float) -> None:
-    """Puts a camera that looks at the origin into a glTF's JSON."""
+    """Put a camera that looks at the origin into a glTF's JSON."""
     eye = np.asarray(EYE) * half_width
     back = eye / np.linalg.norm(eye)
     right = np.cross([0.0, 1.0, 0.0], back)

@@ -10,7 +10,7 @@ from bench.suites.suite import Table, TrialSlot
 
 
 def write_arm_notes(table: Table, cells: Sequence[TrialSlot], noun: str) -> dict[str, str]:
-    """Writes a note on each arm: the suite's own, its differences to the baseline, and whether it has fewer trials.
+    """Write a note on each arm: the suite's own, its differences to the baseline, and whether it has fewer trials.
 
     Args:
         table: The table.
@@ -26,7 +26,7 @@ def write_arm_notes(table: Table, cells: Sequence[TrialSlot], noun: str) -> dict
 
 
 def describe_differences(table: Table, name: str) -> str:
-    """Describes how an arm differs from the baseline; empty where it does not."""
+    """Describe how an arm differs from the baseline; empty where it does not."""
     changed, own = table.said_differences(name)
     parts = []
     for field, (value, baseline_value) in changed.items():
@@ -37,7 +37,7 @@ def describe_differences(table: Table, name: str) -> str:
 
 
 def arms_with_fewer_trials(cells: Sequence[TrialSlot], noun: str) -> dict[str, str]:
-    """Describes the arms that were given fewer clusters or seeds than others.
+    """Describe the arms that were given fewer clusters or seeds than others.
 
     Args:
         cells: Places of one table.
@@ -65,7 +65,7 @@ def arms_with_fewer_trials(cells: Sequence[TrialSlot], noun: str) -> dict[str, s
 
 
 def degenerate_field_notes(table: Table, cells: Sequence[TrialSlot], store: TrialReader) -> list[str]:
-    """Lists the arms whose fields ended empty or solid, and on what: a failure of training, not a quality.
+    """List the arms whose fields ended empty or solid, and on what: a failure of training, not a quality.
 
     Args:
         table: The table.
@@ -88,7 +88,7 @@ def degenerate_field_notes(table: Table, cells: Sequence[TrialSlot], store: Tria
 
 
 def list_some(names: Sequence[str], most: int = 4) -> str:
-    """Lists the first few names, and says how many more there are.
+    """List the first few names, and say how many more there are.
 
     Example:
         >>> list_some(["a", "b", "c"], 2), list_some(["a", "b"], 2)

@@ -46,12 +46,12 @@ class DrawnReport(NamedTuple):
     is_unchanged: bool
 
     def describe(self) -> str:
-        """Names the page for the command line."""
+        """Name the page for the command line."""
         return f"{self.page} (unchanged)" if self.is_unchanged else str(self.page)
 
 
 def default_folder(chosen: selection.Selection) -> pathlib.Path:
-    """Names the folder of a suite's report."""
+    """Name the folder of a suite's report."""
     return ROOT / "reports" / selection.study(chosen)
 
 
@@ -68,7 +68,7 @@ def gather_contents(
     refresh_s: float | None = None,
     is_small: bool = False,
 ) -> ReportContents:
-    """Compares what is stored, and plans the pictures; draws nothing.
+    """Compare what is stored, and plan the pictures; draw nothing.
 
     Args:
         chosen: Trials and tables.
@@ -112,7 +112,7 @@ def gather_contents(
 def head_notes(
     chosen: selection.Selection, store: TrialReader, results: Sequence[TableResult], is_small: bool
 ) -> list[str]:
-    """Writes the sentences at the head of a page."""
+    """Write the sentences at the head of a page."""
     nouns = dict.fromkeys(pluralize(result.cluster_noun) for result in results)
     notes = [
         f"Budget {chosen.budget.name}. A small study of the {' and '.join(nouns)} below; "
@@ -127,7 +127,7 @@ def head_notes(
 
 
 def shows_captions(chosen: selection.Selection, store: TrialReader) -> bool:
-    """Tells whether the store keeps views of an object that was made from a caption."""
+    """Tell whether the store keeps views of an object that was made from a caption."""
     tables = {table.name for table in chosen.tables if find_retrieval_set(table) is not None}
     trial_ids = {cell.trial_id for cell in chosen.cells if cell.table in tables}
     return any(store.finished(trial_id) and store.has_views(trial_id) for trial_id in trial_ids)
@@ -136,7 +136,7 @@ def shows_captions(chosen: selection.Selection, store: TrialReader) -> bool:
 def compare_table(
     table: Table, chosen: selection.Selection, frame: pd.DataFrame, context: CaptionTableContext | None = None
 ) -> TableResult:
-    """Compares the arms of one table, and adds what is read beside its numbers.
+    """Compare the arms of one table, and add what is read beside its numbers.
 
     Args:
         table: The table.
@@ -174,7 +174,7 @@ def compare_table(
 
 
 def add_notes(result: TableResult, notes: Sequence[str]) -> TableResult:
-    """Returns a table with more notes."""
+    """Return a table with more notes."""
     return dataclasses.replace(result, notes=(*result.notes, *notes))
 
 
@@ -182,7 +182,7 @@ def add_notes(result: TableResult, notes: Sequence[str]) -> TableResult:
 
 
 def draw_report(contents: ReportContents, folder: pathlib.Path) -> DrawnReport:
-    """Draws a report, unless its folder holds the same one already.
+    """Draw a report, unless its folder holds the same one already.
 
     The small form is always drawn: it is kept beside code, where a manifest would differ from machine to machine.
 

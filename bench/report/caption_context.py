@@ -41,13 +41,13 @@ class CaptionTableContext(NamedTuple):
 
 
 def find_retrieval_set(table: Table) -> CaptionSet | None:
-    """Finds the captions among which judges look for those of a table; None if they look for none."""
+    """Find the captions among which judges look for those of a table; None if they look for none."""
     first = table.tasks[0]
     return kind_of(first).retrieval_set(first)
 
 
 def gather_context(table: Table, chosen: Selection, store: TrialReader) -> CaptionTableContext | None:
-    """Gathers the context of a table of captions; None for a table of photographs.
+    """Gather the context of a table of captions; None for a table of photographs.
 
     Args:
         table: The table.

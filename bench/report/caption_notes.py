@@ -30,7 +30,7 @@ CHANCE = "chance"
 
 
 def write_caption_notes(context: CaptionTableContext, metrics: Sequence[str], clusters: Sequence[str]) -> list[str]:
-    """Writes the notes below a table: its retrieval set, what failed, and departures from the protocol.
+    """Write the notes below a table: its retrieval set, what failed, and departures from the protocol.
 
     Args:
         context: What is known of the table beside its numbers.
@@ -56,7 +56,7 @@ def write_caption_notes(context: CaptionTableContext, metrics: Sequence[str], cl
 
 
 def num_captions_with_ceiling(context: CaptionTableContext, metrics: Sequence[str], clusters: Sequence[str]) -> int:
-    """Counts the captions of which true renders were scored; 0 where there is no ceiling."""
+    """Count the captions of which true renders were scored; 0 where there is no ceiling."""
     bounds = [upper_bounds.upper_bound(context.captions.sha256, metric, clusters) for metric in metrics]
     return max((bound[1] for bound in bounds if bound is not None), default=0)
 
@@ -64,7 +64,7 @@ def num_captions_with_ceiling(context: CaptionTableContext, metrics: Sequence[st
 def find_reference_rows(
     context: CaptionTableContext, metrics: Sequence[str], clusters: Sequence[str]
 ) -> tuple[ReferenceRow, ...]:
-    """Finds what true renders of the captions score, and chance, under each metric that has them.
+    """Find what true renders of the captions score, and chance, under each metric that has them.
 
     Args:
         context: What is known of the table beside its numbers.
@@ -84,7 +84,7 @@ def find_reference_rows(
 
 
 def guide_judge_gap(result: TableResult, judge: str) -> str | None:
-    """Says how much more often the guide finds its own captions than the judge does; None where neither is known.
+    """Say how much more often the guide finds its own captions than the judge does; None where neither is known.
 
     Args:
         result: The table.

@@ -35,7 +35,7 @@ PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pillow", "scipy", "seabo
 
 
 def contents_digest(contents: ReportContents) -> str:
-    """Computes a digest of everything that a report is drawn from: equal digests draw equal files."""
+    """Compute a digest of everything that a report is drawn from: equal digests draw equal files."""
     digest = hashlib.sha256(source_digest().encode())
     for name, value in _plain_fields(contents).items():
         digest.update(f"\n{name}: ".encode())
@@ -44,7 +44,7 @@ def contents_digest(contents: ReportContents) -> str:
 
 
 def is_current(folder: pathlib.Path, digest: str) -> bool:
-    """Tells whether a folder holds the report of these contents, with every file as it was written."""
+    """Tell whether a folder holds the report of these contents, with every file as it was written."""
     try:
         manifest = json.loads((folder / FILE).read_bytes())
         if manifest["contents"] != digest:
@@ -55,7 +55,7 @@ def is_current(folder: pathlib.Path, digest: str) -> bool:
 
 
 def write_manifest(folder: pathlib.Path, digest: str, files: Mapping[str, bytes]) -> None:
-    """Writes the manifest of a report that was just drawn.
+    """Write the manifest of a report that was just drawn.
 
     Args:
         folder: The report's folder.
@@ -67,13 +67,13 @@ def write_manifest(folder: pathlib.Path, digest: str, files: Mapping[str, bytes]
 
 
 def remove_manifest(folder: pathlib.Path) -> None:
-    """Removes the manifest, so that the next report is drawn whatever it holds."""
+    """Remove the manifest, so that the next report is drawn whatever it holds."""
     (folder / FILE).unlink(missing_ok=True)
 
 
 @functools.cache
 def source_digest() -> str:
-    """Computes a digest of the project's source files and of the versions of the packages that draw."""
+    """Compute a digest of the project's source files and of the versions of the packages that draw."""
     digest = hashlib.sha256()
     for package in PACKAGES:
         digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())
@@ -86,7 +86,7 @@ def source_digest() -> str:
 
 
 def _plain_fields(contents: ReportContents) -> dict[str, Any]:
-    """Lists the fields of a report's contents as plain values.
+    """List the fields of a report's contents as plain values.
 
     Records are sorted, because a report does not depend on their order.
     """
@@ -97,14 +97,14 @@ def _plain_fields(contents: ReportContents) -> dict[str, Any]:
 
 
 def _frame_digest(frame: pd.DataFrame) -> str:
-    """Computes a digest of a data frame's columns and rows."""
+    """Compute a digest of a data frame's columns and rows."""
     hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64)
     columns = ", ".join(f"{name} {dtype}" for name, dtype in frame.dtypes.items())
     return hashlib.sha256(columns.encode() + hashes.tobytes()).hexdigest()
 
 
 def _plain(value: Any) -> Any:
-    """Converts what JSON does not know: a dataclass becomes its fields, but what draws is not among them."""
+    """Convert what JSON does not know: a dataclass becomes its fields, but what draws is not among them."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         known = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {name: field for name, field in known.items() if not callable(field)}

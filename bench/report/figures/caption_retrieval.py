@@ -48,7 +48,7 @@ OFFSET_FACTOR = 1.12
 def draw_by_azimuth(
     frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, context: CaptionTableContext
 ) -> Figure | None:
-    """Draws R-Precision round the object: a thing that has a front is not found from everywhere alike.
+    """Draw R-Precision round the object: a thing that has a front is not found from everywhere alike.
 
     Args:
         frame: Scores, as `bench.storage.store.Store.frame` gives them.
@@ -81,7 +81,7 @@ def azimuth_rows(
     context: CaptionTableContext,
     metric: str,
 ) -> list[Row]:
-    """Computes means and intervals over captions by arm and azimuth."""
+    """Compute means and intervals over captions by arm and azimuth."""
     if "azimuth_deg" not in frame:
         return []
     scores = select_ordered_scores(frame, cells, result, metric, ["view", "value", "azimuth_deg"])
@@ -101,7 +101,7 @@ def azimuth_rows(
 
 
 def shift_azimuths(mine: pd.DataFrame, offset: float) -> pd.Series:
-    """Spreads the points of the arms at one azimuth."""
+    """Spread the points of the arms at one azimuth."""
     return mine["azimuth_deg"] + OFFSET_DEG * offset
 
 
@@ -111,7 +111,7 @@ def shift_azimuths(mine: pd.DataFrame, offset: float) -> pd.Series:
 def draw_by_distractors(
     frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, context: CaptionTableContext
 ) -> Figure | None:
-    """Draws R-Precision against the number of wrong captions, exactly, from ranks in the whole set.
+    """Draw R-Precision against the number of wrong captions, exactly, from ranks in the whole set.
 
     Args:
         frame: Scores, as `bench.storage.store.Store.frame` gives them.
@@ -147,7 +147,7 @@ def distractor_rows(
     context: CaptionTableContext,
     metric: str,
 ) -> list[Row]:
-    """Computes means and intervals over captions by arm and number of wrong captions."""
+    """Compute means and intervals over captions by arm and number of wrong captions."""
     scores = select_ordered_scores(frame, cells, result, f"rank@{context.judge}", ["view", "value"])
     all_ranks = np.arange(1, context.size + 1)
     rows = []
@@ -165,7 +165,7 @@ def distractor_rows(
 
 
 def set_sizes(size: int) -> list[int]:
-    """Lists the powers of two below the size of a retrieval set, and that size.
+    """List the powers of two below the size of a retrieval set, and that size.
 
     Example:
         >>> set_sizes(8), set_sizes(10)
@@ -176,7 +176,7 @@ def set_sizes(size: int) -> list[int]:
 
 
 def shift_sizes(mine: pd.DataFrame, offset: float) -> pd.Series:
-    """Spreads the points of the arms at one number of captions, on a logarithmic axis."""
+    """Spread the points of the arms at one number of captions, on a logarithmic axis."""
     return (mine["num_distractors"] + 1) * OFFSET_FACTOR**offset
 
 
@@ -186,7 +186,7 @@ def shift_sizes(mine: pd.DataFrame, offset: float) -> pd.Series:
 def select_ordered_scores(
     frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, metric: str, columns: Sequence[str]
 ) -> pd.DataFrame:
-    """Selects scores in an order that does not depend on that of the frame."""
+    """Select scores in an order that does not depend on that of the frame."""
     scores = select_scores(frame, cells, result, metric, columns)
     return scores.sort_values(["trial_id", "view"], kind="stable")
 
@@ -199,7 +199,7 @@ def draw_shares(
     shift: Callable[[pd.DataFrame, float], pd.Series],
     finish: Callable[[Axes], None],
 ) -> str:
-    """Draws a line an arm with its intervals, as SVG.
+    """Draw a line an arm with its intervals, as SVG.
 
     Args:
         rows: Means and intervals by arm.
@@ -225,7 +225,7 @@ def draw_shares(
 
 
 def draw_arm(axes: Axes, x: pd.Series, mine: pd.DataFrame, result: TableResult, arm: str) -> None:
-    """Draws an arm's line with its intervals; its label says if it has fewer captions than the table."""
+    """Draw an arm's line with its intervals; its label says if it has fewer captions than the table."""
     color = arm_colors(result)[arm]
     num_captions = int(mine["num_clusters"].max())
     label = shorten(arm)

@@ -13,7 +13,7 @@ NUM_BARS = 12
 
 
 def draw_confusions(result: TableResult, context: CaptionTableContext) -> Figure | None:
-    """Draws the most frequent confusions; None where the judge errs nowhere.
+    """Draw the most frequent confusions; None where the judge errs nowhere.
 
     Args:
         result: The table.

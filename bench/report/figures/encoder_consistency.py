@@ -52,7 +52,7 @@ LOOKS: dict[Kind, dict[str, Any]] = {
 def write_consistency_figure(
     names: Sequence[str], budget: Budget, folder: pathlib.Path
 ) -> tuple[list[str], list[pathlib.Path]]:
-    """Makes the figure and writes it as SVG, CSV and PNG.
+    """Make the figure and write it as SVG, CSV and PNG.
 
     Args:
         names: Names of encoders, as `models.clip.loading.load` takes them.
@@ -80,7 +80,7 @@ def write_consistency_figure(
 
 
 def consistency_rows(found: SimilarityStatistics) -> Iterator[Row]:
-    """Computes the rows of the CSV: bins of the histograms, bins of angles, and the summary."""
+    """Compute the rows of the CSV: bins of the histograms, bins of angles, and the summary."""
     for kind in LOOKS:
         yield from density_rows(found, kind)
         yield from angle_rows(found, kind)
@@ -92,7 +92,7 @@ def consistency_rows(found: SimilarityStatistics) -> Iterator[Row]:
 
 
 def density_rows(found: SimilarityStatistics, kind: Kind) -> Iterator[Row]:
-    """Computes the densities of cosines of one kind of pairs, a bin a row."""
+    """Compute the densities of cosines of one kind of pairs, a bin a row."""
     edges = histogram_edges(found.pairs)
     pairs = found.pairs.of(kind)
     bins = np.clip(np.searchsorted(edges, pairs.cosines, side="right") - 1, 0, NUM_BINS - 1)
@@ -104,7 +104,7 @@ def density_rows(found: SimilarityStatistics, kind: Kind) -> Iterator[Row]:
 
 
 def angle_rows(found: SimilarityStatistics, kind: Kind) -> Iterator[Row]:
-    """Computes mean cosines of one kind of pairs by angle, a bin a row; bins without pairs are left out."""
+    """Compute mean cosines of one kind of pairs by angle, a bin a row; bins without pairs are left out."""
     pairs = found.pairs.of(kind)
     for low in np.arange(0.0, 180.0, ANGLE_BIN_DEG):
         high = low + ANGLE_BIN_DEG
@@ -123,7 +123,7 @@ def make_row(
     value: Interval,
     pairs: SimilarityPairs,
 ) -> Row:
-    """Makes a row of the CSV.
+    """Make a row of the CSV.
 
     Args:
         found: Encoder and feature.
@@ -150,7 +150,7 @@ def make_row(
 
 
 def histogram_edges(pairs: SimilarityPairs) -> Float[np.ndarray, " b"]:
-    """Computes the edges of a histogram's bins, the same for both kinds of pairs."""
+    """Compute the edges of a histogram's bins, the same for both kinds of pairs."""
     lowest = np.floor(20 * pairs.cosines.min(initial=0.95)) / 20
     return np.linspace(min(float(lowest), 0.95), 1.0, NUM_BINS + 1)
 
@@ -159,7 +159,7 @@ def histogram_edges(pairs: SimilarityPairs) -> Float[np.ndarray, " b"]:
 
 
 def draw_consistency(every: Sequence[SimilarityStatistics]) -> tuple[Figure, bytes]:
-    """Draws the figure, a row a feature of an encoder, and a small PNG of it.
+    """Draw the figure, a row a feature of an encoder, and a small PNG of it.
 
     Args:
         every: At least one.
@@ -185,7 +185,7 @@ def draw_consistency(every: Sequence[SimilarityStatistics]) -> tuple[Figure, byt
 
 
 def draw_panels(left: Axes, right: Axes, found: SimilarityStatistics, rows: Sequence[Row]) -> None:
-    """Draws the histogram and the cosines by angle of one feature, under its name."""
+    """Draw the histogram and the cosines by angle of one feature, under its name."""
     from matplotlib.ticker import MaxNLocator
 
     draw_histogram(left, [row for row in rows if row["what"] == "density"])
@@ -201,7 +201,7 @@ def draw_panels(left: Axes, right: Axes, found: SimilarityStatistics, rows: Sequ
 
 
 def draw_histogram(axes: Axes, rows: Sequence[Row]) -> None:
-    """Draws densities of cosines."""
+    """Draw densities of cosines."""
     for kind, looks in LOOKS.items():
         mine = [row for row in rows if row["pairs"] == kind]
         edges = [row["from"] for row in mine] + [mine[-1]["to"]]
@@ -215,7 +215,7 @@ def draw_histogram(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def draw_angles(axes: Axes, rows: Sequence[Row]) -> None:
-    """Draws mean cosines against the angle, with intervals over scenes."""
+    """Draw mean cosines against the angle, with intervals over scenes."""
     for kind, looks in LOOKS.items():
         mine = [row for row in rows if row["pairs"] == kind]
         axes.plot(middles(mine), [row["value"] for row in mine], marker="o", ms=3, lw=1.5, **looks)
@@ -230,7 +230,7 @@ def draw_angles(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def middles(rows: Sequence[Row]) -> list[float]:
-    """Lists the middles of bins."""
+    """List the middles of bins."""
     return [0.5 * (row["from"] + row["to"]) for row in rows]
 
 
@@ -238,7 +238,7 @@ def middles(rows: Sequence[Row]) -> list[float]:
 
 
 def summarize(found: SimilarityStatistics) -> str:
-    """Summarizes one feature of an encoder on a line."""
+    """Summarize one feature of an encoder on a line."""
     pairs = found.pairs
     summary = found.summary()
     num_scenes = len(pairs.scenes)
@@ -262,7 +262,7 @@ def summarize(found: SimilarityStatistics) -> str:
 
 
 def format_interval(value: Interval | None) -> str:
-    """Writes a number and its interval; a number below 1 is never rounded to 1.
+    """Write a number and its interval; a number below 1 is never rounded to 1.
 
     Example:
         >>> format_interval(Interval(0.9, 0.85, 0.95)), format_interval(Interval(0.99996, None, None))
@@ -279,5 +279,5 @@ def format_interval(value: Interval | None) -> str:
 
 
 def format_mean(value: Interval | None) -> str:
-    """Writes a number without its interval."""
+    """Write a number without its interval."""
     return format_interval(value and value._replace(low=None, high=None))

@@ -71,7 +71,7 @@ class SimilarityStatistics:
     pairs: SimilarityPairs
 
     def summary(self) -> dict[str, Interval | None]:
-        """Summarizes the pairs by name; None where one scene or one view a scene leaves nothing to compare."""
+        """Summarize the pairs by name; None where one scene or one view a scene leaves nothing to compare."""
         numbers = (far_within, mean_across, far_gap)
         means = {number.__name__: leave_one_out(number, self.pairs) for number in numbers}
         # The overlap is made of a maximum, whose spread leaving one out does not tell: no interval.
@@ -84,7 +84,7 @@ class SimilarityStatistics:
 
 
 def load_photos(budget: Budget, scenes: Sequence[str] = tuple(SCENES), most: int = MOST_VIEWS) -> ScenePhotos:
-    """Loads photographs of the training and test cameras, evenly spread; renders those that are missing.
+    """Load photographs of the training and test cameras, evenly spread; render those that are missing.
 
     Args:
         budget: Size of the photographs.
@@ -111,7 +111,7 @@ def load_photos(budget: Budget, scenes: Sequence[str] = tuple(SCENES), most: int
 
 
 def measure_similarity(encoder: Encoder, photos: ScenePhotos) -> list[SimilarityStatistics]:
-    """Measures similarities in an encoder's embedding, and in DietNeRF's feature where that is another.
+    """Measure similarities in an encoder's embedding, and in DietNeRF's feature where that is another.
 
     Args:
         encoder: Any.
@@ -130,7 +130,7 @@ def measure_similarity(encoder: Encoder, photos: ScenePhotos) -> list[Similarity
 
 @functools.partial(jax.jit, static_argnums=0)
 def _unit_features(feature: str, encoder: Encoder, colors: Float[Array | np.ndarray, "v h w 3"]) -> Float[Array, "v f"]:
-    """Computes features of length 1, of photographs resized as DietNeRF resizes them."""
+    """Compute features of length 1, of photographs resized as DietNeRF resizes them."""
 
     def unit_feature(photo: Float[Array, "h w 3"]) -> Float[Array, " f"]:
         if photo.shape[:2] != (encoder.image_px, encoder.image_px):

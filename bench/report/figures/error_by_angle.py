@@ -38,7 +38,7 @@ OFFSET_DEG = 0.35
 def draw_error_by_angle(
     frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, metric: str
 ) -> Figure | None:
-    """Draws a metric against the angle between a view and the nearest training camera.
+    """Draw a metric against the angle between a view and the nearest training camera.
 
     Args:
         frame: Scores, as `bench.storage.store.Store.frame` gives them.
@@ -72,7 +72,7 @@ def draw_error_by_angle(
 
 
 def angle_rows(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, metric: str) -> list[Row]:
-    """Computes means and intervals by arm and bin, over clusters: views and seeds of a scene count as one."""
+    """Compute means and intervals by arm and bin, over clusters: views and seeds of a scene count as one."""
     scores = select_scores(frame, cells, result, metric, ["value", "angle_to_nearest_deg"])
     scores = scores[scores["angle_to_nearest_deg"].notna()]
     scores = scores.assign(bin=(scores["angle_to_nearest_deg"] // ANGLE_BIN_DEG).astype(int))

@@ -26,7 +26,7 @@ class Figure(NamedTuple):
 
 
 def slugify(name: str) -> str:
-    """Makes a file name: lower case, letters, digits and dashes.
+    """Make a file name: lower case, letters, digits and dashes.
 
     Example:
         >>> slugify("CLIP backbones"), slugify("../../etc"), slugify("lpips_vgg")

@@ -16,7 +16,7 @@ BETTER_SIDE = {True: "right is better", False: "left is better", None: "neither 
 
 
 def draw_forest(result: TableResult, metric: str) -> Figure:
-    """Draws the differences under one metric; only what is resolved has a colour.
+    """Draw the differences under one metric; only what is resolved has a colour.
 
     Args:
         result: The table.
@@ -51,7 +51,7 @@ def draw_forest(result: TableResult, metric: str) -> Figure:
 
 
 def axis_label(metric: str) -> list[str]:
-    """Writes the label of the axis in lines: what is shown, and which side is better."""
+    """Write the label of the axis in lines: what is shown, and which side is better."""
     known = metric_named(metric)
     unit = f" [{known.unit}]" if known.unit else ""
     quantity = f"difference in {known.title}{unit}"

@@ -25,7 +25,7 @@ DARK_INK = "#14161a"
 
 
 def draw_guide_matrix(result: TableResult, cells: Sequence[TrialSlot], records: Sequence[Record]) -> Figure | None:
-    """Draws R-Precision by guide and judge; in-loop numbers, of a guide as its own judge, stand in brackets.
+    """Draw R-Precision by guide and judge; in-loop numbers, of a guide as its own judge, stand in brackets.
 
     Args:
         result: The table.
@@ -49,7 +49,7 @@ def draw_guide_matrix(result: TableResult, cells: Sequence[TrialSlot], records: 
 
 
 def find_guides(result: TableResult, cells: Sequence[TrialSlot], records: Sequence[Record]) -> dict[str, str]:
-    """Finds the encoder that guided each arm, of those that have a record and a guide."""
+    """Find the encoder that guided each arm, of those that have a record and a guide."""
     by_id = {record.trial_id: record for record in records}
     guides: dict[str, str] = {}
     for arm in result.arms:
@@ -62,18 +62,18 @@ def find_guides(result: TableResult, cells: Sequence[TrialSlot], records: Sequen
 
 
 def list_judges(result: TableResult) -> list[str]:
-    """Lists the encoders that judge R-Precision in a table; the trials' own guides are not among them."""
+    """List the encoders that judge R-Precision in a table; the trials' own guides are not among them."""
     keys = [MetricKey.parse(metric) for metric in result.metrics]
     return [key.encoder for key in keys if is_plain_r_precision(key) and not key.is_of_guide and key.encoder]
 
 
 def is_plain_r_precision(key: MetricKey) -> bool:
-    """Tells whether a metric is R-Precision on the protocol's own background."""
+    """Tell whether a metric is R-Precision on the protocol's own background."""
     return key.base == "rprec1" and key.background is None
 
 
 def matrix_rows(result: TableResult, guides: dict[str, str], judge_names: Sequence[str]) -> list[Row]:
-    """Lists the numbers of each guide by each judge, and by itself where it is none of the judges."""
+    """List the numbers of each guide by each judge, and by itself where it is none of the judges."""
     own_metric = f"rprec1@{OWN_GUIDE}"
     has_own = own_metric in result.metrics
     rows: list[Row] = []
@@ -90,7 +90,7 @@ def matrix_rows(result: TableResult, guides: dict[str, str], judge_names: Sequen
 
 
 def is_same_encoder(judge: str, guide: str) -> bool:
-    """Tells whether two names are of one encoder, by its weights."""
+    """Tell whether two names are of one encoder, by its weights."""
     from models.clip.checkpoints import catalog
 
     guided = {"": {guide: catalog.fingerprint(guide)}}
@@ -98,7 +98,7 @@ def is_same_encoder(judge: str, guide: str) -> bool:
 
 
 def draw_matrix(rows: Sequence[Row], guides: dict[str, str], judge_names: Sequence[str], name: str) -> str:
-    """Draws a heat map as SVG: a row an arm, a column a judge.
+    """Draw a heat map as SVG: a row an arm, a column a judge.
 
     Args:
         rows: Numbers by arm and judge.
@@ -137,14 +137,14 @@ def draw_matrix(rows: Sequence[Row], guides: dict[str, str], judge_names: Sequen
 
 
 def label_guides(guides: dict[str, str]) -> list[str]:
-    """Labels the rows by their guides, and by their arms too where several arms have one guide."""
+    """Label the rows by their guides, and by their arms too where several arms have one guide."""
     if len(set(guides.values())) == len(guides):
         return list(guides.values())
     return [f"{arm}: {guide}" for arm, guide in guides.items()]
 
 
 def draw_field(axes: Axes, x: int, y: int, row: dict[str, Any]) -> None:
-    """Draws one field of the map; of an in-loop number paler and in brackets, because what guided is no judge."""
+    """Draw one field of the map; of an in-loop number paler and in brackets, because what guided is no judge."""
     import matplotlib
     from matplotlib.patches import Rectangle
 

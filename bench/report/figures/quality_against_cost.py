@@ -32,7 +32,7 @@ BELOW_AXES_IN = 0.55
 def draw_quality_against_cost(
     result: TableResult, metric: str, cells: Sequence[TrialSlot], records: Sequence[Record]
 ) -> Figure | None:
-    """Draws a metric against the seconds of training a trial, a point an arm.
+    """Draw a metric against the seconds of training a trial, a point an arm.
 
     What a program takes to compile is left out: it is paid once, by whichever arm comes first.
 
@@ -74,14 +74,14 @@ def draw_quality_against_cost(
 
 
 def cost_row(entry: ArmResult, train_s: float, device: str) -> Row:
-    """Lists the numbers of one arm."""
+    """List the numbers of one arm."""
     interval = {"mean": entry.mean, "low": entry.low, "high": entry.high}
     counts = {"num_clusters": entry.num_clusters, "num_trials": entry.num_trials}
     return {"arm": entry.arm, "train_s": train_s, "wall_s": entry.wall_s, **interval, **counts, "device": device}
 
 
 def train_seconds(result: TableResult, cells: Sequence[TrialSlot], records: Sequence[Record]) -> dict[str, float]:
-    """Averages the seconds of training by arm over finished trials; a pack's are shared among its trials."""
+    """Average the seconds of training by arm over finished trials; a pack's are shared among its trials."""
     by_id = {record.trial_id: record.timings.get("train_s") for record in records if record.status == "finished"}
     found: dict[str, list[float]] = {}
     for cell in cells:
@@ -92,7 +92,7 @@ def train_seconds(result: TableResult, cells: Sequence[TrialSlot], records: Sequ
 
 
 def list_devices(result: TableResult, cells: Sequence[TrialSlot], records: Sequence[Record]) -> set[str]:
-    """Lists the devices of a table's finished trials, as far as their records name them."""
+    """List the devices of a table's finished trials, as far as their records name them."""
     trial_ids = {cell.trial_id for cell in cells if cell.table == result.table}
     devices = set()
     for record in records:
@@ -103,7 +103,7 @@ def list_devices(result: TableResult, cells: Sequence[TrialSlot], records: Seque
 
 
 def draw_seconds_axis(axes: Axes, seconds: Sequence[float]) -> None:
-    """Draws a logarithmic axis of seconds, with round numbers at its ticks however short it is."""
+    """Draw a logarithmic axis of seconds, with round numbers at its ticks however short it is."""
     low = min(seconds) / 1.25
     high = max(seconds) * 1.25
     ticks = round_numbers(low, high)
@@ -115,7 +115,7 @@ def draw_seconds_axis(axes: Axes, seconds: Sequence[float]) -> None:
 
 
 def round_numbers(low: float, high: float) -> list[float]:
-    """Finds round numbers between two, in even steps of their logarithm as far as that goes.
+    """Find round numbers between two, in even steps of their logarithm as far as that goes.
 
     Example:
         >>> round_numbers(0.8, 130.0), round_numbers(1.1, 1.9), round_numbers(0.42, 0.66)
@@ -138,7 +138,7 @@ def round_numbers(low: float, high: float) -> list[float]:
 
 
 def label_points(figure: MatplotlibFigure, axes: Axes, rows: Sequence[Row], colors: dict[str, Any]) -> None:
-    """Names points in a column beside the axes, each as near to its point's height as the others leave room."""
+    """Name points in a column beside the axes, each as near to its point's height as the others leave room."""
     low, high = axes.get_ylim()
     rows = sorted(rows, key=lambda row: (row["mean"], row["arm"]))
     heights = np.array([(row["mean"] - low) / (high - low) for row in rows])
@@ -159,7 +159,7 @@ def label_points(figure: MatplotlibFigure, axes: Axes, rows: Sequence[Row], colo
 
 
 def spread_heights(heights: Float[np.ndarray, " n"], gap: float) -> Float[np.ndarray, " n"]:
-    """Moves heights apart, in the same order and between 0 and 1, by as little as that needs.
+    """Move heights apart, in the same order and between 0 and 1, by as little as that needs.
 
     Args:
         heights: From the lowest to the highest.

@@ -44,7 +44,7 @@ SETTINGS = {
 
 
 def figure_style() -> Any:
-    """Returns a context in which figures are drawn: seaborn's settings, made calmer."""
+    """Return a context in which figures are drawn: seaborn's settings, made calmer."""
     import matplotlib
     import seaborn
 
@@ -54,7 +54,7 @@ def figure_style() -> Any:
 
 
 def make_canvas(width_in: float, height_in: float) -> tuple[MatplotlibFigure, Axes]:
-    """Makes an empty figure that no window and no global state knows of."""
+    """Make an empty figure that no window and no global state knows of."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as MatplotlibFigure
 
@@ -64,19 +64,19 @@ def make_canvas(width_in: float, height_in: float) -> tuple[MatplotlibFigure, Ax
 
 
 def line_figure_height(num_labels: int) -> float:
-    """Computes the inches of a figure of lines: a long legend takes nothing of its axes."""
+    """Compute the inches of a figure of lines: a long legend takes nothing of its axes."""
     return 3.7 + 0.18 * max(0, (num_labels + 1) // 2 - 3)
 
 
 def add_grid_and_legend(figure: MatplotlibFigure, axes: Axes) -> None:
-    """Adds a quiet grid, and the legend below, in as many columns as names leave room for."""
+    """Add a quiet grid, and the legend below, in as many columns as names leave room for."""
     axes.grid(axis="y", alpha=0.18, color=INK, lw=0.6)
     longest = max(len(label) for label in axes.get_legend_handles_labels()[1])
     figure.legend(frameon=False, loc="outside lower center", ncols=3 if longest <= 14 else 2)
 
 
 def arm_colors(result: TableResult) -> dict[str, Any]:
-    """Chooses a colour an arm, told apart by the colour-blind too; the baseline is ink."""
+    """Choose a colour an arm, told apart by the colour-blind too; the baseline is ink."""
     import seaborn
 
     others = [arm for arm in result.arms if arm != result.baseline]
@@ -85,15 +85,15 @@ def arm_colors(result: TableResult) -> dict[str, Any]:
 
 
 def shorten(name: str, most: int = 24) -> str:
-    """Shortens a name, so that it fits beside an axis."""
+    """Shorten a name, so that it fits beside an axis."""
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def escape_math(text: str) -> str:
-    """Escapes a text that matplotlib shall not read as mathematics."""
+    """Escape a text that matplotlib shall not read as mathematics."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text).replace("$", r"\$")
 
 
 def escape_lines(lines: Sequence[str]) -> str:
-    """Escapes several lines."""
+    """Escape several lines."""
     return "\n".join(escape_math(line) for line in lines)

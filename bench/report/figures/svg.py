@@ -26,7 +26,7 @@ NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 def to_svg(figure: MatplotlibFigure, prefix: str) -> str:
-    """Writes a figure as SVG, with the same bytes each time.
+    """Write a figure as SVG, with the same bytes each time.
 
     Words stay words, so that they can be searched, read aloud and edited.
 
@@ -45,7 +45,7 @@ def to_svg(figure: MatplotlibFigure, prefix: str) -> str:
 
 
 def shorten_tag(tag: str, prefix: str, used: Container[str]) -> str:
-    """Shortens a tag: lengths to a hundredth of a point, and no ids that nothing refers to.
+    """Shorten a tag: lengths to a hundredth of a point, and no ids that nothing refers to.
 
     Args:
         tag: From `<` to `>`.
@@ -58,20 +58,20 @@ def shorten_tag(tag: str, prefix: str, used: Container[str]) -> str:
 
 
 def round_lengths(attribute: re.Match[str]) -> str:
-    """Rounds the lengths of an attribute to a hundredth, on one line; drops a rotation by nothing."""
+    """Round the lengths of an attribute to a hundredth, on one line; drop a rotation by nothing."""
     if attribute[0].startswith(' transform="rotate(-0 '):
         return ""
     return re.sub(r"(\.\d\d)\d+", r"\1", re.sub(r"\s+", " ", attribute[0])).replace(' "', '"')
 
 
 def standalone_svg(svg: str) -> str:
-    """Makes a drawing a file of its own, on white."""
+    """Make a drawing a file of its own, on white."""
     head, _, rest = svg.partition(">")
     return f'<?xml version="1.0" encoding="utf-8"?>\n{head}>\n<rect width="100%" height="100%" fill="#ffffff"/>{rest}'
 
 
 def inline_svg(svg: str, label: str) -> str:
-    """Makes a drawing a part of a page: ink takes the page's colour.
+    """Make a drawing a part of a page: ink takes the page's colour.
 
     Args:
         svg: The drawing.

@@ -36,7 +36,7 @@ class TableFigures(NamedTuple):
 
 
 def draw_table_figures(result: TableResult, contents: ReportContents, records: Sequence[Record]) -> TableFigures:
-    """Draws the figures of a table.
+    """Draw the figures of a table.
 
     Args:
         result: The table.
@@ -59,7 +59,7 @@ def draw_table_figures(result: TableResult, contents: ReportContents, records: S
 def draw_caption_figures(
     result: TableResult, contents: ReportContents, records: Sequence[Record]
 ) -> list[Figure | None]:
-    """Draws the figures of a table of captions; None for those that its numbers do not allow."""
+    """Draw the figures of a table of captions; None for those that its numbers do not allow."""
     context = contents.contexts[result.table]
     return [
         draw_by_azimuth(contents.frame, contents.cells, result, context),
@@ -71,7 +71,7 @@ def draw_caption_figures(
 
 
 def draw_photo_figures(result: TableResult, contents: ReportContents, records: Sequence[Record]) -> list[Figure | None]:
-    """Draws the figures of a table of photographs; None for those that its numbers do not allow."""
+    """Draw the figures of a table of photographs; None for those that its numbers do not allow."""
     return [
         draw_error_by_angle(contents.frame, contents.cells, result, result.metrics[0]),
         draw_training_curves(records, contents.cells, result),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def draw_training_curves(
     records: Sequence[Record], cells: Sequence[TrialSlot], result: TableResult, term: str = "loss"
 ) -> Figure | None:
-    """Draws one curve by step; where the term has a target, that is the dashed line.
+    """Draw one curve by step; where the term has a target, that is the dashed line.
 
     Args:
         records: Records of the trials.
@@ -68,7 +68,7 @@ def draw_training_curves(
 
 
 def draw_targets(axes: Axes, rows: Sequence[Row], colors: dict[str, Any]) -> None:
-    """Draws the targets of a term; one that several arms share is one line, in ink."""
+    """Draw the targets of a term; one that several arms share is one line, in ink."""
     by_arm: dict[str, tuple[tuple[float, float], ...]] = {}
     for row in rows:
         if row.get("target") is not None:
@@ -81,7 +81,7 @@ def draw_targets(axes: Axes, rows: Sequence[Row], colors: dict[str, Any]) -> Non
 
 
 def curve_rows(records: Sequence[Record], cells: Sequence[TrialSlot], result: TableResult, term: str) -> list[Row]:
-    """Computes median and quartiles by arm and step; points that are not finite are left out.
+    """Compute median and quartiles by arm and step; points that are not finite are left out.
 
     Beside them stands the median of the target, where some trial has one.
     """
@@ -103,7 +103,7 @@ def curve_rows(records: Sequence[Record], cells: Sequence[TrialSlot], result: Ta
 
 
 def values_by_step(records: Sequence[Record], term: str) -> dict[float, list[float]]:
-    """Lists the finite numbers of a curve at each step, of the records that have it."""
+    """List the finite numbers of a curve at each step, of the records that have it."""
     found: dict[float, list[float]] = {}
     for record in records:
         if term not in record.curves:

@@ -36,7 +36,7 @@ LEAST_WRITTEN = 0.07
 def draw_variance_shares(
     frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, metric: str
 ) -> Figure | None:
-    """Draws the shares of a metric's variance, a bar an arm; see `bench.analysis.variance_components`.
+    """Draw the shares of a metric's variance, a bar an arm; see `bench.analysis.variance_components`.
 
     Args:
         frame: Scores, as `bench.storage.store.Store.frame` gives them.
@@ -88,7 +88,7 @@ def draw_variance_shares(
 
 
 def draw_bar(axes: Axes, place: int, row: Row, parts: Sequence[str]) -> None:
-    """Draws one arm's shares, one after the other, with their numbers where there is room."""
+    """Draw one arm's shares, one after the other, with their numbers where there is room."""
     start = 0.0
     for part in parts:
         share = row[f"{part}_share"] or 0.0
@@ -100,7 +100,7 @@ def draw_bar(axes: Axes, place: int, row: Row, parts: Sequence[str]) -> None:
 
 
 def variance_rows(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, metric: str) -> list[Row]:
-    """Computes the parts by arm, in the metric's unit squared and as shares.
+    """Compute the parts by arm, in the metric's unit squared and as shares.
 
     Clusters that lack one of the arm's seeds are left out.
     """
@@ -122,7 +122,7 @@ def variance_rows(frame: pd.DataFrame, cells: Sequence[TrialSlot], result: Table
 
 
 def complete_arrays(scores: pd.DataFrame) -> list[Float[np.ndarray, "s _"]]:
-    """Makes an array a cluster, by seed and view, of clusters that have all seeds.
+    """Make an array a cluster, by seed and view, of clusters that have all seeds.
 
     Of their views, those that all seeds have are kept. Clusters with fewer than two of them are left out.
 

@@ -117,7 +117,7 @@ def comparison(
 
 
 def describe_ids(ids: Sequence[int]) -> str:
-    """Ids for a message, not all of them."""
+    """Id for a message, not all of them."""
     return ", ".join(map(str, ids[:8])) + (f", ... ({len(ids)} in all)" if len(ids) > 8 else "")
 
 
@@ -139,7 +139,7 @@ def error_map(
 
 
 def to_bytes(color: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Colours as 8 bits, rounded; what is not finite is magenta, which nobody takes for a render."""
+    """Colour as 8 bits, rounded; what is not finite is magenta, which nobody takes for a render."""
     finite = np.isfinite(color).all(axis=-1, keepdims=True)
     return np.where(finite, np.rint(np.clip(np.nan_to_num(color), 0, 1) * 255), (255, 0, 255)).astype(np.uint8)
 
@@ -198,7 +198,7 @@ def sheet(
 def gallery(
     tiles: Sequence[LabelledImage], num_columns: int, tile_px: int = TILE_PX, *, num_label_lines: int = 1
 ) -> Image.Image:
-    """Tiles one after the other, so many in a row, a label under each.
+    """Tile one after the other, so many in a row, a label under each.
 
     Args:
         tiles: In reading order.
@@ -252,7 +252,7 @@ def put(
     size: tuple[int, int],
     num_label_lines: int,
 ) -> None:
-    """Draws a tile and its label at a corner, or says that there is no view."""
+    """Draw a tile and its label at a corner, or say that there is no view."""
     (x, y), (width, height), draw = corner, size, ImageDraw.Draw(canvas)
     if image is not None:
         canvas.paste(Image.fromarray(image), (x, y))
@@ -278,7 +278,7 @@ def font(size_px: int = LABEL_PX) -> ImageFont.FreeTypeFont:
 
 
 def wrapped(text: str, width_px: int) -> list[str]:
-    """Words in lines that fit; a word that is too long ends in an ellipsis."""
+    """Word in lines that fit; a word that is too long ends in an ellipsis."""
     lines: list[str] = [""]
     for word in clean(text).split():
         longer = f"{lines[-1]} {word}".strip()

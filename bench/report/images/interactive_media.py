@@ -40,7 +40,7 @@ class InteractiveMedia:
     viewers: tuple[MeshViewer, ...] = ()
 
     def contents(self) -> dict[str, bytes]:
-        """Lists all files by path in the report's folder."""
+        """List all files by path in the report's folder."""
         found: dict[str, bytes] = {}
         for reels in self.reels.values():
             for reel in reels:

@@ -22,7 +22,7 @@ Sheet = DeferredDrawing[Image.Image | None]
 
 
 def plan_sheets(chosen: Selection, store: TrialReader, contexts: Mapping[str, CaptionTableContext]) -> dict[str, Sheet]:
-    """Plans all sheets by title; objects of a baseline that several tables share are shown once.
+    """Plan all sheets by title; objects of a baseline that several tables share are shown once.
 
     Args:
         chosen: Tables and trials.
@@ -47,7 +47,7 @@ def plan_sheets(chosen: Selection, store: TrialReader, contexts: Mapping[str, Ca
 
 
 def plan_photo_sheets(table: Table, chosen: Selection, store: TrialReader) -> dict[str, Sheet]:
-    """Plans the two sheets of a table of photographs."""
+    """Plan the two sheets of a table of photographs."""
     cells = cells_of_first_seed(table, chosen)
     trials = {trial.id: trial for trial in chosen.trials}
 
@@ -64,7 +64,7 @@ def plan_photo_sheets(table: Table, chosen: Selection, store: TrialReader) -> di
 def plan_contact_sheet(
     table: Table, cells: Sequence[TrialSlot], store: TrialReader, context: CaptionTableContext
 ) -> dict[str, Sheet]:
-    """Plans the sheet of all arms of a table of captions."""
+    """Plan the sheet of all arms of a table of captions."""
     title = f"{table.name}: every arm, and what {context.judge} takes it for"
     return {title: plan_judged_sheet(caption_sheets.contact_sheet, table, cells, store, context)}
 
@@ -72,7 +72,7 @@ def plan_contact_sheet(
 def plan_baseline_sheets(
     table: Table, cells: Sequence[TrialSlot], store: TrialReader, context: CaptionTableContext
 ) -> dict[str, Sheet]:
-    """Plans the sheets of a baseline's objects: all captions, and some over training."""
+    """Plan the sheets of a baseline's objects: all captions, and some over training."""
     title = f"{table.name}: {table.baseline}, green where {context.judge} finds the caption"
     over_training: Sheet = DeferredDrawing(list_inputs(cells, store), lambda: caption_sheets.strips(cells, store))
     return {
@@ -88,7 +88,7 @@ def plan_judged_sheet(
     store: TrialReader,
     context: CaptionTableContext,
 ) -> Sheet:
-    """Plans a sheet whose labels say what the judge of a table takes objects for."""
+    """Plan a sheet whose labels say what the judge of a table takes objects for."""
     inputs = [table.protocol, context.judge, context.captions.sha256, list_inputs(cells, store)]
     return DeferredDrawing(
         inputs,
@@ -97,12 +97,12 @@ def plan_judged_sheet(
 
 
 def list_inputs(cells: Sequence[TrialSlot], store: TrialReader) -> list[tuple[TrialSlot, list[tuple[str, int, int]]]]:
-    """Lists the places that a picture shows, each with the files of its trial."""
+    """List the places that a picture shows, each with the files of its trial."""
     return [(cell, store.file_stamps(cell.trial_id) if is_stored(store, cell.trial_id) else []) for cell in cells]
 
 
 def cells_of_first_seed(table: Table, chosen: Selection) -> list[TrialSlot]:
-    """Lists a table's places of its first seed."""
+    """List a table's places of its first seed."""
     cells = [cell for cell in chosen.cells if cell.table == table.name]
     seed = min(cell.seed for cell in cells)
     return [cell for cell in cells if cell.seed == seed]
@@ -114,7 +114,7 @@ def cells_of_first_seed(table: Table, chosen: Selection) -> list[TrialSlot]:
 def draw_photo_sheet(
     table: Table, cells: Sequence[TrialSlot], trials: Mapping[str, Trial], store: TrialReader, *, errors: bool
 ) -> Image.Image | None:
-    """Draws a row a scene: the truth and then every arm, from one test camera.
+    """Draw a row a scene: the truth and then every arm, from one test camera.
 
     Args:
         table: Its baseline and first metric.
@@ -137,13 +137,13 @@ def draw_photo_sheet(
 
 
 def find_reference_trial(row: Sequence[TrialSlot], baseline: str, trials: Mapping[str, Trial]) -> Trial:
-    """Finds the baseline's trial of a scene, or the first there is: its training views choose the camera."""
+    """Find the baseline's trial of a scene, or the first there is: its training views choose the camera."""
     of_baseline = [cell for cell in row if cell.arm == baseline]
     return trials[(of_baseline or list(row))[0].trial_id]
 
 
 def label_tiles(row: Sequence[TrialSlot], store: TrialReader, table: Table) -> dict[str, str]:
-    """Writes each arm's label: the mean of the table's first metric, or why there is none."""
+    """Write each arm's label: the mean of the table's first metric, or why there is none."""
     metric = table.metrics[0]
     labels = {}
     for cell in row:
@@ -158,5 +158,5 @@ def label_tiles(row: Sequence[TrialSlot], store: TrialReader, table: Table) -> d
 
 
 def is_stored(store: TrialReader, trial_id: str) -> bool:
-    """Tells whether the trial left a record."""
+    """Tell whether the trial left a record."""
     return store.finished(trial_id) or store.failed(trial_id)

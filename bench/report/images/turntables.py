@@ -57,7 +57,7 @@ class FrameStrip(NamedTuple):
 def of_cells(
     cells: Sequence[TrialSlot], trials: Mapping[str, Trial], store: TrialReader
 ) -> dict[str, tuple[FrameStrip, ...]]:
-    """Reels of trials, by trial id; those without views have none, and what is true of a scene stands once.
+    """Reel of trials, by trial id; those without views have none, and what is true of a scene stands once.
 
     Args:
         cells: Places, those that are shown.
@@ -149,7 +149,7 @@ def thinned(values: Sequence[int], most: int = MOST_FRAMES) -> list[int]:
 
 
 def reel(kind: Kind, trial_id: str, labels: Sequence[str], colors: Float[np.ndarray, "n h w 3"]) -> FrameStrip:
-    """Frames side by side as one WebP, scaled down where they are large."""
+    """Frame side by side as one WebP, scaled down where they are large."""
     num, height, width = colors.shape[:3]
     row = Image.fromarray(image_grid.to_bytes(np.concatenate(list(colors), axis=1)))
     if height > FRAME_PX:

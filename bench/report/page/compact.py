@@ -1,4 +1,4 @@
-"""A report that is small enough to be kept beside code: what is done differently in it.
+"""Decides what is different in the small form of a report, which is kept beside code.
 
 Figures stand beside the page and not in it, sheets are lossy, and long tables are gzip, which pandas reads as it is.
 Every number of the page is the same.
@@ -17,26 +17,28 @@ LONG = 24 << 10
 """Bytes from which on a table or JSON is packed: nobody reads so much of it."""
 
 QUALITY = 75
-"""Of lossy sheets, 100 at most: edges and colours of renders are as they were to the eye."""
+"""Quality of lossy sheets, 100 at most: edges and colours of renders are as they were to the eye."""
 
 NOTE = "A small copy of the report: pictures are lossy, long tables packed (gzip), figures files of their own."
 
 PACKED = ".gz"
+
+TABLE_ENDS = (".csv", ".json")
 
 
 class ReportFormat(NamedTuple):
     """How a report is written.
 
     Attributes:
-        is_small: Whether it is one of these.
-        packed: By path as everybody knows it, the path of the file that is there.
+        is_small: Whether it has the small form.
+        packed: Path of each packed file, by its path in the other form.
     """
 
     is_small: bool
     packed: Mapping[str, str]
 
     def at(self, path: str) -> str:
-        """Where a file is.
+        """Return the path of a file in this form.
 
         Example:
             >>> ReportFormat(True, {"tables/a.csv": "tables/a.csv.gz"}).at("tables/a.csv")
@@ -45,31 +47,39 @@ class ReportFormat(NamedTuple):
         return self.packed.get(path, path)
 
 
-def form(plain: Mapping[str, str], is_small: bool) -> tuple[ReportFormat, dict[str, str | bytes]]:
-    """How a report is written whose tables, figures and JSON are these, and its files by path."""
-    contents: dict[str, str | bytes] = {}
+def pack_files(plain: Mapping[str, str], is_small: bool) -> tuple[ReportFormat, dict[str, str | bytes]]:
+    """Pack the long tables of a small report.
+
+    Args:
+        plain: Tables, figures and JSON by path.
+        is_small: Whether to pack any.
+
+    Returns:
+        The form, and the files by path.
+    """
+    files: dict[str, str | bytes] = {}
     packed = {}
     for path, text in plain.items():
-        if is_small and path.endswith((".csv", ".json")) and len(text) >= LONG:
+        if is_small and path.endswith(TABLE_ENDS) and len(text) >= LONG:
             packed[path] = path + PACKED
-            contents[packed[path]] = gzip.compress(text.encode(), 9, mtime=0)
+            files[packed[path]] = gzip.compress(text.encode(), 9, mtime=0)
         else:
-            contents[path] = text
-    return ReportFormat(is_small, packed), contents
+            files[path] = text
+    return ReportFormat(is_small, packed), files
 
 
-def of_other_forms(paths: Iterable[str]) -> list[str]:
-    """What another form of the same report would have written in place of these files.
+def paths_of_other_form(paths: Iterable[str]) -> list[str]:
+    """List what the other form of the same report would have written in place of these files.
 
     Example:
-        >>> of_other_forms(["tables/a.csv.gz", "results.json", "sheets/a.webp", "figures/a.svg"])
+        >>> paths_of_other_form(["tables/a.csv.gz", "results.json", "sheets/a.webp", "figures/a.svg"])
         ['tables/a.csv', 'results.json.gz', 'sheets/a.png']
     """
     found = []
     for path in paths:
         if path.endswith(PACKED):
             found.append(path.removesuffix(PACKED))
-        elif path.endswith((".csv", ".json")):
+        elif path.endswith(TABLE_ENDS):
             found.append(path + PACKED)
         elif path.startswith("sheets/"):
             stem, _, end = path.rpartition(".")
@@ -77,8 +87,8 @@ def of_other_forms(paths: Iterable[str]) -> list[str]:
     return found
 
 
-def lossy(image: Image.Image) -> bytes:
-    """A picture as WebP, of the same bytes each time."""
+def encode_lossy(image: Image.Image) -> bytes:
+    """Encode a picture as WebP, with the same bytes each time."""
     out = io.BytesIO()
     image.convert("RGB").save(out, "WEBP", quality=QUALITY, method=6)
     return out.getvalue()

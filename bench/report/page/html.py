@@ -27,7 +27,7 @@ SCRIPTS = ("common.js", "tables.js", "trials.js", "pictures.js")
 
 
 def render(template: str, **values: Any) -> str:
-    """Renders a page.
+    """Render a page.
 
     Args:
         template: Name of a file in `templates/`.
@@ -58,12 +58,12 @@ def _environment() -> jinja2.Environment:
 
 
 def _without_control_characters(value: Any) -> Any:
-    """Cleans a person's text before it is escaped; leaves what is marked as HTML."""
+    """Clean a person's text before it is escaped; leave what is marked as HTML."""
     return printable(value) if type(value) is str else value
 
 
 def escape_text(text: str) -> str:
-    """Escapes a person's text for tags and attributes.
+    """Escape a person's text for tags and attributes.
 
     Example:
         >>> escape_text('<b title="x">')
@@ -74,23 +74,23 @@ def escape_text(text: str) -> str:
 
 @functools.cache
 def asset(name: str) -> str:
-    """Reads a file of the page's style or script."""
+    """Read a file of the page's style or script."""
     return (ASSETS / name).read_text("utf-8")
 
 
 @functools.cache
 def explorer_script() -> str:
-    """Joins the parts of the explorer's script in one scope of its own."""
+    """Join the parts of the explorer's script in one scope of its own."""
     return '(() => {\n"use strict";\n' + "".join(map(asset, SCRIPTS)) + "})();\n"
 
 
 def script_digest() -> str:
-    """Computes the digest by which a page's security policy names its script."""
+    """Compute the digest by which a page's security policy names its script."""
     return base64.b64encode(hashlib.sha256(explorer_script().encode()).digest()).decode()
 
 
 def with_minus(text: str) -> str:
-    """Writes a number's leading hyphen as a minus, which is as wide as a plus.
+    """Write a number's leading hyphen as a minus, which is as wide as a plus.
 
     Example:
         >>> with_minus("-1.5"), with_minus("-"), with_minus("+1.5")
@@ -101,7 +101,7 @@ def with_minus(text: str) -> str:
 
 
 def mark_up_heading(name: str) -> Markup:
-    """Marks up a column's heading, so that no arrow stands alone on a line and the judge's name is not broken.
+    """Mark up a column's heading, so that no arrow stands alone on a line and the judge's name is not broken.
 
     Example:
         >>> print(mark_up_heading("margin, by a judge ↑"))
@@ -115,7 +115,7 @@ def mark_up_heading(name: str) -> Markup:
 
 
 def without_auto_refresh(page: str) -> str:
-    r"""Returns a page that does not load itself again: as it is drawn when no trial runs.
+    r"""Return a page that does not load itself again: as it is drawn when no trial runs.
 
     Example:
         >>> without_auto_refresh('<meta charset="utf-8">\n<meta http-equiv="refresh" content="10">\n')

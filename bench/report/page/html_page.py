@@ -47,7 +47,7 @@ def render_report_page(
     data: Mapping[str, Any],
     refresh_s: float | None = None,
 ) -> str:
-    """Renders the page of a report.
+    """Render the page of a report.
 
     Args:
         head: Title, question and notes.
@@ -70,13 +70,13 @@ def render_report_page(
         provenance=provenance,
         command=command,
         results_path=form.at("results.json"),
-        data=Markup(script_data.dumps(data)),
+        data=Markup(script_data.dump_json(data)),
         refresh_s=refresh_s,
     )
 
 
 def prepare_section(section: TableSection, place: int, form: ReportFormat) -> dict[str, Any]:
-    """Prepares what the page prints of one table.
+    """Prepare what the page prints of one table.
 
     Args:
         section: The table with its figures and costs.
@@ -112,7 +112,7 @@ def prepare_section(section: TableSection, place: int, form: ReportFormat) -> di
 
 
 def footer_lines(result: TableResult) -> list[str]:
-    """Writes the lines below a table: our own as sentences, notes as a person wrote them."""
+    """Write the lines below a table: our own as sentences, notes as a person wrote them."""
     metric = result.metrics[0]
     lines = [
         footers.table_caption(result),
@@ -123,7 +123,7 @@ def footer_lines(result: TableResult) -> list[str]:
 
 
 def list_files(result: TableResult, form: ReportFormat) -> list[tuple[str, str]]:
-    """Lists paths and names of a table's files."""
+    """List paths and names of a table's files."""
     stem = f"tables/{slugify(result.table)}"
     return [
         (form.at(f"{stem}.csv"), "all numbers (CSV)"),
@@ -133,7 +133,7 @@ def list_files(result: TableResult, form: ReportFormat) -> list[tuple[str, str]]
 
 
 def view_metric(result: TableResult, metric: str) -> MetricView:
-    """Prepares the tests and verdicts of one metric."""
+    """Prepare the tests and verdicts of one metric."""
     return MetricView(
         metric_direction(metric),
         grids.verdict_grid(result, metric, with_p=True, with_run=False),
@@ -142,18 +142,18 @@ def view_metric(result: TableResult, metric: str) -> MetricView:
 
 
 def view_clusters(result: TableResult, metric: str) -> MetricView:
-    """Prepares one metric cluster by cluster."""
+    """Prepare one metric cluster by cluster."""
     return MetricView(metric_direction(metric), grids.cluster_grid(result, metric))
 
 
 def prepare_figure_groups(section: TableSection, form: ReportFormat) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Prepares a table's figures: differences side by side, wider ones below."""
+    """Prepare a table's figures: differences side by side, wider ones below."""
     groups = [("figures", section.figures.forests), ("figures lines", section.figures.lines)]
     return [(kind, [prepare_figure(figure, form) for figure in figures]) for kind, figures in groups if figures]
 
 
 def prepare_figure(figure: Figure, form: ReportFormat) -> dict[str, Any]:
-    """Prepares a figure: its drawing, or the size of the file beside a page of the small form."""
+    """Prepare a figure: its drawing, or the size of the file beside a page of the small form."""
     path = f"figures/{figure.name}.svg"
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', figure.svg)
     assert size is not None
@@ -169,7 +169,7 @@ def prepare_figure(figure: Figure, form: ReportFormat) -> dict[str, Any]:
 
 
 def prepare_viewers(media: InteractiveMedia) -> Iterator[dict[str, str]]:
-    """Prepares the list of meshes."""
+    """Prepare the list of meshes."""
     for viewer in media.viewers:
         page, model = viewer.contents
         yield {

@@ -17,7 +17,7 @@ def write_markdown_page(
     provenance: Sequence[tuple[str, str]],
     command: str,
 ) -> str:
-    """Writes the page.
+    """Write the page.
 
     Args:
         head: Title, question and notes.
@@ -40,7 +40,7 @@ def write_markdown_page(
 
 
 def section_blocks(section: TableSection) -> Iterator[str]:
-    """Writes one table: its numbers, its first metrics by cluster, its costs and figures."""
+    """Write one table: its numbers, its first metrics by cluster, its costs and figures."""
     result = section.result
     yield f"## {escape_markdown(result.table)}"
     yield table_markdown(result).rstrip()
@@ -55,6 +55,6 @@ def section_blocks(section: TableSection) -> Iterator[str]:
 
 
 def picture_block(picture: PictureFile) -> str:
-    """Writes a picture under its title."""
+    """Write a picture under its title."""
     title = escape_markdown(picture.title)
     return f"{title}\n\n![{title}]({picture.path})"

@@ -21,7 +21,7 @@ ENVIRONMENT_ROWS = {"device": "device", "num_devices": "devices a host", "platfo
 
 
 def summary_line(results: Sequence[TableResult], records: Sequence[Record]) -> str:
-    """Says on one line how much was run."""
+    """Say on one line how much was run."""
     num_failed = sum(record.status == "failed" for record in records)
     trials = format_count(len(records), "trial")
     parts = [
@@ -33,7 +33,7 @@ def summary_line(results: Sequence[TableResult], records: Sequence[Record]) -> s
 
 
 def describe_time(records: Sequence[Record]) -> str:
-    """Says what the trials took, all together and each; a pack's seconds are shared among its trials."""
+    """Say what the trials took, all together and each; a pack's seconds are shared among its trials."""
     every = [own_seconds(record.timings) for record in records]
     seconds = [s for s in every if s == s]  # NaN where it is not known
     if not seconds:
@@ -44,7 +44,7 @@ def describe_time(records: Sequence[Record]) -> str:
 
 
 def provenance_rows(results: Sequence[TableResult], records: Sequence[Record]) -> list[tuple[str, str]]:
-    """Lists definitions, budgets, commits, devices and versions, each under a name.
+    """List definitions, budgets, commits, devices and versions, each under a name.
 
     Args:
         results: Tables of the report.
@@ -67,7 +67,7 @@ def provenance_rows(results: Sequence[TableResult], records: Sequence[Record]) -
 
 
 def protocol_rows(results: Sequence[TableResult]) -> list[tuple[str, str]]:
-    """Lists the protocols of tables, each once, with what they are."""
+    """List the protocols of tables, each once, with what they are."""
     rows = []
     for name, noun in dict.fromkeys((result.protocol, result.cluster_noun) for result in results):
         kind = kind_named(noun)
@@ -78,7 +78,7 @@ def protocol_rows(results: Sequence[TableResult]) -> list[tuple[str, str]]:
 
 
 def describe_commit(environment: Mapping[str, Any]) -> str:
-    """Names the commit that a trial ran at."""
+    """Name the commit that a trial ran at."""
     if not environment.get("git_commit"):
         return UNKNOWN
     commit = str(environment["git_commit"])[:12]
@@ -86,7 +86,7 @@ def describe_commit(environment: Mapping[str, Any]) -> str:
 
 
 def describe_packages(environments: Sequence[Mapping[str, Any]]) -> str:
-    """Lists packages with their versions; empty where no record has any."""
+    """List packages with their versions; empty where no record has any."""
     versions: dict[str, list[str]] = {}
     for environment in environments:
         for package, version in environment.get("packages", {}).items():
@@ -95,7 +95,7 @@ def describe_packages(environments: Sequence[Mapping[str, Any]]) -> str:
 
 
 def count_values(values: Sequence[str]) -> str:
-    """Lists each value once; where they differ, with the number of trials that have it."""
+    """List each value once; where they differ, with the number of trials that have it."""
     counts = Counter(values)
     num_unknown = counts.pop(UNKNOWN, 0)
     if len(counts) == 1 and not num_unknown:

@@ -34,7 +34,7 @@ PAGE = "index.html"
 
 
 def write_report(contents: ReportContents, folder: pathlib.Path) -> dict[str, bytes]:
-    """Draws a report and writes its files.
+    """Draw a report and write its files.
 
     Args:
         contents: What it holds.
@@ -48,7 +48,7 @@ def write_report(contents: ReportContents, folder: pathlib.Path) -> dict[str, by
         UsageError: Names of two tables or pictures make the same file name.
     """
     files = draw_files(contents)
-    for name in compact.of_other_forms(files):
+    for name in compact.paths_of_other_form(files):
         (folder / name).unlink(missing_ok=True)
     for name, content in files.items():
         write_file(folder / name, content, sync=False)  # a page can be drawn again
@@ -56,7 +56,7 @@ def write_report(contents: ReportContents, folder: pathlib.Path) -> dict[str, by
 
 
 def draw_files(contents: ReportContents) -> dict[str, bytes]:
-    """Draws all files of a report, by path in its folder."""
+    """Draw all files of a report, by path in its folder."""
     check_file_names([result.table for result in contents.results])
     check_file_names(list(contents.sheets))
     records = sorted(contents.records, key=lambda record: record.trial_id)
@@ -70,18 +70,11 @@ def draw_files(contents: ReportContents) -> dict[str, bytes]:
     head = ReportHeader(
         contents.title, contents.question, contents.notes, provenance.summary_line(contents.results, records)
     )
-    data = script_data.data(
-        contents.title,
-        contents.results,
-        frame=contents.frame,
-        cells=contents.cells,
-        records=records,
-        exhibits=media,
-    )
+    data = script_data.make_script_data(contents, records, media)
     plain = {path: content for section in sections for path, content in table_files(section)}
     results = [result.to_json() for result in contents.results]
     plain["results.json"] = json.dumps(results, indent=1, allow_nan=False) + "\n"
-    form, files = compact.form(plain, contents.is_small)
+    form, files = compact.pack_files(plain, contents.is_small)
     files[PAGE] = render_report_page(
         head,
         sections,
@@ -101,12 +94,12 @@ def draw_files(contents: ReportContents) -> dict[str, bytes]:
 
 
 def encode_texts(files: Mapping[str, str | bytes]) -> dict[str, bytes]:
-    """Encodes texts among files as UTF-8."""
+    """Encode texts among files as UTF-8."""
     return {name: content.encode() if isinstance(content, str) else content for name, content in files.items()}
 
 
 def check_file_names(names: Sequence[str]) -> None:
-    """Refuses two names that would be one file.
+    """Refuse two names that would be one file.
 
     Raises:
         UsageError: There are two such names.

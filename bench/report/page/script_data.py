@@ -1,7 +1,7 @@
-"""What the page's script is given: every place of every table with its trial, as one compact JSON value.
+"""Makes the data of a page's script: every place of every table with its trial, as one compact JSON value.
 
 The script sorts, filters and opens trials; it computes nothing but the difference of two numbers that it shows. Names
-and texts that occur often stand once, and others refer to their place. Same inputs, same text.
+and texts that occur often stand once, and others refer to their place. The same contents give the same text.
 
     suite    its name
     tables   name, noun, baseline, protocol, arms, clusters, metrics, verdicts (arm, metric), and, place by place,
@@ -14,10 +14,11 @@ and texts that occur often stand once, and others refer to their place. Same inp
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,8 +26,9 @@ import pandas as pd
 from bench.analysis.table_result import TableResult
 from bench.metrics.registry import metric_named
 from bench.report.images.interactive_media import InteractiveMedia
-from bench.report.tables import grids
+from bench.report.report_contents import ReportContents
 from bench.report.tables.cells import DASH
+from bench.report.tables.grids import NUM_PRIMARY
 from bench.report.tables.words import column_heading, printable
 from bench.storage.record import Record
 from bench.suites.differences import differing, leaves
@@ -36,13 +38,15 @@ TERMS = ("loss", "negative_cosine", "transmittance")
 """Curves that a page draws, each with its target if it has one."""
 
 MOST_POINTS = 24
-"""Of a curve in a page; a record has all."""
+"""Points of a curve in a page; a record has all."""
 
 MANY_TRIALS = 1000
-"""From which on curves have half as many points, so that a page of thousands opens at once."""
+"""Number of trials from which on curves have half as many points, so that a page of thousands opens at once."""
 
 STATUS = {"finished": 0, "failed": 1}
 NOT_RUN = 2
+
+Number = float | int | None
 
 
 class InternedList:
@@ -53,11 +57,11 @@ class InternedList:
         self._places: dict[str, int] = {}
 
     def place(self, value: Any) -> int:
-        """Where the value stands.
+        """Return the place of a value; add it if it is new.
 
         Example:
-            >>> once = InternedList()
-            >>> once.place("a"), once.place(["b"]), once.place("a"), once.values
+            >>> interned = InternedList()
+            >>> interned.place("a"), interned.place(["b"]), interned.place("a"), interned.values
             (0, 1, 0, ['a', ['b']])
         """
         key = json.dumps(value)
@@ -67,193 +71,289 @@ class InternedList:
         return self._places[key]
 
 
-class InternedLists(NamedTuple):
-    """What trials and tables refer to."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScriptContext:
+    """What all parts of the data refer to.
 
-    reasons: InternedList
-    fields: InternedList
-    steps: InternedList
-    labels: InternedList
+    Attributes:
+        by_id: Records by trial.
+        trial_places: Place of each trial in the columns of `trials`.
+        reasons: Why trials failed, and why scores are missing.
+        fields: Fields in which trials differ from their baseline.
+        steps: Steps of curves, and their targets.
+        labels: Labels of the frames of reels.
+    """
+
+    by_id: Mapping[str, Record]
+    trial_places: Mapping[str, int]
+    reasons: InternedList = dataclasses.field(default_factory=InternedList)
+    fields: InternedList = dataclasses.field(default_factory=InternedList)
+    steps: InternedList = dataclasses.field(default_factory=InternedList)
+    labels: InternedList = dataclasses.field(default_factory=InternedList)
 
 
-def data(
-    suite_name: str,
-    results: Sequence[TableResult],
-    *,
-    frame: pd.DataFrame,
-    cells: Sequence[TrialSlot],
-    records: Sequence[Record],
-    exhibits: InteractiveMedia | None = None,
+def make_script_data(
+    contents: ReportContents, records: Sequence[Record], media: InteractiveMedia | None = None
 ) -> dict[str, Any]:
-    """What the script is given, see above.
+    """Make the data, as the head of this file describes it.
 
     Args:
-        suite_name: Its name.
-        results: Its tables.
-        frame: As `bench.storage.store.Store.frame` gives it.
-        cells: Places of trials in tables.
-        records: Of the trials.
-        exhibits: What can be looked at.
+        contents: What the report holds.
+        records: Its records, sorted by trial.
+        media: What can be turned; None for nothing.
     """
-    exhibits = exhibits or InteractiveMedia()
-    shared = InternedLists(InternedList(), InternedList(), InternedList(), InternedList())
-    by_id = {record.trial_id: record for record in records}
-    known = {result.table for result in results}
-    ids = sorted({cell.trial_id for cell in cells if cell.table in known})
-    places = {trial_id: i for i, trial_id in enumerate(ids)}
+    media = media or InteractiveMedia()
+    tables = {result.table for result in contents.results}
+    trial_ids = sorted({cell.trial_id for cell in contents.cells if cell.table in tables})
+    context = ScriptContext(
+        by_id={record.trial_id: record for record in records},
+        trial_places={trial_id: place for place, trial_id in enumerate(trial_ids)},
+    )
     return {
-        "suite": printable(suite_name),
-        "tables": [table_data(result, frame, cells, by_id, places, shared) for result in results],
-        "trials": trials_data(ids, by_id, shared),
-        "reels": {
-            str(places[trial_id]): {
-                reel.kind: {"path": reel.path, "labels": shared.labels.place(list(reel.labels)),
-                            "width": reel.width, "height": reel.height}
-                for reel in reels
-            }
-            for trial_id, reels in exhibits.reels.items() if trial_id in places
-        },
-        "viewers": {str(places[v.trial_id]): next(iter(v.contents)) for v in exhibits.viewers if v.trial_id in places},
-        **{name: once.values for name, once in shared._asdict().items()},
-    }  # fmt: skip
+        "suite": printable(contents.title),
+        "tables": [make_table(result, contents, context) for result in contents.results],
+        "trials": make_trials(trial_ids, context),
+        "reels": make_reels(media, context),
+        "viewers": make_viewers(media, context),
+        "reasons": context.reasons.values,
+        "fields": context.fields.values,
+        "steps": context.steps.values,
+        "labels": context.labels.values,
+    }
 
 
-def table_data(
-    result: TableResult,
-    frame: pd.DataFrame,
-    cells: Sequence[TrialSlot],
-    by_id: Mapping[str, Record],
-    places: Mapping[str, int],
-    shared: InternedLists,
-) -> dict[str, Any]:
-    """One table."""
-    mine = [cell for cell in cells if cell.table == result.table]
-    scores, whys = numbers(result, frame, [cell.trial_id for cell in mine], shared.reasons)
-    arms, clusters = list(result.arms), list(result.clusters)
-    of_baseline = baselines(mine, result.baseline, by_id)
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def make_table(result: TableResult, contents: ReportContents, context: ScriptContext) -> dict[str, Any]:
+    """Make the data of one table."""
+    cells = [cell for cell in contents.cells if cell.table == result.table]
+    trial_ids = [cell.trial_id for cell in cells]
+    means, reasons = summarize_scores(result, contents.frame, trial_ids)
+    arms = list(result.arms)
     return {
         "name": printable(result.table),
         "noun": result.cluster_noun,
         "protocol": result.protocol,
         "baseline": arms.index(result.baseline),
-        "num_primary": min(grids.NUM_PRIMARY, len(result.metrics)),
+        "num_primary": min(NUM_PRIMARY, len(result.metrics)),
         "arms": [printable(arm) for arm in arms],
-        "clusters": [printable(cluster) for cluster in clusters],
-        "metrics": [
-            {"title": known.title, "heading": column_heading(m), "unit": known.unit, "digits": known.digits}
-            for m, known in ((m, metric_named(m)) for m in result.metrics)
-        ],
-        "verdicts": [[result.entry(arm, metric).verdict for metric in result.metrics] for arm in arms],
-        "places": [
-            [arms.index(cell.arm), clusters.index(cell.cluster), cell.seed, places[cell.trial_id]] for cell in mine
-        ],
-        "scores": scores,
-        "whys": whys,
-        "differs": [
-            None if found is None else shared.fields.place(found)
-            for found in (fields_that_differ(by_id.get(c.trial_id), of_baseline.get(c.cluster)) for c in mine)
-        ],
-    }  # fmt: skip
-
-
-def numbers(
-    result: TableResult, frame: pd.DataFrame, ids: Sequence[str], reasons: InternedList
-) -> tuple[list[list[float | int | None]], list[dict[str, int] | None]]:
-    """Of each trial its mean over views under each metric, and why there is none."""
-    chosen = frame[
-        (frame["protocol"] == result.protocol) & frame["metric"].isin(result.metrics) & (frame["status"] == "finished")
-        & frame["trial_id"].isin(set(ids))
-    ]  # fmt: skip
-    means = chosen.groupby(["trial_id", "metric"], sort=False)["value"].mean().dropna().to_dict()
-    without = chosen[chosen["value"].isna() & chosen["reason"].notna()]
-    said = without.groupby(["trial_id", "metric"], sort=True)["reason"].min().to_dict()
-    scores = [[rounded(means.get((trial_id, metric))) for metric in result.metrics] for trial_id in ids]
-    whys = [
-        {
-            str(i): reasons.place(printable(said[trial_id, metric]))
-            for i, metric in enumerate(result.metrics)
-            if (trial_id, metric) in said and (trial_id, metric) not in means
-        }
-        or None
-        for trial_id in ids
-    ]
-    return scores, whys
-
-
-def trials_data(ids: Sequence[str], by_id: Mapping[str, Record], shared: InternedLists) -> dict[str, list[Any]]:
-    """All trials, column by column."""
-    found = [by_id.get(trial_id) for trial_id in ids]
-    most = MOST_POINTS if len(ids) < MANY_TRIALS else MOST_POINTS // 2
-    return {
-        "id": list(ids),
-        "status": [STATUS[r.status] if r else NOT_RUN for r in found],
-        "reason": [shared.reasons.place(printable(r.reason)) if r and r.reason else None for r in found],
-        "seconds": [rounded(r.timings.get("wall_s")) if r else None for r in found],
-        "steps": [r.num_steps if r else None for r in found],
-        "curves": [curves(r, shared.steps, most) if r else None for r in found],
+        "clusters": [printable(cluster) for cluster in result.clusters],
+        "metrics": [make_metric(metric) for metric in result.metrics],
+        "verdicts": [list_verdicts(result, arm) for arm in arms],
+        "places": make_places(result, cells, context),
+        "scores": [list_scores(result, trial_id, means) for trial_id in trial_ids],
+        "whys": [list_reasons(result, trial_id, means, reasons, context) for trial_id in trial_ids],
+        "differs": list_differences(result, cells, context),
     }
 
 
-def curves(record: Record, steps: InternedList, most: int = MOST_POINTS) -> dict[str, Any] | None:
-    """The curves that are drawn, of a few points; None where there are none."""
-    kept = [name for term in TERMS for name in (term, f"{term}_target") if name in record.curves]
-    num = len(record.curves.get("step", ()))
-    if not kept or not num:
-        return None
-    places = np.unique(np.linspace(0, num - 1, min(num, most)).round().astype(int))
-    found: dict[str, Any] = {"step": steps.place([rounded(record.curves["step"][i], 9) for i in places])}
-    for name in kept:
-        drawn = [rounded(record.curves[name][i], 3) for i in places]
-        # steps and targets are the same for many trials
-        found[name] = steps.place(drawn) if name.endswith("_target") else drawn
+def make_metric(metric: str) -> dict[str, Any]:
+    """Describe a metric: its title, heading, unit and digits."""
+    known = metric_named(metric)
+    return {
+        "title": known.title,
+        "heading": column_heading(metric),
+        "unit": known.unit,
+        "digits": known.digits,
+    }
+
+
+def list_verdicts(result: TableResult, arm: str) -> list[str]:
+    """List an arm's verdicts, metric by metric."""
+    return [result.entry(arm, metric).verdict for metric in result.metrics]
+
+
+def make_places(result: TableResult, cells: Sequence[TrialSlot], context: ScriptContext) -> list[list[int]]:
+    """List arm, cluster, seed and trial of each place, as numbers."""
+    arms = {arm: i for i, arm in enumerate(result.arms)}
+    clusters = {cluster: i for i, cluster in enumerate(result.clusters)}
+    places = []
+    for cell in cells:
+        trial = context.trial_places[cell.trial_id]
+        places.append([arms[cell.arm], clusters[cell.cluster], cell.seed, trial])
+    return places
+
+
+Means = Mapping[tuple[str, str], float]
+"""By trial and metric, the mean over views."""
+
+Reasons = Mapping[tuple[str, str], str]
+"""By trial and metric, why views have no number."""
+
+
+def summarize_scores(result: TableResult, frame: pd.DataFrame, trial_ids: Sequence[str]) -> tuple[Means, Reasons]:
+    """Average the scores of each trial over its views, and find out why some are missing."""
+    is_chosen = (frame["protocol"] == result.protocol) & frame["metric"].isin(result.metrics)
+    is_chosen &= (frame["status"] == "finished") & frame["trial_id"].isin(set(trial_ids))
+    chosen = frame[is_chosen]
+    by_metric = ["trial_id", "metric"]
+    means = chosen.groupby(by_metric, sort=False)["value"].mean().dropna().to_dict()
+    without = chosen[chosen["value"].isna() & chosen["reason"].notna()]
+    reasons = without.groupby(by_metric, sort=True)["reason"].min().to_dict()
+    return means, reasons
+
+
+def list_scores(result: TableResult, trial_id: str, means: Means) -> list[Number]:
+    """List a trial's scores, metric by metric; None where there is none."""
+    return [round_digits(means.get((trial_id, metric))) for metric in result.metrics]
+
+
+def list_reasons(
+    result: TableResult, trial_id: str, means: Means, reasons: Reasons, context: ScriptContext
+) -> dict[str, int] | None:
+    """Refer to the reasons of a trial's missing scores, by the number of the metric; None where none is missing."""
+    found = {}
+    for i, metric in enumerate(result.metrics):
+        key = (trial_id, metric)
+        if key in reasons and key not in means:
+            found[str(i)] = context.reasons.place(printable(reasons[key]))
+    return found or None
+
+
+# --- fields that differ -----------------------------------------------------------------------------------------------
+
+
+def list_differences(result: TableResult, cells: Sequence[TrialSlot], context: ScriptContext) -> list[int | None]:
+    """Refer, place by place, to the fields in which a trial differs from the baseline on its cluster."""
+    baselines = find_baselines(cells, result.baseline, context.by_id)
+    found: list[int | None] = []
+    for cell in cells:
+        fields = fields_that_differ(context.by_id.get(cell.trial_id), baselines.get(cell.cluster))
+        found.append(None if fields is None else context.fields.place(fields))
     return found
 
 
-def baselines(mine: Sequence[TrialSlot], baseline: str, by_id: Mapping[str, Record]) -> dict[str, Record]:
-    """By cluster, the baseline's record of the first seed that has one."""
+def find_baselines(cells: Sequence[TrialSlot], baseline: str, by_id: Mapping[str, Record]) -> dict[str, Record]:
+    """Find, by cluster, the baseline's record of the first seed that has one."""
     found: dict[str, Record] = {}
-    for cell in sorted(mine, key=lambda cell: cell.seed):
+    for cell in sorted(cells, key=lambda cell: cell.seed):
         if cell.arm == baseline and cell.trial_id in by_id:
             found.setdefault(cell.cluster, by_id[cell.trial_id])
     return found
 
 
 def fields_that_differ(record: Record | None, other: Record | None) -> list[list[str]] | None:
-    """Fields of task and method in which a trial is not as the baseline's: name, its value, the baseline's.
+    """List the fields of task and method in which a trial differs from the baseline: name, its value, the baseline's.
 
-    What only the baseline has is left out: their types differ, and stand there.
+    A field that only the baseline has is left out: the types differ, and are listed.
 
     Args:
-        record: The trial's; None where it was not run.
-        other: The baseline's on the same cluster.
+        record: Record of the trial; None where it was not run.
+        other: Record of the baseline on the same cluster.
     """
     if record is None or other is None:
         return None
-    left, right = (
-        {part: tree for part, tree in its.identity.items() if part in ("task", "method")} for its in (record, other)
-    )
-    of_left, of_right = leaves(left), leaves(right)
-    return [
-        [
-            printable(name.removeprefix("method.")),
-            told(mine),
-            told(theirs) if name in of_right else DASH,
-        ]
-        for name, (mine, theirs) in differing(left, right).items()
-        if name in of_left
-    ]
+    own = task_and_method(record)
+    theirs = task_and_method(other)
+    names = leaves(own)
+    names_of_theirs = leaves(theirs)
+    found = []
+    for name, (value, other_value) in differing(own, theirs).items():
+        if name in names:
+            baseline_value = format_field(other_value) if name in names_of_theirs else DASH
+            found.append([printable(name.removeprefix("method.")), format_field(value), baseline_value])
+    return found
 
 
-def told(value: Any) -> str:
-    """A field's value, as a person reads it."""
+def task_and_method(record: Record) -> dict[str, Any]:
+    """Return the fields of a trial's task and method."""
+    return {part: tree for part, tree in record.identity.items() if part in ("task", "method")}
+
+
+def format_field(value: Any) -> str:
+    """Write the value of a field."""
     return "none" if value is None else printable(str(value))
 
 
-def rounded(value: float | None, digits: int = 6) -> float | int | None:
-    """A number with so many digits that count; None where it is not finite.
+# --- trials, reels and meshes -----------------------------------------------------------------------------------------
+
+
+def make_trials(trial_ids: Sequence[str], context: ScriptContext) -> dict[str, list[Any]]:
+    """Make the data of all trials, column by column."""
+    most_points = MOST_POINTS if len(trial_ids) < MANY_TRIALS else MOST_POINTS // 2
+    columns: dict[str, list[Any]] = {
+        "id": list(trial_ids),
+        "status": [],
+        "reason": [],
+        "seconds": [],
+        "steps": [],
+        "curves": [],
+    }
+    for trial_id in trial_ids:
+        record = context.by_id.get(trial_id)
+        for name, value in make_trial(record, context, most_points).items():
+            columns[name].append(value)
+    return columns
+
+
+def make_trial(record: Record | None, context: ScriptContext, most_points: int) -> dict[str, Any]:
+    """Make the data of one trial, by column; all but its status is None where it was not run."""
+    if record is None:
+        return {"status": NOT_RUN, "reason": None, "seconds": None, "steps": None, "curves": None}
+    return {
+        "status": STATUS[record.status],
+        "reason": context.reasons.place(printable(record.reason)) if record.reason else None,
+        "seconds": round_digits(record.timings.get("wall_s")),
+        "steps": record.num_steps,
+        "curves": thin_curves(record, context.steps, most_points),
+    }
+
+
+def thin_curves(record: Record, steps: InternedList, most: int = MOST_POINTS) -> dict[str, Any] | None:
+    """Thin the curves that are drawn to a few points; None where there are none.
+
+    Args:
+        record: Record of the trial.
+        steps: Where steps and targets stand, which are the same for many trials.
+        most: Number of points.
+    """
+    names = [name for term in TERMS for name in (term, f"{term}_target") if name in record.curves]
+    num = len(record.curves.get("step", ()))
+    if not names or not num:
+        return None
+    places = np.unique(np.linspace(0, num - 1, min(num, most)).round().astype(int))
+    found: dict[str, Any] = {"step": steps.place([round_digits(record.curves["step"][i], 9) for i in places])}
+    for name in names:
+        points = [round_digits(record.curves[name][i], 3) for i in places]
+        found[name] = steps.place(points) if name.endswith("_target") else points
+    return found
+
+
+def make_reels(media: InteractiveMedia, context: ScriptContext) -> dict[str, dict[str, dict[str, Any]]]:
+    """Make the data of frame strips, by trial and kind."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for trial_id, reels in media.reels.items():
+        if trial_id not in context.trial_places:
+            continue
+        by_kind = found.setdefault(str(context.trial_places[trial_id]), {})
+        for reel in reels:
+            by_kind[reel.kind] = {
+                "path": reel.path,
+                "labels": context.labels.place(list(reel.labels)),
+                "width": reel.width,
+                "height": reel.height,
+            }
+    return found
+
+
+def make_viewers(media: InteractiveMedia, context: ScriptContext) -> dict[str, str]:
+    """List the pages of meshes, by trial."""
+    found = {}
+    for viewer in media.viewers:
+        if viewer.trial_id in context.trial_places:
+            found[str(context.trial_places[viewer.trial_id])] = next(iter(viewer.contents))
+    return found
+
+
+# --- numbers and text -------------------------------------------------------------------------------------------------
+
+
+def round_digits(value: float | None, digits: int = 6) -> Number:
+    """Round a number to so many digits that count; None where it is not finite.
 
     Example:
-        >>> rounded(0.123456789), rounded(3.0), rounded(float("nan")), rounded(None)
+        >>> round_digits(0.123456789), round_digits(3.0), round_digits(float("nan")), round_digits(None)
         (0.123457, 3, None, None)
     """
     if value is None or not math.isfinite(value):
@@ -262,11 +362,11 @@ def rounded(value: float | None, digits: int = 6) -> float | int | None:
     return int(short) if short == int(short) and abs(short) < 1e15 else short
 
 
-def dumps(value: Any) -> str:
-    r"""JSON that may stand between the tags of a script, whatever a person wrote.
+def dump_json(value: Any) -> str:
+    r"""Write JSON that may stand between the tags of a script, whatever a person wrote.
 
     Example:
-        >>> print(dumps({"a": "</script><!--"}))
+        >>> print(dump_json({"a": "</script><!--"}))
         {"a":"\u003c/script>\u003c!--"}
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -66,7 +66,7 @@ class ReportHeader(NamedTuple):
 
 
 def draw_sections(contents: ReportContents, records: Sequence[Record]) -> list[TableSection]:
-    """Draws the figures of each table, and adds up what its arms took.
+    """Draw the figures of each table, and add up what its arms took.
 
     Args:
         contents: What the report holds.
@@ -82,7 +82,7 @@ def draw_sections(contents: ReportContents, records: Sequence[Record]) -> list[T
 
 
 def draw_picture_files(contents: ReportContents) -> list[PictureFile]:
-    """Draws the pictures of a report; those of which the store keeps no view are left out."""
+    """Draw the pictures of a report; those of which the store keeps no view are left out."""
     pictures = []
     for title, sheet in contents.sheets.items():
         image = sheet.draw()
@@ -92,14 +92,14 @@ def draw_picture_files(contents: ReportContents) -> list[PictureFile]:
 
 
 def encode_picture(title: str, image: Image.Image, is_small: bool) -> PictureFile:
-    """Encodes a picture as PNG, or as lossy WebP in the small form."""
+    """Encode a picture as PNG, or as lossy WebP in the small form."""
     if is_small:
-        return PictureFile(title, f"sheets/{slugify(title)}.webp", compact.lossy(image), image.size)
+        return PictureFile(title, f"sheets/{slugify(title)}.webp", compact.encode_lossy(image), image.size)
     return PictureFile(title, f"sheets/{slugify(title)}.png", image_grid.png(image), image.size)
 
 
 def table_files(section: TableSection) -> Iterator[tuple[str, str]]:
-    """Writes a table's files and those of its figures: pairs of a path in the folder and a text."""
+    """Write a table's files and those of its figures: pairs of a path in the folder and a text."""
     stem = f"tables/{slugify(section.result.table)}"
     yield f"{stem}.csv", csv_files.entries_csv(section.result)
     yield f"{stem}.tex", latex.table_latex(section.result)

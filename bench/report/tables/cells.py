@@ -40,12 +40,12 @@ class TableCell(NamedTuple):
 
 
 def number_cell(value: float | None, digits: int, *, signed: bool = False) -> TableCell:
-    """Writes a number without an interval."""
+    """Write a number without an interval."""
     return TableCell(format_number(value, digits, signed=signed), is_number=value is not None)
 
 
 def format_number(value: float | None, digits: int, *, signed: bool = False) -> str:
-    """Writes a number with so many digits after the point; a dash for none, and no sign before a zero.
+    """Write a number with so many digits after the point; a dash for none, and no sign before a zero.
 
     Example:
         >>> format_number(-0.004, 2, signed=True), format_number(1.2345, 2, signed=True), format_number(None, 2)
@@ -58,7 +58,7 @@ def format_number(value: float | None, digits: int, *, signed: bool = False) -> 
 
 
 def format_interval_ends(mean: float | None, low: float | None, high: float | None, digits: int) -> str:
-    """Writes the half-width of an interval, or both ends of a truncated one; empty where there is none.
+    """Write the half-width of an interval, or both ends of a truncated one; empty where there is none.
 
     Example:
         >>> format_interval_ends(0.5, 0.25, 0.75, 2), format_interval_ends(0.875, 0.477, 1.0, 2)
@@ -74,19 +74,19 @@ def format_interval_ends(mean: float | None, low: float | None, high: float | No
 
 
 def is_truncated(mean: float, low: float, high: float) -> bool:
-    """Tells whether an interval was truncated at the metric's range: it does not lie evenly about its mean."""
+    """Tell whether an interval was truncated at the metric's range: it does not lie evenly about its mean."""
     return not math.isclose(high - mean, mean - low, rel_tol=1e-6, abs_tol=1e-9)
 
 
 def mean_cell(entry: ArmResult, strong: bool = False) -> TableCell:
-    """Writes an arm's mean with its interval."""
+    """Write an arm's mean with its interval."""
     digits = metric_named(entry.metric).digits
     aside = format_interval_ends(entry.mean, entry.low, entry.high, digits)
     return TableCell(format_number(entry.mean, digits), aside, strong=strong, is_number=entry.mean is not None)
 
 
 def difference_cell(entry: ArmResult) -> TableCell:
-    """Writes an arm's difference to the baseline with its interval."""
+    """Write an arm's difference to the baseline with its interval."""
     if entry.verdict == "baseline":
         return TableCell("baseline", tone="quiet")
     digits = metric_named(entry.metric).digits
@@ -96,7 +96,7 @@ def difference_cell(entry: ArmResult) -> TableCell:
 
 
 def reference_cell(reference: ReferenceRow | None) -> TableCell:
-    """Writes a number that others are read beside, with its interval; empty for None."""
+    """Write a number that others are read beside, with its interval; empty for None."""
     if reference is None:
         return TableCell("")
     digits = metric_named(reference.metric).digits
@@ -105,14 +105,14 @@ def reference_cell(reference: ReferenceRow | None) -> TableCell:
 
 
 def verdict_tone(entry: ArmResult) -> Tone:
-    """Chooses the colour of a verdict: only what is resolved, and where a metric has a direction, has one."""
+    """Choose the colour of a verdict: only what is resolved, and where a metric has a direction, has one."""
     if entry.verdict == "better" or entry.verdict == "worse":
         return entry.verdict
     return "quiet"
 
 
 def verdict_cell(entry: ArmResult, noun: str) -> TableCell:
-    """Writes the verdict, with the number of clusters that another one would take.
+    """Write the verdict, with the number of clusters that another one would take.
 
     Args:
         entry: Arm and metric.
@@ -127,12 +127,12 @@ def verdict_cell(entry: ArmResult, noun: str) -> TableCell:
 
 
 def verdict_word(entry: ArmResult) -> str:
-    """Writes the verdict where there is little room; empty for the baseline, which its difference names already."""
+    """Write the verdict where there is little room; empty for the baseline, which its difference names already."""
     return "" if entry.verdict == "baseline" else entry.verdict
 
 
 def clusters_needed(entry: ArmResult, noun: str) -> str:
-    """Estimates how many clusters would resolve a difference, to two digits at most: it is a rough guide."""
+    """Estimate how many clusters would resolve a difference, to two digits at most: it is a rough guide."""
     if entry.clusters_to_resolve is None:
         return f">{statistics.MOST_CLUSTERS} {pluralize(noun)}"
     size = 10 ** max(0, len(str(entry.clusters_to_resolve)) - 2)
@@ -140,19 +140,19 @@ def clusters_needed(entry: ArmResult, noun: str) -> str:
 
 
 def trials_cell(entry: ArmResult) -> TableCell:
-    """Counts the trials that gave a number, and the planned ones where some are lost."""
+    """Count the trials that gave a number, and the planned ones where some are lost."""
     if entry.num_lost:
         return TableCell(f"{entry.num_trials} of {entry.num_planned}", tone="worse")
     return TableCell(str(entry.num_trials), is_number=True)
 
 
 def trials_so_far(entry: ArmResult) -> str:
-    """Counts the trials behind a number while others have not run; empty where all have."""
+    """Count the trials behind a number while others have not run; empty where all have."""
     return f"({entry.num_trials} of {entry.num_planned})" if entry.num_absent else ""
 
 
 def steps_cell(entry: ArmResult) -> TableCell:
-    """Writes the number of steps; a range where trials of one arm differ."""
+    """Write the number of steps; a range where trials of one arm differ."""
     if entry.num_steps is None or entry.fewest_steps is None:
         return TableCell(DASH)
     if entry.fewest_steps != entry.num_steps:
@@ -161,7 +161,7 @@ def steps_cell(entry: ArmResult) -> TableCell:
 
 
 def amount_cell(amount: float | None) -> TableCell:
-    """Writes seconds or MiB with three digits.
+    """Write seconds or MiB with three digits.
 
     Example:
         >>> [amount_cell(x).text for x in (1.234, 12.34, 123.4, None)]
@@ -174,12 +174,12 @@ def amount_cell(amount: float | None) -> TableCell:
 
 
 def p_cell(p: float | None) -> TableCell:
-    """Writes a p value as a cell."""
+    """Write a p value as a cell."""
     return TableCell(format_p(p), is_number=p is not None)
 
 
 def format_p(p: float | None) -> str:
-    """Writes a p value with two digits that count.
+    """Write a p value with two digits that count.
 
     Example:
         >>> format_p(0.0390625), format_p(1.0), format_p(0.00012), format_p(None)

@@ -51,7 +51,7 @@ class ArmCost(NamedTuple):
 
 
 def costs_by_arm(cells: Sequence[TrialSlot], by_id: Mapping[str, Record]) -> list[ArmCost]:
-    """Adds up the costs of every arm, in the order of their places.
+    """Add up the costs of every arm, in the order of their places.
 
     Args:
         cells: Places of trials in tables.
@@ -66,7 +66,7 @@ def costs_by_arm(cells: Sequence[TrialSlot], by_id: Mapping[str, Record]) -> lis
 
 
 def cost_of_arm(arm: str, records: Sequence[Record]) -> ArmCost:
-    """Adds up the costs of one arm.
+    """Add up the costs of one arm.
 
     Args:
         arm: Label of the arm.
@@ -89,14 +89,14 @@ def cost_of_arm(arm: str, records: Sequence[Record]) -> ArmCost:
 
 
 def mean_seconds(records: Sequence[Record], phase: str) -> float | None:
-    """Averages the seconds of a phase over the records that know them; None where none does."""
+    """Average the seconds of a phase over the records that know them; None where none does."""
     seconds = [record.timings[phase] for record in records if phase in record.timings]
     known = [value for value in seconds if not math.isnan(value)]
     return float(np.mean(known)) if known else None
 
 
 def format_range(numbers: Sequence[int]) -> str:
-    """Writes a number, or the range of several; empty for none.
+    """Write a number, or the range of several; empty for none.
 
     Example:
         >>> format_range([4, 4]), format_range([4, 24]), format_range([])
@@ -110,7 +110,7 @@ def format_range(numbers: Sequence[int]) -> str:
 
 
 def cost_grid(costs: Sequence[ArmCost], heading: str = "arm") -> TableGrid:
-    """Lays out costs, an arm a row.
+    """Lay out costs, an arm a row.
 
     Args:
         costs: Costs by arm.
@@ -136,7 +136,7 @@ class DevicePrice(NamedTuple):
     currency: str = "USD"
 
     def format_cost(self, hours: float) -> str:
-        """Writes the price of so many hours, with two digits that count where it is less than one.
+        """Write the price of so many hours, with two digits that count where it is less than one.
 
         Example:
             >>> price = DevicePrice(2.5)
@@ -151,7 +151,7 @@ class DevicePrice(NamedTuple):
 
 
 def cost_rows(records: Sequence[Record], price: DevicePrice | None = None) -> list[tuple[str, str]]:
-    """Lists device-hours by device, and with a price the money, in all and a trial, each under a name.
+    """List device-hours by device, and with a price the money, in all and a trial, each under a name.
 
     Args:
         records: Records of the trials; those without a known time, or without a device, are counted and left out.
@@ -175,7 +175,7 @@ def cost_rows(records: Sequence[Record], price: DevicePrice | None = None) -> li
 
 
 def hours_by_device(records: Sequence[Record]) -> dict[str, list[float]]:
-    """Lists the device-hours of each trial, by device in alphabetical order."""
+    """List the device-hours of each trial, by device in alphabetical order."""
     hours: dict[str, list[float]] = defaultdict(list)
     for record in records:
         seconds = own_seconds(record.timings)
@@ -187,7 +187,7 @@ def hours_by_device(records: Sequence[Record]) -> dict[str, list[float]]:
 
 
 def describe_price(hours: Mapping[str, Sequence[float]], price: DevicePrice) -> str:
-    """Says what the trials cost on each device, and in all where there are several."""
+    """Say what the trials cost on each device, and in all where there are several."""
     parts = [
         f"{price.format_cost(sum(of_device))} on {device}, {price.format_cost(sum(of_device) / len(of_device))} a trial"
         for device, of_device in hours.items()
@@ -200,7 +200,7 @@ def describe_price(hours: Mapping[str, Sequence[float]], price: DevicePrice) -> 
 
 
 def format_hours(hours: float) -> str:
-    """Writes hours with digits that count.
+    """Write hours with digits that count.
 
     Example:
         >>> format_hours(12.345), format_hours(0.4321), format_hours(0.000123)

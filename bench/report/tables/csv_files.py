@@ -13,7 +13,7 @@ from bench.report.tables.words import printable
 
 
 def entries_csv(result: TableResult) -> str:
-    """Writes all that is known of every arm and metric: a row each, empty where there is nothing."""
+    """Write all that is known of every arm and metric: a row each, empty where there is nothing."""
     head = {"table": result.table, "protocol": result.protocol, "budget": " ".join(result.budgets)}
     rows = []
     for entry in result.entries:
@@ -25,7 +25,7 @@ def entries_csv(result: TableResult) -> str:
 
 
 def clusters_csv(result: TableResult) -> str:
-    """Writes every arm's number in every cluster: a row an arm, metric and cluster."""
+    """Write every arm's number in every cluster: a row an arm, metric and cluster."""
     rows: list[dict[str, object]] = []
     for metric, by_arm in result.by_cluster.items():
         for arm, by_cluster in by_arm.items():
@@ -36,7 +36,7 @@ def clusters_csv(result: TableResult) -> str:
 
 
 def rows_csv(rows: Sequence[dict[str, object]]) -> str:
-    """Writes rows, whose keys are the header."""
+    """Write rows, whose keys are the header."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(rows[0] if rows else [])
@@ -46,7 +46,7 @@ def rows_csv(rows: Sequence[dict[str, object]]) -> str:
 
 
 def format_value(value: object) -> object:
-    """Writes a number with six digits, which agree between machines, and a text on one line."""
+    """Write a number with six digits, which agree between machines, and a text on one line."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return printable(value) if isinstance(value, str) else value

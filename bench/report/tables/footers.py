@@ -23,7 +23,7 @@ BOLD = (
 
 
 def table_caption(result: TableResult) -> str:
-    """Says how the numbers were made, and of how many trials."""
+    """Say how the numbers were made, and of how many trials."""
     num_planned = {entry.num_planned for entry in result.entries}
     at_most = "At most " if len(num_planned) > 1 else ""
     clusters = format_count(len(result.clusters), result.cluster_noun)
@@ -37,7 +37,7 @@ def table_caption(result: TableResult) -> str:
 
 
 def describe_steps(result: TableResult) -> str:
-    """Says how many steps a trial took; empty where none ran."""
+    """Say how many steps a trial took; empty where none ran."""
     steps = same_steps(result)
     if steps is not None:
         return f"{steps} steps a trial."
@@ -45,7 +45,7 @@ def describe_steps(result: TableResult) -> str:
 
 
 def table_legend(result: TableResult, *, with_needs: bool = True) -> str:
-    """Explains how to read a table.
+    """Explain how to read a table.
 
     Args:
         result: The table; only what stands in it is explained.
@@ -69,7 +69,7 @@ def table_legend(result: TableResult, *, with_needs: bool = True) -> str:
 
 
 def describe_intervals(result: TableResult) -> str:
-    """Explains what stands beside a mean."""
+    """Explain what stands beside a mean."""
     sentence = f"Mean ± half-width of the 95% confidence interval over {pluralize(result.cluster_noun)}."
     if any(has_truncated_interval(entry) for entry in result.entries):
         sentence += " [low, high] where the interval was truncated at the metric's range."
@@ -77,14 +77,14 @@ def describe_intervals(result: TableResult) -> str:
 
 
 def has_truncated_interval(entry: ArmResult) -> bool:
-    """Tells whether the interval of an arm's mean was truncated at the metric's range."""
+    """Tell whether the interval of an arm's mean was truncated at the metric's range."""
     if entry.mean is None or entry.low is None or entry.high is None:
         return False
     return is_truncated(entry.mean, entry.low, entry.high)
 
 
 def explain_verdicts(result: TableResult, has_direction: set[bool]) -> str:
-    """Explains the verdicts on what is resolved.
+    """Explain the verdicts on what is resolved.
 
     Args:
         result: The table.
@@ -102,7 +102,7 @@ def explain_verdicts(result: TableResult, has_direction: set[bool]) -> str:
 
 
 def resolution_summary(result: TableResult, metric: str) -> str:
-    """Says what this design could have resolved under a metric: the smallest p, and the smallest difference."""
+    """Say what this design could have resolved under a metric: the smallest p, and the smallest difference."""
     tested = [entry for entry in result.column(metric) if entry.p_floor is not None]
     if not tested:
         enough = format_count(FEWEST_CLUSTERS, result.cluster_noun)
@@ -125,7 +125,7 @@ def resolution_summary(result: TableResult, metric: str) -> str:
 
 
 def describe_resolvable(metric: str, smallest: float, largest: float) -> str:
-    """Says which differences a design resolves.
+    """Say which differences a design resolves.
 
     Args:
         metric: Metric of the differences.
@@ -142,7 +142,7 @@ def describe_resolvable(metric: str, smallest: float, largest: float) -> str:
 
 
 def describe_references(result: TableResult, metric: str) -> str:
-    """Lists on one line what a metric's numbers are read beside; empty where there is nothing."""
+    """List on one line what a metric's numbers are read beside; empty where there is nothing."""
     parts = []
     for row in result.bounds:
         if row.metric == metric:
@@ -152,7 +152,7 @@ def describe_references(result: TableResult, metric: str) -> str:
 
 
 def join_sentences(sentences: Sequence[str]) -> str:
-    """Joins sentences, but for empty ones."""
+    """Join sentences, but for empty ones."""
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -160,7 +160,7 @@ def join_sentences(sentences: Sequence[str]) -> str:
 
 
 def conclude(result: TableResult) -> list[tuple[Tone, str]]:
-    """Says what a table comes to: for each verdict, the arms and the metrics under which it holds.
+    """Say what a table comes to: for each verdict, the arms and the metrics under which it holds.
 
     Nothing is concluded from what a guide says of its own objects, or from what has no direction.
     """
@@ -185,12 +185,12 @@ def conclude(result: TableResult) -> list[tuple[Tone, str]]:
 
 
 def metrics_with_verdict(result: TableResult, arm: str, metrics: Iterable[str], verdict: Verdict) -> list[str]:
-    """Lists the metrics under which an arm has a verdict."""
+    """List the metrics under which an arm has a verdict."""
     return [metric for metric in metrics if result.entry(arm, metric).verdict == verdict]
 
 
 def short_titles(result: TableResult) -> dict[str, str]:
-    """Names the metrics that something can be concluded from; the first judge is named only beside another one's."""
+    """Name the metrics that something can be concluded from; the first judge is named only beside another one's."""
     judge = primary_judge(result.metrics)
     titles = {}
     for metric in result.metrics:
@@ -201,7 +201,7 @@ def short_titles(result: TableResult) -> dict[str, str]:
 
 
 def group_by_metrics(where: Mapping[str, Sequence[str]], titles: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Groups arms by the metrics under which something holds; what holds under all comes first.
+    """Group arms by the metrics under which something holds; what holds under all comes first.
 
     Args:
         where: Metrics by arm.
@@ -235,12 +235,12 @@ def group_by_metrics(where: Mapping[str, Sequence[str]], titles: Mapping[str, st
 
 
 def missing_number_lines(result: TableResult) -> list[str]:
-    """Says where trials or numbers are missing, and why: a line an arm and cause."""
+    """Say where trials or numbers are missing, and why: a line an arm and cause."""
     return [line for _, line in losses_by_arm(result)]
 
 
 def losses_by_arm(result: TableResult, metrics: Sequence[str] | None = None) -> list[tuple[str, str]]:
-    """Lists what is missing as pairs of an arm and a line.
+    """List what is missing as pairs of an arm and a line.
 
     Args:
         result: The table.
@@ -260,7 +260,7 @@ def losses_by_arm(result: TableResult, metrics: Sequence[str] | None = None) -> 
 
 
 def describe_loss(entry: ArmResult) -> str:
-    """Counts what an arm lost under one metric, with the reasons; empty where nothing is lost."""
+    """Count what an arm lost under one metric, with the reasons; empty where nothing is lost."""
     counts = {"failed": entry.num_failed, "not run": entry.num_absent, "without a number": entry.num_missing}
     parts = [f"{num} {kind}" for kind, num in counts.items() if num]
     if entry.num_views_missing:

@@ -36,7 +36,7 @@ Column = tuple[str, tuple[TableCell, ...]]
 
 
 def grid_of_columns(columns: Sequence[Column], more_rows: Sequence[tuple[TableCell, ...]] = ()) -> TableGrid:
-    """Sets columns side by side, and more rows below them; a column named "verdict" is set to the left.
+    """Set columns side by side, and more rows below them; a column named "verdict" is set to the left.
 
     Args:
         columns: Headings and cells, all of one length.
@@ -49,7 +49,7 @@ def grid_of_columns(columns: Sequence[Column], more_rows: Sequence[tuple[TableCe
 
 
 def verdict_grid(result: TableResult, metric: str, *, with_p: bool = False, with_run: bool = True) -> TableGrid:
-    """Lays out one metric in full: an arm a row.
+    """Lay out one metric in full: an arm a row.
 
     Args:
         result: The table.
@@ -76,7 +76,7 @@ def verdict_grid(result: TableResult, metric: str, *, with_p: bool = False, with
 
 
 def summary_grid(result: TableResult, metrics: Sequence[str]) -> TableGrid:
-    """Lays out metrics side by side, as papers print them: an arm a row, its differences in the second lines."""
+    """Lay out metrics side by side, as papers print them: an arm a row, its differences in the second lines."""
     columns: list[Column] = [("arm", tuple(TableCell(arm) for arm in result.arms))]
     for metric in metrics:
         best = best_arm(result, metric)
@@ -87,7 +87,7 @@ def summary_grid(result: TableResult, metrics: Sequence[str]) -> TableGrid:
 
 
 def summary_cell(entry: ArmResult, strong: bool) -> TableCell:
-    """Writes an arm's mean, and its difference with the verdict in the second line."""
+    """Write an arm's mean, and its difference with the verdict in the second line."""
     difference = cells.difference_cell(entry)
     parts = (difference.text, difference.aside, cells.verdict_word(entry), cells.trials_so_far(entry))
     below = " ".join(part for part in parts if part)
@@ -95,12 +95,12 @@ def summary_cell(entry: ArmResult, strong: bool) -> TableCell:
 
 
 def trials_column(result: TableResult, metric: str) -> Column:
-    """Counts the trials of each arm."""
+    """Count the trials of each arm."""
     return "trials", tuple(cells.trials_cell(entry) for entry in result.column(metric))
 
 
 def run_columns(result: TableResult, metric: str) -> list[Column]:
-    """Lists what each arm took: trials, steps where arms differ in them, seconds."""
+    """List what each arm took: trials, steps where arms differ in them, seconds."""
     entries = result.column(metric)
     columns = [trials_column(result, metric)]
     if same_steps(result) is None and any(entry.num_steps for entry in entries):
@@ -110,14 +110,14 @@ def run_columns(result: TableResult, metric: str) -> list[Column]:
 
 
 def same_steps(result: TableResult) -> int | None:
-    """Returns the number of steps of every trial; None where they differ or none ran."""
+    """Return the number of steps of every trial; None where they differ or none ran."""
     found = {entry.num_steps for entry in result.entries} | {entry.fewest_steps for entry in result.entries}
     found.discard(None)
     return found.pop() if len(found) == 1 else None
 
 
 def reference_rows(result: TableResult, metrics: Sequence[str], num_columns: int) -> list[tuple[TableCell, ...]]:
-    """Lays out the rows below the arms, such as true renders and chance.
+    """Lay out the rows below the arms, such as true renders and chance.
 
     Args:
         result: The table.
@@ -135,7 +135,7 @@ def reference_rows(result: TableResult, metrics: Sequence[str], num_columns: int
 
 
 def cluster_grid(result: TableResult, metric: str) -> TableGrid:
-    """Lays out one metric cluster by cluster, with the mean at the end.
+    """Lay out one metric cluster by cluster, with the mean at the end.
 
     Scenes are few, and have a column each. Captions are many, and have a row each.
     """
@@ -155,7 +155,7 @@ def cluster_grid(result: TableResult, metric: str) -> TableGrid:
 
 
 def best_arm(result: TableResult, metric: str) -> str | None:
-    """Finds the arm to set in bold: the best mean, if its difference to the baseline is resolved.
+    """Find the arm to set in bold: the best mean, if its difference to the baseline is resolved.
 
     The baseline itself is the best where every other arm that was compared with it is resolved to be worse. No arm is
     tested against the runner-up, and where neither way is better none is best.
@@ -173,7 +173,7 @@ def best_arm(result: TableResult, metric: str) -> str | None:
 
 
 def published_grid(result: TableResult) -> TableGrid | None:
-    """Lays out what papers print of the same question, a row of theirs each; None where none is named."""
+    """Lay out what papers print of the same question, a row of theirs each; None where none is named."""
     if not result.published:
         return None
     columns = tuple(dict.fromkeys(number.column for number in result.published))
@@ -186,7 +186,7 @@ def published_grid(result: TableResult) -> TableGrid | None:
 
 
 def published_row(name: str, numbers: dict[str, Published], columns: Sequence[str]) -> tuple[TableCell, ...]:
-    """Lays out one row of a paper: its numbers by column, its source, and whether ours may be compared with it."""
+    """Lay out one row of a paper: its numbers by column, its source, and whether ours may be compared with it."""
     first = next(iter(numbers.values()))
     row = [TableCell(name)]
     for column in columns:

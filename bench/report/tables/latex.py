@@ -31,7 +31,7 @@ ESCAPES = {character: "\\" + character for character in "&%$#_{}"} | {
 
 
 def table_latex(result: TableResult, metrics: Sequence[str] | None = None) -> str:
-    """Writes a table: a mean and a difference a metric, the best in bold where it is resolved.
+    """Write a table: a mean and a difference a metric, the best in bold where it is resolved.
 
     The question and how the numbers were made stand in the caption; how to read it and what was lost, in notes below.
 
@@ -67,13 +67,13 @@ def table_latex(result: TableResult, metrics: Sequence[str] | None = None) -> st
 
 
 def write_caption(result: TableResult) -> str:
-    """Writes the caption: the question, and how the numbers were made."""
+    """Write the caption: the question, and how the numbers were made."""
     title = f"{result.table}: {result.question}" if result.question else result.table
     return f"{escape_latex(to_sentence(title))} {escape_latex(footers.table_caption(result))}"
 
 
 def head_rows(metrics: Sequence[str], run_columns: Sequence[Column]) -> list[str]:
-    """Writes two rows of headings: metrics over two columns each, and the columns' own."""
+    """Write two rows of headings: metrics over two columns each, and the columns' own."""
     titles = " & ".join(rf"\multicolumn{{2}}{{c}}{{{heading_latex(metric)}}}" for metric in metrics)
     rules = " ".join(rf"\cmidrule(lr){{{2 * i + 2}-{2 * i + 3}}}" for i in range(len(metrics)))
     names = "arm" + " & mean & difference" * len(metrics)
@@ -89,7 +89,7 @@ def arm_row(
     run_columns: Sequence[Column],
     losses: Sequence[tuple[str, str]],
 ) -> str:
-    """Writes an arm's row, with marks of the notes on what it lost."""
+    """Write an arm's row, with marks of the notes on what it lost."""
     arm = result.arms[row]
     marks = ",".join(footnote_mark(i) for i, (lost_by, _) in enumerate(losses) if lost_by == arm)
     fields = [f"{escape_latex(arm)}$^{{{marks}}}$" if marks else escape_latex(arm)]
@@ -104,7 +104,7 @@ def arm_row(
 
 
 def reference_lines(result: TableResult, metrics: Sequence[str], num_run_columns: int) -> list[str]:
-    """Writes the rows below the arms, such as true renders and chance, under a rule; none where there are none."""
+    """Write the rows below the arms, such as true renders and chance, under a rule; none where there are none."""
     lines = []
     for name, *means in grids.reference_rows(result, metrics, 1 + len(metrics)):
         fields = [escape_latex(name.text)]
@@ -116,7 +116,7 @@ def reference_lines(result: TableResult, metrics: Sequence[str], num_run_columns
 
 
 def notes_below(result: TableResult, metrics: Sequence[str], losses: Sequence[str]) -> list[str]:
-    """Writes the paragraphs below a table: how to read it, what it could resolve, what was lost, and its notes."""
+    """Write the paragraphs below a table: how to read it, what it could resolve, what was lost, and its notes."""
     legend = f"{footers.table_legend(result, with_needs=False)} * resolved."
     resolutions = [f"{metric_named(metric).title}: {footers.resolution_summary(result, metric)}" for metric in metrics]
     paragraphs = [escape_latex(legend), escape_latex(" ".join(to_sentence(line) for line in resolutions))]
@@ -127,7 +127,7 @@ def notes_below(result: TableResult, metrics: Sequence[str], losses: Sequence[st
 
 
 def footnote_mark(place: int) -> str:
-    """Returns the letter of a footnote: a to z, then aa and so on.
+    """Return the letter of a footnote: a to z, then aa and so on.
 
     Example:
         >>> footnote_mark(0), footnote_mark(25), footnote_mark(26)
@@ -138,7 +138,7 @@ def footnote_mark(place: int) -> str:
 
 
 def heading_latex(metric: str) -> str:
-    """Writes a metric's heading; its encoder stands in a second line, because names of encoders are long."""
+    """Write a metric's heading; its encoder stands in a second line, because names of encoders are long."""
     heading = column_heading(metric)
     if MetricKey.parse(metric).encoder is None:
         return escape_latex(heading)
@@ -147,7 +147,7 @@ def heading_latex(metric: str) -> str:
 
 
 def cell_latex(cell: TableCell, star: str = "") -> str:
-    """Writes a cell; a number in mathematics, so that a minus is one."""
+    """Write a cell; a number in mathematics, so that a minus is one."""
     if not cell.is_number:
         return escape_latex(cell.text)
     number = rf"\mathbf{{{cell.text}}}" if cell.strong else cell.text
@@ -156,5 +156,5 @@ def cell_latex(cell: TableCell, star: str = "") -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Escapes a person's text, so that LaTeX sets it as it is."""
+    """Escape a person's text, so that LaTeX sets it as it is."""
     return "".join(ESCAPES.get(character, character) for character in printable(text))

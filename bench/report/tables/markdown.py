@@ -13,7 +13,7 @@ SPECIAL = "\\`*_{}[]#|~$!"
 
 
 def table_markdown(result: TableResult) -> str:
-    """Writes a whole table: a section a metric."""
+    """Write a whole table: a section a metric."""
     parts = [
         f"*{escape_markdown(result.question)}*" if result.question else "",
         escape_markdown(footers.table_caption(result)),
@@ -33,12 +33,12 @@ def table_markdown(result: TableResult) -> str:
 
 
 def list_markdown(lines: list[str]) -> str:
-    """Writes a list, an item a line."""
+    """Write a list, an item a line."""
     return "\n".join(f"- {escape_markdown(line)}" for line in lines)
 
 
 def grid_markdown(grid: TableGrid) -> str:
-    """Writes a grid."""
+    """Write a grid."""
     head = [escape_markdown(name) for name in grid.header]
     rule = ["---" if i in grid.left else "---:" for i in range(len(head))]
     rows = [[cell_markdown(cell) for cell in row] for row in grid.rows]
@@ -46,7 +46,7 @@ def grid_markdown(grid: TableGrid) -> str:
 
 
 def cell_markdown(cell: TableCell) -> str:
-    """Writes a cell; bold only where it is the best and resolved."""
+    """Write a cell; bold only where it is the best and resolved."""
     text = escape_markdown(cell.text)
     if cell.strong:
         text = f"**{text}**"
@@ -54,6 +54,6 @@ def cell_markdown(cell: TableCell) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Escapes a person's text, so that Markdown shows it as it is."""
+    """Escape a person's text, so that Markdown shows it as it is."""
     text = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join("\\" + character if character in SPECIAL else character for character in text)

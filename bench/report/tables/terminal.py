@@ -30,7 +30,7 @@ Block = Text | RichTable
 
 
 def print_tables(results: Sequence[TableResult]) -> None:
-    """Prints every table in the terminal; notes that all of several tables share stand once, behind them."""
+    """Print every table in the terminal; notes that all of several tables share stand once, behind them."""
     shared: list[str] = []
     if len(results) > 1:
         shared = [note for note in results[0].notes if all(note in result.notes for result in results)]
@@ -45,7 +45,7 @@ def print_tables(results: Sequence[TableResult]) -> None:
 
 
 def print_table(result: TableResult, metrics: Sequence[str] | None = None, file: Any = None) -> None:
-    """Prints a table: a block a metric, then what it comes to and what was lost.
+    """Print a table: a block a metric, then what it comes to and what was lost.
 
     Args:
         result: Table that `bench.analysis.paired_comparison.compare` made.
@@ -76,7 +76,7 @@ def print_table(result: TableResult, metrics: Sequence[str] | None = None, file:
 
 
 def metric_blocks(result: TableResult, metric: str, with_run: bool) -> list[Block]:
-    """Sets one metric: a heading, its numbers, and what could be resolved."""
+    """Set one metric: a heading, its numbers, and what could be resolved."""
     return [
         Text(),
         to_text(metric_direction(metric), "bold"),
@@ -86,18 +86,18 @@ def metric_blocks(result: TableResult, metric: str, with_run: bool) -> list[Bloc
 
 
 def make_console(file: Any) -> Console:
-    """Makes a console as wide as the terminal, or of fixed width and without colours for a file."""
+    """Make a console as wide as the terminal, or of fixed width and without colours for a file."""
     target = file or sys.stdout
     return Console(file=target, highlight=False) if target.isatty() else make_plain_console(target)
 
 
 def make_plain_console(file: Any) -> Console:
-    """Makes a console that writes text and nothing else, whatever the environment says of colours."""
+    """Make a console that writes text and nothing else, whatever the environment says of colours."""
     return Console(file=file, width=LOG_WIDTH, color_system=None, force_terminal=False, highlight=False)
 
 
 def print_blocks(console: Console, blocks: Sequence[Block]) -> None:
-    """Prints blocks; where the output cannot hold `±` and its like, their nearest relatives."""
+    """Print blocks; where the output cannot hold `±` and its like, their nearest relatives."""
     encoding = getattr(console.file, "encoding", None) or "utf-8"
     try:
         "±–×~↑↓·".encode(encoding)
@@ -113,12 +113,12 @@ def print_blocks(console: Console, blocks: Sequence[Block]) -> None:
 
 
 def to_text(line: str, style: str) -> Text:
-    """Sets a line, which may hold a person's words."""
+    """Set a line, which may hold a person's words."""
     return Text(printable(line), style=style)
 
 
 def to_rich_table(grid: TableGrid, gap: int = 2) -> RichTable:
-    """Sets a grid for the terminal.
+    """Set a grid for the terminal.
 
     Args:
         grid: The table.
@@ -135,7 +135,7 @@ def to_rich_table(grid: TableGrid, gap: int = 2) -> RichTable:
 
 
 def to_rich_cell(cell: TableCell, width: int) -> Text:
-    """Sets a cell; asides of a column are of one width, so that numbers stand under each other."""
+    """Set a cell; asides of a column are of one width, so that numbers stand under each other."""
     text = Text(printable(cell.text), style="bold" if cell.strong else STYLES[cell.tone])
     if width and cell.is_number:
         text.append(" " + cell.aside.ljust(width), style="dim")

@@ -12,23 +12,23 @@ ARROWS = {True: " ↑", False: " ↓", None: ""}
 
 
 def pluralize(noun: str) -> str:
-    """Writes a noun in the plural."""
+    """Write a noun in the plural."""
     return f"{noun}s"
 
 
 def format_count(num: int, noun: str) -> str:
-    """Writes a number of things: `1 scene`, `8 scenes`."""
+    """Write a number of things: `1 scene`, `8 scenes`."""
     return f"{num} {noun if num == 1 else pluralize(noun)}"
 
 
 def printable(text: str) -> str:
-    """Puts a person's text on one line, and replaces control characters, which could steer a terminal."""
+    """Put a person's text on one line, and replace control characters, which could steer a terminal."""
     line = " ".join(text.split())
     return "".join(character if character.isprintable() else "\ufffd" for character in line)
 
 
 def to_sentence(text: str) -> str:
-    """Begins a text with a capital and ends it with a full stop.
+    """Begin a text with a capital and end it with a full stop.
 
     Example:
         >>> to_sentence("a mesh of 3 triangles"), to_sentence("Is it?")
@@ -39,13 +39,13 @@ def to_sentence(text: str) -> str:
 
 
 def metric_title(metric: str) -> str:
-    """Names a metric with its unit."""
+    """Name a metric with its unit."""
     known = metric_named(metric)
     return f"{known.title} [{known.unit}]" if known.unit else known.title
 
 
 def column_heading(metric: str) -> str:
-    """Names a metric with its unit and an arrow to the better side.
+    """Name a metric with its unit and an arrow to the better side.
 
     Example:
         >>> column_heading("psnr"), column_heading("lpips_vgg"), column_heading("opacity")
@@ -55,12 +55,12 @@ def column_heading(metric: str) -> str:
 
 
 def metric_direction(metric: str) -> str:
-    """Names a metric, and says which way is better: `PSNR [dB], higher is better`."""
+    """Name a metric, and say which way is better: `PSNR [dB], higher is better`."""
     return f"{metric_title(metric)}, {better_direction(metric)}"
 
 
 def better_direction(metric: str) -> str:
-    """Says which way is better.
+    """Say which way is better.
 
     Example:
         >>> better_direction("psnr"), better_direction("lpips_vgg"), better_direction("repeats")
@@ -73,7 +73,7 @@ def better_direction(metric: str) -> str:
 
 
 def primary_judge(metrics: Sequence[str]) -> str:
-    """Finds the encoder that judges a table's first columns; empty where no encoder judges.
+    """Find the encoder that judges a table's first columns; empty where no encoder judges.
 
     Example:
         >>> primary_judge(("rprec1@guide", "margin@embedded-judge-rn", "repeats"))

@@ -13,11 +13,12 @@ from bench.report.images.interactive_media import InteractiveMedia, MeshViewer
 from bench.report.images.turntables import FrameStrip
 from bench.report.page import html, script_data
 from bench.report.page.script_data import InternedList
+from tests.fixtures.report_studies import contents_of
 
 
-def given(made, records=None, **others):
+def given(made, records=None, media=None):
     records = made.records if records is None else records
-    return script_data.data("s", [made.result], frame=made.frame, cells=made.cells, records=records, **others)
+    return script_data.make_script_data(contents_of(made, title="s"), records, media)
 
 
 def test_every_place_has_its_trial_and_its_numbers(usual):
@@ -61,13 +62,13 @@ def test_curves_are_thinned_and_what_is_not_finite_is_none(usual):
     goal = [0.5] * 100
     curves = {"step": steps, "loss": [math.nan, *([0.123456] * 99)], "loss_target": goal, "mse": steps}
     once = InternedList()
-    found = script_data.curves(dataclasses.replace(record, curves=curves), once)
+    found = script_data.thin_curves(dataclasses.replace(record, curves=curves), once)
     assert set(found) == {"step", "loss", "loss_target"} and len(found["loss"]) == script_data.MOST_POINTS
     assert found["loss"][0] is None and found["loss"][1] == 0.123
     assert once.values[found["loss_target"]] == [0.5] * script_data.MOST_POINTS
     assert once.values[found["step"]][0] == 1 and once.values[found["step"]][-1] == 100
-    assert script_data.curves(dataclasses.replace(record, curves={"step": [], "loss": []}), once) is None
-    assert script_data.curves(dataclasses.replace(record, curves={"step": [1.0], "mse": [1.0]}), once) is None
+    assert script_data.thin_curves(dataclasses.replace(record, curves={"step": [], "loss": []}), once) is None
+    assert script_data.thin_curves(dataclasses.replace(record, curves={"step": [1.0], "mse": [1.0]}), once) is None
 
 
 def test_fields_that_differ_from_the_baseline(usual):
@@ -90,15 +91,15 @@ def test_what_can_be_looked_at(usual):
     viewer = MeshViewer(first, "n", "a", "about", {"objects/x.html": b"h", "objects/x.glb": b"g"})
     shown = InteractiveMedia(reels=reels, viewers=(viewer,))
     assert set(shown.contents()) == {f"media/{first}.webp", f"media/{second}.webp", "objects/x.html", "objects/x.glb"}
-    data = given(usual, exhibits=shown)
+    data = given(usual, media=shown)
     assert data["reels"]["0"] == {"views": {"path": f"media/{first}.webp", "labels": 0, "width": 8, "height": 6}}
     assert data["viewers"] == {"0": "objects/x.html"} and data["labels"] == [["view 0", "view 1"]]
 
 
 def test_the_same_each_time_and_safe_between_tags(hostile):
     shuffled = given(hostile, hostile.records[::-1])
-    text = script_data.dumps(given(hostile))
-    assert text == script_data.dumps(shuffled) and "<" not in text and "\x1b" not in text
+    text = script_data.dump_json(given(hostile))
+    assert text == script_data.dump_json(shuffled) and "<" not in text and "\x1b" not in text
     assert json.loads(text)["tables"][0]["arms"][1] == "<script>alert(1)</script> & $x^2$ [red]\ufffd[31m"
 
 
