@@ -24,7 +24,7 @@ HELP = "write the tables, figures and pictures of stored results again"
 EXAMPLE = "python -m bench report --suite ablations --budget quick"
 
 EVERY_S = 10.0
-"""From one look at the store to the next, where a page is redrawn while trials run, if nobody says another."""
+"""Seconds between two looks at the store while trials run, if nobody says another number."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,12 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class FigureAction(argparse.Action):
-    """Keeps the value, and asks for no suite any more."""
+    """The action of `--figure`: a suite is not required any more."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None
     ) -> None:
-        """Called where the option is met; what is required is looked at after that."""
+        """Keep the value. argparse checks what is required only after this."""
         setattr(namespace, self.dest, values)
         for action in parser._actions:
             if action.dest == "suite":
@@ -80,7 +80,7 @@ class FigureAction(argparse.Action):
 def main(args: argparse.Namespace) -> int:
     """Print the tables and write the page, or draw a figure."""
     if args.figure:
-        return draw(args)
+        return draw_figure(args)
     if args.encoder:
         raise UsageError(
             f"--encoder: expected --figure {ENCODER_FIGURE} beside it, got none; tables name encoders by "
@@ -97,11 +97,11 @@ def main(args: argparse.Namespace) -> int:
 
     chosen = suite_options.selection(args)
     command = suite_options.command_line("run", args)
-    asked = report_options.wanted(args)
+    options = report_options.media_options(args)
     folder = args.out or build.default_folder(chosen)
     if args.live:
-        return live(
-            chosen, args.results, folder, refresh_s=refresh_s, asked=asked, command=command, price=price,
+        return draw_while_running(
+            chosen, args.results, folder, refresh_s=refresh_s, media=options, command=command, price=price,
             is_small=args.small,
         )  # fmt: skip
     kept = Store.open(args.results, selection.study(chosen))
@@ -109,7 +109,7 @@ def main(args: argparse.Namespace) -> int:
         chosen,
         kept,
         command=command,
-        media=report_options.plan_media(chosen, kept, asked),
+        media=report_options.plan_media(chosen, kept, options),
         price=price,
         is_small=args.small,
     )
@@ -124,13 +124,13 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def live(
+def draw_while_running(
     chosen: selection.Selection,
     results: pathlib.Path,
     folder: pathlib.Path,
     *,
     refresh_s: float,
-    asked: report_options.MediaOptions,
+    media: report_options.MediaOptions,
     **options: Any,
 ) -> int:
     """Draw the page again whenever a trial is stored, until all are or somebody presses Ctrl-C.
@@ -141,7 +141,7 @@ def live(
         folder: The report's folder.
         refresh_s: Seconds between two looks at the store. The page loads itself again as often, until all trials are
             stored.
-        asked: Turntables and meshes; meshes take long, and wait until all trials are stored.
+        media: Turntables and meshes; meshes take long, and wait until all trials are stored.
         options: Others of `build.gather_contents`.
     """
     from bench.report import build
@@ -160,11 +160,11 @@ def live(
                 trials_store = Store.open(results, selection.study(chosen))
                 done = [trial_id for trial_id in wanted if is_stored(trials_store, trial_id)]
                 is_whole = len(done) == len(wanted)
-                media = asked if is_whole else asked._replace(num_meshes=0)
+                shown = media if is_whole else media._replace(num_meshes=0)
                 contents = build.gather_contents(
                     chosen,
                     trials_store,
-                    media=report_options.plan_media(chosen, trials_store, media),
+                    media=report_options.plan_media(chosen, trials_store, shown),
                     refresh_s=None if is_whole else refresh_s,
                     **options,
                 )
@@ -206,18 +206,16 @@ def print_distances(
     write_file(out, pd.concat(found).to_csv(index=False))
 
 
-def draw(args: argparse.Namespace) -> int:
-    """Draw a figure of the encoders: says what it shows, and where it is."""
-    idle = ["--suite"] * bool(args.suite) + ["--only"] * bool(args.only) + ["--set"] * bool(args.settings)
-    idle += ["--seeds"] * bool(args.seeds) + ["--live"] * args.live + ["--every"] * (args.every is not None)
-    idle += (
-        ["--small"] * args.small
-        + ["--price-per-hour"] * (args.price_per_hour is not None)
-        + report_options.unused_options(args)
-    )
-    if idle:
+def draw_figure(args: argparse.Namespace) -> int:
+    """Draw a figure of the encoders: say what it shows, and where it is.
+
+    Raises:
+        UsageError: An option was given that means nothing to a figure.
+    """
+    unused = unused_options(args)
+    if unused:
         raise UsageError(
-            f"--figure {args.figure}: expected only --encoder, --budget and --out beside it, got {', '.join(idle)}; "
+            f"--figure {args.figure}: expected only --encoder, --budget and --out beside it, got {', '.join(unused)}; "
             "leave it out"
         )
     from bench.report.figures import encoder_consistency
@@ -225,6 +223,22 @@ def draw(args: argparse.Namespace) -> int:
 
     budget = budget_named(args.budget or "quick")
     names = args.encoder or list(catalog.EMBEDDED)
-    lines, paths = encoder_consistency.write_consistency_figure(names, budget, args.out or ROOT / "reports" / "figures")
+    folder = args.out or ROOT / "reports" / "figures"
+    lines, paths = encoder_consistency.write_consistency_figure(names, budget, folder)
     print("\n".join([*lines, *(f"report: {path}" for path in paths)]))
     return 0
+
+
+def unused_options(args: argparse.Namespace) -> list[str]:
+    """List the options that were given and mean nothing to a figure of the encoders."""
+    given = {
+        "--suite": bool(args.suite),
+        "--only": bool(args.only),
+        "--set": bool(args.settings),
+        "--seeds": bool(args.seeds),
+        "--live": args.live,
+        "--every": args.every is not None,
+        "--small": args.small,
+        "--price-per-hour": args.price_per_hour is not None,
+    }
+    return [name for name, is_given in given.items() if is_given] + report_options.unused_options(args)

@@ -1,4 +1,4 @@
-"""How many turntables and meshes a report holds, as its verbs ask for them, and the making of both."""
+"""Adds the options of reports: how many turntables and meshes they hold, and what an hour of a device costs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from bench.suites.suite import TrialSlot
 
 NUM_MESHES = 2
-"""If nobody says how many: each takes some seconds, and megabytes: one or three."""
+"""Number of meshes if nobody says: each takes some seconds, and one to three megabytes."""
 
 
 class MediaOptions(NamedTuple):
-    """What is asked for.
+    """Options of turntables and meshes.
 
     Attributes:
         num_clusters: Scenes or captions of each table whose pictures turn; None for a number that keeps pages small.
-        num_meshes: Objects of baselines that one can turn by hand.
+        num_meshes: Objects of baselines that a reader can turn.
     """
 
     num_clusters: int | None = None
@@ -35,33 +35,34 @@ class MediaOptions(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options of turntables and meshes."""
     parser.add_argument(
-        "--pictures", type=number, metavar="N",
+        "--pictures", type=parse_count, metavar="N",
         help=f"scenes or captions of each table whose pictures turn (default: {NUM_CLUSTERS}, "
         f"or fewer where there are more than {MOST_TRIALS} pictures)",
     )  # fmt: skip
     parser.add_argument(
-        "--meshes", type=number, metavar="N",
+        "--meshes", type=parse_count, metavar="N",
         help=f"objects of baselines as meshes to turn by hand, where parameters are stored (default: {NUM_MESHES})",
     )  # fmt: skip
 
 
-def number(text: str) -> int:
-    """How many, none among them."""
+def parse_count(text: str) -> int:
+    """Parse a number of things, from 0 on."""
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
     return int(text)
 
 
-def wanted(args: argparse.Namespace) -> MediaOptions:
-    """What the command line asks for."""
+def media_options(args: argparse.Namespace) -> MediaOptions:
+    """Read the options of turntables and meshes."""
     return MediaOptions(args.pictures, NUM_MESHES if args.meshes is None else args.meshes)
 
 
 def unused_options(args: argparse.Namespace) -> list[str]:
-    """Those of the options that were given, where they mean nothing."""
-    return [f"--{name}" for name in ("pictures", "meshes") if getattr(args, name) is not None]
+    """List those options that were given, where they mean nothing."""
+    given = (name for name in ("pictures", "meshes") if getattr(args, name) is not None)
+    return [f"--{name}" for name in given]
 
 
 def plan_media(
@@ -77,18 +78,18 @@ def plan_media(
     meshed: list[TrialSlot] = []
     for table in chosen.tables:
         cells = table_sheets.cells_of_first_seed(table, chosen)
-        turned += turntables.cells_shown(cells, options.num_clusters)
+        turned += turntables.choose_cells(cells, options.num_clusters)
         if options.num_meshes:
             meshed += [cell for cell in cells if cell.arm == table.baseline]
     inputs = [options, table_sheets.list_inputs(turned, trials_store), table_sheets.list_inputs(meshed, trials_store)]
 
     def draw() -> InteractiveMedia:
-        reels = turntables.of_cells(turned, trials, trials_store)
+        reels = turntables.draw_reels(turned, trials, trials_store)
         if not options.num_meshes:
             return InteractiveMedia(reels=reels)
         from bench.export import mesh_viewer  # only where a mesh is made: it brings the trainer along
 
-        viewers = mesh_viewer.of_cells(meshed, trials, trials_store, options.num_meshes)
+        viewers = mesh_viewer.make_viewers(meshed, trials, trials_store, options.num_meshes)
         return InteractiveMedia(reels=reels, viewers=viewers)
 
     return DeferredDrawing(inputs, draw)
@@ -106,10 +107,10 @@ def add_price_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def price_of(args: argparse.Namespace) -> DevicePrice | None:
-    """The price that the command line names; None where it names none.
+    """Read the price of an hour; None where none is given.
 
     Raises:
-        UsageError: No price that one can pay, a currency without a price, or one that is no word.
+        UsageError: The price is negative or no number, or the currency has no price or is no word.
     """
     if args.price_per_hour is None:
         if args.currency is not None:

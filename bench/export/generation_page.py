@@ -67,11 +67,13 @@ def prepare_object(seed: Mapping[str, Any]) -> dict[str, Any]:
     """Prepare what the page prints of one seed: its sentences, and paths of its files."""
     folder = seed["folder"]
     files = seed["files"]
+    pictures = [(f"{folder}/{name}", text) for name, text in PICTURES.items() if name in files]
+    has_video = "turntable.mp4" in files
     return {
         "seed": seed["seed"],
         "about": "; ".join(describe_seed(seed)),
-        "video": f"{folder}/turntable.mp4" if "turntable.mp4" in files else None,
+        "video": f"{folder}/turntable.mp4" if has_video else None,
         "turntable": f"{folder}/turntable.webp",
-        "pictures": [(f"{folder}/{name}", text) for name, text in PICTURES.items() if name in files],
+        "pictures": pictures,
         "files": [(f"{folder}/{name}", name) for name in files],
     }

@@ -1,4 +1,4 @@
-"""Decides which objects of a report can be turned by hand: the first of each table's baseline, as meshes with a viewer.
+"""Makes meshes that a reader can turn: the first objects of each table's baseline, each in a viewer.
 
 A viewer is one page that loads nothing: trimesh's own, with the mesh in it, and with keys that turn it.
 """
@@ -23,7 +23,7 @@ from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
 
 RESOLUTION = 48
-"""Of the mesh's grid: about a megabyte an object. `python -m bench export` makes finer ones."""
+"""Resolution of the mesh's grid: about a megabyte an object. `python -m bench export` makes finer ones."""
 
 FOLDER = "objects"
 
@@ -34,29 +34,30 @@ DIMMED = 0.75
 """Share of its colours that an object shows, so that the viewer's lamp, which is strong, does not bleach it."""
 
 
-def of_cells(
+def make_viewers(
     cells: Sequence[TrialSlot], trials: Mapping[str, Trial], store: TrialReader, num_objects: int
 ) -> tuple[MeshViewer, ...]:
-    """Viewer of the first trials whose parameters are stored and that have a surface.
+    """Make viewers of the first trials whose parameters are stored and that have a surface.
 
     Args:
-        cells: Of baselines, in the order in which they are tried.
-        trials: By id.
-        store: With parameters.
-        num_objects: How many at most.
+        cells: Places of baselines, in the order in which they are tried.
+        trials: Trials by id.
+        store: Store with parameters.
+        num_objects: Number of viewers at most.
     """
     found: dict[str, MeshViewer] = {}
     for cell in cells:
         if len(found) >= num_objects:
             break
         if cell.trial_id not in found and store.finished(cell.trial_id):
-            viewer = of_trial(cell, trials[cell.trial_id], store)
-            found |= {cell.trial_id: viewer} if viewer is not None else {}
+            viewer = make_viewer(cell, trials[cell.trial_id], store)
+            if viewer is not None:
+                found[cell.trial_id] = viewer
     return tuple(found.values())
 
 
-def of_trial(cell: TrialSlot, trial: Trial, store: TrialReader) -> MeshViewer | None:
-    """The viewer of one trial; None where it has no stored parameters, or no surface."""
+def make_viewer(cell: TrialSlot, trial: Trial, store: TrialReader) -> MeshViewer | None:
+    """Make the viewer of one trial; None where it has no stored parameters, or no surface."""
     try:
         field = field_module.field_of(trial, store.parameters(trial.id))
     except UsageError:  # none are kept of it, or they are of another version: the page does without
@@ -75,7 +76,7 @@ def of_trial(cell: TrialSlot, trial: Trial, store: TrialReader) -> MeshViewer | 
 
 
 class GlbScene:
-    """A binary glTF as trimesh's viewer asks for a scene."""
+    """A scene as trimesh's viewer asks for one: it has a binary glTF to export."""
 
     camera = None
 
@@ -83,7 +84,7 @@ class GlbScene:
         self.model = model
 
     def export(self, file_type: str) -> bytes:
-        """The bytes; there is one type."""
+        """Return the bytes; there is one type."""
         assert file_type == "glb"
         return self.model
 
@@ -110,13 +111,13 @@ def render_viewer(model: bytes, name: str) -> str:
 
 
 def add_viewer_settings(model: bytes, half_width: float) -> bytes:
-    """A binary glTF as the viewer shows it well: with a camera, and with colours of a screen.
+    """Add to a binary glTF what the viewer needs: a camera, and colours of a screen.
 
     The viewer takes the first camera that there is, and puts numbers on the screen as they stand.
 
     Args:
         model: As `bench.export.mesh.glb` makes it: its JSON, then one buffer; linear colours as four numbers each.
-        half_width: Of the cube about the origin that the camera sees.
+        half_width: Half the width of the cube about the origin that the camera sees.
     """
     length = struct.unpack_from("<I", model, 12)[0]
     tree, rest = json.loads(model[20 : 20 + length]), bytearray(model[20 + length :])

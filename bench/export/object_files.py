@@ -58,7 +58,7 @@ def tiles(
         num_columns: In a row.
         tile_px: How wide tiles are, about.
     """
-    shown = [image_grid.resized(x.astype(np.float32) / (255 if x.dtype == np.uint8 else 1), tile_px) for x in images]
+    shown = [image_grid.resize_view(x.astype(np.float32) / (255 if x.dtype == np.uint8 else 1), tile_px) for x in images]
     (height, width), gap, line = shown[0].shape[:2], image_grid.GAP_PX, image_grid.LABEL_PX + 6
     num_columns = min(num_columns, len(shown))
     num_rows = math.ceil(len(shown) / num_columns)
@@ -68,8 +68,8 @@ def tiles(
     for i, (image, label) in enumerate(zip(shown, labels, strict=True)):
         x, y = gap + i % num_columns * (width + gap), gap + i // num_columns * (height + line + gap)
         canvas.paste(Image.fromarray(image), (x, y))
-        text = image_grid.fitting(label, width)
-        draw.text((x + width // 2, y + height + 2), text, fill=image_grid.QUIET, font=image_grid.font(), anchor="ma")
+        text = image_grid.cut_text(label, width)
+        draw.text((x + width // 2, y + height + 2), text, fill=image_grid.QUIET, font=image_grid.label_font(), anchor="ma")
     return canvas
 
 
@@ -170,9 +170,9 @@ def export_object(
     clock.lap("turntable_s")
     files, why = write_video(folder / "turntable", frames)
     notes += [why] if why else []
-    pictures = {"views.png": image_grid.png(views_sheet(frames))}
+    pictures = {"views.png": image_grid.encode_png(views_sheet(frames))}
     if "strip" in views:
-        pictures["strip.png"] = image_grid.png(strip(views["strip"], [int(step) for step in views["strip_steps"]]))
+        pictures["strip.png"] = image_grid.encode_png(strip(views["strip"], [int(step) for step in views["strip_steps"]]))
     if curves.get("step"):
         rows = [dict(zip(curves, values, strict=True)) for values in zip(*curves.values(), strict=True)]
         pictures["curves.csv"] = csv_files.rows_csv(rows).encode()

@@ -64,7 +64,7 @@ def collect_files(trials_store: Store, trial_id: str, task: Task | None = None) 
     if trials_store.has_views(trial_id) and not has_pictures:
         views = trials_store.views(trial_id)
         if task is not None and kind_of(task).has_photographs:
-            files |= archived_pictures.encode_views(views, (image_grid.middle_view(task.load()),), lossless=True)
+            files |= archived_pictures.encode_views(views, (image_grid.find_middle_view(task.load()),), lossless=True)
         else:
             files |= archived_pictures.encode_views(views)
     return files

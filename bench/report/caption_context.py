@@ -14,7 +14,7 @@ from tasks.captions.caption_sets import CaptionSet
 
 
 class CaptionTableContext(NamedTuple):
-    """What is read beside the numbers of a table of captions.
+    """Facts that are read beside the numbers of a table of captions.
 
     Attributes:
         captions: The retrieval set.

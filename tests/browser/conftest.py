@@ -88,8 +88,8 @@ def exhibits(cells):
         frames = np.broadcast_to(shades, (8, 16, 16, 3)).copy()
         frames[:, 4:8, 2:6] = 1.0
         reels[cell.trial_id] = (
-            turntables.reel("views", cell.trial_id, labels, frames),
-            turntables.reel("training", cell.trial_id, ["step 10", "step 20"], frames[:2]),
+            turntables.encode_reel("views", cell.trial_id, labels, frames),
+            turntables.encode_reel("training", cell.trial_id, ["step 10", "step 20"], frames[:2]),
         )
     ball = trimesh.creation.icosphere(subdivisions=3)
     shades = (255 * (ball.vertices + 1) / 2).astype(np.uint8)

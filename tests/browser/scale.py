@@ -92,8 +92,8 @@ def main() -> None:
     result = compare(frame, cells, table="parts", baseline="arm 0", protocol="std-v1", metrics=METRICS)
     names = [f"view {i}" for i in range(12)]
     reels = {
-        cell.trial_id: (turntables.reel("views", cell.trial_id, names, rng.uniform(size=(12, 64, 64, 3))),)
-        for cell in turntables.cells_shown([cell for cell in cells if cell.seed == 0])
+        cell.trial_id: (turntables.encode_reel("views", cell.trial_id, names, rng.uniform(size=(12, 64, 64, 3))),)
+        for cell in turntables.choose_cells([cell for cell in cells if cell.seed == 0])
     }
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

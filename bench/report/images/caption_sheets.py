@@ -1,13 +1,13 @@
-"""Which pictures show a table of captions: a contact sheet of its arms, all captions of its baseline, a strip of steps.
+"""Draws the pictures of a table of captions: arms side by side, all captions of one arm, steps of training.
 
-Nothing true stands beside them: what a judge took an object for does. All objects are seen from one camera, that of
-`VIEW_ID`; none is chosen for its looks.
+Nothing true stands beside the objects, but the caption that a judge took them for. All objects are seen from one
+camera, that of `VIEW_ID`; none is chosen for its looks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -20,112 +20,125 @@ from bench.suites.suite import TrialSlot
 from tasks.captions.caption_sets import CaptionSet
 
 VIEW_ID = 1
-"""Of `tasks.captions.caption_task.views`: azimuth 45, elevation 15 degrees."""
+"""One of `tasks.captions.caption_task.views`: azimuth 45, elevation 15 degrees."""
 
 HOW_SHOWN = "Objects made from captions are all shown from one camera (azimuth 45, elevation 15); none was chosen."
-"""For the head of a page."""
+"""A note for the head of a page."""
 
-NUM_ROWS, NUM_TILES, NUM_STRIPS = 12, 64, 6
-"""Captions of each picture, the first so many."""
+NUM_ROWS = 12
+"""Captions of a contact sheet, the first so many."""
+
+NUM_TILES = 64
+"""Captions of a gallery, the first so many."""
+
+NUM_STRIPS = 6
+"""Captions whose training is shown, the first so many."""
 
 NUM_COLUMNS = 8
 
 LABEL_LINES = 3
 
 
-def contact_sheet(
-    cells: Sequence[TrialSlot], store: TrialReader, *, protocol: str, judge: str, captions: CaptionSet
-) -> Image.Image | None:
-    """A row a caption, a column an arm: what was made of it, and what the judge took it for.
+class JudgedViews(NamedTuple):
+    """Views, and the encoder that judged them.
+
+    Attributes:
+        store: Store with views and scores.
+        protocol: Protocol of the scores.
+        judge: Encoder that judged.
+        captions: The retrieval set.
+    """
+
+    store: TrialReader
+    protocol: str
+    judge: str
+    captions: CaptionSet
+
+
+def draw_contact_sheet(cells: Sequence[TrialSlot], judged: JudgedViews) -> Image.Image | None:
+    """Draw a row a caption, a column an arm: the object that was made, and the caption that the judge took it for.
 
     Args:
-        cells: Of one table and seed.
-        store: With views and scores.
-        protocol: Whose scores.
-        judge: Whose verdict.
-        captions: The retrieval set.
+        cells: Places of one table and seed.
+        judged: Views, and who judged them.
 
     Returns:
         The sheet, or None where the store keeps no view of it.
     """
-    arms, rows = dict.fromkeys(cell.arm for cell in cells), {}
-    for caption in list(dict.fromkeys(cell.cluster for cell in cells))[:NUM_ROWS]:
+    arms = list(dict.fromkeys(cell.arm for cell in cells))
+    clusters = list(dict.fromkeys(cell.cluster for cell in cells))
+    rows = {}
+    for caption in clusters[:NUM_ROWS]:
         by_arm = {cell.arm: cell.trial_id for cell in cells if cell.cluster == caption}
-        rows[caption] = {
-            arm: tile_of(store, by_arm[arm], protocol, judge, captions)
-            if arm in by_arm
-            else LabelledImage(None, "not planned")
-            for arm in arms
-        }
+        row = {arm: LabelledImage(None, "not planned") for arm in arms}
+        for arm, trial_id in by_arm.items():
+            row[arm] = make_tile(trial_id, judged)
+        rows[caption] = row
     if not any(tile.color is not None for row in rows.values() for tile in row.values()):
         return None
-    return image_grid.sheet(rows, num_label_lines=LABEL_LINES)
+    return image_grid.draw_sheet(rows, num_label_lines=LABEL_LINES)
 
 
-def all_of_one_arm(
-    cells: Sequence[TrialSlot], store: TrialReader, *, protocol: str, judge: str, captions: CaptionSet
-) -> Image.Image | None:
-    """One arm's objects with their captions under them, green where the judge found the caption in this view.
+def draw_arm_gallery(cells: Sequence[TrialSlot], judged: JudgedViews) -> Image.Image | None:
+    """Draw one arm's objects over their captions, green where the judge found the caption in this view.
 
     Args:
-        cells: Of one table, arm and seed.
-        store: With views and scores.
-        protocol: Whose scores.
-        judge: Whose verdict.
-        captions: The retrieval set.
+        cells: Places of one table, arm and seed.
+        judged: Views, and who judged them.
 
     Returns:
         The picture, or None where the store keeps no view of it.
     """
     tiles = []
     for cell in cells[:NUM_TILES]:
-        tile = tile_of(store, cell.trial_id, protocol, judge, captions)
+        tile = make_tile(cell.trial_id, judged)
         tiles.append(tile._replace(label=cell.cluster, tone="better" if tile.tone == "better" else "quiet"))
     if not any(tile.color is not None for tile in tiles):
         return None
-    return image_grid.gallery(tiles, NUM_COLUMNS, num_label_lines=LABEL_LINES)
+    return image_grid.draw_gallery(tiles, NUM_COLUMNS, num_label_lines=LABEL_LINES)
 
 
-def strips(cells: Sequence[TrialSlot], store: TrialReader) -> Image.Image | None:
-    """How one arm's objects came about: a row a caption, a column a step of training.
+def draw_training_strips(cells: Sequence[TrialSlot], store: TrialReader) -> Image.Image | None:
+    """Draw one arm's objects over training: a row a caption, a column a step.
 
     Args:
-        cells: Of one table, arm and seed.
-        store: With views.
+        cells: Places of one table, arm and seed.
+        store: Store with views.
 
     Returns:
         The sheet, or None where the store keeps no such renders.
     """
     rows = {}
     for cell in cells[:NUM_STRIPS]:
-        views = views_of(store, cell.trial_id) or {}
+        views = read_views(store, cell.trial_id) or {}
         if "strip" in views and "strip_steps" in views:
-            colors, steps = views["strip"].astype(np.float32), views["strip_steps"]
-            tiles = zip(steps, colors, strict=True)
+            tiles = zip(views["strip_steps"], views["strip"].astype(np.float32), strict=True)
             rows[cell.cluster] = {f"step {int(step)}": LabelledImage(color) for step, color in tiles}
-    return image_grid.sheet(rows) if any(rows.values()) else None
+    return image_grid.draw_sheet(rows) if any(rows.values()) else None
 
 
-def tile_of(store: TrialReader, trial_id: str, protocol: str, judge: str, captions: CaptionSet) -> LabelledImage:
-    """A trial's object from the one camera, and what the judge took it for."""
+def make_tile(trial_id: str, judged: JudgedViews) -> LabelledImage:
+    """Make a trial's tile: its object from the one camera, and the caption that the judge took it for."""
+    store = judged.store
     if not store.finished(trial_id):
         return LabelledImage(None, "failed" if store.failed(trial_id) else "not run", "worse")
-    views, scores = views_of(store, trial_id), store.scores(trial_id).get(protocol)
-    label, tone = verdict(scores, judge, captions)
-    return LabelledImage(image_grid.view_of(views or {}, VIEW_ID), label, tone)
+    views = read_views(store, trial_id) or {}
+    scores = store.scores(trial_id).get(judged.protocol)
+    label, tone = describe_verdict(scores, judged.judge, judged.captions)
+    return LabelledImage(image_grid.find_view(views, VIEW_ID), label, tone)
 
 
-def verdict(scores: Mapping[str, Any] | None, judge: str, captions: CaptionSet) -> tuple[str, Any]:
-    """What a judge took the view for, and how that is coloured: "found", or the caption that it found instead.
+def describe_verdict(scores: Mapping[str, Any] | None, judge: str, captions: CaptionSet) -> tuple[str, Any]:
+    """Describe a judge's verdict on the view and its tone: "found", or the caption that it found instead.
 
     Example:
         >>> captions = CaptionSet("mine", ("a red kite", "a blue bus"), "")
         >>> scores = {"view_ids": [0, 1], "field_state": "ok", "about": {"place": 0}}
-        >>> verdict(scores | {"context": {"predicted@me": [0, 1]}}, "me", captions)
+        >>> describe_verdict(scores | {"context": {"predicted@me": [0, 1]}}, "me", captions)
         ('a blue bus', 'worse')
-        >>> verdict(scores | {"context": {"predicted@me": [1, 0]}}, "me", captions)
+        >>> describe_verdict(scores | {"context": {"predicted@me": [1, 0]}}, "me", captions)
         ('found', 'better')
-        >>> verdict(scores | {"context": {}}, "me", captions)
+        >>> describe_verdict(scores | {"context": {}}, "me", captions)
         ('not judged', 'quiet')
     """
     if scores is None:
@@ -138,9 +151,11 @@ def verdict(scores: Mapping[str, Any] | None, judge: str, captions: CaptionSet) 
     place = predicted[scores["view_ids"].index(VIEW_ID)]
     if place is None:
         return "not finite", "worse"
-    return ("found", "better") if place == scores["about"]["place"] else (captions.captions[place], "worse")
+    if place == scores["about"]["place"]:
+        return "found", "better"
+    return captions.captions[place], "worse"
 
 
-def views_of(store: TrialReader, trial_id: str) -> dict[str, np.ndarray] | None:
-    """A trial's views; None where the store keeps none."""
+def read_views(store: TrialReader, trial_id: str) -> dict[str, np.ndarray] | None:
+    """Read a trial's views; None where the store keeps none."""
     return store.views(trial_id) if store.finished(trial_id) and store.has_views(trial_id) else None

@@ -11,7 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from PIL import Image
 
 from bench.report.caption_context import CaptionTableContext
-from bench.report.images import caption_sheets, image_grid
+from bench.report.images.caption_sheets import (
+    JudgedViews,
+    draw_arm_gallery,
+    draw_contact_sheet,
+    draw_training_strips,
+    read_views,
+)
+from bench.report.images.image_grid import compare_views, draw_sheet
 from bench.report.report_contents import DeferredDrawing
 from bench.storage.trial_reader import TrialReader
 from bench.suites.selection import Selection
@@ -66,7 +73,7 @@ def plan_contact_sheet(
 ) -> dict[str, Sheet]:
     """Plan the sheet of all arms of a table of captions."""
     title = f"{table.name}: every arm, and what {context.judge} takes it for"
-    return {title: plan_judged_sheet(caption_sheets.contact_sheet, table, cells, store, context)}
+    return {title: plan_judged_sheet(draw_contact_sheet, table, cells, store, context)}
 
 
 def plan_baseline_sheets(
@@ -74,26 +81,24 @@ def plan_baseline_sheets(
 ) -> dict[str, Sheet]:
     """Plan the sheets of a baseline's objects: all captions, and some over training."""
     title = f"{table.name}: {table.baseline}, green where {context.judge} finds the caption"
-    over_training: Sheet = DeferredDrawing(list_inputs(cells, store), lambda: caption_sheets.strips(cells, store))
+    over_training: Sheet = DeferredDrawing(list_inputs(cells, store), lambda: draw_training_strips(cells, store))
     return {
-        title: plan_judged_sheet(caption_sheets.all_of_one_arm, table, cells, store, context),
+        title: plan_judged_sheet(draw_arm_gallery, table, cells, store, context),
         f"{table.name}: {table.baseline}, over training": over_training,
     }
 
 
 def plan_judged_sheet(
-    draw: Callable[..., Image.Image | None],
+    draw: Callable[[Sequence[TrialSlot], JudgedViews], Image.Image | None],
     table: Table,
     cells: Sequence[TrialSlot],
     store: TrialReader,
     context: CaptionTableContext,
 ) -> Sheet:
     """Plan a sheet whose labels say what the judge of a table takes objects for."""
+    judged = JudgedViews(store, table.protocol, context.judge, context.captions)
     inputs = [table.protocol, context.judge, context.captions.sha256, list_inputs(cells, store)]
-    return DeferredDrawing(
-        inputs,
-        lambda: draw(cells, store, protocol=table.protocol, judge=context.judge, captions=context.captions),
-    )
+    return DeferredDrawing(inputs, lambda: draw(cells, judged))
 
 
 def list_inputs(cells: Sequence[TrialSlot], store: TrialReader) -> list[tuple[TrialSlot, list[tuple[str, int, int]]]]:
@@ -129,11 +134,11 @@ def draw_photo_sheet(
     rows = {}
     for cluster in dict.fromkeys(cell.cluster for cell in cells):
         row = [cell for cell in cells if cell.cluster == cluster]
-        views = {cell.arm: caption_sheets.views_of(store, cell.trial_id) for cell in row}
+        views = {cell.arm: read_views(store, cell.trial_id) for cell in row}
         if any(views.values()):
             scene = find_reference_trial(row, table.baseline, trials).task.load()
-            rows[cluster] = image_grid.comparison(scene, views, labels=label_tiles(row, store, table), errors=errors)
-    return image_grid.sheet(rows) if rows else None
+            rows[cluster] = compare_views(scene, views, labels=label_tiles(row, store, table), errors=errors)
+    return draw_sheet(rows) if rows else None
 
 
 def find_reference_trial(row: Sequence[TrialSlot], baseline: str, trials: Mapping[str, Trial]) -> Trial:

@@ -27,7 +27,7 @@ TABLE_ENDS = (".csv", ".json")
 
 
 class ReportFormat(NamedTuple):
-    """How a report is written.
+    """The form that a report is written in.
 
     Attributes:
         is_small: Whether it has the small form.

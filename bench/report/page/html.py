@@ -49,10 +49,10 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {"with_minus": with_minus, "column_heading": mark_up_heading}
     environment.globals |= {
-        "asset": lambda name: Markup(asset(name)),
-        "explorer_script": lambda: Markup(explorer_script()),
+        "asset": _asset_markup,
+        "explorer_script": _explorer_markup,
         "script_digest": script_digest,
-        "whole_seconds": lambda seconds: max(1, round(seconds)),
+        "whole_seconds": whole_seconds,
     }
     return environment
 
@@ -60,6 +60,19 @@ def _environment() -> jinja2.Environment:
 def _without_control_characters(value: Any) -> Any:
     """Clean a person's text before it is escaped; leave what is marked as HTML."""
     return printable(value) if type(value) is str else value
+
+
+def _asset_markup(name: str) -> Markup:
+    return Markup(asset(name))
+
+
+def _explorer_markup() -> Markup:
+    return Markup(explorer_script())
+
+
+def whole_seconds(seconds: float) -> int:
+    """Round seconds for a browser, which counts whole ones; one at least."""
+    return max(1, round(seconds))
 
 
 def escape_text(text: str) -> str:

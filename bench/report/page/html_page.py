@@ -87,7 +87,10 @@ def prepare_section(section: TableSection, place: int, form: ReportFormat) -> di
     primary = result.metrics[: grids.NUM_PRIMARY]
     # Many captions by many arms: the page holds the first metrics, the file all.
     has_many_clusters = kind_named(result.cluster_noun).has_many_clusters
-    by_cluster = primary if has_many_clusters else result.metrics
+    metrics_by_cluster = primary if has_many_clusters else result.metrics
+    by_cluster = [view_clusters(result, metric) for metric in metrics_by_cluster]
+    by_metric = [view_metric(result, metric) for metric in result.metrics]
+    missing = [("worse", f"Missing from {line}") for line in footers.missing_number_lines(result)]
     return {
         "anchor": f"table-{slugify(result.table)}",
         "place": place,
@@ -97,14 +100,14 @@ def prepare_section(section: TableSection, place: int, form: ReportFormat) -> di
         "noun": result.cluster_noun,
         "conclusion": footers.conclude(result),
         "summary": grids.summary_grid(result, primary),
-        "missing": [("worse", f"Missing from {line}") for line in footers.missing_number_lines(result)],
+        "missing": missing,
         "footer": footer_lines(result),
         "files": list_files(result, form),
         "figures": prepare_figure_groups(section, form),
         "arm_notes": [("", f"{arm}: {note}") for arm, note in result.arm_notes.items() if note],
         "published": grids.published_grid(result),
-        "by_metric": [view_metric(result, metric) for metric in result.metrics],
-        "by_cluster": [view_clusters(result, metric) for metric in by_cluster],
+        "by_metric": by_metric,
+        "by_cluster": by_cluster,
         "cluster_rows": "clusters" if has_many_clusters else "arms",
         "costs": costs.cost_grid(section.costs),
         "cost_note": costs.HOW_TIMED,

@@ -73,7 +73,7 @@ class InternedList:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScriptContext:
-    """What all parts of the data refer to.
+    """Lists that all parts of the data refer to.
 
     Attributes:
         by_id: Records by trial.
@@ -131,6 +131,14 @@ def make_table(result: TableResult, contents: ReportContents, context: ScriptCon
     trial_ids = [cell.trial_id for cell in cells]
     means, reasons = summarize_scores(result, contents.frame, trial_ids)
     arms = list(result.arms)
+    scores = []
+    whys = []
+    for trial_id in trial_ids:
+        scores.append(list_scores(result, trial_id, means))
+        whys.append(list_reasons(result, trial_id, means, reasons, context))
+    metrics = [make_metric(metric) for metric in result.metrics]
+    verdicts = [list_verdicts(result, arm) for arm in arms]
+    clusters = [printable(cluster) for cluster in result.clusters]
     return {
         "name": printable(result.table),
         "noun": result.cluster_noun,
@@ -138,12 +146,12 @@ def make_table(result: TableResult, contents: ReportContents, context: ScriptCon
         "baseline": arms.index(result.baseline),
         "num_primary": min(NUM_PRIMARY, len(result.metrics)),
         "arms": [printable(arm) for arm in arms],
-        "clusters": [printable(cluster) for cluster in result.clusters],
-        "metrics": [make_metric(metric) for metric in result.metrics],
-        "verdicts": [list_verdicts(result, arm) for arm in arms],
+        "clusters": clusters,
+        "metrics": metrics,
+        "verdicts": verdicts,
         "places": make_places(result, cells, context),
-        "scores": [list_scores(result, trial_id, means) for trial_id in trial_ids],
-        "whys": [list_reasons(result, trial_id, means, reasons, context) for trial_id in trial_ids],
+        "scores": scores,
+        "whys": whys,
         "differs": list_differences(result, cells, context),
     }
 

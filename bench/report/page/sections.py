@@ -95,7 +95,7 @@ def encode_picture(title: str, image: Image.Image, is_small: bool) -> PictureFil
     """Encode a picture as PNG, or as lossy WebP in the small form."""
     if is_small:
         return PictureFile(title, f"sheets/{slugify(title)}.webp", compact.encode_lossy(image), image.size)
-    return PictureFile(title, f"sheets/{slugify(title)}.png", image_grid.png(image), image.size)
+    return PictureFile(title, f"sheets/{slugify(title)}.png", image_grid.encode_png(image), image.size)
 
 
 def table_files(section: TableSection) -> Iterator[tuple[str, str]]:

@@ -77,13 +77,15 @@ def cost_of_arm(arm: str, records: Sequence[Record]) -> ArmCost:
     memory_mib = [
         record.memory_bytes / max(record.pack_size, 1) / 2**20 for record in records if record.memory_bytes is not None
     ]
+    num_parameters = format_range([record.num_parameters for record in trained])
+    pack_size = format_range([record.pack_size for record in trained])
     return ArmCost(
         arm=arm,
         wall_s=mean_seconds(records, "wall_s"),
         train_s=mean_seconds(records, "train_s"),
-        num_parameters=format_range([record.num_parameters for record in trained]),
+        num_parameters=num_parameters,
         device=", ".join(sorted(devices)),
-        pack_size=format_range([record.pack_size for record in trained]),
+        pack_size=pack_size,
         memory_mib=float(np.mean(memory_mib)) if memory_mib else None,
     )
 

@@ -59,11 +59,9 @@ def verdict_grid(result: TableResult, metric: str, *, with_p: bool = False, with
     """
     entries = result.column(metric)
     best = best_arm(result, metric)
-    columns: list[Column] = [
-        ("arm", tuple(TableCell(entry.arm) for entry in entries)),
-        ("mean", tuple(cells.mean_cell(entry, entry.arm == best) for entry in entries)),
-        ("difference", tuple(cells.difference_cell(entry) for entry in entries)),
-    ]
+    columns: list[Column] = [("arm", tuple(TableCell(entry.arm) for entry in entries))]
+    columns.append(("mean", tuple(cells.mean_cell(entry, entry.arm == best) for entry in entries)))
+    columns.append(("difference", tuple(cells.difference_cell(entry) for entry in entries)))
     if with_p:
         columns.append(("p", tuple(cells.p_cell(entry.p_holm) for entry in entries)))
         columns.append(("lowest p", tuple(cells.p_cell(entry.p_floor) for entry in entries)))

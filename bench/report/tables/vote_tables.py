@@ -17,10 +17,11 @@ def vote_lines(told: Mapping[str, Any]) -> list[str]:
         interval = f"{row['low']:+.2f} to {row['high']:+.2f}"
         counts = f"{row['num_wins']:5}  {row['num_losses']:6}  {row['num_ties']:5}"
         rows.append(f"{printable(row['arm']):{width}}  {row['score']:+7.2f}  {interval:17}  {counts}")
-    what = "1 scene or caption" if told["num_clusters"] == 1 else f"{told['num_clusters']} scenes or captions"
+    clusters = "1 scene or caption" if told["num_clusters"] == 1 else f"{told['num_clusters']} scenes or captions"
+    votes = f"{format_count(told['num_votes'], 'vote')} between {format_count(len(rows), 'arm')}"
+    ties = f"{format_count(told['num_ties'], 'tie')}; of the {num_decided} decided, {told['num_left']} chose the left"
     return [
-        f"{printable(told['suite'])}: {format_count(told['num_votes'], 'vote')} between {format_count(len(rows), 'arm')} on "
-        f"{what}, {format_count(told['num_ties'], 'tie')}; of the {num_decided} decided, {told['num_left']} chose the left",
+        f"{printable(told['suite'])}: {votes} on {clusters}, {ties}",
         "",
         f"{'arm':{width}}  {'score':>7}  {'95% interval':17}  {'wins':>5}  {'losses':>6}  {'ties':>5}",
         *rows,

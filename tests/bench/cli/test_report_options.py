@@ -29,8 +29,8 @@ def root(tmp_path_factory):
 
 
 def test_how_many_are_asked_for():
-    assert report_options.wanted(parsed()) == report_options.MediaOptions(None, report_options.NUM_MESHES)
-    assert report_options.wanted(parsed("--pictures", "3", "--meshes", "0")) == report_options.MediaOptions(3, 0)
+    assert report_options.media_options(parsed()) == report_options.MediaOptions(None, report_options.NUM_MESHES)
+    assert report_options.media_options(parsed("--pictures", "3", "--meshes", "0")) == report_options.MediaOptions(3, 0)
     assert report_options.MediaOptions().num_meshes == 0, "a run that ends does not wait for meshes"
 
 

@@ -90,9 +90,9 @@ def test_the_first_objects_with_parameters_and_a_surface(tmp_path):
         kept.write(Outcome(record=make_record(trial, status="finished"), parameters=parameters, views={}, scores={}))
         trials[trial.id] = trial
     cells = [TrialSlot("t", "base", trial_id, "<grey>", 0) for trial_id in trials]
-    (found,) = mesh_viewer.of_cells(cells, trials, kept, 1)
+    (found,) = mesh_viewer.make_viewers(cells, trials, kept, 1)
     assert found.trial_id == list(trials)[2] and found.about.startswith("mesh of ")
     assert [*found.contents] == [f"objects/{found.trial_id}.html", f"objects/{found.trial_id}.glb"]
     assert b"&lt;grey&gt;" in found.contents[f"objects/{found.trial_id}.html"]
-    assert mesh_viewer.of_cells(cells, trials, kept, 1)[0].contents == found.contents, "the same bytes"
-    assert len(mesh_viewer.of_cells(cells, trials, kept, 5)) == 2 and mesh_viewer.of_cells(cells, trials, kept, 0) == ()
+    assert mesh_viewer.make_viewers(cells, trials, kept, 1)[0].contents == found.contents, "the same bytes"
+    assert len(mesh_viewer.make_viewers(cells, trials, kept, 5)) == 2 and mesh_viewer.make_viewers(cells, trials, kept, 0) == ()

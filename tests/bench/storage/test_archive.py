@@ -22,7 +22,7 @@ FIRST, SECOND = "toy__a__8v__s0__00000001", "toy__b__8v__s0__00000002"
 def test_of_a_scene_the_middle_view_is_kept(tmp_path):
     made = Store.open(tmp_path)
     task = ToyTask(image_px=8)
-    middle = image_grid.middle_view(task.load())
+    middle = image_grid.find_middle_view(task.load())
     made.write(
         dataclasses.replace(some_outcome(FIRST), views=views() | {"ids": np.arange(17, dtype=np.int32) + middle - 3})
     )

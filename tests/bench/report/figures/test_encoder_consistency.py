@@ -350,11 +350,11 @@ class TestVerb:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            ([], "the following arguments are required: --suite"),
-            (["--figure", "clip"], "--figure: invalid choice: 'clip'"),
+            ([], "--suite"),
+            (["--figure", "clip"], "clip-consistency, got 'clip'"),
         ],
     )
     def test_a_suite_is_still_asked_for(self, words, message, capsys):
-        with pytest.raises(SystemExit, match="2"):
-            command_line.main(["report", *words])
-        assert message in capsys.readouterr().err
+        assert command_line.main(["report", *words]) == 2
+        said = capsys.readouterr().err
+        assert message in said and len(said.strip().splitlines()) == 1

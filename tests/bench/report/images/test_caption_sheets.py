@@ -14,7 +14,6 @@ from tasks.captions.caption_sets import CaptionSet
 
 JUDGE = "embedded-judge-rn"
 CAPTIONS = CaptionSet("mine", tuple(f"a thing number {i}" for i in range(20)), "")
-HOW = {"protocol": "std-v1", "judge": JUDGE, "captions": CAPTIONS}
 
 
 class Kept(Store):
@@ -48,6 +47,10 @@ class Kept(Store):
         return {"std-v1": {"view_ids": [0, 1, 2], "field_state": "ok", "about": {"place": i}, "context": context}}
 
 
+def judged(store):
+    return caption_sheets.JudgedViews(store, "std-v1", JUDGE, CAPTIONS)
+
+
 def cells(arms="ab", num=14):
     return [TrialSlot("t", arm, f"{arm}{i}", CAPTIONS.captions[i], 0) for arm in arms for i in range(num)]
 
@@ -56,7 +59,7 @@ def cells(arms="ab", num=14):
 def drawn(monkeypatch):
     """What the sheets were made of."""
     found = {}
-    for name in ("sheet", "gallery"):
+    for name in ("draw_sheet", "draw_gallery"):
         real = getattr(image_grid, name)
 
         def spy(tiles, *args, name=name, real=real, **options):
@@ -68,8 +71,8 @@ def drawn(monkeypatch):
 
 
 def test_rows_are_the_first_captions_and_labels_what_the_judge_found(drawn):
-    assert caption_sheets.contact_sheet(cells(), Kept(), **HOW)
-    rows = drawn["sheet"]
+    assert caption_sheets.draw_contact_sheet(cells(), judged(Kept()))
+    rows = drawn["draw_sheet"]
     assert list(rows) == list(CAPTIONS.captions[:12]) and list(rows["a thing number 0"]) == ["a", "b"]
     found, wrong = rows["a thing number 1"]["a"], rows["a thing number 2"]["a"]
     assert (found.label, found.tone) == ("found", "better") and found.color[0, 0, 0] == pytest.approx(0.05, abs=1e-3)
@@ -78,30 +81,30 @@ def test_rows_are_the_first_captions_and_labels_what_the_judge_found(drawn):
 
 
 def test_an_arm_with_fewer_captions_leaves_places_empty(drawn):
-    caption_sheets.contact_sheet([*cells("a", 3), *cells("b", 1)], Kept(), **HOW)
-    assert drawn["sheet"]["a thing number 2"]["b"] == image_grid.LabelledImage(None, "not planned")
+    caption_sheets.draw_contact_sheet([*cells("a", 3), *cells("b", 1)], judged(Kept()))
+    assert drawn["draw_sheet"]["a thing number 2"]["b"] == image_grid.LabelledImage(None, "not planned")
 
 
 def test_all_of_one_arm_with_their_captions(drawn):
-    image = caption_sheets.all_of_one_arm(cells("a", 20), Kept(), **HOW)
-    assert [tile.label for tile in drawn["gallery"]] == list(CAPTIONS.captions)
-    found = [i for i, tile in enumerate(drawn["gallery"]) if tile.tone == "better"]
+    image = caption_sheets.draw_arm_gallery(cells("a", 20), judged(Kept()))
+    assert [tile.label for tile in drawn["draw_gallery"]] == list(CAPTIONS.captions)
+    found = [i for i, tile in enumerate(drawn["draw_gallery"]) if tile.tone == "better"]
     assert found == list(range(1, 20, 2))
     assert image.width == image_grid.GAP_PX + 8 * (160 + image_grid.GAP_PX)
 
 
 def test_a_strip_a_caption(drawn):
-    assert caption_sheets.strips(cells("a"), Kept())
-    rows = drawn["sheet"]
+    assert caption_sheets.draw_training_strips(cells("a"), Kept())
+    rows = drawn["draw_sheet"]
     assert len(rows) == caption_sheets.NUM_STRIPS and list(rows["a thing number 0"]) == ["step 5", "step 10"]
-    assert caption_sheets.strips(cells("a"), Kept(strip=False)) is None
+    assert caption_sheets.draw_training_strips(cells("a"), Kept(strip=False)) is None
 
 
 def test_a_store_without_views_has_no_pictures():
     for made in (
-        caption_sheets.contact_sheet(cells(), Kept(False), **HOW),
-        caption_sheets.strips(cells("a"), Kept(False)),
-        caption_sheets.all_of_one_arm(cells("a"), Kept(False), **HOW),
+        caption_sheets.draw_contact_sheet(cells(), judged(Kept(False))),
+        caption_sheets.draw_training_strips(cells("a"), Kept(False)),
+        caption_sheets.draw_arm_gallery(cells("a"), judged(Kept(False))),
     ):
         assert made is None
 
@@ -117,4 +120,4 @@ def test_a_store_without_views_has_no_pictures():
 )
 def test_where_there_is_no_verdict_that_is_said(scores, said):
     usual = {"view_ids": [0, 1], "field_state": "ok", "about": {"place": 0}, "context": {f"predicted@{JUDGE}": [0, 0]}}
-    assert caption_sheets.verdict(None if scores is None else usual | scores, JUDGE, CAPTIONS)[0] == said
+    assert caption_sheets.describe_verdict(None if scores is None else usual | scores, JUDGE, CAPTIONS)[0] == said

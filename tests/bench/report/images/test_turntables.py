@@ -41,7 +41,7 @@ def frames(reel):
 def test_a_caption_is_seen_from_eight_sides():
     steps = {"strip": np.zeros((3, 4, 4, 3), np.float16), "strip_steps": np.asarray([5, 10, 20], np.int32)}
     trial = trial_of(CaptionTask(caption="a blue dotted guitar"))
-    views, training = turntables.of_trial(trial, views_of(range(17)[::-1], 16, **steps), with_truth=True)
+    views, training = turntables.draw_trial_reels(trial, views_of(range(17)[::-1], 16, **steps), with_truth=True)
     assert views.labels == tuple(f"azimuth {x}°" for x in range(0, 360, 45))
     assert frames(views).mean(axis=(1, 2, 3)) == pytest.approx(np.arange(8) / 100, abs=0.01)
     assert views.path == f"media/{trial.id}.webp" and training.path == f"media/{trial.id}-training.webp"
@@ -49,7 +49,7 @@ def test_a_caption_is_seen_from_eight_sides():
 
 
 def test_of_an_archive_there_are_the_views_that_it_kept():
-    (reel,) = turntables.of_trial(
+    (reel,) = turntables.draw_trial_reels(
         trial_of(CaptionTask(caption="a pink windmill")), views_of((1, 5), 16), with_truth=True
     )
     assert reel.labels == ("azimuth 45°", "azimuth 225°")
@@ -57,11 +57,11 @@ def test_of_an_archive_there_are_the_views_that_it_kept():
 
 def test_photographs_stand_beside_errors_and_truth():
     task = dataclasses.replace(ToyTask(), image_px=16)
-    views, errors, truth = turntables.of_trial(trial_of(task), views_of((2, 0, 1), 16), with_truth=True)
+    views, errors, truth = turntables.draw_trial_reels(trial_of(task), views_of((2, 0, 1), 16), with_truth=True)
     assert views.labels == errors.labels == truth.labels == ("view 0", "view 1", "view 2")
     assert frames(truth).mean() == pytest.approx(0.5, abs=0.01)
     assert frames(errors).mean() > 0.5, "wrong by 0.48 everywhere: beyond the brightest"
-    assert [r.kind for r in turntables.of_trial(trial_of(task), views_of((0,), 16), with_truth=False)] == [
+    assert [r.kind for r in turntables.draw_trial_reels(trial_of(task), views_of((0,), 16), with_truth=False)] == [
         "views",
         "errors",
     ]
@@ -70,18 +70,18 @@ def test_photographs_stand_beside_errors_and_truth():
 def test_views_of_another_size_than_the_truth_stand_alone():
     task = dataclasses.replace(ToyTask(), image_px=16)
     views = views_of((0, 1), 8)
-    assert [reel.kind for reel in turntables.of_trial(trial_of(task), views, with_truth=True)] == ["views"]
+    assert [reel.kind for reel in turntables.draw_trial_reels(trial_of(task), views, with_truth=True)] == ["views"]
 
 
 def test_views_that_the_task_does_not_have_are_left_out():
     task = dataclasses.replace(ToyTask(), image_px=16)
-    reels = list(turntables.of_trial(trial_of(task), views_of((0, 7), 16), with_truth=True))
+    reels = list(turntables.draw_trial_reels(trial_of(task), views_of((0, 7), 16), with_truth=True))
     assert [(reel.kind, reel.labels) for reel in reels] == [(k, ("view 0",)) for k in ("views", "errors", "truth")]
 
 
 def test_large_views_are_averaged_down_and_do_not_reach_into_each_other():
     colors = np.stack([np.zeros((100, 100, 3)), np.ones((100, 100, 3))]).astype(np.float32)
-    reel = turntables.reel("views", "t", ("a", "b"), colors)
+    reel = turntables.encode_reel("views", "t", ("a", "b"), colors)
     assert (reel.width, reel.height) == (64, 64)
     black, white = frames(reel)
     assert black.max() < 0.1 and white.min() > 0.9
@@ -97,9 +97,9 @@ def test_truth_stands_once_a_scene_and_trials_without_views_have_none(tmp_path):
         kept.write(Outcome(record=record, parameters={}, views=views, scores={}))
         trials[trial.id] = trial
     cells = [TrialSlot("t", f"arm {i}", trial_id, "grey", 0) for i, trial_id in enumerate(trials)]
-    reels = turntables.of_cells(cells, trials, kept)
+    reels = turntables.draw_reels(cells, trials, kept)
     assert [[reel.kind for reel in reels[trial_id]] for trial_id in list(trials)[:2]] == [
         ["views", "errors", "truth"], ["views", "errors"]
     ]  # fmt: skip
     assert set(reels) == set(list(trials)[:2])
-    assert reels == turntables.of_cells(cells, trials, kept), "the same bytes"
+    assert reels == turntables.draw_reels(cells, trials, kept), "the same bytes"
