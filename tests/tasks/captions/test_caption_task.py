@@ -362,7 +362,7 @@ def test_judges_change_no_trial(tmp_path):
     other = dataclasses.replace(task, judges=("openai-vit-b-32",))
     told = describe(task)
     assert told == describe(other) == {
-        "type": "CaptionTask", "caption": "a pink windmill", "captions": "closed-world", "view_px": 8,
+        "type": "CaptionTask/1", "caption": "a pink windmill", "captions": "closed-world", "view_px": 8,
     }  # fmt: skip
     assert task.fingerprint() == other.fingerprint()
     assert task.load().judges == ("embedded-judge-rn", "embedded-judge-vit")
@@ -447,7 +447,7 @@ def test_views_are_shared_and_cannot_be_written():
 
 def test_importing_the_task_is_light_and_reads_nothing():
     read = (
-        "import sys, tasks.captions.caption_task as c, tasks.captions.templates as o; "
+        "import sys, tasks.captions.caption_task, tasks.captions.caption_sets as c, tasks.captions.templates as o; "
         "print({'mitsuba', 'tensorflow_datasets', 'rich', 'PIL'} & {*sys.modules}, "
         "c._closed_world.cache_info().currsize, o.closed_world.cache_info().currsize)"
     )

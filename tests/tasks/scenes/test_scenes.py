@@ -220,7 +220,7 @@ def test_a_thousand_views_leave_no_memory_behind():
 
 def test_workers_do_not_wait_for_jax():
     code = "import sys, tasks.path_tracing.mitsuba_renderer, tasks.scenes.scene_models; sys.exit('jax' in sys.modules)"
-    root = pathlib.Path(scenes.__file__).parents[1]
+    root = pathlib.Path(scenes.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60).returncode == 0
 
 

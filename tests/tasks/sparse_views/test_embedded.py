@@ -240,7 +240,7 @@ def test_fingerprint_tells_data_apart(painter, monkeypatch):
     assert base == tiny().fingerprint() == tiny(views=(26, 86, 2)).fingerprint()  # the same data
     others = [tiny(scene=OTHER), tiny(num_views=4), tiny(subset_seed=1), tiny(image_px=6), tiny(num_spp=2)]
     assert len({base, *(task.fingerprint() for task in others)}) == 6
-    monkeypatch.setattr(scene_views, "POSES_VERSION", 99)
+    monkeypatch.setattr(embedded, "POSES_VERSION", 99)
     assert tiny().fingerprint() != base
 
 
@@ -314,8 +314,9 @@ def test_importing_the_task_is_light():
 CHILD = """
     import pathlib, sys, time
     import numpy as np
-    from tasks import scenes, sparse_view, sparse_view_builder
-    from tasks.sparse_view import SparseViews
+    from tasks.scenes import scenes
+    from tasks.sparse_views import dataset
+    from tasks.sparse_views.embedded import SparseViews
 
     log = pathlib.Path(sys.argv[1])
 
@@ -325,7 +326,7 @@ CHILD = """
         time.sleep(float(sys.argv[2]))
         return np.stack([np.full((image_px, image_px, 4), first_seed + i, np.uint8) for i in range(len(poses))])
 
-    def stuck(self, split, whole=sparse_view_builder.EmbeddedScenes._generate_examples):
+    def stuck(self, split, whole=dataset.EmbeddedScenes._generate_examples):
         for i, example in enumerate(whole(self, split)):
             if i == 10:
                 log.write_text("writing\\n")
@@ -335,7 +336,7 @@ CHILD = """
     scenes.render_views = render_views
     scenes.fingerprint = "{}-{}-{}".format
     if sys.argv[3] == "stuck":
-        sparse_view_builder.EmbeddedScenes._generate_examples = stuck
+        dataset.EmbeddedScenes._generate_examples = stuck
     data = SparseViews(scene=sys.argv[4], num_views=3, image_px=5, num_spp=1).load()
     print("loaded", round(float(data.train.alphas[0, 0, 0] * 255)), flush=True)
 """
