@@ -39,7 +39,7 @@ def python(*arguments, cwd, **variables):
 
 
 def test_root_holds_this_file():
-    assert (import_paths.ROOT / "tests" / "bench" / "test_layout.py").samefile(__file__)
+    assert (import_paths.ROOT / "tests" / "bench" / "test_import_paths.py").samefile(__file__)
 
 
 def test_importing_changes_nothing(tmp_path):
@@ -57,8 +57,8 @@ def test_ours_come_first_and_the_users_folder_second(tmp_path):
     code = """
         import sys
         assert sys.path[0] == ""  # the user's folder: without `put_root_first` theirs would win
-        from bench import _layout
-        _layout.put_root_first()
+        from bench import import_paths
+        import_paths.put_root_first()
         import models, tasks, my_pkg
         print(models.__file__, tasks.__file__)
         print(sys.path[:2])
@@ -72,9 +72,9 @@ def test_ours_come_first_and_the_users_folder_second(tmp_path):
 def test_the_users_folder_is_not_added_under_safe_path(tmp_path):
     code = """
         import sys
-        from bench import _layout
-        _layout.put_root_first()
-        print(sys.path[0] == str(_layout.ROOT), sys.argv[1] in sys.path)
+        from bench import import_paths
+        import_paths.put_root_first()
+        print(sys.path[0] == str(import_paths.ROOT), sys.argv[1] in sys.path)
     """
     code = textwrap.dedent(code)
     done = python("-P", "-c", code, str(tmp_path), cwd=tmp_path, PYTHONPATH=str(import_paths.ROOT))
@@ -90,7 +90,7 @@ def test_it_can_be_called_again(user_folder):
 
 def test_somebody_elses_models_imported_before_is_refused(tmp_path):
     write(tmp_path, "models/__init__.py", "")
-    code = "import models; from bench import _layout; _layout.put_root_first()"
+    code = "import models; from bench import import_paths; import_paths.put_root_first()"
     done = python("-c", code, cwd=tmp_path, PYTHONPATH=str(import_paths.ROOT))
     expected = (
         f"import: expected `models` of {import_paths.ROOT}, got one that was imported before from {tmp_path}/models"

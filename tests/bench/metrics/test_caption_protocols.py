@@ -300,7 +300,7 @@ def test_a_guide_that_reads_nothing_and_a_caption_too_long_have_reasons(monkeypa
     short = dataclasses.replace(FAKES["own"], name="short", tokenizer=WordTokenizer(WORDS, 2))
     monkeypatch.setitem(FAKES, "short", short)
     scores = score(task(judges=("judge", "short")), stored(*field()), guides=("blind",))
-    assert scores.reasons["rprec1@guide"].startswith("blind: expected an encoder that reads text")
+    assert scores.reasons["rprec1@guide"].startswith("blind: expected an encoder with CLIP's vocabulary")
     assert "expected at most 2 tokens" in scores.reasons["rank@short"]
     assert None not in scores.per_view["rank@judge"]
 

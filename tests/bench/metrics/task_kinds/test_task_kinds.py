@@ -21,7 +21,7 @@ from bench.metrics.task_kinds import all_kinds, kind_named, kind_of, kind_of_met
 from bench.metrics.task_kinds.interface import TaskKind
 from bench.plugins import check_method
 from bench.report.page import provenance
-from bench.report.tables import contents
+from bench.report.tables import grids
 from bench.suites.suite import Arm, Table, TrialSlot
 from bench.training import trainer
 from models.dietnerf import DietNeRF
@@ -241,7 +241,7 @@ def test_a_third_kind_is_scored(sketches):
 def test_check_tries_a_method_on_a_third_kind(sketches):
     parser = argparse.ArgumentParser()
     check.add_arguments(parser)
-    assert parser.parse_args(["sketch", "--sketch", "dog"]).sketch == "dog"
+    assert parser.parse_args(["nerf", "--sketch", "dog"]).sketch == "dog"
     assert check_method.choose_task(SketchMethod(), {"sketch": "dog"}) == SketchTask(drawing="dog")
     assert check_method.choose_task(SketchMethod(), {}) == SketchTask(drawing="cat")
     with pytest.raises(UsageError, match="--scene: expected none where a method starts from a sketch, got 'kettle'"):
@@ -255,5 +255,5 @@ def test_a_third_kind_is_compared_and_reported(sketches):
     frame = frame.assign(num_steps=1, wall_s=1.0)
     result = compare(frame, cells, table="t", baseline="a", protocol="std-v1", metrics=["opacity"])
     result = result.with_text(cluster_noun="sketch")
-    assert contents.scenes_grid(result, "opacity").header[0] == "sketch"
+    assert grids.cluster_grid(result, "opacity").header[0] == "sketch"
     assert ("protocol of sketches", "std-v1 1.0: mean opacity") in provenance.protocol_rows([result])
