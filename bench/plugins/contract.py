@@ -1,6 +1,6 @@
 """What every method must keep, as named steps: the contract test of our own methods and `bench check` of a user's.
 
-Each step takes a method on a tiny task and raises `Broken` with what to do. Nothing here knows a method's insides.
+Each step takes a method on a tiny task and raises `ContractError` with what to do. Nothing here knows a method's insides.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def written(kind: str, names: ScaffoldNames) -> str:
     """The text of a new file.
 
     Example:
-        >>> "python -m bench check a.b:MyB" in written("field", Names("a.b", "MyB"))
+        >>> "python -m bench check a.b:MyB" in written("field", ScaffoldNames("a.b", "MyB"))
         True
     """
     text = (ROOT / "bench" / "plugins" / f"template_{kind}.txt").read_text("utf-8")

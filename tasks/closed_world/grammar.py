@@ -79,9 +79,9 @@ def caption(meaning: Meaning) -> str:
     """The one caption of a meaning that retrieval sets hold.
 
     Example:
-        >>> caption(Thing("chair", "orange", "metallic")), caption(Thing("mug", "blue", "matte"))
+        >>> caption(ObjectSpec("chair", "orange", "metallic")), caption(ObjectSpec("mug", "blue", "matte"))
         ('an orange metallic chair', 'a blue mug')
-        >>> caption(Pair(Thing("mug", "blue", "matte"), "on", Thing("cube", "green", "striped")))
+        >>> caption(ObjectPairSpec(ObjectSpec("mug", "blue", "matte"), "on", ObjectSpec("cube", "green", "striped")))
         'a blue mug on a green striped cube'
     """
     return paraphrases(meaning)[0]

@@ -1,6 +1,6 @@
 """What the closed world holds: kinds of thing in colours and finishes, pairs of them, and what is kept from training.
 
-A meaning is what a caption says and a picture shows: a `Thing` ("a red metallic chair") or a `Pair` ("a blue mug on a
+A meaning is what a caption says and a picture shows: a `ObjectSpec` ("a red metallic chair") or a `ObjectPairSpec` ("a blue mug on a
 green cube"). `things` and `pairs` give those of a split. `tasks.closed_world.grammar` puts meanings into words and words into
 meanings, `tasks.closed_world.appearance` says what they look like, `tasks.closed_world.dataset` takes their pictures.
 

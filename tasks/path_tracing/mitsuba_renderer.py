@@ -104,7 +104,7 @@ def to_srgb_uint8(radiance: Float[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h 
     """From linear radiance times alpha to what is stored: sRGB and straight alpha, 8 bits each.
 
     Example:
-        >>> developed(np.asarray([[[0.2, 0.4, 0.1, 1.0], [0.1, 0.2, 0.05, 0.5], [0.0, 0.0, 0.0, 0.0]]])).tolist()
+        >>> to_srgb_uint8(np.asarray([[[0.2, 0.4, 0.1, 1.0], [0.1, 0.2, 0.05, 0.5], [0.0, 0.0, 0.0, 0.0]]])).tolist()
         [[[124, 170, 89, 255], [124, 170, 89, 128], [0, 0, 0, 0]]]
     """
     alpha = np.clip(radiance[..., 3:], 0, 1)

@@ -19,16 +19,18 @@ TITLES = {
 def card(name: str) -> dict[str, Any]:
     """Read the card of an embedded encoder from its file."""
     found = files.read(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
-    # The files were written when the training module had another name; their hashes are in the identity of trials.
-    command = found.card["command"].replace("models.clip.pretrain ", "models.clip.pretraining.train ")
+    card_fields = dict(found.card)
+    if "command" in card_fields:
+        # The files were written when the training module had another name; their hashes are in the identity of trials.
+        command = card_fields["command"].replace("models.clip.pretrain ", "models.clip.pretraining.train ")
+        card_fields["command"] = command
     tower = architectures.to_json(found.model.image_tower)
     return {
         "name": name,
         "role": "judge: never guides" if name in catalog.JUDGES else "guide",
         "image_tower": ", ".join(f"{key} {value}" for key, value in tower.items() if value is not None),
         "sha256": catalog.EMBEDDED[name],
-        **found.card,
-        "command": command,
+        **card_fields,
     }
 
 

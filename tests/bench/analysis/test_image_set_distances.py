@@ -61,7 +61,7 @@ def made(tmp_path, monkeypatch):
         noise = np.random.default_rng(0).random(truth.shape)
         color = {"near": truth, "far": noise, "bare": None if trial.task.scene == "dark" else truth}
         if trial.variant in color:
-            guides = {GUIDE: catalog.EMBEDDED[GUIDE]} if trial.variant == "far" else None
+            guides = {GUIDE: {"weights": catalog.EMBEDDED[GUIDE]}} if trial.variant == "far" else None
             opened.write(outcome(trial.id, color[trial.variant], guides))
     return table, cells, trials, opened
 

@@ -201,7 +201,9 @@ class TestTrains:
         asked = []
         monkeypatch.setattr(run_suite, "train_missing", lambda options, chosen, here: asked.extend(chosen.trials))
         compare.main(parsed(stored, "mine:MINE", "--set", "MINE.num_rays=9", "--seeds", "4"))
-        assert {t.variant for t in asked} == {f"{VARIANT}+num_rays=9", "toy_base"} and {t.seed for t in asked} == {4}
+        assert {t.variant for t in asked} == {"MINE+num_rays=9+code=0a1b2c3d", "toy_base"} and {
+            t.seed for t in asked
+        } == {4}
         assert {t.method.num_rays for t in asked if t.variant != "toy_base"} == {9}
         assert "MINE: PSNR no data against Base" in printed(capsys)
 

@@ -25,7 +25,7 @@ def run(*arguments):
 
 
 def test_catalog_says_what_there_is_and_what_is_on_disk(capsys, tmp_path):
-    place = catalog.ENTRIES["openai-rn50"].place
+    place = catalog.ENTRIES["openai-rn50"].manual_path
     place.parent.mkdir(parents=True)
     place.write_bytes(b"")
     assert run() == 0

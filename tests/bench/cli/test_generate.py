@@ -98,7 +98,7 @@ class TestTrials:
             "a photo of {}",
             7,
         )
-        assert trial.variant == "dream_fields+num_steps=7"
+        assert trial.variant.startswith("dream_fields+num_steps=7+code=")
 
     def test_a_caption_of_the_world_that_the_set_has_not(self, tmp_path):
         """It comes first in a set of its own, without those that say the same."""

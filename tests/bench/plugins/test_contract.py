@@ -110,6 +110,10 @@ class TestCheckedOn:
             check_method.choose_task(DREAM_FIELDS, {"scene": "kettle"})
 
 
+CALLS = []
+"""Counts calls outside of a method, where its description cannot see them."""
+
+
 def broken_step(method):
     *_, (name, said, what_to_do) = contract.check(subject(method))
     assert said is None
@@ -297,13 +301,13 @@ class TestBroken:
         assert "declare a size as a plain field" in said
 
     def test_a_loss_that_counts_its_own_calls(self):
-        calls = []
+        CALLS.clear()
 
         @dataclasses.dataclass(frozen=True, kw_only=True)
         class Counting(ToyMethod):
             def loss(self, params, state, frozen, data, hyperparameters, key, step):
-                calls.append(1)
-                return len(calls) * jnp.mean(params["mean"]), (state, {})
+                CALLS.append(1)
+                return len(CALLS) * jnp.mean(params["mean"]), (state, {})
 
             def optimizer(self, num_steps, hyperparameters):
                 return optax.sgd(0.1)
@@ -324,14 +328,14 @@ class TestBroken:
         assert "it would never be found again; its functions must not change its fields" in " ".join(said.split())
 
     def test_a_render_that_depends_on_more_than_parameters(self):
-        calls = []
+        CALLS.clear()
 
         @dataclasses.dataclass(frozen=True, kw_only=True)
         class Fading(ToyMethod):
             def render(self, params, state, data, rays, num_samples=None):
-                calls.append(1)
+                CALLS.append(1)
                 found = super().render(params, state, data, rays)
-                return found._replace(color=found.color / len(calls))
+                return found._replace(color=found.color / len(CALLS))
 
         name, said = broken_step(Fading())
         assert name == "renders reload identically"

@@ -20,6 +20,7 @@ from bench.suites.trial import Trial
 from tasks.budgets import BUDGETS, sized
 from tasks.captions.caption_task import CaptionTask
 from tasks.sparse_views.embedded import SparseViews
+from tests.fixtures import toys
 from tests.fixtures.toys import ToyMethod, ToyTask
 
 PX = 16
@@ -294,7 +295,7 @@ class TestTrials:
         trial, found = self.made()
         there = Store.open(tmp_path)
         there.write(imported_renders.outcome(trial, found, ()))
-        monkeypatch.setattr(ToyTask, "fingerprint", lambda self: "newer")
+        monkeypatch.setitem(toys.FINGERPRINTS, "toy", "newer")
         with pytest.raises(UsageError, match="got the same files, of data that has changed; choose another"):
             imported_renders.check_same(self.made()[0], there)
 
