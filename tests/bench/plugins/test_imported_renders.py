@@ -20,8 +20,7 @@ from bench.suites.trial import Trial
 from tasks.budgets import BUDGETS, sized
 from tasks.captions.caption_task import CaptionTask
 from tasks.sparse_views.embedded import SparseViews
-from tests.fixtures import toys
-from tests.fixtures.toys import ToyMethod, ToyTask
+from tests.fixtures.toys import FINGERPRINTS, ToyMethod, ToyTask
 
 PX = 16
 
@@ -295,7 +294,7 @@ class TestTrials:
         trial, found = self.made()
         there = Store.open(tmp_path)
         there.write(imported_renders.outcome(trial, found, ()))
-        monkeypatch.setitem(toys.FINGERPRINTS, "toy", "newer")
+        monkeypatch.setitem(FINGERPRINTS, "toy", "newer")
         with pytest.raises(UsageError, match="got the same files, of data that has changed; choose another"):
             imported_renders.check_same(self.made()[0], there)
 
