@@ -118,7 +118,7 @@ def turntable(
         static = (field.method, image_px, min(num_at_once, image_px**2))
         seen = devices.compile_once(render_cameras, static, asked)(*asked)
         shown = seen.color + (1 - seen.opacity[..., None]) * (background - field.background)
-        frames.append(image_grid.to_8bit(np.asarray(shown[0])))
+        frames.append(image_grid.quantize_colors(np.asarray(shown[0])))
     return np.stack(frames)
 
 

@@ -38,7 +38,7 @@ def render_generation_page(summary: Mapping[str, Any]) -> str:
     Args:
         summary: What `generate` writes as `summary.json`.
     """
-    return html.render(
+    return html.render_template(
         "generation.html.j2",
         title=summary["caption"],
         introduction=introduce(summary),

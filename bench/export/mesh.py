@@ -116,7 +116,7 @@ def vertex_colors(field: TrainedField, made: Trimesh, cell: float) -> UInt8[np.n
         seen += (left - after)[:, None] * color
         left = after
     stopped = (1 - left)[:, None]
-    return image_grid.to_8bit(np.where(stopped > 1e-3, seen / np.maximum(stopped, 1e-3), unseen)[None])[0]
+    return image_grid.quantize_colors(np.where(stopped > 1e-3, seen / np.maximum(stopped, 1e-3), unseen)[None])[0]
 
 
 def surface_level(density: Float[np.ndarray, "g g g"], cell: float) -> float:

@@ -101,7 +101,7 @@ def render_viewer(model: bytes, name: str) -> str:
     viewer = scene_to_html(GlbScene(model))
     before_title, _, rest = viewer.partition("<title>trimesh: threejs viewer</title>")
     after_title, end, tail = rest.rpartition("</body>")
-    return html.render(
+    return html.render_template(
         "mesh_viewer.html.j2",
         before_title=Markup(before_title),
         name=name,

@@ -29,6 +29,7 @@ from bench.report.page import compact, report_files
 from bench.report.report_contents import NO_MEDIA, DeferredDrawing, ReportContents
 from bench.report.tables.costs import DevicePrice
 from bench.report.tables.words import pluralize
+from bench.storage.score_frame import score_frame
 from bench.storage.trial_reader import TrialReader
 from bench.suites import selection
 from bench.suites.suite import Table
@@ -79,9 +80,9 @@ def gather_contents(
         refresh_s: Seconds after which the page loads itself again; None for a page that does not.
         is_small: Whether to write the small form.
     """
-    trial_ids = {trial.id for trial in chosen.trials}
-    frame = store.frame()
-    frame = frame[frame["trial_id"].isin(trial_ids)].reset_index(drop=True)
+    trial_ids = [trial.id for trial in chosen.trials if is_stored(store, trial.id)]
+    # Not `store.frame()`: a store may hold many more trials, and to read all their scores takes long.
+    frame = score_frame((store.read(trial_id), store.scores(trial_id)) for trial_id in sorted(trial_ids))
     contexts = {}
     for table in chosen.tables:
         context = gather_context(table, chosen, store)
@@ -99,7 +100,7 @@ def gather_contents(
         results=tuple(results),
         frame=frame,
         cells=tuple(chosen.cells),
-        records=tuple(store.read(trial.id) for trial in chosen.trials if is_stored(store, trial.id)),
+        records=tuple(store.read(trial_id) for trial_id in trial_ids),
         contexts=contexts,
         sheets=plan_sheets(chosen, store, contexts),
         media=media,

@@ -36,7 +36,7 @@ PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pillow", "scipy", "seabo
 
 def contents_digest(contents: ReportContents) -> str:
     """Compute a digest of everything that a report is drawn from: equal digests draw equal files."""
-    digest = hashlib.sha256(source_digest().encode())
+    digest = hashlib.sha256(project_digest().encode())
     for name, value in _plain_fields(contents).items():
         digest.update(f"\n{name}: ".encode())
         digest.update(json.dumps(value, default=_plain).encode())
@@ -72,7 +72,7 @@ def remove_manifest(folder: pathlib.Path) -> None:
 
 
 @functools.cache
-def source_digest() -> str:
+def project_digest() -> str:
     """Compute a digest of the project's source files and of the versions of the packages that draw."""
     digest = hashlib.sha256()
     for package in PACKAGES:

@@ -73,7 +73,7 @@ def write_consistency_figure(
     paths = [folder / f"{ENCODER_FIGURE}.{end}" for end in files]
     for path, content in zip(paths, files.values(), strict=True):
         write_file(path, content)
-    return [summarize(statistics) for statistics in found], paths
+    return [summarize_similarity(statistics) for statistics in found], paths
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def consistency_rows(found: SimilarityStatistics) -> Iterator[Row]:
     """Compute the rows of the CSV: bins of the histograms, bins of angles, and the summary."""
     for kind in LOOKS:
         yield from density_rows(found, kind)
-        yield from angle_rows(found, kind)
+        yield from cosine_rows(found, kind)
     parts = {"far_within": ("within", far(found.pairs)), "mean_across": ("across", found.pairs.of("across"))}
     for name, value in found.summary().items():
         if value is not None:
@@ -103,7 +103,7 @@ def density_rows(found: SimilarityStatistics, kind: Kind) -> Iterator[Row]:
         yield make_row(found, "density", kind, (float(low), float(high)), value, some)
 
 
-def angle_rows(found: SimilarityStatistics, kind: Kind) -> Iterator[Row]:
+def cosine_rows(found: SimilarityStatistics, kind: Kind) -> Iterator[Row]:
     """Compute mean cosines of one kind of pairs by angle, a bin a row; bins without pairs are left out."""
     pairs = found.pairs.of(kind)
     for low in np.arange(0.0, 180.0, ANGLE_BIN_DEG):
@@ -237,7 +237,7 @@ def middles(rows: Sequence[Row]) -> list[float]:
 # --- in words ---------------------------------------------------------------------------------------------------------
 
 
-def summarize(found: SimilarityStatistics) -> str:
+def summarize_similarity(found: SimilarityStatistics) -> str:
     """Summarize one feature of an encoder on a line."""
     pairs = found.pairs
     summary = found.summary()

@@ -39,8 +39,8 @@ NUM_COLUMNS = 8
 LABEL_LINES = 3
 
 
-class JudgedViews(NamedTuple):
-    """Views, and the encoder that judged them.
+class JudgedStore(NamedTuple):
+    """A store with views, and the encoder that judged them.
 
     Attributes:
         store: Store with views and scores.
@@ -55,7 +55,7 @@ class JudgedViews(NamedTuple):
     captions: CaptionSet
 
 
-def draw_contact_sheet(cells: Sequence[TrialSlot], judged: JudgedViews) -> Image.Image | None:
+def draw_contact_sheet(cells: Sequence[TrialSlot], judged: JudgedStore) -> Image.Image | None:
     """Draw a row a caption, a column an arm: the object that was made, and the caption that the judge took it for.
 
     Args:
@@ -79,7 +79,7 @@ def draw_contact_sheet(cells: Sequence[TrialSlot], judged: JudgedViews) -> Image
     return image_grid.draw_sheet(rows, num_label_lines=LABEL_LINES)
 
 
-def draw_arm_gallery(cells: Sequence[TrialSlot], judged: JudgedViews) -> Image.Image | None:
+def draw_arm_gallery(cells: Sequence[TrialSlot], judged: JudgedStore) -> Image.Image | None:
     """Draw one arm's objects over their captions, green where the judge found the caption in this view.
 
     Args:
@@ -110,19 +110,19 @@ def draw_training_strips(cells: Sequence[TrialSlot], store: TrialReader) -> Imag
     """
     rows = {}
     for cell in cells[:NUM_STRIPS]:
-        views = read_views(store, cell.trial_id) or {}
+        views = find_views(store, cell.trial_id) or {}
         if "strip" in views and "strip_steps" in views:
             tiles = zip(views["strip_steps"], views["strip"].astype(np.float32), strict=True)
             rows[cell.cluster] = {f"step {int(step)}": LabelledImage(color) for step, color in tiles}
     return image_grid.draw_sheet(rows) if any(rows.values()) else None
 
 
-def make_tile(trial_id: str, judged: JudgedViews) -> LabelledImage:
+def make_tile(trial_id: str, judged: JudgedStore) -> LabelledImage:
     """Make a trial's tile: its object from the one camera, and the caption that the judge took it for."""
     store = judged.store
     if not store.finished(trial_id):
         return LabelledImage(None, "failed" if store.failed(trial_id) else "not run", "worse")
-    views = read_views(store, trial_id) or {}
+    views = find_views(store, trial_id) or {}
     scores = store.scores(trial_id).get(judged.protocol)
     label, tone = describe_verdict(scores, judged.judge, judged.captions)
     return LabelledImage(image_grid.find_view(views, VIEW_ID), label, tone)
@@ -156,6 +156,6 @@ def describe_verdict(scores: Mapping[str, Any] | None, judge: str, captions: Cap
     return captions.captions[place], "worse"
 
 
-def read_views(store: TrialReader, trial_id: str) -> dict[str, np.ndarray] | None:
+def find_views(store: TrialReader, trial_id: str) -> dict[str, np.ndarray] | None:
     """Read a trial's views; None where the store keeps none."""
     return store.views(trial_id) if store.finished(trial_id) and store.has_views(trial_id) else None

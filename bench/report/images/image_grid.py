@@ -178,7 +178,7 @@ def draw_error_map(
     return matplotlib.colormaps["inferno"](np.clip(error / limit, 0, 1))[..., :3].astype(np.float32)
 
 
-def to_8bit(color: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+def quantize_colors(color: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
     """Round colours to 8 bits; what is not finite is magenta."""
     finite = np.isfinite(color).all(axis=-1, keepdims=True)
     return np.where(finite, np.rint(np.clip(np.nan_to_num(color), 0, 1) * 255), NOT_FINITE).astype(np.uint8)
@@ -192,9 +192,9 @@ def resize_view(color: Float[np.ndarray, "h w 3"], tile_px: int = TILE_PX) -> UI
         width = color.shape[1] // times
         whole = np.where(np.isfinite(color), np.clip(color, 0, 1), np.nan)[: height * times, : width * times]
         blocks = whole.reshape(height, times, width, times, 3)
-        return to_8bit(blocks.mean(axis=(1, 3)).astype(np.float32))
+        return quantize_colors(blocks.mean(axis=(1, 3)).astype(np.float32))
     times = max(1, round(tile_px / color.shape[1]))
-    return to_8bit(color).repeat(times, axis=0).repeat(times, axis=1)
+    return quantize_colors(color).repeat(times, axis=0).repeat(times, axis=1)
 
 
 def encode_png(image: Image.Image) -> bytes:

@@ -12,11 +12,11 @@ from PIL import Image
 
 from bench.report.caption_context import CaptionTableContext
 from bench.report.images.caption_sheets import (
-    JudgedViews,
+    JudgedStore,
     draw_arm_gallery,
     draw_contact_sheet,
     draw_training_strips,
-    read_views,
+    find_views,
 )
 from bench.report.images.image_grid import compare_views, draw_sheet
 from bench.report.report_contents import DeferredDrawing
@@ -89,14 +89,14 @@ def plan_baseline_sheets(
 
 
 def plan_judged_sheet(
-    draw: Callable[[Sequence[TrialSlot], JudgedViews], Image.Image | None],
+    draw: Callable[[Sequence[TrialSlot], JudgedStore], Image.Image | None],
     table: Table,
     cells: Sequence[TrialSlot],
     store: TrialReader,
     context: CaptionTableContext,
 ) -> Sheet:
     """Plan a sheet whose labels say what the judge of a table takes objects for."""
-    judged = JudgedViews(store, table.protocol, context.judge, context.captions)
+    judged = JudgedStore(store, table.protocol, context.judge, context.captions)
     inputs = [table.protocol, context.judge, context.captions.sha256, list_inputs(cells, store)]
     return DeferredDrawing(inputs, lambda: draw(cells, judged))
 
@@ -134,7 +134,7 @@ def draw_photo_sheet(
     rows = {}
     for cluster in dict.fromkeys(cell.cluster for cell in cells):
         row = [cell for cell in cells if cell.cluster == cluster]
-        views = {cell.arm: read_views(store, cell.trial_id) for cell in row}
+        views = {cell.arm: find_views(store, cell.trial_id) for cell in row}
         if any(views.values()):
             scene = find_reference_trial(row, table.baseline, trials).task.load()
             rows[cluster] = compare_views(scene, views, labels=label_tiles(row, store, table), errors=errors)

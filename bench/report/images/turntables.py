@@ -19,8 +19,8 @@ from PIL import Image
 
 from bench.metrics.task_kinds import kind_of
 from bench.report.defaults import MOST_TRIALS, NUM_CLUSTERS
-from bench.report.images.caption_sheets import read_views
-from bench.report.images.image_grid import draw_error_map, to_8bit
+from bench.report.images.caption_sheets import find_views
+from bench.report.images.image_grid import draw_error_map, quantize_colors
 from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
@@ -88,7 +88,7 @@ def draw_reels(
     found: dict[str, tuple[FrameStrip, ...]] = {}
     clusters_with_truth: set[str] = set()
     for cell in cells:
-        views = None if cell.trial_id in found else read_views(store, cell.trial_id)
+        views = None if cell.trial_id in found else find_views(store, cell.trial_id)
         if views is not None and "color" in views:
             with_truth = cell.cluster not in clusters_with_truth
             reels = tuple(draw_trial_reels(trials[cell.trial_id], views, with_truth=with_truth))
@@ -168,7 +168,7 @@ def encode_reel(
 ) -> FrameStrip:
     """Encode frames side by side as one WebP, scaled down where they are large."""
     num, height, width = colors.shape[:3]
-    row = Image.fromarray(to_8bit(np.concatenate(list(colors), axis=1)))
+    row = Image.fromarray(quantize_colors(np.concatenate(list(colors), axis=1)))
     if height > FRAME_PX:
         width = max(1, round(width * FRAME_PX / height))
         height = FRAME_PX

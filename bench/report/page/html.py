@@ -26,7 +26,7 @@ SCRIPTS = ("common.js", "tables.js", "trials.js", "pictures.js")
 """Parts of the explorer's script, in the order in which they stand."""
 
 
-def render(template: str, **values: Any) -> str:
+def render_template(template: str, **values: Any) -> str:
     """Render a page.
 
     Args:

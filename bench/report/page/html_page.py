@@ -60,7 +60,7 @@ def render_report_page(
         data: Input of the page's script, see `bench.report.page.script_data`.
         refresh_s: Seconds after which the page loads itself again; None for a page that does not.
     """
-    return html.render(
+    return html.render_template(
         "report.html.j2",
         title=head.title,
         head=head,

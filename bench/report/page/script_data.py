@@ -114,7 +114,7 @@ def make_script_data(
         "tables": [make_table(result, contents, context) for result in contents.results],
         "trials": make_trials(trial_ids, context),
         "reels": make_reels(media, context),
-        "viewers": make_viewers(media, context),
+        "viewers": list_viewer_pages(media, context),
         "reasons": context.reasons.values,
         "fields": context.fields.values,
         "steps": context.steps.values,
@@ -345,7 +345,7 @@ def make_reels(media: InteractiveMedia, context: ScriptContext) -> dict[str, dic
     return found
 
 
-def make_viewers(media: InteractiveMedia, context: ScriptContext) -> dict[str, str]:
+def list_viewer_pages(media: InteractiveMedia, context: ScriptContext) -> dict[str, str]:
     """List the pages of meshes, by trial."""
     found = {}
     for viewer in media.viewers:

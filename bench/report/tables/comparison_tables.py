@@ -56,7 +56,7 @@ def print_comparison(
         blocks.append(terminal.to_rich_table(metric_grid(mine, found, metric, noun)))
         bounds = footers.describe_references(first, metric)
         blocks += [_line(bounds)] if bounds else []
-        blocks += [_line(line) for line in resolutions(results, metric)]
+        blocks += [_line(line) for line in resolution_lines(results, metric)]
     title = f"{mine} minus a baseline, by {noun}: {metric_title(findings.primary_metrics(found)[0])}"
     blocks += [Text(), _line(title, "bold"), terminal.to_rich_table(clusters_grid(found, first), gap=1)]
     blocks += [Text(), terminal.to_rich_table(costs.cost_grid(spent, "cost")), _line(costs.HOW_TIMED), Text()]
@@ -113,7 +113,7 @@ def _metric_row(each: PairedDifference, noun: str, is_short: bool) -> tuple[Tabl
     return (*row, trials_cell(each.other), trials_cell(each.mine)) if is_short else row
 
 
-def resolutions(results: Sequence[TableResult], metric: str) -> list[str]:
+def resolution_lines(results: Sequence[TableResult], metric: str) -> list[str]:
     """Write which differences the design could resolve against each baseline; once where they are the same."""
     said: dict[str, list[str]] = {}
     for result in results:

@@ -36,7 +36,7 @@ def print_tables(results: Sequence[TableResult]) -> None:
         shared = [note for note in results[0].notes if all(note in result.notes for result in results)]
     for result in results:
         own = tuple(note for note in result.notes if note not in shared)
-        print_table(dataclasses.replace(result, notes=own))
+        print_result(dataclasses.replace(result, notes=own))
         print()
     for note in shared:
         print(f"all tables: {printable(note)}")
@@ -44,7 +44,7 @@ def print_tables(results: Sequence[TableResult]) -> None:
         print()
 
 
-def print_table(result: TableResult, metrics: Sequence[str] | None = None, file: Any = None) -> None:
+def print_result(result: TableResult, metrics: Sequence[str] | None = None, file: Any = None) -> None:
     """Print a table: a block a metric, then what it comes to and what was lost.
 
     Args:

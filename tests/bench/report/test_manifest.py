@@ -65,9 +65,9 @@ def test_other_code_is_another_digest(usual, tmp_path, monkeypatch):
     found = []
     for text in ("p {}", "q {}", "p {}"):
         source.write_text(text)
-        manifest.source_digest.cache_clear()
-        found.append(manifest.source_digest())
-    manifest.source_digest.cache_clear()
+        manifest.project_digest.cache_clear()
+        found.append(manifest.project_digest())
+    manifest.project_digest.cache_clear()
     assert found[0] == found[2] != found[1]
 
 

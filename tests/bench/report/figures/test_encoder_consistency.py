@@ -153,7 +153,7 @@ class TestIntervals:
     )
     def test_what_few_scenes_do_not_say(self, changes, message):
         found = measured(**changes)
-        text = encoder_consistency.summarize(found)
+        text = encoder_consistency.summarize_similarity(found)
         assert message in text and "\n" not in text and "nan" not in text
         interval = found.summary()["auc"]
         assert (interval is not None and interval.low is not None) == (changes == {"num_scenes": 6})
@@ -161,7 +161,7 @@ class TestIntervals:
     def test_a_line_says_the_numbers(self):
         found = measured()
         summary = {name: interval.mean for name, interval in found.summary().items()}
-        text = encoder_consistency.summarize(found)
+        text = encoder_consistency.summarize_similarity(found)
         assert text.startswith(f"tiny, embedding (DietNeRF compares this): AUC {summary['auc']:.3f} [")
         assert f"overlap {summary['overlap']:.3f}; {summary['far_within']:.3f} within at 90 degrees and more" in text
         assert f"{summary['mean_across']:.3f} across, difference {summary['far_gap']:.3f} [" in text

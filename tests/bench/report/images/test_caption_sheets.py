@@ -48,7 +48,7 @@ class Kept(Store):
 
 
 def judged(store):
-    return caption_sheets.JudgedViews(store, "std-v1", JUDGE, CAPTIONS)
+    return caption_sheets.JudgedStore(store, "std-v1", JUDGE, CAPTIONS)
 
 
 def cells(arms="ab", num=14):

@@ -108,7 +108,7 @@ def test_large_views_are_averaged_down_and_middling_ones_stay():
 def test_what_is_not_finite_is_magenta():
     color = np.full((2, 2, 3), 0.5, np.float32)
     color[0, 1, 2] = np.nan
-    found = image_grid.to_8bit(color)
+    found = image_grid.quantize_colors(color)
     assert found[0, 1].tolist() == [255, 0, 255] and found[0, 0].tolist() == [128, 128, 128]
 
 

@@ -15,7 +15,7 @@ from bench.suites.suite import Published
 
 def printed(result, **arguments):
     out = io.StringIO()
-    terminal.print_table(result, file=out, **arguments)
+    terminal.print_result(result, file=out, **arguments)
     return out.getvalue()
 
 
@@ -76,7 +76,7 @@ def test_steps_that_differ_get_a_column(make_study):
 
 def test_an_output_that_is_not_unicode_gets_relatives(usual):
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    terminal.print_table(usual.result, file=out)
+    terminal.print_result(usual.result, file=out)
     out.flush()
     text = out.buffer.getvalue().decode("ascii")
     assert re.search(r"\d+\.\d\d \+-\d\.\d\d", text) and "8 scenes x 2 seeds" in text
