@@ -82,6 +82,8 @@ def compare(
         if others:
             tests_beside[metric] = len(others)
         columns[metric] = compare_metric(own, metric, others)
+    entries = tuple(entry for column in columns.values() for entry in column.entries)
+    notes = tuple(note for column in columns.values() for note in column.notes)
     return TableResult(
         table=table,
         question="",
@@ -93,10 +95,10 @@ def compare(
         clusters=own.clusters,
         cluster_noun="scene",
         num_seeds=len({slot.seed for slot in own_slots}),
-        entries=tuple(entry for column in columns.values() for entry in column.entries),
+        entries=entries,
         by_cluster={metric: column.by_cluster for metric, column in columns.items()},
         arm_notes={},
-        notes=tuple(note for column in columns.values() for note in column.notes),
+        notes=notes,
         tests_beside=tests_beside,
     )
 

@@ -86,7 +86,7 @@ def test_what_has_no_views_says_so(made):
 
 
 def test_every_training_view_is_a_photograph_however_many_there_are(tmp_path):
-    """Of 5 and of 104 training views two are seen; 3 test views."""
+    """Two of 5 and of 104 training views are seen; 3 test views."""
     for num_train in (5, 104):
         write_scene(tmp_path / str(num_train), counts=(num_train, 3), height=2, width=2)
         task = BlenderScene(scene=str(num_train), folder=str(tmp_path), num_views=2, image_px=2, test_every=1)

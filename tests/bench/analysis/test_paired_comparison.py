@@ -256,7 +256,7 @@ def test_a_number_that_is_there_twice_is_refused():
 
 
 def test_dreamfields_2022_counts_a_crash_as_a_miss():
-    """As the released code does, which scores a black image; std-v1 leaves it out. Either way it is counted."""
+    """The released code scores a black image; std-v1 leaves it out. Either way it is counted."""
     metric, clusters = "rprec1@openai-vit-b-32", range(6)
     cells = [TrialSlot("t", arm, trial(arm, f"c{i}"), f"c{i}", 0) for arm in ("base", "arm") for i in clusters]
     hits = {"base": [1, 1, 1, 1, 0, 1], "arm": [1, 0, None, 1, 0, None]}  # None: crashed

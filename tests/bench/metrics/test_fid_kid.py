@@ -25,7 +25,7 @@ def test_frechet_is_the_formula_with_a_matrix_root():
 
 
 def test_frechet_with_fewer_images_than_features():
-    """Of images on a line the covariance has rank one: the spreads differ by 2 - 1, the means by 0."""
+    """The covariance of images on a line has rank one: the spreads differ by 2 - 1, the means by 0."""
     line = np.asarray([[-1.0], [1.0]]) / np.sqrt(2)  # variance 1
     direction = np.eye(6)[2:3]
     assert frechet(line @ direction, 2 * line @ direction) == pytest.approx(1.0)

@@ -11,9 +11,6 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bench.errors import UsageError
 from bench.metrics.photo_protocols import PHOTO_PROTOCOLS, PhotoProtocol, protocol_deviation
-from bench.metrics.photo_scorers import SCORERS
-from bench.metrics.registry import metric_named
-from bench.metrics.scores import Scores
 from tasks.cameras import Intrinsics, hemisphere
 from tasks.task import DataShapes, Photos, SceneData
 
@@ -108,15 +105,6 @@ def test_psnr_fg_sees_the_object_only():
     scores = only("std-v1", "psnr_fg").score(data, views)
     assert scores.per_view["psnr_fg"] == pytest.approx([20] * 3, abs=0.02)
     assert not scores.reasons
-
-
-@pytest.mark.parametrize("name", SCORERS)
-def test_every_metric_prefers_the_better_views(name):
-    data = scene(num_views=2, px=32)
-    protocol = only("std-v1", name)
-    near, far = (protocol.score(data, rendered(data, amount)).per_view[name] for amount in (0.02, 0.2))
-    sign = 1 if metric_named(name).higher_is_better else -1
-    assert all(sign * a > sign * b for a, b in zip(near, far, strict=True))
 
 
 # Computed by this code at version 1.0 of each protocol, on CPU, the same with JAX 0.10 and 0.11; means over the three
@@ -305,11 +293,10 @@ def test_fits_says_what_departs(name, layout, expected):
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"ids": np.array([0, 1, 7])}, r"score: expected views of the task's 3 test views, got view 7; render them again"),
-    ({"ids": np.array([0, 1, 1])}, r"score: expected views of the task's 3 test views, got one of them twice"),
-    ({"ids": np.array([], np.int32)}, r"score: expected views of the task's 3 test views, got none"),
-    ({"color": np.zeros((3, 8, 8, 3), np.float16)},
-     r"score: expected views of 16 x 16 x 3, got 8 x 8 x 3; render them at the task's size"),
+    ({"ids": np.array([0, 1, 7])}, "3 test views, got view 7"),
+    ({"ids": np.array([0, 1, 1])}, "3 test views, got one of them twice"),
+    ({"ids": np.array([], np.int32)}, "3 test views, got none"),
+    ({"color": np.zeros((3, 8, 8, 3), np.float16)}, "views of 16 x 16 x 3, got 8 x 8 x 3"),
 ])  # fmt: skip
 def test_views_of_another_task_are_refused(change, message):
     data = scene()
@@ -334,41 +321,3 @@ def test_another_major_version_is_marked():
 def test_protocols_are_checked_when_they_are_made(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(PHOTO_PROTOCOLS["std-v1"], **change)
-
-
-def test_scores_survive_a_file():
-    data = scene()
-    views = rendered(data)
-    views["color"][0, 0, 0, 0] = np.nan
-    scores = only("dietnerf-2021", "psnr", "ssim_sk7").score(data, views)
-    text = json.dumps(scores.to_json(), allow_nan=False)
-    assert Scores.from_json(json.loads(text)) == scores
-
-
-def test_scores_stored_before_there_was_about_are_read():
-    data = scene()
-    scores = only("std-v1", "psnr").score(data, rendered(data))
-    values = scores.to_json()
-    assert values.pop("about") == {}
-    assert Scores.from_json(values) == scores
-
-
-def test_scores_of_another_form_are_refused():
-    data = scene()
-    values = only("std-v1", "psnr").score(data, rendered(data)).to_json()
-    without = {key: value for key, value in values.items() if key != "reasons"}
-    with pytest.raises(UsageError, match="scores: .*missing.*`reasons`; make them again"):
-        Scores.from_json(without)
-    with pytest.raises(UsageError, match="unknown colour; make them again with `rescore`"):
-        Scores.from_json(values | {"colour": 1})
-
-
-@pytest.mark.parametrize(("change", "message"), [
-    ({"per_view": {"psnr": [1.0]}}, "scores under std-v1: expected 2 numbers of psnr, got 1"),
-    ({"per_view": {"psnr": [1.0, float("nan")]}}, "scores under std-v1: expected finite numbers of psnr"),
-    ({"per_view": {"psnr": [1.0, None]}}, "scores under std-v1: expected a reason for the missing numbers of psnr"),
-])  # fmt: skip
-def test_scores_never_hold_a_number_that_is_none(change, message):
-    whole = {"protocol": "std-v1", "version": "1.0", "view_ids": (0, 1), "per_view": {}, "reasons": {}, "context": {}}
-    with pytest.raises(ValueError, match=message):
-        Scores(**(whole | change))
