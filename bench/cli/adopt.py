@@ -13,7 +13,7 @@ EXAMPLE = "python -m bench adopt results/runs-of-2025 --results results/runs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `adopt`."""
+    """Add the options of `adopt`."""
     parser.add_argument("folder", type=pathlib.Path, metavar="FOLDER", help="the old results; they stay as they are")
     add_results(parser)
     parser.add_argument("--numbers", action="store_true", help="turn archives into tables of numbers (Parquet)")
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Copies, and says what was taken over, what was there already, and what was left and why."""
+    """Copy, and say what was taken over, what was there already, and what was left and why."""
     from bench.training import adoption
 
     done = adoption.adopt(existing(args.folder), args.results, as_numbers=args.numbers, is_dry=args.dry_run)
@@ -30,6 +30,8 @@ def main(args: argparse.Namespace) -> int:
         print(f"left: {trial_id}: {reason}")
     for reason, num in Counter(done.left.values()).most_common():
         print(f"{num} left: {reason}")
-    print(f"{len(done.taken)} trials {verb} over into {args.results}, {len(done.present)} there already, "
-          f"{len(done.left)} left")  # fmt: skip
+    print(
+        f"{len(done.taken)} trials {verb} over into {args.results}, {len(done.present)} there already, "
+        f"{len(done.left)} left"
+    )
     return 0

@@ -34,24 +34,32 @@ VERDICTS = ("worse", "not-better")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `compare`."""
     parser.add_argument(
-        "method", help="module:object in your folder, an entry point, a variant, or the name of imported renders"
+        "method",
+        help="module:object in your folder, an entry point, a variant, or the name of imported renders",
     )
     parser.add_argument(
-        "--against", action="append", default=[], metavar="NAME,NAME",
+        "--against",
+        action="append",
+        default=[],
+        metavar="NAME,NAME",
         help="baselines: arms of the suite or variants (default: the baseline of the suite's first table)",
-    )  # fmt: skip
+    )
     suite_options.add_selection(parser, suite=SUITE)
     run.add_training(parser)
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     parser.add_argument(
-        "--fail-if", choices=VERDICTS, metavar="VERDICT",
+        "--fail-if",
+        choices=VERDICTS,
+        metavar="VERDICT",
         help="exit with 1 if it is resolved as worse than a baseline in one of the first metrics (worse), or unless it "
         "is resolved as better than all of them in the first (not-better)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--out", type=pathlib.Path, metavar="FOLDER",
+        "--out",
+        type=pathlib.Path,
+        metavar="FOLDER",
         help="where to write the report (default: reports/compare-METHOD-SUITE-BUDGET)",
-    )  # fmt: skip
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -123,6 +131,8 @@ def as_json(
     from bench.analysis import findings
 
     sources = {name: source._asdict() for name, source in compared.sources.items()}
+    costs = [cost._asdict() for cost in spent]
+    places = [cell._asdict() for cell in compared.chosen.cells]
     return {
         "method": compared.study.mine,
         "suite": compared.chosen.suite.name.rpartition(" on ")[2],
@@ -130,7 +140,7 @@ def as_json(
         "protocol": compared.protocol,
         "primary": findings.primary_metrics(differences),
         "differences": [each.to_json() for each in differences],
-        "costs": [cost._asdict() for cost in spent],
+        "costs": costs,
         "origins": {"said": compared.describe_sources(), "trials": sources},
-        "trials": [cell._asdict() for cell in compared.chosen.cells],
+        "trials": places,
     }

@@ -16,9 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `new-method`."""
     parser.add_argument("path", type=pathlib.Path, metavar="FILE", help="below this folder: my_pkg/field.py")
     parser.add_argument(
-        "--kind", choices=scaffold.KINDS, default="field",
+        "--kind",
+        choices=scaffold.KINDS,
+        default="field",
         help="a network of the common recipe, or a recipe of its own (default: field)",
-    )  # fmt: skip
+    )
 
 
 def main(args: argparse.Namespace) -> int:

@@ -13,7 +13,9 @@ EXAMPLE = "python -m bench upper-bounds --set closed-world --num 64"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `upper-bounds`."""
     parser.add_argument("--set", default="closed-world", metavar="NAME", help="retrieval set (default: %(default)s)")
-    parser.add_argument("--num", type=whole_number(1), default=64, metavar="N", help="its first N captions (default: %(default)s)")
+    parser.add_argument(
+        "--num", type=whole_number(1), default=64, metavar="N", help="its first N captions (default: %(default)s)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
