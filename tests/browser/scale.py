@@ -1,4 +1,4 @@
-"""How long a report of 2,000 made-up trials takes to write, and to open in Chromium; a command, no test.
+"""Times a report of 2,000 made-up trials: to write it, and to open it in Chromium. A command, no test.
 
 python -m tests.browser.scale
 """

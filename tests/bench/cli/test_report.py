@@ -1,4 +1,4 @@
-"""A report of captions and photographs: what is said of either kind, and which pictures there are."""
+"""The verb `report`: a page of captions, its pictures, and what it says of what is missing."""
 
 import argparse
 import dataclasses
@@ -105,12 +105,12 @@ def test_of_which_nothing_ran(tmp_path, capsys):
     assert report.main(chosen("--results", str(tmp_path / "none"), "--out", str(tmp_path / "a"))) == 0
     said = capsys.readouterr()
     assert "nothing run yet" in said.out
-    assert said.err.startswith("warning: no trial of compositional at smoke is stored in ")
-    assert said.err.endswith("none; is --results the folder that you mean?\n")
+    for words in ("warning", "compositional at smoke", str(tmp_path / "none"), "--results"):
+        assert words in said.err
 
 
 def test_distances_need_photographs(root, tmp_path):
-    with pytest.raises(UsageError, match="expected a table of photographs, got captions alone"):
+    with pytest.raises(UsageError, match="photographs, got captions alone"):
         report.main(chosen("--results", str(root), "--out", str(tmp_path / "a"), "--distances"))
 
 

@@ -1,4 +1,4 @@
-"""How many turntables and meshes a report holds, and that it comes out the same with them."""
+"""Options of reports: numbers of turntables and meshes, and prices."""
 
 import argparse
 
@@ -7,6 +7,7 @@ import pytest
 
 from bench.cli import report, report_options, suite_options
 from bench.errors import UsageError
+from bench.report.tables.costs import DevicePrice
 from bench.storage.record import Outcome, make_record
 from bench.storage.store import Store
 
@@ -37,7 +38,7 @@ def test_how_many_are_asked_for():
 def test_a_number_that_is_none(capsys):
     with pytest.raises(SystemExit):
         parsed("--pictures", "-1")
-    assert "expected a whole number of at least 0, got '-1'" in capsys.readouterr().err
+    assert "at least 0, got '-1'" in capsys.readouterr().err
 
 
 def test_a_figure_has_none():
@@ -60,3 +61,29 @@ def test_the_same_bytes_twice(root, tmp_path):
         report.main(parsed("--results", str(root), "--out", str(tmp_path / side)))
         files.append({p.relative_to(tmp_path / side): p.read_bytes() for p in (tmp_path / side).rglob("*.*")})
     assert files[0] == files[1] and sum(path.suffix == ".webp" for path in files[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "price"),
+    [
+        ((), None),
+        (("--price-per-hour", "2.5"), DevicePrice(2.5, "USD")),
+        (("--price-per-hour", "0", "--currency", "€"), DevicePrice(0.0, "€")),
+    ],
+)
+def test_prices_of_the_command_line(words, price):
+    assert report_options.price_of(parsed(*words)) == price
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--currency", "EUR"), "--currency: expected --price-per-hour .* got 'EUR'"),
+        (("--price-per-hour", "nan"), "--price-per-hour: .* got nan"),
+        (("--price-per-hour", "-1"), "--price-per-hour: .* got -1.0"),
+        (("--price-per-hour", "1", "--currency", "<b>"), "--currency: .* got '<b>'"),
+    ],
+)
+def test_prices_that_are_none(words, said):
+    with pytest.raises(UsageError, match=said):
+        report_options.price_of(parsed(*words))

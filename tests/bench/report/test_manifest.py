@@ -14,7 +14,7 @@ from tests.fixtures.report_studies import contents_of, picture
 
 
 def changed_values(made):
-    """Of each field of the contents, another value."""
+    """Another value for each field of the contents."""
     record = made.records[3]
     longer = dataclasses.replace(record, timings={"wall_s": 12.5})
     score = made.frame["value"].where(made.frame.index != 5, 1.0)

@@ -57,7 +57,7 @@ def cells(arms="ab", num=14):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """What the sheets were made of."""
+    """Tiles of the sheets that were drawn."""
     found = {}
     for name in ("draw_sheet", "draw_gallery"):
         real = getattr(image_grid, name)

@@ -34,7 +34,7 @@ def data():
 
 
 def views(colors, ids=(102, 100, 101)):
-    """As a store gives them: float16, in an order of its own."""
+    """Stored views: float16, in an order of their own."""
     return {"color": np.asarray(colors, np.float16), "ids": np.array(ids, np.int32)}
 
 
@@ -53,9 +53,9 @@ def test_a_row_is_of_one_camera_whatever_the_order_of_views(data):
 
 
 def test_unknown_views_and_other_sizes_are_refused(data):
-    with pytest.raises(UsageError, match="expected a test view's id, got 7; there are 100, 101, 102"):
+    with pytest.raises(UsageError, match="got 7; there are 100, 101, 102"):
         image_grid.compare_views(data, {}, view_id=7)
-    with pytest.raises(UsageError, match="views of 16 x 16 px as the truth, got 8 x 8; show trials of one budget"):
+    with pytest.raises(UsageError, match="16 x 16 px .* got 8 x 8"):
         image_grid.compare_views(data, {"arm": views(np.zeros((3, 8, 8, 3)))})
 
 
@@ -126,7 +126,7 @@ def test_error_maps_share_a_scale():
 
 
 def test_a_sheet_without_any_view_is_refused():
-    with pytest.raises(UsageError, match="sheet: expected at least one view, got none; the trials left no views"):
+    with pytest.raises(UsageError, match="at least one view, got none"):
         image_grid.draw_sheet({"chair": {"arm": image_grid.LabelledImage(None, "died")}})
 
 

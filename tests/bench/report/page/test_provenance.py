@@ -1,4 +1,4 @@
-"""Where numbers come from is counted over all records."""
+"""Devices, versions and commits are counted over all records."""
 
 from __future__ import annotations
 

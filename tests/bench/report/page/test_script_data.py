@@ -1,4 +1,4 @@
-"""What a page's script is given: every trial in its place, compact, the same each time, safe between tags."""
+"""The data of a page's script: every trial in its place, compact, the same each time, safe between tags."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def luminance(color):
 
 
 def contrast(a, b):
-    """Of WCAG 2.1: 1 for equal colours, 21 for black on white."""
+    """Contrast of WCAG 2.1: 1 for equal colours, 21 for black on white."""
     high, low = sorted((luminance(a), luminance(b)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 
 import pytest
 
-from bench.cli import report_options
-from bench.errors import UsageError
 from bench.report.page import report_files
 from bench.report.tables import costs
 from tests.fixtures.report_studies import contents_of
-
-
-def parsed(*words):
-    parser = argparse.ArgumentParser()
-    report_options.add_price_arguments(parser)
-    return parser.parse_args(words)
 
 
 @pytest.fixture(scope="module")
@@ -77,29 +68,3 @@ def test_a_page_without_a_price_names_no_money(usual):
         # 47 trials with a device: 16 x 12 s, 16 x 13 s, 15 x 14 s
         assert "0.17 h on cpu (47 trials)" in text and "0.51 USD on cpu" in text
         assert "0.17 h on cpu" in plain and "USD" not in plain
-
-
-@pytest.mark.parametrize(
-    ("words", "price"),
-    [
-        ((), None),
-        (("--price-per-hour", "2.5"), costs.DevicePrice(2.5, "USD")),
-        (("--price-per-hour", "0", "--currency", "€"), costs.DevicePrice(0.0, "€")),
-    ],
-)
-def test_prices_of_the_command_line(words, price):
-    assert report_options.price_of(parsed(*words)) == price
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("--currency", "EUR"), "--currency: expected --price-per-hour beside it, got 'EUR' alone; add a price"),
-        (("--price-per-hour", "nan"), "--price-per-hour: expected a number from 0 on, got nan; try 2.5"),
-        (("--price-per-hour", "-1"), "expected a number from 0 on, got -1.0; try 2.5"),
-        (("--price-per-hour", "1", "--currency", "<b>"), "--currency: expected a word such as USD or EUR, got '<b>'"),
-    ],
-)
-def test_prices_that_are_none(words, said):
-    with pytest.raises(UsageError, match=said):
-        report_options.price_of(parsed(*words))
