@@ -13,7 +13,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from models.clip.checkpoints import catalog
+from models.clip.checkpoints import catalog, sharded
 from models.clip.checkpoints import files as files_module
 from models.clip.checkpoints.catalog import EMBEDDED, EMBEDDED_FOLDER, ENTRIES
 from models.clip.encoder import OPENAI_MEAN, OPENAI_STD
@@ -66,7 +66,10 @@ def path_of(name: str) -> pathlib.Path | None:
 
 
 def weights_of(path: pathlib.Path) -> str:
-    """Hash the weights in a file, or in all files of a folder that are not about reading them."""
+    """Hash the weights in a file, in the shards of an index, or in all files of a folder that hold weights."""
+    if path.is_file() and sharded.is_index(path):
+        shards = sharded.files(path, path.name)
+        return _digest([content_hashes.sha256_of(file) for file in (path, *shards)], 64)
     if path.is_file():
         return content_hashes.sha256_of(path)
     files = sorted(file for file in path.rglob("*") if file.is_file() and file.name not in READ_BESIDE)

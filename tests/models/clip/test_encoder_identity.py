@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from models.clip.checkpoints import catalog, files
-from models.clip.identity import encoder_identity
+from models.clip.identity import encoder_identity, weights_of
 from models.clip.tokenizers import WordTokenizer
 
 
@@ -63,3 +63,14 @@ def test_what_lies_beside_a_foreign_checkpoint_counts(tmp_path, file):
 
 def test_a_repository_of_the_hub_is_told_by_its_name():
     assert encoder_identity("hf:owner/name@" + "0" * 40) == {"weights": None}
+
+
+def test_shards_count_where_an_index_is_named(tmp_path):
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}')
+    for number in (1, 2):
+        (tmp_path / f"model-{number}.safetensors").write_bytes(b"weights")
+    first = weights_of(index)
+    assert first == weights_of(index)
+    (tmp_path / "model-2.safetensors").write_bytes(b"others!")
+    assert weights_of(index) != first
