@@ -72,7 +72,7 @@ def _row(trials: Store, record: Record) -> dict[str, Any]:
 
 
 def _doubtful(records: list[Record], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Keeps the rows of trials that may not be what they are named after, each with the reason."""
+    """Keep the rows of trials that may not be what they are named after, each with the reason."""
     from bench.training import adoption  # JAX counts parameters
 
     reasons = [adoption.is_doubtful(record) for record in records]

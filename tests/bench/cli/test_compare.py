@@ -209,7 +209,7 @@ class TestTrains:
 
 
 class TestReference:
-    """What comes with the project, as it is."""
+    """The reference numbers that come with the project."""
 
     @pytest.fixture(autouse=True)
     def ours(self, toys, monkeypatch):

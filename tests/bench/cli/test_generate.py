@@ -1,4 +1,4 @@
-"""What a caption becomes: trials, files, and a page. Training is that of a ball, which needs none."""
+"""Trials, files and a page are made from a caption. Training is that of a ball, which needs none."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_json(trials, capsys):
 class TestWatch:
     @pytest.fixture
     def story(self, trials, monkeypatch):
-        """What happens between looks: a list of functions, each called instead of a sleep."""
+        """Replace each sleep between looks by the next of a list of functions."""
         turns, slept = [], []
 
         def sleep(seconds):
