@@ -247,7 +247,9 @@ def connect_ray(address: str | None) -> Iterator[bool]:
             _start_ray()
         else:
             _join_ray(address)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except UsageError:
+        raise
+    except Exception as error:  # a start that times out raises an Exception of no class of its own
         place = "on this host" if address is None else f"at --address {address}"
         raise UsageError(f"ray: expected a cluster {place}, got {_first_line(error)}; {_remedy(error)}") from error
     try:
@@ -352,6 +354,8 @@ def _remedy(error: BaseException) -> str:
     """Say what to do about a cluster that cannot be joined; Ray names the cause far down in its message."""
     if "AuthenticationError" in str(error):
         return "the cluster asks for its token: put it where Ray looks for it and set RAY_AUTH_MODE=token"
+    if "timed out" in str(error):
+        return "the machine may be busy: try again, or use --executor inline"
     if error.__cause__ is not None:
         return _remedy(error.__cause__)
     return "start one with `ray start --head`, or use --executor inline"

@@ -90,6 +90,21 @@ class TestConnect:
         with pytest.raises(UsageError, match=message), ray_executor.connect_ray(address):
             pass
 
+    def test_a_start_that_times_out_is_one_line(self, monkeypatch):
+        def init(**options):
+            raise Exception("The current node timed out during startup.\nThis could happen because ...")
+
+        self.replace_ray(monkeypatch, init)
+        message = "on this host.* timed out .* --executor inline"
+        with pytest.raises(UsageError, match=message) as raised, ray_executor.connect_ray(None):
+            pass
+        assert "\n" not in str(raised.value)
+
+    def test_errors_of_the_run_itself_are_not_about_ray(self, monkeypatch):
+        self.replace_ray(monkeypatch, lambda **options: None)
+        with pytest.raises(ZeroDivisionError), ray_executor.connect_ray(None):
+            raise ZeroDivisionError
+
     def test_nobody_at_an_address_is_found_out_at_once(self, monkeypatch):
         self.replace_ray(monkeypatch, None)
         with socket.create_server(("127.0.0.1", 0)) as server:
