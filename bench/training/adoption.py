@@ -62,7 +62,7 @@ class OldTrial(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What becomes of an old trial: the record of today, or the reason why it is left."""
+    """The decision on an old trial: its record of today, or the reason why it is left."""
 
     trial_id: str
     record: Record | None
@@ -71,7 +71,7 @@ class Verdict(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adoption:
-    """What was done with an old store.
+    """The report of one run of `adopt`.
 
     Attributes:
         taken: Old id -> new id.

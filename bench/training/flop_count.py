@@ -123,14 +123,14 @@ def _flops(equation: Any) -> float | None:
 
 
 def _runs(equation: Any) -> tuple[float, bool]:
-    """How often the programs inside an equation run, and whether that is known."""
+    """Return the number of times that the programs inside an equation run, and whether it is known."""
     if equation.primitive.name == "scan":
         return float(equation.params["length"]), True
     return 1.0, equation.primitive.name != "while"
 
 
 def _inner_programs(equation: Any) -> Iterator[Any]:
-    """The programs that stand among an equation's parameters."""
+    """Yield the programs among an equation's parameters."""
     is_loop = equation.primitive.name == "while"
     for name, value in equation.params.items():
         if is_loop and name == "cond_jaxpr":
@@ -143,13 +143,13 @@ def _inner_programs(equation: Any) -> Iterator[Any]:
 
 
 def _scope(place: str, scopes: tuple[str, ...]) -> str:
-    """The innermost of the named scopes in a stack of names such as `transpose(jvp(field))/first`."""
+    """Return the innermost named scope of a stack of names such as `transpose(jvp(field))/first`."""
     words = place.replace("(", "/").replace(")", "/").split("/")
     named = [word for word in words if word in scopes]
     return named[-1] if named else OTHER
 
 
 def _types(equation: Any) -> str:
-    """Types of operands and result."""
+    """Describe the types of an equation's operands and of its result."""
     left, right = (str(variable.aval.dtype) for variable in equation.invars[:2])
     return f"{left} x {right} -> {equation.outvars[0].aval.dtype}"

@@ -13,7 +13,7 @@ from bench.training import devices, packing, run_suite
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    """What `run` would do.
+    """The trials and packs that `run` would train, and their cost.
 
     Attributes:
         chosen: The trials and their tables.
@@ -41,15 +41,21 @@ class RunPlan:
         """Return the plan as plain values."""
         differences: dict[str, dict[str, Any]] = {}
         for table in self.chosen.tables:
-            arms = {arm: table.arm_differences(arm).items() for arm in table.arms}
-            differences[table.name] = {arm: {k: list(v) for k, v in changed} for arm, changed in arms.items()}
+            differences[table.name] = {}
+            for arm in table.arms:
+                changed = table.arm_differences(arm).items()
+                differences[table.name][arm] = {field: list(values) for field, values in changed}
+        packs = []
+        for pack in self.packs:
+            packs.append({"key": pack.key, "trials": [trial.id for trial in pack.trials]})
+        costs = {key: cost._asdict() for key, cost in self.costs.items()}
         return {
             "suite": self.chosen.suite.name,
             "budget": self.chosen.budget.name,
             "trials": [trial.id for trial in self.chosen.trials],
-            "packs": [{"key": pack.key, "trials": [trial.id for trial in pack.trials]} for pack in self.packs],
+            "packs": packs,
             "differences": differences,
-            "costs": {key: cost._asdict() for key, cost in self.costs.items()},
+            "costs": costs,
             "left_s": self.left_s,
         }
 
