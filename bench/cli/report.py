@@ -104,7 +104,7 @@ def main(args: argparse.Namespace) -> int:
             chosen, args.results, folder, refresh_s=refresh_s, media=options, command=command, price=price,
             is_small=args.small,
         )  # fmt: skip
-    kept = Store.open(args.results, selection.study(chosen))
+    kept = Store.open(args.results, selection.study_name(chosen))
     contents = build.gather_contents(
         chosen,
         kept,
@@ -157,7 +157,7 @@ def draw_while_running(
             now = {name: stamps for name, stamps in listing.items() if name in wanted or name.endswith(store.FILE_ENDS)}
             if now != seen:
                 seen = now
-                trials_store = Store.open(results, selection.study(chosen))
+                trials_store = Store.open(results, selection.study_name(chosen))
                 done = [trial_id for trial_id in wanted if is_stored(trials_store, trial_id)]
                 is_whole = len(done) == len(wanted)
                 shown = media if is_whole else media._replace(num_meshes=0)

@@ -47,7 +47,7 @@ def write_suite_archive(
     if not ids:
         name = chosen.suite.name
         raise UsageError(f"archive: expected trials of {name} in {trials_store.root}, got none; run it first")
-    path = folder / f"{selection.study(chosen)}{number_tables.END if as_numbers else archive.END}"
+    path = folder / f"{selection.study_name(chosen)}{number_tables.END if as_numbers else archive.END}"
     if as_numbers:
         numbers = {trial_id: (trials_store.read(trial_id), trials_store.scores(trial_id)) for trial_id in ids}
         number_tables.write_numbers(path, numbers)

@@ -16,7 +16,7 @@ from bench.metrics.task_kinds import kind_of, kind_of_method
 from bench.storage.record import Record
 from bench.suites import identity, overrides, registry
 from bench.suites.identity import describe
-from bench.suites.overrides import folder_safe
+from bench.suites.variant_names import folder_safe
 from bench.suites.suite import Arm, Suite, Table, TrialSlot, base_name
 from bench.suites.trial import Trial
 from tasks.budgets import Budget, sized

@@ -27,7 +27,7 @@ def write_arm_notes(table: Table, cells: Sequence[TrialSlot], noun: str) -> dict
 
 def describe_differences(table: Table, name: str) -> str:
     """Describe how an arm differs from the baseline; empty where it does not."""
-    changed, own = table.said_differences(name)
+    changed, own = table.readable_differences(name)
     parts = []
     for field, (value, baseline_value) in changed.items():
         parts.append(f"{field.removeprefix('method.')} {value} instead of {baseline_value}")

@@ -53,7 +53,7 @@ class DrawnReport(NamedTuple):
 
 def default_folder(chosen: selection.Selection) -> pathlib.Path:
     """Name the folder of a suite's report."""
-    return ROOT / "reports" / selection.study(chosen)
+    return ROOT / "reports" / selection.study_name(chosen)
 
 
 # --- gather -----------------------------------------------------------------------------------------------------------

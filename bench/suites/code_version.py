@@ -1,8 +1,8 @@
-"""Tells whose code a value is made of, and when that code is another one than before.
+"""Tells whose code a value is made of, and digests a user's code.
 
-Types of this project have versions (`bench.suites.registered_types`), well-known libraries are told by name. Everything else
-is a user's code, and of it there are only the files: they are followed from import to import, and their digest is a
-part of the trial's identity, so that what was trained before an edit is not taken for what comes after it.
+Types of this project have versions (`bench.suites.registered_types`), and well-known libraries are told by name.
+Everything else is a user's code. Its files are followed from import to import, and their digest is a part of the
+trial's identity, so that an edit makes another trial.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 - a dataclass or linen module: `type` and its fields, but for those whose metadata says `{"identity": False}`;
 - a type of this project: its registered name and version (`bench.suites.registered_types`), wherever its file lies;
 - a type or function of a well-known library: its module and name;
-- a user's: besides these a digest of its source (`bench.suites.code_version`), and the tags of the types that it is built on;
+- a user's type: also a digest of its source (`bench.suites.code_version`), and the tags of the types it is built on;
 - functions: see `bench.suites.callables`; arrays, sets, enums and the like by what they hold.
 
 What cannot be told apart is refused with a `UsageError`. Keys that begin with `@` are none of the value's own.

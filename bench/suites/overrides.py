@@ -1,13 +1,13 @@
-"""How `--set`, `--only` and `--seeds` change a suite: typed by the fields they name.
+"""Changes a suite as the options `--set` and `--only` say.
 
-`--set HEAD.FIELD=VALUE`: the head is a variant (`nerf`), a method's type (`dream_fields`), `task` or `budget`. The
-result is a new variant or budget whose name says what was changed, so that its trials are never mistaken.
+`--set HEAD.FIELD=VALUE`: the head is a variant (`nerf`), a method's type (`dream_fields`), `task` or `budget`. The text
+of the value is read as the field's type says. The result is a new variant or budget whose name holds the change, so
+that its trials are never taken for others.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -19,18 +19,19 @@ from bench import import_paths
 from bench.errors import UsageError, nearest
 from bench.suites import identity
 from bench.suites.option_syntax import parse_condition, parse_setting
-from bench.suites.suite import Arm, Suite, Table, TrialSlot, base_name, snake
+from bench.suites.suite import Arm, Suite, Table, TrialSlot, base_name
 from bench.suites.trial import Trial
+from bench.suites.variant_names import folder_safe, snake
 from tasks.budgets import Budget
 
 T = typing.TypeVar("T")
 
 
 def apply(suite: Suite, budget: Budget, settings: Sequence[str]) -> tuple[Suite, Budget]:
-    """A suite and a budget with `--set` carried out.
+    """Carry out `--set` on a suite and a budget; return the changed ones.
 
     Raises:
-        UsageError: A head, field or value that does not fit; names the nearest.
+        UsageError: A head, field or value does not fit; the message names the nearest.
     """
     if not settings:
         return suite, budget
@@ -48,13 +49,16 @@ def apply(suite: Suite, budget: Budget, settings: Sequence[str]) -> tuple[Suite,
 
 
 def _with_task_field(table: Table, field: str, text: str, setting: str) -> Table:
-    """A table whose tasks have a field changed; arms that set the field themselves keep theirs."""
+    """Change a field of a table's tasks; arms that set the field themselves keep their value."""
     return dataclasses.replace(table, tasks=tuple(with_field(task, field, text, setting) for task in table.tasks))
 
 
 def _with_method_field(tables: tuple[Table, ...], head: str, field: str, text: str, setting: str) -> tuple[Table, ...]:
-    """Tables in which every arm of a variant or of a method's type has a field changed."""
-    heads = {name for table in tables for arm in table.arms.values() for name in heads_of(arm)}
+    """Change a field in every arm of a variant or of a method's type."""
+    heads: set[str] = set()
+    for table in tables:
+        for arm in table.arms.values():
+            heads.update(heads_of(arm))
     if head not in heads:
         known = sorted(heads | {"task", "budget"})
         raise UsageError(f"--set {setting}: expected one of {', '.join(known)}, got {head!r}; {nearest(head, known)}")
@@ -64,34 +68,36 @@ def _with_method_field(tables: tuple[Table, ...], head: str, field: str, text: s
         for name, arm in table.arms.items():
             if head in heads_of(arm):
                 method = with_field(arm.method, field, text, setting)
-                changes = (
-                    (*arm.changes, f"method.{field}") if arm.variant == head and name != table.baseline else arm.changes
-                )
+                changes = arm.changes
+                if arm.variant == head and name != table.baseline:
+                    changes = (*changes, f"method.{field}")
                 variant = identity.with_code(f"{arm.variant}+{field}={text}", method)
                 arm = dataclasses.replace(arm, method=method, variant=folder_safe(variant), changes=changes)
             arms[name] = arm
         baseline_changed = not identity.same(arms[table.baseline].method, table.arms[table.baseline].method)
-        if baseline_changed:  # the others now differ from it in this field, and were told to
-            arms = {k: dataclasses.replace(a, changes=(*a.changes, f"method.{field}")) for k, a in arms.items()}
+        if baseline_changed:  # the user asked for it, so the others may now differ from it in this field
+            for name, arm in arms.items():
+                arms[name] = dataclasses.replace(arm, changes=(*arm.changes, f"method.{field}"))
         changed_tables.append(dataclasses.replace(table, arms=arms))
     return tuple(changed_tables)
 
 
 def heads_of(arm: Arm) -> tuple[str, str]:
-    """What `--set` may call an arm: its variant, without earlier changes, and its method's type."""
+    """Return two heads by which `--set` may name an arm: its variant before changes, and its method's type."""
     return arm.variant.split("+")[0], snake(type(arm.method).__name__)
 
 
-def folder_safe(text: str) -> str:
-    """Text that may stand in a folder's name."""
-    return re.sub(r"[^A-Za-z0-9_.+=-]", "-", text)
-
-
 def with_field(value: T, path: str, text: str, setting: str) -> T:
-    """A dataclass with one field, given by its dotted path, read from text.
+    """Return a copy of a dataclass with one field read from text.
+
+    Args:
+        value: The dataclass.
+        path: Dotted path of the field.
+        text: The field's new value.
+        setting: The user's whole setting, for messages.
 
     Raises:
-        UsageError: No such field, or the text does not fit its type.
+        UsageError: There is no such field, or the text does not fit its type.
     """
     name, dot, rest = path.partition(".")
     fields = {f.name: f for f in dataclasses.fields(value) if f.name not in ("parent", "name")}  # type: ignore[arg-type]
@@ -113,12 +119,15 @@ def with_field(value: T, path: str, text: str, setting: str) -> T:
 
 
 def typed(text: str, kind: Any, setting: str) -> Any:
-    """Text read as a field's type: numbers, words, None, one of a few words, tuples with commas, `module:object`."""
-    origin, choices = typing.get_origin(kind), typing.get_args(kind)
+    """Read text as a field's type: a number, a word, None, a tuple with commas, or `module:object`."""
+    origin = typing.get_origin(kind)
+    choices = typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         if text == "None" and type(None) in choices:
             return None
-        for choice in (c for c in choices if c is not type(None)):
+        for choice in choices:
+            if choice is type(None):
+                continue
             try:
                 return typed(text, choice, setting)
             except UsageError:
@@ -152,10 +161,10 @@ def typed(text: str, kind: Any, setting: str) -> Any:
 def only(
     trials: Sequence[Trial], cells: Sequence[TrialSlot], conditions: Sequence[str]
 ) -> tuple[list[Trial], list[TrialSlot]]:
-    """Trials and cells that meet every condition such as `scene=kettle,rook` (one of the two).
+    """Select the trials and cells that meet every condition, such as `scene=kettle,rook` for one of the two.
 
     Raises:
-        UsageError: An unknown key or value, whose nearest is named; or nothing that meets all conditions.
+        UsageError: A key or value is unknown, and the nearest is named; or no trial meets all conditions.
     """
     by_id = {trial.id: trial for trial in trials}
     kept = list(cells)
@@ -164,8 +173,9 @@ def only(
         values = {cell: _value(key, cell, by_id) for cell in cells}
         for word in wanted:
             if word not in values.values():
+                article = "an" if key == "arm" else "a"
                 raise UsageError(
-                    f"--only {condition}: expected {'an' if key == 'arm' else 'a'} {key} of the suite, got {word!r}; "
+                    f"--only {condition}: expected {article} {key} of the suite, got {word!r}; "
                     f"{nearest(word, set(values.values()))}"
                 )
         kept = [cell for cell in kept if values[cell] in wanted]
@@ -179,9 +189,10 @@ def only(
 
 
 def with_tables_of(suite: Suite, budget: Budget, conditions: Sequence[str]) -> Suite:
-    """The suite without the tables that conditions such as `table=regularizers` leave out.
+    """Remove the tables that conditions such as `table=regularizers` leave out.
 
-    Nothing is asked of those then: a table of scenes needs to know what renders them. Unknown names are for `only`.
+    Tables that nobody chose are then never expanded, which for a table of scenes needs the renderer. Unknown names are
+    ignored here; `only` refuses them.
     """
     kept = suite.tables_at(budget)
     for condition in conditions:
@@ -193,7 +204,7 @@ def with_tables_of(suite: Suite, budget: Budget, conditions: Sequence[str]) -> S
 
 
 def _value(key: str, cell: TrialSlot, by_id: Mapping[str, Trial]) -> str:
-    """What a cell has for a key of `--only`."""
+    """Return a cell's value for a key of `--only`."""
     trial = by_id[cell.trial_id]
     return {
         "scene": cell.cluster,

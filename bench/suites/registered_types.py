@@ -1,9 +1,10 @@
 """Names the types of this project that can stand in a trial's identity, each with the version of what it computes.
 
-A trial is found again by its identity, so an identity must not move when a file moves or a class gets another name:
-the names below stay as they are, and only the left side follows the code. When what a type computes changes, raise its
-version here: its trials are then others, and are trained anew. `tests/bench/suites/test_identity_golden.py` holds what every
-version computes, and fails where code and version disagree.
+A trial is found again by its identity, so an identity must not change when a file moves or a class gets another name:
+the names below stay as they are, and only the left side follows the code. When a type computes something else than
+before, raise its version here: its trials are then others, and are trained anew.
+`tests/bench/suites/test_identity_golden.py` holds what every version computes, and fails where code and version
+disagree.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def registered(kind: type) -> Registered | None:
     key = f"{kind.__module__}:{kind.__qualname__}"
     if key not in TYPES:
         raise UsageError(
-            f"{key}: expected a registered type, got one that is not in bench/suites/registered_types.py, so that a trial of "
-            "it could not be found again; add it there with version 1"
+            f"{key}: expected a registered type, got one that is not in bench/suites/registered_types.py, so that a "
+            "trial of it could not be found again; add it there with version 1"
         )
     return TYPES[key]

@@ -1,4 +1,4 @@
-"""What short names mean: one table of variants and suites, and how a user's own come in.
+"""Finds variants and suites by name, and methods of a user's own.
 
 A name is an entry of these tables, an entry point of the group `bench.methods`, or `module:object`. A package that
 brings methods names them in its own `pyproject.toml`, and nothing here is edited:
@@ -61,20 +61,20 @@ ENTRY_POINT_GROUP = "bench.methods"
 
 
 def suite(name: str) -> Suite:
-    """The suite of a name.
+    """Return the suite of a name.
 
     Raises:
-        UsageError: There is none; names the nearest.
+        UsageError: There is none; the message names the nearest.
     """
     check_suite_name(name)
     return _object(SUITES[name])
 
 
 def check_suite_name(name: str) -> str:
-    """Returns a suite's name, and builds no suite.
+    """Return a suite's name if there is one of this name, without building it.
 
     Raises:
-        UsageError: There is none of this name; names the nearest.
+        UsageError: There is none of this name; the message names the nearest.
     """
     if name not in SUITES:
         raise UsageError(f"--suite: expected a suite, got {name!r}; {nearest(name, SUITES)}")
@@ -82,23 +82,23 @@ def check_suite_name(name: str) -> str:
 
 
 def entry_points() -> dict[str, importlib.metadata.EntryPoint]:
-    """What installed packages bring, by name."""
+    """Return the entry points of installed packages, by name."""
     return {point.name: point for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
 
 
 def is_known(name: str) -> bool:
-    """Whether `variant` would look for something under this name, rather than refuse it."""
+    """Tell whether `variant` would look for something under this name instead of refusing it."""
     return name in VARIANTS or ":" in name or name in entry_points()
 
 
 def variant(name: str, recipe: str = "nerf") -> Method:
-    """The method of a short name, an entry point, or `module:object`.
+    """Return the method of a short name, an entry point, or `module:object`.
 
     A class is made with its defaults; a linen module becomes the field of a recipe.
 
     Args:
-        name: What a user wrote.
-        recipe: Short name of the recipe that a linen module becomes the field of.
+        name: The name that a user wrote.
+        recipe: Short name of the recipe whose field a linen module becomes.
 
     Raises:
         UsageError: There is no such thing, or it is neither a method nor a network.
@@ -112,7 +112,7 @@ def variant(name: str, recipe: str = "nerf") -> Method:
 
 
 def check_method_name(name: str) -> str:
-    """Returns the name of a method, and imports nothing that it names.
+    """Return a method's name if `variant` knows it, without importing anything.
 
     Raises:
         UsageError: It is no variant, no entry point and no `module:object`.
@@ -126,7 +126,7 @@ def check_method_name(name: str) -> str:
 
 
 def suggest_reference(name: str) -> str:
-    """What somebody meant who wrote a file or a dotted name; empty for neither.
+    """Suggest the right form for the name of a file or a dotted name; empty for other names.
 
     Example:
         >>> suggest_reference("my_pkg/field.py")
@@ -145,7 +145,7 @@ def suggest_reference(name: str) -> str:
 
 
 def _loaded(point: importlib.metadata.EntryPoint) -> Any:
-    """What an entry point names."""
+    """Load the object that an entry point names."""
     try:
         return point.load()
     except (ImportError, AttributeError) as error:
@@ -156,7 +156,7 @@ def _loaded(point: importlib.metadata.EntryPoint) -> Any:
 
 
 def as_method(name: str, found: Any, recipe: str = "nerf") -> Method:
-    """Makes a method of what a user named: a method, a class of one, or a network for a recipe."""
+    """Make a method from an object that a user named: a method, a class of one, or a network for a recipe."""
     from flax import linen
 
     from models.method import Method
@@ -178,6 +178,6 @@ def _named_values() -> tuple[tuple[str, Method], ...]:
 
 
 def _object(where: str) -> Any:
-    """Imports one of ours."""
+    """Import an object of this project from its `module:object`."""
     module, _, name = where.partition(":")
     return getattr(importlib.import_module(module), name)

@@ -73,8 +73,8 @@ def select_trials(options: SelectionOptions) -> Selection:
     return Selection(suite=suite, budget=budget, trials=trials, cells=cells)
 
 
-def study(chosen: Selection) -> str:
-    """Name the archive of its trials and the folder of its report."""
+def study_name(chosen: Selection) -> str:
+    """Return the name of a study: of the archive of its trials, and of the folder of its report."""
     return f"{chosen.suite.name}-{chosen.budget.name}"
 
 

@@ -1,4 +1,4 @@
-"""What a suite is: tables of arms, each arm a method and a task; and what makes two trials the same trial.
+"""Defines a suite: tables of arms, each arm a method and a task.
 
 A suite is a value. Its tables expand to trials (task x method x budget x seed); arms of several tables that are equal
 values are one trial. Every arm is compared, field by field, with the baseline of its table: a difference that the
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -28,16 +27,16 @@ class Arm:
     """A row of an ablation table.
 
     Attributes:
-        method: What is trained.
+        method: The method that is trained.
         variant: The method's short name.
         task: Fields of the table's tasks that this arm changes, such as `{"num_views": 100}`.
         changes: Dotted fields in which it may differ from the baseline: `method.field.encoding`, `task.num_views`. A
             name covers the fields below it.
         note: A sentence for the table's foot.
-        exceptions: Clusters on which another variant is trained, as papers tune scene by scene: cluster -> (variant,
-            method). Tables say so.
-        num_tasks: Of the table's tasks it is trained on the first so many; None for all.
-        num_seeds: Of the suite's seeds it takes the first so many; None for all.
+        exceptions: Clusters on which another variant is trained, because papers tune scene by scene: cluster ->
+            (variant, method). Tables say so.
+        num_tasks: Number of the table's tasks, counted from the first, that it is trained on; None for all.
+        num_seeds: Number of the suite's seeds, counted from the first, that it takes; None for all.
     """
 
     method: Method
@@ -50,7 +49,7 @@ class Arm:
     num_seeds: int | None = None
 
     def on(self, cluster: str) -> tuple[str, Method]:
-        """Variant and method that it trains on a cluster."""
+        """Return the variant and the method that it trains on a cluster."""
         return self.exceptions.get(cluster, (self.variant, self.method))
 
 
@@ -65,14 +64,14 @@ class TrialSlot(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A number as a paper prints it; it stands in a table of its own, and enters no difference.
+    """A number as a paper prints it, shown in a table of its own and used in no difference.
 
     Attributes:
-        row: Its name there; one of the table's arms, or what nobody can run.
-        column: Its metric there.
-        value: As printed.
-        source: Where.
-        apart: Why no number of ours may be set against it; empty if one may.
+        row: Its row in the paper: one of our table's arms, or a method that cannot be run here.
+        column: Its metric in the paper.
+        value: The number, as printed.
+        source: The paper and its table.
+        apart: The reason why no number of ours may be compared with it; empty if one may.
     """
 
     row: str
@@ -88,13 +87,13 @@ class Table:
 
     Attributes:
         name: Title, and key on the command line.
-        question: What it answers.
-        tasks: What every arm is trained on.
+        question: The question that it answers.
+        tasks: The tasks that every arm is trained on.
         baseline: Name of the arm that the others are compared with.
         arms: Rows, in the order in which they are printed.
         metrics: Columns, the most telling first.
-        protocol: How numbers are made.
-        published: What papers print of the same question.
+        protocol: Name of the protocol that scores its trials.
+        published: Numbers that papers print on the same question.
     """
 
     name: str
@@ -120,18 +119,18 @@ class Table:
         for name in self.arms:
             undeclared = self.undeclared(name)
             if undeclared:
-                said = ", ".join(f"{k}: {a!r} instead of {b!r}" for k, (a, b) in undeclared.items())
+                listed = ", ".join(f"{field}: {a!r} instead of {b!r}" for field, (a, b) in undeclared.items())
                 raise UsageError(
                     f"table {self.name}, arm {name}: expected to differ from {self.baseline!r} in "
-                    f"{list(self.arms[name].changes)}, got also {said}; declare it in `changes`, or undo it"
+                    f"{list(self.arms[name].changes)}, got also {listed}; declare it in `changes`, or undo it"
                 )
 
     def arm_differences(self, name: str, *, of_both: bool = False) -> dict[str, tuple[Any, Any]]:
-        """How an arm differs from the baseline: dotted field -> (arm's value, baseline's), first task that differs.
+        """Compare an arm with the baseline: dotted field -> (arm's value, baseline's), on the first task that differs.
 
         Args:
-            name: The arm's.
-            of_both: As `differences` takes it, for people to read.
+            name: The arm's name.
+            of_both: Whether to compare only fields that both have, as in `differences`.
         """
         arm = self.arms[name]
         baseline = self.arms[self.baseline]
@@ -149,22 +148,30 @@ class Table:
             found = here | found
         return found
 
-    def said_differences(self, name: str) -> tuple[dict[str, tuple[Any, Any]], dict[str, Any]]:
-        """The same for people to read: what arm and baseline both have, and what only the arm has, but for None."""
-        every, both = self.arm_differences(name), self.arm_differences(name, of_both=True)
-        return both, {k: value for k, (value, _) in every.items() if k not in both and value is not None}
+    def readable_differences(self, name: str) -> tuple[dict[str, tuple[Any, Any]], dict[str, Any]]:
+        """Compare an arm with the baseline for people to read.
+
+        Returns:
+            Fields of both with the arm's value and the baseline's, and fields of the arm alone that are not None.
+        """
+        shared = self.arm_differences(name, of_both=True)
+        own = {}
+        for field, (value, _) in self.arm_differences(name).items():
+            if field not in shared and value is not None:
+                own[field] = value
+        return shared, own
 
     def undeclared(self, name: str) -> dict[str, tuple[Any, Any]]:
-        """Differences from the baseline that the arm does not declare."""
+        """Return the differences from the baseline that the arm does not declare."""
         changes = self.arms[name].changes
-        return {
-            field: pair
-            for field, pair in self.arm_differences(name).items()
-            if not any(field == c or field.startswith(c + ".") for c in changes)
-        }
+        found = {}
+        for field, pair in self.arm_differences(name).items():
+            if not any(field == change or field.startswith(f"{change}.") for change in changes):
+                found[field] = pair
+        return found
 
     def trials(self, budget: Budget, seeds: Iterable[int]) -> list[tuple[str, Trial]]:
-        """Its trials with their arms' names: seeds outermost, so that balanced blocks finish first."""
+        """List its trials with their arms' names: seeds outermost, so that balanced blocks finish first."""
         found = []
         sized_methods: dict[int, Method] = {}  # by identity of the open one: filling thousands of trials takes seconds
         for turn, seed in enumerate(seeds):
@@ -191,11 +198,11 @@ class Suite:
     """A study: tables, and how many seeds each budget takes.
 
     Attributes:
-        name: On the command line.
-        question: What it answers, in a sentence.
-        tables: By budget: at `paper` a suite may hold other arms than in the embedded world. A function makes them
-            when they are asked for: it takes a while, and may need files that not everybody has.
-        num_seeds: By budget.
+        name: Its name on the command line.
+        question: The question that it answers, in a sentence.
+        tables: Its tables by budget: at `paper` a suite may hold other arms than in the embedded world. A function
+            makes them only when they are needed: it takes a while, and may need files that not everybody has.
+        num_seeds: Number of seeds by budget.
         read_together: Whether its tables answer one question, so that p is corrected over all of them.
     """
 
@@ -215,19 +222,19 @@ class Suite:
 
     @functools.cached_property
     def _made(self) -> dict[str, tuple[Table, ...]]:
-        """Tables that were asked for before, by budget."""
+        """Keep the tables that were made before, by budget."""
         return {}
 
     def seeds_at(self, budget: Budget) -> tuple[int, ...]:
-        """The seeds of a budget."""
+        """Return the seeds of a budget."""
         return tuple(range(self.num_seeds[base_name(budget)]))
 
     def protocols_at(self, budget: Budget) -> tuple[str, ...]:
-        """Names of the protocols that its trials are scored under."""
+        """Name the protocols that score its trials."""
         return tuple(dict.fromkeys(table.protocol for table in self.tables_at(budget)))
 
     def expand(self, budget: Budget, seeds: Iterable[int] | None = None) -> tuple[list[Trial], list[TrialSlot]]:
-        """All trials, each once, and their places in the tables."""
+        """List all trials, each once, and their places in the tables."""
         seeds = self.seeds_at(budget) if seeds is None else tuple(seeds)
         trials: dict[str, Trial] = {}
         cells = []
@@ -240,12 +247,15 @@ class Suite:
 
 
 def check_twins(trials: Iterable[Trial]) -> None:
-    """UsageError where a trial stands under two names: it would be trained twice, and hold two rows of one number.
+    """Check that no trial has two names: it would be trained twice, and one number would fill two rows.
 
-    A suite's own test calls it, and no run: `--set` may make two arms alike, and both are to be run then.
+    Only a suite's own test calls it. In a run `--set` may make two arms alike on purpose.
 
     Args:
-        trials: Of one suite and budget, or of several whose results lie in one folder.
+        trials: Trials of one suite and budget, or of several whose results lie in one folder.
+
+    Raises:
+        UsageError: Some trial has two names.
     """
     ids: dict[str, str] = {}
     for trial in trials:
@@ -258,16 +268,5 @@ def check_twins(trials: Iterable[Trial]) -> None:
 
 
 def base_name(budget: Budget) -> str:
-    """The name of the budget that a changed one came from: `quick` of `quick+num_steps=100`."""
+    """Return the name of the budget that a changed one came from: `quick` for `quick+num_steps=100`."""
     return budget.name.split("+")[0]
-
-
-def snake(name: str) -> str:
-    """The command line's form of a type's name.
-
-    Example:
-        >>> snake("NeRF"), snake("DreamFields"), snake("DietNeRF")
-        ('nerf', 'dream_fields', 'dietnerf')
-    """
-    name = name.replace("NeRF", "Nerf").replace("DietNerf", "Dietnerf")
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -58,7 +58,7 @@ def _print_arms(console: Console, table: Table) -> None:
     printed = _table(f"{table.name}: {table.question}", "arm")
     printed.add_column(f"differs from {table.baseline} in")
     for name in table.arms:
-        found, own = table.said_differences(name)
+        found, own = table.readable_differences(name)
         changed = [f"{field}: {other} → {value}" for field, (value, other) in found.items()]
         changed += [f"{field}: {value}" for field, value in own.items()]
         printed.add_row(name, "the baseline" if name == table.baseline else ", ".join(changed))

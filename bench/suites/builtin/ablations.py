@@ -1,22 +1,25 @@
-"""Which part of a radiance field matters? The four ablation tables: regularizers, augmentations, architectures, guides.
+"""The suite `ablations`: four tables that remove or replace parts of a radiance field and of its training.
 
     python -m bench run --suite ablations
 
-From captions (`bench/suites/builtin/caption_tables.py`): what keeps an object solid, what must stand between a render and its
-guide, what the field is made of, who guides, and the paper's priors one after the other. A held-out judge says whether
-it finds the caption again. From eight photographs, at `standard` and `paper`: what each part of the field brings.
-`100 views` is the upper bound there, and at the same time the check of the whole instrument: a harness that cannot
-resolve 8 against 100 views can resolve nothing.
+The tables are regularizers, augmentations, architectures and guides. Most train from captions
+(`bench/suites/builtin/caption_tables.py`), and a held-out judge says whether it finds the caption again. One more table
+adds the paper's priors one after the other. At `standard` and `paper` a table trains architectures from eight
+photographs. Its arm with 100 views is the upper bound, and it checks the suite: if 8 and 100 views cannot be told
+apart, no other difference can.
 
-Cost: `quick` holds the caption family only, 44 trials in 16 minutes on two cores; `standard` is for an accelerator, and
-`--only table=...` takes a table at a time. What came out at `standard`: backgrounds, the transmittance loss and large
-crops are needed, crops as such are not; NeRF's network and view directions cost; which background, blur, bounds,
-origin, annealing and precision are not resolved with 64 captions. From photographs raw coordinates have a lower PSNR.
+Cost: `quick` holds only tables from captions, 44 trials in 16 minutes on two cores. `standard` is for an accelerator;
+`--only table=...` takes a table at a time.
+
+Findings at `standard`, with 64 captions: backgrounds, the transmittance loss and large crops are needed; crops as such
+are not. NeRF's network and view directions make the object worse. Not resolved: which background, blur, bounds, origin,
+annealing and precision. From photographs raw coordinates have a lower PSNR.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 from bench.suites.builtin import caption_tables, published_numbers
@@ -43,8 +46,8 @@ from tasks.sparse_views.nerf_synthetic import BlenderScene
 METRICS = ("psnr", "ssim", "lpips_vgg", "psnr_fg", "lpips_alex")
 
 
-def architectures(scenes: tuple[str, ...], num_all: int = 100) -> Table:
-    """The table of sparse-view architectures over some scenes."""
+def photo_architectures(scenes: tuple[str, ...], num_all: int = 100) -> Table:
+    """Make the table of architectures that are trained from eight photographs of some scenes."""
     return Table(
         name="architectures, eight photos",
         question="What does each part of the field bring when there are eight photos?",
@@ -89,8 +92,8 @@ def architectures(scenes: tuple[str, ...], num_all: int = 100) -> Table:
     )
 
 
-def architectures_2021() -> Table:
-    """The same question with the settings of DietNeRF's released code, on NeRF Realistic Synthetic."""
+def photo_architectures_2021() -> Table:
+    """Make the table of architectures with DietNeRF's released settings, on NeRF Realistic Synthetic."""
     field = FIELD_2021
 
     def arm(variant: str, change: tuple[str, ...], **fields: Any) -> Arm:
@@ -128,32 +131,38 @@ def architectures_2021() -> Table:
     )
 
 
-def of_captions(study: caption_tables.CaptionStudySettings) -> tuple[Table, ...]:
-    """The caption family's tables."""
+def from_captions(study: caption_tables.CaptionStudySettings) -> tuple[Table, ...]:
+    """Make the tables that train from captions."""
     makers = (caption_tables.regularizers, caption_tables.augmentations, caption_tables.architectures)
     found = tuple(make(study) for make in (*makers, caption_tables.backbones))
     return found if study.is_small else (*found, caption_tables.cumulative(study, found))
 
 
+def embedded(budget: str, scenes: tuple[str, ...] = (), num_all: int = 100) -> tuple[Table, ...]:
+    """Make the tables on the closed world's captions, and one on embedded scenes where some are given."""
+    tables = from_captions(caption_tables.embedded_settings(budget))
+    return (*tables, photo_architectures(scenes, num_all)) if scenes else tables
+
+
 def as_published() -> tuple[Table, ...]:
-    """Both families with the settings of the papers' code."""
-    told = {
+    """Make the tables from captions and from photographs with the settings of the papers' code."""
+    published = {
         "regularizers": published_numbers.dream_fields_regularizers(),
         "CLIP backbones": published_numbers.dream_fields_guides(),
         "one prior after the other": published_numbers.dream_fields_priors(),
     }
-    tables = of_captions(caption_tables.as_published())
-    said = (dataclasses.replace(table, published=told.get(table.name, ())) for table in tables)
-    return (*said, architectures_2021())
+    tables = from_captions(caption_tables.published_settings())
+    with_numbers = (dataclasses.replace(table, published=published.get(table.name, ())) for table in tables)
+    return (*with_numbers, photo_architectures_2021())
 
 
 ABLATIONS = Suite(
     name="ablations",
     question="Which part of a radiance field matters?",
     tables={
-        "smoke": lambda: (*of_captions(caption_tables.embedded("smoke")), architectures(tuple(SCENES)[:2], num_all=12)),
-        "quick": lambda: of_captions(caption_tables.embedded("quick")),
-        "standard": lambda: (*of_captions(caption_tables.embedded("standard")), architectures(tuple(SCENES))),
+        "smoke": functools.partial(embedded, "smoke", tuple(SCENES)[:2], num_all=12),
+        "quick": functools.partial(embedded, "quick"),
+        "standard": functools.partial(embedded, "standard", tuple(SCENES)),
         "paper": as_published,
     },
     num_seeds={"smoke": 1, "quick": 1, "standard": 3, "paper": 2},

@@ -1,4 +1,4 @@
-"""What the papers print of the questions that our suites ask, number by number, and why ours may not be set against it.
+"""Holds the numbers that the papers print about our suites' questions, and says which may be compared with ours.
 
 Sources: DietNeRF's result files in the history of its repository (the rows of its tables), and the tables of Dream
 Fields (arXiv 2112.01455). R-Precision in percent, with its standard error where the paper has one.
@@ -10,14 +10,16 @@ from collections.abc import Mapping
 
 from bench.suites.suite import Published
 
-DIETNERF, DREAM_FIELDS = "DietNeRF, 8 views", "Dream Fields, table {}"
+DIETNERF = "DietNeRF, 8 views"
+
+DREAM_FIELDS = "Dream Fields, table {}"
 
 LIT = "no: LiT was never released"
 BY_LIT = "no: guided by LiT, which was never released"
 
 
 def dietnerf_main() -> tuple[Published, ...]:
-    """The main table: means over the eight scenes, one seed."""
+    """List DietNeRF's main table: means over the eight scenes, one seed."""
     rows = {
         "NeRF": (14.934, 0.687, 0.318, 228.1, 0.076),
         "Neural Volumes": (17.859, 0.741, 0.245, 239.5, 0.117),
@@ -27,13 +29,15 @@ def dietnerf_main() -> tuple[Published, ...]:
         "NeRF, 100 views": (31.153, 0.954, 0.046, 50.5, 0.001),
     }
     heads = ("PSNR", "SSIM", "LPIPS", "FID", "KID")
-    told = {row: tuple(f"{value:g}" for value in values) for row, values in rows.items()}
+    printed = {row: tuple(f"{value:g}" for value in values) for row, values in rows.items()}
     apart = {"Neural Volumes": "no: it is not among our methods"}
-    return _told(told, heads, DIETNERF, apart, "yes, on its scenes; FID and KID on Inception's features alone")
+    return _published_rows(
+        printed, heads, DIETNERF, apart, "yes, on its scenes; FID and KID on Inception's features alone"
+    )
 
 
 def dream_fields_priors() -> tuple[Published, ...]:
-    """Table 1: one prior after the other."""
+    """List table 1 of Dream Fields: one prior after the other."""
     rows = {
         "COCO ground truth": ("77.1 ±3.4", "75.2 ±3.5"),
         "simplified NeRF": ("31.4 ±2.7", "10.8 ±1.8"),
@@ -51,21 +55,27 @@ def dream_fields_priors() -> tuple[Published, ...]:
     heads = ("by CLIP B/32", "by LiT B/32")
     apart = dict.fromkeys(("+ LiT ViT B/32 guidance", "+ 20,000 iterations at 252 px"), BY_LIT)
     apart["COCO ground truth"] = "no: those images are not ours to render"
-    return _told(rows, heads, DREAM_FIELDS.format(1), apart, "yes by CLIP B/32, under dreamfields-2022; not by LiT")
+    return _published_rows(
+        rows, heads, DREAM_FIELDS.format(1), apart, "yes by CLIP B/32, under dreamfields-2022; not by LiT"
+    )
 
 
 def dream_fields_regularizers() -> tuple[Published, ...]:
-    """Table 2: sparsity regularisers, 153 runs, guided by LiT."""
+    """List table 2 of Dream Fields: sparsity regularisers, 153 runs, guided by LiT."""
     rows = {
-        "no transmittance loss": "35.3", "density noise": "47.7", "beta prior": "50.3", "gated": "34.6",
-        "clipped gated": "62.1", "Dream Fields": "62.1",
-    }  # fmt: skip
+        "no transmittance loss": "35.3",
+        "density noise": "47.7",
+        "beta prior": "50.3",
+        "gated": "34.6",
+        "clipped gated": "62.1",
+        "Dream Fields": "62.1",
+    }
     source = DREAM_FIELDS.format(2)
     return tuple(Published(row, "by CLIP B/32", value, source, BY_LIT) for row, value in rows.items())
 
 
 def dream_fields_guides() -> tuple[Published, ...]:
-    """Table 3: image-text models; brackets: the same one guides and judges."""
+    """List table 3 of Dream Fields: image-text models. In brackets, one model guides and judges."""
     rows = {
         "COCO ground truth": ("77.1 ±3.4", "79.1 ±3.3", "75.2 ±3.5"),
         "guide openai-vit-b-32": ("(86.6 ±2.0)", "74.2 ±2.5", "42.8 ±2.8"),
@@ -74,21 +84,23 @@ def dream_fields_guides() -> tuple[Published, ...]:
     }
     apart = {"guide LiT B/32": LIT, "COCO ground truth": "no: those images are not ours to render"}
     heads = ("by CLIP B/32", "by CLIP B/16", "by LiT B/32")
-    return _told(rows, heads, DREAM_FIELDS.format(3), apart, "yes by CLIP, under dreamfields-2022; not by LiT")
+    return _published_rows(
+        rows, heads, DREAM_FIELDS.format(3), apart, "yes by CLIP, under dreamfields-2022; not by LiT"
+    )
 
 
 def dream_fields_voxels() -> tuple[Published, ...]:
-    """Appendix D: a voxel grid of 128 a side, guided by CLIP B/16."""
+    """List appendix D of Dream Fields: a voxel grid of 128 a side, guided by CLIP B/16."""
     source = "Dream Fields, appendix D"
     rows = {"voxel grid": "37.0 ±3.9", "Dream Fields": "59.8 ±2.8"}
     apart = "no: its grid is of PyTorch3D and has 128 a side"
     return tuple(Published(row, "by CLIP B/32", value, source, apart) for row, value in rows.items())
 
 
-def _told(
+def _published_rows(
     rows: Mapping[str, tuple[str, ...]], heads: tuple[str, ...], source: str, apart: dict[str, str], else_: str
 ) -> tuple[Published, ...]:
-    """Rows of a table, in its order; a row may have fewer columns than there are."""
+    """List the numbers of a table in its order; a row may have fewer columns than there are."""
     return tuple(
         Published(row, head, value, source, apart.get(row, else_))
         for row, values in rows.items()

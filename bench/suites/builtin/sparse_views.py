@@ -1,18 +1,19 @@
-"""What does semantic consistency bring where there are few photographs? The main table of DietNeRF.
+"""The suite `sparse-views`: the main table of DietNeRF, novel views from few photographs.
 
     python -m bench run --suite sparse-views
 
-Five methods on the same scenes: NeRF, Simplified NeRF, DietNeRF, DietNeRF with a last phase on pixels alone, and NeRF
-with 100 photographs as the upper bound. The last phase continues the same trial, it is not trained again.
+Five arms on the same scenes: NeRF, Simplified NeRF, DietNeRF, DietNeRF with a last phase on pixels alone, and NeRF with
+100 photographs as the upper bound. The last phase continues DietNeRF's trial, which is not trained again.
 
-At budget `paper` these are the paper's 8 views of NeRF Realistic Synthetic, settings and protocol. The embedded scenes
-take `NUM_VIEWS`: they are simpler than those, and from 8 views of theirs NeRF does not collapse, so that there is
-nothing to repair.
+Budget `paper` takes the paper's settings, protocol and 8 views of NeRF Realistic Synthetic. The embedded scenes are
+simpler: NeRF succeeds on 8 of their views, and nothing is left to improve. They therefore have `NUM_VIEWS` views.
 
 Cost: `standard` has 120 trials; `python -m bench plan` says what they take.
 """
 
 from __future__ import annotations
+
+import functools
 
 from bench.suites.builtin import published_numbers
 from bench.suites.suite import Arm, Suite, Table
@@ -34,10 +35,18 @@ from tasks.sparse_views.nerf_synthetic import BlenderScene
 NUM_VIEWS = 3
 
 CONSISTENCY = (
-    "method.type", "method.encoder", "method.feature", "method.consistency_weight", "method.coarse_consistency_weight",
-    "method.consistency_every", "method.consistency_px", "method.view_share", "method.pose_distribution",
-    "method.encoder_dtype", "method.finetune_steps",
-)  # fmt: skip
+    "method.type",
+    "method.encoder",
+    "method.feature",
+    "method.consistency_weight",
+    "method.coarse_consistency_weight",
+    "method.consistency_every",
+    "method.consistency_px",
+    "method.view_share",
+    "method.pose_distribution",
+    "method.encoder_dtype",
+    "method.finetune_steps",
+)
 """Fields in which DietNeRF differs from the NeRF that it is made of."""
 
 SIMPLER = ("method.field", "method.num_importance", "method.num_samples", "method.learning_rate")
@@ -46,7 +55,7 @@ QUESTION = "What does semantic consistency bring where there are few photographs
 
 
 def arms(num_all: int = 100) -> dict[str, Arm]:
-    """The five rows on embedded scenes."""
+    """Make the five arms on embedded scenes."""
     return {
         "NeRF": Arm(method=NERF, variant="nerf"),
         "Simplified NeRF": Arm(
@@ -69,7 +78,7 @@ def arms(num_all: int = 100) -> dict[str, Arm]:
 
 
 def embedded(scenes: tuple[str, ...], num_all: int = 100) -> tuple[Table, ...]:
-    """Two readings of the same trials: against NeRF, and against Simplified NeRF."""
+    """Make two tables of the same trials, one against NeRF and one against Simplified NeRF."""
     tasks = tuple(SparseViews(scene=scene, num_views=NUM_VIEWS) for scene in scenes)
     rows = arms(num_all)
     main = Table(
@@ -81,25 +90,25 @@ def embedded(scenes: tuple[str, ...], num_all: int = 100) -> tuple[Table, ...]:
         metrics=("psnr", "ssim", "lpips_vgg", "psnr_fg", "floaters"),
         protocol="std-v1",
     )
-    chosen = ("Simplified NeRF", "DietNeRF", "DietNeRF, fine-tuned")
+    simpler_arms = {}
+    for name in ("Simplified NeRF", "DietNeRF", "DietNeRF, fine-tuned"):
+        arm = rows[name]
+        simpler_arms[name] = Arm(method=arm.method, variant=arm.variant, changes=(*CONSISTENCY, *SIMPLER))
     simpler = Table(
         name="against Simplified NeRF",
         question="Does it bring more than a simpler field does?",
         tasks=tasks,
         baseline="Simplified NeRF",
-        arms={
-            name: Arm(method=rows[name].method, variant=rows[name].variant, changes=(*CONSISTENCY, *SIMPLER))
-            for name in chosen
-        },
+        arms=simpler_arms,
         metrics=("psnr", "ssim", "lpips_vgg", "psnr_fg"),
         protocol="std-v1",
     )
     return main, simpler
 
 
-def as_published() -> Table:
-    """The paper's table with the settings of its code."""
-    return Table(
+def as_published() -> tuple[Table, ...]:
+    """Make the paper's table with the settings of its code."""
+    table = Table(
         name="sparse views",
         question=QUESTION,
         tasks=tuple(BlenderScene(scene=scene, resize="straight", pixel_center=0.0) for scene in BLENDER_SCENES),
@@ -129,16 +138,17 @@ def as_published() -> Table:
         protocol="dietnerf-2021",
         published=published_numbers.dietnerf_main(),
     )
+    return (table,)
 
 
 SPARSE_VIEWS = Suite(
     name="sparse-views",
     question=QUESTION,
     tables={
-        "smoke": lambda: embedded(tuple(SCENES)[:2], num_all=12),
-        "quick": lambda: embedded(tuple(SCENES)),
-        "standard": lambda: embedded(tuple(SCENES)),
-        "paper": lambda: (as_published(),),
+        "smoke": functools.partial(embedded, tuple(SCENES)[:2], num_all=12),
+        "quick": functools.partial(embedded, tuple(SCENES)),
+        "standard": functools.partial(embedded, tuple(SCENES)),
+        "paper": as_published,
     },
     num_seeds={"smoke": 1, "quick": 1, "standard": 3, "paper": 1},
 )

@@ -1,23 +1,26 @@
-"""Which part of DietNeRF matters, and does its gain survive other photographs?
+"""The suite `sparse-views-ablations`: fifteen tables on DietNeRF's consistency loss and its photographs.
 
-    python -m bench run --suite sparse-views-ablations --only encoders
+    python -m bench run --suite sparse-views-ablations --only table=encoders
 
-Fifteen tables on the embedded scenes. Most have DietNeRF as their baseline and change one thing: what compares
-(`encoders`), what of it (`features`), how often (`interval`), how strongly (`weight`), on how large a view
-(`view size`), from where (`poses`), and how long the last phase is (`fine-tuning`). The others compare it with NeRF: by
-number of photographs (`N views`), on other choices of as many (`other photographs`), and where one side was never
-photographed (`unseen side`).
+Seven tables have DietNeRF as their baseline and change one setting of its consistency loss: the encoder (`encoders`),
+its feature (`features`), the steps between two losses (`interval`), the weight (`weight`), the size of the rendered
+view (`view size`), the distribution of poses (`poses`), and the steps of the last phase (`fine-tuning`). The others
+compare DietNeRF with NeRF: by number of photographs (`N views`), on other choices of as many photographs (`other
+photographs`), and on photographs from one side only (`unseen side`).
 
-Arms that are equal are trained once, and fine-tuning of three lengths continues one trial.
+Arms that are equal are trained once; the three lengths of fine-tuning continue one trial.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 from bench.suites.builtin.sparse_views import CONSISTENCY, NUM_VIEWS
 from bench.suites.suite import Arm, Suite, Table
+from bench.suites.variant_names import slug
 from models.dietnerf import DIETNERF, DIETNERF_2021, DietNeRF
 from models.nerf import NERF, NERF_2021
 from tasks.budgets import BUDGETS
@@ -40,21 +43,21 @@ METRICS = ("psnr", "ssim", "lpips_vgg", "psnr_fg")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AblationSettings:
-    """What differs between the embedded study and the paper's.
+    """The settings in which the embedded study and the paper's differ.
 
     Attributes:
         dietnerf: The baseline of most tables.
-        nerf: What it is made of.
+        nerf: The method that it is built on.
         tasks: Scenes with few photographs.
         one_side: Scenes photographed from one side only.
         others: The same scenes with other choices of photographs.
-        encoders: What may compare.
+        encoders: Names of encoders to compare views with.
         view_px: Sizes of the small view.
-        weights: Of the consistency loss.
-        finetune_steps: Of the common last phase.
-        num_views: By how many photographs the two methods are compared.
-        metrics: Columns.
-        protocol: How numbers are made.
+        weights: Weights of the consistency loss.
+        finetune_steps: Steps of the common last phase.
+        num_views: Numbers of photographs to compare the two methods with.
+        metrics: Columns of the tables.
+        protocol: Name of the protocol that scores them.
     """
 
     dietnerf: DietNeRF
@@ -71,141 +74,183 @@ class AblationSettings:
     protocol: str = "std-v1"
 
 
-def tables(setting: AblationSettings) -> tuple[Table, ...]:
-    """All of them."""
-    base = setting.dietnerf
-
-    def against(name: str, question: str, field: str, changed: dict[str, dict[str, Any]]) -> Table:
-        """A table whose arms change fields of the baseline."""
-        fields = tuple(dict.fromkeys(f"method.{key}" for change in changed.values() for key in change))
-        rows = {
-            label: Arm(method=dataclasses.replace(base, **change), variant=f"dietnerf_{slug(label)}", changes=fields)
-            for label, change in changed.items()
-        }
-        return Table(
-            name=name, question=question, tasks=setting.tasks, baseline="DietNeRF",
-            arms={"DietNeRF": Arm(method=base, variant="dietnerf", note=field), **rows},
-            metrics=setting.metrics, protocol=setting.protocol,
-        )  # fmt: skip
-
-    def with_nerf(name: str, question: str, tasks: tuple[SceneTask, ...]) -> Table:
-        """A table of the two methods."""
-        return Table(
-            name=name, question=question, tasks=tasks, baseline="NeRF",
-            arms={
-                "NeRF": Arm(method=setting.nerf, variant="nerf"),
-                "DietNeRF": Arm(method=base, variant="dietnerf", changes=CONSISTENCY),
-            },
-            metrics=setting.metrics, protocol=setting.protocol,
-        )  # fmt: skip
-
-    def weighted(weight: float) -> dict[str, float]:
-        return {"consistency_weight": weight, "coarse_consistency_weight": weight}
-
-    steps = setting.finetune_steps
-    return (
-        against(
-            "encoders", "Does it matter what compares?", "its encoder is the budget's",
-            {name: {"encoder": name} for name in setting.encoders},
+def ablation_tables(settings: AblationSettings) -> tuple[Table, ...]:
+    """Make the fifteen tables of the study."""
+    base = settings.dietnerf
+    steps = settings.finetune_steps
+    encoders = {name: {"encoder": name} for name in settings.encoders}
+    intervals = {f"every {every} steps": {"consistency_every": every} for every in (3, 30)}
+    weights = {f"weight {weight}": _both_weights(weight) for weight in settings.weights}
+    sizes = {f"{px} pixels": {"consistency_px": px} for px in settings.view_px}
+    lengths = {f"{num} steps": {"finetune_steps": num} for num in (steps // 2, steps, 2 * steps)}
+    tables = [
+        _dietnerf_table(
+            settings,
+            "encoders",
+            "Does it matter what compares?",
+            note="its encoder is the budget's",
+            changed=encoders,
         ),
-        against(
-            "features", "Which of the encoder's features should agree?", "a ViT's class token after the last block",
-            {
+        _dietnerf_table(
+            settings,
+            "features",
+            "Which of the encoder's features should agree?",
+            note="a ViT's class token after the last block",
+            changed={
                 "embedding": {"feature": "embedding"},
                 "spatial": {"feature": "spatial"},
                 "an early block": {"feature": "block_2"},
             },
         ),
-        against(
-            "interval", "How often?", f"every {base.consistency_every} steps",
-            {f"every {every} steps": {"consistency_every": every} for every in (3, 30)},
+        _dietnerf_table(
+            settings,
+            "interval",
+            "How often?",
+            note=f"every {base.consistency_every} steps",
+            changed=intervals,
         ),
-        against(
-            "weight", "How strongly?", f"weight {base.consistency_weight}",
-            {f"weight {weight}": weighted(weight) for weight in setting.weights},
+        _dietnerf_table(
+            settings,
+            "weight",
+            "How strongly?",
+            note=f"weight {base.consistency_weight}",
+            changed=weights,
         ),
-        against(
-            "view size", "On how large a view?", "the budget's size",
-            {f"{px} pixels": {"consistency_px": px} for px in setting.view_px},
+        _dietnerf_table(
+            settings,
+            "view size",
+            "On how large a view?",
+            note="the budget's size",
+            changed=sizes,
         ),
-        against(
-            "poses", "From where?", "hemisphere, even in angle",
-            {
+        _dietnerf_table(
+            settings,
+            "poses",
+            "From where?",
+            note="hemisphere, even in angle",
+            changed={
                 "even in area": {"pose_distribution": "hemisphere area"},
                 "interpolated": {"pose_distribution": "interpolated"},
                 "observed": {"pose_distribution": "observed"},
             },
         ),
-        against(
-            "fine-tuning", "How long should pixels have the last word?", "no last phase",
-            {f"{num} steps": {"finetune_steps": num} for num in (steps // 2, steps, 2 * steps)},
+        _dietnerf_table(
+            settings,
+            "fine-tuning",
+            "How long should pixels have the last word?",
+            note="no last phase",
+            changed=lengths,
         ),
-        *(
-            with_nerf(
-                f"{num} views", f"What does consistency bring with {num} photographs?",
-                tuple(dataclasses.replace(task, num_views=num) for task in setting.tasks),  # type: ignore[type-var]
-            )
-            for num in setting.num_views
-        ),
-        with_nerf("other photographs", "Does a gain survive another choice of photographs?", setting.others),
-        with_nerf("unseen side", "What becomes of the side that no photograph shows?", setting.one_side),
-    )  # fmt: skip
+    ]
+    for num in settings.num_views:
+        tasks = tuple(dataclasses.replace(task, num_views=num) for task in settings.tasks)  # type: ignore[type-var]
+        question = f"What does consistency bring with {num} photographs?"
+        tables.append(_table_with_nerf(settings, f"{num} views", question, tasks))
+    others = "Does a gain survive another choice of photographs?"
+    one_side = "What becomes of the side that no photograph shows?"
+    tables.append(_table_with_nerf(settings, "other photographs", others, settings.others))
+    tables.append(_table_with_nerf(settings, "unseen side", one_side, settings.one_side))
+    return tuple(tables)
 
 
-def slug(label: str) -> str:
-    """A label as a part of a variant's name."""
-    return "".join(letter if letter.isalnum() else "_" for letter in label)
+def _dietnerf_table(
+    settings: AblationSettings, name: str, question: str, *, note: str, changed: Mapping[str, Mapping[str, Any]]
+) -> Table:
+    """Make a table whose arms change fields of DietNeRF, its baseline.
+
+    Args:
+        settings: The settings of the study.
+        name: The table's name.
+        question: The question that it answers.
+        note: The baseline's setting of the fields that are changed.
+        changed: Label of an arm -> its fields that differ.
+    """
+    base = settings.dietnerf
+    fields = tuple(dict.fromkeys(f"method.{key}" for fields in changed.values() for key in fields))
+    arms = {"DietNeRF": Arm(method=base, variant="dietnerf", note=note)}
+    for label, change in changed.items():
+        method = dataclasses.replace(base, **change)
+        arms[label] = Arm(method=method, variant=f"dietnerf_{slug(label)}", changes=fields)
+    return Table(
+        name=name,
+        question=question,
+        tasks=settings.tasks,
+        baseline="DietNeRF",
+        arms=arms,
+        metrics=settings.metrics,
+        protocol=settings.protocol,
+    )
+
+
+def _table_with_nerf(settings: AblationSettings, name: str, question: str, tasks: tuple[SceneTask, ...]) -> Table:
+    """Make a table that compares DietNeRF with NeRF."""
+    return Table(
+        name=name,
+        question=question,
+        tasks=tasks,
+        baseline="NeRF",
+        arms={
+            "NeRF": Arm(method=settings.nerf, variant="nerf"),
+            "DietNeRF": Arm(method=settings.dietnerf, variant="dietnerf", changes=CONSISTENCY),
+        },
+        metrics=settings.metrics,
+        protocol=settings.protocol,
+    )
+
+
+def _both_weights(weight: float) -> dict[str, float]:
+    """Set the weight of the consistency loss for the fine and the coarse network."""
+    return {"consistency_weight": weight, "coarse_consistency_weight": weight}
 
 
 def embedded(budget: str, scenes: tuple[str, ...] = SCENES) -> tuple[Table, ...]:
-    """The study on embedded scenes."""
+    """Make the study on embedded scenes."""
     px = BUDGETS[budget].consistency_px
-    return tables(
-        AblationSettings(
-            dietnerf=DIETNERF,
-            nerf=NERF,
-            tasks=tuple(SparseViews(scene=scene, num_views=NUM_VIEWS) for scene in scenes),
-            one_side=tuple(SparseViews(scene=scene, views=ONE_SIDE) for scene in scenes),
-            others=tuple(
-                SparseViews(scene=scene, num_views=NUM_VIEWS, subset_seed=seed) for scene in scenes for seed in (1, 2)
-            ),
-            encoders=("embedded-vit-16", "embedded-vit-8-labels"),
-            view_px=(px // 2, 3 * px // 2),
-            weights=(0.01, 0.1),
-            finetune_steps=BUDGETS[budget].finetune_steps,
-            num_views=(2, 4, 8) if budget == "smoke" else (2, 4, 8, 14, 25, 100),
-        )
+    tasks = tuple(SparseViews(scene=scene, num_views=NUM_VIEWS) for scene in scenes)
+    num_views = (2, 4, 8) if budget == "smoke" else (2, 4, 8, 14, 25, 100)
+    settings = AblationSettings(
+        dietnerf=DIETNERF,
+        nerf=NERF,
+        tasks=tasks,
+        one_side=tuple(SparseViews(scene=scene, views=ONE_SIDE) for scene in scenes),
+        others=tuple(dataclasses.replace(task, subset_seed=seed) for task in tasks for seed in (1, 2)),
+        encoders=("embedded-vit-16", "embedded-vit-8-labels"),
+        view_px=(px // 2, 3 * px // 2),
+        weights=(0.01, 0.1),
+        finetune_steps=BUDGETS[budget].finetune_steps,
+        num_views=num_views,
     )
+    return ablation_tables(settings)
 
 
 def as_published() -> tuple[Table, ...]:
-    """The same study with the settings of the paper's code, on its scenes, with OpenAI's encoders."""
+    """Make the study with the settings of the paper's code, on its scenes, with OpenAI's encoders."""
     tasks = tuple(BlenderScene(scene=scene, resize="straight", pixel_center=0.0) for scene in BLENDER_SCENES)
-    return tables(
-        AblationSettings(
-            dietnerf=DIETNERF_2021,
-            nerf=NERF_2021,
-            tasks=tasks,
-            one_side=(dataclasses.replace(tasks[BLENDER_SCENES.index("lego")], views=LEGO_ONE_SIDE),),
-            others=tuple(dataclasses.replace(task, subset_seed=seed) for task in tasks for seed in (1, 2)),
-            encoders=("openai-vit-b-16", "openai-rn50"),
-            view_px=(84, 252),
-            weights=(0.01, 1.0),
-            finetune_steps=BUDGETS["paper"].finetune_steps,
-            num_views=(2, 4, 14, 25, 100),
-            metrics=("psnr", "ssim_sk7", "lpips_vgg_01", "lpips_vgg"),
-            protocol="dietnerf-2021",
-        )
+    lego = tasks[BLENDER_SCENES.index("lego")]
+    settings = AblationSettings(
+        dietnerf=DIETNERF_2021,
+        nerf=NERF_2021,
+        tasks=tasks,
+        one_side=(dataclasses.replace(lego, views=LEGO_ONE_SIDE),),
+        others=tuple(dataclasses.replace(task, subset_seed=seed) for task in tasks for seed in (1, 2)),
+        encoders=("openai-vit-b-16", "openai-rn50"),
+        view_px=(84, 252),
+        weights=(0.01, 1.0),
+        finetune_steps=BUDGETS["paper"].finetune_steps,
+        num_views=(2, 4, 14, 25, 100),
+        metrics=("psnr", "ssim_sk7", "lpips_vgg_01", "lpips_vgg"),
+        protocol="dietnerf-2021",
     )
+    return ablation_tables(settings)
 
 
 SPARSE_VIEWS_ABLATIONS = Suite(
     name="sparse-views-ablations",
     question="Which part of DietNeRF matters, and does its gain survive other photographs?",
     tables={
-        "smoke": lambda: embedded("smoke", SCENES[:1]),
-        "quick": lambda: embedded("quick"),
-        "standard": lambda: embedded("standard"),
+        "smoke": functools.partial(embedded, "smoke", SCENES[:1]),
+        "quick": functools.partial(embedded, "quick"),
+        "standard": functools.partial(embedded, "standard"),
         "paper": as_published,
     },
     num_seeds={"smoke": 1, "quick": 1, "standard": 1, "paper": 1},

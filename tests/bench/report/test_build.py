@@ -9,7 +9,7 @@ import pytest
 from bench.report import build
 from bench.report.images import image_grid
 from bench.storage.store import Store
-from bench.suites.selection import Selection, study
+from bench.suites.selection import Selection, study_name
 from tests.fixtures import toy_studies
 from tests.fixtures.toy_studies import SMOKE, outcome, toy_suite
 
@@ -72,4 +72,4 @@ def test_a_store_of_nothing_has_no_sheets_and_no_numbers(chosen, tmp_path):
 
 
 def test_a_report_has_the_folder_of_its_study(chosen):
-    assert build.default_folder(chosen).name == study(chosen) == "toys-smoke"
+    assert build.default_folder(chosen).name == study_name(chosen) == "toys-smoke"

@@ -4,7 +4,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.suites import registry
-from bench.suites.selection import SelectionOptions, select_trials, study
+from bench.suites.selection import SelectionOptions, select_trials, study_name
 from tasks.budgets import BUDGETS
 from tests.fixtures import toy_studies
 
@@ -23,7 +23,7 @@ def test_all_trials_of_a_suite_by_default():
     assert len(chosen.trials) == 3 * 6 + 1  # three arms on six scenes, and one arm of the other table: its base is ours
     assert [table.name for table in chosen.tables] == ["toys", "others"]
     assert chosen.protocols == ("std-v1",)
-    assert study(chosen) == "toys-smoke"
+    assert study_name(chosen) == "toys-smoke"
 
 
 def test_conditions_leave_trials_and_tables_out():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bench.errors import UsageError
 from bench.suites.differences import differences, flat
 from bench.suites.identity import describe
-from bench.suites.suite import Arm, Suite, Table, check_twins, snake
+from bench.suites.suite import Arm, Suite, Table, check_twins
 from bench.suites.trial import Trial, folder_name
 from models.method import split_hyperparameters
 from tasks.budgets import BUDGETS, Budget, budget_named, sized
@@ -149,14 +149,14 @@ class TestTable:
     def test_what_only_an_arm_has_is_said_too(self):
         phase = Arm(method=ToyPhase(extra_steps=4, label="x"), variant="p", changes=("method",))
         arms = {"base": Arm(method=ToyMethod(), variant="toy"), "phase": phase}
-        both, own = table(arms=arms).said_differences("phase")
+        both, own = table(arms=arms).readable_differences("phase")
         assert both == {"method.type": ("ToyPhase", "ToyMethod"), "method.label": ("x", "plain")}
         assert own == {"method.extra_steps": 4}
         backward = {
             "base": dataclasses.replace(phase, changes=()),
             "toy": Arm(method=ToyMethod(), variant="t", changes=("method",)),
         }
-        assert table(arms=backward).said_differences("toy")[1] == {}
+        assert table(arms=backward).readable_differences("toy")[1] == {}
 
     def test_unknown_baseline_names_the_nearest(self):
         with pytest.raises(UsageError, match="got 'bse'; the nearest is 'base'"):
@@ -241,10 +241,6 @@ def test_one_trial_under_two_names_is_refused():
     with pytest.raises(UsageError, match=message):
         check_twins([trial(), trial(seed=1), twin])
     check_twins([trial(), trial(), trial(seed=1), trial(method=ToyMethod(label="loud"))])
-
-
-def test_snake():
-    assert snake("ToyMethod") == "toy_method"
 
 
 def test_every_field_counts_for_the_identity():

@@ -8,17 +8,17 @@ import pytest
 
 from bench.suites import overrides, registry
 from bench.suites.builtin import caption_tables
-from bench.suites.builtin.ablations import of_captions
+from bench.suites.builtin.ablations import from_captions
 from tasks.budgets import budget_named, sized
 from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES
 
-STUDY = caption_tables.embedded("standard")
+STUDY = caption_tables.embedded_settings("standard")
 PRIORS = "one prior after the other"
 
 
 @pytest.fixture(scope="module")
 def tables():
-    return {table.name: table for table in of_captions(STUDY)}
+    return {table.name: table for table in from_captions(STUDY)}
 
 
 def test_the_last_steps_are_arms_of_other_tables(tables):
@@ -55,10 +55,10 @@ def test_what_becomes_equal_with_its_sizes_filled_is_equal():
     arm = STUDY.table("t", "?", {}).arms[caption_tables.BASELINE]
     written = dataclasses.replace(arm, method=sized(arm.method, budget))
     assert written.method != arm.method
-    assert caption_tables.trained(written, budget) == caption_tables.trained(arm, budget)
-    assert caption_tables.trained(dataclasses.replace(arm, task={"view_px": 9}), budget) != caption_tables.trained(
-        arm, budget
-    )
+    assert caption_tables.arm_digest(written, budget) == caption_tables.arm_digest(arm, budget)
+    assert caption_tables.arm_digest(
+        dataclasses.replace(arm, task={"view_px": 9}), budget
+    ) != caption_tables.arm_digest(arm, budget)
 
 
 def test_white_is_shown_by_every_judge():
