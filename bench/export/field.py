@@ -1,4 +1,4 @@
-"""Opens a trained field: renders it from cameras, and asks it for density and colour at points."""
+"""Opens a trained field: renders it from cameras, and reads its density and colour at points."""
 
 from __future__ import annotations
 
@@ -21,24 +21,23 @@ from models.method import Data, Method, Params, State, Views
 from tasks.cameras import BLENDER_FOV_DEG, Intrinsics, Rays, intrinsics_from_fov, look_at
 
 RADIUS = 4.0
-"""Distance of the turntable's camera from the origin: that of all test cameras."""
-
+"""Distance of the turntable's camera from the origin, the same as that of all test cameras."""
 
 FRAME_PX = {"cpu": 80, "accelerator": 160}
-"""Side of a turntable's frames if nobody says another: on two cores 48 frames of 160 px take minutes."""
-
+"""Default width and height of a turntable's frames. They are small on a CPU: 48 frames of 160 px take minutes there."""
 
 POINTS_AT_ONCE = {"cpu": 1 << 13, "accelerator": 1 << 18}
+"""Points that one call of the compiled program evaluates."""
 
 
 class TrainedField(NamedTuple):
-    """A finished field, with all that it takes to look at it.
+    """A trained field, with all that is needed to render it.
 
     Attributes:
-        method: With its numbers, which rendering may ask for.
-        params: Trained.
-        state: As training left it.
-        data: The trial's arrays.
+        method: Method that trained it; rendering may read its settings.
+        params: Trained parameters.
+        state: State at the end of training.
+        data: Arrays of the trial.
         near: First `t` of interest of a camera at `RADIUS`.
         far: Last `t` of interest.
         background: Grey that `method.render` puts behind the field.
@@ -54,24 +53,26 @@ class TrainedField(NamedTuple):
 
     @property
     def half_width(self) -> float:
-        """Of the largest cube about the origin that lies between `near` and `far` of every camera."""
+        """Compute the half width of the largest cube about the origin that every camera sees between near and far."""
         return (self.far - self.near) / 2 / math.sqrt(3)
 
 
 def field_of(trial: Trial, parameters: Mapping[str, Shaped[np.ndarray, "..."]]) -> TrainedField:
-    """The field that a trial's stored parameters are of.
+    """Build the trained field of a trial from its stored parameters.
 
     Args:
-        trial: As it was trained.
-        parameters: By flat names, as an `Outcome` or a store has them.
+        trial: Trial that the parameters were trained for.
+        parameters: Arrays by flat name, as an `Outcome` or a store holds them.
 
     Raises:
-        UsageError: They are not those of the trial's method.
+        UsageError: Names or shapes of the parameters are not those of the trial's method.
     """
     method = trial.method
     data = jax.tree.map(jnp.asarray, method.prepare(batch.load_encoders(method), trial.task))
     params, state = jax.eval_shape(method.init, jax.random.key(trial.seed), data)
-    wanted = {"params": params} | ({"state": state} if jax.tree.leaves(state) else {})
+    wanted = {"params": params}
+    if jax.tree.leaves(state):
+        wanted["state"] = state
     shapes = {name: x.shape for name, x in flax.traverse_util.flatten_dict(wanted, sep="/").items()}
     got = {name: x.shape for name, x in parameters.items()}
     if got != shapes:
@@ -82,9 +83,15 @@ def field_of(trial: Trial, parameters: Mapping[str, Shaped[np.ndarray, "..."]]) 
         )
     filled = flax.traverse_util.unflatten_dict({k: jnp.asarray(x) for k, x in parameters.items()}, sep="/")
     scene = trial.task.load()
-    behind = next((x.background for x in (scene, data, trial.task) if hasattr(x, "background")), 1.0)
+    background = next((x.background for x in (scene, data, trial.task) if hasattr(x, "background")), 1.0)
     return TrainedField(
-        method, filled["params"], filled.get("state", state), data, float(scene.near), float(scene.far), float(behind)
+        method=method,
+        params=filled["params"],
+        state=filled.get("state", state),
+        data=data,
+        near=float(scene.near),
+        far=float(scene.far),
+        background=float(background),
     )
 
 
@@ -96,13 +103,13 @@ def turntable(
     elevation_deg: float = 30.0,
     background: float = 1.0,
 ) -> UInt8[np.ndarray, "n h w 3"]:
-    """Frames once round the object, the first from +x.
+    """Render frames from a camera that goes once round the object, beginning on the +x axis.
 
     Args:
-        field: What is looked at.
-        num_frames: A whole turn.
-        image_px: Width and height; None for `FRAME_PX`.
-        elevation_deg: Of the camera.
+        field: Field to render.
+        num_frames: Frames of the whole turn.
+        image_px: Width and height of a frame; None for `FRAME_PX`.
+        elevation_deg: Elevation of the camera.
         background: Grey behind the object: 1 is white.
     """
     image_px = FRAME_PX["cpu" if devices.is_cpu() else "accelerator"] if image_px is None else image_px
@@ -125,24 +132,25 @@ def turntable(
 def render_cameras(
     method: Method, image_px: int, num_at_once: int, params: Params, state: State, data: Data, cameras: Cameras
 ) -> Views:
-    """What cameras see, some rays at a time; traced."""
+    """Render the views of cameras, `num_at_once` rays at a time; JAX traces it."""
 
-    def seen(rays: Rays) -> Views:
+    def render(rays: Rays) -> Views:
         return jax.tree.map(lambda x: x.astype(jnp.float32), method.render(params, state, data, rays))
 
-    return view_rendering.render_in_blocks(cameras, image_px, image_px, num_at_once, seen)
+    return view_rendering.render_in_blocks(cameras, image_px, image_px, num_at_once, render)
 
 
 def points_at_once() -> int:
-    """How many points are asked at once."""
+    """Return the number of points that one call evaluates on this device."""
     return POINTS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
 
 
 def at_points(
     field: TrainedField, points: Float[np.ndarray, "v 3"]
 ) -> tuple[Float[np.ndarray, " v"], Float[np.ndarray, "v 3"]]:
-    """Density and colour at any number of points, by one program for all numbers."""
-    num_at_once, found = points_at_once(), []
+    """Evaluate density and colour at any number of points; one compiled program serves every number."""
+    num_at_once = points_at_once()
+    found = []
     for start in range(0, len(points), num_at_once):
         some = points[start : start + num_at_once]
         padded = jnp.asarray(np.pad(some, ((0, num_at_once - len(some)), (0, 0))))
@@ -156,5 +164,5 @@ def at_points(
 def query_field(
     method: Method, params: Params, state: State, data: Data, points: Float[Array, "p 3"]
 ) -> tuple[Float[Array, " p"], Float[Array, "p 3"]]:
-    """The field at points; traced."""
+    """Evaluate the field at points; JAX traces it."""
     return method.field_at(params, state, data, points)

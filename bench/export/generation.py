@@ -1,4 +1,4 @@
-"""Makes the objects of a caption as `generate` asks for them: trains, writes their files, and sums them up."""
+"""Makes the objects of a caption for `generate`: trains them, writes their files, and writes a summary."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.closed_world import grammar
 
 
 class SeedResult(NamedTuple):
-    """What came of one seed.
+    """Outcome and files of one seed.
 
     Attributes:
         outcome: Outcome of training.

@@ -17,23 +17,22 @@ if TYPE_CHECKING:
     from trimesh import Trimesh
 
 COLOR_CELLS = 10
-"""How deep below a mesh's surface its colours come from, in cells of the grid."""
-
+"""Depth below a mesh's surface from which its colours are taken, in cells of the grid."""
 
 MIN_PART = 0.01
-"""Share of a mesh's surface below which a part that floats by itself is dropped."""
+"""A separate part with less than this share of the mesh's surface is dropped."""
 
 
 class MeshResult(NamedTuple):
-    """What became of a field as a mesh.
+    """Mesh of a field, or the reason that there is none.
 
     Attributes:
-        mesh: With colours at its vertices; None where there is no surface.
-        reason: Why there is none; None if there is one.
-        level: Density at its surface; None where there is none.
-        share_inside: Share of the cube that is denser than that: near 1 for a field that fills everything.
-        is_watertight: Whether each edge is of two faces.
-        num_dropped: Small parts that floated by themselves and were left out.
+        mesh: Mesh with colours at its vertices; None if the field has no surface.
+        reason: Why there is no mesh; None if there is one.
+        level: Density at the surface; None if there is no surface.
+        share_inside: Share of the cube that is denser than `level`: near 1 for a field that fills everything.
+        is_watertight: Whether each edge belongs to two faces.
+        num_dropped: Small separate parts that were left out.
     """
 
     mesh: Trimesh | None
@@ -44,7 +43,7 @@ class MeshResult(NamedTuple):
     num_dropped: int = 0
 
     def told(self) -> str:
-        """The mesh in a sentence."""
+        """Describe the mesh in one sentence."""
         if self.mesh is None:
             return f"no mesh: {self.reason}"
         dropped = f", {self.num_dropped} small floating parts dropped" if self.num_dropped else ""
@@ -52,7 +51,7 @@ class MeshResult(NamedTuple):
         return f"mesh of {len(self.mesh.faces)} faces, {closed}, surface at a density of {self.level:.3g}{dropped}"
 
     def to_json(self) -> dict[str, Any]:
-        """All but the mesh itself."""
+        """Return every value except the mesh itself, for JSON."""
         told = {name: value for name, value in self._asdict().items() if name != "mesh"}
         if self.mesh is not None:
             told |= {"num_vertices": len(self.mesh.vertices), "num_faces": len(self.mesh.faces)}
@@ -62,16 +61,15 @@ class MeshResult(NamedTuple):
 def mesh(
     field: TrainedField, *, resolution: int = 96, half_width: float | None = None, level: float | None = None
 ) -> MeshResult:
-    """The surface of a field, by marching cubes, with colours at its vertices.
+    """Extract the surface of a field by marching cubes, with colours at its vertices.
 
-    Vertices are placed between the points of the grid by the share of light that a cell of each one's density stops,
-    1 - exp(-density * cell), and not by density itself: the surface is the same, and a density of thousands beside
-    none does not pull it to the outer point.
+    Vertices are interpolated between grid points by opacity, 1 - exp(-density * cell), not by density. The surface is
+    the same, but a density of thousands next to a density of zero does not pull it to the outer grid point.
 
     Args:
-        field: What is meshed.
+        field: Field to mesh.
         resolution: Points of the grid along a side.
-        half_width: Of the cube about the origin; None for all of the volume that cameras see.
+        half_width: Half width of the cube about the origin; None for all of the volume that cameras see.
         level: Density at the surface; None for `surface_level`.
     """
     import skimage.measure
@@ -90,9 +88,9 @@ def mesh(
                 f"(density {density.max():.3g} at most); train longer, or give a level"
             )
         return MeshResult(None, reason, None, share_inside)
-    # Zeros all round, so that what reaches the border of the cube is closed there.
+    # Zeros all round: the surface is closed where it reaches the border of the cube.
     stopped = np.pad(-np.expm1(-density * cell), 1)
-    # "ascent", because its faces are left-handed: outsides shall be outside.
+    # "ascent", because faces of skimage are left-handed: normals must point outward.
     at, faces, _, _ = skimage.measure.marching_cubes(stopped, -math.expm1(-level * cell), gradient_direction="ascent")
     made = trimesh.Trimesh((at - 1) * cell - half_width, faces, process=True)
     made.update_faces(np.all(made.faces != np.roll(made.faces, 1, axis=1), axis=1))
@@ -102,33 +100,37 @@ def mesh(
 
 
 def vertex_colors(field: TrainedField, made: Trimesh, cell: float) -> UInt8[np.ndarray, "v 3"]:
-    """What one sees of a field who looks at a mesh's vertices straight from outside.
+    """Compute the colours of a mesh's vertices, each seen along its normal from outside.
 
-    That is the field's colour composited over the first `COLOR_CELLS` cells below the surface. The colour at the
-    surface itself is seen by nobody where a field is soft, and training has left it as it happened to be.
+    The field's colour is composited over the first `COLOR_CELLS` cells below the surface. The colour exactly at the
+    surface would be wrong: where a field is soft, no camera sees that colour, so training did not fit it.
     """
-    start, inward = made.vertices.astype(np.float32), -made.vertex_normals.astype(np.float32)
-    left = np.ones(len(start), np.float32)
-    seen, unseen = np.zeros_like(start), at_points(field, start)[1]
+    start = made.vertices.astype(np.float32)
+    inward = -made.vertex_normals.astype(np.float32)
+    transmittance = np.ones(len(start), np.float32)
+    seen = np.zeros_like(start)
+    _, color_at_surface = at_points(field, start)
     for i in range(COLOR_CELLS):
         density, color = at_points(field, start + np.float32((i + 0.5) * cell) * inward)
-        after = left * np.exp(-cell * np.maximum(density, 0))
-        seen += (left - after)[:, None] * color
-        left = after
-    stopped = (1 - left)[:, None]
-    return image_grid.quantize_colors(np.where(stopped > 1e-3, seen / np.maximum(stopped, 1e-3), unseen)[None])[0]
+        after = transmittance * np.exp(-cell * np.maximum(density, 0))
+        seen += (transmittance - after)[:, None] * color
+        transmittance = after
+    opacity = (1 - transmittance)[:, None]
+    colors = np.where(opacity > 1e-3, seen / np.maximum(opacity, 1e-3), color_at_surface)
+    return image_grid.quantize_colors(colors[None])[0]
 
 
 def surface_level(density: Float[np.ndarray, "g g g"], cell: float) -> float:
-    """The density at which a field has its surface, if nobody says another.
+    """Choose the density at which a field has its surface.
 
-    It is that at which one cell of the grid stops half of the light, log(2) / cell. Fields trained briefly are
-    nowhere so dense and yet hide what is behind them: then it is half of the density that one looks at, which is the
-    median, over lines along the axes from all six sides, of the density where a line has lost half of its light.
+    One cell of the grid absorbs half of the light at a density of log(2) / cell. A field that was trained briefly may
+    be less dense everywhere and still be opaque. For such a field the level is half of the density that is seen:
+    lines run through the grid along the axes, from all six sides; each line has a density at the point where half of
+    its light is absorbed; the density that is seen is the median of these.
 
     Args:
-        density: On a grid, none negative.
-        cell: Distance of its points.
+        density: Density on a grid, at least 0.
+        cell: Distance between neighbouring points of the grid.
 
     Returns:
         A density; infinity if no line loses half of its light.
@@ -142,7 +144,7 @@ def surface_level(density: Float[np.ndarray, "g g g"], cell: float) -> float:
     seen = []
     for axis in range(3):
         for lines in (np.moveaxis(density, axis, 0), np.flip(np.moveaxis(density, axis, 0), axis=0)):
-            depth = np.cumsum(lines, axis=0, dtype=np.float64) * cell  # optical: the light that is left is exp(-depth)
+            depth = np.cumsum(lines, axis=0, dtype=np.float64) * cell  # optical depth: transmittance is exp(-depth)
             where = np.argmax(depth >= math.log(2), axis=0)
             there = np.take_along_axis(lines, where[None], axis=0)[0]
             seen.append(there[depth[-1] >= math.log(2)])
@@ -151,9 +153,10 @@ def surface_level(density: Float[np.ndarray, "g g g"], cell: float) -> float:
 
 
 def density_on_grid(field: TrainedField, resolution: int, half_width: float) -> Float[np.ndarray, "g g g"]:
-    """Density at the points of a grid that fills a cube about the origin; axes x, y, z."""
+    """Evaluate density at the points of a grid that fills a cube about the origin; axes x, y, z."""
     places = np.linspace(-half_width, half_width, resolution, dtype=np.float32)
-    num_points, num_at_once = resolution**3, points_at_once()
+    num_points = resolution**3
+    num_at_once = points_at_once()
     found = []
     for start in range(0, num_points, num_at_once):  # all points of a fine grid would take gigabytes
         index = np.arange(start, min(start + num_at_once, num_points))
@@ -163,7 +166,7 @@ def density_on_grid(field: TrainedField, resolution: int, half_width: float) -> 
 
 
 def drop_small_parts(made: Trimesh) -> int:
-    """Takes parts out of a mesh that have less than `MIN_PART` of its surface; the largest stays. Says how many."""
+    """Remove separate parts with less than `MIN_PART` of a mesh's surface, never the largest; return their number."""
     import trimesh
 
     labels = trimesh.graph.connected_component_labels(made.edges, node_count=len(made.vertices))[made.faces[:, 0]]
@@ -176,14 +179,14 @@ def drop_small_parts(made: Trimesh) -> int:
 
 
 def write_mesh(folder: pathlib.Path, made: Trimesh) -> list[str]:
-    """Writes object.glb, object.obj and object.ply, all with colours at vertices.
+    """Write object.glb, object.obj and object.ply, all with colours at vertices.
 
-    PLY keeps the world's axes, z up. GLB and OBJ have y up. Colours of a field are those of a screen (sRGB), and so
-    they stand in OBJ and PLY; GLB's are linear by its specification, and are written as numbers with enough digits
-    for that. Its material has no gloss of its own: the colours have been seen under light already.
+    PLY keeps the world's axes, z up. GLB and OBJ have y up. A field's colours are sRGB, and OBJ and PLY store them as
+    they are. GLB stores linear colours, as its specification demands, as floats so that dark tones keep their
+    precision. The material in GLB has no gloss: the colours already contain the light of the scene.
 
     Returns:
-        Their names.
+        Names of the files.
     """
     turned: Any = made.copy()
     turned.apply_transform([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
@@ -198,7 +201,7 @@ def write_mesh(folder: pathlib.Path, made: Trimesh) -> list[str]:
 
 
 def glb(made: Any) -> bytes:
-    """A mesh as binary glTF, with linear colours as numbers; a vertex's bytes would tell dark tones too coarsely."""
+    """Encode a mesh as binary glTF, with linear colours as floats; bytes would be too coarse for dark tones."""
     screen = np.asarray(made.visual.vertex_colors, np.float32)[:, :3] / 255
     linear = np.where(screen <= 0.04045, screen / 12.92, ((screen + 0.055) / 1.055) ** 2.4).astype(np.float32)
     bare = made.copy()

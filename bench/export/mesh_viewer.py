@@ -120,7 +120,8 @@ def add_viewer_settings(model: bytes, half_width: float) -> bytes:
         half_width: Half the width of the cube about the origin that the camera sees.
     """
     length = struct.unpack_from("<I", model, 12)[0]
-    tree, rest = json.loads(model[20 : 20 + length]), bytearray(model[20 + length :])
+    tree = json.loads(model[20 : 20 + length])
+    rest = bytearray(model[20 + length :])
     [drawn] = tree["meshes"][0]["primitives"]
     accessor = tree["accessors"][drawn["attributes"]["COLOR_0"]]
     start = 8 + tree["bufferViews"][accessor["bufferView"]].get("byteOffset", 0) + accessor.get("byteOffset", 0)

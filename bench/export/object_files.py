@@ -1,9 +1,6 @@
-"""What a finished field leaves beside numbers: a turntable, a mesh, views round it, a strip and curves of its training.
+"""Writes the files of a trained field: a turntable, a mesh, a sheet of views, and pictures of its training.
 
-World: as in `tasks.cameras`, z up. A mesh in memory and as PLY is in the world; GLB and OBJ are written with y up, as
-programs that read these expect.
-
-n: frames, h and w: pixels of a frame, p: points asked at once, g: points of the grid along a side, v: vertices.
+n: frames, h and w: pixels of a frame.
 """
 
 from __future__ import annotations
@@ -15,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from PIL import Image, ImageDraw
 
 from bench.export.field import TrainedField, turntable
@@ -28,17 +25,26 @@ from bench.storage.timings import PhaseTimer
 from tasks.data_dir.atomic_files import write_file
 
 FILES = (
-    *("turntable.mp4", "turntable.webp", "views.png", "strip.png", "curves.csv", "curves.png"),
-    *("object.glb", "object.obj", "object.ply"),
+    "turntable.mp4",
+    "turntable.webp",
+    "views.png",
+    "strip.png",
+    "curves.csv",
+    "curves.png",
+    "object.glb",
+    "object.obj",
+    "object.ply",
 )
-"""All that may be left."""
+"""Every file that `export_object` may write."""
 
-MAX_STRIP, STRIP_COLUMNS = 24, 12
-"""Renders in a strip, and how many of them stand in a row."""
+MAX_STRIP = 24
+"""Renders in a strip, at most."""
 
+STRIP_COLUMNS = 12
+"""Renders in a row of a strip."""
 
 TERMS = {"loss": "total loss", "negative_cosine": "negative cosine", "transmittance": "transmittance"}
-"""Curves that are drawn, with their titles, each before its target if it has one; the file of numbers has all."""
+"""Curves that `curves.png` shows, with their titles; `curves.csv` holds all curves."""
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
@@ -50,35 +56,45 @@ def tiles(
     num_columns: int,
     tile_px: int = image_grid.TILE_PX,
 ) -> Image.Image:
-    """Pictures in rows, with what they are written under each.
+    """Draw pictures in rows, with a label under each.
 
     Args:
         images: Colours in [0, 1] or bytes, all of one size.
-        labels: One each.
-        num_columns: In a row.
-        tile_px: How wide tiles are, about.
+        labels: Labels, one a picture.
+        num_columns: Pictures in a row.
+        tile_px: Approximate width of a picture.
     """
-    shown = [image_grid.resize_view(x.astype(np.float32) / (255 if x.dtype == np.uint8 else 1), tile_px) for x in images]
-    (height, width), gap, line = shown[0].shape[:2], image_grid.GAP_PX, image_grid.LABEL_PX + 6
+    shown = [image_grid.resize_view(as_floats(image), tile_px) for image in images]
+    height, width = shown[0].shape[:2]
+    gap = image_grid.GAP_PX
+    line = image_grid.LABEL_PX + 6
     num_columns = min(num_columns, len(shown))
     num_rows = math.ceil(len(shown) / num_columns)
-    size = gap + num_columns * (width + gap), gap + num_rows * (height + line + gap)
+    size = (gap + num_columns * (width + gap), gap + num_rows * (height + line + gap))
     canvas = Image.new("RGB", size, image_grid.PAPER)
     draw = ImageDraw.Draw(canvas)
+    font = image_grid.label_font()
     for i, (image, label) in enumerate(zip(shown, labels, strict=True)):
-        x, y = gap + i % num_columns * (width + gap), gap + i // num_columns * (height + line + gap)
+        row, column = divmod(i, num_columns)
+        x = gap + column * (width + gap)
+        y = gap + row * (height + line + gap)
         canvas.paste(Image.fromarray(image), (x, y))
         text = image_grid.cut_text(label, width)
-        draw.text((x + width // 2, y + height + 2), text, fill=image_grid.QUIET, font=image_grid.label_font(), anchor="ma")
+        draw.text((x + width // 2, y + height + 2), text, fill=image_grid.QUIET, font=font, anchor="ma")
     return canvas
 
 
+def as_floats(image: Shaped[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
+    """Return colours in [0, 1], from such colours or from bytes."""
+    return image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1)
+
+
 def strip(frames: Shaped[np.ndarray, "n h w 3"], steps: Sequence[int]) -> Image.Image:
-    """Renders over training, with the step under each; of many, some from the first to the last.
+    """Draw renders from the course of training, with the step under each.
 
     Args:
-        frames: Colours in [0, 1] or bytes, in the order of training.
-        steps: How many were taken before each.
+        frames: Colours in [0, 1] or bytes, in the order of training; `MAX_STRIP` at even distances are drawn.
+        steps: Step of each frame.
     """
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MAX_STRIP)).round().astype(int))
     labels = [f"step {steps[i]}" for i in chosen]
@@ -86,13 +102,13 @@ def strip(frames: Shaped[np.ndarray, "n h w 3"], steps: Sequence[int]) -> Image.
 
 
 def views_sheet(frames: UInt8[np.ndarray, "n h w 3"]) -> Image.Image:
-    """Eight frames of a turntable, an eighth of a turn apart."""
+    """Draw eight frames of a turntable, an eighth of a turn apart."""
     places = np.arange(8) * len(frames) // 8
     return tiles([frames[i] for i in places], [f"{360 * i / len(frames):g}°" for i in places], 4)
 
 
 def curves_figure(curves: Mapping[str, Sequence[float]]) -> bytes | None:
-    """Curves of the total loss, the negative cosine and the transmittance, as PNG; None where there are none."""
+    """Plot total loss, negative cosine and transmittance over training as PNG; None if none of them was recorded."""
     import matplotlib
 
     known = [name for name in TERMS if name in curves]
@@ -114,20 +130,17 @@ def curves_figure(curves: Mapping[str, Sequence[float]]) -> bytes | None:
     return out.getvalue()
 
 
-# --- meshes -----------------------------------------------------------------------------------------------------------
-
-
-# --- all of it --------------------------------------------------------------------------------------------------------
+# --- all files --------------------------------------------------------------------------------------------------------
 
 
 class ExportedFiles(NamedTuple):
-    """What was written of one field.
+    """Files that were written of one field.
 
     Attributes:
-        files: Their names.
-        meshed: What became of the mesh.
-        notes: What could not be done, and why.
-        seconds: By phase.
+        files: Names of the files.
+        meshed: The mesh, or the reason that there is none.
+        notes: Sentences on what could not be written, and why.
+        seconds: Seconds by phase.
     """
 
     files: tuple[str, ...]
@@ -136,8 +149,10 @@ class ExportedFiles(NamedTuple):
     seconds: dict[str, float]
 
     def told(self) -> list[str]:
-        """What is to be said of it, a line each."""
-        return [*([self.meshed.told()] if self.meshed.mesh is not None else []), *self.notes]
+        """Describe the mesh and what could not be written, a sentence each."""
+        if self.meshed.mesh is None:
+            return list(self.notes)
+        return [self.meshed.told(), *self.notes]
 
 
 def export_object(
@@ -151,39 +166,53 @@ def export_object(
     resolution: int = 96,
     level: float | None = None,
 ) -> ExportedFiles:
-    """Writes everything that a finished field leaves.
+    """Write all files of a trained field.
 
     Args:
-        field: Which.
-        folder: Made if it is missing; files of the same names are replaced.
-        views: As stored; "strip" and "strip_steps", where they are, become strip.png.
-        curves: As recorded; none are drawn if there are none.
-        num_frames: Of the turntable.
+        field: Trained field.
+        folder: Folder of the files, created if it is missing; files of the same names are replaced.
+        views: Stored views; "strip" and "strip_steps", if present, become strip.png.
+        curves: Recorded curves; without them no curves are written.
+        num_frames: Frames of the turntable.
         image_px: Width and height of its frames; None for `FRAME_PX`.
-        resolution: Of the grid that the mesh is made on.
+        resolution: Points along a side of the grid that the mesh is made on.
         level: Density at the mesh's surface; see `mesh`.
     """
-    clock, notes = PhaseTimer(), []
-    for name in FILES:  # what an earlier field left and this one does not must not seem to be this one's
+    clock = PhaseTimer()
+    notes = []
+    for name in FILES:  # a file of an earlier field must not be taken for one of this field
         (folder / name).unlink(missing_ok=True)
     frames = turntable(field, num_frames=num_frames, image_px=image_px)
     clock.lap("turntable_s")
-    files, why = write_video(folder / "turntable", frames)
-    notes += [why] if why else []
-    pictures = {"views.png": image_grid.encode_png(views_sheet(frames))}
-    if "strip" in views:
-        pictures["strip.png"] = image_grid.encode_png(strip(views["strip"], [int(step) for step in views["strip_steps"]]))
-    if curves.get("step"):
-        rows = [dict(zip(curves, values, strict=True)) for values in zip(*curves.values(), strict=True)]
-        pictures["curves.csv"] = csv_files.rows_csv(rows).encode()
-        drawn = curves_figure(curves)
-        pictures |= {"curves.png": drawn} if drawn is not None else {}
+    files, why_no_mp4 = write_video(folder / "turntable", frames)
+    if why_no_mp4:
+        notes.append(why_no_mp4)
+    pictures = {"views.png": image_grid.encode_png(views_sheet(frames)), **training_pictures(views, curves)}
     for name, content in pictures.items():
         write_file(folder / name, content)
     clock.lap("pictures_s")
     meshed = mesh(field, resolution=resolution, level=level)
+    mesh_files: list[str] = []
     if meshed.mesh is None:
         notes.append(meshed.told())
-    made = write_mesh(folder, meshed.mesh) if meshed.mesh is not None else []
+    else:
+        mesh_files = write_mesh(folder, meshed.mesh)
     clock.lap("mesh_s")
-    return ExportedFiles((*files, *pictures, *made), meshed, tuple(notes), clock.laps)
+    return ExportedFiles((*files, *pictures, *mesh_files), meshed, tuple(notes), clock.laps)
+
+
+def training_pictures(
+    views: Mapping[str, Shaped[np.ndarray, "..."]], curves: Mapping[str, Sequence[float]]
+) -> dict[str, bytes]:
+    """Draw the strip and the curves of training, and tabulate the curves; return contents by file name."""
+    contents = {}
+    if "strip" in views:
+        steps = [int(step) for step in views["strip_steps"]]
+        contents["strip.png"] = image_grid.encode_png(strip(views["strip"], steps))
+    if curves.get("step"):
+        rows = [dict(zip(curves, values, strict=True)) for values in zip(*curves.values(), strict=True)]
+        contents["curves.csv"] = csv_files.rows_csv(rows).encode()
+        figure = curves_figure(curves)
+        if figure is not None:
+            contents["curves.png"] = figure
+    return contents

@@ -1,4 +1,4 @@
-"""Keeps what is stored of a suite in one small file: as a table of numbers, or with curves and a few pictures."""
+"""Writes the stored trials of a suite to one small file: a table of numbers, or curves and a few pictures as well."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_suite_archive(
 
     Args:
         chosen: Trials; those that are not stored are left out.
-        trials_store: Where they lie.
+        trials_store: Store that holds the trials.
         folder: Folder of the file.
         as_numbers: Whether to write a table of numbers (Parquet), without curves and pictures.
 
@@ -58,7 +58,7 @@ def write_suite_archive(
 
 
 def collect_files(trials_store: Store, trial_id: str, task: Task | None = None) -> dict[str, bytes]:
-    """Collect the files that are kept of a trial; of a scene's views only the one that sheets show."""
+    """Collect the files of a trial that go into an archive; of a scene's views only the one that sheets show."""
     files = trials_store.texts(trial_id)
     has_pictures = any(name.endswith(".webp") for name in files)
     if trials_store.has_views(trial_id) and not has_pictures:

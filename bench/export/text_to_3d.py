@@ -1,6 +1,6 @@
-"""Makes objects from a caption: what is trained, against which captions it is judged, and the fields that come of it.
+"""Makes objects from a caption: chooses the trials and the captions that they are judged against, and trains.
 
-`python -m bench generate` and the notebook in `reports/` are two ways in.
+`python -m bench generate` and the notebook in `reports/` both call it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ from tasks.captions.caption_task import CaptionTask
 from tasks.closed_world import grammar
 from tasks.data_dir.atomic_files import write_file
 
-PROTOCOL, WORLD = "std-v1", "closed-world"
+PROTOCOL = "std-v1"
+
+WORLD = "closed-world"
 
 
 class GeneratedObject(NamedTuple):
-    """What came of one seed.
+    """Trained field of one seed.
 
     Attributes:
-        trial: What was trained.
-        outcome: All that it left; its record says how it ended.
-        field: To be looked at; None if training failed.
+        trial: Trial that was trained.
+        outcome: Outcome of the trial; its record says how training ended.
+        field: Trained field; None if training failed.
     """
 
     trial: Trial
@@ -50,14 +52,14 @@ def make(
     on_progress: Callable[[trainer.Progress], None] = lambda progress: None,
     **options: Any,
 ) -> list[GeneratedObject]:
-    """Trains an object a seed, all at once, in this process.
+    """Train one object for each seed, all at once, in this process.
 
     Args:
-        caption: What to make, in a person's words.
-        out: Folder for what the judge chooses from, where the caption is in no set of ours.
-        seeds: An object each.
-        on_progress: Called now and then with where it stands.
-        options: As `trials_of` takes them: `budget`, `encoder`, `prompt`, `settings`.
+        caption: Caption of the object, in a person's words.
+        out: Folder for the judge's captions, which are written there if the caption is in no set of ours.
+        seeds: Seeds, one an object.
+        on_progress: Function that is called now and then with the progress of training.
+        options: Options of `trials_of`: `budget`, `encoder`, `prompt`, `settings`.
 
     Raises:
         UsageError: An unknown budget, encoder, key or value.
@@ -68,10 +70,10 @@ def make(
     found = []
     for trial in trials:
         outcome = outcomes[trial.id]
-        is_there = outcome.record.status == "finished"
-        found.append(
-            GeneratedObject(trial, outcome, field_module.field_of(trial, outcome.parameters) if is_there else None)
-        )
+        field = None
+        if outcome.record.status == "finished":
+            field = field_module.field_of(trial, outcome.parameters)
+        found.append(GeneratedObject(trial, outcome, field))
     return found
 
 
@@ -85,15 +87,15 @@ def trials_of(
     prompt: str | None = None,
     settings: Sequence[str] = (),
 ) -> list[Trial]:
-    """A trial a seed.
+    """Build one trial for each seed.
 
     Args:
-        caption: What to make.
+        caption: Caption of the object.
         out: Folder for `captions.txt`.
-        budget: Its name; None for standard on an accelerator, else quick.
-        seeds: One each.
-        encoder: The guide; None for the budget's.
-        prompt: What the guide reads, `{}` being the caption; None for the caption itself.
+        budget: Name of the budget; None for standard on an accelerator, else quick.
+        seeds: Seeds, one a trial.
+        encoder: Name of the guide; None for the budget's.
+        prompt: Text that the guide reads, with `{}` for the caption; None for the caption alone.
         settings: Changes of fields, as `--set` takes them: `dream_fields.num_steps=500`.
 
     Raises:
@@ -107,9 +109,14 @@ def trials_of(
     arm = Arm(method=dataclasses.replace(DREAM_FIELDS, **given), variant="dream_fields")
     task: Any = CaptionTask(caption=caption, captions=retrieval_set(caption, out))
     table = Table(
-        name="object", question="", tasks=(task,), baseline="object", arms={"object": arm}, metrics=(),
+        name="object",
+        question="",
+        tasks=(task,),
+        baseline="object",
+        arms={"object": arm},
+        metrics=(),
         protocol=PROTOCOL,
-    )  # fmt: skip
+    )
     suite = Suite(name="generate", question="", tables={base_name(size): (table,)}, num_seeds={})
     suite, size = overrides.apply(suite, size, settings)
     trials, _ = suite.expand(size, seeds)
@@ -120,9 +127,10 @@ def trials_of(
 
 
 def retrieval_set(caption: str, out: pathlib.Path) -> str:
-    """The set that the judge chooses from: the closed world's, or the caption before those that mean another thing.
+    """Return the name of the set of captions that the judge chooses from.
 
-    The second is written to a file.
+    It is the closed world's, if the caption is in it. Otherwise a file is written with the caption and those captions
+    of the closed world that mean something else.
     """
     known = caption_set(WORLD).captions
     if normalized(caption) in map(normalized, known):
@@ -134,7 +142,7 @@ def retrieval_set(caption: str, out: pathlib.Path) -> str:
 
 
 def mean_the_same(caption: str, other: str) -> bool:
-    """Whether two captions are two ways of saying one thing of the closed world."""
+    """Tell whether two captions have the same meaning in the closed world."""
     try:
         return grammar.parse(caption) == grammar.parse(other)
     except UsageError:
@@ -142,5 +150,5 @@ def mean_the_same(caption: str, other: str) -> bool:
 
 
 def is_embedded(trial: Trial) -> bool:
-    """Whether a guide is one of our own, which know the closed world only."""
+    """Tell whether one of a trial's guides is embedded: such an encoder knows the closed world only."""
     return any(name in catalog.EMBEDDED for name in trial.method.encoders)

@@ -1,4 +1,4 @@
-"""Writes frames as an MP4 video."""
+"""Writes frames as an animated WebP and as an MP4 video."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ H264 = "libx264"
 def write_video(
     path: pathlib.Path, frames: UInt8[np.ndarray, "n h w 3"], fps: int = 16
 ) -> tuple[list[str], str | None]:
-    """Writes frames as an animated WebP, and as MP4 (H.264) where PyAV can.
+    """Write frames as an animated WebP, and as MP4 (H.264) if PyAV can.
 
     Args:
-        path: Without an ending.
-        frames: Of any size.
+        path: Path of the files, without an ending.
+        frames: Frames of any size.
         fps: Frames a second.
 
     Returns:
-        Names of what was written, and why there is no MP4; None if there is one.
+        Names of the files, and the reason that there is no MP4; None if there is one.
     """
     images = [Image.fromarray(frame) for frame in frames]
     out = io.BytesIO()
@@ -46,14 +46,16 @@ def write_video(
 
 
 def mp4(frames: UInt8[np.ndarray, "n h w 3"], fps: int) -> bytes:
-    """Frames as H.264 in 4:2:0, which every browser plays; an odd side loses its last pixel."""
+    """Encode frames as H.264 in 4:2:0, which every browser plays; an odd side loses its last pixel."""
     import av
 
     height, width = (size - size % 2 for size in frames.shape[1:3])
     out = io.BytesIO()
     with av.open(out, "w", format="mp4") as container:
         stream: Any = container.add_stream(H264, rate=fps, options={"crf": "17"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.width = width
+        stream.height = height
+        stream.pix_fmt = "yuv420p"
         for frame in frames[:, :height, :width]:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
         container.mux(stream.encode())
