@@ -1,1 +1,1 @@
-"""What is to be solved: embedded scenes, folders of photos, and their cameras."""
+"""Tasks of the benchmark: scenes seen in few photos, and captions, with their cameras and data."""

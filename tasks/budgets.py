@@ -1,7 +1,7 @@
-"""What a budget is: a named size of everything, and how sizes reach the values that left them open.
+"""Defines the budgets, which are named sets of sizes, and fills the open sizes of a task or a method from one.
 
-A task or a method leaves a size open by writing None; `sized` fills it from the budget field of the same
-name. A size that is written down stays: that is how `--set nerf.num_rays=512` wins over a budget.
+A size is open if it is None; `sized` fills it from the budget's field of the same name. A size that has a value stays:
+for this reason `--set nerf.num_rays=512` wins over a budget.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Budget:
-    """A named size of everything. It changes sizes only, never what is trained.
+    """A named set of sizes. It never changes what is trained.
 
     Attributes:
-        name: The word on the command line.
+        name: Name on the command line.
         image_px: Width and height of the views.
         num_spp: Samples a pixel when an embedded scene is rendered.
         num_steps: Gradient steps of a trial.
-        num_rays: Rays of a step.
+        num_rays: Rays in one step.
         num_samples: Stratified samples along a ray.
-        num_importance: Further samples of the fine network.
+        num_importance: Additional samples of the fine network.
         width: Units of a hidden layer.
         depth: Hidden layers.
         num_curve_points: Points of a training curve.
         consistency_px: Width and height of the render that an encoder sees.
         num_crops: Augmented crops of one render.
-        finetune_steps: Further steps of a method with a last phase.
-        encoder: Name of the encoder that guides, where a method leaves it open.
-        guide: Name of the encoder that a field is made from a caption by.
-        caption_steps: Gradient steps of a trial that starts from a caption.
-        render_px: Width and height of the views that such a trial is trained on.
-        caption_samples: Samples along their rays.
-        view_samples: Samples along the rays of the views that it is scored on.
-        view_px: Width and height of those: the judges' own.
+        finetune_steps: Steps of the last phase, for a method that has one.
+        encoder: Name of DietNeRF's encoder, if the method leaves it open.
+        guide: Name of the encoder that guides a field made from a caption.
+        caption_steps: Gradient steps of a caption trial.
+        render_px: Width and height of the views that a caption trial is trained on.
+        caption_samples: Samples along the rays of these training views.
+        view_samples: Samples along the rays of the views that a caption trial is scored on.
+        view_px: Width and height of these scored views, equal to the input size of the judges.
         residual_width: Units of a residual stream; a block has twice as many inside.
         num_blocks: Residual blocks.
-        guide_dtype: What a guide computes in.
-        field_dtype: What a field that starts from a caption computes in.
+        guide_dtype: Number type that a guide computes with.
+        field_dtype: Number type that the field of a caption trial computes with.
     """
 
     name: str
@@ -78,15 +78,15 @@ class Budget:
 
 
 def sized(value: T, budget: Budget) -> T:
-    """Fill the sizes that a task or a method left open, in it and in the dataclasses inside it.
+    """Fill the open sizes of a task or a method, and of the dataclasses inside it.
 
     Args:
-        value: A frozen dataclass; a field is open if it is None and the budget has a field of that name, or of the name
-            that the field's metadata give under "budget".
-        budget: Where the sizes come from.
+        value: A frozen dataclass. A field is open if it is None and the budget has a field of that name. If the field's
+            metadata have an entry "budget", that entry is the name.
+        budget: Budget that the sizes are taken from.
 
     Returns:
-        The same type of value, with no size left open.
+        A value of the same type, with no open size.
 
     Example:
         >>> @dataclasses.dataclass(frozen=True)
@@ -205,10 +205,10 @@ BUDGETS = {
 
 
 def budget_named(name: str) -> Budget:
-    """Look up the budget of a name.
+    """Look up a budget by name.
 
     Raises:
-        UsageError: There is none; names the nearest.
+        UsageError: No budget has this name; the message gives the nearest.
     """
     if name not in BUDGETS:
         raise UsageError(f"--budget: expected one of {', '.join(BUDGETS)}, got {name!r}; {nearest(name, BUDGETS)}")

@@ -1,11 +1,11 @@
-"""What a camera is: from a pose and intrinsics to rays.
+"""Defines the world's axes and the camera model, and turns poses and intrinsics into rays.
 
 World: right-handed, z up, the scene about the origin. Elevations are degrees above the horizon (the x-y plane),
-azimuths degrees from +x toward +y; this is the one place that says so.
+azimuths degrees from +x toward +y.
 Camera: looks along its -z axis, +x right, +y up (OpenGL, as in Blender and in `transforms.json`).
 
-Directions of rays are not normalised: their component along the viewing axis is 1, so `t` along a ray is depth
-along that axis, in scene units, as in NeRF. A length on a ray is `t` times the norm of its direction.
+Directions of rays are not normalised: their component along the viewing axis is 1. So `t` along a ray is depth along
+that axis, in scene units, as in NeRF. A length on a ray is `t` times the norm of its direction.
 
 n: views, h and w: pixels of a view, *b: any leading axes.
 """
@@ -23,8 +23,8 @@ class Rays(NamedTuple):
     """Rays of any shape; a pytree.
 
     Attributes:
-        origins: Where they start, in scene units.
-        directions: Not normalised, see the head of the file.
+        origins: Points where the rays start, in scene units.
+        directions: Directions, not normalised; see the head of the file.
         near: First `t` of interest.
         far: Last `t` of interest.
         radius: Radius of the pixel's cone at t = 1: the distance between neighbouring directions times 2 / sqrt(12).
@@ -38,7 +38,7 @@ class Rays(NamedTuple):
 
 
 class Intrinsics(NamedTuple):
-    """A pinhole camera's inner numbers, in pixels; arrays with a leading view axis, or scalars."""
+    """Focal lengths and principal point of a pinhole camera, in pixels; arrays with a leading view axis, or scalars."""
 
     focal_x: Float[Array, "*n"]
     focal_y: Float[Array, "*n"]
@@ -51,7 +51,7 @@ BLENDER_FOV_DEG = float(np.degrees(0.6911112070083618))
 
 
 def intrinsics_from_fov(fov_deg: float, width: int, height: int) -> Intrinsics:
-    """Intrinsics of a camera with square pixels and its axis through the middle of the image.
+    """Compute the intrinsics of a camera with square pixels and its axis through the middle of the image.
 
     Args:
         fov_deg: Horizontal field of view, in degrees.
@@ -65,24 +65,30 @@ def intrinsics_from_fov(fov_deg: float, width: int, height: int) -> Intrinsics:
 def look_at(
     azimuth_deg: Float[np.ndarray, "*#b"], elevation_deg: Float[np.ndarray, "*#b"], radius: Float[np.ndarray, "*#b"]
 ) -> Float[np.ndarray, "*b 4 4"]:
-    """Poses (camera to world) on a sphere, looking at the origin with +z up. Computed in float64, given in float32.
+    """Place cameras on a sphere, looking at the origin with +z up; compute in float64 and return float32.
 
     Args:
         azimuth_deg: Degrees from +x toward +y.
         elevation_deg: Degrees above the horizon, in (-90, 90): at a pole `up` has no meaning.
         radius: Distance from the origin, in scene units.
+
+    Returns:
+        Poses, camera to world.
     """
     azimuth_deg, elevation_deg, radius = np.broadcast_arrays(azimuth_deg, elevation_deg, radius)
     if np.any(np.abs(elevation_deg) >= 90):
         raise ValueError("look_at: expected elevations in (-90, 90) degrees; 89.9 is close enough to a pole")
-    azimuth, elevation = np.radians(azimuth_deg), np.radians(elevation_deg)
+    azimuth = np.radians(azimuth_deg)
+    elevation = np.radians(elevation_deg)
     backward = np.stack(
         [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], axis=-1
     )
     right = np.stack([-np.sin(azimuth), np.cos(azimuth), np.zeros_like(azimuth)], axis=-1)
     up = np.cross(backward, right)
     pose = np.zeros((*backward.shape[:-1], 4, 4))
-    pose[..., :3, 0], pose[..., :3, 1], pose[..., :3, 2] = right, up, backward
+    pose[..., :3, 0] = right
+    pose[..., :3, 1] = up
+    pose[..., :3, 2] = backward
     pose[..., :3, 3] = backward * radius[..., None]
     pose[..., 3, 3] = 1
     return pose.astype(np.float32)
@@ -91,14 +97,17 @@ def look_at(
 def hemisphere(
     num_views: int, *, radius: float = 4.0, low_deg: float = 3.0, high_deg: float = 82.0, shift: float = 0.0
 ) -> Float[np.ndarray, "n 4 4"]:
-    """Poses spread evenly over the upper hemisphere: a golden-angle spiral, equal area between two elevations.
+    """Spread cameras evenly over the upper hemisphere, on a golden-angle spiral between two elevations.
 
     Args:
-        num_views: How many.
+        num_views: Number of cameras.
         radius: Distance from the origin.
         low_deg: Lowest elevation.
         high_deg: Highest elevation.
-        shift: Turns the spiral, in fractions of the golden angle, so that two sets do not coincide.
+        shift: Turn of the spiral, in fractions of the golden angle; with different turns two sets do not coincide.
+
+    Returns:
+        Poses, camera to world.
     """
     height_low, height_high = np.sin(np.radians([low_deg, high_deg]))
     heights = height_low + (height_high - height_low) * (np.arange(num_views) + 0.5) / num_views
@@ -115,13 +124,13 @@ def pixel_rays(
     near: float | Float[Array, ""],
     far: float | Float[Array, ""],
 ) -> Rays:
-    """Rays through given places of the image, one for each pose.
+    """Compute rays through given positions of the image, one for each pose.
 
     Args:
         poses: Camera to world.
         intrinsics: With the same leading axes as the poses, or scalars.
-        columns: Places across, in pixels; a pixel's middle is its index plus 0.5.
-        rows: Places down, in pixels.
+        columns: Positions across, in pixels; a pixel's middle is its index plus 0.5.
+        rows: Positions down, in pixels.
         near: First `t` of interest.
         far: Last `t` of interest.
     """
@@ -155,7 +164,7 @@ def view_rays(
     *,
     pixel_center: float | Float[Array, ""] = 0.5,
 ) -> Rays:
-    """Rays through every pixel of one view; fields have leading axes height and width.
+    """Compute rays through every pixel of one view; fields have leading axes height and width.
 
     Args:
         pose: Camera to world.
@@ -164,7 +173,7 @@ def view_rays(
         width: Pixels across.
         near: First `t` of interest.
         far: Last `t` of interest.
-        pixel_center: 0.5 is right; 0 is what the released NeRF codes do, half a pixel off.
+        pixel_center: 0.5 is right; 0, half a pixel off, is used by the released NeRF codes.
     """
     rows, columns = jnp.meshgrid(
         jnp.arange(height, dtype=jnp.float32) + pixel_center,
@@ -178,7 +187,7 @@ def view_rays(
 def angle_to_nearest_deg(
     poses: Float[np.ndarray, "n 4 4"], others: Float[np.ndarray, "m 4 4"]
 ) -> Float[np.ndarray, " n"]:
-    """Degrees between each camera's position, seen from the origin, and the nearest of the other cameras'."""
+    """Compute the angle at the origin between each camera and the nearest of the other cameras, in degrees."""
 
     def unit(x: Float[np.ndarray, "k 4 4"]) -> Float[np.ndarray, "k 3"]:
         positions = np.asarray(x, np.float64)[:, :3, 3]

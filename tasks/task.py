@@ -1,4 +1,4 @@
-"""What a task gives to a method: photographs with their cameras, as plain arrays.
+"""Defines the interface of a task and the arrays that it gives to a method: photographs with their cameras.
 
 n: views, h and w: pixels of a view.
 """
@@ -20,9 +20,9 @@ class Photos(NamedTuple):
     Attributes:
         ids: Index of each view in its split.
         colors: In [0, 1], on the task's background, float32.
-        alphas: In [0, 1]: 1 on the object; all 1 where the images bring no alpha.
+        alphas: In [0, 1]: 1 on the object; all 1 if the images have no alpha.
         poses: Camera to world, see `tasks.cameras`.
-        intrinsics: In pixels; a number a view.
+        intrinsics: In pixels, one of each number for each view.
     """
 
     ids: tuple[int, ...]
@@ -36,12 +36,13 @@ class SceneData(NamedTuple):
     """All arrays of a sparse-view task.
 
     Attributes:
-        train: What a method may see.
-        test: What it is scored on.
+        train: Views that a method may be trained on.
+        test: Views that it is scored on.
         near: First `t` of interest along every ray.
         far: Last `t` of interest.
-        pixel_center: Where in a pixel its ray goes, see `tasks.cameras.view_rays`.
-        all_train_poses: Poses of every training camera, seen or not: what interpolated poses may be drawn from.
+        pixel_center: Position of a ray in its pixel, see `tasks.cameras.view_rays`.
+        all_train_poses: Poses of every training camera, also of those whose photos are not used; interpolated poses
+            may be drawn from them.
     """
 
     train: Photos
@@ -54,7 +55,7 @@ class SceneData(NamedTuple):
 
 @runtime_checkable
 class CameraViews(Protocol):
-    """Views with their cameras, of any kind of task: `Photos`, for one."""
+    """Views with their cameras, of any kind of task; `Photos` is one example."""
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -62,20 +63,20 @@ class CameraViews(Protocol):
 
     @property
     def poses(self) -> Float[np.ndarray, "n 4 4"]:
-        """Camera to world, see `tasks.cameras`."""
+        """Poses, camera to world; see `tasks.cameras`."""
 
     @property
     def intrinsics(self) -> Intrinsics:
-        """In pixels; a number a view."""
+        """Intrinsics in pixels, one of each number for each view."""
 
 
 @runtime_checkable
 class TaskData(Protocol):
-    """What every kind of task loads: `SceneData`, for one."""
+    """Data that every kind of task loads; `SceneData` is one example."""
 
     @property
     def test(self) -> CameraViews:
-        """The views that a trial is scored on."""
+        """Views that a trial is scored on."""
 
     @property
     def near(self) -> float:
@@ -87,11 +88,11 @@ class TaskData(Protocol):
 
     @property
     def pixel_center(self) -> float:
-        """Where in a pixel its ray goes, see `tasks.cameras.view_rays`."""
+        """Position of a ray in its pixel, see `tasks.cameras.view_rays`."""
 
 
 class DataShapes(NamedTuple):
-    """Shapes of a task's arrays, known without loading them: trials of one pack have the same."""
+    """Shapes of a task's arrays, known without loading them; all trials of a pack have equal shapes."""
 
     num_train: int
     num_test: int
@@ -101,54 +102,54 @@ class DataShapes(NamedTuple):
 
 @runtime_checkable
 class Task(Protocol):
-    """What every task offers: a frozen dataclass with these."""
+    """Interface of every task, which is a frozen dataclass."""
 
     @property
     def num_views(self) -> int:
-        """How many training views are seen; 0 where there are no photographs."""
+        """Number of photographs that training sees; 0 for a task without photographs."""
 
     @property
     def name(self) -> str:
-        """Readable, for folder names: `chair__8v`."""
+        """Readable name, for folders: `chair__8v`."""
 
     @property
     def cluster(self) -> str:
-        """What is paired and what intervals are taken over: the scene, or the caption."""
+        """Scene or caption: trials of one cluster are paired, and intervals are taken over clusters."""
 
     def layout(self) -> DataShapes:
-        """Shapes, without loading."""
+        """Return the shapes of the arrays, without loading them."""
 
     def fingerprint(self) -> str:
-        """Of the data's source, never of pixels, which differ in the last bit between machines."""
+        """Hash the source of the data, never its pixels: these differ in the last bit between machines."""
 
     def load(self) -> Any:
-        """What it holds, with the cameras that it is scored from; cached, so that it is cheap to call again."""
+        """Load the data, with the cameras that a trial is scored from; a second call is cheap."""
 
 
 @runtime_checkable
 class SceneTask(Task, Protocol):
-    """What every sparse-view task offers besides."""
+    """Interface of every sparse-view task."""
 
     @property
     def scene(self) -> str:
-        """What is photographed."""
+        """Name of the scene in the photographs."""
 
     @property
     def image_px(self) -> int | None:
         """Width of the views; None until a budget fills it."""
 
     def load(self) -> SceneData:
-        """The arrays; cached, so that it is cheap to call again."""
+        """Load the arrays; a second call is cheap."""
 
 
 def composite(straight_rgba: Float[np.ndarray, "*b 4"], background: float) -> Float[np.ndarray, "*b 3"]:
-    """Puts an image with straight (not premultiplied) alpha on a grey background: 1 is white, 0 black."""
+    """Composite an image with straight (not premultiplied) alpha over a grey background: 1 is white, 0 black."""
     alpha = straight_rgba[..., 3:]
     return straight_rgba[..., :3] * alpha + background * (1 - alpha)
 
 
 def replace_views(photos: Photos, chosen: tuple[int, ...]) -> Photos:
-    """The photos at the given places, in that order."""
+    """Select photos by their places, in the order given."""
     index = np.asarray(chosen)
     return Photos(
         ids=tuple(photos.ids[i] for i in chosen),
@@ -160,5 +161,5 @@ def replace_views(photos: Photos, chosen: tuple[int, ...]) -> Photos:
 
 
 def is_frozen_dataclass(value: object) -> bool:
-    """Whether a value may be a task or a method: an instance of a frozen dataclass."""
+    """Tell whether a value is an instance of a frozen dataclass, as a task or a method must be."""
     return dataclasses.is_dataclass(value) and not isinstance(value, type) and value.__dataclass_params__.frozen  # type: ignore[attr-defined]

@@ -1,1 +1,1 @@
-"""The folder where data is kept: its location, locks and downloads."""
+"""The folder of cached data: its location, its locks, and downloads into it."""

@@ -9,15 +9,15 @@ import pathlib
 def write_file(
     path: pathlib.Path, content: str | bytes, *, temporary: pathlib.Path | None = None, sync: bool = True
 ) -> None:
-    """Write a whole file under a temporary name, brings it to the disk, and renames it.
+    """Write a whole file under a temporary name, wait for the disk, and rename it.
 
-    A file that is there is replaced. If writing fails, the old file stays and the temporary one is removed.
+    An existing file is replaced. If writing fails, the old file stays and the temporary one is removed.
 
     Args:
-        path: The file; its folder is made if it is missing.
-        content: The whole content; text is written as UTF-8.
-        temporary: A name on the same disk to write under; None takes a hidden one beside the file, ending in `.tmp`.
-        sync: Whether to wait for the disk, so that the content outlives a power failure.
+        path: Path of the file; its folder is created if it is missing.
+        content: Whole content; text is written as UTF-8.
+        temporary: Temporary name on the same disk; None chooses a hidden one beside the file, ending in `.tmp`.
+        sync: Whether to wait for the disk, so that the content survives a power failure.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if temporary is None:

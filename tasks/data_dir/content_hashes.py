@@ -1,7 +1,7 @@
-"""Hashes files by their bytes, and remembers the hashes in the cache folder, so that a second start is fast.
+"""Hashes files by their bytes, and keeps the hashes in the cache folder, so that a second start is fast.
 
-A hash is taken as known for as long as path, size, time of change and inode are as they were. A file that changed less
-than two seconds ago is hashed each time: it could change again within one tick of the clock.
+A kept hash is used while path, size, modification time and inode stay the same. A file that changed less than two
+seconds ago is always hashed: it could change again without a change of its modification time.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from typing import Any
 from tasks.data_dir import location
 
 TOO_NEW_NS = 2_000_000_000
+"""Files that changed more recently are always hashed."""
 
 MOST_ENTRIES = 200_000
-"""Remembered at most; of more, those of files that are gone are left out."""
+"""Number of kept hashes above which those of deleted files are dropped."""
 
 _LOCK = threading.Lock()
 
@@ -37,7 +38,7 @@ def sha256_of_all(paths: Iterable[pathlib.Path]) -> list[str]:
     """Hash files by their bytes, in the order given.
 
     Raises:
-        OSError: One cannot be read.
+        OSError: A file cannot be read.
     """
     with _LOCK:
         known = _remembered(str(location.folder()))
@@ -58,7 +59,7 @@ def sha256_of_all(paths: Iterable[pathlib.Path]) -> list[str]:
 
 
 def _state(path: pathlib.Path) -> tuple[str, list[int]]:
-    """Read a file's full name, and what changes when the file does."""
+    """Return a file's absolute path, and its size, modification time and inode."""
     path = path.resolve()
     told = path.stat()
     return str(path), [told.st_size, told.st_mtime_ns, told.st_ino]
@@ -69,13 +70,13 @@ def _is_too_new(state: list[int]) -> bool:
 
 
 def place() -> pathlib.Path:
-    """Name the file that hashes are remembered in."""
+    """Return the path of the file with the kept hashes."""
     return location.folder() / "fingerprints" / "files.json"
 
 
 @functools.lru_cache(maxsize=4)
 def _remembered(_folder: str) -> dict[str, list[Any]]:
-    """Read what is remembered, once a process; nothing of it where the file is damaged."""
+    """Read the kept hashes, once a process; start without any if the file is damaged."""
     try:
         found = json.loads(place().read_text("utf-8"))
     except (OSError, ValueError):
@@ -90,7 +91,7 @@ def _is_entry(entry: Any) -> bool:
 
 
 def _remember(known: dict[str, list[Any]]) -> None:
-    """Write all at once or not at all; a folder that cannot be written only costs time at the next start."""
+    """Write the hashes, all or none; if the folder cannot be written, the next start is slower, nothing else."""
     path = place()
     if len(known) > MOST_ENTRIES:
         for name in [name for name in known if not os.path.exists(name)]:

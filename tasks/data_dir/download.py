@@ -1,4 +1,4 @@
-"""Brings files from the web: by HTTPS, with a limit on their size, and whole or not at all."""
+"""Downloads files from the web: by HTTPS only, with a limit on their size, and complete or not at all."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from bench.errors import UsageError
 from tasks.data_dir.locking import folder_lock, unwritable
 
 MAX_ARCHIVE_BYTES = 16 * 2**30
-"""Size beyond which an archive is not downloaded; NeRF Realistic Synthetic has 1.5 GB."""
+"""Largest archive that is downloaded; NeRF Realistic Synthetic has 1.5 GB."""
 
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
-"""Hosts that may be asked without encryption."""
+"""Hosts that may be reached by HTTP, without encryption."""
 
 BLOCK_BYTES = 2**20
 
 
 def download_archive(url: str, sha256: str, into: pathlib.Path, max_bytes: int = MAX_ARCHIVE_BYTES) -> pathlib.Path:
-    """Return the folder that a zip file was unpacked to; download it if that was not done yet.
+    """Return the folder that a zip file was unpacked to; download and unpack it first if necessary.
 
     Args:
-        url: https or file.
-        sha256: The file's SHA-256: 64 hexadecimal digits.
-        into: A folder; the archive gets one of its own in it, named after its hash.
-        max_bytes: Size beyond which the file is refused.
+        url: Address that begins with https or file.
+        sha256: SHA-256 of the file: 64 hexadecimal digits.
+        into: Folder in which the archive gets a folder named after its hash.
+        max_bytes: Largest size that is accepted.
 
     Raises:
-        UsageError: The URL does not answer, the hash is another one, the file is too large, or the archive holds paths
-            that leave its folder.
+        UsageError: The URL does not answer, the hash differs, the file is too large, or a path in the archive leads
+            out of its folder.
     """
     if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise UsageError(f"sha256: expected 64 hexadecimal digits, got {sha256!r:.80}; sha256sum FILE prints them")
@@ -61,17 +61,17 @@ def download_archive(url: str, sha256: str, into: pathlib.Path, max_bytes: int =
 
 
 def download_file(url: str, file: pathlib.Path, max_bytes: int) -> str:
-    """Write what a URL gives to a file, with a progress bar; return its SHA-256.
+    """Download a URL to a file, with a progress bar; return its SHA-256.
 
-    The file is not written in one step: give a temporary name, check the hash, then rename it.
+    An interruption leaves a part of the file. So pass a temporary name, check the hash, then rename the file.
 
     Args:
-        url: https or file.
-        file: The new file.
-        max_bytes: Size beyond which the download is refused.
+        url: Address that begins with https or file.
+        file: Path of the new file.
+        max_bytes: Largest size that is accepted.
 
     Raises:
-        UsageError: The URL does not answer or gives too much, or the file cannot be written.
+        UsageError: The URL does not answer, the download is too large, or the file cannot be written.
     """
     check_url(url)
     digest = hashlib.sha256()
@@ -86,7 +86,11 @@ def download_file(url: str, file: pathlib.Path, max_bytes: int) -> str:
 
 
 def check_url(url: str) -> None:
-    """Refuse what is neither https nor a local file; raise a UsageError."""
+    """Check that a URL is https or a local file.
+
+    Raises:
+        UsageError: It is neither.
+    """
     try:
         parts = urllib.parse.urlsplit(url)
         is_local = parts.scheme == "http" and parts.hostname in THIS_MACHINE
@@ -100,13 +104,13 @@ class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
     """Follows redirections, but not away from HTTPS."""
 
     def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
-        """Check the new address before it is asked."""
+        """Check the new address before it is opened."""
         check_url(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _blocks(url: str, max_bytes: int) -> Iterator[bytes]:
-    """Yield what a URL gives, with a progress bar."""
+    """Yield the content of a URL in blocks, with a progress bar."""
     import rich.console
     import rich.progress as bars
 
@@ -139,10 +143,10 @@ def _check_size(url: str, num_bytes: int, max_bytes: int) -> None:
 
 
 def unzip(file: pathlib.Path, into: pathlib.Path) -> None:
-    """Unpack a zip file, after every name in it was checked.
+    """Check every name in a zip file, then unpack it.
 
     Raises:
-        UsageError: It is no zip file, or holds a link or a path that leaves the folder.
+        UsageError: It is not a zip file, or holds a link or a path that leads out of the folder.
     """
     try:
         with zipfile.ZipFile(file) as packed:

@@ -1,4 +1,4 @@
-"""Says where rendered data and compiled programs are kept between runs."""
+"""Decides where rendered data and compiled programs are kept between runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def folder() -> pathlib.Path:
-    """Return `BENCH_DATA_DIR`, else the platform's cache folder of the user; it may not exist yet."""
+    """Return the folder in `BENCH_DATA_DIR`, else one in the user's cache folder; it may not exist yet."""
     chosen = os.environ.get("BENCH_DATA_DIR")
     if chosen:
         return pathlib.Path(chosen).expanduser()

@@ -1,7 +1,7 @@
-"""Keeps two processes out of each other's way in a folder that both fill.
+"""Locks a folder, so that only one process at a time fills it.
 
-The lock is filelock's on a file `.lock`. It belongs to the process, not to the file's existence: the system frees it
-when the process dies, however.
+The lock is filelock's, on a file `.lock`. The operating system frees it when the process ends, even if it is killed;
+the file itself stays.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from collections.abc import Callable, Iterator
 from bench.errors import UsageError
 
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
-"""Errors of file systems that know no locks."""
+"""Error numbers of file systems without locks."""
 
 
 @contextlib.contextmanager
 def folder_lock(folder: pathlib.Path, doing: str) -> Iterator[bool]:
-    """Hold a folder for this process; wait while another one holds it, and print that.
+    """Lock a folder for this process; print a line and wait while another process holds it.
 
-    It saves work twice done. That no half-written data is ever read does not rest on it but on renaming whole folders.
+    The lock only avoids doing the same work twice. It does not protect readers from half-written data: for that, whole
+    folders are written under another name and renamed.
 
     Args:
-        folder: Made if it is not there.
-        doing: What the folder is held for, for the line that is printed while waiting.
+        folder: Folder, created if it is missing.
+        doing: Work that the lock is held for; printed while waiting.
 
     Yields:
-        Whether the folder is really held: some network file systems know no locks.
+        True if the lock is held; False on a file system without locks.
 
     Raises:
         UsageError: The folder cannot be written.
@@ -52,18 +53,19 @@ def folder_lock(folder: pathlib.Path, doing: str) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def file_lock(path: pathlib.Path, on_busy: Callable[[], object]) -> Iterator[None]:
-    """Hold a lock file for this process, and for the thread that asked for it.
+    """Lock a file for this process and this thread.
 
     Args:
-        path: The file; made if it is not there, and left there with its content.
-        on_busy: Called if another process or thread holds it, before it is waited for; may raise not to wait.
+        path: Path of the file, created if it is missing; it stays there with its content.
+        on_busy: Function that is called before waiting, if another process or thread holds the lock; if it raises,
+            there is no waiting.
 
     Raises:
-        OSError: The file cannot be written, or its file system knows no locks.
+        OSError: The file cannot be written, or its file system has no locks.
     """
     import filelock
 
-    # Without the fallback: that is a file whose existence is the lock, and which a killed process leaves behind.
+    # No soft lock: that is a lock by the existence of a file, which a killed process leaves behind.
     lock = filelock.FileLock(path, fallback_to_soft=False)
     try:
         lock.acquire(blocking=False)
@@ -79,6 +81,6 @@ def file_lock(path: pathlib.Path, on_busy: Callable[[], object]) -> Iterator[Non
 def unwritable(
     folder: pathlib.Path, error: Exception, advice: str = "choose another with BENCH_DATA_DIR"
 ) -> UsageError:
-    """Return the error about a folder that cannot be written."""
+    """Make the error about a folder that cannot be written."""
     why = getattr(error, "strerror", None) or str(error).split("; ")[0]
     return UsageError(f"{folder}: expected a folder that can be written, got {why!r}; free it, or {advice}")
