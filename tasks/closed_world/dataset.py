@@ -1,17 +1,20 @@
-"""How pictures of the closed world are taken in bulk and kept: pieces on disk, and a TFDS dataset.
+"""Renders many pictures of the closed world and keeps them: as pieces on disk, and as a TFDS dataset.
 
-`prepare` takes the pictures, `read_arrays` gives them back as plain arrays. Anyone may open the same data:
+`prepare` renders the pictures, `read_arrays` reads them as plain arrays. Other programs can open the same data:
 
     import tensorflow_datasets as tfds
-    import tasks.closed_world.dataset  # registers it
-    pictures = tfds.data_source("closed_world/guide_30000x64px_64spp", split="train", data_dir=tasks.data_dir.location.folder())
+    from tasks.closed_world import dataset  # registers the dataset
+    from tasks.data_dir import location
+    pictures = tfds.data_source(
+        "closed_world/guide_30000x64px_64spp", split="train", data_dir=location.folder()
+    )
 
-Which picture shows what is said by `tasks.closed_world.pictures`, and does not depend on how many there are.
+`tasks.closed_world.pictures` decides what each picture shows; it does not depend on the number of pictures.
 
-Pictures are rendered in pieces of 100, each a file that is written to a temporary name and renamed. An interrupted
-`prepare` goes on where it was, and more pictures continue from fewer. The dataset is written from the pieces by TFDS,
-which renames its folder at the end: pieces and datasets that are there are whole. The pieces stay: they are what
-`read_arrays` reads, in a few seconds.
+Pictures are rendered in pieces of 100. A piece is a file that is written to a temporary name and renamed, so it is
+always complete. An interrupted `prepare` continues where it stopped, and a later call for more pictures renders only
+those that are missing. TFDS writes the dataset from the pieces and renames its folder at the end. The pieces are kept:
+`read_arrays` reads them, in a few seconds.
 
 A thousand pictures of 64 pixels and 64 samples take 200 CPU-seconds, of 96 pixels 430; 30,000 of 64 pixels take some
 7 minutes on 16 cores.
@@ -31,7 +34,7 @@ import os
 import pathlib
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple, cast
@@ -48,21 +51,22 @@ from tasks.closed_world.meanings import Meaning, Split
 from tasks.closed_world.pictures import PictureSpec, fingerprint, picture, shot
 from tasks.data_dir import location
 from tasks.data_dir.atomic_files import write_file
+from tasks.data_dir.lazy_builder_configs import LazyBuilderConfigs
 from tasks.data_dir.locking import folder_lock, unwritable
 from tasks.path_tracing import mitsuba_renderer
 
 PIECE = 100
-"""Pictures in a piece: twenty seconds of a core. An interruption loses what its processes have begun."""
+"""Pictures in a piece, which take twenty seconds on one core. An interruption loses the unfinished pieces."""
 
 
 class PictureArrays(NamedTuple):
     """Pictures as arrays.
 
     Attributes:
-        numbers: Their places in their family.
+        numbers: Places in the family of pictures.
         images: sRGB with straight alpha.
-        poses: Cameras to world.
-        meanings: What they show.
+        poses: Camera to world.
+        meanings: Meanings that the pictures show.
     """
 
     numbers: tuple[int, ...]
@@ -73,11 +77,11 @@ class PictureArrays(NamedTuple):
 
 @dataclasses.dataclass(kw_only=True)
 class PicturesConfig(tfds.core.BuilderConfig):
-    """So many pictures of a family at a size; made by `config`, which names and numbers it.
+    """Config of a number of pictures at one size; `config` makes it with its name and version.
 
     Attributes:
-        family: Of pictures: what they show, their cameras and lights.
-        num_renders: How many, both splits together.
+        family: Family of pictures, which decides meanings, cameras and lights.
+        num_renders: Number of pictures, both splits together.
         image_px: Width and height.
         num_spp: Samples a pixel of a matte thing.
     """
@@ -90,16 +94,16 @@ class PicturesConfig(tfds.core.BuilderConfig):
 
 @functools.cache  # TFDS wants one object a config
 def config(family: str, num_renders: int, image_px: int, num_spp: int) -> PicturesConfig:
-    """The config of so many pictures.
+    """Make the config of a number of pictures.
 
     Args:
-        family: Of pictures.
-        num_renders: How many, both splits together.
+        family: Family of pictures.
+        num_renders: Number of pictures, both splits together.
         image_px: Width and height.
-        num_spp: Samples a pixel of a matte thing; other finishes take more, see `tasks.closed_world.appearance.NOISE_SAMPLES`.
+        num_spp: Samples a pixel of a matte thing; other finishes take more, see `appearance.NOISE_SAMPLES`.
 
     Raises:
-        UsageError: No such family, or a number below its least.
+        UsageError: There is no such family, or a number is too small.
     """
     if family not in FAMILIES:
         raise UsageError(f"closed world: expected a family, got {family!r}; {nearest(family, FAMILIES)}")
@@ -116,34 +120,32 @@ def config(family: str, num_renders: int, image_px: int, num_spp: int) -> Pictur
     )
 
 
-class LazyBuilderConfigs(Mapping[str, PicturesConfig]):
-    """Every config by its name, made when asked for; listed are those that encoders are trained on."""
+def parse_config(name: str) -> PicturesConfig:
+    """Make the config with a name.
 
-    def __getitem__(self, name: str) -> PicturesConfig:
-        match = re.fullmatch(r"([a-z]+)_(\d+)x(\d+)px_(\d+)spp", name)
-        if not match or match[1] not in FAMILIES:
-            raise KeyError(name)
-        return config(match[1], *(int(number) for number in match.groups()[1:]))
+    Raises:
+        KeyError: No config can have this name.
+    """
+    match = re.fullmatch(r"([a-z]+)_(\d+)x(\d+)px_(\d+)spp", name)
+    if not match or match[1] not in FAMILIES:
+        raise KeyError(name)
+    return config(match[1], *(int(number) for number in match.groups()[1:]))
 
-    def __iter__(self) -> Iterator[str]:
-        return (f"{family}_30000x{px}px_64spp" for family in FAMILIES for px in (64, 96))
 
-    def __len__(self) -> int:
-        return 2 * len(FAMILIES)
+CONFIG_NAMES = tuple(f"{family}_30000x{px}px_64spp" for family in FAMILIES for px in (64, 96))
+"""Names of the configs that encoders are trained on; other numbers and sizes are possible too."""
 
 
 class ClosedWorld(tfds.core.GeneratorBasedBuilder):
     """Pictures of the closed world: straight RGBA with pose and meaning."""
 
-    VERSION = tfds.core.Version("1.0.0")  # each config has its own; TFDS wants one all the same
-    builder_configs = LazyBuilderConfigs()
+    VERSION = tfds.core.Version("1.0.0")  # TFDS requires one here, although each config has its own
+    builder_configs = LazyBuilderConfigs(parse_config, CONFIG_NAMES)
 
     def _info(self) -> tfds.core.DatasetInfo:
         size: PicturesConfig | None = self.builder_config
         if size is None:
-            raise UsageError(
-                f"{self.name}: expected a config, got none; for example {self.name}/{next(iter(LazyBuilderConfigs()))}"
-            )
+            raise UsageError(f"{self.name}: expected a config, got none; for example {self.name}/{CONFIG_NAMES[0]}")
         image = tfds.features.Tensor(
             shape=(size.image_px, size.image_px, 4), dtype=np.uint8, encoding="zlib", doc="sRGB, straight alpha."
         )
@@ -166,7 +168,7 @@ class ClosedWorld(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         size: PicturesConfig = self.builder_config
-        _render(size, None, show=True)  # for those who come by way of TFDS
+        _render(size, None, show=True)  # for callers that use TFDS directly, without `prepare`
         return {split: self._generate_examples(split) for split in meanings_module.SPLITS}
 
     def _generate_examples(self, split: Split) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -174,10 +176,13 @@ class ClosedWorld(tfds.core.GeneratorBasedBuilder):
         for first, images in _pieces(size):
             for image, planned in zip(images, _planned(size, first), strict=False):  # the last piece may hold more
                 if planned.split == split:
-                    yield (
-                        planned.number,
-                        {"id": planned.number, "image": image, "pose": planned.pose, "meaning": planned.meaning.id},
-                    )
+                    example = {
+                        "id": planned.number,
+                        "image": image,
+                        "pose": planned.pose,
+                        "meaning": planned.meaning.id,
+                    }
+                    yield planned.number, example
 
 
 def prepare(
@@ -190,15 +195,15 @@ def prepare(
     dataset: bool = True,
     show: bool = True,
 ) -> pathlib.Path:
-    """Takes the pictures that are not there yet and writes their dataset; may be interrupted, and then goes on.
+    """Render the missing pictures and write their dataset; after an interruption the next call continues.
 
     Args:
-        num_renders: How many, both splits together.
+        num_renders: Number of pictures, both splits together.
         image_px: Width and height.
         num_spp: Samples a pixel of a matte thing.
         family: "guide", or "judge" for other pictures in other light.
-        num_workers: Processes; None takes one a core, 1 stays in this process. They are spawned, so a script that calls
-            this needs `if __name__ == "__main__":`.
+        num_workers: Number of processes; None for one a core, 1 for this process. They are spawned, so a script that
+            calls this needs `if __name__ == "__main__":`.
         dataset: Whether to write the TFDS dataset too; `read_arrays` does not need it.
         show: Whether to draw a progress bar, on stderr.
 
@@ -206,7 +211,7 @@ def prepare(
         The dataset's folder, or that of the pieces.
 
     Raises:
-        UsageError: A number that cannot be, or a folder that cannot be written.
+        UsageError: A number is too small, or a folder cannot be written.
     """
     size = config(family, num_renders, image_px, num_spp)
     _render(size, num_workers, show=show)
@@ -218,13 +223,13 @@ def prepare(
         if (place / "dataset_info.json").exists():
             return place
         if held:
-            for left in place.parent.glob("incomplete.*"):  # of a process that was killed
+            for left in place.parent.glob("incomplete.*"):  # from a process that was killed
                 shutil.rmtree(left)
         try:
             tfds.disable_progress_bar()
             with contextlib.redirect_stdout(io.StringIO()):
                 builder.download_and_prepare(file_format="array_record")
-        except (OSError, RuntimeError) as error:  # ArrayRecord tells of a full disk with a RuntimeError
+        except (OSError, RuntimeError) as error:  # ArrayRecord raises RuntimeError if the disk is full
             raise unwritable(place, error) from error
     return place
 
@@ -232,71 +237,69 @@ def prepare(
 def read_arrays(
     num_renders: int, image_px: int = 64, num_spp: int = 64, family: str = "guide", split: str | None = "train"
 ) -> PictureArrays:
-    """The pictures of a split, as `prepare` was asked for them; those of both, if none is named.
+    """Read the pictures of a split, or of both for None; the other arguments are those of `prepare`.
 
     Raises:
-        UsageError: They are not there, or their files are damaged.
+        UsageError: The pictures are missing, or their files are damaged.
     """
     if split is not None:
-        meanings_module.things(split)  # tells of a split that does not exist
+        meanings_module.things(split)  # raises an error if there is no such split
     size = config(family, num_renders, image_px, num_spp)
     chosen: list[PictureSpec] = []
     images = []
     for first, piece in _pieces(size):
         planned = _planned(size, first)
-        keep = [i for i, p in enumerate(planned) if split in (None, p.split)]
+        keep = [i for i, spec in enumerate(planned) if split in (None, spec.split)]
         chosen += [planned[i] for i in keep]
         images.append(piece[keep])
-    return PictureArrays(
-        numbers=tuple(p.number for p in chosen),
-        images=np.concatenate(images),
-        poses=np.stack([p.pose for p in chosen]),
-        meanings=tuple(p.meaning for p in chosen),
-    )
+    numbers = tuple(spec.number for spec in chosen)
+    poses = np.stack([spec.pose for spec in chosen])
+    meanings = tuple(spec.meaning for spec in chosen)
+    return PictureArrays(numbers, np.concatenate(images), poses, meanings)
 
 
 # ---- pieces ----------------------------------------------------------------------------------------------------------
 
 
 def _folder(size: PicturesConfig) -> pathlib.Path:
-    """Of the pieces, whatever the number of pictures."""
+    """Return the folder of the pieces, which is the same for any number of pictures."""
     name = f"{size.family}_{size.image_px}px_{size.num_spp}spp"
     return location.folder() / "closed_world_pieces" / f"{name}_{fingerprint(size.family, size.image_px, size.num_spp)}"
 
 
 def _paths(size: PicturesConfig) -> dict[int, pathlib.Path]:
-    """The file of each piece, by its first picture."""
+    """Return the file of each piece, by the number of its first picture."""
     folder = _folder(size)
     return {first: folder / f"{first // PIECE:05d}.safetensors" for first in range(0, size.num_renders, PIECE)}
 
 
 def _planned(size: PicturesConfig, first: int) -> list[PictureSpec]:
-    """The pictures of a piece that count: the last piece may hold more of them."""
+    """Plan the pictures of a piece; the last piece's file may hold more pictures than are wanted."""
     return [picture(size.family, number) for number in range(first, min(first + PIECE, size.num_renders))]
 
 
 def _render(size: PicturesConfig, num_workers: int | None, *, show: bool) -> None:
-    """Takes the pictures of the pieces that are missing."""
+    """Render the missing pieces."""
     folder = _folder(size)
     if all(path.exists() for path in _paths(size).values()):
         return
     with folder_lock(folder, f"rendering {size.name}") as held:
         missing = {first: path for first, path in _paths(size).items() if not path.exists()}
         if held:
-            for left in folder.glob("*.tmp"):  # of a process that was killed
+            for left in folder.glob("*.tmp"):  # from a process that was killed
                 left.unlink()
         _check_free(folder, len(missing) * PIECE * size.image_px**2 * 4)
         if num_workers is None:
             num_workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         with _bar(f"rendering {size.name}", PIECE * len(missing), show) as advance:
-            # Results come in order, one a piece: what is interrupted loses what its processes had begun.
+            # Pieces arrive in order, so an interruption loses only those that the processes had begun.
             for path, images in zip(missing.values(), _taken(size, list(missing), num_workers), strict=True):
                 _write(path, images, size)
                 advance(PIECE)
 
 
 def _taken(size: PicturesConfig, firsts: Sequence[int], num_workers: int) -> Iterator[UInt8[np.ndarray, "n h w 4"]]:
-    """The images of some pieces, a piece a process at a time."""
+    """Render the images of some pieces; each process renders one piece at a time."""
     pieces = (
         [shot(picture(size.family, first + i), size.image_px, size.num_spp) for i in range(PIECE)] for first in firsts
     )
@@ -304,7 +307,7 @@ def _taken(size: PicturesConfig, firsts: Sequence[int], num_workers: int) -> Ite
     if min(num_workers, len(firsts)) <= 1:
         yield from map(take, pieces)
         return
-    # Spawned, not forked, see `tasks.path_tracing.mitsuba_renderer`; what is sent there imports neither JAX nor TFDS.
+    # Spawned, not forked, see `tasks.path_tracing.mitsuba_renderer`; the workers import neither JAX nor TFDS.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(num_workers, len(firsts)), context, mitsuba_renderer._start_worker) as pool:
         try:
@@ -331,7 +334,7 @@ def _write(path: pathlib.Path, images: UInt8[np.ndarray, "n h w 4"], size: Pictu
 
 
 def _pieces(size: PicturesConfig) -> Iterator[tuple[int, UInt8[np.ndarray, "n h w 4"]]]:
-    """The first picture of each piece, and its images."""
+    """Read each piece: the number of its first picture, and its images."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -340,18 +343,19 @@ def _pieces(size: PicturesConfig) -> Iterator[tuple[int, UInt8[np.ndarray, "n h 
             yield first, load_file(path)["images"]
         except FileNotFoundError:
             raise UsageError(
-                f"{path.parent}: expected {size.num_renders} pictures, got no {path.name}; do tasks.closed_world.dataset."
-                f"prepare({size.num_renders}, {size.image_px}, {size.num_spp}, {size.family!r})"
+                f"{path.parent}: expected {size.num_renders} pictures, got no {path.name}; call "
+                f"tasks.closed_world.dataset.prepare({size.num_renders}, {size.image_px}, {size.num_spp}, "
+                f"{size.family!r})"
             ) from None
         except (OSError, SafetensorError, KeyError) as error:
             raise UsageError(
-                f"{path}: expected {PIECE} pictures, got {str(error)!r}; delete this file and prepare again: only it "
-                "is rendered anew"
+                f"{path}: expected {PIECE} pictures, got {str(error)!r}; delete this file and prepare again, which "
+                "renders only this piece"
             ) from error
 
 
 def _check_free(folder: pathlib.Path, needed: int) -> None:
-    """Says that a disk is too full before an hour of rendering, not after it."""
+    """Raise an error if the disk is too full, before an hour of rendering instead of after it."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UsageError(
@@ -362,13 +366,16 @@ def _check_free(folder: pathlib.Path, needed: int) -> None:
 
 @contextlib.contextmanager
 def _bar(title: str, total: int, show: bool) -> Iterator[Any]:
-    """A progress bar on stderr; gives the function that moves it on."""
+    """Show a progress bar on stderr; yield the function that advances it."""
     import rich.console
     import rich.progress as bars
 
     columns = (
-        bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeRemainingColumn()
-    )  # fmt: skip
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeRemainingColumn(),
+    )
     with bars.Progress(*columns, console=rich.console.Console(stderr=True), disable=not show) as progress:
         bar = progress.add_task(title, total=total)
         yield lambda num: progress.advance(bar, num)

@@ -1,1 +1,1 @@
-"""The task of reconstructing a scene from few views: embedded scenes and folders of photographs."""
+"""Sparse-view tasks, which reconstruct a scene from a few photos: embedded scenes and folders of photos."""

@@ -1,20 +1,21 @@
-"""How rendered views of the embedded scenes are kept: a TFDS dataset in ArrayRecord files, one config a scene and size.
+"""Keeps rendered views of the embedded scenes as a TFDS dataset in ArrayRecord files, one config for a scene and size.
 
-Needs no TensorFlow. Anyone may open the same data:
+TensorFlow is not needed. Other programs can open the same data:
 
     import tensorflow_datasets as tfds
-    import tasks.sparse_views.dataset  # registers it
-    views = tfds.data_source("embedded_scenes/castle_48px_64spp", split="train", data_dir=tasks.data_dir.location.folder())
+    from tasks.data_dir import location
+    from tasks.sparse_views import dataset  # registers the dataset
+    views = tfds.data_source("embedded_scenes/castle_48px_64spp", split="train", data_dir=location.folder())
 
-A config has the splits `train` and `test`. The validation views, which nothing here trains or scores on, are a config
-of their own, `castle_48px_64spp_val`: they are rendered when asked for, without rendering the others again, and a
-config is always whole. (`tfds.load` makes `tf.data` pipelines, which TFDS does not read from ArrayRecord: with
-TensorFlow installed, give it a `data_dir` of its own and it prepares the same views as TFRecord files.)
+A config has the splits `train` and `test`. The validation views are a config of their own, `castle_48px_64spp_val`,
+because nothing here trains or scores on them: they are rendered only on request. (`tfds.load` makes `tf.data`
+pipelines, which cannot read ArrayRecord. With TensorFlow installed, give it another `data_dir`, and it prepares the
+same views as TFRecord files.)
 
 The fingerprint of scene, renderer and poses is the last part of a config's version, so that a changed scene is
-rendered anew. TFDS writes into a folder `incomplete.*` and renames it: a dataset that is there is whole.
+rendered again. TFDS writes into a folder `incomplete.*` and renames it, so a dataset is always complete.
 
-Only `tasks.sparse_views.embedded` and the export import this file, when data is needed: it imports TFDS, which takes a second.
+Importing this file imports TFDS, which takes a second. So other modules import it only when they need data.
 """
 
 from __future__ import annotations
@@ -23,11 +24,10 @@ import contextlib
 import dataclasses
 import functools
 import io
-import itertools
 import pathlib
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ from jaxtyping import Float, UInt8
 from bench.errors import UsageError
 from tasks.budgets import BUDGETS
 from tasks.cameras import BLENDER_FOV_DEG, intrinsics_from_fov
+from tasks.data_dir.lazy_builder_configs import LazyBuilderConfigs
 from tasks.data_dir.locking import folder_lock, unwritable
 from tasks.scenes import scenes
 from tasks.sparse_views.scene_views import FAR, NEAR, NUM_POSES, POSES_VERSION, Split, scene_fingerprint, split_poses
@@ -49,13 +50,13 @@ _FIRST_SEED: dict[Split, int] = {"train": 0, "test": NUM_POSES["train"], "val": 
 
 @dataclasses.dataclass(kw_only=True)
 class ViewsConfig(tfds.core.BuilderConfig):
-    """A scene at a size; made by `config`, which names and numbers it.
+    """Config of one scene at one size; `config` makes it with its name and version.
 
     Attributes:
         scene: Name of the scene.
         image_px: Width and height.
         num_spp: Samples a pixel.
-        splits: What is in it.
+        splits: Splits of the dataset.
     """
 
     scene: str = ""
@@ -66,13 +67,13 @@ class ViewsConfig(tfds.core.BuilderConfig):
 
 @functools.cache  # TFDS wants one object a config
 def config(scene: str, image_px: int, num_spp: int, validation: bool = False) -> ViewsConfig:
-    """The config of a scene at a size.
+    """Make the config of a scene at a size.
 
     Args:
         scene: Name of the scene.
         image_px: Width and height.
         num_spp: Samples a pixel.
-        validation: The validation views, instead of the training and test views.
+        validation: Whether it holds the validation views, instead of the training and test views.
     """
     number = int(digest([scene_fingerprint(scene, image_px, num_spp), POSES_VERSION])[:6], 16)
     return ViewsConfig(
@@ -85,40 +86,39 @@ def config(scene: str, image_px: int, num_spp: int, validation: bool = False) ->
     )
 
 
-class LazyBuilderConfigs(Mapping[str, ViewsConfig]):
-    """Every config by its name, made when asked for; listed are those of the budgets.
+def parse_config(name: str) -> ViewsConfig:
+    """Make the config with a name.
 
-    TFDS's own table would need the versions, and so the fingerprints, of all scenes as soon as this file is imported.
+    Raises:
+        KeyError: No config can have this name.
     """
+    match = re.fullmatch(r"(\w+)_(\d+)px_(\d+)spp(_val)?", name)
+    if not match or match[1] not in scenes.SCENES or min(int(match[2]), int(match[3])) < 1:
+        raise KeyError(name)
+    return config(match[1], int(match[2]), int(match[3]), bool(match[4]))
 
-    def __getitem__(self, name: str) -> ViewsConfig:
-        match = re.fullmatch(r"(\w+)_(\d+)px_(\d+)spp(_val)?", name)
-        if not match or match[1] not in scenes.SCENES or min(int(match[2]), int(match[3])) < 1:
-            raise KeyError(name)
-        return config(match[1], int(match[2]), int(match[3]), bool(match[4]))
 
-    def __iter__(self) -> Iterator[str]:
-        for scene, budget, end in itertools.product(scenes.SCENES, BUDGETS.values(), ("", "_val")):
-            yield f"{scene}_{budget.image_px}px_{budget.num_spp}spp{end}"
-
-    def __len__(self) -> int:
-        return 2 * len(scenes.SCENES) * len(BUDGETS)
+CONFIG_NAMES = tuple(
+    f"{scene}_{budget.image_px}px_{budget.num_spp}spp{end}"
+    for scene in scenes.SCENES
+    for budget in BUDGETS.values()
+    for end in ("", "_val")
+)
+"""Names of the configs of the budgets; other sizes are possible too."""
 
 
 class EmbeddedScenes(tfds.core.GeneratorBasedBuilder):
-    """Views of the embedded scenes: straight RGBA with pose and intrinsics; an example's place is its id."""
+    """Views of the embedded scenes: straight RGBA, pose and intrinsics; an id is a place in a split."""
 
-    VERSION = tfds.core.Version("1.0.0")  # each config has its own; TFDS wants one all the same
-    builder_configs = LazyBuilderConfigs()
+    VERSION = tfds.core.Version("1.0.0")  # TFDS requires one here, although each config has its own
+    builder_configs = LazyBuilderConfigs(parse_config, CONFIG_NAMES)
 
     rendered: dict[Split, UInt8[np.ndarray, "n h w 4"]] | None = None
 
     def _info(self) -> tfds.core.DatasetInfo:
         size: ViewsConfig | None = self.builder_config
         if size is None:
-            raise UsageError(
-                f"{self.name}: expected a config, got none; for example {self.name}/{next(iter(LazyBuilderConfigs()))}"
-            )
+            raise UsageError(f"{self.name}: expected a config, got none; for example {self.name}/{CONFIG_NAMES[0]}")
         return tfds.core.DatasetInfo(
             builder=self,
             description="Path-traced views of small scenes, for radiance fields from few photos.",
@@ -144,7 +144,7 @@ class EmbeddedScenes(tfds.core.GeneratorBasedBuilder):
         )
 
     def render(self, on_view: Callable[[int], None] | None = None) -> None:
-        """Renders the views that `download_and_prepare` will write: all in one go, over all cores."""
+        """Render the views that `download_and_prepare` will write: all at once, on all cores."""
         size: ViewsConfig = self.builder_config
         images = scenes.render_views(
             size.scene,
@@ -172,63 +172,63 @@ class EmbeddedScenes(tfds.core.GeneratorBasedBuilder):
 def embedded_scenes(
     scene: str, image_px: int, num_spp: int, folder: pathlib.Path, validation: bool = False
 ) -> EmbeddedScenes:
-    """The dataset of a scene at a size, prepared or not.
+    """Open the dataset of a scene at a size, prepared or not.
 
     Args:
         scene: Name of the scene.
         image_px: Width and height.
         num_spp: Samples a pixel.
-        folder: Where datasets are kept.
-        validation: The validation views, instead of the training and test views.
+        folder: Folder of all datasets.
+        validation: Whether to open the validation views, instead of the training and test views.
 
     Raises:
-        UsageError: What is in the folder is not a dataset.
+        UsageError: The files in the folder are not a dataset.
     """
     try:
         return EmbeddedScenes(
             config=config(scene, image_px, num_spp, validation), data_dir=folder, file_format="array_record"
         )
-    except (OSError, ValueError, json_format.Error) as error:  # its description was cut short, or cannot be read
+    except (OSError, ValueError, json_format.Error) as error:  # its description is incomplete or unreadable
         name = config(scene, image_px, num_spp, validation).name
         raise _broken(folder / EmbeddedScenes.name / name, error) from error
 
 
 def is_prepared(builder: EmbeddedScenes) -> bool:
-    """Whether its views are on disk, all of them."""
+    """Tell whether all views of a dataset are on disk."""
     return (pathlib.Path(builder.data_dir) / "dataset_info.json").exists()
 
 
 def num_views(builder: EmbeddedScenes) -> int:
-    """How many views it renders."""
+    """Count the views of a dataset."""
     return sum(NUM_POSES[split] for split in builder.builder_config.splits)
 
 
 def prepare(builder: EmbeddedScenes, on_view: Callable[[int], None] | None = None) -> None:
-    """Renders and writes a dataset, unless another process has done so meanwhile.
+    """Render and write a dataset, unless it is already there.
 
     Args:
-        builder: Of `embedded_scenes`.
-        on_view: Called with the index of each view as it is done.
+        builder: Dataset from `embedded_scenes`.
+        on_view: Function that is called with the index of each finished view.
 
     Raises:
         UsageError: The folder cannot be written, or the disk is full.
     """
     place = pathlib.Path(builder.data_dir)
-    # One lock for all scenes: each rendering takes all cores, so two at once would gain nothing.
+    # One lock for all scenes: each rendering uses all cores, so two at once would not be faster.
     with folder_lock(place.parents[1], f"rendering {builder.builder_config.scene}") as held:
         if is_prepared(builder):
             return
         if held:
-            for left in place.parent.glob("incomplete.*"):  # of a process that was killed
+            for left in place.parent.glob("incomplete.*"):  # from a process that was killed
                 shutil.rmtree(left)
         _check_free(builder)
         builder.render(on_view)
         try:
             tfds.disable_progress_bar()
-            with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints what the bar above says better
+            with contextlib.redirect_stdout(io.StringIO()):  # the progress bar already says what TFDS prints
                 builder.download_and_prepare(file_format="array_record")
-        except (OSError, RuntimeError) as error:  # ArrayRecord tells of a full disk with a RuntimeError
-            if not is_prepared(builder):  # without locks another process may have been first: its data is as good
+        except (OSError, RuntimeError) as error:  # ArrayRecord raises RuntimeError if the disk is full
+            if not is_prepared(builder):  # without locks another process may have written the same data
                 raise unwritable(place, error) from error
         finally:
             builder.rendered = None
@@ -237,7 +237,7 @@ def prepare(builder: EmbeddedScenes, on_view: Callable[[int], None] | None = Non
 def read(
     builder: EmbeddedScenes, split: Split, ids: tuple[int, ...]
 ) -> tuple[UInt8[np.ndarray, "n h w 4"], Float[np.ndarray, "n 4 4"]]:
-    """Images and poses of some views of a prepared dataset.
+    """Read images and poses of some views of a prepared dataset.
 
     Raises:
         UsageError: The files are damaged.
@@ -246,14 +246,16 @@ def read(
         source = builder.as_data_source(split=split)
         assert len(source) == NUM_POSES[split], f"{builder.data_dir}: {len(source)} views in {split}"
         examples = [source[i] for i in ids]
-    except (OSError, ValueError, RuntimeError, IndexError) as error:  # what ArrayRecord raises on a cut file
+    except (OSError, ValueError, RuntimeError, IndexError) as error:  # ArrayRecord raises these on an incomplete file
         raise _broken(pathlib.Path(builder.data_dir), error) from error
     assert all(example["id"] == i for example, i in zip(examples, ids, strict=True))
-    return np.stack([e["image"] for e in examples]), np.stack([e["pose"] for e in examples])
+    images = np.stack([example["image"] for example in examples])
+    poses = np.stack([example["pose"] for example in examples])
+    return images, poses
 
 
 def _check_free(builder: EmbeddedScenes) -> None:
-    """Says that a disk is too full before an hour of rendering, not after it."""
+    """Raise an error if the disk is too full, before an hour of rendering instead of after it."""
     place = pathlib.Path(builder.data_dir).parents[1]
     needed = num_views(builder) * builder.builder_config.image_px**2 * 4
     free = shutil.disk_usage(place).free

@@ -1,7 +1,7 @@
-"""What the embedded sparse-view task is: few of 100 training views of a scene, and 25 held-out views.
+"""Defines the sparse-view task on an embedded scene: a few of 100 training views, and 25 held-out views.
 
-The cameras are those of NeRF Realistic Synthetic: on the upper half of a sphere of radius 4, looking at its centre,
-39.6 degrees across. The views are rendered on first use (`tasks.sparse_views.dataset`) and kept.
+The cameras are like those of NeRF Realistic Synthetic: on the upper half of a sphere of radius 4, looking at its
+centre, with a field of view of 39.6 degrees. The views are rendered on first use (`tasks.sparse_views.dataset`).
 
 n: views, h and w: pixels of a view.
 """
@@ -32,9 +32,9 @@ class SparseViews:
 
     Attributes:
         scene: Name of the scene.
-        num_views: How many of the 100 training views are seen; with explicit `views`, their number.
-        subset_seed: Which permutation the views are the first of; 0 gives DietNeRF's.
-        views: Explicit ids, which win over `num_views` and `subset_seed`.
+        num_views: Number of training views, of 100; with explicit `views`, their number.
+        subset_seed: Seed of the choice of views; 0 gives DietNeRF's.
+        views: Explicit ids, used instead of `num_views` and `subset_seed`.
         image_px: Width and height; None until a budget fills it.
         num_spp: Samples a pixel of the rendering; None until a budget fills it.
         background: Grey behind the object: 1 is white, 0 black.
@@ -53,7 +53,8 @@ class SparseViews:
             raise UsageError(
                 f"scene: expected an embedded one, got {self.scene!r}; " + nearest(self.scene, scenes.SCENES)
             )
-        where, num_train = f"task {self.scene}", NUM_POSES["train"]
+        where = f"task {self.scene}"
+        num_train = NUM_POSES["train"]
         object.__setattr__(self, "num_views", checked_num_views(where, self.num_views, self.views, default=8))
         if self.num_views > num_train:
             raise UsageError(f"{where}: expected num_views from 1 to {num_train}, got {self.num_views}")
@@ -70,31 +71,31 @@ class SparseViews:
 
     @property
     def name(self) -> str:
-        """Readable, for folder names: `castle__8v`; says what differs from the default."""
+        """Readable name, for folders: `castle__8v`, followed by what differs from the default."""
         return f"{self.scene}__{label(self.num_views, self.subset_seed, self.views)}{background_label(self.background)}"
 
     @property
     def cluster(self) -> str:
-        """The scene."""
+        """Name of the scene."""
         return self.scene
 
     @property
     def view_ids(self) -> tuple[int, ...]:
-        """Ids of the training views that are seen."""
+        """Ids of the training views of this task."""
         return self.views or subset(self.num_views, self.subset_seed, NUM_POSES["train"])
 
     def layout(self) -> DataShapes:
-        """Shapes, without rendering or loading."""
+        """Return the shapes of the arrays, without rendering or loading."""
         image_px, _ = self._sizes()
         return DataShapes(self.num_views, NUM_POSES["test"], image_px, image_px)
 
     def fingerprint(self) -> str:
-        """Of the scene's source, the renderer, the poses and the choice of views; never of pixels."""
+        """Hash the scene's source, the renderer, the poses and the choice of views; never pixels."""
         image_px, num_spp = self._sizes()
         return digest([scene_fingerprint(self.scene, image_px, num_spp), POSES_VERSION, self.view_ids])
 
     def load(self) -> SceneData:
-        """The arrays, read-only; renders the scene first if that was not done."""
+        """Load the arrays, read-only; render the scene first if necessary."""
         self._sizes()
         return _load(self, location.folder())
 
@@ -132,7 +133,7 @@ def _load(task: SparseViews, folder: pathlib.Path) -> SceneData:
 def photos_from_rgba(
     ids: tuple[int, ...], images: UInt8[np.ndarray, "n h w 4"], poses: Float[np.ndarray, "n 4 4"], background: float
 ) -> Photos:
-    """Photos of the embedded cameras from straight 8-bit RGBA: composited in float, never rounded to 8 bit again."""
+    """Make photos of the embedded cameras from straight 8-bit RGBA, composited in float without rounding."""
     rgba = images.astype(np.float32) / 255
     height, width = images.shape[1:3]
     one = intrinsics_from_fov(BLENDER_FOV_DEG, width, height)
@@ -146,11 +147,11 @@ def photos_from_rgba(
 
 
 def prepare_all(tasks: Iterable[object], *, validation: bool = False, show: bool = True) -> None:
-    """Renders what the embedded tasks among `tasks` need and what is not there yet, with one progress bar for all.
+    """Render the missing views of all embedded tasks, with one progress bar.
 
     Args:
         tasks: Sized tasks of any kind.
-        validation: Render the validation views of their scenes, not the training and test views.
+        validation: Whether to render the validation views of their scenes, not the training and test views.
         show: Whether to draw the bar, on stderr.
 
     Raises:
@@ -162,11 +163,10 @@ def prepare_all(tasks: Iterable[object], *, validation: bool = False, show: bool
     from tasks.sparse_views import dataset as builder
 
     folder = location.folder()
-    missing = [
-        found
-        for image_px, num_spp, scene in wanted
-        if not builder.is_prepared(found := builder.embedded_scenes(scene, image_px, num_spp, folder, validation))
+    datasets = [
+        builder.embedded_scenes(scene, image_px, num_spp, folder, validation) for image_px, num_spp, scene in wanted
     ]
+    missing = [dataset for dataset in datasets if not builder.is_prepared(dataset)]
     if not missing:
         return
     import rich.console
@@ -179,7 +179,7 @@ def prepare_all(tasks: Iterable[object], *, validation: bool = False, show: bool
         bars.TimeRemainingColumn(),
     )
     with bars.Progress(*columns, console=rich.console.Console(stderr=True), disable=not show) as progress:
-        bar = progress.add_task("rendering", total=sum(builder.num_views(found) for found in missing))
-        for found in missing:
-            progress.update(bar, description=f"rendering {found.builder_config.scene}")
-            builder.prepare(found, on_view=lambda _: progress.advance(bar))
+        bar = progress.add_task("rendering", total=sum(builder.num_views(dataset) for dataset in missing))
+        for dataset in missing:
+            progress.update(bar, description=f"rendering {dataset.builder_config.scene}")
+            builder.prepare(dataset, on_view=lambda _: progress.advance(bar))

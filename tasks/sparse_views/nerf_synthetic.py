@@ -1,9 +1,10 @@
-"""What a sparse-view task on photos of a user's is: NeRF Realistic Synthetic, or any folder with `transforms.json`.
+"""Defines the sparse-view task on a user's photos: NeRF Realistic Synthetic, or any folder with `transforms.json`.
 
-A scene is a folder with `transforms_train.json` and `transforms_test.json` (of which every nth test view is used), or
-with one `transforms.json` (of which every nth view is held out). Where the scenes are: `folder`, else
-`BENCH_BLENDER_DIR`, else the archive of `BENCH_BLENDER_URL` with the hash `BENCH_BLENDER_SHA256`, which is downloaded
-once. The address of the original archive no longer answers, so none is written here.
+A scene is a folder. It has `transforms_train.json` and `transforms_test.json`, and every nth test view is used; or it
+has one `transforms.json`, and every nth view is held out.
+
+Scenes are looked for in `folder`, else in `BENCH_BLENDER_DIR`, else in the archive at `BENCH_BLENDER_URL` with the hash
+`BENCH_BLENDER_SHA256`, which is downloaded once. There is no default address: that of the original archive is dead.
 
 n: views, h and w: pixels of a view.
 """
@@ -35,7 +36,7 @@ SCENES = ("chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship
 
 
 class SceneFrames(NamedTuple):
-    """The photos of a scene that a task may use, and the files that list them."""
+    """Photos of a scene that a task may use, by id, and the files that list them."""
 
     files: tuple[pathlib.Path, ...]
     train: dict[int, transforms_json.Frame]
@@ -47,15 +48,15 @@ class BlenderScene:
     """A sparse-view task on a folder of photos with a transforms file.
 
     Attributes:
-        scene: Name of the scene: of its folder in `folder`.
-        folder: Where the scenes are; None: see the head of the file. It is not part of what makes a task this task.
-        num_views: How many training views are seen; with explicit `views`, their number.
-        subset_seed: Which permutation the views are the first of; 0 gives DietNeRF's where there are 100.
-        views: Explicit ids, places in the transforms file, which win over `num_views` and `subset_seed`.
+        scene: Name of the scene, which is the name of its folder in `folder`.
+        folder: Folder of all scenes; for None see the head of the file. It is not part of the task's identity.
+        num_views: Number of training views; with explicit `views`, their number.
+        subset_seed: Seed of the choice of views; 0 gives DietNeRF's if there are 100.
+        views: Explicit ids, which are places in the transforms file, used instead of `num_views` and `subset_seed`.
         image_px: Width; the height follows. None until a budget fills it.
-        test_every: The nth test view is used; of a single `transforms.json`, the nth view is held out.
-        resize: `premultiplied` by alpha before averaging is right; `straight` is what DietNeRF's code does.
-        pixel_center: 0.5 is right; 0 is what the released NeRF codes do.
+        test_every: Every nth test view is used; of a single `transforms.json`, every nth view is held out.
+        resize: `premultiplied` averages colours multiplied by alpha, which is right; `straight` is DietNeRF's way.
+        pixel_center: 0.5 is right; 0 is used by the released NeRF codes.
         background: Grey behind the object: 1 is white, 0 black.
         near: First `t` of interest.
         far: Last `t` of interest.
@@ -98,23 +99,23 @@ class BlenderScene:
 
     @property
     def name(self) -> str:
-        """Readable, for folder names: `lego__8v`; says what differs from the default."""
+        """Readable name, for folders: `lego__8v`, followed by what differs from the default."""
         return f"{self.scene}__{label(self.num_views, self.subset_seed, self.views)}{background_label(self.background)}"
 
     @property
     def cluster(self) -> str:
-        """The scene."""
+        """Name of the scene."""
         return self.scene
 
     def layout(self) -> DataShapes:
-        """Shapes, from the transforms files and the head of one image."""
+        """Return the shapes of the arrays, from the transforms files and the header of one image."""
         assert self.image_px, f"{self.name}: its size is open; give it to tasks.budgets.sized first"
         frames = self.frames()
         height, width = self._size(*transforms_json.image_size(frames.train[self._view_ids(frames)[0]]))
         return DataShapes(self.num_views, len(frames.test), height, width)
 
     def fingerprint(self) -> str:
-        """Of the bytes of the transforms files and of the photos that they list; hashes of photos are remembered.
+        """Hash the bytes of the transforms files and of the photos in them; hashes of photos are kept for next time.
 
         Raises:
             UsageError: A file is missing.
@@ -126,21 +127,21 @@ class BlenderScene:
             hashes = content_hashes.sha256_of_all(frame.image for frame in listed)
         except OSError:
             for frame in listed:
-                transforms_json.image_size(frame)  # says what is wrong with it
+                transforms_json.image_size(frame)  # raises the error that explains what is wrong
             raise
         told += [f"{frame.id} {found}" for frame, found in zip(listed, hashes, strict=True)]
         return digest(told)
 
     def load(self) -> SceneData:
-        """The arrays, read-only."""
+        """Load the arrays, read-only."""
         assert self.image_px, f"{self.name}: its size is open; give it to tasks.budgets.sized first"
         return _load(dataclasses.replace(self, folder=str(self.place().parent)))
 
     def place(self) -> pathlib.Path:
-        """The scene's folder.
+        """Find the scene's folder.
 
         Raises:
-            UsageError: There is none; names the nearest.
+            UsageError: There is none; the message gives the nearest name.
         """
         root = pathlib.Path(self.folder).expanduser() if self.folder else default_root()
         place = root / self.scene
@@ -151,10 +152,10 @@ class BlenderScene:
         return place
 
     def frames(self) -> SceneFrames:
-        """What may be trained on and what is held out.
+        """List the views that may be trained on and those that are held out.
 
         Raises:
-            UsageError: A transforms file is missing or not as it should be.
+            UsageError: A transforms file is missing or wrong.
         """
         place = self.place()
         files = tuple(place / f"transforms_{split}.json" for split in ("train", "test"))
@@ -179,7 +180,7 @@ class BlenderScene:
         return SceneFrames(files, {frame.id: frame for frame in train}, {frame.id: frame for frame in held_out})
 
     def _view_ids(self, frames: SceneFrames) -> tuple[int, ...]:
-        """Ids of the training views that are seen."""
+        """Return the ids of the task's training views."""
         known = tuple(frames.train)
         if self.views is None:
             if self.num_views > len(known):
@@ -197,7 +198,7 @@ class BlenderScene:
         return self.views
 
     def _size(self, width: int, height: int) -> tuple[int, int]:
-        """Height and width that images of a size are brought to."""
+        """Return the height and width that images of this size are shrunk to."""
         assert self.image_px
         if self.image_px > width:
             raise UsageError(
@@ -208,14 +209,15 @@ class BlenderScene:
 
 
 def default_root() -> pathlib.Path:
-    """Where NeRF Realistic Synthetic is, if a task does not say.
+    """Find the folder of NeRF Realistic Synthetic by the environment variables, for a task without `folder`.
 
     Raises:
-        UsageError: Nothing says so.
+        UsageError: No variable is set, or the archive holds no scenes.
     """
     if folder := os.environ.get("BENCH_BLENDER_DIR"):
         return pathlib.Path(folder).expanduser()
-    url, sha256 = os.environ.get("BENCH_BLENDER_URL"), os.environ.get("BENCH_BLENDER_SHA256")
+    url = os.environ.get("BENCH_BLENDER_URL")
+    sha256 = os.environ.get("BENCH_BLENDER_SHA256")
     if not url or not sha256:
         raise UsageError(
             "NeRF Realistic Synthetic: expected to be told where it is, got neither BENCH_BLENDER_DIR (a folder with "
@@ -253,7 +255,10 @@ def _load(task: BlenderScene) -> SceneData:
 
 
 def _photos(task: BlenderScene, frames: list[transforms_json.Frame]) -> Photos:
-    colors, alphas, cameras, first = [], [], [], transforms_json.image_size(frames[0])
+    colors = []
+    alphas = []
+    cameras = []
+    first = transforms_json.image_size(frames[0])
     for frame in frames:
         image = transforms_json.read_image(frame)
         height, width = image.shape[:2]
@@ -280,13 +285,13 @@ def _photos(task: BlenderScene, frames: list[transforms_json.Frame]) -> Photos:
 def resized(
     image: Float[np.ndarray, "h w c"], height: int, width: int, resize: Resize, background: float
 ) -> tuple[Float[np.ndarray, "h2 w2 3"], Float[np.ndarray, "h2 w2"]]:
-    """Colours on the background and alphas of an image with straight alpha, or without one, made smaller.
+    """Shrink an image with straight alpha or without alpha; return colours on the background, and alphas.
 
     Args:
-        image: In [0, 1].
-        height: New one.
-        width: New one.
-        resize: What is averaged, see `BlenderScene`.
+        image: Colours in [0, 1].
+        height: New height.
+        width: New width.
+        resize: Way of averaging, see `BlenderScene`.
         background: Grey: 1 is white.
     """
     if image.shape[-1] == 3:
@@ -294,7 +299,6 @@ def resized(
     if resize == "straight":
         small = transforms_json.area_filter(image, height, width)
         return composite(small, background), small[..., 3].copy()
-    small = transforms_json.area_filter(
-        np.concatenate([image[..., :3] * image[..., 3:], image[..., 3:]], -1), height, width
-    )
+    premultiplied = np.concatenate([image[..., :3] * image[..., 3:], image[..., 3:]], -1)
+    small = transforms_json.area_filter(premultiplied, height, width)
     return small[..., :3] + background * (1 - small[..., 3:]), small[..., 3].copy()

@@ -23,23 +23,23 @@ from tasks.sparse_views.embedded import SparseViews
 from tasks.sparse_views.scene_views import Split
 
 MARK = "export.json"
-"""Says what an export's folder holds."""
+"""Name of the file that describes an export."""
 
 
 def export_scenes(
     out: pathlib.Path, scenes: Sequence[str], splits: Sequence[Split], *, image_px: int, num_spp: int
 ) -> None:
-    """Render what is not rendered yet and write the files.
+    """Render missing views and write the files.
 
     Args:
-        out: Folder; made if it is not there.
+        out: Folder of the export, created if it is missing.
         scenes: Names of embedded scenes.
-        splits: Splits that are written.
+        splits: Splits to write.
         image_px: Width and height.
         num_spp: Samples a pixel.
 
     Raises:
-        UsageError: The folder holds something else, or cannot be written.
+        UsageError: The folder holds other files, or cannot be written.
     """
     tasks = [SparseViews(scene=name, image_px=image_px, num_spp=num_spp) for name in scenes]
     fingerprints = {task.scene: task.fingerprint() for task in tasks}
@@ -54,10 +54,10 @@ def export_scenes(
 
 
 def _claim(out: pathlib.Path, contents: dict[str, Any]) -> None:
-    """Make the folder this export's; an export that was interrupted, or is repeated, may go on in it.
+    """Create the folder and mark it as this export's, so that the same export may continue in it later.
 
     Raises:
-        UsageError: The folder holds something else, or cannot be written.
+        UsageError: The folder holds other files, or cannot be written.
     """
     mark = out / MARK
     try:
@@ -74,7 +74,7 @@ def _claim(out: pathlib.Path, contents: dict[str, Any]) -> None:
 
 
 def _read_mark(mark: pathlib.Path) -> Any:
-    """Read what an export's folder holds; None from somebody else's export.json."""
+    """Read the description of an export; None if the file is not JSON."""
     try:
         return json.loads(mark.read_text())
     except ValueError:
@@ -82,7 +82,7 @@ def _read_mark(mark: pathlib.Path) -> Any:
 
 
 def _write_split(task: SparseViews, split: Split, place: pathlib.Path) -> None:
-    """Write images first, their list last: a list that is there has all its images."""
+    """Write the images of a split first and their list last, so that a list never names a missing image."""
     from tasks.sparse_views import dataset as dataset_builder
 
     assert task.image_px and task.num_spp

@@ -1,4 +1,4 @@
-"""Decides where the cameras of the embedded scenes stand, and when a rendered scene is still the same."""
+"""Decides where the cameras of the embedded scenes stand, and whether a rendered scene is still up to date."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ NUM_POSES: dict[Split, int] = {"train": 100, "test": 25, "val": 25}
 
 
 POSES_VERSION = 1
-"""Goes up with any change of `split_poses`: it is part of every fingerprint."""
+"""Part of every fingerprint; raise it with any change of `split_poses`."""
 
 
-# Turns of the two held-out spirals for which the nearest cameras of any two splits are furthest apart: 3.2 degrees
-# at least, where neighbours among the 100 are 13 degrees apart (searched in steps of 0.02).
+# Turns of the spirals of poses. They were searched in steps of 0.02 for the largest distance between the nearest
+# cameras of any two splits: it is 3.2 degrees, and neighbours among the 100 are 13 degrees apart.
 _SHIFTS: dict[Split, float] = {"train": 0.0, "test": 1.7, "val": 1.08}
 
 
 def split_poses(split: Split) -> Float[np.ndarray, "n 4 4"]:
-    """All poses of a split; a view's id is its place here."""
+    """Compute all poses of a split; a view's id is its place here."""
     return hemisphere(NUM_POSES[split], radius=4.0, shift=_SHIFTS[split])
 
 
 @functools.cache
 def scene_fingerprint(scene: str, image_px: int, num_spp: int) -> str:
-    """Of a scene's source and the renderer, see `tasks.scenes.scenes.fingerprint`.
+    """Hash a scene's source and the renderer, see `tasks.scenes.scenes.fingerprint`.
 
-    That builds the scene, which takes seconds, and every command asks: it is kept on disk for as long as the files
-    that build scenes stay as they are. A host without the renderer takes the fingerprint that came with its data.
+    The hash needs the built scene, which takes seconds, and every command asks for it. So it is kept on disk until the
+    source files of the scenes change. A host without the renderer uses the fingerprint that came with its data.
     """
     renderer = renderer_version()
     path = location.folder() / "fingerprints" / f"{digest([source_digest(), scene, image_px, num_spp])}.json"
@@ -59,8 +59,8 @@ def scene_fingerprint(scene: str, image_px: int, num_spp: int) -> str:
             return kept["fingerprint"]
     if renderer is None:
         raise UsageError(
-            f"scene {scene}: expected Mitsuba, or rendered data with its fingerprint in {location.folder()}, got neither; "
-            "pip install mitsuba==3.9.1, or bring the folder from where it was rendered"
+            f"scene {scene}: expected Mitsuba, or rendered data with its fingerprint in {location.folder()}, "
+            "got neither; pip install mitsuba==3.9.1, or copy the folder from where it was rendered"
         )
     found = scenes.fingerprint(scene, image_px, num_spp)
     try:
@@ -71,7 +71,7 @@ def scene_fingerprint(scene: str, image_px: int, num_spp: int) -> str:
 
 
 def renderer_version() -> str | None:
-    """Mitsuba's version; None where it is not installed."""
+    """Return Mitsuba's version; None if it is not installed."""
     try:
         return importlib.metadata.version("mitsuba")
     except importlib.metadata.PackageNotFoundError:
@@ -80,6 +80,6 @@ def renderer_version() -> str | None:
 
 @functools.cache
 def source_digest() -> str:
-    """Of the files that build the scenes."""
+    """Hash the source files that build the scenes."""
     modules = (materials, scenes, meshes, scene_models, mitsuba_renderer, cameras)
     return digest([pathlib.Path(str(module.__file__)).read_text() for module in modules])

@@ -1,7 +1,7 @@
-"""What a `transforms.json` says: the format of NeRF Realistic Synthetic and of captured scenes, read and written.
+"""Reads and writes `transforms.json`, the format of NeRF Realistic Synthetic and of captured scenes.
 
 NeRF Realistic Synthetic gives `camera_angle_x` for all frames; captured scenes (instant-ngp, nerfstudio) give focal
-lengths and centres in pixels, at the top or frame by frame. Cameras are OpenGL, as in `tasks.cameras`.
+lengths and centres in pixels, for the whole file or for each frame. Cameras are OpenGL, as in `tasks.cameras`.
 
 h and w: pixels of an image, c: 3 channels or 4.
 """
@@ -29,11 +29,11 @@ class Frame(NamedTuple):
     """One photo.
 
     Attributes:
-        id: Its place in the file.
+        id: Place in the file.
         where: File and frame, for messages.
-        image: Path of the image; whether it is there is seen when it is opened.
+        image: Path of the image; it may be missing, which shows when it is opened.
         pose: Camera to world.
-        camera: The keys that tell the intrinsics; those of the frame win over those of the file.
+        camera: Keys of the file with the intrinsics, overridden by those of the frame.
     """
 
     id: int
@@ -44,10 +44,10 @@ class Frame(NamedTuple):
 
 
 def read(path: pathlib.Path) -> list[Frame]:
-    """Frames of a transforms file, in its order.
+    """Read the frames of a transforms file, in its order.
 
     Raises:
-        UsageError: The file, one of its keys or a pose is not as it should be.
+        UsageError: The file is missing, or a key or a pose is wrong.
     """
     try:
         stat = path.stat()
@@ -58,7 +58,7 @@ def read(path: pathlib.Path) -> list[Frame]:
         raise UsageError(f"{path}: expected a transforms file, got {error.strerror!r}; check the folder") from error
 
 
-@functools.lru_cache(maxsize=64)  # shapes are asked for once a trial
+@functools.lru_cache(maxsize=64)  # every trial asks for the shapes
 def _parsed(path: pathlib.Path, mtime_ns: int, num_bytes: int) -> tuple[Frame, ...]:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
@@ -80,12 +80,16 @@ def _frame(path: pathlib.Path, i: int, top: Mapping[str, Any], frame: Any) -> Fr
                 f"{where}: expected a key {key!r} with a {kind.__name__}, got {frame.get(key)!r:.40}; add it"
             )
     return Frame(
-        i, where, _image(path.parent, frame["file_path"]), _pose(where, frame["transform_matrix"]), {**top, **frame}
+        id=i,
+        where=where,
+        image=_image(path.parent, frame["file_path"]),
+        pose=_pose(where, frame["transform_matrix"]),
+        camera={**top, **frame},
     )
 
 
 def _image(folder: pathlib.Path, file_path: str) -> pathlib.Path:
-    """The path of an image; NeRF's own files leave out its extension."""
+    """Find the path of an image; the original NeRF files leave out its extension."""
     image = folder / file_path
     if image.suffix.lower() in EXTENSIONS:
         return image
@@ -113,10 +117,10 @@ def _pose(where: str, matrix: list[Any]) -> Float[np.ndarray, "4 4"]:
 
 
 def intrinsics(frame: Frame, width: int, height: int) -> tuple[float, float, float, float]:
-    """Focal lengths x and y and centre x and y, in pixels of an image of this size.
+    """Return focal lengths x and y and centre x and y, in pixels of an image of this size.
 
     Raises:
-        UsageError: No focal length, a size that is not the image's, or a lens that is not a pinhole.
+        UsageError: The focal length is missing, the size differs from the image's, or the camera is not a pinhole.
     """
     told = frame.camera
     model = told.get("camera_model", "PINHOLE")
@@ -156,7 +160,7 @@ def _number(frame: Frame, key: str, default: float | int) -> float:
 
 
 def image_size(frame: Frame) -> tuple[int, int]:
-    """Width and height of a frame's image, from its head only."""
+    """Read the width and height of a frame's image, from its header only."""
     from PIL import Image
 
     try:
@@ -167,10 +171,10 @@ def image_size(frame: Frame) -> tuple[int, int]:
 
 
 def read_image(frame: Frame) -> UInt8[np.ndarray, "h w c"]:
-    """A frame's image: with straight alpha if the file brings it.
+    """Read a frame's image, with straight alpha if the file has alpha.
 
     Raises:
-        UsageError: The image is missing, broken or has more than 8 bits.
+        UsageError: The image is missing, damaged or has more than 8 bits.
     """
     from PIL import Image
 
@@ -195,37 +199,39 @@ def _unreadable(frame: Frame, error: Exception) -> UsageError:
 
 
 def area_filter(image: Float[np.ndarray, "h w c"], height: int, width: int) -> Float[np.ndarray, "h2 w2 c"]:
-    """Makes an image smaller: each pixel is the mean of the area it covers, as OpenCV's INTER_AREA.
+    """Shrink an image: each pixel is the mean of the area it covers, as with OpenCV's INTER_AREA.
 
     Args:
-        image: Of any range.
-        height: New one, at most the old one.
-        width: New one, at most the old one.
+        image: Image of any range.
+        height: New height, at most the old one.
+        width: New width, at most the old one.
     """
-    rows, columns = _coverage(image.shape[0], height), _coverage(image.shape[1], width)
+    rows = _coverage(image.shape[0], height)
+    columns = _coverage(image.shape[1], width)
     return np.einsum("yh,hwc,xw->yxc", rows, image, columns, optimize=["einsum_path", (0, 1), (0, 1)])
 
 
 def _coverage(old: int, new: int) -> Float[np.ndarray, "new old"]:
-    """Of each new pixel, the share that each old pixel covers; rows add up to 1."""
+    """Compute the share of each new pixel that each old pixel covers; rows add up to 1."""
     assert new <= old
     edges = np.arange(new + 1) * (old / new)
-    low, high = edges[:-1, None], edges[1:, None]
+    low = edges[:-1, None]
+    high = edges[1:, None]
     left = np.arange(old)[None, :]
     overlap = np.clip(np.minimum(high, left + 1) - np.maximum(low, left), 0, None)
     return (overlap * (new / old)).astype(np.float32)
 
 
 def written(poses: Float[np.ndarray, "n 4 4"], file_paths: Iterable[str], fov_deg: float) -> str:
-    """The text of a transforms file exactly as NeRF Realistic Synthetic has it.
+    """Write the text of a transforms file exactly as in NeRF Realistic Synthetic.
 
     Args:
         poses: Camera to world.
-        file_paths: Of the images, without extension: `./train/r_0`.
+        file_paths: Paths of the images, without extension: `./train/r_0`.
         fov_deg: Horizontal field of view, in degrees.
     """
     frames = [
-        # `rotation` is the step of the turntable in the original files; no reader uses it, some expect it.
+        # `rotation` is the step of the turntable in the original files: no reader uses it, but some expect it.
         {"file_path": file_path, "rotation": math.radians(0.72), "transform_matrix": pose.tolist()}
         for file_path, pose in zip(file_paths, np.asarray(poses, np.float64), strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Which few of a scene's training views a task uses, and how its name says so."""
+"""Decides which training views of a scene a task uses, and how they appear in the task's name."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from bench.errors import UsageError
 
 
 def subset(num_views: int, subset_seed: int, num_train: int) -> tuple[int, ...]:
-    """The first places of a seeded permutation of the training views, so that fewer views are part of more views.
+    """Choose training views: the first of a seeded permutation, so that 4 views are among the 8 of the same seed.
 
-    Seed 0 of 100 views gives DietNeRF's. NumPy keeps the stream of the legacy generator as it is for ever (NEP 19),
-    which is why `np.random` may stand here: nothing else that a score depends on draws from it.
+    Seed 0 of 100 views gives DietNeRF's choice. `np.random` is allowed here, because NumPy promises that the numbers of
+    its legacy generator never change (NEP 19). No other number that a score depends on comes from it.
 
     Args:
-        num_views: How many.
-        subset_seed: Which permutation.
-        num_train: How many training views there are.
+        num_views: Number of views to choose.
+        subset_seed: Seed of the permutation.
+        num_train: Number of training views.
 
     Returns:
         Ids, in the permutation's order.
@@ -35,10 +35,10 @@ def subset(num_views: int, subset_seed: int, num_train: int) -> tuple[int, ...]:
 
 
 def checked_num_views(where: str, num_views: int, views: tuple[int, ...] | None, default: int) -> int:
-    """The number of views of a task; that of the explicit ids, if there are any.
+    """Check and return the number of views of a task; explicit ids decide it, if there are any.
 
     Raises:
-        UsageError: Ids that are empty, negative or given twice, or a number that contradicts them.
+        UsageError: The ids are empty, negative or repeated, or the number contradicts them.
     """
     if views is None:
         if num_views < 1:
@@ -55,7 +55,7 @@ def checked_num_views(where: str, num_views: int, views: tuple[int, ...] | None,
 
 
 def label(num_views: int, subset_seed: int, views: tuple[int, ...] | None) -> str:
-    """A task's views in its name; many explicit ids are told by a hash.
+    """Name a task's views for the task's name; more than four explicit ids become a hash.
 
     Example:
         >>> label(8, 0, None), label(4, 3, None), label(2, 0, (5, 7))
@@ -70,7 +70,7 @@ def label(num_views: int, subset_seed: int, views: tuple[int, ...] | None) -> st
 
 
 def background_label(background: float) -> str:
-    """The background in a task's name: nothing for white.
+    """Name the background for the task's name; white gives an empty text.
 
     Example:
         >>> background_label(1.0), background_label(0.0), background_label(0.5)
@@ -80,5 +80,5 @@ def background_label(background: float) -> str:
 
 
 def digest(parts: Iterable[object]) -> str:
-    """Sixteen hexadecimal digits of the written forms of some values."""
+    """Hash values by their text to sixteen hexadecimal digits."""
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
