@@ -1,1 +1,1 @@
-"""Caption sets and the task of making an object from a caption."""
+"""Caption tasks, which make an object from a caption, and the sets of captions."""

@@ -1,4 +1,4 @@
-"""Decides which captions are optimised and which are only retrieved: sets from files, COCO, the closed world."""
+"""Decides which captions a retrieval set holds: sets from files, from COCO and from the closed world."""
 
 from __future__ import annotations
 
@@ -23,48 +23,39 @@ from tasks.data_dir.locking import folder_lock
 
 Split = Literal["held_out", "seen"]
 
-
 SPLITS: tuple[Split, ...] = ("held_out", "seen")
 
-
 NAMES = ("closed-world", "coco-153", *(f"composed:{name}" for name in templates.TEMPLATES))
-"""All sets that have a name of their own; any text file is `file:PATH`."""
-
+"""Names of all built-in sets; a user's text file is `file:PATH`."""
 
 CLOSED_WORLD_JUDGES = ("embedded-judge-rn", "embedded-judge-vit")
 
-
 OPEN_WORLD_JUDGES = ("openai-vit-b-32",)
 
-
 COCO_SHA256 = "0a83ebb21f038b60f66a7a799e01000bf80ead61b6ebc3267fbed377e7d60439"
-"""Of the 153 captions as the paper normalises them."""
-
+"""SHA-256 of the 153 captions, normalised as in the paper."""
 
 MAX_COCO_BYTES = 2**20
-"""Size beyond which the official list is refused; it has some 10 KB."""
-
+"""Largest size of the official list that is accepted; it has some 10 KB."""
 
 COCO_URL = (
     "https://raw.githubusercontent.com/google-research/google-research/ccc94ce348360ddcd41c749d4088d468ccfd1eaf/"
     "dreamfields/dreamfields/config/coco_queries_val.py"
 )
 
-
 COCO_VARIABLE = "BENCH_COCO_CAPTIONS"
 
-
 NEAR_DUPLICATE = 0.75
-"""Captions that share this part of all their words, articles left out, are near-duplicates."""
+"""Captions that share this part of all their words, without articles, are near-duplicates."""
 
 
 class CaptionSet(NamedTuple):
-    """A frozen retrieval set: no two of its captions are alike but for case, spaces and a final stop.
+    """A fixed retrieval set; any two captions differ in more than case, spaces and a final full stop.
 
     Attributes:
-        name: As `caption_set` knows it.
-        captions: In a fixed order.
-        sha256: Of the captions joined with newlines, and one at the end.
+        name: Name of the set, as in `caption_set`.
+        captions: Captions in a fixed order.
+        sha256: SHA-256 of the captions, each followed by a newline.
     """
 
     name: str
@@ -73,10 +64,10 @@ class CaptionSet(NamedTuple):
 
 
 def caption_set(name: str) -> CaptionSet:
-    """The retrieval set with a name, see the head of the file.
+    """Load the retrieval set with a name, see `tasks.captions.caption_task`.
 
     Raises:
-        UsageError: No such set, or its file is missing, damaged or holds a caption twice.
+        UsageError: There is no such set, or its file is missing, is damaged or holds a caption twice.
 
     Example:
         >>> found = caption_set("composed:materials")
@@ -100,16 +91,18 @@ def caption_set(name: str) -> CaptionSet:
 
 
 def splits(name: str) -> dict[Split, tuple[str, ...]]:
-    """Captions of a set by split, each in the set's order; none where nothing is known to be held out.
+    """Return the captions of a set by split, in the set's order; an empty dict if the set has no splits.
+
+    `tasks.closed_world.meanings` and `tasks.captions.templates` explain what the captions are held out from.
 
     Args:
-        name: Of a set. Held out of what is told in `tasks.closed_world.meanings` and `tasks.captions.templates`.
+        name: Name of the set.
 
     Example:
         >>> {split: len(captions) for split, captions in splits("closed-world").items()}
         {'held_out': 64, 'seen': 64}
     """
-    caption_set(name)  # says what is wrong with the name
+    caption_set(name)  # raises an error if there is no such set
     if name == "closed-world":
         num = templates.NUM_HELD_OUT
         return {"held_out": _closed_world()[:num], "seen": _closed_world()[num:]}
@@ -120,29 +113,29 @@ def splits(name: str) -> dict[Split, tuple[str, ...]]:
 
 
 def judges_of(name: str) -> tuple[str, ...]:
-    """Names of the encoders that judge objects of a set, the primary one first."""
+    """Name the encoders that judge objects of a set, the primary one first."""
     is_closed = name == "closed-world" or name.startswith("composed:world-")
     return CLOSED_WORLD_JUDGES if is_closed else OPEN_WORLD_JUDGES
 
 
 def meaning_of_caption(caption: str) -> Meaning:
-    """What a caption of the closed world says, for ground-truth renders.
+    """Parse a caption of the closed world, for ground-truth renders.
 
     Raises:
-        UsageError: It is not one of the closed world's.
+        UsageError: The caption is not one of the closed world.
     """
     return grammar.parse(caption)
 
 
 def card(name: str) -> dict[str, Any]:
-    """What is to be known of a set before its numbers are believed, as JSON.
+    """Describe a set as JSON: the facts that a reader of its scores must know.
 
     Args:
-        name: Of the set.
+        name: Name of the set.
 
     Returns:
-        `chance` is the share of hits at rank 1 by guessing, `splits` the number of captions of each, and
-        `near_duplicates` the pairs that a judge is likely to take for each other: they lower the ceiling.
+        `chance` is the share of hits at rank 1 by guessing, `splits` the number of captions of each split, and
+        `near_duplicates` the pairs that a judge is likely to confuse, so that a perfect score is impossible.
     """
     found = caption_set(name)
     return {
@@ -157,9 +150,9 @@ def card(name: str) -> dict[str, Any]:
 
 
 def near_duplicates(captions: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of captions that are nearly the same words, articles left out; told without any encoder.
+    """Find pairs of captions with nearly the same words, without articles; no encoder is used.
 
-    Sets that share the part `NEAR_DUPLICATE` of their union share one of their rarest words; only such are compared.
+    Two near-duplicates always share one of their rarest words, so only such captions are compared.
 
     Example:
         >>> near_duplicates(["A red kite in the sky.", "a red kite in a blue sky", "a red bus"])
@@ -168,11 +161,13 @@ def near_duplicates(captions: Iterable[str]) -> list[tuple[str, str]]:
     captions = tuple(captions)
     words = [frozenset(grammar.split_words(caption)) - {"a", "an", "the"} for caption in captions]
     counts = collections.Counter(word for own in words for word in own)
-    found, places = [], collections.defaultdict[str, list[int]](list)
+    found = []
+    places = collections.defaultdict[str, list[int]](list)
     for i, own in enumerate(words):
         rarest = sorted(own, key=lambda word: (counts[word], word))
         rarest = rarest[: len(own) - math.ceil(NEAR_DUPLICATE * len(own)) + 1]
-        for j in sorted({j for word in rarest for j in places[word]}):
+        candidates = {j for word in rarest for j in places[word]}
+        for j in sorted(candidates):
             if len(own & words[j]) >= NEAR_DUPLICATE * len(own | words[j]):
                 found.append((captions[j], captions[i]))
         for word in rarest:
@@ -181,7 +176,7 @@ def near_duplicates(captions: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def normalized(caption: str) -> str:
-    """A caption as it is compared: lower case, single spaces, no stop at its end.
+    """Normalise a caption for comparison: lower case, single spaces, no full stop at the end.
 
     Example:
         >>> normalized("A  red chair. ")
@@ -191,22 +186,23 @@ def normalized(caption: str) -> str:
 
 
 def _place(caption: str, found: CaptionSet) -> int:
-    """Of a caption in its set."""
-    said, places = normalized(caption), _places(found.captions)
+    """Find the place of a caption in its set."""
+    said = normalized(caption)
+    places = _places(found.captions)
     if said in places:
         return places[said]
     known = list(places)
-    close = found.captions[places[difflib.get_close_matches(said, known, n=1, cutoff=0.0)[0]]]
+    [nearest_one] = difflib.get_close_matches(said, known, n=1, cutoff=0.0)
+    close = found.captions[places[nearest_one]]
     raise UsageError(
-        f"caption {caption!r}: expected one of the {len(known)} captions of {found.name}, got another, and a set that "
-        f"grew with its trials would make retrieval depend on their order; the nearest is {close!r}; for captions of "
-        "yours write them to a file and say captions='file:PATH'"
+        f"caption {caption!r}: expected one of the {len(known)} captions of {found.name}, got another; the nearest is "
+        f"{close!r}; for your own captions write all of them to a file and pass captions='file:PATH'"
     )
 
 
-@functools.lru_cache(maxsize=16)  # a suite asks for every caption of a set, one by one
+@functools.lru_cache(maxsize=16)  # a suite looks up every caption of a set, one by one
 def _places(captions: tuple[str, ...]) -> dict[str, int]:
-    """Of normalised captions in their set."""
+    """Map normalised captions to their places in the set."""
     return {normalized(caption): place for place, caption in enumerate(captions)}
 
 
@@ -221,7 +217,7 @@ def _frozen(name: str, captions: Iterable[str]) -> CaptionSet:
 
 
 def _coco_file() -> pathlib.Path:
-    """Where the captions are: the user's file, else the one in the cache, which is brought if it is not there."""
+    """Find the user's file of COCO captions, else the one in the cache; download the latter if it is missing."""
     chosen = os.environ.get(COCO_VARIABLE)
     if chosen:
         return pathlib.Path(chosen).expanduser()
@@ -254,18 +250,18 @@ def _coco(file: pathlib.Path, stamp: tuple[int, int]) -> CaptionSet:
 
 
 def _coco_captions(file: pathlib.Path, where: str) -> tuple[str, ...]:
-    """The captions in a file, normalised as the paper's code does, and checked.
+    """Read the COCO captions from a file, normalise them as the paper's code does, and check them.
 
     Args:
-        file: The official one, which is Python, or a text, one caption a line.
-        where: What it is called in a message.
+        file: Official file, which is Python, or a text with one caption a line.
+        where: Name of the file in messages.
 
     References:
         Last line of Dream Fields' config/coco_queries_val.py.
     """
     text = _read(file, where)
-    said = _queries(text, where) if file.suffix == ".py" else [line for _, line in _lines(text)]
-    captions = tuple(caption.lower().strip(" .,") + "." for caption in said)
+    queries = _queries(text, where) if file.suffix == ".py" else [line for _, line in _lines(text)]
+    captions = tuple(query.lower().strip(" .,") + "." for query in queries)
     got = _frozen("", captions).sha256
     if got != COCO_SHA256:
         raise UsageError(
@@ -276,7 +272,7 @@ def _coco_captions(file: pathlib.Path, where: str) -> tuple[str, ...]:
 
 
 def _queries(source: str, where: str) -> list[str]:
-    """The list `queries` that a Python file writes down; nothing of the file is run.
+    """Read the list `queries` from a Python file, without running the file.
 
     Example:
         >>> _queries("queries = ['A cat.', 'a dog']; queries = [q.lower() for q in queries]", "x.py")
@@ -301,12 +297,12 @@ def _queries(source: str, where: str) -> list[str]:
 
 @functools.lru_cache(maxsize=16)
 def _of_file(name: str, file: pathlib.Path, stamp: tuple[int, int]) -> CaptionSet:
-    """The set that a text file writes down, its captions as they are written."""
+    """Read a set from a text file; its captions keep their spelling."""
     lines = _lines(_read(file, str(file)))
     if len(lines) < 2:
         raise UsageError(
-            f"{file}: expected two captions or more, one a line, got {len(lines) or 'none'}; retrieval needs others to "
-            "be wrong about"
+            f"{file}: expected two captions or more, one a line, got {len(lines) or 'none'}; add others that retrieval "
+            "can choose from"
         )
     first: dict[str, int] = {}
     alike = []
@@ -320,14 +316,14 @@ def _of_file(name: str, file: pathlib.Path, stamp: tuple[int, int]) -> CaptionSe
     if alike:
         more = f" and {len(alike) - 5} more" if len(alike) > 5 else ""
         raise UsageError(
-            f"{file}: expected different captions, got the same in lines {', '.join(alike[:5])}{more}; case, spaces "
-            "and a final stop do not tell captions apart: remove one of each"
+            f"{file}: expected different captions, got the same in lines {', '.join(alike[:5])}{more}; remove one of "
+            "each (case, spaces and a final full stop make no difference)"
         )
     return _frozen(name, [caption for _, caption in lines])
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
-    """Captions of a text with the numbers of their lines, from 1."""
+    """List the captions of a text with their line numbers, from 1."""
     numbered = ((i, line.strip()) for i, line in enumerate(text.split("\n"), 1))
     return [(i, line) for i, line in numbered if line and not line.startswith("#")]
 
@@ -344,7 +340,7 @@ def _read(file: pathlib.Path, where: str) -> str:
 
 
 def _stamp(file: pathlib.Path, remedy: str) -> tuple[int, int]:
-    """What changes when a file does."""
+    """Return a file's modification time and size, by which a cached set is found to be out of date."""
     if not file.is_file():
         got = "a folder" if file.is_dir() else "none there"
         raise UsageError(f"{file}: expected a text file of captions, got {got}; {remedy}")

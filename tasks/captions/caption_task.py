@@ -1,13 +1,14 @@
-"""Which captions are to be made into objects, among which others they must be found again, and from where one looks.
+"""Defines the caption task: the caption of an object, the captions among which it must be retrieved, and the cameras.
 
-A retrieval set (`caption_set`) is frozen: it never depends on which trials were run, and its SHA-256 stands beside
-every number that was made with it. There are
-- `closed-world`: 128 canonical captions of `tasks.closed_world.meanings`, first the 64 held-out ones, then 64 that encoders have seen;
-- `coco-153`: the object-centric COCO captions of Dream Fields, brought from its official repository and checked;
+A retrieval set (`caption_set`) is fixed: it never depends on which trials were run, and reports print its SHA-256
+beside every number. The sets are
+- `closed-world`: 128 canonical captions of `tasks.closed_world.meanings`: 64 held-out ones, then 64 that the embedded
+  encoders were trained on;
+- `coco-153`: the object-centric COCO captions of Dream Fields, downloaded from its official repository and checked;
 - `composed:NAME`: a grid of `tasks.captions.templates`;
-- `file:PATH`: a text file of the user's, one caption a line; blank lines and lines that start with # are left out.
+- `file:PATH`: a text file of the user's, one caption a line, without blank lines and lines that start with #.
 
-A `CaptionTask` is one caption of a set. All objects are seen from the same 17 cameras (`views`), on grey.
+A `CaptionTask` is one caption of a set. All objects are rendered from the same 17 cameras (`views`), on grey.
 
 n: views.
 """
@@ -31,16 +32,18 @@ from tasks.sparse_views.view_selection import digest
 from tasks.task import DataShapes
 
 VIEWS_VERSION = 1
-"""Goes up with any change of `views`: it is part of every fingerprint."""
+"""Part of every fingerprint; raise it with any change of `views`."""
 
 NUM_VIEWS = 17
 
 RADIUS = 4.0
 
 HALF_SIDE = 1.2
-"""Of the cube about the origin that an object is looked for in."""
+"""Half the side of the cube about the origin that holds the object."""
 
-NEAR, FAR = RADIUS - math.sqrt(3) * HALF_SIDE, RADIUS + math.sqrt(3) * HALF_SIDE
+NEAR = RADIUS - math.sqrt(3) * HALF_SIDE
+
+FAR = RADIUS + math.sqrt(3) * HALF_SIDE
 
 
 class CaptionViews(NamedTuple):
@@ -49,7 +52,7 @@ class CaptionViews(NamedTuple):
     Attributes:
         ids: Place of each view among `views`.
         poses: Camera to world, see `tasks.cameras`.
-        intrinsics: In pixels; a number a view.
+        intrinsics: In pixels, one of each number for each view.
         azimuth_deg: Degrees from +x toward +y.
         elevation_deg: Degrees above the horizon.
     """
@@ -62,18 +65,18 @@ class CaptionViews(NamedTuple):
 
 
 class CaptionData(NamedTuple):
-    """All that a caption task holds.
+    """Data of a caption task.
 
     Attributes:
-        caption: What is to be made.
-        captions: Among which it must be found again.
-        place: Of the caption in the set.
+        caption: Caption of the object.
+        captions: Set in which retrieval must find the caption.
+        place: Place of the caption in the set.
         judges: Names of the encoders that score, the primary one first.
-        test: What it is scored on.
+        test: Views that a trial is scored on.
         near: First `t` of interest along every ray.
         far: Last `t` of interest.
-        pixel_center: Where in a pixel its ray goes, see `tasks.cameras.view_rays`.
-        background: Grey behind the views that are kept.
+        pixel_center: Position of a ray in its pixel, see `tasks.cameras.view_rays`.
+        background: Grey behind the stored views.
     """
 
     caption: str
@@ -89,14 +92,14 @@ class CaptionData(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CaptionTask:
-    """A caption that an object is to be made from, with no photograph.
+    """Task of making an object from a caption, without photographs.
 
     Attributes:
-        caption: One of the set's; case, spaces and a final stop become those of the set.
+        caption: Caption of the set; case, spaces and a final full stop are changed to those of the set.
         captions: Name of the retrieval set.
         view_px: Width and height of the views; None until a budget fills it.
-        judges: Names of the encoders that score; None: those of the set. They change no trial, only its scores.
-        found_in: The set itself, so that a worker on another machine needs no file.
+        judges: Names of the encoders that score; None for those of the set. They change scores, but not the trial.
+        found_in: Retrieval set itself, so that a worker on another machine does not need its file.
     """
 
     caption: str
@@ -121,7 +124,7 @@ class CaptionTask:
 
     @property
     def name(self) -> str:
-        """Readable, for folder names: `a-red-metallic-chair`; ends in a hash if that lost anything.
+        """Readable name, for folders: `a-red-metallic-chair`; it ends in a hash if it does not keep every character.
 
         Example:
             >>> CaptionTask(caption="a teapot in the shape of a Rubik's cube", captions="composed:shapes").name
@@ -135,25 +138,25 @@ class CaptionTask:
 
     @property
     def cluster(self) -> str:
-        """The caption, normalised."""
+        """Normalised caption."""
         return normalized(self.caption)
 
     @property
     def num_views(self) -> int:
-        """No photograph is seen."""
+        """Number of photographs: none."""
         return 0
 
     def layout(self) -> DataShapes:
-        """Shapes, without loading."""
+        """Return the shapes of the arrays, without loading them."""
         view_px = self._size()
         return DataShapes(0, NUM_VIEWS, view_px, view_px)
 
     def fingerprint(self) -> str:
-        """Of the retrieval set and the cameras."""
+        """Hash the retrieval set and the version of the cameras."""
         return digest([self.found_in.sha256, VIEWS_VERSION])
 
     def load(self) -> CaptionData:
-        """The caption with its set and its cameras, read-only."""
+        """Load the caption with its set and its cameras, read-only."""
         return CaptionData(
             caption=self.caption,
             captions=self.found_in,
@@ -172,7 +175,7 @@ class CaptionTask:
 
 
 def without_place(name: str) -> str:
-    """Leave the path out of a set's name: what a file holds counts by its hash, wherever the file lies.
+    """Remove the path from a set's name: a file counts by the hash of its content, wherever it lies.
 
     Example:
         >>> without_place("file:~/own.txt"), without_place("composed:shapes")
@@ -182,15 +185,15 @@ def without_place(name: str) -> str:
 
 
 def tasks_of(name: str, num: int | None = None, split: Split | None = None) -> tuple[CaptionTask, ...]:
-    """The first captions of a set, or of one of its splits, as tasks.
+    """Make tasks of the first captions of a set, or of one of its splits.
 
     Args:
-        name: Of the set.
-        num: How many; None for all.
-        split: A split of the set; None for both.
+        name: Name of the set.
+        num: Number of tasks; None for all.
+        split: Split of the set; None for both.
 
     Raises:
-        UsageError: There are not so many, or the set has no such split.
+        UsageError: There are fewer captions, or the set has no such split.
 
     Example:
         >>> [task.name for task in tasks_of("composed:world-pairs", 2)]
@@ -210,16 +213,16 @@ def tasks_of(name: str, num: int | None = None, split: Split | None = None) -> t
 
 
 def held_out_tasks(num: int = 64) -> tuple[CaptionTask, ...]:
-    """The first held-out captions of the closed world as tasks: of every four, three single things and a pair."""
+    """Make tasks of the first held-out captions of the closed world: of every four, three single things and a pair."""
     return tasks_of("closed-world", num, "held_out")
 
 
 @functools.lru_cache(maxsize=16)
 def views(view_px: int) -> CaptionViews:
-    """The cameras of all caption tasks, read-only; at distance 4, looking at the origin.
+    """Return the cameras of all caption tasks, read-only; at distance 4, looking at the origin.
 
-    Ids 0 to 15 are those of the protocol `std-v1`: elevations 15, then 45 degrees, each with 8 azimuths. Id 16 is the
-    one of `dreamfields-2022`: azimuth 30, elevation 45.
+    Ids 0 to 15 belong to the protocol `std-v1`: elevation 15 degrees, then 45, each with 8 azimuths. Id 16 belongs to
+    `dreamfields-2022`: azimuth 30, elevation 45.
 
     Args:
         view_px: Width and height.
@@ -232,9 +235,3 @@ def views(view_px: int) -> CaptionViews:
     for array in (poses, azimuth, elevation, *inner):
         array.setflags(write=False)  # shared by all trials of a process
     return CaptionViews(tuple(range(NUM_VIEWS)), poses, Intrinsics(*inner), azimuth, elevation)  # type: ignore[arg-type]
-
-
-# ---- the captions of COCO --------------------------------------------------------------------------------------------
-
-
-# ---- files of the user's ---------------------------------------------------------------------------------------------

@@ -1,17 +1,17 @@
-"""Which captions are composed of words: grids of templates with their held-out cells, and the closed world's own 128.
+"""Decides which captions the composed sets and the set `closed-world` hold, and which of them are held out.
 
-A template is a sentence with two gaps; every word of the one with every word of the other makes a full grid.
-`TEMPLATES` names the grids. Each is a retrieval set of its own, `composed:NAME` in `tasks.captions.caption_task`, one caption a
-cell. `closed_world` chooses the meanings of the set `closed-world`.
+A template is a sentence with two gaps. Every phrase for the first gap with every phrase for the second makes a grid of
+captions. Each grid in `TEMPLATES` is a retrieval set, `composed:NAME` in `tasks.captions.caption_task`. `closed_world`
+chooses the meanings of the set `closed-world`.
 
-From the Dream Fields paper (Fig. 6, after DALL-E's page) are the armchair in the shape of an avocado, the armchair
-imitating an avocado and the snail made of baguette; from its authors' talk are the teapot, the glacier and the Rubik's
-cube. The full lists of words behind the paper's figures were never released: all other words, and the two grids of the
-closed world, are ours.
+The armchair in the shape of an avocado, the armchair imitating an avocado and the snail made of baguette come from the
+Dream Fields paper (Fig. 6, after DALL-E's page). The teapot, the glacier and the Rubik's cube come from its authors'
+talk. The full lists behind the paper's figures were never released, so all other words, and the two grids of the closed
+world, are ours.
 
-Held out is, in a grid of the closed world, what is kept from all training of its encoders (`tasks.closed_world.meanings`). Nobody
-knows what other encoders have seen; of the other grids a quarter is held out from choices: what is tuned is tuned on
-the rest.
+In a grid of the closed world the held-out cells are those that its encoders were not trained on
+(`tasks.closed_world.meanings`). Nobody knows what other encoders were trained on. So in the other grids a quarter of
+the cells is held out in another sense: settings are tuned only on the rest.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from tasks.closed_world import meanings as meanings_module
 from tasks.closed_world.meanings import Meaning, ObjectPairSpec, ObjectSpec
 
 HELD_OUT_EVERY = 4
-"""Of a grid that is not of the closed world, the last of every so many diagonals is held out."""
+"""In a grid outside the closed world one diagonal in this many is held out, always the last of them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Template:
-    """A sentence with two gaps, and what stands in them.
+    """A sentence with two gaps, and the phrases that fill them.
 
     Attributes:
-        name: Of the grid, for `composed:NAME`.
-        text: With `{}` twice; `a` becomes `an` where it must.
-        rows: What stands in the first gap.
-        columns: What stands in the second gap.
-        in_world: Whether its captions are those of the closed world, which then says what is held out.
+        name: Name of the grid, for `composed:NAME`.
+        text: Sentence with `{}` twice; `a` becomes `an` before a vowel.
+        rows: Phrases for the first gap.
+        columns: Phrases for the second gap.
+        in_world: Whether its captions belong to the closed world, which then decides which are held out.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Template:
 
     @property
     def cells(self) -> tuple[tuple[int, int], ...]:
-        """Row and column of every cell, diagonal by diagonal: the first few hold as many different words as can be.
+        """Row and column of every cell, diagonal by diagonal, so that the first cells share as few words as possible.
 
         Example:
             >>> Template(name="x", text="{} {}", rows=("a", "b"), columns=("c", "d", "e")).cells
@@ -75,7 +75,7 @@ class Template:
 
     @functools.cached_property
     def captions(self) -> tuple[str, ...]:
-        """One a cell, in the order of `cells`."""
+        """Captions, one for each cell, in the order of `cells`."""
         return tuple(self.caption(i, j) for i, j in self.cells)
 
     @functools.cached_property
@@ -92,7 +92,7 @@ class Template:
         return tuple(caption for caption in self.captions if caption not in held_out)
 
     def caption(self, row: int, column: int) -> str:
-        """The caption of a cell.
+        """Write the caption of a cell.
 
         Example:
             >>> TEMPLATES["shapes"].caption(0, 0)
@@ -108,20 +108,20 @@ class Template:
 
 
 OBJECTS = ("an armchair", "a teapot", "a vase", "a lamp")
-"""What takes on a shape: the paper's, the talk's, and two of ours."""
+"""Objects that take on a shape: one from the paper, one from the talk, and two of ours."""
 
 SHAPES = (
-    *("an avocado", "a glacier", "a Rubik's cube"),  # the paper's and the talk's
+    *("an avocado", "a glacier", "a Rubik's cube"),  # from the paper and the talk
     *("a pineapple", "a pumpkin", "a seashell", "a mushroom", "a strawberry", "a cabbage"),
     *("a beehive", "a cactus", "an octopus"),
 )
-"""In the first grid as a shape, in the second as what is imitated."""
+"""Shapes in the first grid, imitated things in the second."""
 
 ANIMALS = ("a snail", "a dog", "an elephant", "a fish")
-"""What is made of something: the paper's, and three of ours."""
+"""Animals that are made of a material: one from the paper, and three of ours."""
 
 MATERIALS = (
-    "baguette",  # the paper's
+    "baguette",  # from the paper
     *("glass", "wood", "gold", "marble", "wool", "leaves", "ice", "chocolate", "paper", "bricks", "rope"),
 )
 
@@ -131,8 +131,8 @@ TEMPLATES: dict[str, Template] = {
         Template(name="shapes", text="{} in the shape of {}", rows=OBJECTS, columns=SHAPES),
         Template(name="imitations", text="{} imitating {}", rows=OBJECTS, columns=SHAPES),
         Template(name="materials", text="{} made of {}", rows=ANIMALS, columns=MATERIALS),
-        # The words of these two were searched for so that every row and every column has cells of either split, one to
-        # three of six held out: what is held out by itself, one in ten, would leave most rows without any.
+        # One meaning in ten is held out, so most rows of a grid of random words would have no held-out cell. The words
+        # of these two grids were searched for: every row and every column has one to three held-out cells of six.
         Template(
             name="world-things",
             text="a {} metallic {}",
@@ -149,50 +149,53 @@ TEMPLATES: dict[str, Template] = {
         ),
     )
 }
-"""By name."""
+"""All templates by name."""
 
 
 def template(name: str) -> Template:
-    """The template with a name.
+    """Look up a template by name.
 
     Raises:
-        UsageError: There is none; names the nearest.
+        UsageError: No template has this name; the message gives the nearest.
     """
     if name not in TEMPLATES:
         raise UsageError(f"template: expected a known one, got {name!r}; {nearest(name, TEMPLATES)}")
     return TEMPLATES[name]
 
 
-NUM_HELD_OUT = NUM_SEEN = 64
-"""Meanings of the set `closed-world` by split."""
+NUM_HELD_OUT = 64
+"""Held-out meanings in the set `closed-world`."""
+
+NUM_SEEN = 64
+"""Meanings in the set `closed-world` that the embedded encoders were trained on."""
 
 _POOL = 400
-"""So many things and pairs of a split, the first by their hashes, are chosen from."""
+"""Number of things, and of pairs, of a split to choose from: the first in the order of their hashes."""
 
 
 @functools.cache
 def closed_world() -> tuple[Meaning, ...]:
-    """The meanings of the set `closed-world`: first the held-out ones, of either split three things, a pair, and so on.
+    """Choose the meanings of the set `closed-world`: the held-out ones first; in each split three things, a pair, etc.
 
-    Free of near-duplicates by what meanings are, not by any encoder: no two things of the set share kind and colour,
-    no two pairs share both kinds. Each is the one whose kinds, colours and finishes were used least before it, so that
-    the first few are as different as can be, and the whole is spread evenly.
+    The set has no near-duplicates: no two things share both kind and colour, and no two pairs share both kinds. Each
+    meaning is the one whose kinds, colours and finishes were used least before, so that the first ones differ as much
+    as possible, and all words are used about equally often.
     """
     uses: collections.Counter[str] = collections.Counter()
     taken: set[frozenset[str]] = set()
     chosen: list[Meaning] = []
     for split, num in (("held_out", NUM_HELD_OUT), ("train", NUM_SEEN)):
-        things, pairs = (
-            _in_hash_order(meanings_module.things(split)),
-            _in_hash_order(meanings_module.pairs(split, _POOL, 0)),
-        )
+        things = _in_hash_order(meanings_module.things(split))
+        pairs = _in_hash_order(meanings_module.pairs(split, _POOL, 0))
         for i in range(num):
-            free = [meaning for meaning in (pairs if i % 4 == 3 else things) if _look(meaning) not in taken]
+            pool = pairs if i % 4 == 3 else things
+            free = [meaning for meaning in pool if _look(meaning) not in taken]
             least = min(free, key=lambda meaning: _num_uses(meaning, uses))  # of equals the first
             chosen.append(least)
             taken.add(_look(least))
             uses.update(word for thing in _things_in(least) for word in dataclasses.astuple(thing))
-            uses.update([least.relation] if isinstance(least, ObjectPairSpec) else [])
+            if isinstance(least, ObjectPairSpec):
+                uses[least.relation] += 1
     return tuple(chosen)
 
 
@@ -205,18 +208,19 @@ def _things_in(meaning: Meaning) -> tuple[ObjectSpec, ...]:
 
 
 def _look(meaning: Meaning) -> frozenset[str]:
-    """What no two meanings of the set share."""
+    """Return the words that no two meanings of the set may have in common."""
     if isinstance(meaning, ObjectSpec):
         return frozenset([meaning.kind, meaning.color])
     return frozenset([meaning.first.kind, meaning.second.kind])
 
 
 def _num_uses(meaning: Meaning, uses: collections.Counter[str]) -> tuple[int, ...]:
-    """How often what a meaning is made of was used: first its relation, then its kinds, colours and finishes.
+    """Count earlier uses of a meaning's relation, kinds, colours and finishes, for sorting.
 
-    Pairs of one colour come last: in them a colour cannot be given to the wrong thing.
+    Pairs of one colour come last, because they cannot show whether each colour is on the right thing.
     """
     things = _things_in(meaning)
     is_one_color = len(things) == 2 and things[0].color == things[1].color
+    num_relation = uses[meaning.relation] if isinstance(meaning, ObjectPairSpec) else 0
     used = (sum(uses[getattr(thing, field)] for thing in things) for field in ("kind", "color", "finish"))
-    return (int(is_one_color), uses[meaning.relation] if isinstance(meaning, ObjectPairSpec) else 0, *used)
+    return (int(is_one_color), num_relation, *used)

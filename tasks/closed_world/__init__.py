@@ -1,1 +1,1 @@
-"""A small world of captioned objects that the project renders itself."""
+"""The closed world: a small world of captioned objects that the project renders itself."""

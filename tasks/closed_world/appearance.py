@@ -1,11 +1,11 @@
-"""What meanings of the closed world look like: colours, finishes, where the things of a pair stand, and the lights.
+"""Decides what meanings of the closed world look like: colours, finishes, places of the things of a pair, and lights.
 
-The one public thing is `describe`: a meaning, a family of lights and a number in, a description for `tasks.path_tracing.mitsuba_renderer` out.
-`NOISE_SAMPLES` says how many more samples a finish needs for the same noise as matte: were some finishes noisier, an
-encoder would learn them by that.
+The main function is `describe`: from a meaning, a family of lights and a number it makes a description for
+`tasks.path_tracing.mitsuba_renderer`. Every finish is rendered with so many samples that all finishes have equal noise
+(`NOISE_SAMPLES`); otherwise an encoder could recognise a finish by its noise.
 
-Two families of light: "guide" for the pictures that guides are trained on, "judge" for a judge's; no light of one is
-in the other, and they are made differently: round a photographer's table, and beside a window.
+There are two families of lights: "guide" for the pictures that guides are trained on, "judge" for those of judges. They
+share no light and are built differently: the first are soft boxes round a photographer's table, the second a window.
 
 h, w: pixels of a texture.
 """
@@ -43,37 +43,51 @@ Family = Literal["guide", "judge"]
 FAMILIES: tuple[Family, ...] = ("guide", "judge")
 
 TONES = {
-    "red": "#c4161c", "orange": "#ef6f0e", "yellow": "#f8dc24", "green": "#2c9638", "turquoise": "#2bc0b8",
-    "blue": "#1f48c4", "purple": "#6a2a9c", "pink": "#f48fbd", "brown": "#6b3d1e", "white": "#e4e4e2",
-    "gray": "#808285", "black": "#18181b",
-}  # fmt: skip
-"""White keeps 0.77 of the light, which no light here brings near to clipping."""
+    "red": "#c4161c",
+    "orange": "#ef6f0e",
+    "yellow": "#f8dc24",
+    "green": "#2c9638",
+    "turquoise": "#2bc0b8",
+    "blue": "#1f48c4",
+    "purple": "#6a2a9c",
+    "pink": "#f48fbd",
+    "brown": "#6b3d1e",
+    "white": "#e4e4e2",
+    "gray": "#808285",
+    "black": "#18181b",
+}
+"""White reflects 0.77 of the light, so that no light here makes it clip."""
 
-PALE, DARK = "#ece8df", "#26262b"
+PALE = "#ece8df"
+
+DARK = "#26262b"
 
 _SECOND = dict.fromkeys(TONES, PALE) | dict.fromkeys(("yellow", "white", "gray"), DARK)
-"""The lesser colour of patterns."""
+"""Second colour of patterns."""
 
 PERIOD = 0.40
-"""Of checks, in scene units: 9 of 64 pixels, on large and small things; stripes are closer, dots are wider apart."""
+"""Period of checks in scene units, on things of any size: 9 of 64 pixels. Stripes are closer, dots further apart."""
 
 NOISE_SAMPLES = {"matte": 1.0, "glossy": 1.75, "metallic": 1.0, "striped": 1.35, "checkered": 2.25, "dotted": 1.4}
-"""So many times the samples give the median noise of matte things, measured on eight things at 36 and 64 a pixel."""
+"""Factor on the samples that gives a finish the median noise of matte things.
+
+It was measured on eight things at 36 and 64 samples a pixel.
+"""
 
 
 def describe(id: str, family: Family, number: int) -> dict[str, Fragment]:
-    """A meaning in a light, fitted into a ball of radius 1.2 and a cube of half side 1 about the origin.
+    """Describe a meaning in a light, fitted into a ball of radius 1.2 and a cube of half side 1 about the origin.
 
     Args:
-        id: Of the meaning.
-        family: Of lights.
-        number: Which light of the family.
+        id: Id of the meaning.
+        family: Family of lights.
+        number: Number of the light in the family.
     """
     return {"light": light(family, number), **build_object(meaning_of(id))}
 
 
 def build_object(meaning: Meaning) -> dict[str, Fragment]:
-    """A meaning without a light."""
+    """Describe a meaning without a light."""
     if isinstance(meaning, ObjectSpec):
         return _in_looks(_fitted(meaning.kind), meaning)
     whole = fitted(_together(meaning))
@@ -82,15 +96,15 @@ def build_object(meaning: Meaning) -> dict[str, Fragment]:
 
 
 def materials(color: str, finish: str) -> dict[str, Fragment]:
-    """What a thing's slots are made of.
+    """Choose the materials of a thing's slots.
 
     Args:
-        color: Of the world's colours.
-        finish: Of the world's finishes.
+        color: Colour of the closed world.
+        finish: Finish of the closed world.
     """
     tone = TONES[color]
     plain = _FINISHES.get(finish, matte)
-    # Half of a checkered thing is of its second colour: white and dark would be what black and pale are.
+    # Half of a checkered thing has the second colour. White with dark checks would look like black with pale checks.
     second = "#9c9ea2" if (color, finish) == ("white", "checkered") else _SECOND[color]
     body = matte(_PATTERNS[finish](tone, second)) if finish in _PATTERNS else plain(tone)
     shade = {"black": "#3c3c42", "white": "#a6a8aa"}.get(color) or _mixed(tone, "#000000", 0.45)
@@ -101,21 +115,22 @@ def materials(color: str, finish: str) -> dict[str, Fragment]:
 
 @functools.lru_cache(maxsize=8)
 def light(family: Family, number: int) -> Fragment:
-    """One light of a family: an environment, exposed so that white does not clip.
+    """Make one light of a family: an environment map, exposed so that white does not clip.
 
     Args:
-        family: Of lights.
-        number: Which one; lights differ in direction, number of soft boxes, strength and warmth.
+        family: Family of lights.
+        number: Number of the light; lights differ in direction, number of soft boxes, strength and warmth.
     """
     draw = functools.partial(_drawn, "light", family, number)
     boxes, lean = _table_boxes(draw) if family == "guide" else _window_boxes(draw)
     map_ = studio(boxes, height_px=64)
     rows, columns = map_["pixels"].shape[:2]
     around = 2 * np.pi * (np.arange(columns) + 0.5) / columns
-    toward = np.cos(around - np.radians(draw("lean", 0, 360))) * np.sin(np.pi * (np.arange(rows)[:, None] + 0.5) / rows)
+    from_top = np.pi * (np.arange(rows)[:, None] + 0.5) / rows
+    toward = np.cos(around - np.radians(draw("lean", 0, 360))) * np.sin(from_top)
     warmth = draw("warmth", -0.07, 0.07)
     gain = draw("strength", 0.92, 1.12) * np.asarray([1 + warmth, 1.0, 1 - warmth])
-    up = np.cos(np.pi * (np.arange(rows)[:, None] + 0.5) / rows)  # dark below, so that metal has something to show
+    up = np.cos(from_top)  # dark below, so that metal has something to reflect
     pixels = map_["pixels"] * ((1 + lean * toward) * (1 + 0.3 * up) / (1 + 0.5 * lean) / 1.12)[..., None] * gain
     return {**map_, "pixels": pixels}
 
@@ -124,13 +139,13 @@ def light(family: Family, number: int) -> Fragment:
 
 
 def _drawn(*words: Any) -> float:
-    """Evenly between the last two of its arguments, by the words before them."""
+    """Draw a number uniformly between the last two arguments, by the words before them."""
     *about, low, high = words
     return low + (high - low) * fraction(*about)
 
 
 def _table_boxes(draw: Callable[..., float]) -> tuple[list[SoftBox], float]:
-    """Two to four boxes round the thing, one of them the key light; no lean."""
+    """Place two to four soft boxes round the thing, one of them the key light; the lean is zero."""
     turn = draw("turn", 0, 360)
     boxes = [SoftBox(turn, draw("height", 35, 60), draw("width", 0.22, 0.36), draw("tall", 0.22, 0.36), "#ffffff", 8.0)]
     for i in range(1 + int(draw("boxes", 0, 3))):
@@ -141,9 +156,11 @@ def _table_boxes(draw: Callable[..., float]) -> tuple[list[SoftBox], float]:
 
 
 def _window_boxes(draw: Callable[..., float]) -> tuple[list[SoftBox], float]:
-    """A tall window with two wings on one side, a dim wall on the other, a lamp overhead."""
-    turn, height = draw("turn", 0, 360), draw("height", 12, 32)
-    tall, bright = draw("tall", 0.5, 0.8), draw("bright", 2.6, 4.0)
+    """Place a tall window with two wings on one side and a lamp overhead; the lean dims the other side."""
+    turn = draw("turn", 0, 360)
+    height = draw("height", 12, 32)
+    tall = draw("tall", 0.5, 0.8)
+    bright = draw("bright", 2.6, 4.0)
     wings = [SoftBox(turn + side, height, 0.2, tall, "#f4f8ff", bright) for side in (-27, 27)]
     lamp = SoftBox(turn + 180, draw("lamp", 60, 80), 0.25, 0.25, "#fff4e4", draw("lamp bright", 2.0, 5.0))
     return [*wings, lamp], draw("lean by", 0.1, 0.25)
@@ -153,14 +170,20 @@ def _window_boxes(draw: Callable[..., float]) -> tuple[list[SoftBox], float]:
 
 
 def _mixed(color: str, other: str, share: float) -> str:
-    """A colour between two, mixed as written."""
-    a, b = ([int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in (color, other))
+    """Mix two colours in sRGB; return the mixture."""
+    a = _channels(color)
+    b = _channels(other)
     return "#" + "".join(f"{round(x + (y - x) * share):02x}" for x, y in zip(a, b, strict=True))
 
 
+def _channels(color: str) -> list[int]:
+    """Return red, green and blue of a colour such as `#c4161c`."""
+    return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+
+
 def _lacquer(color: str) -> Fragment:
-    """Glossy, and a little more than plastic, so that it shows from everywhere and not at grazing angles only."""
-    bsdf = glossy("#cdcecf" if color == TONES["white"] else color, 0.05)  # on full white no highlight is to be seen
+    """Make a gloss stronger than plastic's, so that it shows from all directions and not only at grazing angles."""
+    bsdf = glossy("#cdcecf" if color == TONES["white"] else color, 0.05)  # highlights are invisible on full white
     return {**bsdf, "bsdf": {**bsdf["bsdf"], "int_ior": 1.6}}
 
 
@@ -168,7 +191,7 @@ _METALS = {TONES["white"]: [0.96] * 3, TONES["gray"]: [0.40, 0.41, 0.42], TONES[
 
 
 def _brushed(color: str) -> Fragment:
-    """Metal, lighter than its colour as written: what it reflects is mostly darker than white."""
+    """Make a metal lighter than its colour, because its surroundings are mostly darker than white."""
     bright = _METALS.get(color) or [min(1.15 * value, 1.0) for value in linear(_mixed(color, "#ffffff", 0.1))]
     return metal({"type": "rgb", "value": bright}, 0.2)
 
@@ -182,32 +205,34 @@ def _two_tones(is_second: Float[np.ndarray, "h w"], first: str, second: str) -> 
 
 
 def _striped(first: str, second: str) -> Fragment:
-    """Five eighths of the first along v."""
+    """Make stripes along v: five eighths of a period have the first colour."""
     return _two_tones(np.repeat(np.arange(8.0)[:, None] >= 5, 4, axis=1) * 1.0, first, second)
 
 
 def _checkered(first: str, second: str) -> Fragment:
-    """Two fields by two."""
+    """Make checks: a period has two fields by two."""
     return _two_tones(np.asarray([[0.0, 1.0], [1.0, 0.0]]), first, second)
 
 
 def _dotted(first: str, second: str) -> Fragment:
-    """Two dots a square, the second between the first."""
+    """Make dots: a square period has two dots, so that rows are shifted by half a period."""
     u, v = np.meshgrid(*[(np.arange(32) + 0.5) / 32] * 2)
     gaps = [np.hypot((u - a + 0.5) % 1 - 0.5, (v - b + 0.5) % 1 - 0.5) for a, b in ((0.25, 0.25), (0.75, 0.75))]
     return _two_tones((np.minimum(*gaps) < 0.2) * 1.0, first, second)
 
 
 _PATTERNS: dict[str, Callable[[str, str], Fragment]] = {
-    "striped": _striped, "checkered": _checkered, "dotted": _dotted
-}  # fmt: skip
+    "striped": _striped,
+    "checkered": _checkered,
+    "dotted": _dotted,
+}
 
 _SLANT = np.asarray([0.45, 0.3, 0.84])
-"""Stripes are slabs of space at right angles to this: no way of looking at a thing hides them."""
+"""Normal of the stripes, which are slabs of space: with this direction they are visible from everywhere."""
 
 
 def _patterned(mesh: Mesh, finish: str) -> Mesh:
-    """A mesh with the texture coordinates of a pattern."""
+    """Give a mesh the texture coordinates of a pattern."""
     if finish == "striped":
         height = mesh.corners @ (_SLANT / np.linalg.norm(_SLANT)) / (0.8 * PERIOD)
         return dataclasses.replace(mesh, uvs=np.stack([0 * height, height], axis=-1))
@@ -220,12 +245,12 @@ def _in_looks(parts: list[Part], thing: ObjectSpec, prefix: str = "") -> dict[st
     return assign_materials(parts, materials(thing.color, thing.finish), prefix)
 
 
-# ---- where things stand ----------------------------------------------------------------------------------------------
+# ---- places of the things --------------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=len(PARTS))
 def _fitted(kind: str) -> list[Part]:
-    """A kind's parts, one a slot, which is all that matters from here on."""
+    """Build a kind's parts, fitted to the size of a picture and joined to one part a slot."""
     slots: dict[str, list[Mesh]] = {}
     for part in fitted(PARTS[kind]()):
         slots.setdefault(part.slot, []).append(part.mesh)
@@ -237,9 +262,11 @@ def _box(parts: list[Part]) -> Float[np.ndarray, "2 3"]:
 
 
 def _together(pair: ObjectPairSpec) -> list[Part]:
-    """The parts of the first, then those of the second."""
-    first, second = _fitted(pair.first.kind), _fitted(pair.second.kind)
-    (low, high), (floor, other) = _box(first), _box(second)
+    """Place the things of a pair; return the parts of the first, then those of the second."""
+    first = _fitted(pair.first.kind)
+    second = _fitted(pair.second.kind)
+    low, high = _box(first)
+    floor, other = _box(second)
     if pair.relation == "next to":
         gap = 0.12
         return [
@@ -250,7 +277,7 @@ def _together(pair: ObjectPairSpec) -> list[Part]:
     scale = (other - floor)[2] / (raw[1] - raw[0])[2]
     x, y, z, width = STANDS[pair.second.kind]
     place = [scale * (at - middle) for at, middle in zip((x, y, z), raw.mean(axis=0), strict=True)]
-    # As large as may be: neither much wider than its place, nor larger than what carries it.
+    # As large as possible, but not much wider than its place, and not larger than the thing below it.
     size: Real = float(min(1.35 * scale * width / (high - low)[:2].max(), 0.95, 1.5 / (high - low)[2]))
     on_top = map_meshes(first, lambda m: m.moved(z=-low[2]).scaled(size).moved(*place))
     return [*on_top, *second]

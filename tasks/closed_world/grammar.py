@@ -1,12 +1,12 @@
-"""How meanings of the closed world are put into words, and words into meanings.
+"""Writes captions of the closed world's meanings, and parses captions back to meanings.
 
-`caption` gives a meaning's one canonical caption, for retrieval sets and pages; `paraphrases` all the ways of saying
-it, the canonical one first; `parse` reads a caption, whatever the order of its words; `vocabulary` lists every word.
+`caption` writes the canonical caption of a meaning, for retrieval sets and pages; `paraphrases` writes all captions,
+the canonical one first; `parse` reads a caption with any order of words; `vocabulary` lists every word.
 
     a red metallic chair = the metal red chair = a photo of a red chair made of metal = a chair that is red and metallic
     a blue mug on a green cube = a green cube under a blue mug = a green cube with a blue mug on top
 
-A caption that names no finish means a matte thing: so do most of the canonical ones.
+A caption without a finish means a matte thing. The canonical captions of matte things name no finish.
 """
 
 from __future__ import annotations
@@ -18,38 +18,56 @@ from bench.errors import UsageError
 from tasks.closed_world.meanings import COLORS, FINISHES, KINDS, Meaning, ObjectPairSpec, ObjectSpec
 
 NOUNS: dict[str, tuple[str, ...]] = {kind: (kind,) for kind in KINDS} | {
-    "ball": ("ball", "sphere"), "cube": ("cube", "block"), "ring": ("ring", "torus"), "sofa": ("sofa", "couch"),
-    "mug": ("mug", "cup"), "cupcake": ("cupcake", "muffin"), "umbrella": ("umbrella", "parasol"),
-    "car": ("car", "automobile"), "rocket": ("rocket", "spaceship"), "boat": ("boat", "sailboat"),
-    "plane": ("plane", "airplane"), "train": ("train", "locomotive"), "mushroom": ("mushroom", "toadstool"),
-    "dog": ("dog", "puppy"), "house": ("house", "cottage"),
-}  # fmt: skip
-"""Words for kinds, the first of them the canonical one."""
+    "ball": ("ball", "sphere"),
+    "cube": ("cube", "block"),
+    "ring": ("ring", "torus"),
+    "sofa": ("sofa", "couch"),
+    "mug": ("mug", "cup"),
+    "cupcake": ("cupcake", "muffin"),
+    "umbrella": ("umbrella", "parasol"),
+    "car": ("car", "automobile"),
+    "rocket": ("rocket", "spaceship"),
+    "boat": ("boat", "sailboat"),
+    "plane": ("plane", "airplane"),
+    "train": ("train", "locomotive"),
+    "mushroom": ("mushroom", "toadstool"),
+    "dog": ("dog", "puppy"),
+    "house": ("house", "cottage"),
+}
+"""Words for kinds; the first one is canonical."""
 
 COLOR_WORDS: dict[str, tuple[str, ...]] = {color: (color,) for color in COLORS} | {
-    "gray": ("gray", "grey"), "purple": ("purple", "violet"), "turquoise": ("turquoise", "teal"),
-}  # fmt: skip
+    "gray": ("gray", "grey"),
+    "purple": ("purple", "violet"),
+    "turquoise": ("turquoise", "teal"),
+}
 
 FINISH_WORDS: dict[str, tuple[str, ...]] = {
-    "matte": ("matte", "plain"), "glossy": ("glossy", "shiny", "polished"), "metallic": ("metallic", "metal"),
-    "striped": ("striped", "stripy"), "checkered": ("checkered", "chequered"), "dotted": ("dotted", "spotted"),
-}  # fmt: skip
+    "matte": ("matte", "plain"),
+    "glossy": ("glossy", "shiny", "polished"),
+    "metallic": ("metallic", "metal"),
+    "striped": ("striped", "stripy"),
+    "checkered": ("checkered", "chequered"),
+    "dotted": ("dotted", "spotted"),
+}
 """Words for finishes that stand before a noun."""
 
 AFTER_NOUNS: dict[str, tuple[str, ...]] = {
-    "metallic": ("made of metal",), "striped": ("with stripes",), "checkered": ("with checks",),
+    "metallic": ("made of metal",),
+    "striped": ("with stripes",),
+    "checkered": ("with checks",),
     "dotted": ("with dots", "with polka dots"),
-}  # fmt: skip
-"""Phrases for finishes that stand after a noun; their last words mean the finish by themselves."""
+}
+"""Phrases for finishes that stand after a noun; their last words alone also mean the finish."""
 
 FRAMES = ("a {}", "the {}", "a photo of a {}", "a picture of a {}", "an image of a {}", "there is a {}")
-"""What stands round the name of one thing."""
+"""Sentences round the name of one thing."""
 
 PREDICATES = ("a {noun} that is {color}", "a {noun} that is {color} and {finish}", "the {noun} is {finish} and {color}")
-"""Ways in which the noun comes first; the first of them for matte things only, the others for finishes named."""
+"""Sentences with the noun first; the first one is for matte things only, the others name the finish."""
 
 PAIR_FRAMES = ("{}", "{}", "a photo of {}", "a picture of {}", "there is {}")
-"""What stands round a pair; taken in turn, so most often nothing."""
+"""Sentences round a pair, used in turn; most often there is none."""
 
 RELATION_FRAMES: dict[str, tuple[str, ...]] = {
     "on": (
@@ -72,11 +90,11 @@ RELATION_FRAMES: dict[str, tuple[str, ...]] = {
 }
 
 LONGEST = 19
-"""No paraphrase has more words."""
+"""Number of words of the longest paraphrase."""
 
 
 def caption(meaning: Meaning) -> str:
-    """The one caption of a meaning that retrieval sets hold.
+    """Write the canonical caption of a meaning, which retrieval sets hold.
 
     Example:
         >>> caption(ObjectSpec("chair", "orange", "metallic")), caption(ObjectSpec("mug", "blue", "matte"))
@@ -89,26 +107,19 @@ def caption(meaning: Meaning) -> str:
 
 @functools.lru_cache(maxsize=1 << 14)
 def paraphrases(meaning: Meaning) -> tuple[str, ...]:
-    """Every caption of a meaning, in a fixed order, the canonical one first; no other meaning has any of them."""
+    """Write every caption of a meaning, in a fixed order, the canonical one first; no two meanings share a caption."""
     if isinstance(meaning, ObjectSpec):
         said = [frame.format(name) for name in _names(meaning) for frame in FRAMES]
         return tuple(dict.fromkeys(_with_articles(text) for text in [*said, *_predicates(meaning)]))
-    first, second = _names(meaning.first), _names(meaning.second)
-    said = []
-    for i, frame in enumerate(RELATION_FRAMES[meaning.relation]):
-        for j in range(max(len(first), len(second))):
-            # The second's names are gone through at another pace with each frame, so that all kinds of pairs occur.
-            a, b = first[j % len(first)], second[(j * (i + 1) + i) % len(second)] if i + j else second[0]
-            pair = frame.format(first=f"{_ARTICLES[(i + j) % 4]} {a}", second=f"{_ARTICLES[(i + 2 * j) % 4]} {b}")
-            said.append(PAIR_FRAMES[j % len(PAIR_FRAMES)].format(pair))
+    said = _pair_sentences(meaning)
     return tuple(dict.fromkeys(_with_articles(text) for text in said))
 
 
 def parse(caption: str) -> Meaning:
-    """The meaning of a caption of any word order, upper or lower case, with or without articles.
+    """Parse a caption with any word order, in upper or lower case, with or without articles.
 
     Raises:
-        UsageError: Words from outside of the world, or words of it that do not make up a meaning.
+        UsageError: The caption has words from outside of the world, or its words form no meaning.
 
     Example:
         >>> parse("Shiny, RED couch!").id, parse("a cube under a gray mug").first.color
@@ -134,7 +145,7 @@ def parse(caption: str) -> Meaning:
 
 
 def unknown_words(caption: str) -> tuple[str, ...]:
-    """The words of a caption that no caption of the closed world has.
+    """List the words of a caption that no caption of the closed world has.
 
     Example:
         >>> unknown_words("a blue dragon on a green cube")
@@ -144,7 +155,7 @@ def unknown_words(caption: str) -> tuple[str, ...]:
 
 
 def warning(caption: str) -> str | None:
-    """What is to be said of a caption that an encoder of the closed world cannot have learnt; None if nothing."""
+    """Explain why an encoder of the closed world cannot understand a caption; None if it can."""
     try:
         parse(caption)
     except UsageError as error:
@@ -153,12 +164,12 @@ def warning(caption: str) -> str | None:
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Every word of every paraphrase, in alphabetical order."""
+    """List every word of every paraphrase, in alphabetical order."""
     return tuple(sorted(_vocabulary()))
 
 
 def world_words() -> str:
-    """The words that make up captions, for a message.
+    """List the words of captions, for a message.
 
     Example:
         >>> world_words()[:49]
@@ -172,17 +183,17 @@ def world_words() -> str:
 
 
 def split_words(text: str) -> list[str]:
-    """Words of a caption in lower case; what is no letter, digit or apostrophe only separates them."""
+    """Split a caption into words in lower case; words consist of letters, digits and apostrophes."""
     return re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower())
 
 
-# ---- saying ----------------------------------------------------------------------------------------------------------
+# ---- writing captions ------------------------------------------------------------------------------------------------
 
 _ARTICLES = ("a", "a", "the", "a")
 
 
 def _names(thing: ObjectSpec) -> list[str]:
-    """A thing's names without an article; the canonical one first."""
+    """Write all names of a thing without an article, the canonical one first."""
     names = []
     for noun in NOUNS[thing.kind]:
         for color in COLOR_WORDS[thing.color]:
@@ -195,23 +206,40 @@ def _names(thing: ObjectSpec) -> list[str]:
 
 
 def _predicates(thing: ObjectSpec) -> list[str]:
-    """Ways of saying a thing with the noun first."""
-    plain, *named = PREDICATES
+    """Write all sentences about a thing that begin with the noun."""
+    _, *named = PREDICATES
+    frames = PREDICATES if thing.finish == "matte" else named
     return [
         frame.format(noun=noun, color=color, finish=finish)
         for noun in NOUNS[thing.kind]
         for color in COLOR_WORDS[thing.color]
         for finish in FINISH_WORDS[thing.finish]
-        for frame in ([plain] if thing.finish == "matte" else []) + named
+        for frame in frames
     ]
 
 
+def _pair_sentences(pair: ObjectPairSpec) -> list[str]:
+    """Write sentences about a pair with every name of either thing; articles are not corrected yet."""
+    firsts = _names(pair.first)
+    seconds = _names(pair.second)
+    said = []
+    for i, frame in enumerate(RELATION_FRAMES[pair.relation]):
+        for j in range(max(len(firsts), len(seconds))):
+            # Each frame steps through the second thing's names at another pace, so that many combinations occur.
+            place = (j * (i + 1) + i) % len(seconds) if i + j else 0
+            first = f"{_ARTICLES[(i + j) % 4]} {firsts[j % len(firsts)]}"
+            second = f"{_ARTICLES[(i + 2 * j) % 4]} {seconds[place]}"
+            text = frame.format(first=first, second=second)
+            said.append(PAIR_FRAMES[j % len(PAIR_FRAMES)].format(text))
+    return said
+
+
 def _with_articles(text: str) -> str:
-    """`an` where it must be."""
+    """Replace `a` by `an` before a vowel."""
     return re.sub(r"\ba(?= [aeio])", "an", text)
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------------
+# ---- parsing ---------------------------------------------------------------------------------------------------------
 
 _KIND_OF = {word: kind for kind, words in NOUNS.items() for word in words}
 
@@ -236,7 +264,7 @@ _RELATIONS: tuple[tuple[tuple[str, ...], str, bool], ...] = (
     (("beside",), "next to", False),
     (("and",), "next to", False),
 )
-"""Phrases between two things: the relation, and whether the upper one comes last. Longer phrases come first."""
+"""Phrases between two things: words, relation, and whether the upper thing comes last. Longer phrases come first."""
 
 
 @functools.cache
@@ -248,7 +276,7 @@ def _vocabulary() -> frozenset[str]:
 
 
 def _thing(caption: str, words: list[str]) -> ObjectSpec:
-    """The thing that some words name, in whatever order."""
+    """Parse the words of one thing, in any order."""
     kinds = [_KIND_OF[word] for word in words if word in _KIND_OF]
     colors = list(dict.fromkeys(_COLOR_OF[word] for word in words if word in _COLOR_OF))
     finishes = list(dict.fromkeys(_FINISH_OF[word] for word in words if word in _FINISH_OF))
@@ -261,7 +289,7 @@ def _thing(caption: str, words: list[str]) -> ObjectSpec:
 
 
 def _pair(caption: str, words: list[str], one: int, other: int) -> ObjectPairSpec:
-    """The pair that words name, of which two, at these places, are nouns."""
+    """Parse the words of a pair, of which the two at these places are nouns."""
     if words[-2:] == ["on", "top"] and "with" in words[one:other]:
         middle = max(i for i in range(one, other) if words[i] == "with")
         return ObjectPairSpec(_thing(caption, words[middle:-2]), "on", _thing(caption, words[:middle]))
@@ -270,7 +298,8 @@ def _pair(caption: str, words: list[str], one: int, other: int) -> ObjectPairSpe
     for phrase, relation, is_reversed in _RELATIONS:
         for i in range(other - len(phrase), one, -1):
             if tuple(words[i : i + len(phrase)]) == phrase:
-                left, right = _thing(caption, words[:i]), _thing(caption, words[i + len(phrase) :])
+                left = _thing(caption, words[:i])
+                right = _thing(caption, words[i + len(phrase) :])
                 return ObjectPairSpec(right, relation, left) if is_reversed else ObjectPairSpec(left, relation, right)
     raise UsageError(
         f"caption {caption!r}: expected two things with a relation between them, got none; say on, under or next to"

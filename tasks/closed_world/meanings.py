@@ -1,13 +1,15 @@
-"""What the closed world holds: kinds of thing in colours and finishes, pairs of them, and what is kept from training.
+"""Defines the closed world: its things and pairs of things, and which of them are held out of all training.
 
-A meaning is what a caption says and a picture shows: a `ObjectSpec` ("a red metallic chair") or a `ObjectPairSpec` ("a blue mug on a
-green cube"). `things` and `pairs` give those of a split. `tasks.closed_world.grammar` puts meanings into words and words into
-meanings, `tasks.closed_world.appearance` says what they look like, `tasks.closed_world.dataset` takes their pictures.
+A meaning is the content of a caption or a picture: an `ObjectSpec` ("a red metallic chair") or an `ObjectPairSpec`
+("a blue mug on a green cube"). `things` and `pairs` list the meanings of a split. `tasks.closed_world.grammar` writes
+and parses captions, `tasks.closed_world.appearance` decides what meanings look like, and `tasks.closed_world.dataset`
+renders pictures of them.
 
-Held out of all training are, by what they are and not by chance:
-- a tenth of the things, by a hash of their ids, and the things that an embedded scene shows (`SHOWN_IN_SCENES`);
-- every pair with a held-out thing in it, and a tenth of the others, by a hash of their ids: about three in ten.
-Each kind, colour and finish alone is in training. Adding a kind or a colour moves nothing from one split to the other.
+These are held out of all training:
+- a tenth of the things, chosen by a hash of their ids, and the things that an embedded scene shows (`SHOWN_IN_SCENES`);
+- every pair with a held-out thing, and a tenth of the other pairs, chosen by a hash of their ids: together about three
+  in ten.
+Training still contains each kind, colour and finish. A new kind or colour moves no meaning to the other split.
 """
 
 from __future__ import annotations
@@ -36,7 +38,18 @@ KINDS = (
 )
 
 COLORS = (
-    *("red", "orange", "yellow", "green", "turquoise", "blue", "purple", "pink", "brown", "white", "gray", "black"),
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "turquoise",
+    "blue",
+    "purple",
+    "pink",
+    "brown",
+    "white",
+    "gray",
+    "black",
 )
 
 FINISHES = ("matte", "glossy", "metallic", "striped", "checkered", "dotted")
@@ -49,7 +62,7 @@ CARRIERS = ("cube", "cylinder", "chair", "table", "bench", "sofa", "bed", "bridg
 HELD_OUT_SHARE = 0.1
 
 MAX_PAIRS = 100_000
-"""There are millions; what asks for more than this had something else in mind."""
+"""Largest number of pairs that `pairs` draws. Millions exist, but a larger number is probably a mistake."""
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -76,18 +89,18 @@ class ObjectSpec:
 
     @property
     def id(self) -> str:
-        """For files: `red-metallic-chair`."""
+        """Id, also for file names: `red-metallic-chair`."""
         return f"{self.color}-{self.finish}-{self.kind}"
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class ObjectPairSpec:
-    """Two things of different kinds. Those next to each other have no order: they are put into that of their ids.
+    """Two things of different kinds. Two things next to each other have no order, so they are sorted by id.
 
     Attributes:
-        first: The upper one, if one stands on the other.
+        first: Upper thing, if one stands on the other.
         relation: One of `RELATIONS`.
-        second: What carries the first, or stands next to it.
+        second: Thing that carries the first, or stands next to it.
     """
 
     first: ObjectSpec
@@ -105,27 +118,23 @@ class ObjectPairSpec:
                 f"pair: expected a kind that carries others, got {self.second.kind!r}; known: {', '.join(CARRIERS)}"
             )
         if self.relation == "next to" and self.first.id > self.second.id:
-            first, second = self.first, self.second
-            object.__setattr__(self, "first", second)
-            object.__setattr__(self, "second", first)
+            later = self.first
+            object.__setattr__(self, "first", self.second)
+            object.__setattr__(self, "second", later)
 
     @property
     def id(self) -> str:
-        """For files: `blue-matte-mug--on--green-matte-cube`."""
+        """Id, also for file names: `blue-matte-mug--on--green-matte-cube`."""
         return f"{self.first.id}--{self.relation.replace(' ', '-')}--{self.second.id}"
 
 
 Meaning = ObjectSpec | ObjectPairSpec
 
-
 SHOWN_IN_SCENES: dict[str, tuple[ObjectSpec, ...]] = {
     "kettle": (ObjectSpec("teapot", "orange", "metallic"), ObjectSpec("teapot", "brown", "metallic")),  # copper
     "locomotive": (ObjectSpec("train", "green", "glossy"), ObjectSpec("train", "red", "glossy")),
     "birdcage": (ObjectSpec("duck", "yellow", "matte"),),  # its bird
-    "balloon": (
-        ObjectSpec("ball", "red", "checkered"),
-        ObjectSpec("ball", "turquoise", "dotted"),
-    ),  # its patterns, on a sphere
+    "balloon": (ObjectSpec("ball", "red", "checkered"), ObjectSpec("ball", "turquoise", "dotted")),  # its patterns
     "lotus": (ObjectSpec("flower", "pink", "matte"),),
     "bottle": (
         ObjectSpec("bottle", "white", "glossy"),
@@ -137,18 +146,15 @@ SHOWN_IN_SCENES: dict[str, tuple[ObjectSpec, ...]] = {
         ObjectSpec("bridge", "gray", "glossy"),
         ObjectSpec("house", "brown", "glossy"),
     ),
-    "chess": (
-        ObjectSpec("crown", "white", "glossy"),
-        ObjectSpec("crown", "black", "glossy"),
-    ),  # nothing nearer to a king
+    "chess": (ObjectSpec("crown", "white", "glossy"), ObjectSpec("crown", "black", "glossy")),  # nearest to a king
 }
-"""What of this world each embedded scene of `tasks.scenes.scenes` shows, or comes near to."""
+"""Things of this world that each embedded scene of `tasks.scenes.scenes` shows, or things that look similar."""
 
 _SHOWN = frozenset(thing for shown in SHOWN_IN_SCENES.values() for thing in shown)
 
 
 def fraction(*words: object) -> float:
-    """A number in [0, 1) that depends on these words alone: on no generator's state, version or machine.
+    """Hash words to a number in [0, 1), which is the same on every machine and in every version.
 
     Example:
         >>> fraction("red-metallic-chair") == fraction("red-metallic-chair") < 1
@@ -159,23 +165,23 @@ def fraction(*words: object) -> float:
 
 @functools.lru_cache(maxsize=1 << 16)
 def is_held_out(meaning: Meaning) -> bool:
-    """Whether a meaning is kept from all training."""
+    """Tell whether a meaning is held out of all training."""
     if isinstance(meaning, ObjectPairSpec) and (is_held_out(meaning.first) or is_held_out(meaning.second)):
         return True
     return meaning in _SHOWN or fraction("held out", meaning.id) < HELD_OUT_SHARE
 
 
 def split_of(meaning: Meaning) -> Split:
-    """The split of a meaning."""
+    """Return the split of a meaning."""
     return "held_out" if is_held_out(meaning) else "train"
 
 
 @functools.cache
 def things(split: str | None = None) -> tuple[ObjectSpec, ...]:
-    """All things of a split, kind by kind; of both, if none is named.
+    """List all things of a split, kind by kind; None lists those of both splits.
 
     Raises:
-        UsageError: No such split.
+        UsageError: There is no such split.
     """
     everything = (ObjectSpec(kind, color, finish) for kind in KINDS for color in COLORS for finish in FINISHES)
     if split is None:
@@ -185,15 +191,17 @@ def things(split: str | None = None) -> tuple[ObjectSpec, ...]:
 
 
 def pairs(split: str, num: int, seed: int) -> tuple[ObjectPairSpec, ...]:
-    """So many different pairs of a split, drawn at even odds for relations and things; fewer are the first of more.
+    """Draw different pairs of a split, uniformly over relations and things.
+
+    A call for fewer pairs returns the first ones of a call for more.
 
     Args:
-        split: A split. Held-out pairs are drawn as they are: most hold one or two held-out things.
-        num: How many.
-        seed: Other seeds draw other pairs.
+        split: Name of the split. Most held-out pairs contain one or two held-out things.
+        num: Number of pairs.
+        seed: Seed of the draw.
 
     Raises:
-        UsageError: No such split, or a number below 0 or above `MAX_PAIRS`.
+        UsageError: There is no such split, or the number is below 0 or above `MAX_PAIRS`.
     """
     _checked(split)
     if not 0 <= num <= MAX_PAIRS:
@@ -208,20 +216,20 @@ def pairs(split: str, num: int, seed: int) -> tuple[ObjectPairSpec, ...]:
 
 
 def draw_pair(split: Split, *words: object) -> ObjectPairSpec:
-    """The pair of a split that some words stand for, such as a picture's number.
+    """Draw one pair of a split by some words, such as a picture's number.
 
     Args:
-        split: A split.
-        words: What the draw depends on, beside the split.
+        split: Name of the split.
+        words: Words that decide the draw, besides the split.
     """
     return next(pair for pair in _drawn_pairs(("pair", split, *words)) if split_of(pair) == split)
 
 
 def meaning_of(id: str) -> Meaning:
-    """The meaning with an id.
+    """Parse the id of a meaning.
 
     Raises:
-        UsageError: No meaning has it.
+        UsageError: No meaning has this id.
 
     Example:
         >>> meaning_of("blue-matte-mug--on--green-matte-cube").second.kind
@@ -246,7 +254,7 @@ def _checked(split: str) -> None:
 
 
 def _drawn_pairs(words: tuple[object, ...]) -> Iterator[ObjectPairSpec]:
-    """Pairs without end, of either split."""
+    """Yield pairs of either split, without end."""
     everything = things()
     carriers = tuple(thing for thing in everything if thing.kind in CARRIERS)
     attempt = 0
@@ -255,6 +263,7 @@ def _drawn_pairs(words: tuple[object, ...]) -> Iterator[ObjectPairSpec]:
         attempt += 1
         relation = RELATIONS[int(a * len(RELATIONS))]
         seconds = carriers if relation == "on" else everything
-        first, second = everything[int(b * len(everything))], seconds[int(c * len(seconds))]
+        first = everything[int(b * len(everything))]
+        second = seconds[int(c * len(seconds))]
         if first.kind != second.kind:
             yield ObjectPairSpec(first, relation, second)

@@ -1,6 +1,7 @@
-"""What the closed world's houses, vehicles, plants and animals look like without colour; see `tasks.closed_world.object_models`.
+"""Builds the closed world's houses, vehicles, plants and animals from parts without colour.
 
-Each function gives one thing as parts with the slots "body", "shade", "tint" and "dark". x is ahead, z is up.
+Each function returns the parts of one thing, with the slots "body", "shade", "tint" and "dark" of
+`tasks.closed_world.object_models`. x is ahead, z is up.
 """
 
 from __future__ import annotations
@@ -33,27 +34,27 @@ from tasks.path_tracing.meshes import (
 
 
 def upright(outline: Any, thickness: Real) -> Mesh:
-    """A flat outline in x and z, upright, with a thickness along y."""
+    """Build a prism from a flat outline in x and z, with a thickness along y."""
     return prism(outline, thickness).turned("x", 90)
 
 
 def _along(mesh: Mesh) -> Mesh:
-    """What lay along z lies along x."""
+    """Turn a mesh from the z axis to the x axis."""
     return mesh.turned("y", 90)
 
 
 def _egg(x: Real, y: Real, z: Real) -> Mesh:
-    """A ball with these half lengths."""
+    """Build an ellipsoid with these half lengths."""
     return sphere(1.0, 32).scaled(x, y, z)
 
 
 def _both(mesh: Mesh) -> Mesh:
-    """A mesh, and its mirror image across the x-z plane."""
+    """Join a mesh and its mirror image across the x-z plane."""
     return join([mesh, mesh.scaled(1, -1, 1)])
 
 
 def _wheels(xs: tuple[Real, ...], y: Real, radius: Real, width: Real) -> list[Part]:
-    """Wheels with light hubs on both sides, standing on z = 0."""
+    """Build wheels with light hubs on both sides, standing on z = 0."""
     tyre = cylinder(radius, width, 32, 0.03).turned("x", 90)
     hub = cylinder(radius * 0.5, width + 0.04, 24).turned("x", 90)
     return [Part(_both(m.moved(x, y, radius)), slot) for x in xs for m, slot in ((tyre, "dark"), (hub, "tint"))]
@@ -63,12 +64,10 @@ def _wheels(xs: tuple[Real, ...], y: Real, radius: Real, width: Real) -> list[Pa
 
 
 def house() -> list[Part]:
-    """A house with a gable roof, a chimney, a door and windows."""
+    """Build a house with a gable roof, a chimney, a door and windows."""
     slopes = [(-0.95, 0.92), (0.0, 1.74), (0.95, 0.92)]
-    roof, eaves = (
-        upright([*slopes, *((x, z + thick) for x, z in slopes[::-1])], long)
-        for thick, long in ((0.16, 1.9), (0.1, 1.98))
-    )
+    roof = upright([*slopes, *((x, z + 0.16) for x, z in slopes[::-1])], 1.9)
+    eaves = upright([*slopes, *((x, z + 0.1) for x, z in slopes[::-1])], 1.98)
     gable = upright([(-0.75, 0), (0.75, 0), (0.75, 1.0), (0, 1.68), (-0.75, 1.0)], 1.6)
     windows = [box(1.52, 0.3, 0.34).moved(0, y, 0.6) for y in (-0.5, 0.5)]
     return [
@@ -82,7 +81,7 @@ def house() -> list[Part]:
 
 
 def bridge() -> list[Part]:
-    """A stone bridge with one arch and parapets."""
+    """Build a stone bridge with one arch and parapets."""
     under = arc(0.85, 180, 0, 19) * [1, 0.88]
     over = spline([(1.4, 0.75), (0.75, 1.1), (0.0, 1.22), (-0.75, 1.1), (-1.4, 0.75)], 17)
     side = [(-1.4, 0), *under, (1.4, 0), *over]
@@ -96,7 +95,7 @@ def bridge() -> list[Part]:
 
 
 def lighthouse() -> list[Part]:
-    """A lighthouse: a tall tower, a gallery, a lantern and its cap."""
+    """Build a lighthouse: a tall tower, a gallery, a lantern and its cap."""
     return [
         Part(cone(0.52, 1.9, 0.32, 40).moved(z=1.05), "body"),
         Part(cylinder(0.72, 0.16, 40, 0.03).moved(z=0.08), "shade"),
@@ -111,7 +110,7 @@ def lighthouse() -> list[Part]:
 
 
 def windmill() -> list[Part]:
-    """A windmill with four sails."""
+    """Build a windmill with four sails."""
     sail = join([box(0.05, 0.32, 0.92).moved(0.0, 0.12, 0.66), rod((0, 0, 0), (0, 0, 1.15), 0.04)])
     sails = join(sail.turned("x", 20 + 90 * i) for i in range(4))
     return [
@@ -128,7 +127,7 @@ def windmill() -> list[Part]:
 
 
 def car() -> list[Part]:
-    """A small car."""
+    """Build a small car."""
     low = [(-1.25, 0.2), (1.25, 0.2), (1.28, 0.42), (1.15, 0.58), (0.7, 0.66), (-1.1, 0.68), (-1.28, 0.5)]
     cabin = [(-1.0, 0.64), (0.72, 0.64), (0.3, 1.1), (-0.62, 1.1)]
     side = [(-0.82, 0.7), (-0.2, 0.7), (-0.2, 1.02), (-0.56, 1.02)]
@@ -146,7 +145,7 @@ def car() -> list[Part]:
 
 
 def rocket() -> list[Part]:
-    """A rocket with three fins and a round window."""
+    """Build a rocket with three fins and a round window."""
     hull = spline([(0.28, 0.3), (0.44, 0.8), (0.44, 1.4), (0.32, 1.85)], 16)
     nose = spline([(0.325, 1.85), (0.2, 2.15), (0.0, 2.42)], 8)
     fin = upright([(0.34, 1.0), (0.92, 0.35), (0.92, 0.0), (0.3, 0.4)], 0.1)
@@ -161,7 +160,7 @@ def rocket() -> list[Part]:
 
 
 def boat() -> list[Part]:
-    """A sailing boat with two sails."""
+    """Build a sailing boat with two sails."""
     sections = []
     for t in np.linspace(0, 1, 11):
         half = 0.52 * (1 - t**2.5) * (0.85 + 0.4 * t)
@@ -183,7 +182,7 @@ def boat() -> list[Part]:
 
 
 def plane() -> list[Part]:
-    """A passenger plane with two engines."""
+    """Build a passenger plane with two engines."""
     along = [(-1.35, 0.28), (-0.85, 0.12), (-0.3, 0.0), (0.5, 0.0), (0.95, 0.0), (1.25, -0.08)]
     path = spline([(x, 0, z) for x, z in along], 20)
     girth = spline([[0.06], [0.25], [0.34], [0.34], [0.27], [0.05]], 20)[:, 0]
@@ -203,7 +202,7 @@ def plane() -> list[Part]:
 
 
 def train() -> list[Part]:
-    """A steam engine with a cab and a tall chimney."""
+    """Build a steam engine with a cab and a tall chimney."""
     return [
         Part(_along(cylinder(0.36, 1.3, 40, 0.04)).moved(0.35, 0, 0.72), "body"),
         Part(box(0.75, 0.9, 0.86, 0.03).moved(-0.66, 0, 0.84), "body"),
@@ -223,7 +222,7 @@ def train() -> list[Part]:
 
 
 def tree() -> list[Part]:
-    """A leafy tree: a trunk, and a crown of several balls."""
+    """Build a leafy tree: a trunk, and a crown of several balls."""
     balls = [(0, 0, 1.85, 0.6), (0.46, 0.1, 1.55, 0.44), (-0.4, 0.3, 1.58, 0.44), (-0.15, -0.46, 1.53, 0.44)]
     return [
         Part(join(sphere(r, 28).moved(x, y, z) for x, y, z, r in balls), "body"),
@@ -233,14 +232,14 @@ def tree() -> list[Part]:
 
 
 def mushroom() -> list[Part]:
-    """A mushroom with a wide cap."""
+    """Build a mushroom with a wide cap."""
     cap = spline([(0.76, 1.06), (0.8, 1.16), (0.66, 1.46), (0.36, 1.68), (0.0, 1.76)], 20)
     stem = spline([(0.52, 0.0), (0.46, 0.22), (0.32, 0.6), (0.34, 1.1)], 12)
     return [Part(lathe([(0.3, 1.1), *cap]), "body"), Part(lathe([(0, 0), *stem], 32), "tint")]
 
 
 def cactus() -> list[Part]:
-    """A cactus with two arms in a pot."""
+    """Build a cactus with two arms in a pot."""
     left = spline([(0, 0.2, 1.15), (0, 0.55, 1.15), (0, 0.68, 1.35), (0, 0.68, 1.75)], 16)
     right = spline([(0.2, 0, 0.95), (0.5, 0, 0.95), (0.62, 0, 1.12), (0.62, 0, 1.45)], 16)
     tips = [sphere(0.15, 20).moved(0, 0.68, 1.75), sphere(0.15, 20).moved(0.62, 0, 1.45)]
@@ -253,7 +252,7 @@ def cactus() -> list[Part]:
 
 
 def flower() -> list[Part]:
-    """A flower with eight petals on a stem with two leaves."""
+    """Build a flower with eight petals on a stem with two leaves."""
     petal = _egg(0.34, 0.2, 0.06).turned("y", -18).moved(0.5)
     leaf = _egg(0.34, 0.12, 0.03).turned("y", -35).moved(0.34, 0, 0.55)
     return [
@@ -268,7 +267,7 @@ def flower() -> list[Part]:
 
 
 def snowman() -> list[Part]:
-    """A snowman with a hat, a scarf, a nose and arms of sticks."""
+    """Build a snowman with a hat, a scarf, a nose and arms of sticks."""
     stick = join([rod((0, 0.34, 1.15), (0, 0.88, 1.5), 0.04), rod((0, 0.68, 1.37), (0, 0.74, 1.58), 0.03)])
     return [
         Part(join(sphere(r, 36).moved(z=z) for r, z in ((0.58, 0.52), (0.43, 1.2), (0.31, 1.76))), "body"),
@@ -282,7 +281,7 @@ def snowman() -> list[Part]:
 
 
 def robot() -> list[Part]:
-    """A robot: boxes for head and trunk, jointed arms and legs, an antenna."""
+    """Build a robot: boxes for head and trunk, jointed arms and legs, an antenna."""
     arm = join([capsule(0.11, 0.75, 16).moved(0, 0.62, 1.05), sphere(0.16, 20).moved(0, 0.62, 0.66)])
     leg = join([cylinder(0.12, 0.5, 20).moved(0, 0.24, 0.4), box(0.5, 0.34, 0.16, 0.03).moved(0.07, 0.24, 0.08)])
     return [
@@ -299,7 +298,7 @@ def robot() -> list[Part]:
 
 
 def duck() -> list[Part]:
-    """A bath duck."""
+    """Build a bath duck."""
     return [
         Part(join([_egg(0.85, 0.58, 0.48).moved(0, 0, 0.45), sphere(0.38, 32).moved(0.55, 0, 1.12)]), "body"),
         Part(cone(0.3, 0.6, 0.04, 24).turned("y", -58).moved(-0.8, 0, 0.68), "body"),
@@ -310,7 +309,7 @@ def duck() -> list[Part]:
 
 
 def fish() -> list[Part]:
-    """A fish with a forked tail and three fins."""
+    """Build a fish with a forked tail and three fins."""
     tail = upright([(-0.75, 0.0), (-1.35, 0.55), (-1.2, 0.0), (-1.35, -0.55)], 0.1)
     above = upright([(0.35, 0.42), (-0.1, 0.85), (-0.5, 0.75), (-0.5, 0.3)], 0.08)
     below = upright([(0.1, -0.4), (-0.2, -0.8), (-0.35, -0.35)], 0.08)
@@ -324,7 +323,7 @@ def fish() -> list[Part]:
 
 
 def dog() -> list[Part]:
-    """A dog, standing, with hanging ears and a tail in the air."""
+    """Build a dog, standing, with hanging ears and a tail in the air."""
     legs = [capsule(0.13, 0.8, 16).moved(x, y, 0.36) for x in (-0.5, 0.5) for y in (-0.2, 0.2)]
     tail = tube(spline([(-0.65, 0, 0.9), (-0.9, 0, 1.05), (-1.02, 0, 1.35)], 10), np.linspace(0.11, 0.05, 10))
     neck = rod((0.5, 0, 0.9), (0.78, 0, 1.3), 0.2, 20)
@@ -339,9 +338,23 @@ def dog() -> list[Part]:
 
 
 PARTS: dict[str, Callable[[], list[Part]]] = {
-    "house": house, "bridge": bridge, "lighthouse": lighthouse, "windmill": windmill,
-    "car": car, "rocket": rocket, "boat": boat, "plane": plane, "train": train,
-    "tree": tree, "mushroom": mushroom, "cactus": cactus, "flower": flower,
-    "snowman": snowman, "robot": robot, "duck": duck, "fish": fish, "dog": dog,
-}  # fmt: skip
-"""The parts of every kind in this file."""
+    "house": house,
+    "bridge": bridge,
+    "lighthouse": lighthouse,
+    "windmill": windmill,
+    "car": car,
+    "rocket": rocket,
+    "boat": boat,
+    "plane": plane,
+    "train": train,
+    "tree": tree,
+    "mushroom": mushroom,
+    "cactus": cactus,
+    "flower": flower,
+    "snowman": snowman,
+    "robot": robot,
+    "duck": duck,
+    "fish": fish,
+    "dog": dog,
+}
+"""Function that builds the parts, by kind, for the kinds in this file."""

@@ -1,11 +1,12 @@
-"""What the closed world's things look like without colour: primitives, furniture, kitchen and tools, from parts.
+"""Builds the closed world's primitives, furniture, kitchen things and tools from parts without colour.
 
-`PARTS` names a function for every kind, those of `tasks.closed_world.more_object_models` included; it gives parts with at most four slots,
-which `tasks.closed_world.appearance` dresses: "body" has the thing's colour and finish, "shade" and "tint" a darker and a lighter
-tone of the same colour, so that no other colour comes in, and "dark" is for eyes, windows and tyres.
+`PARTS` holds a function for every kind, including those of `tasks.closed_world.more_object_models`. Its parts have at
+most four slots, to which `tasks.closed_world.appearance` gives materials: "body" has the thing's colour and finish,
+"shade" and "tint" have a darker and a lighter tone of the same colour, and "dark" is for eyes, windows and tyres. So a
+thing never shows a second colour.
 
-x is ahead, z is up; lengths are whatever suits the thing, which is fitted into a ball in the end. `STANDS` says where
-on a thing another one may stand.
+x is ahead, z is up; any unit of length may be used, because the thing is fitted into a ball at the end. `STANDS` names
+the places on which another thing may stand.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ from tasks.path_tracing.meshes import (
 
 
 class SupportSurface(NamedTuple):
-    """Where on a thing another one may stand, in the thing's own lengths.
+    """Place on a thing where another one may stand, in the thing's own unit of length.
 
     Attributes:
         x: Middle of the place.
         y: Middle of the place.
-        z: Its height.
-        width: Its lesser width: what stands there may be a little wider, no more.
+        z: Height of the place.
+        width: Smaller width of the place; the thing on it may be a little wider, but not more.
     """
 
     x: Real
@@ -57,27 +58,27 @@ class SupportSurface(NamedTuple):
 
 
 def ball() -> list[Part]:
-    """A ball."""
+    """Build a ball."""
     return [Part(sphere(1.0), "body")]
 
 
 def cube() -> list[Part]:
-    """A cube, its edges a little rounded."""
+    """Build a cube, its edges a little rounded."""
     return [Part(box(1.6, 1.6, 1.6, 0.05).moved(z=0.8), "body")]
 
 
 def cone_() -> list[Part]:
-    """A cone on its base."""
+    """Build a cone on its base."""
     return [Part(cone(0.85, 1.75), "body")]
 
 
 def cylinder_() -> list[Part]:
-    """A cylinder, upright."""
+    """Build a cylinder, upright."""
     return [Part(cylinder(0.62, 1.6, 48, 0.04).moved(z=0.8), "body")]
 
 
 def ring_() -> list[Part]:
-    """A ring, leaning, so that its hole is seen from most sides."""
+    """Build a ring, leaning, so that its hole is seen from most sides."""
     return [Part(torus(0.85, 0.21, 48).turned("y", 38), "body")]
 
 
@@ -89,7 +90,7 @@ def _legs(x: Real, y: Real, height: Real, width: Real) -> Mesh:
 
 
 def chair() -> list[Part]:
-    """A plain chair with a high back."""
+    """Build a plain chair with a high back."""
     back = [box(0.12, 0.12, 1.05).moved(-0.44, y, 1.4) for y in (-0.44, 0.44)]
     rails = [box(0.07, 0.8, 0.2).moved(-0.44, 0, z) for z in (1.28, 1.75)]
     return [
@@ -100,12 +101,12 @@ def chair() -> list[Part]:
 
 
 def table() -> list[Part]:
-    """A long table."""
+    """Build a long table."""
     return [Part(box(1.25, 1.9, 0.13, 0.03).moved(z=1.0), "body"), Part(_legs(0.5, 0.82, 0.95, 0.15), "body")]
 
 
 def bench() -> list[Part]:
-    """A park bench of slats between two dark frames."""
+    """Build a park bench of slats between two dark frames."""
     seat = [box(0.2, 2.2, 0.08).moved(x, 0, 0.5) for x in (-0.24, 0.0, 0.24)]
     back = [box(0.08, 2.2, 0.2).turned("y", -12).moved(-0.40 - 0.09 * i, 0, 0.78 + 0.28 * i) for i in range(2)]
     frames = [
@@ -123,7 +124,7 @@ def bench() -> list[Part]:
 
 
 def sofa() -> list[Part]:
-    """A sofa with two cushions and fat arms."""
+    """Build a sofa with two cushions and fat arms."""
     arm = join([box(0.95, 0.3, 0.55, 0.05).moved(z=0.42), cylinder(0.19, 0.95, 24, 0.03).turned("y", 90).moved(z=0.72)])
     return [
         Part(box(0.95, 2.0, 0.42, 0.05).moved(z=0.33), "body"),
@@ -135,7 +136,7 @@ def sofa() -> list[Part]:
 
 
 def lamp() -> list[Part]:
-    """A table lamp: foot, stem and a wide shade."""
+    """Build a table lamp: foot, stem and a wide shade."""
     foot = lathe([(0, 0), (0.5, 0), (0.5, 0.06), (0.2, 0.16), (0.06, 0.22), (0.06, 1.3), (0, 1.3)], 32)
     return [
         Part(foot, "shade"),
@@ -146,7 +147,7 @@ def lamp() -> list[Part]:
 
 
 def bed() -> list[Part]:
-    """A bed with a headboard and two pillows."""
+    """Build a bed with a headboard and two pillows."""
     return [
         Part(box(2.1, 1.3, 0.3, 0.08).moved(z=0.48), "body"),
         Part(box(2.15, 1.34, 0.16).moved(z=0.28), "shade"),
@@ -161,7 +162,7 @@ def bed() -> list[Part]:
 
 
 def mug() -> list[Part]:
-    """A straight mug with a handle."""
+    """Build a straight mug with a handle."""
     cup = [(0, 0), (0.5, 0), (0.56, 0.05), (0.56, 1.2), (0.47, 1.2), (0.46, 0.1), (0, 0.1)]
     bow = arc(0.36, -85, 85, 17)
     handle = np.stack([0.53 + 1.05 * bow[:, 0], 0 * bow[:, 0], 0.6 + bow[:, 1]], axis=-1)
@@ -169,7 +170,7 @@ def mug() -> list[Part]:
 
 
 def teapot() -> list[Part]:
-    """A round teapot with spout, handle and lid."""
+    """Build a round teapot with spout, handle and lid."""
     body = spline([(0.5, 0.0), (0.76, 0.2), (0.84, 0.52), (0.68, 0.88), (0.38, 1.06)], 20)
     spout = spline([(0.66, 0, 0.3), (0.9, 0, 0.42), (1.0, 0, 0.7), (1.18, 0, 0.96)], 14)
     handle = spline([(-0.6, 0, 0.86), (-0.96, 0, 0.94), (-1.08, 0, 0.56), (-0.74, 0, 0.24)], 18)
@@ -183,7 +184,7 @@ def teapot() -> list[Part]:
 
 
 def bottle() -> list[Part]:
-    """A bottle with a long neck and a stopper."""
+    """Build a bottle with a long neck and a stopper."""
     shoulder = spline([(0.46, 1.05), (0.42, 1.25), (0.2, 1.5), (0.16, 1.7)], 12)
     profile = [(0, 0), (0.42, 0), (0.46, 0.05), *shoulder, (0.16, 1.98), (0.2, 2.0), (0.2, 2.1), (0, 2.1)]
     return [
@@ -193,7 +194,7 @@ def bottle() -> list[Part]:
 
 
 def cupcake() -> list[Part]:
-    """A cupcake: a pleated paper cup, three rolls of cream and a cherry."""
+    """Build a cupcake: a pleated paper cup, three rolls of cream and a cherry."""
     angle = np.linspace(0, 2 * np.pi, 49)
     pleats = 1 + 0.05 * np.where(np.arange(49) % 2, 1, -1)
     pleats[-1] = pleats[0]
@@ -211,7 +212,7 @@ def cupcake() -> list[Part]:
 
 
 def hammer() -> list[Part]:
-    """A claw hammer, its head up."""
+    """Build a claw hammer, its head up."""
     claw = upright([(-0.1, 0.2), (-0.55, 0.12), (-0.9, -0.2), (-0.55, -0.1), (-0.1, -0.22)], 0.36)
     return [
         Part(box(0.46, 0.42, 0.5, 0.05).moved(z=1.6), "body"),
@@ -223,7 +224,7 @@ def hammer() -> list[Part]:
 
 
 def umbrella() -> list[Part]:
-    """An open umbrella with a hooked handle."""
+    """Build an open umbrella with a hooked handle."""
     angle = np.radians(np.linspace(0, 360, 65))
     between = 1 - np.abs(np.cos(4 * angle))  # 0 at the ribs
     circle = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1)
@@ -237,7 +238,7 @@ def umbrella() -> list[Part]:
 
 
 def key() -> list[Part]:
-    """An old key, upright, its ring up."""
+    """Build an old key, upright, its ring up."""
     teeth = [box(0.46, 0.26, 0.2).moved(0.3, 0, 0.14), box(0.36, 0.26, 0.2).moved(0.25, 0, 0.5)]
     return [
         Part(torus(0.42, 0.17, 40).turned("x", 90).moved(z=1.55), "body"),
@@ -248,7 +249,7 @@ def key() -> list[Part]:
 
 
 def hat() -> list[Part]:
-    """A hat with a wide brim, a ribbon and a dented crown."""
+    """Build a hat with a wide brim, a ribbon and a dented crown."""
     angle = np.linspace(0, 2 * np.pi, 49)
     rows = []
     for radius, rise in ((0.5, 0.0), (0.75, 0.0), (0.98, 0.1), (1.06, 0.18)):
@@ -262,7 +263,7 @@ def hat() -> list[Part]:
 
 
 def bell() -> list[Part]:
-    """A hand bell with a loop and a clapper."""
+    """Build a hand bell with a loop and a clapper."""
     wall = spline([(0.82, 0.0), (0.66, 0.22), (0.5, 0.6), (0.45, 1.0), (0.3, 1.2), (0.0, 1.26)], 24)
     inside = [(r * 0.9, z) for r, z in wall[:12]][::-1]
     return [
@@ -273,7 +274,7 @@ def bell() -> list[Part]:
 
 
 def guitar() -> list[Part]:
-    """A guitar, upright, its strings toward x."""
+    """Build a guitar, upright, its strings toward x."""
     right = spline([(0.0, 0.0), (0.56, 0.06), (0.76, 0.45), (0.46, 0.88), (0.56, 1.26), (0.28, 1.5), (0.0, 1.54)], 30)
     outline = np.concatenate([right[:-1], (right * [-1, 1])[::-1][:-1]])
     return [
@@ -287,7 +288,7 @@ def guitar() -> list[Part]:
 
 
 def ladder() -> list[Part]:
-    """A folding ladder, open, with broad steps on one side."""
+    """Build a folding ladder, open, with broad steps on one side."""
     front = [rod((0.6, y, 0), (0.06, 0.75 * y, 2.0), 0.07) for y in (-0.5, 0.5)]
     behind = [rod((-0.6, y, 0), (-0.06, 0.75 * y, 2.0), 0.06) for y in (-0.5, 0.5)]
     at = (0.2, 0.4, 0.6, 0.8)
@@ -300,7 +301,7 @@ def ladder() -> list[Part]:
 
 
 def crown() -> list[Part]:
-    """A crown with eight points, a ball on each."""
+    """Build a crown with eight points, a ball on each."""
     angle = np.linspace(0, 2 * np.pi, 65)
     spikes = 0.75 + 0.5 * np.abs(((np.arange(65) % 8) - 4) / 4)
     low = np.stack([0.8 * np.cos(angle), 0.8 * np.sin(angle), 0 * angle], -1)
@@ -313,14 +314,32 @@ def crown() -> list[Part]:
 
 
 PARTS: dict[str, Callable[[], list[Part]]] = {
-    "ball": ball, "cube": cube, "cone": cone_, "cylinder": cylinder_, "ring": ring_,
-    "chair": chair, "table": table, "bench": bench, "sofa": sofa, "lamp": lamp, "bed": bed,
-    "mug": mug, "teapot": teapot, "bottle": bottle, "cupcake": cupcake,
-    "hammer": hammer, "umbrella": umbrella, "key": key, "hat": hat, "bell": bell, "guitar": guitar, "ladder": ladder,
+    "ball": ball,
+    "cube": cube,
+    "cone": cone_,
+    "cylinder": cylinder_,
+    "ring": ring_,
+    "chair": chair,
+    "table": table,
+    "bench": bench,
+    "sofa": sofa,
+    "lamp": lamp,
+    "bed": bed,
+    "mug": mug,
+    "teapot": teapot,
+    "bottle": bottle,
+    "cupcake": cupcake,
+    "hammer": hammer,
+    "umbrella": umbrella,
+    "key": key,
+    "hat": hat,
+    "bell": bell,
+    "guitar": guitar,
+    "ladder": ladder,
     "crown": crown,
     **more_object_models.PARTS,
-}  # fmt: skip
-"""Every kind's parts."""
+}
+"""Function that builds the parts, by kind."""
 
 STANDS = {
     "cube": SupportSurface(0, 0, 1.6, 1.6),
@@ -332,4 +351,4 @@ STANDS = {
     "bed": SupportSurface(0.2, 0, 0.63, 1.3),
     "bridge": SupportSurface(0, 0, 1.2, 1.0),
 }
-"""Where things may stand, for kinds that carry others."""
+"""Place for another thing, by kind, for the kinds that can carry one."""

@@ -1,10 +1,10 @@
-"""Which picture of the closed world shows what, in what light and from where; and how pictures are taken.
+"""Decides the meaning, light and camera of each picture of the closed world, and renders pictures of one meaning.
 
-Picture i of a family is the same however many there are: its meaning, light, camera and noise depend on the family and
-on i alone. Of ten pictures nine are of the split `train`, five of them of things and four of pairs, and one is of
-`held_out`, by turns of a thing and of a pair. All things of a split have their turn before any comes again.
+Picture i of a family does not depend on the number of pictures: its meaning, light, camera and noise depend on the
+family and on i alone. Of ten pictures nine belong to the split `train` (five show things, four show pairs), and one to
+`held_out` (in turn a thing and a pair). Every thing of a split is shown before any is shown again.
 
-`tasks.closed_world.dataset` takes them in bulk; `render_views` takes pictures of one meaning from any poses.
+`tasks.closed_world.dataset` renders many pictures; `render_views` renders one meaning from any poses.
 
 n: views, h and w: pixels of a view.
 """
@@ -24,24 +24,28 @@ from tasks.closed_world.meanings import Meaning, ObjectPairSpec, ObjectSpec, Spl
 from tasks.path_tracing import mitsuba_renderer
 
 WORLD_VERSION = 1
-"""Goes up when `picture` changes: which picture shows what, from where."""
+"""Part of every fingerprint; raise it with any change of `picture`."""
 
 HIGHEST_DEG = 80.0
+"""Highest elevation of a camera."""
 
-NEAREST, FURTHEST = 3.6, 4.4
-"""Distances of cameras, in scene units. From the nearest a ball of radius 1.2 just fits."""
+NEAREST = 3.6
+"""Smallest distance of a camera, in scene units: a ball of radius 1.2 just fits into the picture."""
+
+FURTHEST = 4.4
+"""Largest distance of a camera, in scene units."""
 
 
 class PictureSpec(NamedTuple):
-    """What a picture is to be.
+    """Plan of a picture.
 
     Attributes:
-        family: Of pictures: other families have other meanings in other light.
-        number: Its place in its family, which is also that of its light.
-        meaning: What it shows.
-        split: Of the meaning.
+        family: Family of pictures; each has its own meanings and lights.
+        number: Place in the family, which is also the number of its light.
+        meaning: Meaning that it shows.
+        split: Split of the meaning.
         pose: Camera to world, see `tasks.cameras`; the field of view is `BLENDER_FOV_DEG`.
-        seed: Of its noise.
+        seed: Seed of its noise.
     """
 
     family: Family
@@ -53,11 +57,11 @@ class PictureSpec(NamedTuple):
 
 
 def picture(family: Family, number: int) -> PictureSpec:
-    """What a picture is to be.
+    """Plan a picture.
 
     Args:
-        family: Of pictures.
-        number: Its place in the family.
+        family: Family of pictures.
+        number: Place in the family.
     """
     tens, place = divmod(number, 10)
     split: Split = "train" if place < 9 else "held_out"
@@ -68,7 +72,7 @@ def picture(family: Family, number: int) -> PictureSpec:
     else:
         meaning = meanings.draw_pair(split, family, number)
     around, up, away, noise = (fraction(family, number, what) for what in ("around", "up", "away", "noise"))
-    # Even over the sphere's surface between the horizon and the highest elevation.
+    # Uniform over the sphere's surface between the horizon and the highest elevation.
     elevation_deg = np.degrees(np.arcsin(up * np.sin(np.radians(HIGHEST_DEG))))
     radius = NEAREST + (FURTHEST - NEAREST) * away
     pose = look_at(np.asarray(360.0 * around), np.asarray(elevation_deg), np.asarray(radius))
@@ -76,12 +80,12 @@ def picture(family: Family, number: int) -> PictureSpec:
 
 
 def shot(planned: PictureSpec, image_px: int, num_spp: int) -> mitsuba_renderer.RenderRequest:
-    """A picture as `tasks.path_tracing.mitsuba_renderer` takes it.
+    """Make the request to the renderer for a planned picture.
 
     Args:
-        planned: What it is to be.
+        planned: Plan of the picture.
         image_px: Width and height.
-        num_spp: Samples a pixel of a matte thing; other finishes take more, see `tasks.closed_world.appearance.NOISE_SAMPLES`.
+        num_spp: Samples a pixel of a matte thing; other finishes take more, see `appearance.NOISE_SAMPLES`.
     """
     look = (planned.meaning.id, planned.family, planned.number)
     samples = _samples(planned.meaning, num_spp)
@@ -101,19 +105,20 @@ def render_views(
     first_seed: int = 0,
     num_workers: int | None = None,
 ) -> UInt8[np.ndarray, "n h w 4"]:
-    """Views of one meaning in one light: sRGB with straight alpha. What a perfect answer to its caption looks like.
+    """Render views of one meaning in one light, as sRGB with straight alpha: the ground truth for its caption.
 
     Args:
-        meaning: What they show.
-        poses: Cameras to world; the field of view is `BLENDER_FOV_DEG`.
+        meaning: Meaning to show.
+        poses: Camera to world; the field of view is `BLENDER_FOV_DEG`.
         image_px: Width and height.
         num_spp: Samples a pixel of a matte thing.
-        family: Of lights.
-        number: Which light of the family.
-        first_seed: Seed of the first view's noise; they count up.
-        num_workers: Processes, see `tasks.path_tracing.mitsuba_renderer.photograph_all`.
+        family: Family of lights.
+        number: Number of the light in the family.
+        first_seed: Seed of the first view's noise; each next view has the next seed.
+        num_workers: Number of processes, see `tasks.path_tracing.mitsuba_renderer.photograph_all`.
     """
-    look, samples = (meaning.id, family, number), _samples(meaning, num_spp)
+    look = (meaning.id, family, number)
+    samples = _samples(meaning, num_spp)
     shots = [
         mitsuba_renderer.RenderRequest(
             appearance.describe, look, pose, BLENDER_FOV_DEG, image_px, samples, first_seed + i
@@ -125,34 +130,38 @@ def render_views(
 
 @functools.cache
 def fingerprint(family: Family, image_px: int, num_spp: int) -> str:
-    """Names what pictures of a family depend on: forms, colours, finishes, lights, meanings, cameras; never pixels.
+    """Hash everything that pictures of a family depend on: shapes, materials, lights, meanings, cameras; never pixels.
 
     Args:
-        family: Of pictures.
+        family: Family of pictures.
         image_px: Width and height.
         num_spp: Samples a pixel of a matte thing.
     """
     first = [picture(family, number) for number in range(40)]
-    looks: dict[str, dict[Any, Any]] = {
-        "things": {kind: appearance.build_object(ObjectSpec(kind, "red", "dotted")) for kind in meanings.KINDS},
-        "materials": {(c, f): appearance.materials(c, f) for c in meanings.COLORS for f in meanings.FINISHES},
-        "pairs": {
-            p.meaning.id: appearance.build_object(p.meaning) for p in first if isinstance(p.meaning, ObjectPairSpec)
-        },
-        "lights": {number: appearance.light(family, number) for number in range(4)},
-    }
-    settings = {
-        "meanings": [p.meaning.id for p in first], "poses": [p.pose for p in first], "noise": appearance.NOISE_SAMPLES,
-        "version": WORLD_VERSION, "fov_deg": BLENDER_FOV_DEG, "image_px": image_px, "num_spp": num_spp,
-    }  # fmt: skip
-    return mitsuba_renderer.fingerprint(looks, **settings)
+    shown = [spec.meaning for spec in first]
+    pairs = [meaning for meaning in shown if isinstance(meaning, ObjectPairSpec)]
+    looks: dict[str, dict[Any, Any]] = {}
+    looks["things"] = {kind: appearance.build_object(ObjectSpec(kind, "red", "dotted")) for kind in meanings.KINDS}
+    looks["materials"] = {(c, f): appearance.materials(c, f) for c in meanings.COLORS for f in meanings.FINISHES}
+    looks["pairs"] = {pair.id: appearance.build_object(pair) for pair in pairs}
+    looks["lights"] = {number: appearance.light(family, number) for number in range(4)}
+    return mitsuba_renderer.fingerprint(
+        looks,
+        meanings=[meaning.id for meaning in shown],
+        poses=[spec.pose for spec in first],
+        noise=appearance.NOISE_SAMPLES,
+        version=WORLD_VERSION,
+        fov_deg=BLENDER_FOV_DEG,
+        image_px=image_px,
+        num_spp=num_spp,
+    )
 
 
 # ---- helpers ---------------------------------------------------------------------------------------------------------
 
 
 def _thing(family: Family, split: Split, turn: int) -> ObjectSpec:
-    """The thing whose turn it is: all have theirs before any comes again."""
+    """Return the thing that is shown at a turn; every thing of the split is shown before any is shown again."""
     order = _order(family, split, turn // len(meanings.things(split)))
     return order[turn % len(order)]
 
@@ -163,6 +172,6 @@ def _order(family: Family, split: Split, round_: int) -> tuple[ObjectSpec, ...]:
 
 
 def _samples(meaning: Meaning, num_spp: int) -> int:
-    """Samples a pixel: for a pair, those of its noisier finish."""
+    """Compute the samples a pixel; the noisier finish of a pair decides."""
     parts = (meaning,) if isinstance(meaning, ObjectSpec) else (meaning.first, meaning.second)
     return round(num_spp * max(appearance.NOISE_SAMPLES[thing.finish] for thing in parts))

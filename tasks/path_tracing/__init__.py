@@ -1,1 +1,1 @@
-"""Meshes and materials, rendered by Mitsuba."""
+"""Meshes and materials, and the path tracer Mitsuba that renders them."""

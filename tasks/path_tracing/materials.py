@@ -1,14 +1,15 @@
-"""What scenes, and the objects of the closed world, are built of: parts, materials, textures and a light.
+"""Builds descriptions of scenes and objects: parts, materials, textures and a light.
 
-An object is a list of parts. A `Part` is a shape in its place and the name of the slot that its material comes from;
-`dress` gives materials to the slots, so that one mug can be had in every colour and finish:
+An object is a list of parts. A `Part` is a shape in its place, with the name of a slot. `assign_materials` gives a
+material to each slot, so that one mug can have every colour and finish:
 
     mug = [Part(cylinder(0.4, 0.8), "body"), Part(torus(0.25, 0.06).turned("x", 90).moved(0.45), "body")]
-    description = {"studio": studio(), **dress(fitted(mug), {"body": glossy(stripes("#d8342c", "#f4efe6", 6))})}
+    striped = glossy(stripes("#d8342c", "#f4efe6", 6))
+    description = {"studio": studio(), **assign_materials(fitted(mug), {"body": striped})}
 
-A description is a dict of fragments in Mitsuba's form, of plain values, arrays and meshes only: nothing here imports
-Mitsuba; `tasks.path_tracing.mitsuba_renderer` loads a description. Colours are written as in the web, "#rrggbb" in sRGB. Shapes come from
-`tasks.path_tracing.meshes`.
+A description is a dict of fragments in Mitsuba's form, with plain values, arrays and meshes only. Nothing here imports
+Mitsuba; `tasks.path_tracing.mitsuba_renderer` loads a description. Colours are written as on the web: "#rrggbb", sRGB.
+Shapes come from `tasks.path_tracing.meshes`.
 
 h, w: pixels of a texture, rows along v and columns along u.
 """
@@ -31,19 +32,19 @@ Color = str | Fragment
 
 
 class Part(NamedTuple):
-    """A shape in its place, and the name of the slot that its material comes from."""
+    """A shape in its place, and the name of its slot, which later gets a material."""
 
     mesh: Mesh
     slot: str
 
 
 def map_meshes(parts: Iterable[Part], change: Callable[[Mesh], Mesh]) -> list[Part]:
-    """The same parts, each with its mesh changed: `each(mug, lambda m: m.moved(x=0.5))`."""
+    """Change the mesh of each part: `map_meshes(mug, lambda m: m.moved(x=0.5))`."""
     return [Part(change(part.mesh), part.slot) for part in parts]
 
 
 def fitted(parts: Iterable[Part], radius: Real = 1.2, half_side: Real = 1.0) -> list[Part]:
-    """The same parts, the box round them moved to the origin, and as large as fits a ball and a cube about it."""
+    """Centre parts at the origin and scale them to the largest size that fits into a ball and a cube."""
     parts = list(parts)
     low, high = join(part.mesh for part in parts).bounds
     parts = map_meshes(parts, lambda mesh: mesh.moved(*(-(low + high) / 2)))
@@ -53,22 +54,23 @@ def fitted(parts: Iterable[Part], radius: Real = 1.2, half_side: Real = 1.0) -> 
 
 
 def assign_materials(parts: Iterable[Part], materials: Mapping[str, Fragment], prefix: str = "") -> dict[str, Fragment]:
-    """Gives every slot its material; all parts of a slot become one mesh.
+    """Give every slot its material; all parts of a slot become one mesh.
 
     Args:
-        parts: An object.
-        materials: One for each slot of the object; more are allowed.
-        prefix: Goes before the names, where one description holds several objects.
+        parts: Parts of the object.
+        materials: Materials by slot; slots that the object lacks are ignored.
+        prefix: Prefix of the names, for a description that holds several objects.
 
     Raises:
-        ValueError: A slot without a material.
+        ValueError: A slot has no material.
     """
     slots: dict[str, list[Mesh]] = {}
     for part in parts:
         slots.setdefault(part.slot, []).append(part.mesh)
     missing = sorted(set(slots) - set(materials))
     if missing:
-        raise ValueError(f"dress: expected a material for every slot, got none for {', '.join(missing)}; add it")
+        names = ", ".join(missing)
+        raise ValueError(f"assign_materials: expected a material for every slot, got none for {names}; add it")
     return {
         prefix + slot: {"type": "mesh", "mesh": join(meshes), "bsdf": materials[slot]} for slot, meshes in slots.items()
     }
@@ -78,7 +80,7 @@ def assign_materials(parts: Iterable[Part], materials: Mapping[str, Fragment], p
 
 
 def linear(color: str) -> list[float]:
-    """Linear RGB of a web colour.
+    """Convert a web colour to linear RGB.
 
     Example:
         >>> linear("#ffffff"), [round(x, 4) for x in linear("#80ff00")]
@@ -99,12 +101,12 @@ def _both_sides(bsdf: Fragment) -> Fragment:
 
 
 def matte(color: Color) -> Fragment:
-    """Chalk, paper, clay: the same from everywhere."""
+    """Describe chalk, paper or clay: a surface that looks the same from all directions."""
     return _both_sides({"type": "diffuse", "reflectance": _tint(color)})
 
 
 def glossy(color: Color, roughness: Real = 0.08) -> Fragment:
-    """Plastic or lacquer: a coloured ground under a clear coat that reflects the light."""
+    """Describe plastic or lacquer: a coloured ground under a clear coat that reflects the light."""
     coat: Fragment = (
         {"type": "roughplastic", "distribution": "ggx", "alpha": roughness} if roughness else {"type": "plastic"}
     )
@@ -112,7 +114,7 @@ def glossy(color: Color, roughness: Real = 0.08) -> Fragment:
 
 
 def metal(color: Color = "#e6e8ea", roughness: Real = 0.15) -> Fragment:
-    """Brushed metal; with roughness 0 a mirror."""
+    """Describe brushed metal; with roughness 0 a mirror."""
     kind: Fragment = (
         {"type": "roughconductor", "distribution": "ggx", "alpha": roughness} if roughness else {"type": "conductor"}
     )
@@ -120,38 +122,40 @@ def metal(color: Color = "#e6e8ea", roughness: Real = 0.15) -> Fragment:
 
 
 def glass(color: Color = "#ffffff", ior: Real = 1.5) -> Fragment:
-    """Clear glass, or water with ior 1.33; the mesh must be closed, its outside outside."""
+    """Describe clear glass, or water with ior 1.33; the mesh must be closed, with normals that point outward."""
     return {"type": "dielectric", "int_ior": ior, "ext_ior": 1.0, "specular_transmittance": _tint(color)}
 
 
-# ---- textures: fragments that stand where a colour may ---------------------------------------------------------------
+# ---- textures: fragments that may be used in place of a colour -------------------------------------------------------
 
 
 def picture(pixels: Float[np.ndarray, "h w 3"], *, smooth: bool = True) -> Fragment:
-    """An image of linear RGB: its first row lies at v = 0."""
+    """Make a texture from an image in linear RGB; its first row lies at v = 0."""
     kind = "bilinear" if smooth else "nearest"
     return {"type": "bitmap", "pixels": np.asarray(pixels), "raw": True, "filter_type": kind, "wrap_mode": "repeat"}
 
 
 def stripes(first: str, second: str, count: int = 1) -> Fragment:
-    """Pairs of stripes that lie along u, one above the other along v."""
+    """Make a texture of stripes along u, with `count` pairs along v."""
     return picture(np.tile(np.asarray([[linear(first)], [linear(second)]]), (count, 1, 1)), smooth=False)
 
 
 def checker(first: str, second: str, count_u: int = 1, count_v: int = 1) -> Fragment:
-    """Pairs of fields, in both directions."""
-    a, b = linear(first), linear(second)
+    """Make a texture of checks, with so many pairs of fields in each direction."""
+    a = linear(first)
+    b = linear(second)
     return picture(np.tile(np.asarray([[a, b], [b, a]]), (count_v, count_u, 1)), smooth=False)
 
 
 def blend(first: str, second: str, amount: Float[np.ndarray, "h w"]) -> Fragment:
-    """From one colour, where the amount is 0, to another, where it is 1."""
-    a, b = np.asarray(linear(first)), np.asarray(linear(second))
+    """Make a texture between two colours: the first where the amount is 0, the second where it is 1."""
+    a = np.asarray(linear(first))
+    b = np.asarray(linear(second))
     return picture(a + (b - a) * np.clip(amount, 0, 1)[..., None])
 
 
 def wood(light: str, dark: str, seed: int, *, rings: Real = 9.0, size: int = 96) -> Fragment:
-    """Grain along u: wavering lines of two browns."""
+    """Make a texture of wood with its grain along u: wavy lines of two browns."""
     random = np.random.Generator(np.random.PCG64(seed))
     v, u = np.meshgrid(np.arange(size) / size, np.arange(size) / size, indexing="ij")
     bend = sum(
@@ -165,7 +169,7 @@ def wood(light: str, dark: str, seed: int, *, rings: Real = 9.0, size: int = 96)
 
 
 def speckle(ground: str, spots: str, seed: int, *, share: Real = 0.1, size: int = 64) -> Fragment:
-    """Single spots of the size of a pixel, as in granite or terracotta."""
+    """Make a texture with random spots of one pixel, as in granite or terracotta."""
     random = np.random.Generator(np.random.PCG64(seed))
     return blend(ground, spots, (random.random((size, size)) < share) * random.random((size, size)))
 
@@ -177,12 +181,12 @@ class SoftBox(NamedTuple):
     """A bright rectangle far away.
 
     Attributes:
-        azimuth_deg: Its direction, see `tasks.cameras`.
-        elevation_deg: Its direction.
-        width: Half its width, over its distance.
-        height: Half its height, over its distance.
-        color: Its colour.
-        radiance: How bright, more than a sky of about 0.5.
+        azimuth_deg: Azimuth of its direction, see `tasks.cameras`.
+        elevation_deg: Elevation of its direction.
+        width: Half its width, divided by its distance.
+        height: Half its height, divided by its distance.
+        color: Colour of its light.
+        radiance: Radiance, added to that of the sky, which is about 0.5.
     """
 
     azimuth_deg: Real
@@ -202,38 +206,35 @@ SOFT_BOXES = (
 
 
 EXPOSURE = 1.35
-"""Radiance of a white matte card that lies best in the light; the shoulder of `tasks.path_tracing.mitsuba_renderer` takes it back below 1."""
+"""Radiance of a white matte card in the position with most light.
+
+The tone curve of `tasks.path_tracing.mitsuba_renderer` brings it below 1.
+"""
 
 
 def studio(boxes: Sequence[SoftBox] = SOFT_BOXES, *, height_px: int = 128) -> Fragment:
-    """A photographer's light: a sky brighter above than below, and soft boxes for gloss and mirrors to reflect.
+    """Make the light of a photographer's studio: a sky that is brighter above, and soft boxes that gloss reflects.
 
-    It is exposed for a white matte card, see `EXPOSURE`, whatever the boxes: nothing matte can clip.
+    The exposure is set by a white matte card, see `EXPOSURE`, so that nothing matte clips with any soft boxes.
 
     Args:
-        boxes: What is brighter than the sky.
-        height_px: Rows of the map, a multiple of 8; it is twice as wide.
+        boxes: Soft boxes, brighter than the sky.
+        height_px: Rows of the environment map, a multiple of 8; the map is twice as wide.
     """
     rows, columns = np.meshgrid(np.arange(height_px) + 0.5, np.arange(2 * height_px) + 0.5, indexing="ij")
-    polar, around = np.pi * rows / height_px, np.pi * columns / height_px
-    # Mitsuba's map has +y up; `to_world` below turns +y to our +z, and these are the directions after that.
-    x, y, z = np.sin(around) * np.sin(polar), np.cos(around) * np.sin(polar), np.cos(polar)
+    polar = np.pi * rows / height_px
+    around = np.pi * columns / height_px
+    # Mitsuba's map has +y up; `to_world` below turns +y to our +z, and these are the directions after the turn.
+    x = np.sin(around) * np.sin(polar)
+    y = np.cos(around) * np.sin(polar)
+    z = np.cos(polar)
     directions = np.stack([x, y, z], axis=-1)
     sky = 0.50 + 0.14 * z
     radiance = sky[..., None] * np.asarray([0.97, 1.0, 1.04])
     for light in boxes:
-        azimuth, elevation = np.radians(light.azimuth_deg), np.radians(light.elevation_deg)
-        right = np.asarray([-np.sin(azimuth), np.cos(azimuth), 0.0])
-        toward = np.asarray([*(np.cos(elevation) * np.asarray([np.cos(azimuth), np.sin(azimuth)])), np.sin(elevation)])
-        ahead = directions @ toward
-        distance = np.maximum(ahead, 1e-3)
-        inside = [
-            np.clip((size - np.abs(directions @ axis) / distance) / 0.08 + 0.5, 0, 1)
-            for axis, size in ((right, light.width), (np.cross(toward, right), light.height))
-        ]
-        shape = np.where(ahead > 0, inside[0] * inside[1], 0.0)
+        shape = _box_shape(light, directions)
         radiance = radiance + (light.radiance * shape)[..., None] * np.asarray(linear(light.color))
-    # Summed over blocks of 8 x 8 pixels, then for cards that face the middle of each block.
+    # Light of blocks of 8 x 8 pixels, summed on cards that face the middle of each block.
     weighted = radiance.mean(axis=-1) * np.sin(polar) * (np.pi / height_px) ** 2
     blocks = weighted.reshape(height_px // 8, 8, height_px // 4, 8).sum(axis=(1, 3)).reshape(-1)
     cards = directions.reshape(height_px // 8, 8, height_px // 4, 8, 3).mean(axis=(1, 3)).reshape(-1, 3)
@@ -243,8 +244,23 @@ def studio(boxes: Sequence[SoftBox] = SOFT_BOXES, *, height_px: int = 128) -> Fr
     return {"type": "envmap", "pixels": radiance / brightest, "to_world": to_world}
 
 
+def _box_shape(light: SoftBox, directions: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
+    """Compute how much of each pixel of the environment a soft box covers: 1 inside, 0 outside, with soft edges."""
+    azimuth = np.radians(light.azimuth_deg)
+    elevation = np.radians(light.elevation_deg)
+    right = np.asarray([-np.sin(azimuth), np.cos(azimuth), 0.0])
+    toward = np.asarray([*(np.cos(elevation) * np.asarray([np.cos(azimuth), np.sin(azimuth)])), np.sin(elevation)])
+    ahead = directions @ toward
+    distance = np.maximum(ahead, 1e-3)
+    inside = [
+        np.clip((size - np.abs(directions @ axis) / distance) / 0.08 + 0.5, 0, 1)
+        for axis, size in ((right, light.width), (np.cross(toward, right), light.height))
+    ]
+    return np.where(ahead > 0, inside[0] * inside[1], 0.0)
+
+
 def in_studio(build: Callable[[], dict[str, Fragment]]) -> dict[str, Fragment]:
-    """What a function builds, in the studio's light.
+    """Build a description and add the studio's light.
 
     Raises:
         ValueError: A slot has the light's name.

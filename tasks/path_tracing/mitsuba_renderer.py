@@ -1,11 +1,11 @@
-"""How a description becomes pixels: path tracing by Mitsuba, on the processor, the same bytes on every run.
+"""Renders descriptions by path tracing with Mitsuba on the CPU; the same request always gives the same bytes.
 
-The one public way in is `photograph_all`: shots in, images out, one process a core; `photograph` makes one image.
-Only Mitsuba's `scalar_rgb` variant is used: it needs nothing but the processor. A view's bytes depend on its shot
-alone, never on the number of threads or processes: blocks have a fixed size (a pixel's random numbers start from its
-block), and the reconstruction filter is `box` (wider ones add neighbours' samples up in the order of the threads).
+The main function is `photograph_all`: it renders many requests, with one process a core. Only Mitsuba's variant
+`scalar_rgb` is used, which runs on every CPU. The bytes of a view depend on its request alone, not on the number of
+threads or processes. For this, blocks have a fixed size, because a pixel's random numbers depend on its block. And the
+reconstruction filter is `box`, because wider filters sum the samples of neighbours in the order of the threads.
 
-Workers start soon because nothing that they import imports JAX: keep it so.
+Workers start quickly because nothing that they import imports JAX: keep it so.
 
 n: views, h and w: pixels of a view.
 """
@@ -29,24 +29,27 @@ from tasks.path_tracing.materials import Fragment
 from tasks.path_tracing.meshes import Mesh
 
 INTEGRATOR = {"type": "path", "max_depth": 16, "rr_depth": 6, "hide_emitters": True, "block_size": 16}
-"""Depth 16: with 8 a bottle's thick bottom stays black; it costs no more, as most paths end by Russian roulette.
-`hide_emitters`: the light shows in mirrors and through glass, never behind things."""
+"""Settings of the path tracer.
+
+With `max_depth` 8 a bottle's thick bottom stays black; 16 takes no longer, because Russian roulette ends most paths.
+With `hide_emitters` the light is visible in mirrors and through glass, but not as a background.
+"""
 
 SHOULDER = 0.5
-"""Linear radiance is kept up to here; above, it nears 1 ever more slowly, so that bright places keep their shapes."""
+"""Linear radiance above which the tone curve bends; it approaches 1, so that bright places keep their contrast."""
 
 
 class RenderRequest(NamedTuple):
-    """One view to be taken; small, and may be sent to another process.
+    """One view to render; small enough to be sent to another process.
 
     Attributes:
-        describe: A function of a module, that gives the description.
-        args: What it is called with; hashable. Shots with equal functions and arguments share a loaded scene.
+        describe: Module-level function that returns the description.
+        args: Hashable arguments for it. Requests with equal functions and arguments share a loaded scene.
         pose: Camera to world, see `tasks.cameras`.
         fov_deg: Field of view, in degrees.
         image_px: Width and height.
         num_spp: Samples a pixel.
-        seed: Of the view's noise; two views of a scene should not have the same.
+        seed: Seed of the view's noise; two views of a scene should have different seeds.
     """
 
     describe: Callable[..., dict[str, Fragment]]
@@ -59,7 +62,7 @@ class RenderRequest(NamedTuple):
 
 
 def load(description: Mapping[str, Fragment]) -> Any:
-    """A Mitsuba scene of a description, see `tasks.path_tracing.materials`."""
+    """Load a description as a Mitsuba scene, see `tasks.path_tracing.materials`."""
     mi = _mitsuba()
     loaded = {name: _loaded_fragment(fragment) for name, fragment in description.items()}
     return mi.load_dict({"type": "scene", "integrator": dict(INTEGRATOR), **loaded})
@@ -74,15 +77,15 @@ def render_view(
     num_spp: int,
     seed: int,
 ) -> UInt8[np.ndarray, "h w 4"]:
-    """One view of a loaded scene: sRGB with straight alpha, 0 where nothing is.
+    """Render one view of a loaded scene: sRGB with straight alpha, 0 in the background.
 
     Args:
-        scene: From `load`.
+        scene: Scene from `load`.
         pose: Camera to world.
         fov_deg: Field of view, in degrees.
         image_px: Width and height.
-        num_spp: Samples a pixel; a few more where they do not fill a grid: 132 for 128.
-        seed: Of the noise.
+        num_spp: Samples a pixel, rounded up to a grid: 128 gives 132.
+        seed: Seed of the noise.
     """
     mi = _mitsuba()
     # Mitsuba's camera looks along +z with +x to the left: ours, turned by half a turn about its y axis.
@@ -101,7 +104,7 @@ def render_view(
 
 
 def to_srgb_uint8(radiance: Float[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 4"]:
-    """From linear radiance times alpha to what is stored: sRGB and straight alpha, 8 bits each.
+    """Convert linear radiance times alpha to the stored form: sRGB and straight alpha, 8 bits each.
 
     Example:
         >>> to_srgb_uint8(np.asarray([[[0.2, 0.4, 0.1, 1.0], [0.1, 0.2, 0.05, 0.5], [0.0, 0.0, 0.0, 0.0]]])).tolist()
@@ -119,16 +122,16 @@ def to_srgb_uint8(radiance: Float[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h 
 def photograph_all(
     shots: Sequence[RenderRequest], *, num_workers: int | None = None, on_view: Callable[[int], None] | None = None
 ) -> UInt8[np.ndarray, "n h w 4"]:
-    """Takes all shots, which must be of one size.
+    """Render all requests, which must have one size.
 
     Args:
-        shots: In an order in which neighbours are of the same scene, which is then loaded once a process.
-        num_workers: Processes; None takes one a core or 16 shots, 1 stays in this process. They are spawned, so a
-            script that calls this needs `if __name__ == "__main__":`.
-        on_view: Called in this process with the index of each view when it and all before it are there.
+        shots: Requests, sorted by scene, so that each process loads a scene only once.
+        num_workers: Number of processes; None for one a core, but at least 16 requests each; 1 for this process. They
+            are spawned, so a script that calls this needs `if __name__ == "__main__":`.
+        on_view: Function that is called in this process with the index of each view, in order.
 
     Returns:
-        The same bytes whatever the number of processes.
+        Images; their bytes do not depend on the number of processes.
     """
     if not shots:
         raise ValueError("photograph_all: expected at least one shot, got none")
@@ -149,12 +152,12 @@ def photograph_all(
 
 
 def fingerprint(description: Mapping[str, Fragment], **settings: Any) -> str:
-    """Names what a rendering depends on: the description, Mitsuba's version, how it is traced and developed.
+    """Hash everything that a rendering depends on: description, Mitsuba's version, path tracer and tone curve.
 
     Args:
-        description: See `tasks.path_tracing.materials`; places and textures count to 5 decimals, since sines differ in the last bit
-            between machines.
-        settings: What else there is: sizes, samples, versions.
+        description: Description, see `tasks.path_tracing.materials`. Its floats are rounded to 5 decimals, because the
+            last bit of a sine differs between machines.
+        settings: Further settings: sizes, samples, versions.
     """
     from importlib.metadata import version
 
@@ -177,13 +180,13 @@ def _mitsuba() -> Any:
 
 
 def _on_grid(num_spp: int) -> int:
-    """The sampler's own rounding, up to a grid of nearly equal sides; done here so that it need not warn."""
+    """Round samples up to a grid of nearly equal sides, as the sampler would do with a warning."""
     rows = math.isqrt(num_spp)
     return rows * -(-num_spp // rows)
 
 
 def _loaded_fragment(fragment: Any) -> Any:
-    """Turns meshes, pixels and matrices into Mitsuba's own, all the way down."""
+    """Convert meshes, pixels and matrices to Mitsuba's types, at every depth."""
     mi = _mitsuba()
     if not isinstance(fragment, dict):
         return fragment
@@ -231,7 +234,7 @@ def _take(shot: RenderRequest) -> UInt8[np.ndarray, "h w 4"]:
 
 
 def _start_worker() -> None:
-    """One thread a process: the processes already fill the cores."""
+    """Set one thread a process, because the processes already use all cores."""
     import drjit
 
     _mitsuba()
@@ -242,9 +245,9 @@ def _taken(shots: Sequence[RenderRequest], num_workers: int) -> Iterator[UInt8[n
     if num_workers <= 1:
         yield from map(_take, shots)
         return
-    # Spawned, not forked: by now JAX has threads, which a fork would leave behind in the middle of anything.
+    # Spawned, not forked: JAX has threads by now, and a fork copies their locks in any state.
     with ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
-        # In chunks a worker keeps to one scene; eight chunks a worker keep all of them busy until near the end.
+        # In a chunk a worker renders mostly one scene; with eight chunks a worker all are busy until near the end.
         chunksize = max(1, min(16, len(shots) // (8 * num_workers)))
         try:
             yield from pool.map(_take, shots, chunksize=chunksize)
@@ -256,7 +259,7 @@ def _taken(shots: Sequence[RenderRequest], num_workers: int) -> Iterator[UInt8[n
 
 
 def _pieces(value: Any) -> Iterator[bytes]:
-    """A value as bytes that do not depend on the order of keys, nor on the last bits of a float."""
+    """Yield a value as bytes that do not depend on the order of keys or on the last bits of a float."""
     if isinstance(value, Mapping):
         for key in sorted(value):
             yield f"{key}:".encode()
@@ -269,7 +272,7 @@ def _pieces(value: Any) -> Iterator[bytes]:
         yield from _pieces((value.corners, value.normals, value.uvs))
     elif isinstance(value, np.ndarray):
         yield f"{value.shape}".encode()
-        # 0.37: written-down lengths such as 0.015625 would lie just between two steps, where the last bit decides.
+        # With 0.37 instead of 0.5, lengths such as 0.015625 do not lie between two steps, where the last bit decides.
         yield np.floor(value.astype(np.float64) * 1e5 + 0.37).astype("<i8").tobytes()
     elif isinstance(value, float):
         yield from _pieces(np.asarray([value]))

@@ -1,7 +1,7 @@
-"""What stands in the embedded scenes: eight small objects, built from parts; `tasks.scenes.scenes` says why these.
+"""Builds the eight objects of the embedded scenes from parts; `tasks.scenes.scenes` gives the reasons for these eight.
 
-Each public function gives one object as a description without a light. Lengths are whatever suits the object: it is
-fitted into the scene's ball at the end. x is the object's length, z is up; where it looks, it looks toward +x.
+Each public function returns the description of one object, without a light. Any unit of length may be used, because the
+object is fitted into the scene's ball at the end. x is along the object, z is up; a figure looks toward +x.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from tasks.path_tracing.meshes import (
 
 
 def kettle() -> dict[str, Fragment]:
-    """A copper kettle, its lid and bow of steel, all polished to a mirror."""
+    """Build a copper kettle, its lid and bow of steel, all polished to a mirror."""
     body = spline([(0.80, 0.06), (0.93, 0.20), (0.90, 0.42), (0.72, 0.66), (0.46, 0.82), (0.34, 0.88)], 40)
     lid = [(0.37, 0.86), (0.37, 0.90), *spline([(0.35, 0.91), (0.25, 0.98), (0.10, 1.02), (0.0, 1.03)], 14)]
     spout = spline([(0.66, 0, 0.32), (0.95, 0, 0.42), (1.08, 0, 0.66), (1.18, 0, 0.92), (1.36, 0, 1.02)], 32)
@@ -80,7 +80,7 @@ def kettle() -> dict[str, Fragment]:
 
 
 def _wheel(radius: Real) -> list[Part]:
-    """A spoked wheel, flat in the x-z plane, its outer side toward -y."""
+    """Build a spoked wheel, flat in the x-z plane, its outer side toward -y."""
     rim = lathe([(radius * 0.78, -0.05), (radius, -0.05), (radius, 0.03), (radius * 1.1, 0.05), (radius * 0.78, 0.05)])
     spokes = ring(box(radius * 1.6, 0.05, 0.05), 3)
     upright = [Part(join([rim, spokes]), "wheel"), Part(cylinder(radius * 0.28, 0.15, 24, 0.02), "brass")]
@@ -88,17 +88,19 @@ def _wheel(radius: Real) -> list[Part]:
 
 
 def locomotive() -> dict[str, Fragment]:
-    """A toy locomotive with six spoked wheels."""
+    """Build a toy locomotive with six spoked wheels."""
     along = partial(Mesh.turned, axis="y", angle_deg=90)
+    chimney = [(0, 0.9), (0.09, 0.9), (0.09, 1.15), (0.17, 1.34), (0.17, 1.38), (0.12, 1.38), (0, 1.3)]
     parts = [
         Part(along(cylinder(0.33, 1.15, 64, 0.04)).moved(0.28, 0, 0.62), "boiler"),
         *(Part(along(torus(0.33, 0.022)).moved(x, 0, 0.62), "brass") for x in (-0.05, 0.3, 0.62)),
         Part(along(cylinder(0.27, 0.06, 48, 0.02)).moved(0.87, 0, 0.62), "black"),
         Part(along(sphere(0.05)).moved(0.90, 0, 0.62), "brass"),
-        Part(lathe([(0, 0.9), (0.09, 0.9), (0.09, 1.15), (0.17, 1.34), (0.17, 1.38), (0.12, 1.38), (0, 1.3)])
-             .moved(x=0.62), "black"),
+        Part(lathe(chimney).moved(x=0.62), "black"),
         Part(torus(0.165, 0.022).moved(0.62, 0, 1.36), "brass"),
         Part(capsule(0.13, 0.5).moved(0.22, 0, 0.87), "brass"),
+    ]
+    parts += [
         Part(box(0.62, 0.80, 0.46, 0.03).moved(-0.58, 0, 0.56), "cab"),
         *(Part(box(0.09, 0.09, 0.42, 0.02).moved(x, y, 0.98), "cab") for x in (-0.84, -0.32) for y in (-0.35, 0.35)),
         Part(box(0.78, 0.94, 0.07, 0.03).moved(-0.58, 0, 1.20), "roof"),
@@ -108,7 +110,7 @@ def locomotive() -> dict[str, Fragment]:
         *(Part(along(cone(0.05, 0.12, 0.10, 24, 0.015)).moved(1.05, y, 0.33), "black") for y in (-0.28, 0.28)),
         Part(prism([(0.0, -0.36), (0.0, 0.36), (0.26, 0.0)], 0.22).moved(0.95, 0, 0.16), "wheel"),
         Part(along(cylinder(0.09, 0.10, 32, 0.02)).moved(0.82, 0, 1.03), "brass"),
-    ]  # fmt: skip
+    ]
     for side in (1, -1):
         for x, radius in ((-0.60, 0.27), (0.02, 0.21), (0.52, 0.21)):
             parts += map_meshes(_wheel(radius), lambda m: m.moved(x, -0.36, radius).scaled(1, side, 1))  # noqa: B023
@@ -124,29 +126,35 @@ def locomotive() -> dict[str, Fragment]:
 
 
 def _bird() -> list[Part]:
-    """A small bird looking along +x, its feet at the origin."""
+    """Build a small bird looking along +x, its feet at the origin."""
     wing = sphere(1.0, 24).scaled(0.19, 0.035, 0.10).turned("y", 24)
+    eye = sphere(0.022, 16)
     return [
         Part(sphere(1.0, 32).scaled(0.21, 0.145, 0.15).turned("y", -28).moved(0, 0, 0.17), "yellow"),
         Part(sphere(0.12, 32).moved(0.14, 0, 0.34), "yellow"),
         Part(cone(0.04, 0.12, 0, 16).turned("y", 90).moved(0.30, 0, 0.33), "orange"),
         Part(box(0.26, 0.10, 0.03, 0.012).turned("y", -48).moved(-0.23, 0, 0.02), "orange"),
-        *(Part(wing.moved(-0.05, y, 0.19), "orange") for y in (-0.135, 0.135)),
-        *(Part(sphere(0.022, 16).moved(0.215, y, 0.375), "dark") for y in (-0.075, 0.075)),
-        *(Part(rod((0.02, y, 0.0), (0.02, y, 0.08), 0.014), "dark") for y in (-0.05, 0.05)),
+        Part(wing.moved(-0.05, -0.135, 0.19), "orange"),
+        Part(wing.moved(-0.05, 0.135, 0.19), "orange"),
+        Part(eye.moved(0.215, -0.075, 0.375), "dark"),
+        Part(eye.moved(0.215, 0.075, 0.375), "dark"),
+        Part(rod((0.02, -0.05, 0.0), (0.02, -0.05, 0.08), 0.014), "dark"),
+        Part(rod((0.02, 0.05, 0.0), (0.02, 0.05, 0.08), 0.014), "dark"),
     ]
 
 
 def birdcage() -> dict[str, Fragment]:
-    """A cage of thin brass wire with a bird on its swing."""
+    """Build a cage of thin brass wire with a bird on its swing."""
     bend = [(0.62, 0, 0.10), (0.62, 0, 0.55), (0.62, 0, 1.0), (0.54, 0, 1.30), (0.32, 0, 1.52), (0.03, 0, 1.62)]
     base = [(0, 0), (0.66, 0), (0.72, 0.04), (0.72, 0.13), (0.68, 0.15), (0.66, 0.10), (0, 0.10)]
     swing = [(0, -0.2, 0.72), (0, -0.2, 1.25), (0, 0, 1.56), (0, 0.2, 1.25), (0, 0.2, 0.72)]
     cup = lathe([(0, -0.09), (0.10, -0.09), (0.13, 0.05), (0.11, 0.05), (0.08, -0.05), (0, -0.05)], 24)
+    wire = torus(0.62, 0.02, 64, 8)
     parts = [
         Part(lathe(base, 64), "wood"),
         Part(ring(tube(spline(bend, 24), 0.0135, 8), 20), "brass"),
-        *(Part(torus(0.62, 0.02, 64, 8).moved(z=z), "brass") for z in (0.40, 0.98)),
+        Part(wire.moved(z=0.40), "brass"),
+        Part(wire.moved(z=0.98), "brass"),
         Part(torus(0.36, 0.016, 48, 8).moved(z=1.495), "brass"),
         Part(lathe([(0, 1.56), (0.07, 1.58), (0.05, 1.66), (0.02, 1.72), (0, 1.72)], 24), "brass"),
         Part(torus(0.10, 0.018, 32, 8).turned("x", 90).moved(z=1.82), "brass"),
@@ -168,7 +176,7 @@ def birdcage() -> dict[str, Fragment]:
 
 
 def _patchwork() -> Float[np.ndarray, "h w 3"]:
-    """Bands of small patterns, from the mouth of a balloon (row 0) to its top."""
+    """Draw bands of small patterns, from the mouth of a balloon (row 0) to its top."""
     v, u = np.meshgrid(np.arange(144), np.arange(384), indexing="ij")
     colors = np.asarray([linear(c) for c in ("#f6ead2", "#c8312b", "#1f3f77", "#eaa92e", "#1f8a86")])
     ids = np.zeros(v.shape, int)
@@ -191,19 +199,20 @@ def _patchwork() -> Float[np.ndarray, "h w 3"]:
 
 
 def balloon() -> dict[str, Fragment]:
-    """A hot-air balloon in patchwork, its basket hung on ropes."""
+    """Build a hot-air balloon in patchwork, its basket hung on ropes."""
     gore = [(0.16, 0.55), (0.30, 0.72), (0.55, 1.02), (0.76, 1.38), (0.80, 1.72), (0.66, 2.06), (0.36, 2.28), (0, 2.34)]
     corners = [(-0.17, -0.17), (0.17, -0.17), (0.17, 0.17), (-0.17, 0.17)]
+    rim = [(x, y, 0.29) for x, y in (*corners, corners[0])]
     basket = box(0.36, 0.36, 0.28, 0.03).moved(z=0.14)
     parts = [
         Part(lathe(spline(gore, 64), 96), "envelope"),
         Part(torus(0.165, 0.018, 48, 8).moved(z=0.555), "rope"),
         Part(basket.boxed_uvs(2.5), "wicker"),
-        Part(tube([(x, y, 0.29) for x, y in (*corners, corners[0])], 0.028, 10), "leather"),
+        Part(tube(rim, 0.028, 10), "leather"),
         *(Part(rod((0.9 * x, 0.9 * y, 0.26), (0.65 * x, 0.65 * y, 0.56), 0.010, 8), "rope") for x, y in corners),
         *(Part(capsule(0.05, 0.13, 16).moved(0.22, 0, 0.12).turned("z", 90 * i), "sack") for i in range(4)),
         Part(cylinder(0.04, 0.10, 24).moved(z=0.46), "steel"),
-    ]  # fmt: skip
+    ]
     weave = checker("#c99a5b", "#7f5528", 4, 4)
     materials = {
         "envelope": matte(picture(_patchwork(), smooth=False)), "rope": matte("#5b4636"), "wicker": matte(weave),
@@ -217,7 +226,7 @@ def balloon() -> dict[str, Fragment]:
 
 
 def _petal(length: Real, width: Real, lift_deg: Real, curl: Real) -> Mesh:
-    """A petal from the origin outward along +x, cupped, its tip bent up."""
+    """Build a petal from the origin outward along +x, cupped, its tip bent up."""
     along, across = np.meshgrid(np.linspace(0, 1, 15), np.linspace(-1, 1, 11), indexing="ij")
     half = width * (np.sin(np.pi * along**0.8) ** 0.75 * (1 - 0.15 * along) + 0.10 * (1 - along))
     x = length * along
@@ -226,8 +235,8 @@ def _petal(length: Real, width: Real, lift_deg: Real, curl: Real) -> Mesh:
 
 
 def lotus() -> dict[str, Fragment]:
-    """A lotus flower over three leaves of its own."""
-    layers = [  # petals, their length and half width, how steep they stand and how much they bend, from the outside in
+    """Build a lotus flower over three leaves of its own."""
+    layers = [  # from the outside inward: number of petals, their length, half width, steepness and bend
         (8, 0.95, 0.27, 12, 0.25),
         (8, 0.95, 0.27, 32, 0.26),
         (8, 0.85, 0.25, 50, 0.18),
@@ -264,7 +273,7 @@ def lotus() -> dict[str, Fragment]:
 
 
 def _ship() -> list[Part]:
-    """A two-masted ship along +x, its water line at z = 0, about 1 long."""
+    """Build a two-masted ship along +x, its water line at z = 0, about 1 long."""
     sections = []
     for t in np.linspace(0, 1, 13):
         half = 0.13 * np.sin(np.pi * min(0.5, 0.16 + 0.62 * (1 - t) ** 0.8)) * (1 - t**3)
@@ -291,7 +300,7 @@ def _ship() -> list[Part]:
 
 
 def bottle() -> dict[str, Fragment]:
-    """A bottle on a stand, with a ship on a sea inside."""
+    """Build a bottle on a stand, with a ship on a sea inside."""
     outer = [(0.50, -0.85), (0.54, -0.6), (0.54, 0.25), (0.50, 0.48), (0.26, 0.72), (0.17, 0.82), (0.16, 1.06)]
     lip = [(0.20, 1.07), (0.20, 1.14), (0.13, 1.14), (0.13, 1.06), (0.135, 0.84)]
     inner = [(0.22, 0.71), (0.45, 0.47), (0.50, 0.25), (0.50, -0.6), (0.46, -0.80)]
@@ -323,7 +332,7 @@ def bottle() -> dict[str, Fragment]:
 
 
 def _bricks(x: int, y: int, layer: int, columns: int, rows: int) -> Mesh:
-    """One toy brick with its studs; its corner at a place of the grid, which has unit 1 and layers 1.2 high."""
+    """Build a toy brick with its studs; its corner lies on a grid of unit 1 with layers 1.2 high."""
     knob = cylinder(0.3, 0.24, 12).moved(z=1.2 + 0.1)
     body = box(columns - 0.04, rows - 0.04, 1.18, 0.06).moved(columns / 2, rows / 2, 0.6)
     studs = [knob.moved(i + 0.5, j + 0.5) for i in range(columns) for j in range(rows)]
@@ -331,7 +340,7 @@ def _bricks(x: int, y: int, layer: int, columns: int, rows: int) -> Mesh:
 
 
 def castle() -> dict[str, Fragment]:
-    """A walled castle of some two hundred toy bricks."""
+    """Build a walled castle of some two hundred toy bricks."""
     parts = []
 
     def lay(x: int, y: int, layer: int, columns: int, rows: int, slot: str) -> None:
@@ -341,11 +350,16 @@ def castle() -> dict[str, Fragment]:
         for side in range(4):
             for i in range(5):
                 start = 3 + 2 * i - layer % 2 + (layer % 2 and i == 0)
-                at, size = (start, 1 if layer % 2 and i == 0 else 2)
-                if side == 0 and 5 <= at <= 8 and layer < 2:
+                size = 1 if layer % 2 and i == 0 else 2
+                if side == 0 and 5 <= start <= 8 and layer < 2:
                     continue
                 slot = "sand" if (i + layer) % 3 else "tan"
-                x, y, w, d = ((at, 1, size, 1), (at, 12, size, 1), (1, at, 1, size), (12, at, 1, size))[side]
+                x, y, w, d = (
+                    (start, 1, size, 1),
+                    (start, 12, size, 1),
+                    (1, start, 1, size),
+                    (12, start, 1, size),
+                )[side]
                 lay(x, y, layer, w, d, slot)
     for i in range(3, 11, 2):  # battlements
         for x, y in ((i, 1), (i, 12), (1, i), (12, i)):
@@ -375,7 +389,7 @@ def castle() -> dict[str, Fragment]:
 
 
 def _pedestal() -> list[tuple[float, float]]:
-    """The foot of a chess piece, as a profile from its middle outward and up to a neck at height 0.34."""
+    """List the profile of a chess piece's foot, from its middle outward and up to a neck at height 0.34."""
     foot = [(0.0, 0.0), (0.36, 0.0), (0.38, 0.03), (0.38, 0.09), (0.35, 0.12)]
     return [*foot, (0.32, 0.13), (0.33, 0.17), (0.30, 0.21), (0.27, 0.22), (0.235, 0.25), (0.215, 0.285), (0.2, 0.34)]
 
@@ -408,18 +422,23 @@ def _knight() -> list[Part]:
     along = spline(places, 40)
     horse = tube(np.stack([along[:, 0], 0 * along[:, 0], along[:, 1]], axis=-1), along[:, 2:], 32)
     mane = [(-0.26, 0, 0.52), (-0.29, 0, 0.70), (-0.285, 0, 0.88), (-0.21, 0, 1.06), (-0.08, 0, 1.22), (0.08, 0, 1.29)]
+    ear = cone(0.05, 0.16, 0.0, 16).turned("y", -12)
+    eye = sphere(0.024, 16)
     return [
         Part(lathe([*_pedestal(), (0.19, 0.38), (0.0, 0.40)], 64), "ebony"),
         Part(horse, "ebony"),
         *(Part(sphere(1.0, 20).scaled(0.075, 0.05, 0.085).moved(*p), "ebony") for p in spline(mane, 9)),
-        *(Part(cone(0.05, 0.16, 0.0, 16).turned("y", -12).moved(0.10, y, 1.31), "ebony") for y in (-0.065, 0.065)),
-        *(Part(sphere(0.024, 16).moved(0.20, y, 1.12), "ivory") for y in (-0.105, 0.105)),
+        Part(ear.moved(0.10, -0.065, 1.31), "ebony"),
+        Part(ear.moved(0.10, 0.065, 1.31), "ebony"),
+        Part(eye.moved(0.20, -0.105, 1.12), "ivory"),
+        Part(eye.moved(0.20, 0.105, 1.12), "ivory"),
     ]
 
 
 def chess() -> dict[str, Fragment]:
-    """A king and a knight, side by side."""
+    """Build a king and a knight, side by side."""
     king = map_meshes(_king(), lambda mesh: mesh.scaled(1.3, 1.3, 1).turned("z", 35).moved(-0.54, 0.12))
     knight = map_meshes(_knight(), lambda mesh: mesh.scaled(1.3, 1.3, 1.1).turned("z", -25).moved(0.54, -0.12))
-    ivory, ebony = wood("#f0dfbb", "#dcc08c", 2, rings=5), wood("#6b3a22", "#3f2012", 6)
+    ivory = wood("#f0dfbb", "#dcc08c", 2, rings=5)
+    ebony = wood("#6b3a22", "#3f2012", 6)
     return assign_materials(fitted([*king, *knight]), {"ivory": glossy(ivory, 0.14), "ebony": glossy(ebony, 0.12)})

@@ -1,8 +1,8 @@
-"""Which scenes are embedded, and how to get views of them: eight small still lifes, each hard in a way of its own.
+"""Lists the eight embedded scenes, each difficult for another reason, and renders views of them.
 
-`SCENES` names them, `render` and `render_views` take their pictures, `fingerprint` names what the pictures depend on.
-Every scene is centred at the origin, within a ball of radius 1.2 and a cube of half side 1, z up, without a ground, in
-the same light. A scene is a function without arguments that gives a description, see `tasks.path_tracing.materials`.
+`SCENES` lists them, `render` and `render_views` render them, `fingerprint` hashes everything that the pixels depend on.
+Every scene is centred at the origin, within a ball of radius 1.2 and a cube of half side 1, with z up, without a ground
+and in the same light. A function without arguments builds its description, see `tasks.path_tracing.materials`.
 
 n: views, h and w: pixels of a view.
 """
@@ -22,7 +22,7 @@ from tasks.path_tracing.materials import Fragment, in_studio
 from tasks.scenes import scene_models
 
 SCENES_VERSION = 1
-"""Goes up when scenes change in a way that their descriptions do not show."""
+"""Part of every fingerprint; raise it when scenes change in a way that their descriptions do not show."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,10 @@ class Scene:
     """One embedded scene.
 
     Attributes:
-        name: A short word.
-        title: What it shows.
-        hard_because: What a radiance field finds hard in it.
-        build: Gives its description.
+        name: Name, one word.
+        title: Sentence on the object that it shows.
+        hard_because: Reason that it is difficult for a radiance field.
+        build: Function that builds its description.
     """
 
     name: str
@@ -45,32 +45,64 @@ class Scene:
 SCENES = {
     scene.name: scene
     for scene in (
-        Scene(name="kettle", title="A copper kettle with a steel lid, polished to a mirror.", build=scene_models.kettle,
-              hard_because="mirror-like metal: what is seen on it moves with the camera"),
-        Scene(name="locomotive", title="A toy locomotive of glossy plastic.", build=scene_models.locomotive,
-              hard_because="highlights that depend on the view"),
-        Scene(name="birdcage", title="A yellow bird on a swing in a brass cage.", build=scene_models.birdcage,
-              hard_because="thin rods, and holes between them"),
-        Scene(name="balloon", title="A hot-air balloon in patchwork, with a wicker basket.", build=scene_models.balloon,
-              hard_because="fine texture"),
-        Scene(name="lotus", title="A lotus flower over three of its leaves.", build=scene_models.lotus,
-              hard_because="self-occlusion: petals behind petals"),
-        Scene(name="bottle", title="A ship in a glass bottle on a wooden stand.", build=scene_models.bottle,
-              hard_because="a transparent part that bends the light"),
-        Scene(name="castle", title="A walled castle of toy bricks.", build=scene_models.castle,
-              hard_because="many small parts"),
-        Scene(name="chess", title="A white king and a black knight.", build=scene_models.chess,
-              hard_because="two separate objects, with empty space between them"),
+        Scene(
+            name="kettle",
+            title="A copper kettle with a steel lid, polished to a mirror.",
+            build=scene_models.kettle,
+            hard_because="mirror-like metal: what is seen on it moves with the camera",
+        ),
+        Scene(
+            name="locomotive",
+            title="A toy locomotive of glossy plastic.",
+            build=scene_models.locomotive,
+            hard_because="highlights that depend on the view",
+        ),
+        Scene(
+            name="birdcage",
+            title="A yellow bird on a swing in a brass cage.",
+            build=scene_models.birdcage,
+            hard_because="thin rods, and holes between them",
+        ),
+        Scene(
+            name="balloon",
+            title="A hot-air balloon in patchwork, with a wicker basket.",
+            build=scene_models.balloon,
+            hard_because="fine texture",
+        ),
+        Scene(
+            name="lotus",
+            title="A lotus flower over three of its leaves.",
+            build=scene_models.lotus,
+            hard_because="self-occlusion: petals behind petals",
+        ),
+        Scene(
+            name="bottle",
+            title="A ship in a glass bottle on a wooden stand.",
+            build=scene_models.bottle,
+            hard_because="a transparent part that bends the light",
+        ),
+        Scene(
+            name="castle",
+            title="A walled castle of toy bricks.",
+            build=scene_models.castle,
+            hard_because="many small parts",
+        ),
+        Scene(
+            name="chess",
+            title="A white king and a black knight.",
+            build=scene_models.chess,
+            hard_because="two separate objects, with empty space between them",
+        ),
     )
-}  # fmt: skip
+}
 """The embedded scenes, in the order of the pages."""
 
 
 def described(scene: str) -> Scene:
-    """The entry of a scene.
+    """Look up a scene by name.
 
     Raises:
-        UsageError: No such scene.
+        UsageError: There is no such scene.
     """
     if scene not in SCENES:
         raise UsageError(f"scene: expected an embedded scene, got {scene!r}; {nearest(scene, SCENES)}")
@@ -80,14 +112,14 @@ def described(scene: str) -> Scene:
 def render(
     scene: str, pose: Float[np.ndarray, "4 4"], *, image_px: int, num_spp: int, seed: int
 ) -> UInt8[np.ndarray, "h w 4"]:
-    """One view, in this process: sRGB with straight alpha.
+    """Render one view in this process: sRGB with straight alpha.
 
     Args:
         scene: Name of an embedded scene.
         pose: Camera to world, see `tasks.cameras`; the field of view is `BLENDER_FOV_DEG`.
         image_px: Width and height.
         num_spp: Samples a pixel.
-        seed: Of the noise.
+        seed: Seed of the noise.
     """
     return render_views(scene, pose[None], image_px=image_px, num_spp=num_spp, num_workers=1, first_seed=seed)[0]
 
@@ -102,16 +134,16 @@ def render_views(
     first_seed: int = 0,
     on_view: Callable[[int], None] | None = None,
 ) -> UInt8[np.ndarray, "n h w 4"]:
-    """Views of one scene; the same bytes as one at a time, with seeds that count up from the first.
+    """Render views of one scene; `render` gives the same bytes, one view at a time.
 
     Args:
         scene: Name of an embedded scene.
-        poses: Cameras to world.
+        poses: Camera to world.
         image_px: Width and height.
         num_spp: Samples a pixel.
-        num_workers: Processes, see `tasks.path_tracing.mitsuba_renderer.photograph_all`.
-        first_seed: Seed of the first view.
-        on_view: Called with the index of each view as it is done.
+        num_workers: Number of processes, see `tasks.path_tracing.mitsuba_renderer.photograph_all`.
+        first_seed: Seed of the first view; each next view has the next seed.
+        on_view: Function that is called with the index of each finished view.
     """
     build = described(scene).build
     shots = [
@@ -122,7 +154,7 @@ def render_views(
 
 
 def fingerprint(scene: str, image_px: int, num_spp: int) -> str:
-    """Names what a scene's views depend on, but for poses and seeds; never their pixels.
+    """Hash everything that a scene's views depend on, except poses and seeds; never pixels.
 
     Args:
         scene: Name of an embedded scene.
@@ -131,5 +163,8 @@ def fingerprint(scene: str, image_px: int, num_spp: int) -> str:
     """
     return mitsuba_renderer.fingerprint(
         in_studio(described(scene).build),
-        version=SCENES_VERSION, fov_deg=BLENDER_FOV_DEG, image_px=image_px, num_spp=num_spp,
-    )  # fmt: skip
+        version=SCENES_VERSION,
+        fov_deg=BLENDER_FOV_DEG,
+        image_px=image_px,
+        num_spp=num_spp,
+    )

@@ -200,7 +200,7 @@ def test_dress_joins_the_parts_of_a_slot_and_names_a_slot_without_material():
     )
     assert list(dressed) == ["left body", "left inside"]
     assert len(dressed["left body"]["mesh"].corners) == sum(len(p.mesh.corners) for p in mug()[:2])
-    with pytest.raises(ValueError, match="dress: expected a material for every slot, got none for inside; add it"):
+    with pytest.raises(ValueError, match="expected a material for every slot, got none for inside"):
         materials.assign_materials(mug(), {"body": materials.matte("#ff0000")})
 
 
