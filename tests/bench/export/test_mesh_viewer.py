@@ -95,4 +95,7 @@ def test_the_first_objects_with_parameters_and_a_surface(tmp_path):
     assert [*found.contents] == [f"objects/{found.trial_id}.html", f"objects/{found.trial_id}.glb"]
     assert b"&lt;grey&gt;" in found.contents[f"objects/{found.trial_id}.html"]
     assert mesh_viewer.make_viewers(cells, trials, kept, 1)[0].contents == found.contents, "the same bytes"
-    assert len(mesh_viewer.make_viewers(cells, trials, kept, 5)) == 2 and mesh_viewer.make_viewers(cells, trials, kept, 0) == ()
+    assert (
+        len(mesh_viewer.make_viewers(cells, trials, kept, 5)) == 2
+        and mesh_viewer.make_viewers(cells, trials, kept, 0) == ()
+    )
