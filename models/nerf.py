@@ -23,7 +23,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from bench.errors import UsageError
-from models.fields.encodings import Integrated, Positional, Raw
+from models.fields.encodings import IdentityEncoding, IntegratedPositional, Positional
 from models.fields.networks import MLP
 from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, Views, hyperparameter
 from models.rendering import compositing, ray_sampling
@@ -258,12 +258,12 @@ NERF = NeRF(field=FIELD)
 NERF_WITHOUT_DIRECTIONS = dataclasses.replace(NERF, field=dataclasses.replace(FIELD, view_directions=False))
 """NeRF whose colour does not depend on the view direction."""
 
-RAW_NERF = dataclasses.replace(NERF, field=dataclasses.replace(FIELD, encoding=Raw()))
+RAW_NERF = dataclasses.replace(NERF, field=dataclasses.replace(FIELD, encoding=IdentityEncoding()))
 """NeRF without positional encoding of positions; directions are still encoded."""
 
 MIP_NERF = dataclasses.replace(
     NERF,
-    field=dataclasses.replace(FIELD, encoding=Integrated(num_octaves=10)),
+    field=dataclasses.replace(FIELD, encoding=IntegratedPositional(num_octaves=10)),
     cones=True,
     share_levels=True,
     coarse_weight=0.1,

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bench.suites import registered_types
 from models.clip.checkpoints import catalog
 from tasks.sparse_views import transforms_json
 from tasks.sparse_views.nerf_synthetic import BlenderScene
@@ -31,7 +32,7 @@ def described_v1(value: Any) -> Any:
         fields = [f for f in dataclasses.fields(value) if f.metadata.get("identity", True)]
         if hasattr(value, "apply"):  # a linen module: flax adds `parent` and `name`
             fields = [f for f in fields if f.name not in ("parent", "name")]
-        return {"type": type(value).__name__} | {f.name: described_v1(getattr(value, f.name)) for f in fields}
+        return {"type": name_v1(type(value))} | {f.name: described_v1(getattr(value, f.name)) for f in fields}
     if isinstance(value, Mapping):
         return {str(k): described_v1(v) for k, v in value.items()}
     if isinstance(value, tuple | list):
@@ -41,6 +42,12 @@ def described_v1(value: Any) -> Any:
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
     raise TypeError(f"described: expected a dataclass or a JSON value, got {type(value).__name__}")
+
+
+def name_v1(kind: type) -> str:
+    """Return the name that a type had in version 1; registered names keep it when a class is renamed."""
+    ours = registered_types.TYPES.get(f"{kind.__module__}:{kind.__qualname__}")
+    return ours.name if ours is not None else kind.__name__
 
 
 def digest_v1(tree: Any) -> str:

@@ -38,10 +38,10 @@ TYPES: dict[str, Registered] = {
     "models.fields.networks:Voxels": Registered("Voxels", 1),
     "models.fields.hash_grid:HashGrid": Registered("HashGrid", 1),
     # encodings
-    "models.fields.encodings:Raw": Registered("Raw", 1),
+    "models.fields.encodings:IdentityEncoding": Registered("Raw", 1),
     "models.fields.encodings:Positional": Registered("Positional", 1),
-    "models.fields.encodings:Integrated": Registered("Integrated", 1),
-    "models.fields.encodings:Directions": Registered("Directions", 1),
+    "models.fields.encodings:IntegratedPositional": Registered("Integrated", 1),
+    "models.fields.encodings:DirectionEncoding": Registered("Directions", 1),
     "models.fields.encodings:FourierFeatures": Registered("FourierFeatures", 1),
     # encoders
     "models.clip.networks.dual_encoder:DualEncoder": Registered("DualEncoder", 1),

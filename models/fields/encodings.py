@@ -26,7 +26,7 @@ from bench.errors import UsageError
 from models.rendering.ray_sampling import Samples
 
 
-class Raw(nn.Module):
+class IdentityEncoding(nn.Module):
     """Passes on the coordinates unchanged."""
 
     @nn.compact
@@ -56,7 +56,7 @@ class Positional(nn.Module):
         return _waves(samples.means, None, self.num_octaves, self.identity)
 
 
-class Integrated(nn.Module):
+class IntegratedPositional(nn.Module):
     """Encodes Gaussians as mip-NeRF does (equation 14): the mean of `Positional` over a Gaussian.
 
     Attributes:
@@ -68,7 +68,7 @@ class Integrated(nn.Module):
     identity: bool = False
 
     def __post_init__(self) -> None:
-        _check_octaves("Integrated", self.num_octaves, at_most=16)
+        _check_octaves("IntegratedPositional", self.num_octaves, at_most=16)
         super().__post_init__()
 
     @nn.compact
@@ -78,7 +78,7 @@ class Integrated(nn.Module):
         return _waves(samples.means, variance, self.num_octaves, self.identity)
 
 
-class Directions(nn.Module):
+class DirectionEncoding(nn.Module):
     """Encodes the direction of rays, normalised to length 1.
 
     Attributes:
@@ -90,7 +90,7 @@ class Directions(nn.Module):
     identity: bool = True
 
     def __post_init__(self) -> None:
-        _check_octaves("Directions", self.num_octaves, at_most=16)
+        _check_octaves("DirectionEncoding", self.num_octaves, at_most=16)
         super().__post_init__()
 
     @nn.compact

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bench.errors import UsageError, nearest
-from models.fields.encodings import Directions, FourierFeatures, Positional
+from models.fields.encodings import DirectionEncoding, FourierFeatures, Positional
 from models.method import sized_by
 from models.rendering.ray_sampling import Samples
 
@@ -47,7 +47,7 @@ class MLP(nn.Module):
     width: int | None = None
     depth: int | None = None
     encoding: nn.Module = Positional(num_octaves=10)
-    direction_encoding: nn.Module = Directions(num_octaves=4)
+    direction_encoding: nn.Module = DirectionEncoding(num_octaves=4)
     view_directions: bool = True
     density_activation: DensityActivation = "relu"
     density_noise: float = 0.0

@@ -24,7 +24,7 @@ from typing import Any
 
 from bench.suites.builtin import caption_tables, published_numbers
 from bench.suites.suite import Arm, Suite, Table
-from models.fields.encodings import Raw
+from models.fields.encodings import IdentityEncoding
 from models.nerf import (
     FIELD_2021,
     MIP_NERF,
@@ -121,7 +121,7 @@ def photo_architectures_2021() -> Table:
                     "materials": ("simplified_nerf_2021_materials", SIMPLIFIED_NERF_2021_MATERIALS),
                 },
             ),
-            "raw coordinates": arm("raw_nerf_2021", ("method.field.encoding",), encoding=Raw()),
+            "raw coordinates": arm("raw_nerf_2021", ("method.field.encoding",), encoding=IdentityEncoding()),
             "no view directions": arm(
                 "nerf_2021_without_directions", ("method.field.view_directions",), view_directions=False
             ),

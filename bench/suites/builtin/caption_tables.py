@@ -17,7 +17,7 @@ from bench.suites.suite import Arm, Table
 from bench.suites.variant_names import slug
 from models.augmentations import BACKGROUNDS, CONSTANT_BACKGROUNDS
 from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, HASH_GRID, SIMPLE_FIELD, VOXELS, DreamFields
-from models.fields.encodings import Integrated, Positional
+from models.fields.encodings import IntegratedPositional, Positional
 from models.fields.networks import MLP, ResidualMLP
 from tasks.budgets import BUDGETS, Budget, sized
 from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES, judges_of
@@ -217,7 +217,7 @@ def cumulative(study: CaptionStudySettings, before: Sequence[Table]) -> Table:
     """
     simple = study.simple
     fourier = dataclasses.replace(study.simple, encoding=study.network.encoding)
-    integrated = Integrated(num_octaves=study.num_octaves)
+    integrated = IntegratedPositional(num_octaves=study.num_octaves)
     crops = {"crop_share": study.base.crop_share}
     backgrounds = {"backgrounds": study.base.backgrounds, "max_blur_px": study.base.max_blur_px}
     kept: dict[str, Any] = {**PLAIN, "transmittance": "none", "bounds": False, "track_origin": False}

@@ -56,16 +56,20 @@ def test_a_change_is_noticed(golden, monkeypatch):
 
 def test_what_stands_is_never_overwritten(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(golden_types, "GOLDEN", tmp_path / "golden.json")
-    monkeypatch.setattr(golden_types, "TYPES", {"models.fields.encodings:Raw": TYPES["models.fields.encodings:Raw"]})
+    monkeypatch.setattr(
+        golden_types,
+        "TYPES",
+        {"models.fields.encodings:IdentityEncoding": TYPES["models.fields.encodings:IdentityEncoding"]},
+    )
     golden_types.main()
     edited = golden_types.GOLDEN.read_text().replace('"version": 1', '"version": 1, "note": "edited"')
     golden_types.GOLDEN.write_text(edited)
     golden_types.main()
     assert "edited" in golden_types.GOLDEN.read_text()
     assert "Raw/1: left as it was" in capsys.readouterr().out
-    raised = TYPES["models.fields.encodings:Raw"]._replace(version=2)
-    monkeypatch.setattr(golden_types, "TYPES", {"models.fields.encodings:Raw": raised})
-    monkeypatch.setitem(TYPES, "models.fields.encodings:Raw", raised)
+    raised = TYPES["models.fields.encodings:IdentityEncoding"]._replace(version=2)
+    monkeypatch.setattr(golden_types, "TYPES", {"models.fields.encodings:IdentityEncoding": raised})
+    monkeypatch.setitem(TYPES, "models.fields.encodings:IdentityEncoding", raised)
     golden_types.main()
     assert "edited" not in golden_types.GOLDEN.read_text()
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from models.fields.encodings import (
-    Directions,
+    DirectionEncoding,
     FourierFeatures,
-    Integrated,
+    IdentityEncoding,
+    IntegratedPositional,
     Positional,
-    Raw,
     fourier_vectors,
     projected_variance,
     sine_ahead,
@@ -96,7 +96,7 @@ def test_derivatives_of_sines_are_sines():
 
 def test_raw_is_the_middle():
     samples = some_samples(2)
-    np.testing.assert_array_equal(encode(Raw(), samples), samples.means)
+    np.testing.assert_array_equal(encode(IdentityEncoding(), samples), samples.means)
 
 
 @pytest.mark.parametrize("identity", [True, False])
@@ -111,7 +111,7 @@ def test_positional_matches_the_slow_twin(identity):
 
 def test_integrated_matches_explicit_covariances():
     samples = some_samples(5, spread=0.1)
-    result = encode(Integrated(num_octaves=6, identity=True), samples)
+    result = encode(IntegratedPositional(num_octaves=6, identity=True), samples)
     for i in range(5):
         variance = np.diag(slow_covariance(samples, i))
         expected = slow_waves(samples.means[i], 6, lambda octave, axis, v=variance: np.exp(-0.5 * 4**octave * v[axis]))
@@ -121,7 +121,7 @@ def test_integrated_matches_explicit_covariances():
 @pytest.mark.parametrize(
     "integrated, plain",
     [
-        (Integrated(num_octaves=16), Positional(num_octaves=16, identity=False)),
+        (IntegratedPositional(num_octaves=16), Positional(num_octaves=16, identity=False)),
         (FourierFeatures(), FourierFeatures(integrated=False)),
     ],
 )
@@ -137,7 +137,7 @@ def test_a_point_is_encoded_as_without_integration(integrated, plain):
 @pytest.mark.parametrize(
     "integrated, plain",
     [
-        (Integrated(num_octaves=4), Positional(num_octaves=4, identity=False)),
+        (IntegratedPositional(num_octaves=4), Positional(num_octaves=4, identity=False)),
         (FourierFeatures(num_octaves=6), FourierFeatures(num_octaves=6, integrated=False)),
     ],
 )
@@ -154,20 +154,20 @@ def test_integration_is_the_mean_over_the_piece(integrated, plain):
 
 def test_a_wide_piece_has_no_waves_left_and_no_gradient_that_is_not_finite():
     samples = some_samples(3)._replace(t_var=jnp.full(3, 1e30), r_var=jnp.full(3, 1e30))
-    assert np.abs(encode(Integrated(), samples)).max() == 0
+    assert np.abs(encode(IntegratedPositional(), samples)).max() == 0
 
     def total(samples):
-        return jnp.sum(Integrated().apply({}, samples)) + jnp.sum(FourierFeatures().apply({}, samples))
+        return jnp.sum(IntegratedPositional().apply({}, samples)) + jnp.sum(FourierFeatures().apply({}, samples))
 
     assert all(np.all(np.isfinite(g)) for g in jax.jit(jax.grad(total))(samples))
 
 
 def test_directions_have_length_one_whatever_the_rays_have():
     samples = some_samples(4)
-    result = encode(Directions(num_octaves=4), samples)
+    result = encode(DirectionEncoding(num_octaves=4), samples)
     assert result.shape == (4, 27)
     longer = samples._replace(directions=samples.directions * 7)
-    np.testing.assert_allclose(encode(Directions(num_octaves=4), longer), result, atol=3e-6)
+    np.testing.assert_allclose(encode(DirectionEncoding(num_octaves=4), longer), result, atol=3e-6)
     for i in range(4):
         d = np.asarray(samples.directions[i], np.float64)
         expected = slow_waves(d / np.linalg.norm(d), 4, lambda octave, axis: 1.0)
@@ -252,7 +252,13 @@ def test_annealing_widens_the_piece():
 
 # --- all of them ---
 
-ALL = [Raw(), Positional(4), Integrated(4, identity=True), Directions(2), FourierFeatures(num_directions=5)]
+ALL = [
+    IdentityEncoding(),
+    Positional(4),
+    IntegratedPositional(4, identity=True),
+    DirectionEncoding(2),
+    FourierFeatures(num_directions=5),
+]
 
 
 @pytest.mark.parametrize("encoding", ALL, ids=lambda e: type(e).__name__)
@@ -267,7 +273,7 @@ def test_every_encoding_takes_any_leading_axes(encoding):
     np.testing.assert_allclose(packed, flat, atol=1e-6)
 
 
-@pytest.mark.parametrize("encoding", [Positional, Integrated, Directions, FourierFeatures])
+@pytest.mark.parametrize("encoding", [Positional, IntegratedPositional, DirectionEncoding, FourierFeatures])
 def test_octaves_out_of_range_are_refused(encoding):
     with pytest.raises(UsageError, match="expected num_octaves from 1 to 16, got 17; NeRF has 10"):
         encoding(num_octaves=17)

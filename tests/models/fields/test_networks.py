@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from models.fields.encodings import FourierFeatures, Integrated, Positional
+from models.fields.encodings import FourierFeatures, IntegratedPositional, Positional
 from models.fields.networks import MLP, ResidualMLP, Voxels
 from models.method import num_parameters
 from models.rendering.ray_sampling import Samples, samples_at_points
@@ -20,7 +20,7 @@ from tasks.budgets import BUDGETS, sized
 
 SMALL = {
     "mlp": MLP(width=8, depth=4, encoding=Positional(3), density_activation="shifted_softplus"),
-    "mlp without directions": MLP(width=8, depth=2, encoding=Integrated(3), view_directions=False),
+    "mlp without directions": MLP(width=8, depth=2, encoding=IntegratedPositional(3), view_directions=False),
     "residual": ResidualMLP(width=8, hidden=12, num_blocks=2, encoding=FourierFeatures(num_directions=5)),
     "voxels": Voxels(resolution=5),
 }
@@ -72,7 +72,7 @@ def test_dream_fields_has_the_parameters_of_the_released_code():
     field = sized(ResidualMLP(), BUDGETS["paper"])
     assert count(field) == 315_396  # 262 Fourier features, released configuration
     # With 48 axis-aligned features, near the "280K" of the paper's section 4.7.
-    assert count(dataclasses.replace(field, encoding=Integrated(num_octaves=8))) == 288_004
+    assert count(dataclasses.replace(field, encoding=IntegratedPositional(num_octaves=8))) == 288_004
 
 
 # --- slow twins ---
