@@ -123,3 +123,22 @@ def test_where_there_are_no_locks_work_goes_on_without(tmp_path, monkeypatch, nu
 def test_errors_of_the_work_itself_are_not_taken_for_a_locks(tmp_path):
     with pytest.raises(OSError, match="disk full"), folder_lock(tmp_path, "x"):
         raise OSError(errno.ENOLCK, "disk full")
+
+
+def test_threads_of_one_process_wait_for_each_other(tmp_path, capsys):
+    order = []
+
+    def second():
+        with folder_lock(tmp_path, "the test"):
+            order.append("second")
+
+    with folder_lock(tmp_path, "the test") as held:
+        assert held
+        thread = threading.Thread(target=second)
+        thread.start()
+        while "waiting" not in (said := capsys.readouterr().err):
+            time.sleep(0.01)
+        assert f"waiting for another process that fills {tmp_path}: the test" in said
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]

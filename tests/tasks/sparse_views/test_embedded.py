@@ -1,100 +1,23 @@
-"""Embedded sparse views: which views, what they hold, and that they are rendered once and are whole."""
+"""Embedded sparse views: what a task is called, what it holds, and that it is rendered once."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
-import os
-import pathlib
-import signal
 import subprocess
 import sys
-import textwrap
-import time
-import types
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from tasks import budgets, cameras
-from tasks.data_dir import locking
 from tasks.scenes import scenes
-from tasks.sparse_views import dataset, embedded, scene_views, view_selection
+from tasks.sparse_views import dataset, embedded, scene_views
 from tasks.sparse_views.embedded import SparseViews
+from tests.fixtures.painted_views import OTHER, SCENE, builder_of, forget, paint, tiny
 
-SCENE, OTHER = list(scenes.SCENES)[:2]
-PAPER_VIEWS = (26, 86, 2, 55, 75, 93, 16, 73)
-"""DietNeRF's run_nerf.py with seed 0, also printed in the paper's repository."""
-
-
-class Painter:
-    """Stands in for the renderer: noise that tells its seed."""
-
-    def __init__(self):
-        self.calls = []
-        self.num_views = 0
-
-    def __call__(self, scene, poses, *, image_px, num_spp, num_workers=None, first_seed=0, on_view=None):
-        self.calls.append((scene, image_px, num_spp, first_seed, len(poses)))
-        for i in range(len(poses)):
-            self.num_views += 1
-            if on_view:
-                on_view(i)
-        return np.stack([paint(first_seed + i, image_px) for i in range(len(poses))])
-
-
-def paint(seed, image_px):
-    return np.random.RandomState(seed).randint(0, 256, (image_px, image_px, 4)).astype(np.uint8)
-
-
-@pytest.fixture
-def painter(monkeypatch, tmp_path):
-    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "cache"))
-    painter = Painter()
-    monkeypatch.setattr(scenes, "render_views", painter)
-    monkeypatch.setattr(scenes, "fingerprint", "{}-{}-{}".format)  # building the scenes takes longer than these tests
-    forget()
-    yield painter
-    forget()
-
-
-def forget():
-    for cached in (embedded._load, scene_views.scene_fingerprint, dataset.config):
-        cached.cache_clear()
-
-
-def tiny(**fields):
-    return SparseViews(**{"scene": SCENE, "num_views": 3, "image_px": 5, "num_spp": 1} | fields)
-
-
-def builder_of(task, validation=False):
-    folder = pathlib.Path(os.environ["BENCH_DATA_DIR"])
-    return dataset.embedded_scenes(task.scene, task.image_px, task.num_spp, folder, validation)
-
-
-# Which views
-
-
-def test_seed_0_gives_the_views_of_the_paper():
-    assert SparseViews(scene=SCENE).view_ids == PAPER_VIEWS
-    # Source: shared notes on DietNeRF; first 20 of the permutation, for other view counts.
-    twenty = (*PAPER_VIEWS, 54, 95, 53, 92, 78, 13, 7, 30, 22, 24, 33, 8)
-    assert SparseViews(scene=SCENE, num_views=20).view_ids == twenty
-    np.random.seed(0)
-    assert tuple(np.random.choice(100, 8, replace=False)) == PAPER_VIEWS  # the released code's own words
-
-
-@given(st.integers(1, 100), st.integers(1, 100), st.integers(0, 2**32 - 1))
-def test_fewer_views_are_part_of_more(few, many, seed):
-    few, many = sorted((few, many))
-    views = view_selection.subset(many, seed, 100)
-    assert views[:few] == view_selection.subset(few, seed, 100)
-    assert len(set(views)) == many and set(views) <= set(range(100))
+# Names and mistakes
 
 
 def test_names_say_what_differs():
@@ -147,29 +70,6 @@ def test_open_sizes_are_our_own_mistake():
         with pytest.raises(AssertionError, match="its sizes are open"):
             ask()
     assert budgets.sized(task, budgets.BUDGETS["quick"]).layout() == (8, 25, 48, 48)
-
-
-# Where the cameras are
-
-
-def test_splits_keep_their_distance():
-    splits = {split: scene_views.split_poses(split) for split in scene_views.NUM_POSES}
-    assert {split: len(poses) for split, poses in splits.items()} == {"train": 100, "test": 25, "val": 25}
-    for poses in splits.values():
-        np.testing.assert_allclose(np.linalg.norm(poses[:, :3, 3], axis=1), 4, rtol=1e-6)
-        assert poses[:, 2, 3].min() > 0
-    for one, other in (("test", "train"), ("val", "train"), ("val", "test")):
-        assert cameras.angle_to_nearest_deg(splits[one], splits[other]).min() > 3
-
-
-def test_poses_are_those_of_their_version():
-    # Taken from version 1. If this fails because the poses were changed, raise POSES_VERSION and take them again.
-    assert scene_views.POSES_VERSION == 1
-    places = [scene_views.split_poses(split)[-1, :3, 3] for split in ("train", "test", "val")]
-    np.testing.assert_allclose(places, POSES_1, atol=1e-4)
-
-
-POSES_1 = [[0.2674, -0.6218, 3.9423], [0.3848, -0.8664, 3.8860], [-0.8316, -0.4552, 3.8860]]
 
 
 # What is loaded
@@ -254,52 +154,6 @@ def test_a_changed_scene_is_rendered_anew(painter, monkeypatch):
     np.testing.assert_array_equal(first.test.colors, second.test.colors)  # the painter did not change
 
 
-# The dataset
-
-
-@pytest.mark.parametrize("image_px", [5, 16], ids=["own size", "a budget's size"])
-def test_anyone_may_open_the_data_with_tfds(painter, image_px):
-    import tensorflow_datasets as tfds
-
-    num_spp = 4
-    tiny(image_px=image_px, num_spp=num_spp).load()
-    name = f"embedded_scenes/{SCENE}_{image_px}px_{num_spp}spp"
-    views = tfds.data_source(name, split="test", data_dir=os.environ["BENCH_DATA_DIR"])
-    assert len(views) == 25 and views[24]["id"] == 24
-    np.testing.assert_array_equal(views[24]["image"], paint(124, image_px))
-    np.testing.assert_array_equal(views[24]["pose"], scene_views.split_poses("test")[24])
-    np.testing.assert_array_equal(
-        views[24]["intrinsics"], cameras.intrinsics_from_fov(cameras.BLENDER_FOV_DEG, image_px, image_px)
-    )
-
-
-def test_the_files_can_be_read_without_this_code(painter):
-    tiny().load()
-    read = f"""
-        import os, sys, tensorflow_datasets as tfds
-        name, folder = "embedded_scenes/{SCENE}_5px_1spp", os.environ["BENCH_DATA_DIR"]
-        views = tfds.data_source(name, split="train", data_dir=folder)
-        print(len(views), views[3]["image"].shape, "tasks" in sys.modules, "tensorflow" in sys.modules)
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(read)], capture_output=True, text=True, cwd="/")
-    assert done.stdout.strip() == "100 (5, 5, 4) False False", done.stderr
-
-
-def test_configs_are_found_by_name(painter):
-    configs = dataset.EmbeddedScenes.builder_configs
-    found = configs[f"{SCENE}_33px_2spp_val"]
-    assert (found.scene, found.image_px, found.num_spp, found.splits) == (SCENE, 33, 2, ("val",))
-    assert found is dataset.config(SCENE, 33, 2, True)
-    for name in ("nosuchscene_33px_2spp", f"{SCENE}_33px", f"{SCENE}_0px_2spp"):
-        assert name not in configs
-    assert len(list(configs)) == len(configs) == 2 * 4 * len(scenes.SCENES)
-    assert all(name in configs for name in configs)
-    with pytest.raises(
-        UsageError, match=f"embedded_scenes: expected a config, got none; for example embedded_scenes/{SCENE}_16px"
-    ):
-        dataset.EmbeddedScenes(data_dir=os.environ["BENCH_DATA_DIR"])
-
-
 def test_importing_the_task_is_light():
     heavy = {"mitsuba", "tensorflow_datasets", "rich", "PIL"}
     read = (
@@ -307,165 +161,6 @@ def test_importing_the_task_is_light():
     )
     done = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "set()", done.stderr
-
-
-# Interrupted, at once, full, damaged
-
-CHILD = """
-    import pathlib, sys, time
-    import numpy as np
-    from tasks.scenes import scenes
-    from tasks.sparse_views import dataset
-    from tasks.sparse_views.embedded import SparseViews
-
-    log = pathlib.Path(sys.argv[1])
-
-    def render_views(scene, poses, *, image_px, num_spp, num_workers=None, first_seed=0, on_view=None):
-        with log.open("a") as file:
-            file.write("rendering\\n")
-        time.sleep(float(sys.argv[2]))
-        return np.stack([np.full((image_px, image_px, 4), first_seed + i, np.uint8) for i in range(len(poses))])
-
-    def stuck(self, split, whole=dataset.EmbeddedScenes._generate_examples):
-        for i, example in enumerate(whole(self, split)):
-            if i == 10:
-                log.write_text("writing\\n")
-                time.sleep(600)
-            yield example
-
-    scenes.render_views = render_views
-    scenes.fingerprint = "{}-{}-{}".format
-    if sys.argv[3] == "stuck":
-        dataset.EmbeddedScenes._generate_examples = stuck
-    data = SparseViews(scene=sys.argv[4], num_views=3, image_px=5, num_spp=1).load()
-    print("loaded", round(float(data.train.alphas[0, 0, 0] * 255)), flush=True)
-"""
-
-
-def child(log, *, sleep=0.0, how="whole"):
-    command = [sys.executable, "-c", textwrap.dedent(CHILD), str(log), str(sleep), how, SCENE]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def test_a_killed_rendering_is_never_taken_for_a_finished_one(painter, tmp_path):
-    process = child(tmp_path / "log", how="stuck")
-    log = tmp_path / "log"
-    while process.poll() is None and not (log.exists() and "writing" in log.read_text()):
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    _, said = process.communicate()
-    config_folder = pathlib.Path(builder_of(tiny()).data_dir).parent
-    assert [p.name.split(".")[0] for p in config_folder.iterdir()] == ["incomplete"], said
-    assert not dataset.is_prepared(builder_of(tiny()))
-    data = tiny().load()
-    assert len(painter.calls) == 1
-    np.testing.assert_array_equal(np.round(data.train.alphas[0] * 255), paint(26, 5)[..., 3])
-    assert [p.name.split(".")[0] for p in config_folder.iterdir()] == ["1"]  # what was left is cleared away
-
-
-def test_two_processes_render_once(painter, tmp_path):
-    both = [child(tmp_path / "log", sleep=1.0) for _ in range(2)]
-    said = [process.communicate() for process in both]
-    assert [out.strip() for out, _ in said] == ["loaded 26"] * 2, said
-    assert (tmp_path / "log").read_text().split() == ["rendering"]
-    waiting = [f"waiting for another process that fills {tmp_path / 'cache'}" in err for _, err in said]
-    assert sum(waiting) <= 1  # none, if one was done before the other had started
-
-
-def test_a_lock_is_waited_for(tmp_path, capsys):
-    import threading
-
-    order = []
-
-    def second():
-        with locking.folder_lock(tmp_path, "the test"):
-            order.append("second")
-
-    with locking.folder_lock(tmp_path, "the test") as held:
-        assert held
-        thread = threading.Thread(target=second)
-        thread.start()
-        while "waiting" not in (said := capsys.readouterr().err):
-            time.sleep(0.01)
-        assert f"waiting for another process that fills {tmp_path}: the test" in said
-        order.append("first")
-    thread.join()
-    assert order == ["first", "second"]
-
-
-def test_without_locks_the_first_to_finish_wins(painter, monkeypatch):
-    """On a file system without locks two processes may render the same: the second one's files are dropped."""
-
-    @contextlib.contextmanager
-    def unheld(folder, doing):
-        folder.mkdir(parents=True, exist_ok=True)
-        yield False
-
-    def slower(*args, **kwargs):
-        if not painter.calls:
-            painter(*args, **kwargs)  # marks that the outer rendering has begun
-            dataset.prepare(builder_of(tiny()))
-        return painter(*args, **kwargs)
-
-    monkeypatch.setattr(dataset, "folder_lock", unheld)
-    monkeypatch.setattr(scenes, "render_views", slower)
-    data = tiny().load()
-    assert len(painter.calls) == 3
-    np.testing.assert_array_equal(np.round(data.train.alphas[0] * 255), paint(26, 5)[..., 3])
-
-
-def test_a_full_disk_is_told_before_rendering(painter, monkeypatch):
-    monkeypatch.setattr(dataset.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=100))
-    with pytest.raises(
-        UsageError, match=r"cache/embedded_scenes: expected 0 MB free for .*_5px_1spp, got 0 MB; free some"
-    ):
-        tiny().load()
-    assert not painter.calls
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        OSError(28, "No space left on device"),
-        # As array_record 0.8.6 says it, seen on a tmpfs of 400 kB.
-        RuntimeError('Failed to finalize writing of split "train": write() failed: No space left on device; writing x'),
-    ],
-)
-def test_a_disk_that_fills_while_writing_is_told(painter, monkeypatch, error):
-    def full(self, **_):
-        raise error
-
-    monkeypatch.setattr(dataset.EmbeddedScenes, "download_and_prepare", full)
-    message = r"1\.0\.\d+: expected a folder that can be written, got '.*No space left on device'; free it, or choose"
-    with pytest.raises(UsageError, match=message):
-        tiny().load()
-
-
-def test_a_cache_that_is_no_folder_is_told(painter, monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "file"))
-    with pytest.raises(
-        UsageError, match=r"file/fingerprints: expected a folder that can be written, got 'Not a direct"
-    ):
-        tiny().load()
-    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "file" / "deeper"))
-    with pytest.raises(UsageError, match="choose another with BENCH_DATA_DIR"):
-        tiny().load()
-
-
-@pytest.mark.parametrize("what", ["views", "description"])
-def test_damaged_files_are_told(painter, what):
-    tiny().load()
-    embedded._load.cache_clear()
-    place = pathlib.Path(builder_of(tiny()).data_dir)
-    if what == "views":
-        file = next(place.glob("*-train.array_record*"))
-        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    else:
-        file = place / "dataset_info.json"
-        file.write_text(json.dumps(json.loads(file.read_text()))[:20])
-    with pytest.raises(UsageError, match=f"{SCENE}_5px_1spp.*: expected rendered views, got .*; delete this folder"):
-        tiny().load()
 
 
 # The renderer itself
@@ -512,45 +207,3 @@ def test_cameras_are_those_of_the_renderer(real):
     assert right > 100
     assert max(hull(real.train, off) for off in (0.0, 1.0)) < 0.8 * right
     assert hull(real.train, real.pixel_center, mirror=-1) < 0.1 * right
-
-
-class TestFingerprintOnDisk:
-    @pytest.fixture
-    def counted(self, monkeypatch, tmp_path):
-        """Counts how often a scene is built for its fingerprint."""
-        built = []
-
-        def fingerprint(scene, image_px, num_spp):
-            built.append(scene)
-            return f"of-{scene}"
-
-        monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
-        monkeypatch.setattr(embedded.scenes, "fingerprint", fingerprint)
-        scene_views.scene_fingerprint.cache_clear()
-        yield built
-        scene_views.scene_fingerprint.cache_clear()
-
-    def ask(self):
-        scene_views.scene_fingerprint.cache_clear()  # as another process would
-        return scene_views.scene_fingerprint("kettle", 16, 4)
-
-    def test_a_scene_is_built_once(self, counted):
-        assert self.ask() == self.ask() == "of-kettle"
-        assert counted == ["kettle"]
-
-    def test_another_renderer_builds_it_again(self, counted, monkeypatch):
-        self.ask()
-        monkeypatch.setattr(scene_views, "renderer_version", lambda: "99.0")
-        self.ask()
-        assert len(counted) == 2
-
-    def test_without_the_renderer_it_comes_with_the_data(self, counted, monkeypatch):
-        self.ask()
-        monkeypatch.setattr(scene_views, "renderer_version", lambda: None)
-        assert self.ask() == "of-kettle"
-        assert len(counted) == 1
-
-    def test_without_either_it_says_what_to_do(self, counted, monkeypatch):
-        monkeypatch.setattr(scene_views, "renderer_version", lambda: None)
-        with pytest.raises(UsageError, match="expected Mitsuba, or rendered data with its fingerprint"):
-            self.ask()
