@@ -27,14 +27,14 @@ from models.clip.encoder import Encoder
 from models.clip.networks.dual_encoder import normalize
 from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, hyperparameter
 from models.nerf import NERF_2021, NeRF, NeRFData
-from models.rendering import random_poses
+from models.rendering import random_poses, ray_sampling
 from tasks.cameras import Intrinsics, Rays, pixel_rays
 from tasks.task import SceneTask
 
 PoseDistribution = Literal["hemisphere", "hemisphere area", "interpolated", "observed"]
 
 RAYS_AT_ONCE = 1024
-"""Rays in one chunk of a small view. The backward pass recomputes activations, so that a pack fits in memory."""
+"""Most rays in one block of a small view. The backward pass recomputes activations, so that a pack fits in memory."""
 
 
 class DietNeRFData(NamedTuple):
@@ -166,7 +166,7 @@ class DietNeRF(NeRF):
         pose_key, window_key, ray_key, photo_key = jax.random.split(key, 4)
         encoder = frozen[self.encoders[0]]
         rays = self.small_view_rays(data, self.sample_pose(data, pose_key), window_key)
-        colors = self.render_in_chunks(params, data.pixels, rays, ray_key)
+        colors = self.render_in_blocks(params, data.pixels, rays, ray_key)
         side = self.consistency_px
         images = jnp.clip(colors.reshape(-1, side, side, 3), 0.0, 1.0)
         features = _image_features(self.resolve_feature(encoder), encoder, images)
@@ -202,22 +202,20 @@ class DietNeRF(NeRF):
             data.pixels.far,
         )
 
-    def render_in_chunks(self, params: Params, data: NeRFData, rays: Rays, key: PRNGKeyArray) -> Float[Array, "l r 3"]:
-        """Render the colours of each level chunk by chunk, without keeping activations for the backward pass."""
+    def render_in_blocks(self, params: Params, data: NeRFData, rays: Rays, key: PRNGKeyArray) -> Float[Array, "l r 3"]:
+        """Render the colours of each level block by block, without keeping activations for the backward pass."""
         num_rays = rays.near.shape[0]
-        num_chunks = -(-num_rays // RAYS_AT_ONCE)
-        # The last chunk is filled up with the last ray; a single chunk needs no filling.
-        indices = jnp.minimum(jnp.arange(num_chunks * RAYS_AT_ONCE), num_rays - 1).reshape(num_chunks, -1)
-        if num_chunks == 1:
-            indices = indices[:, :num_rays]
+        num_blocks, num_at_once = ray_sampling.equal_blocks(num_rays, RAYS_AT_ONCE)
+        # The last block is filled up with the last ray.
+        indices = jnp.minimum(jnp.arange(num_blocks * num_at_once), num_rays - 1).reshape(num_blocks, num_at_once)
 
         @jax.checkpoint
-        def render_chunk(chunk: tuple[Int[Array, " r"], PRNGKeyArray]) -> Float[Array, "l r 3"]:
-            index, chunk_key = chunk
-            levels = self.render_levels(params, data, jax.tree.map(lambda x: x[index], rays), chunk_key)
+        def render_block(block: tuple[Int[Array, " r"], PRNGKeyArray]) -> Float[Array, "l r 3"]:
+            index, block_key = block
+            levels = self.render_levels(params, data, jax.tree.map(lambda x: x[index], rays), block_key)
             return jnp.stack([views.color for views in levels])
 
-        colors = jax.lax.map(render_chunk, (indices, jax.random.split(key, num_chunks)))
+        colors = jax.lax.map(render_block, (indices, jax.random.split(key, num_blocks)))
         return jnp.moveaxis(colors, 0, 1).reshape(colors.shape[1], -1, 3)[:, :num_rays]
 
     def render(  # type: ignore[override]
@@ -248,6 +246,7 @@ class DietNeRF(NeRF):
         return self.feature
 
 
+@jax.named_scope("encoder")
 def _image_features(feature: str, encoder: Encoder, images: Float[Array, "n p p 3"]) -> Float[Array, "n f"]:
     """Compute features of images, normalised to length 1."""
     if images.shape[-3:-1] != (encoder.image_px, encoder.image_px):

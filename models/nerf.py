@@ -199,6 +199,7 @@ class NeRF(Method):
         end = jnp.where(is_cropped, size - size // 4, size)
         return first, end
 
+    @jax.named_scope("rendering")
     def render_levels(
         self, params: Params, data: NeRFData, rays: Rays, key: PRNGKeyArray | None, num_samples: int | None = None
     ) -> list[Views]:
@@ -242,6 +243,7 @@ class NeRF(Method):
         density, color = self.query_field(params, level, ray_sampling.samples_on_rays(rays, t), key)
         return compositing.render(density, color, edges, rays, data.background)
 
+    @jax.named_scope("field")
     def query_field(
         self, params: Params, level: str, samples: ray_sampling.Samples, key: PRNGKeyArray | None
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:

@@ -121,8 +121,9 @@ def train_step(
     (loss, (state, metrics)), grads = jax.value_and_grad(method.loss, has_aux=True)(
         carry.params, carry.state, frozen, data, hyperparameters, key, step
     )
-    updates, optimizer = method.optimizer(num_steps, hyperparameters).update(grads, carry.optimizer, carry.params)
-    params = optax.apply_updates(carry.params, updates)
+    with jax.named_scope("optimizer"):
+        updates, optimizer = method.optimizer(num_steps, hyperparameters).update(grads, carry.optimizer, carry.params)
+        params = optax.apply_updates(carry.params, updates)
     good = carry.alive & jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
     params, state, optimizer = jax.tree.map(
         lambda new, old: jnp.where(good, new, old),

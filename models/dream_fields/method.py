@@ -54,7 +54,7 @@ from tasks.cameras import Rays
 from tasks.captions.caption_task import CaptionTask
 
 RAYS_AT_ONCE = 4096
-"""Rays in one chunk of a training view. With several chunks the backward pass recomputes activations."""
+"""Most rays in one block of a training view. With several blocks the backward pass recomputes activations."""
 
 MIN_TOTAL_DENSITY = 1e-6
 """If the densities of a view sum to less, it has no centre of density."""
@@ -324,6 +324,7 @@ class DreamFields(Method):
         density, color = density_and_color
         return jnp.where(is_in_bounds(data.hyperparameters, points), density, 0), color
 
+    @jax.named_scope("rendering")
     def render_training_view(
         self,
         params: Params,
@@ -333,32 +334,32 @@ class DreamFields(Method):
         key: PRNGKeyArray,
         blur: Float[Array, ""],
     ) -> TrainingView:
-        """Render a training view, chunk by chunk."""
+        """Render a training view, block by block."""
         assert self.num_samples and self.render_px, "dream_fields: sizes are open; see tasks.budgets.sized"
         num_samples = self.num_samples
         num_rays = self.render_px**2
-        num_chunks = -(-num_rays // RAYS_AT_ONCE)
-        # Indices beyond the last ray fill up the last chunk: they render the last ray again, and count for nothing.
-        indices = jnp.arange(num_chunks * min(RAYS_AT_ONCE, num_rays)).reshape(num_chunks, -1)
-        keys = jax.random.split(key, num_chunks)
+        num_blocks, num_at_once = ray_sampling.equal_blocks(num_rays, RAYS_AT_ONCE)
+        # Indices beyond the last ray fill up the last block: they render the last ray again, and count for nothing.
+        indices = jnp.arange(num_blocks * num_at_once).reshape(num_blocks, num_at_once)
+        keys = jax.random.split(key, num_blocks)
 
-        def render_chunk(chunk: tuple[Int[Array, " r"], PRNGKeyArray]) -> tuple[Array, Array, Array]:
-            index, chunk_key = chunk
-            chunk_rays: Rays = jax.tree.map(lambda x: x[jnp.minimum(index, num_rays - 1)], rays)
-            tdist_key, noise_key = jax.random.split(chunk_key)
-            near, far = ray_bounds(hyperparameters, chunk_rays, hyperparameters["bounds"])
+        def render_block(block: tuple[Int[Array, " r"], PRNGKeyArray]) -> tuple[Array, Array, Array]:
+            index, block_key = block
+            block_rays: Rays = jax.tree.map(lambda x: x[jnp.minimum(index, num_rays - 1)], rays)
+            tdist_key, noise_key = jax.random.split(block_key)
+            near, far = ray_bounds(hyperparameters, block_rays, hyperparameters["bounds"])
             tdist = ray_sampling.fenceposts(near, far, num_samples, tdist_key)
-            density, color, means = self.query_field(params, state, hyperparameters, chunk_rays, tdist, noise_key, blur)
-            views, _ = compositing.render(density, color, tdist, chunk_rays, 0.0)
+            density, color, means = self.query_field(params, state, hyperparameters, block_rays, tdist, noise_key, blur)
+            views, _ = compositing.render(density, color, tdist, block_rays, 0.0)
             counted = jnp.where(index[:, None] < num_rays, density, 0)
             weighted_sum = jnp.sum(counted[..., None] * means, axis=(0, 1))
             return jnp.concatenate([views.color, views.opacity[:, None]], axis=-1), jnp.sum(counted), weighted_sum
 
-        if num_chunks > 1:
-            image, total, weighted_sum = jax.lax.map(jax.checkpoint(render_chunk), (indices, keys))
+        if num_blocks > 1:
+            image, total, weighted_sum = jax.lax.map(jax.checkpoint(render_block), (indices, keys))
         else:
-            only_chunk = render_chunk((indices[0], keys[0]))
-            image, total, weighted_sum = jax.tree.map(lambda x: x[None], only_chunk)
+            only_block = render_block((indices[0], keys[0]))
+            image, total, weighted_sum = jax.tree.map(lambda x: x[None], only_block)
         image = image.reshape(-1, 4)[:num_rays].reshape(self.render_px, self.render_px, 4)
         total, weighted_sum = jax.lax.stop_gradient((jnp.sum(total), jnp.sum(weighted_sum, axis=0)))
         return TrainingView(image, total, weighted_sum / jnp.maximum(total, MIN_TOTAL_DENSITY))
@@ -385,7 +386,8 @@ class DreamFields(Method):
             r_var=samples.r_var * hyperparameters["variance_scale"],
         )
         blurred_samples = ray_sampling.scale_covariances(world_samples, blur)
-        density_and_color: Any = self.field.apply({"params": params}, blurred_samples, key=key)
+        with jax.named_scope("field"):
+            density_and_color: Any = self.field.apply({"params": params}, blurred_samples, key=key)
         density, color = density_and_color
         return jnp.where(is_inside, density, 0), color, world_samples.means
 
@@ -409,8 +411,10 @@ class DreamFields(Method):
             )
             return augmentations.composite_over(background, crop[..., :3], crop[..., 3])
 
-        crops = jax.vmap(augment)(jax.random.split(key, self.num_crops))
-        features = normalize(encoder.image_features(encoder.params, crops))
+        with jax.named_scope("augmentation"):
+            crops = jax.vmap(augment)(jax.random.split(key, self.num_crops))
+        with jax.named_scope("encoder"):
+            features = normalize(encoder.image_features(encoder.params, crops))
         return jnp.einsum("nf,f->n", features, data.text, precision="highest")
 
 

@@ -34,7 +34,7 @@ HASH_GRID = dataclasses.replace(
 """A multi-resolution hash grid, which is newer than the original papers."""
 
 DREAM_FIELDS_2022 = DreamFields(
-    field=ResidualMLP(),
+    field=ResidualMLP(dtype=None),
     crop_share=154 / 168,
     max_blur_px=10.0,
     last_opacity=0.12,
@@ -77,7 +77,7 @@ def preset_2022(num_steps: int, render_px: int, crop_px: int) -> DreamFields:
         warmup=1500 / num_steps,
         num_samples=192,
         num_view_samples=512,
-        field=ResidualMLP(width=128, num_blocks=4),
+        field=ResidualMLP(width=128, num_blocks=4, dtype=None),
     )
 
 

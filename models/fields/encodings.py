@@ -15,6 +15,7 @@ References:
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -130,6 +131,23 @@ class FourierFeatures(nn.Module):
     def __call__(self, samples: Samples) -> Float[Array, "*b f"]:
         """Encode Gaussian samples."""
         vectors = fourier_vectors(self.num_octaves, self.num_directions, self.unit_directions)
+        return self._waves_along(vectors, samples)
+
+    def distinct_waves(self, samples: Samples) -> Float[Array, "*b m"]:
+        """Compute each wave once: of the features, those that are neither constant nor another one, or its negative.
+
+        Many random vectors are equal, opposite or zero after truncation: the released encoding has 262 features and
+        116 distinct waves. `folding` says which features each wave stands for.
+        """
+        return self._waves_along(self.folding.vectors, samples)
+
+    @property
+    def folding(self) -> Folding:
+        """Tell which features are equal, opposite or constant."""
+        return fold_features(self.num_octaves, self.num_directions, self.unit_directions)
+
+    def _waves_along(self, vectors: Float[np.ndarray, "k 3"], samples: Samples) -> Float[Array, "*b f"]:
+        """Compute the cosines along some vectors, and then the sines."""
         # Each vector twice, because a cosine is a sine a quarter turn ahead. One formula for all features keeps loops
         # vectorised on a CPU; concatenating sines and cosines afterwards takes four times as long.
         twice = np.concatenate([vectors, vectors])
@@ -138,6 +156,48 @@ class FourierFeatures(nn.Module):
         if self.integrated:
             waves = waves * jnp.exp(-0.5 * projected_variance(samples, twice))
         return waves
+
+
+class Folding(NamedTuple):
+    """Says which features of `FourierFeatures` are sums of which distinct waves.
+
+    Attributes:
+        vectors: The distinct vectors: no zero, no two that are equal or opposite.
+        matrix: `features = distinct_waves @ matrix + constant`.
+        constant: 1 for the cosine along a zero vector, 0 for all else.
+    """
+
+    vectors: Float[np.ndarray, "k 3"]
+    matrix: Float[np.ndarray, "m f"]
+    constant: Float[np.ndarray, " f"]
+
+
+@functools.cache
+def fold_features(num_octaves: int, num_directions: int, unit_directions: bool) -> Folding:
+    """Find the distinct waves among the features of `FourierFeatures`.
+
+    Example:
+        >>> folding = fold_features(8, 128, unit_directions=False)
+        >>> folding.matrix.shape, int(folding.constant.sum())
+        ((116, 262), 60)
+    """
+    vectors = fourier_vectors(num_octaves, num_directions, unit_directions)
+    places: dict[tuple[float, ...], int] = {}
+    entries: list[tuple[int, int, int]] = []
+    constant = np.zeros(2 * len(vectors), np.float32)
+    for i, vector in enumerate(vectors):
+        if not vector.any():
+            constant[i] = 1
+            continue
+        sign = int(np.sign(vector[np.flatnonzero(vector)[0]]))
+        place = places.setdefault(tuple(float(x) for x in sign * vector), len(places))
+        entries.append((i, place, sign))
+    num_distinct = len(places)
+    matrix = np.zeros((2 * num_distinct, 2 * len(vectors)), np.float32)
+    for i, place, sign in entries:
+        matrix[place, i] = 1  # a cosine does not see the sign
+        matrix[num_distinct + place, len(vectors) + i] = sign
+    return Folding(np.asarray(list(places), np.float32), matrix, constant)
 
 
 @functools.cache

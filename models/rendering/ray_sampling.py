@@ -153,6 +153,20 @@ def resample_fenceposts(
     return invert_cdf(tdist, blurred + padding, quantiles)
 
 
+def equal_blocks(num_rays: int, most: int) -> tuple[int, int]:
+    """Divide rays into blocks of one size, as few as hold at most so many rays.
+
+    Returns:
+        Number of blocks, and rays in each: together at least `num_rays`, and fewer than one ray a block more.
+
+    Example:
+        >>> equal_blocks(28_224, 4096), equal_blocks(7_744, 4096), equal_blocks(100, 4096)
+        ((7, 4032), (2, 3872), (1, 100))
+    """
+    num_blocks = -(-num_rays // most)
+    return num_blocks, -(-num_rays // num_blocks)
+
+
 def samples_on_rays(rays: Rays, t: Float[Array, "*b s"]) -> Samples:
     """Make samples without extent at given distances along rays."""
     directions = jnp.broadcast_to(rays.directions[..., None, :], (*t.shape, 3))

@@ -79,14 +79,14 @@ def test_blocks_of_rays_give_what_one_block_gives(encoder, monkeypatch):
     method = made(num_importance=0)
     params, _, data = prepared(method, encoder)
     rays = method.small_view_rays(data, data.pixels.poses[0], jax.random.key(1))
-    monkeypatch.setattr("models.dietnerf.RAYS_AT_ONCE", 24)  # 64 rays: two whole blocks and a part
-    in_blocks = jax.jit(method.render_in_chunks)(params, data.pixels, rays, jax.random.key(2))
+    monkeypatch.setattr("models.dietnerf.RAYS_AT_ONCE", 24)  # 64 rays: blocks of 22, 22 and 20
+    in_blocks = jax.jit(method.render_in_blocks)(params, data.pixels, rays, jax.random.key(2))
     levels = jax.jit(method.render_levels)
     keys = jax.random.split(jax.random.key(2), 3)
     for i, key in enumerate(keys):
-        index = np.minimum(np.arange(24 * i, 24 * (i + 1)), 63)
+        index = np.minimum(np.arange(22 * i, 22 * (i + 1)), 63)
         block = levels(params, data.pixels, jax.tree.map(lambda x, at=index: x[at], rays), key)[0].color
-        mine = in_blocks[0, 24 * i : 24 * (i + 1)]
+        mine = in_blocks[0, 22 * i : 22 * (i + 1)]
         np.testing.assert_allclose(mine, block[: len(mine)], atol=1e-5)
 
 

@@ -115,14 +115,14 @@ def test_blocks_of_rays_count_each_ray_once(monkeypatch):
     method = made()
     params, _, _ = prepared(method)
     state, hyperparameters = {"origin": jnp.asarray([0.1, 0.0, -0.1])}, hyperparameters_of(made(bounds=False))
-    monkeypatch.setattr("models.dream_fields.method.RAYS_AT_ONCE", 15)  # 36 rays: two whole blocks and a part
+    monkeypatch.setattr("models.dream_fields.method.RAYS_AT_ONCE", 8)  # 36 rays: four whole blocks and a part
 
     @jax.jit
     def both(key):
         rays = sample_training_rays(hyperparameters, method.render_px, jax.random.key(1))
         found, blocks = method.render_training_view(params, state, hyperparameters, rays, key, jnp.ones(())), []
-        for i, block_key in enumerate(jax.random.split(key, 3)):
-            mine = jax.tree.map(lambda x, i=i: x[np.minimum(np.arange(15 * i, 15 * i + 15), 35)], rays)
+        for i, block_key in enumerate(jax.random.split(key, 5)):
+            mine = jax.tree.map(lambda x, i=i: x[np.minimum(np.arange(8 * i, 8 * i + 8), 35)], rays)
             tdist = ray_sampling.fenceposts(mine.near, mine.far, NUM_SAMPLES, jax.random.split(block_key)[0])
             density, color, means = method.query_field(params, state, hyperparameters, mine, tdist, None, 1.0)
             views, _ = compositing.render(density, color, tdist, mine, 0.0)

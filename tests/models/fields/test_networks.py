@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
+from bench.training.flop_count import count_products
+from models.fields import networks
 from models.fields.encodings import FourierFeatures, IntegratedPositional, Positional
 from models.fields.networks import MLP, ResidualMLP, Voxels
 from models.method import num_parameters
@@ -333,3 +335,100 @@ def test_an_open_size_says_how_to_fill_it():
 def test_wrong_configurations_are_refused(make, message):
     with pytest.raises(UsageError, match=message):
         make()
+
+
+# --- one wave for equal features ---
+
+
+class Unfolded(nn.Module):
+    """Hides that an encoding is `FourierFeatures`, so that every feature is computed."""
+
+    inner: nn.Module
+
+    @nn.compact
+    def __call__(self, samples):
+        return self.inner(samples)
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [FourierFeatures(), FourierFeatures(num_octaves=4, num_directions=48, unit_directions=True)],
+    ids=["released", "ours"],
+)
+def test_distinct_waves_give_what_all_features_give(encoding):
+    folded = ResidualMLP(width=16, num_blocks=1, encoding=encoding)
+    plain = ResidualMLP(width=16, num_blocks=1, encoding=Unfolded(encoding))
+    samples = some_samples(40)
+    params = random_params(folded)
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, random_params(plain))
+
+    def loss(field, params):
+        density, color = field.apply(params, samples)
+        return jnp.mean(density**2) + jnp.mean(jnp.sin(5 * color))
+
+    mine, gradients = jax.value_and_grad(functools.partial(loss, folded))(params)
+    wanted, wanted_gradients = jax.value_and_grad(functools.partial(loss, plain))(params)
+    assert float(mine) == pytest.approx(float(wanted), rel=1e-5)
+    for found, right in zip(jax.tree.leaves(gradients), jax.tree.leaves(wanted_gradients), strict=True):
+        assert np.linalg.norm(found - right) <= 1e-5 * np.linalg.norm(right)
+
+
+@pytest.mark.parametrize("encoding", [FourierFeatures(), FourierFeatures(4, 48, True)], ids=["released", "ours"])
+def test_features_are_sums_of_distinct_waves(encoding):
+    samples = some_samples(30)
+    folding = encoding.folding
+    waves = encoding.apply({}, samples, method="distinct_waves")
+    features = np.asarray(waves) @ folding.matrix + folding.constant
+    np.testing.assert_allclose(features, encoding.apply({}, samples), atol=1e-6)
+    assert len({tuple(v) for v in folding.vectors} | {tuple(-v) for v in folding.vectors}) == 2 * len(folding.vectors)
+
+
+def test_same_initial_parameters_as_a_dense_layer():
+    folded, plain = (
+        ResidualMLP(width=8, num_blocks=1, encoding=e) for e in (FourierFeatures(), Unfolded(FourierFeatures()))
+    )
+    mine, wanted = (field.init(jax.random.key(3), some_samples(1)) for field in (folded, plain))
+    jax.tree.map(np.testing.assert_array_equal, mine, wanted)
+
+
+# --- types of products ---
+
+
+def product_types(field: nn.Module) -> set[str]:
+    """Types of all products of a field's forward and backward pass."""
+    params = jax.eval_shape(field.init, jax.random.key(0), some_samples(4))
+
+    def loss(params, samples):
+        density, color = field.apply(params, samples)
+        return jnp.mean(density) + jnp.mean(color)
+
+    return {product.types for product in count_products(jax.grad(loss), params, some_samples(4))}
+
+
+@pytest.mark.parametrize("field", [ResidualMLP(width=8, num_blocks=1), MLP(width=8, depth=2)], ids=["residual", "mlp"])
+def test_bfloat16_reaches_every_large_product(field):
+    types = product_types(dataclasses.replace(field, dtype="bfloat16"))
+    # Of the float32 products only that of the fold matrix with the first kernel is left, whose size has no samples.
+    assert {t for t in types if "bfloat16" not in t} <= {"float32 x float32 -> float32"}
+    assert not any(t.startswith(("float32 x bfloat16", "bfloat16 x float32")) for t in types), types
+    assert all("bfloat16" not in t for t in product_types(field))
+
+
+def test_a_head_errs_no_more_than_twice_as_much_as_a_plain_product():
+    draw = np.random.default_rng(0)
+    x, kernel = (draw.normal(size=shape) for shape in ((500, 16), (16, 4)))
+    gradient = draw.normal(size=(500, 4))
+    rounded = [jnp.asarray(a, jnp.bfloat16) for a in (x, kernel)]
+
+    def plain(x, kernel):
+        return jnp.matmul(x, kernel, preferred_element_type=jnp.float32)
+
+    def errors(product):
+        _, pull = jax.vjp(product, *rounded)
+        found = pull(jnp.asarray(gradient, jnp.float32))
+        truth = gradient @ kernel.T, x.T @ gradient
+        return [np.linalg.norm(np.float64(f) - t) / np.linalg.norm(t) for f, t in zip(found, truth, strict=True)]
+
+    for mine, theirs in zip(errors(networks._head_product), errors(plain), strict=True):
+        assert mine <= 2 * theirs
+    np.testing.assert_array_equal(networks._head_product(*rounded), plain(*rounded))
