@@ -14,6 +14,7 @@ from bench.errors import UsageError, nearest
 VERBS = {
     "run": "train what is missing of a suite, score it, print its tables and write its report",
     "plan": "say what run would do: trials, packs, arms' differences, time",
+    "profile": "measure what training costs here: compiling, steps, memory, arithmetic",
     "status": "say what is running now, and what is done",
     "ls": "list the trials that are stored",
     "show": "show all that is known of one trial",

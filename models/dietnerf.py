@@ -25,7 +25,7 @@ from models.clip import preprocess
 from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
 from models.clip.networks.dual_encoder import normalize
-from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, hyperparameter
+from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, StepWork, hyperparameter
 from models.nerf import NERF_2021, NeRF, NeRFData
 from models.rendering import random_poses, ray_sampling
 from tasks.cameras import Intrinsics, Rays, pixel_rays
@@ -114,6 +114,12 @@ class DietNeRF(NeRF):
     def total_steps(self) -> int:
         """Steps of both phases."""
         return (self.num_steps or 0) + (self.finetune_steps or 0)
+
+    def work_per_step(self) -> StepWork:
+        """Count the rays and points of a step; those of the small view by the share of steps that render one."""
+        pixels = super().work_per_step()
+        rays = (self.consistency_px or 0) ** 2 / self.consistency_every
+        return StepWork(pixels.rays + rays, pixels.points + rays * self.points_per_ray())
 
     def prepare(self, frozen: Frozen, task: SceneTask) -> DietNeRFData:  # type: ignore[override]
         """Load the task's photographs and compute their features."""

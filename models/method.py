@@ -43,6 +43,18 @@ class Views(NamedTuple):
     distance: Float[Array, "*b"]
 
 
+class StepWork(NamedTuple):
+    """Counts what a step of one trial evaluates, on average over steps.
+
+    Attributes:
+        rays: Rays that are rendered.
+        points: Points at which the field is evaluated; a point on two levels counts twice.
+    """
+
+    rays: float
+    points: float
+
+
 def hyperparameter(default: float) -> Any:
     """Declare a number that may differ between the trials of one pack: a weight, a rate, a target.
 
@@ -127,6 +139,10 @@ class Method(abc.ABC):
     def total_steps(self) -> int:
         """Steps of the whole training, including those of the method that it continues."""
         return self.num_steps or 0
+
+    def work_per_step(self) -> StepWork | None:
+        """Count the rays and points of a step, for profiles; None if a method does not say."""
+        return None
 
     @abc.abstractmethod
     def prepare(self, frozen: Frozen, task: Any) -> Data:

@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from bench.errors import UsageError
 from models.fields.encodings import IdentityEncoding, IntegratedPositional, Positional
 from models.fields.networks import MLP
-from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, Views, hyperparameter
+from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, StepWork, Views, hyperparameter
 from models.rendering import compositing, ray_sampling
 from tasks.cameras import Intrinsics, Rays, pixel_rays
 from tasks.task import SceneTask
@@ -99,6 +99,16 @@ class NeRF(Method):
             raise UsageError(
                 "nerf: expected two levels to share a network, got num_importance=0; set share_levels=False"
             )
+
+    def work_per_step(self) -> StepWork:
+        """Count the rays and points of a step."""
+        rays = self.num_rays or 0
+        return StepWork(rays, rays * self.points_per_ray())
+
+    def points_per_ray(self) -> int:
+        """Count the points of a ray, on all levels."""
+        coarse = self.num_samples or 0
+        return coarse + (coarse + self.num_importance if self.num_importance else 0)
 
     def prepare(self, frozen: Frozen, task: SceneTask) -> NeRFData:
         """Load the task's training photographs onto the device."""

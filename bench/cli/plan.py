@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import pathlib
+from typing import Any
 
 from bench.cli import suite_options
 from bench.cli.argument_parser import whole_number
+from bench.errors import UsageError
 from bench.storage.store import Store
 
 HELP = "say what run would do: trials, packs, arms' differences, time"
@@ -17,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `plan`."""
     suite_options.add_selection(parser)
     parser.add_argument("--no-pilot", action="store_true", help="do not compile and time a few steps of each program")
+    parser.add_argument(
+        "--profile",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="take the time of steps from a file that `bench profile --out` wrote, perhaps on another machine",
+    )
     parser.add_argument(
         "--workers",
         type=whole_number(1),
@@ -44,10 +53,37 @@ def main(args: argparse.Namespace) -> int:
     if args.shapes:
         plan_tables.print_shapes(plan.packs)
         return 0
-    if not args.no_pilot:
+    if args.profile is not None:
+        plan = run_plan.costs_from_profiles(plan, read_profiles(args.profile))
+    elif not args.no_pilot:
         plan = run_plan.measure_costs(plan)
     if args.json:
         print(json.dumps(plan.to_json(), indent=1))
     else:
         plan_tables.print_plan(plan)
     return 0
+
+
+PROFILE_KEYS = ("method_digest", "pack_size", "trace_s", "compile_cold_s", "field_step_ms")
+
+
+def read_profiles(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Read what `bench profile --out` wrote.
+
+    Raises:
+        UsageError: There is no such file, or it holds something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not JSON"
+        raise UsageError(
+            f"--profile: expected a file of profiles, got {path} ({reason}); see bench profile --out"
+        ) from error
+    if not isinstance(found, list) or not all(
+        isinstance(each, dict) and set(PROFILE_KEYS) <= set(each) for each in found
+    ):
+        raise UsageError(
+            f"--profile: expected profiles in {path}, got something else; write it with bench profile --out"
+        )
+    return found

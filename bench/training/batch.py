@@ -82,15 +82,19 @@ class Batch(NamedTuple):
     photographers: Cameras | None
 
 
-def load_batch(pack: Pack) -> tuple[Method, Batch, list[Solved]]:
+def load_batch(pack: Pack, encoders: Frozen | None = None) -> tuple[Method, Batch, list[Solved]]:
     """Load what a pack trains first: a row for each of its roots.
+
+    Args:
+        pack: Of trials.
+        encoders: Those of the method, by name; None to load them.
 
     Returns:
         The static method, the arrays on their devices, and the data that they were made of.
     """
     roots = pack.roots
     static = split_hyperparameters(roots[0].method)[0]
-    frozen = load_encoders(static)
+    frozen = load_encoders(static) if encoders is None else encoders
     scenes = [trial.task.load() for trial in roots]
     data = [trial.method.prepare(frozen, trial.task) for trial in roots]
     hyperparameters = [hyperparameters_of(trial.method) for trial in roots]

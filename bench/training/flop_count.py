@@ -37,15 +37,17 @@ class Product(NamedTuple):
     is_exact: bool = True
 
 
-def count_products(function: Callable[..., Any], *args: Any, scopes: Iterable[str] = ()) -> list[Product]:
+def count_products(
+    function: Callable[..., Any], *args: Any, scopes: Iterable[str] = (), rare_share: float = 1.0
+) -> list[Product]:
     """Count the products of a function without running or compiling it.
-
-    Of a `lax.cond` the branch with the most operations counts.
 
     Args:
         function: What is traced.
         args: Arrays, or `jax.ShapeDtypeStruct` in their place.
         scopes: Names of scopes to tell apart.
+        rare_share: How often the branch of a `lax.cond` with the most operations is taken, from 0 to 1; otherwise it
+            is the one with the fewest.
 
     Example:
         >>> import jax.numpy as jnp
@@ -54,7 +56,7 @@ def count_products(function: Callable[..., Any], *args: Any, scopes: Iterable[st
         [Product(scope='other', types='float32 x float32 -> float32', flops=1536.0, is_exact=True)]
     """
     traced = jax.make_jaxpr(function)(*args)
-    return _merged(_products(traced.jaxpr, 1.0, True, "", tuple(scopes)))
+    return _merged(_products(traced.jaxpr, 1.0, True, "", tuple(scopes), rare_share))
 
 
 def total_flops(products: Iterable[Product]) -> float:
@@ -90,21 +92,27 @@ def _merged(products: Iterable[Product]) -> list[Product]:
     return sorted(merged, key=lambda product: -product.flops)
 
 
-def _products(jaxpr: Any, times: float, is_exact: bool, stack: str, scopes: tuple[str, ...]) -> Iterator[Product]:
+def _products(
+    jaxpr: Any, times: float, is_exact: bool, stack: str, scopes: tuple[str, ...], rare_share: float
+) -> Iterator[Product]:
     """Products of a traced program that runs a number of times, with those of the programs inside it."""
     for equation in jaxpr.eqns:
         place = f"{stack}/{equation.source_info.name_stack}"
         flops = _flops(equation)
         if flops is not None:
-            yield Product(_scope(place, scopes), _types(equation), times * flops, is_exact)
+            yield Product(innermost_scope(place, scopes), _types(equation), times * flops, is_exact)
             continue
         runs, is_known = _runs(equation)
         inner = [
-            list(_products(program, times * runs, is_exact and is_known, place, scopes))
+            list(_products(program, times * runs, is_exact and is_known, place, scopes, rare_share))
             for program in _inner_programs(equation)
         ]
         if equation.primitive.name == "cond":
-            inner = [max(inner, key=total_flops)]
+            most = [product._replace(flops=product.flops * rare_share) for product in max(inner, key=total_flops)]
+            least = [
+                product._replace(flops=product.flops * (1 - rare_share)) for product in min(inner, key=total_flops)
+            ]
+            inner = [most, least if rare_share < 1 else []]
         for found in inner:
             yield from found
 
@@ -142,8 +150,13 @@ def _inner_programs(equation: Any) -> Iterator[Any]:
                 yield part
 
 
-def _scope(place: str, scopes: tuple[str, ...]) -> str:
-    """Return the innermost named scope of a stack of names such as `transpose(jvp(field))/first`."""
+def innermost_scope(place: str, scopes: tuple[str, ...]) -> str:
+    """Find the innermost of some scopes in a stack of names; `OTHER` if it is in none of them.
+
+    Example:
+        >>> innermost_scope("transpose(jvp(rendering))/transpose(jvp(field))/first", ("rendering", "field"))
+        'field'
+    """
     words = place.replace("(", "/").replace(")", "/").split("/")
     named = [word for word in words if word in scopes]
     return named[-1] if named else OTHER

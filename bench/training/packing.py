@@ -88,6 +88,12 @@ def program_digest(trial: Trial) -> str:
     return digest([describe(static, "method"), list(trial.task.layout())], 16)
 
 
+def method_digest(trial: Trial) -> str:
+    """Hash all that is static in the method of what a trial trains first, whatever its task."""
+    static, _ = split_hyperparameters(root(trial).method)
+    return digest(describe(static, "method"), 16)
+
+
 class Program(NamedTuple):
     """Identity of a compiled program: trials of equal methods and shapes are trained by one."""
 

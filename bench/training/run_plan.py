@@ -6,6 +6,7 @@ import dataclasses
 import sys
 from typing import Any
 
+from bench.errors import UsageError
 from bench.storage.store import Store
 from bench.suites.selection import Selection
 from bench.training import devices, packing, run_suite
@@ -77,6 +78,36 @@ def make_plan(
         packs=run_suite.TrainingOptions(pack_size=pack_size).make_packs(missing),
         num_workers=num_workers or devices.num_accelerators() or devices.num_cores(),
     )
+
+
+def costs_from_profiles(plan: RunPlan, profiles: list[dict[str, Any]]) -> RunPlan:
+    """Take what programs cost from profiles, which may be of another machine; rendering and scoring count nothing.
+
+    Of several profiles of one method the one whose pack size is nearest counts.
+
+    Args:
+        plan: Of a run.
+        profiles: As `bench profile --out` writes them.
+
+    Raises:
+        UsageError: A program of the plan is in no profile; the message says how to make one.
+    """
+    costs = {}
+    for pack in plan.packs:
+        known = [found for found in profiles if found["method_digest"] == packing.method_digest(pack.trials[0])]
+        if not known:
+            variant = pack.trials[0].variant
+            raise UsageError(
+                f"--profile: expected one of {variant} at budget {pack.trials[0].budget.name}, got none; run python -m "
+                f"bench profile --method {variant} --budget {pack.trials[0].budget.name} --pack {len(pack.roots)}"
+            )
+        nearest_size = min(known, key=lambda found: abs(found["pack_size"] - len(pack.roots)))
+        costs[pack.key] = packing.ProgramCost(
+            compile_s=nearest_size["trace_s"] + nearest_size["compile_cold_s"],
+            step_s=nearest_size["field_step_ms"] / 1e3,
+            render_s=0.0,
+        )
+    return dataclasses.replace(plan, costs=costs)
 
 
 def measure_costs(plan: RunPlan) -> RunPlan:

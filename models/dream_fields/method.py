@@ -40,6 +40,7 @@ from models.method import (
     Metrics,
     Params,
     State,
+    StepWork,
     Views,
     check_options,
     choice,
@@ -234,6 +235,11 @@ class DreamFields(Method):
     def skips_bad_steps(self) -> bool:
         """The field `skip_bad_steps`."""
         return self.skip_bad_steps
+
+    def work_per_step(self) -> StepWork:
+        """Count the rays and points of a step."""
+        rays = (self.render_px or 0) ** 2
+        return StepWork(rays, rays * (self.num_samples or 0))
 
     def prepare(self, frozen: Frozen, task: CaptionTask) -> DreamFieldsData:
         """Embeds the prompt with the guide."""

@@ -86,3 +86,11 @@ def test_scopes_and_types():
 def test_equal_products_are_one_row():
     rows = count_products(lambda x, w: (x @ w) + (x + 1) @ w, X, W)
     assert rows == [Product("other", "float32 x float32 -> float32", 2 * ONE)]
+
+
+def test_a_rare_branch_counts_by_its_share():
+    def either(x, w):
+        return lax.cond(x[0, 0] > 0, lambda: x @ w @ w.T @ w, lambda: x @ w)
+
+    assert total_flops(count_products(either, X, W)) == pytest.approx(3 * ONE)
+    assert total_flops(count_products(either, X, W, rare_share=0.25)) == pytest.approx(1.5 * ONE)

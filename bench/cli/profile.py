@@ -1,0 +1,93 @@
+"""`profile`: what a method's training costs here: compiling, steps, memory, arithmetic, and where the time goes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+
+from bench.cli import suite_options
+from bench.errors import UsageError
+
+HELP = "measure what training costs here: compiling, steps, memory, arithmetic"
+EXAMPLE = "python -m bench profile --method dream_fields --pack 1,8"
+
+DEFAULT_METHODS = ("nerf", "dietnerf", "dream_fields")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `profile`."""
+    parser.add_argument(
+        "--method",
+        action="append",
+        type=method_name,
+        metavar="NAME",
+        help=f"a variant, or module:object of your own; may be given twice (default: {', '.join(DEFAULT_METHODS)})",
+    )
+    suite_options.add_budget(parser)
+    parser.add_argument(
+        "--pack", type=pack_sizes, default=(1,), metavar="1,8,64", help="trials trained at once (default: 1)"
+    )
+    parser.add_argument(
+        "--steps", type=number_of_steps, default=20, metavar="N", help="steps of a timed chunk (default: 20)"
+    )
+    parser.add_argument("--trace", action="store_true", help="find where the time goes; compiles once more")
+    parser.add_argument(
+        "--set",
+        type=suite_options.setting_text,
+        action="append",
+        default=[],
+        metavar="HEAD.FIELD=VALUE",
+        dest="settings",
+        help="change a field of a method of --method, or of budget: dream_fields.field.dtype=bfloat16",
+    )
+    parser.add_argument("--out", type=pathlib.Path, metavar="FILE", help="write the profiles as JSON; plan reads them")
+    parser.add_argument("--json", action="store_true", help="print them as JSON")
+
+
+def method_name(text: str) -> str:
+    """Check the name of a method; UsageError names the nearest."""
+    from bench.suites import registry
+
+    return registry.check_method_name(text)
+
+
+def pack_sizes(text: str) -> tuple[int, ...]:
+    """Read sizes of packs, such as `1,8,64`; UsageError says what they look like."""
+    words = text.split(",")
+    if not all(word.isdigit() and int(word) >= 1 for word in words):
+        raise UsageError(f"--pack: expected numbers from 1 with commas between, got {text!r}; try 1,8,64")
+    return tuple(int(word) for word in words)
+
+
+def number_of_steps(text: str) -> int:
+    """Read a number of steps; UsageError says what it looks like."""
+    if not text.isdigit() or int(text) < 1:
+        raise UsageError(f"--steps: expected a whole number from 1, got {text!r}; try 20")
+    return int(text)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Profile every method at every size of pack, and print a table."""
+    from bench.report.tables import profile_tables
+    from bench.training import profile_suite
+
+    options = profile_suite.ProfileSuite(
+        methods=tuple(args.method or DEFAULT_METHODS),
+        budget=suite_options.chosen_budget(args),
+        pack_sizes=args.pack,
+        steps=args.steps,
+        traces=args.trace,
+        settings=tuple(args.settings),
+    )
+    profiles = profile_suite.run(options, report=None if args.json else profile_tables.print_progress)
+    text = json.dumps([found.to_json() for found in profiles], indent=1, allow_nan=False)
+    if args.out is not None:
+        from tasks.data_dir.atomic_files import write_file
+
+        write_file(args.out, text + "\n")
+    if args.json:
+        print(text)
+    else:
+        profile_tables.print_profiles(profiles)
+    return 0

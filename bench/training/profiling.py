@@ -1,0 +1,285 @@
+"""Measures what training costs here: compiling, steps, memory and arithmetic of a method at one size.
+
+What is trained is made up: photographs of noise, a caption, and random weights where an encoder's are not on this
+machine. None of that changes what a step costs, so that every method can be profiled anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
+from jaxtyping import PyTree
+
+from bench.errors import UsageError
+from bench.suites.trial import Trial
+from bench.training import devices, flop_count, packing, programs, step_trace
+from bench.training.batch import load_batch
+from bench.training.device_peaks import DevicePeaks
+from bench.training.packing import Pack, training_phases
+from models import clip
+from models.method import Frozen, Method
+from tasks.budgets import Budget
+from tasks.sparse_views.noise_scene import NoiseScene
+
+SCOPES = ("field", "encoder", "augmentation", "rendering", "optimizer")
+"""Parts of a step that are told apart, as `jax.named_scope` names them in the methods."""
+
+MIN_CHUNKS = 3
+"""Chunks of steps that are timed at least; the median counts."""
+
+MAX_TIMED_S = 10.0
+"""No further chunk is timed after so many seconds."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What one program costs on the device at hand.
+
+    Attributes:
+        variant: Name of the method.
+        method_digest: Of all that is static in the method, as `packing.method_digest` makes it.
+        budget: Name of the budget.
+        device: Kind of the device.
+        pack_size: Trials that are trained at once.
+        steps_timed: Steps in each timed chunk.
+        trace_s: Seconds of tracing and lowering, in Python.
+        compile_cold_s: Seconds of compiling with an empty cache, without tracing.
+        compile_warm_s: Seconds of reading the program from the cache, without tracing.
+        step_ms: Median milliseconds of a step of the whole pack.
+        spread_ms: Difference between the slowest and the fastest timed chunk, per step.
+        rays_per_step: Rays that one trial renders in a step on average; None if the method does not say.
+        points_per_step: Points at which one trial evaluates its field in a step on average.
+        flops_per_step: Operations in products of a step of the whole pack, forward and backward, counted from shapes.
+        flops_by_scope: The same by part of the step.
+        product_types: Types of the field's products, with the operations of a step in each.
+        planned_bytes: Memory that the compiler plans for the program; None if it does not say.
+        peak_bytes: Most memory that this process has used so far; None if the device does not say.
+        peaks: What the device reached in the same call.
+        scope_ms: Milliseconds of a step by part, from a trace; None if none was taken.
+        random_encoders: Encoders whose weights are not here, and were drawn at random.
+    """
+
+    variant: str
+    method_digest: str
+    budget: str
+    device: str
+    pack_size: int
+    steps_timed: int
+    trace_s: float
+    compile_cold_s: float
+    compile_warm_s: float
+    step_ms: float
+    spread_ms: float
+    rays_per_step: float | None
+    points_per_step: float | None
+    flops_per_step: float
+    flops_by_scope: dict[str, float]
+    product_types: dict[str, float]
+    planned_bytes: int | None
+    peak_bytes: int | None
+    peaks: DevicePeaks
+    scope_ms: dict[str, float] | None
+    random_encoders: tuple[str, ...]
+
+    @property
+    def field_step_ms(self) -> float:
+        """Milliseconds of a step of one trial, as its share of the pack's."""
+        return self.step_ms / self.pack_size
+
+    @property
+    def flops_per_s(self) -> float:
+        """Operations a second that the step reaches."""
+        return self.flops_per_step / self.step_ms * 1e3
+
+    @property
+    def share_of_peak(self) -> float:
+        """Share of the fastest product measured in the same call."""
+        return self.flops_per_s / self.peaks.fastest_product
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the profile as plain values, with what follows from them."""
+        derived = {name: getattr(self, name) for name in ("field_step_ms", "flops_per_s", "share_of_peak")}
+        return dataclasses.asdict(self) | derived | {"peaks": self.peaks._asdict()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProfileOptions:
+    """Sizes of a profile.
+
+    Attributes:
+        pack_size: Trials that are trained at once.
+        steps: Steps of a timed chunk.
+        traces: Whether to find where the time goes; this compiles once more.
+    """
+
+    pack_size: int = 1
+    steps: int = 20
+    traces: bool = False
+
+
+def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, options: ProfileOptions) -> Profile:
+    """Compile and time the first phase of a method.
+
+    Args:
+        variant: Name of the method in the result.
+        method: Its open sizes are filled from the budget.
+        budget: Of the sizes.
+        peaks: Of this device.
+        options: Sizes of the profile.
+    """
+    pack = make_pack(variant, method, budget, options.pack_size)
+    phase = training_phases(pack)[0]
+    frozen, random_encoders = load_or_make_up_encoders(phase.method)
+    static, batch, _ = load_batch(pack, frozen)
+    state = devices.shard_trials(programs.init_state(static, batch))
+    start = jnp.zeros((), jnp.int32)
+    end = options.steps * 1_000_000
+
+    def chunk(state: PyTree, batch: PyTree, start: jax.Array) -> PyTree:
+        return programs.train_chunk(static, 0, end, options.steps, state, batch, start)
+
+    arguments = (state, batch, start)
+    shapes = devices.abstract_arrays(arguments)
+    products = flop_count.count_products(chunk, *shapes, scopes=SCOPES, rare_share=rare_share(static))
+    with own_cache():
+        lowered, trace_s = timed(lambda: jax.jit(chunk, donate_argnums=0).lower(*shapes))
+        program, cold_s = timed(lowered.compile)
+        jax.clear_caches()
+        again = jax.jit(chunk, donate_argnums=0).lower(*shapes)
+        _, warm_s = timed(again.compile)
+    state, seconds = time_chunks(program, state, batch, start)
+    scope_ms = None
+    if options.traces:
+        scope_ms = step_trace.milliseconds_by_scope(chunk, (state, batch, start), SCOPES, options.steps)
+    work = static.work_per_step()
+    return Profile(
+        variant=variant,
+        method_digest=packing.method_digest(pack.trials[0]),
+        budget=budget.name,
+        device=jax.local_devices()[0].device_kind,
+        pack_size=options.pack_size,
+        steps_timed=options.steps,
+        trace_s=trace_s,
+        compile_cold_s=cold_s,
+        compile_warm_s=warm_s,
+        step_ms=statistics.median(seconds) / options.steps * 1e3,
+        spread_ms=(max(seconds) - min(seconds)) / options.steps * 1e3,
+        rays_per_step=None if work is None else float(work.rays),
+        points_per_step=None if work is None else float(work.points),
+        flops_per_step=flop_count.total_flops(products) / options.steps,
+        flops_by_scope={k: v / options.steps for k, v in flop_count.flops_by_scope(products).items()},
+        product_types=types_in_field(products, options.steps),
+        planned_bytes=devices.memory_bytes(program),
+        peak_bytes=peak_bytes(),
+        peaks=peaks,
+        scope_ms=scope_ms,
+        random_encoders=random_encoders,
+    )
+
+
+def types_in_field(products: list[flop_count.Product], num_steps: int) -> dict[str, float]:
+    """Sum the operations of a step in the field by the types of the product."""
+    sums: dict[str, float] = {}
+    for product in products:
+        if product.scope == "field":
+            sums[product.types] = sums.get(product.types, 0.0) + product.flops / num_steps
+    return sums
+
+
+def time_chunks(program: Any, state: PyTree, batch: PyTree, start: jax.Array) -> tuple[PyTree, list[float]]:
+    """Time chunks of steps, after one to warm up; return the state and the seconds of each."""
+    state, _ = jax.block_until_ready(program(state, batch, start))
+    seconds: list[float] = []
+    while len(seconds) < MIN_CHUNKS or sum(seconds) < 0.5:
+        if sum(seconds) > MAX_TIMED_S and seconds:
+            break
+        begin = time.perf_counter()
+        state, _ = jax.block_until_ready(program(state, batch, start))
+        seconds.append(time.perf_counter() - begin)
+    return state, seconds
+
+
+def rare_share(method: Method) -> float:
+    """Tell in which share of the steps the larger branch of a step's conditions is taken."""
+    return 1 / getattr(method, "consistency_every", 1)
+
+
+def peak_bytes() -> int | None:
+    """Return the most memory that this process has used on its first device."""
+    stats = jax.local_devices()[0].memory_stats()
+    return None if not stats else stats.get("peak_bytes_in_use")
+
+
+def timed(function: Any) -> tuple[Any, float]:
+    """Call a function; return its result and the seconds that it took."""
+    begin = time.perf_counter()
+    result = function()
+    return result, time.perf_counter() - begin
+
+
+@contextlib.contextmanager
+def own_cache() -> Iterator[None]:
+    """Keep compiled programs in an empty folder for a while, so that the first compile is a cold one."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            jax.config.update("jax_compilation_cache_dir", folder)
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+            compilation_cache.reset_cache()
+            yield
+        finally:
+            for name, value in before.items():
+                jax.config.update(name, value)
+            compilation_cache.reset_cache()
+
+
+def make_pack(variant: str, method: Method, budget: Budget, pack_size: int) -> Pack:
+    """Make a pack of trials of a method, each with a seed of its own, on a task that is made up."""
+    from bench.metrics.task_kinds import kind_of_method
+
+    kind = kind_of_method(method)
+    if kind is not None and kind.noun == "caption":
+        from tasks.captions.caption_task import held_out_tasks
+
+        task: Any = held_out_tasks(1)[0]
+    else:
+        task = NoiseScene(image_px=budget.image_px)
+    trials = [Trial(task=task, method=method, budget=budget, seed=seed, variant=variant) for seed in range(pack_size)]
+    return Pack(trials=tuple(trials), key=f"profile-{variant}")
+
+
+def load_or_make_up_encoders(method: Method) -> tuple[Frozen, tuple[str, ...]]:
+    """Load the encoders of a method, and make up weights of those whose files are not here.
+
+    Returns:
+        The encoders, and the names of those with random weights.
+    """
+    frozen: Frozen = {}
+    made_up: list[str] = []
+    dtype = jnp.dtype(method.encoder_dtype)
+    for name in method.encoders:
+        try:
+            frozen[name] = clip.load(name, dtype=dtype)
+        except UsageError:
+            frozen[name] = random_encoder(name, dtype)
+            made_up.append(name)
+    return frozen, tuple(made_up)
+
+
+def random_encoder(name: str, dtype: Any) -> Any:
+    """Make an encoder of the right shapes with small random weights."""
+    encoder = clip.abstract(name, dtype=dtype)
+    generator = np.random.default_rng(0)
+    draw = lambda x: jnp.asarray(generator.normal(0, 0.02, x.shape), x.dtype)  # noqa: E731
+    return dataclasses.replace(encoder, params=jax.tree.map(draw, encoder.params))
