@@ -31,6 +31,7 @@ from models.clip.networks.dual_encoder import normalize
 from models.dream_fields.bounds import broadcast_origin, is_in_bounds, move_origin, ray_bounds
 from models.dream_fields.cameras import sample_training_rays
 from models.dream_fields.losses import TRANSMITTANCE, Transmittance, beta_prior, opacity_target, transmittance_loss
+from models.dream_fields.ranges import check_ranges
 from models.fields.encodings import FourierFeatures
 from models.fields.networks import ResidualMLP
 from models.method import (
@@ -210,11 +211,7 @@ class DreamFields(Method):
 
     def __post_init__(self) -> None:
         check_options(self)
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                best = low if value < low else high
-                raise UsageError(f"dream_fields: expected {name} from {low:g} to {high:g}, got {value:g}; try {best:g}")
+        check_ranges(self)
         if self.prompt.count("{}") != 1:
             raise UsageError(
                 f"dream_fields: expected one {{}} for the caption in prompt, got {self.prompt!r}; try 'a photo of {{}}'"
@@ -428,30 +425,3 @@ class DreamFields(Method):
 def _embed_text(encoder: Encoder, tokens: Int[Array, "1 t"]) -> Float[Array, " f"]:
     """Embeds a text, and normalises it to length 1."""
     return normalize(encoder.text_features(encoder.params, tokens))[0]
-
-
-_RANGES = {
-    "crop_share": (0.05, 1.0),
-    "max_blur_px": (0.0, 100.0),
-    "transmittance_weight": (0.0, 1e3),
-    "first_opacity": (1e-3, 1.0),
-    "last_opacity": (1e-3, 1.0),
-    "opacity_share": (0.0, 1.0),
-    "beta_weight": (0.0, 1e3),
-    "beta_after": (0.0, 1.0),
-    "half_width": (1e-3, 2.0),
-    "origin_decay": (0.0, 1.0),
-    "azimuth_deg": (0.0, 360.0),
-    "low_deg": (-89.0, 89.0),
-    "high_deg": (-89.0, 89.0),
-    "radius": (3.5, 100.0),
-    "focal_multiplier": (0.1, 10.0),
-    "variance_scale": (0.0, 10.0),
-    "first_blur": (0.0, 100.0),
-    "blur_share": (0.0, 1.0),
-    "learning_rate": (0.0, 1e3),
-    "first_rate": (1e-6, 1.0),
-    "warmup": (0.0, 1.0),
-    "adam_epsilon": (0.0, 1.0),
-}
-"""Smallest and largest value of each numeric hyperparameter."""
