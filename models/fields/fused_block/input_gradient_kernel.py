@@ -1,0 +1,138 @@
+"""Computes the gradient of the residual block with respect to its rows; hidden units are computed again.
+
+It is divided like the forward kernel: a program keeps the weights of one field, and its warpgroups go through tiles of
+rows.
+
+f: fields, n: rows (a multiple of 64), w: width, h: hidden units, one: f, or 1 where all fields share their weights.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import mosaic_gpu as plgpu
+from jaxtyping import Array, Float
+
+from models.fields.fused_block import kernel_parts as parts
+from models.fields.fused_block.kernel_parts import TILE_ROWS, Tuning
+from models.fields.fused_block.machine import Hopper, Ref
+
+
+def input_gradient(
+    rows: Float[Array, "f n w"],
+    gradient: Float[Array, "f n w"],
+    up: Float[Array, "one w h"],
+    up_bias: Float[Array, "one h"],
+    down: Float[Array, "one h w"],
+    *,
+    tuning: Tuning,
+    machine: Hopper,
+) -> Float[Array, "f n w"]:
+    """Compute the gradient with respect to `rows` of the sum of `gradient` times the block's result."""
+    num_fields, num_rows, width = rows.shape
+    hidden = up.shape[2]
+    programs = parts.num_programs(num_fields, num_rows // TILE_ROWS, tuning)
+    tiles = tuning.warpgroups * tuning.slots
+    return plgpu.kernel(
+        functools.partial(_body, tuning, machine, programs),
+        out_type=jax.ShapeDtypeStruct(rows.shape, rows.dtype),
+        scratch_types=(
+            (
+                parts.matrix_memory((width, hidden), rows.dtype),
+                plgpu.SMEM((hidden,), jnp.float32),
+                parts.matrix_memory((hidden, width), rows.dtype),
+            ),
+            parts.matrix_memory((tiles, TILE_ROWS, width), rows.dtype),
+            parts.matrix_memory((tuning.warpgroups, TILE_ROWS, width), rows.dtype),
+            plgpu.Barrier(num_arrivals=3),
+            plgpu.Barrier(num_barriers=tiles),
+            plgpu.Barrier(num_barriers=tuning.warpgroups),
+        ),
+        grid=(num_fields, programs),
+        grid_names=("field", "program"),
+        num_threads=tuning.warpgroups,
+        thread_name="warpgroup",
+        compiler_params=parts.compiler_params(tuning),
+        interpret=machine.interpret,
+    )(rows, gradient, up, up_bias, down)
+
+
+def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
+    """Compute the tiles of one program."""
+    rows, gradient, *weights_outside, out, weights, tiles, gradient_tiles = refs[:-3]
+    weights_barrier, tile_barriers, gradient_barriers = refs[-3:]
+    field = lax.axis_index("field")
+    warpgroup = lax.axis_index("warpgroup")
+    owner = parts.owner(weights_outside[0], field)
+    parts.copy_weights([ref.at[owner] for ref in weights_outside], weights, weights_barrier)
+    index = lax.axis_index("program") * tuning.warpgroups + warpgroup
+    share = parts.Share(index, programs * tuning.warpgroups, rows.shape[1] // TILE_ROWS)
+    first_slot = warpgroup * tuning.slots
+    ring = parts.TileRing(share, rows.at[field], tiles, tile_barriers, first_slot=first_slot, slots=tuning.slots)
+    # Of gradients, one slot is enough: they are copied while the rows are normalised.
+    gradients = parts.TileRing(
+        share, gradient.at[field], gradient_tiles, gradient_barriers, first_slot=warpgroup, slots=1
+    )
+    ring.fetch_first()
+    gradients.fetch_first()
+    plgpu.barrier_wait(weights_barrier)
+
+    def compute_tile(number: jax.Array, carry: int) -> int:
+        # Results are written where the rows were, so the slot of the tile before is free once it is copied out.
+        plgpu.wait_smem_to_gmem(0, wait_read_only=True)
+        ring.fetch(number + tuning.slots - 1)
+        tile = ring.wait(number)
+        normal = machine.load(tile).astype(jnp.float32)
+        normal = parts.normalize(normal)[0].astype(tile.dtype)
+        result = _tile_gradient(machine, (tile, normal, gradients.wait(number)), weights, tuning.hidden_chunk)
+        tile[...] = result.astype(tile.dtype)
+        plgpu.commit_smem()
+        plgpu.copy_smem_to_gmem(tile, out.at[field, share.place(number)])
+        gradients.fetch(number + 1)
+        return carry
+
+    machine.loop(share.count, compute_tile, 0)
+    plgpu.wait_smem_to_gmem(0)
+
+
+def _tile_gradient(
+    machine: Hopper, tiles: tuple[Ref, jax.Array, Ref], weights: tuple[Ref, ...], chunk: int
+) -> jax.Array:
+    """Compute the gradient of one tile of rows, a chunk of hidden units at a time.
+
+    Args:
+        machine: What runs it.
+        tiles: The rows, the normalised rows, and the gradient of the block's result.
+        weights: The block's, but for the last bias.
+        chunk: Hidden units at a time.
+    """
+    up, up_bias, down = weights
+    tile, normal, gradient = tiles
+    width, hidden = up.shape
+
+    def fill(totals: list[Ref]) -> None:
+        for start in range(0, hidden, chunk):
+            units = pl.ds(start, chunk)
+
+            def multiply(products: list[Ref], units: Any = units) -> None:
+                machine.add(products[0], normal, up.at[:, units])
+                machine.add(products[1], gradient, machine.transposed(down.at[units, :]))
+
+            (half, active_gradient), _ = machine.sums([(TILE_ROWS, chunk)] * 2, multiply)
+            half += machine.load_for_columns(up_bias.at[units], half.shape)
+            half_gradient = active_gradient * parts.activation_slope(half, jnp.tanh(half))
+            machine.add(totals[0], half_gradient.astype(tile.dtype), machine.transposed(up.at[:, units]))
+
+    (normal_gradient,), _ = machine.sums([(TILE_ROWS, width)], fill)
+    # The rows are read and normalised a second time, because registers are scarcer than arithmetic.
+    normal, factor = parts.normalize(machine.load(tile).astype(jnp.float32))
+    mean = jnp.sum(normal_gradient, axis=1) * (1 / width)
+    along = jnp.sum(normal_gradient * normal, axis=1) * (1 / width)
+    shape = normal.shape
+    through_norm = normal_gradient - parts.over_columns(mean, shape) - normal * parts.over_columns(along, shape)
+    return machine.load(gradient).astype(jnp.float32) + through_norm * parts.over_columns(factor, shape)
