@@ -16,7 +16,7 @@ from bench.storage.store import Store
 from bench.suites import registry
 from bench.suites.suite import Arm, Suite, Table
 from tasks.budgets import BUDGETS
-from tests.bench.export.test_object_files import Ball
+from tests.fixtures.balls import Ball
 from tests.fixtures.toys import ToyTask
 
 SUITE = Suite(

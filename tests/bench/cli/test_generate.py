@@ -16,7 +16,7 @@ from bench.storage import record
 from bench.training import batch, trainer
 from tasks.captions import caption_sets
 from tasks.closed_world import grammar
-from tests.bench.export.test_object_files import Ball
+from tests.fixtures.balls import Ball
 
 IN_THE_SET = caption_sets.caption_set("closed-world").captions[0]
 
