@@ -70,11 +70,20 @@ def compare(
     """
     own_slots = slots_of(slots, table, baseline)
     places = trial_scores.places_of(own_slots)
-    own_frame = frame[frame["trial_id"].isin(set(places["trial_id"]))]
+    own_frame = trial_scores.rows_of(frame, places)
     trial_scores.check_unique(own_frame, own_slots)
     scored = trial_scores.read_numbers(own_frame, places, protocol)
     trial_scores.check_finite(scored)
-    own = TableScores(own_frame, places, scored, baseline, protocol)
+    own = TableScores(
+        frame=own_frame,
+        places=places,
+        scored=trial_scores.by_metric(scored),
+        trials=trial_scores.trials_by_arm(own_frame, places, protocol),
+        arms=tuple(dict.fromkeys(places["arm"])),
+        clusters=tuple(dict.fromkeys(places["cluster"])),
+        baseline=baseline,
+        protocol=protocol,
+    )
     columns: dict[str, MetricColumn] = {}
     tests_beside: dict[str, int] = {}
     for metric in metrics:
@@ -89,7 +98,7 @@ def compare(
         question="",
         baseline=baseline,
         protocol=protocol,
-        budgets=tuple(dict.fromkeys(own_frame["budget"])),
+        budgets=tuple(own_frame["budget"].unique()),
         metrics=tuple(metrics),
         arms=own.arms,
         clusters=own.clusters,
@@ -109,26 +118,28 @@ class TableScores(NamedTuple):
     Attributes:
         frame: Rows of its trials, as in `compare`.
         places: Arm, cluster and seed of its trials: `trial_scores.places_of`.
-        scored: Numbers of its trials under the protocol: `trial_scores.read_numbers`.
+        scored: Numbers of its trials under the protocol, by metric: `trial_scores.by_metric`.
+        trials: What is stored of its trials, by arm: `trial_scores.trials_by_arm`.
+        arms: Rows, in the order of the suite.
+        clusters: Scenes or captions, in the order of the suite.
         baseline: An arm's name.
         protocol: Whose numbers.
     """
 
     frame: pd.DataFrame
     places: pd.DataFrame
-    scored: pd.DataFrame
+    scored: dict[str, pd.DataFrame]
+    trials: dict[str, trial_scores.ArmTrials]
+    arms: tuple[str, ...]
+    clusters: tuple[str, ...]
     baseline: str
     protocol: str
 
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """Rows, in the order of the suite."""
-        return tuple(dict.fromkeys(self.places["arm"]))
-
-    @property
-    def clusters(self) -> tuple[str, ...]:
-        """Scenes or captions, in the order of the suite."""
-        return tuple(dict.fromkeys(self.places["cluster"]))
+    def scored_by(self, metric: str) -> pd.DataFrame:
+        """Return the numbers of a metric; none where nothing was scored by it."""
+        if metric in self.scored:
+            return self.scored[metric]
+        return pd.DataFrame(columns=[*self.places.columns, "metric", "view", "value"])
 
 
 class MetricColumn(NamedTuple):
@@ -148,18 +159,22 @@ def compare_metric(own: TableScores, metric: str, others: Sequence[Float[np.ndar
         others: Differences of other tables that p is corrected for too.
     """
     direction = metric_named(metric).higher_is_better
-    is_metric = own.scored["metric"] == metric
-    numbers, notes = trial_scores.add_crashes(own.scored[is_metric], own.frame, own.places, own.protocol, metric)
-    differences = {arm: paired_differences(numbers, arm, own.baseline) for arm in own.arms if arm != own.baseline}
+    scored = own.scored_by(metric)
+    numbers, notes = trial_scores.add_crashes(scored, own.frame, own.places, own.protocol, metric)
+    by_arm = differences_by_arm(numbers, own.baseline)
+    differences = {arm: cluster_differences(by_arm, arm) for arm in own.arms if arm != own.baseline}
     tests = {own.baseline: TestedDifference("baseline")} | sign_flip_tests(differences, direction, others)
+    means_by_arm = trial_scores.cluster_means(numbers)
     column = MetricColumn([], {}, notes)
+    scored_by_arm = dict(iter(scored[["arm", "trial_id", "value"]].groupby("arm", observed=True)))
     for arm in own.arms:
-        means = trial_scores.cluster_means(numbers, arm)
+        means = means_by_arm.get(arm, pd.Series(dtype=np.float64))
         counts = trial_scores.count_trials(
-            own.frame, own.places, own.scored, arm=arm, metric=metric, protocol=own.protocol
+            own.trials[arm], scored_by_arm.get(arm, scored[:0]), metric=metric, protocol=own.protocol
         )
         column.entries.append(make_entry(arm, metric, means, counts, tests[arm]))
-        column.by_cluster[arm] = {name: float(means[name]) if name in means else None for name in own.clusters}
+        known = means.to_dict()
+        column.by_cluster[arm] = {name: known.get(name) for name in own.clusters}
     return column
 
 
@@ -226,26 +241,42 @@ def make_entry(arm: str, metric: str, means: pd.Series, counts: Mapping[str, Any
 # ---- differences -----------------------------------------------------------------------------------------------------
 
 
-def paired_differences(numbers: pd.DataFrame, arm: str, baseline: str) -> Float[np.ndarray, " _"]:
-    """Subtract the baseline from an arm, by cluster, over the seeds and views that both arms have.
+def differences_by_arm(numbers: pd.DataFrame, baseline: str) -> dict[str, pd.Series]:
+    """Subtract the baseline from the other arms, by cluster and seed, over the views that an arm and the baseline have.
+
+    Args:
+        numbers: Arm, cluster, seed, view and value.
+        baseline: An arm's name.
+
+    Returns:
+        By arm, the differences by cluster and seed; an arm without any is left out.
 
     Example:
         >>> rows = [("a", "s", 0, 7, 3.0), ("a", "s", 1, 7, 9.0), ("b", "s", 0, 7, 1.0), ("b", "t", 0, 7, 5.0)]
         >>> numbers = pd.DataFrame(rows, columns=["arm", "cluster", "seed", "view", "value"])
-        >>> paired_differences(numbers, "a", "b")
-        array([2.])
+        >>> differences_by_arm(numbers, "b")["a"].to_dict()
+        {('s', 0): 2.0}
     """
-    return trial_scores.mean_of_seeds(differences_by_trial(numbers, arm, baseline)).to_numpy(np.float64)
-
-
-def differences_by_trial(numbers: pd.DataFrame, arm: str, baseline: str) -> pd.Series:
-    """Subtract the baseline from an arm, by cluster and seed, over the views that both arms have."""
     keys = ["cluster", "seed", "view"]
-    of_arm = numbers.loc[numbers["arm"] == arm, [*keys, "value"]]
-    of_baseline = numbers.loc[numbers["arm"] == baseline, [*keys, "value"]]
-    both = pd.merge(of_arm, of_baseline, on=keys, suffixes=("_arm", "_baseline"))
+    is_baseline = numbers["arm"] == baseline
+    of_arms = numbers[["arm", *keys, "value"]][~is_baseline]
+    of_baseline = numbers[[*keys, "value"]][is_baseline]
+    both = pd.merge(of_arms, of_baseline, on=keys, suffixes=("_arm", "_baseline"))
     both["difference"] = both["value_arm"] - both["value_baseline"]
-    return both.groupby(["cluster", "seed"], sort=True)["difference"].mean()
+    by_trial = both.groupby(["arm", "cluster", "seed"], sort=True, observed=True)["difference"].mean()
+    return trial_scores.split_by_arm(by_trial)
+
+
+def cluster_differences(by_arm: Mapping[str, pd.Series], arm: str) -> Float[np.ndarray, " _"]:
+    """Average an arm's differences over seeds, one number a cluster; empty where the arm has none.
+
+    Args:
+        by_arm: As `differences_by_arm` returns them.
+        arm: An arm's name.
+    """
+    if arm not in by_arm:
+        return np.zeros(0)
+    return trial_scores.mean_of_seeds(by_arm[arm]).to_numpy(np.float64)
 
 
 def differences_of_table(
@@ -271,12 +302,12 @@ def differences_of_table(
         {'bare': [-2.0, -1.0]}
     """
     places = trial_scores.places_of([slot for slot in slots if slot.table == table])
-    own_frame = frame[frame["trial_id"].isin(set(places["trial_id"]))]
+    own_frame = trial_scores.rows_of(frame, places)
     scored = trial_scores.read_numbers(own_frame, places, protocol, metric)
     numbers, _ = trial_scores.add_crashes(scored, own_frame, places, protocol, metric)
-    return {
-        arm: differences_by_trial(numbers, arm, baseline) for arm in dict.fromkeys(places["arm"]) if arm != baseline
-    }
+    found = differences_by_arm(numbers, baseline)
+    nothing = pd.Series(dtype=np.float64, index=pd.MultiIndex.from_arrays([[], []], names=["cluster", "seed"]))
+    return {arm: found.get(arm, nothing) for arm in dict.fromkeys(places["arm"]) if arm != baseline}
 
 
 def differences_beside(

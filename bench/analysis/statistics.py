@@ -8,6 +8,7 @@ called. `differences` are always an arm's cluster means minus the baseline's, ov
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -30,6 +31,9 @@ NUM_FLIPS = 2**14
 
 GRID = 2**20
 """Steps of that grid, from 0 to the sum of all absolute differences."""
+
+MOST_HALVINGS = 1000
+"""So often 1 is halved without loss; the smallest normal double is 2 ** -1022."""
 
 MOST_CLUSTERS = 10_000
 """A difference that would need more clusters counts as unresolvable."""
@@ -141,10 +145,13 @@ def flips_beyond(sizes: Float[np.ndarray, " c"], far: float) -> float:
     # The sum is all steps minus twice those with a minus; rounding moves it by at most half a step a size.
     most = math.floor((int(steps.sum()) - far / step + len(sizes) / 2) / 2)
     shares = np.zeros(most + 1)  # by the number of steps with a minus
-    shares[0] = 1.0
+    # Each size halves every share. Halving is exact, so it is done at once, up to where doubles end.
+    num_at_once = min(len(steps), MOST_HALVINGS)
+    shares[0] = 0.5**num_at_once
     reached = 1  # entries that are not zero end here
-    for size in steps:
-        shares[:reached] *= 0.5
+    for i, size in enumerate(steps):
+        if i >= num_at_once:
+            shares[:reached] *= 0.5
         num = min(reached, most + 1 - size)
         if num > 0:
             shares[size : size + num] += shares[:num].copy()
@@ -204,10 +211,27 @@ def power(effect: float, num_clusters: int, alpha: float = ALPHA) -> float:
         return 0.0
     if math.isinf(effect):
         return 1.0
-    critical = stats.t.isf(alpha / 2, num_clusters - 1)
+    critical = critical_t(alpha, num_clusters - 1)
     # The other tail, a significant difference of the wrong sign, is below alpha / 2 and no success. For large effects
     # scipy's non-central t gives NaN there, and so does statsmodels' power.
     return float(stats.nct.sf(critical, num_clusters - 1, abs(effect) * math.sqrt(num_clusters)))
+
+
+@functools.lru_cache(maxsize=4096)
+def critical_t(alpha: float, num_free: int) -> float:
+    """Compute the t from which a two-sided t test finds a difference; a search asks for the same ones again and again.
+
+    Args:
+        alpha: Significance level.
+        num_free: Degrees of freedom.
+
+    Example:
+        >>> round(critical_t(0.05, 7), 3)
+        2.365
+    """
+    from scipy import stats
+
+    return float(stats.t.isf(alpha / 2, num_free))
 
 
 def clusters_to_resolve(
@@ -330,15 +354,30 @@ def resolvable_difference(
         >>> resolvable_difference(spread[:5]) is None
         True
     """
-    from scipy import optimize
-
     differences = checked(differences, "resolvable_difference", at_least=2)
     num_clusters = len(differences)
     alpha = ALPHA / num_tests
     if smallest_p(num_clusters) >= alpha:
         return None
-    effect = optimize.brentq(lambda x: power(x, num_clusters, alpha) - wanted_power, 0.0, 100.0)
-    return float(effect * np.std(differences, ddof=1))
+    return float(resolvable_effect(num_clusters, alpha, wanted_power) * np.std(differences, ddof=1))
+
+
+@functools.lru_cache(maxsize=4096)
+def resolvable_effect(num_clusters: int, alpha: float, wanted_power: float) -> float:
+    """Find the effect, in units of the spread of differences, that a t test finds with a wanted power.
+
+    Args:
+        num_clusters: Pairs; so many that `smallest_p` is below alpha.
+        alpha: Significance level of this one test.
+        wanted_power: The chance to find it.
+
+    Example:
+        >>> round(resolvable_effect(8, 0.05, 0.8), 2)
+        1.16
+    """
+    from scipy import optimize
+
+    return float(optimize.brentq(lambda x: power(x, num_clusters, alpha) - wanted_power, 0.0, 100.0))
 
 
 def clusters_for_any(num_tests: int) -> int:

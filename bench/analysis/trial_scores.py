@@ -4,13 +4,15 @@ Frames here have these columns:
     frame    as `bench.storage.score_frame` makes it: a row a trial, protocol, metric and view
     places   arm, trial_id, cluster, seed: a row a trial of the table
     numbers  `places` with metric, view and value
+Words in `numbers` may be categories, which pandas compares and groups many times faster than text.
 Nothing is lost on the way: `count_trials` says what became of the trials that have no number.
 """
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,11 @@ from bench.errors import UsageError
 from bench.metrics.registry import metric_named
 from bench.metrics.task_kinds import crash_score
 from bench.suites.suite import TrialSlot
+
+TABLE_COLUMNS = (
+    "trial_id", "status", "budget", "protocol", "metric", "view", "value", "reason", "num_steps", "wall_s",
+)  # fmt: skip
+"""Those columns of a frame that a table is made of."""
 
 
 def places_of(slots: Sequence[TrialSlot]) -> pd.DataFrame:
@@ -31,12 +38,20 @@ def places_of(slots: Sequence[TrialSlot]) -> pd.DataFrame:
     return pd.DataFrame([slot[1:] for slot in slots], columns=list(TrialSlot._fields[1:]))
 
 
+def rows_of(frame: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
+    """Choose the rows of a table's trials, with the columns that a table is made of.
+
+    To copy the other columns for each table would take longer than to compare its arms.
+    """
+    return frame[[name for name in TABLE_COLUMNS if name in frame]][frame["trial_id"].isin(set(places["trial_id"]))]
+
+
 def read_numbers(frame: pd.DataFrame, places: pd.DataFrame, protocol: str, metric: str | None = None) -> pd.DataFrame:
     """Read the numbers of the trials that finished, of one metric or of all."""
     is_wanted = (frame["protocol"] == protocol) & (frame["status"] == "finished")
     if metric is not None:
         is_wanted &= frame["metric"] == metric
-    return places.merge(frame.loc[is_wanted, ["trial_id", "metric", "view", "value"]], on="trial_id")
+    return places.merge(frame[["trial_id", "metric", "view", "value"]][is_wanted], on="trial_id")
 
 
 def add_crashes(
@@ -66,55 +81,136 @@ def add_crashes(
     return pd.concat([numbers, *rows], ignore_index=True), [note]
 
 
-def cluster_means(numbers: pd.DataFrame, arm: str) -> pd.Series:
-    """Average an arm's numbers in each cluster: views within trials, then seeds, each with equal weight.
+def by_metric(numbers: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Split numbers by metric; their arms, clusters and trials become categories.
+
+    Example:
+        >>> numbers = pd.DataFrame({"arm": ["a"] * 2, "cluster": ["s"] * 2, "trial_id": ["x"] * 2})
+        >>> numbers["metric"] = ["psnr", "ssim"]
+        >>> {metric: len(rows) for metric, rows in by_metric(numbers).items()}
+        {'psnr': 1, 'ssim': 1}
+    """
+    words = numbers.astype({"arm": "category", "cluster": "category", "trial_id": "category"})
+    return {str(metric): rows for metric, rows in words.groupby("metric", sort=True)}
+
+
+def cluster_means(numbers: pd.DataFrame) -> dict[str, pd.Series]:
+    """Average the numbers of each arm in each cluster: views within trials, then seeds, each with equal weight.
+
+    Returns:
+        By arm, the means by cluster; an arm without a number is left out.
 
     Example:
         >>> rows = [("a", "s", 0, 1.0), ("a", "s", 0, 3.0), ("a", "s", 1, 6.0), ("b", "s", 0, 9.0)]
         >>> numbers = pd.DataFrame(rows, columns=["arm", "cluster", "seed", "value"])
-        >>> cluster_means(numbers, "a").to_dict()  # (2 + 6) / 2
+        >>> cluster_means(numbers)["a"].to_dict()  # (2 + 6) / 2
         {'s': 4.0}
     """
-    by_trial = numbers[numbers["arm"] == arm].groupby(["cluster", "seed"], sort=True)["value"].mean()
-    return mean_of_seeds(by_trial)
+    by_trial = numbers.groupby(["arm", "cluster", "seed"], sort=True, observed=True)["value"].mean()
+    means = by_trial.groupby(["arm", "cluster"], sort=True, observed=True).mean()
+    return split_by_arm(means)
+
+
+def split_by_arm(found: pd.Series) -> dict[str, pd.Series]:
+    """Split a series whose index begins with the arm."""
+    return {str(arm): mine.droplevel("arm") for arm, mine in found.groupby("arm", sort=True, observed=True)}
 
 
 def mean_of_seeds(by_trial: pd.Series) -> pd.Series:
     """Average over the seeds of a cluster, each with equal weight."""
-    return by_trial.groupby("cluster", sort=True).mean()
+    return by_trial.groupby("cluster", sort=True, observed=True).mean()
 
 
 # ---- trials without a number -----------------------------------------------------------------------------------------
 
 
-def count_trials(
-    frame: pd.DataFrame, places: pd.DataFrame, numbers: pd.DataFrame, *, arm: str, metric: str, protocol: str
-) -> dict[str, Any]:
+class ArmTrials(NamedTuple):
+    """What is stored of an arm's trials, whatever the metric.
+
+    Attributes:
+        planned: Ids of the trials that the suite has.
+        finished: Ids of those that are stored and ran to their end.
+        failed: Ids of those that are stored and failed.
+        num_steps: Most steps of a stored trial; None where none is stored.
+        fewest_steps: Fewest steps, likewise.
+        wall_s: Mean seconds of the finished trials; None where no time is known.
+        failed_reasons: Trial id and reason of those that failed.
+        unscored_reasons: By metric, trial id and reason of those that did not fail and have a view without a number.
+    """
+
+    planned: frozenset[str]
+    finished: frozenset[str]
+    failed: frozenset[str]
+    num_steps: int | None
+    fewest_steps: int | None
+    wall_s: float | None
+    failed_reasons: frozenset[tuple[str, str]]
+    unscored_reasons: dict[str, frozenset[tuple[str, str]]]
+
+
+def trials_by_arm(frame: pd.DataFrame, places: pd.DataFrame, protocol: str) -> dict[str, ArmTrials]:
+    """Collect what is stored of each arm's trials, once for all metrics."""
+    stored = frame.groupby("trial_id")[["status", "num_steps", "wall_s"]].first()
+    is_failed = frame["status"] == "failed"
+    is_unscored = frame["value"].isna() & (frame["protocol"] == protocol) & ~is_failed
+    failed_rows = unique_rows(frame[is_failed], ["trial_id", "reason"])
+    unscored_rows = unique_rows(frame[is_unscored], ["trial_id", "metric", "reason"])
+    found = {}
+    for arm, mine in places.groupby("arm", sort=False):
+        planned = frozenset(mine["trial_id"])
+        trials = stored[stored.index.isin(planned)]
+        is_finished = trials["status"] == "finished"
+        steps = trials["num_steps"].dropna()
+        unscored: dict[str, set[tuple[str, str]]] = collections.defaultdict(set)
+        for trial_id, metric, reason in unscored_rows:
+            if trial_id in planned:
+                unscored[metric].add((trial_id, reason))
+        found[str(arm)] = ArmTrials(
+            planned=planned,
+            finished=frozenset(trials.index[is_finished]),
+            failed=frozenset(trials.index[trials["status"] == "failed"]),
+            num_steps=known_or_none(steps.max(), int),
+            fewest_steps=known_or_none(steps.min(), int),
+            wall_s=known_or_none(trials.loc[is_finished, "wall_s"].dropna().mean(), float),
+            failed_reasons=frozenset(row for row in failed_rows if row[0] in planned),
+            unscored_reasons={metric: frozenset(pairs) for metric, pairs in unscored.items()},
+        )
+    return found
+
+
+def unique_rows(rows: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """List each combination of words once; the last column is a reason."""
+    unique = rows[list(columns)].drop_duplicates().astype(object)
+    unique["reason"] = unique["reason"].fillna("no reason given")
+    return list(unique.itertuples(index=False, name=None))
+
+
+def count_trials(trials: ArmTrials, numbers: pd.DataFrame, *, metric: str, protocol: str) -> dict[str, Any]:
     """Count what became of an arm's trials.
+
+    Args:
+        trials: The arm's.
+        numbers: The arm's, of the metric, with those that have no value.
+        metric: A metric's name.
+        protocol: Whose numbers.
 
     Returns:
         The fields of `bench.analysis.table_result.ArmResult` that begin with `num_`, and steps, seconds and reasons.
     """
-    trial_ids = places.loc[places["arm"] == arm, "trial_id"]
-    of_arm = frame[frame["trial_id"].isin(set(trial_ids))]
-    trials = of_arm.groupby("trial_id")[["status", "num_steps", "wall_s"]].first()
-    finished = set(trials.index[trials["status"] == "finished"])
-    failed = set(trials.index[trials["status"] == "failed"])
-    rows = numbers[(numbers["arm"] == arm) & (numbers["metric"] == metric)]
-    scored = set(rows.loc[rows["value"].notna(), "trial_id"])
-    wall_s = trials.loc[trials["status"] == "finished", "wall_s"].dropna().mean()
-    steps = trials["num_steps"].dropna()
+    has_value = numbers["value"].notna()
+    scored = set(numbers["trial_id"][has_value].unique())
+    missing = trials.finished - scored
     return {
-        "num_planned": len(trial_ids),
+        "num_planned": len(trials.planned),
         "num_trials": len(scored),
-        "num_failed": len(failed),
-        "num_absent": len(set(trial_ids) - set(trials.index)),
-        "num_missing": len(finished - scored),
-        "num_views_missing": int(rows.loc[rows["trial_id"].isin(scored), "value"].isna().sum()),
-        "num_steps": known_or_none(steps.max(), int),
-        "fewest_steps": known_or_none(steps.min(), int),
-        "wall_s": known_or_none(wall_s, float),
-        "reasons": count_reasons(of_arm, failed, finished - scored, metric=metric, protocol=protocol),
+        "num_failed": len(trials.failed),
+        "num_absent": len(trials.planned - trials.finished - trials.failed),
+        "num_missing": len(missing),
+        "num_views_missing": sum(trial_id in scored for trial_id in numbers["trial_id"][~has_value]),
+        "num_steps": trials.num_steps,
+        "fewest_steps": trials.fewest_steps,
+        "wall_s": trials.wall_s,
+        "reasons": count_reasons(trials, missing, metric=metric, protocol=protocol),
     }
 
 
@@ -128,17 +224,20 @@ def known_or_none(value: Any, convert: Callable[[Any], Any]) -> Any:
     return None if pd.isna(value) else convert(value)
 
 
-def count_reasons(
-    of_arm: pd.DataFrame, failed: set[str], missing: set[str], *, metric: str, protocol: str
-) -> dict[str, int]:
-    """Count the trials without a number by the reason that their record gives."""
-    of_failed = of_arm[of_arm["trial_id"].isin(failed)]
-    is_metric = (of_arm["protocol"] == protocol) & (of_arm["metric"] == metric)
-    of_metric = of_arm[is_metric & of_arm["value"].isna() & ~of_arm["trial_id"].isin(failed)]
-    given = pd.concat([of_failed, of_metric])[["trial_id", "reason"]].fillna("no reason given").drop_duplicates()
-    counts = given["reason"].value_counts(sort=False).to_dict()
-    found = {str(reason): int(num) for reason, num in sorted(counts.items())}
-    num_unscored = len(missing - set(of_metric["trial_id"]))
+def count_reasons(trials: ArmTrials, missing: frozenset[str], *, metric: str, protocol: str) -> dict[str, int]:
+    """Count the trials without a number by the reason that their record gives.
+
+    Args:
+        trials: The arm's.
+        missing: Ids of the trials that finished and have no number of the metric.
+        metric: A metric's name.
+        protocol: Whose numbers.
+    """
+    unscored = trials.unscored_reasons.get(metric, frozenset())
+    given = trials.failed_reasons | unscored
+    counts = collections.Counter(reason for _, reason in given)
+    found = dict(sorted(counts.items()))
+    num_unscored = len(missing - {trial_id for trial_id, _ in unscored})
     if num_unscored:
         found[f"no score of {metric} under {protocol}: run rescore"] = num_unscored
     return found

@@ -135,5 +135,5 @@ class ScoreFrameBuilder:
         for name in COLUMNS:
             if name not in columns:
                 by_block = pd.Series([block[name] for block in self._blocks], dtype=DTYPES.get(name))
-                columns[name] = by_block.take(rows).array
+                columns[name] = by_block.array.take(rows)
         return pd.DataFrame(columns)[list(COLUMNS)]

@@ -40,25 +40,29 @@ def test_numbers_are_those_of_the_protocol_and_of_finished_trials():
     assert set(trial_scores.read_numbers(FRAME, PLACES, "std-v1")["metric"]) == {"psnr", "ssim"}
 
 
+def count_by_arm(frame):
+    numbers = trial_scores.read_numbers(frame, PLACES, "std-v1", "psnr")
+    return {
+        arm: trial_scores.count_trials(trials, numbers[numbers["arm"] == arm], metric="psnr", protocol="std-v1")
+        for arm, trials in trial_scores.trials_by_arm(frame, PLACES, "std-v1").items()
+    }
+
+
 def test_every_planned_trial_is_counted_once():
-    numbers = trial_scores.read_numbers(FRAME, PLACES, "std-v1")
-    of_arm = FRAME[FRAME["trial_id"] != "other"]
-    found = trial_scores.count_trials(of_arm, PLACES, numbers, arm="arm", metric="psnr", protocol="std-v1")
+    counts = count_by_arm(FRAME[FRAME["trial_id"] != "other"])
+    found = counts["arm"]
     parts = [found[name] for name in ("num_trials", "num_failed", "num_absent", "num_missing")]
     assert parts == [1, 1, 0, 1] and found["num_planned"] == 3 and found["num_views_missing"] == 1
     assert found["reasons"] == {
         "diverged": 1, "not finite": 1, "no score of psnr under std-v1: run rescore": 1,
     }  # fmt: skip
     assert (found["num_steps"], found["fewest_steps"], found["wall_s"]) == (4, 4, 2.0)
-    base = trial_scores.count_trials(of_arm, PLACES, numbers, arm="base", metric="psnr", protocol="std-v1")
+    base = counts["base"]
     assert (base["num_trials"], base["num_absent"], base["reasons"]) == (1, 2, {})
 
 
 def test_of_trials_that_were_not_run_nothing_is_known():
-    found = trial_scores.count_trials(
-        FRAME[:0], PLACES, trial_scores.read_numbers(FRAME[:0], PLACES, "std-v1"), arm="arm", metric="psnr",
-        protocol="std-v1",
-    )  # fmt: skip
+    found = count_by_arm(FRAME[:0])["arm"]
     assert (found["num_absent"], found["num_steps"], found["wall_s"]) == (3, None, None)
 
 
