@@ -172,7 +172,7 @@ def trials_by_arm(frame: pd.DataFrame, places: pd.DataFrame, protocol: str) -> d
             num_steps=known_or_none(steps.max(), int),
             fewest_steps=known_or_none(steps.min(), int),
             wall_s=known_or_none(trials.loc[is_finished, "wall_s"].dropna().mean(), float),
-            failed_reasons=frozenset(row for row in failed_rows if row[0] in planned),
+            failed_reasons=frozenset((name, reason) for name, reason in failed_rows if name in planned),
             unscored_reasons={metric: frozenset(pairs) for metric, pairs in unscored.items()},
         )
     return found

@@ -64,7 +64,7 @@ def _row(trials: Store, record: Record) -> dict[str, Any]:
     return {
         "trial_id": record.trial_id,
         "status": record.status,
-        "psnr": _psnr(trials.scores(record.trial_id)),
+        "psnr": _psnr(trials.values(record.trial_id, "psnr")),
         "num_steps": record.num_steps,
         "wall_s": json_values.nan_to_none(record.timings.get("wall_s")),
         "reason": record.reason,
@@ -79,11 +79,12 @@ def _doubtful(records: list[Record], rows: list[dict[str, Any]]) -> list[dict[st
     return [row | {"reason": reason} for row, reason in zip(rows, reasons, strict=True) if reason]
 
 
-def _psnr(scores: dict[str, dict[str, Any]]) -> float | None:
+def _psnr(by_protocol: dict[str, list[float | None]]) -> float | None:
     """Average PSNR over views; None if it was not scored, or not in every view."""
-    protocol = PREFERRED if PREFERRED in scores else min(scores, default=None)
-    values = [] if protocol is None else scores[protocol]["per_view"].get("psnr", [])
-    return None if not values or None in values else sum(values) / len(values)
+    protocol = PREFERRED if PREFERRED in by_protocol else min(by_protocol, default=None)
+    values = [] if protocol is None else by_protocol[protocol]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def _lines(rows: list[dict[str, Any]]) -> list[str]:

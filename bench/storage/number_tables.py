@@ -41,6 +41,10 @@ TEXT_COLUMNS = (
 """Columns of words; each repeats itself over many rows, and is stored as a dictionary."""
 
 
+READ_COLUMNS = ("trial_id", "protocol", "metric", "record", "scores")
+"""Columns of words that hold all that a store knows; the others repeat it for other readers."""
+
+
 def write_numbers(path: pathlib.Path, trials: Mapping[str, tuple[Record, Mapping[str, Any]]]) -> None:
     """Write the numbers of trials into one file, and name it in the manifest beside it.
 
@@ -68,7 +72,7 @@ def write_numbers(path: pathlib.Path, trials: Mapping[str, tuple[Record, Mapping
     _name_in_manifest(path, content, len(trials))
 
 
-def read_numbers(path: pathlib.Path) -> dict[str, dict[str, bytes]]:
+def read_numbers(path: pathlib.Path) -> dict[str, NumberFiles]:
     """Return the files of each trial as its folder would hold them: `record.json` and `scores/<protocol>.json`.
 
     Raises:
@@ -79,25 +83,120 @@ def read_numbers(path: pathlib.Path) -> dict[str, dict[str, bytes]]:
 
     content = path.read_bytes()
     _check_manifest(path, content)
+    names = [*READ_COLUMNS, "values"]
     try:
-        table = pyarrow.parquet.read_table(pyarrow.BufferReader(content))
-        columns = {name: table.column(name).to_pylist() for name in (*TEXT_COLUMNS, "values")}
+        table = pyarrow.parquet.read_table(pyarrow.BufferReader(content), columns=names)
+        columns = {name: table.column(name).combine_chunks() for name in names}
+        numbers = NumberTable(columns, str(path))
     except (pyarrow.ArrowException, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{path}: expected a table of numbers, got {reason}; bring it again") from error
-    found: dict[str, dict[str, bytes]] = {}
-    open_scores: dict[tuple[str, str], dict[str, Any]] = {}
-    for i, trial_id in enumerate(columns["trial_id"]):
-        files = found.setdefault(trial_id, {"record.json": columns["record"][i].encode()})
-        protocol = columns["protocol"][i]
-        if protocol is None:
-            continue
-        scores = open_scores.setdefault((trial_id, protocol), json.loads(columns["scores"][i]) | {"per_view": {}})
-        scores["per_view"][columns["metric"][i]] = columns["values"][i]
-        files.setdefault(f"scores/{protocol}.json", b"")
-    for (trial_id, protocol), scores in open_scores.items():
-        found[trial_id][f"scores/{protocol}.json"] = json_values.to_bytes(scores, f"{path}, {trial_id}, {protocol}")
-    return found
+    return {trial_id: NumberFiles(numbers, trial_id) for trial_id in numbers.rows_by_trial}
+
+
+class NumberTable:
+    """The columns of one file. Its rows become Python objects where they are asked for: all of them take 600 MB.
+
+    Attributes:
+        rows_by_trial: Numbers of each trial's rows, in the order of the file.
+    """
+
+    def __init__(self, columns: Mapping[str, Any], where: str) -> None:
+        import numpy
+
+        self._where = where
+        self._words = {name: _split_words(columns[name]) for name in READ_COLUMNS}
+        values = columns["values"]
+        self._offsets = values.offsets.to_numpy()
+        self._values = values.values.to_numpy(zero_copy_only=False)
+        self._is_missing = values.values.is_null().to_numpy(zero_copy_only=False)
+        trial_of_row, trial_ids = self._words["trial_id"]
+        order = numpy.argsort(trial_of_row, kind="stable")
+        places, starts = numpy.unique(trial_of_row[order], return_index=True)
+        rows = numpy.split(order, starts[1:])
+        self.rows_by_trial = {trial_ids[place]: mine.tolist() for place, mine in zip(places, rows, strict=True)}
+
+    def word(self, row: int, column: str) -> str | None:
+        """Return a word; None where there is none."""
+        places, words = self._words[column]
+        place = places[row]
+        return None if place < 0 else words[place]
+
+    def values(self, row: int) -> list[float | None]:
+        """Return the values of a row by view; None where one is missing."""
+        span = slice(self._offsets[row], self._offsets[row + 1])
+        found = self._values[span].tolist()
+        if not self._is_missing[span].any():
+            return found
+        return [None if is_missing else x for x, is_missing in zip(found, self._is_missing[span], strict=True)]
+
+    def record(self, trial_id: str) -> bytes:
+        """Return the record of a trial."""
+        return (self.word(self.rows_by_trial[trial_id][0], "record") or "").encode()
+
+    def protocols(self, trial_id: str) -> dict[str, list[int]]:
+        """Return the rows of a trial by protocol; rows without scores are left out."""
+        found: dict[str, list[int]] = {}
+        for row in self.rows_by_trial[trial_id]:
+            protocol = self.word(row, "protocol")
+            if protocol is not None:
+                found.setdefault(protocol, []).append(row)
+        return found
+
+    def scores(self, trial_id: str, protocol: str) -> bytes:
+        """Return the scores of a trial under a protocol.
+
+        Raises:
+            UsageError: The file does not hold scores there.
+        """
+        rows = self.protocols(trial_id)[protocol]
+        where = f"{self._where}, {trial_id}, {protocol}"
+        try:
+            rest = json.loads(self.word(rows[-1], "scores") or "")
+            per_view = {self.word(row, "metric"): self.values(row) for row in rows}
+            return json_values.to_bytes(rest | {"per_view": per_view}, where)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{where}: expected scores, got what does not parse ({error}); bring it again") from error
+
+
+class NumberFiles(Mapping[str, bytes]):
+    """The files of one trial in a table of numbers, written when one is read."""
+
+    def __init__(self, table: NumberTable, trial_id: str) -> None:
+        self._table = table
+        self._trial_id = trial_id
+
+    def __getitem__(self, name: str) -> bytes:
+        if name == "record.json":
+            return self._table.record(self._trial_id)
+        for protocol in self._table.protocols(self._trial_id):
+            if name == f"scores/{protocol}.json":
+                return self._table.scores(self._trial_id, protocol)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        protocols = self._table.protocols(self._trial_id)
+        return iter(["record.json", *(f"scores/{protocol}.json" for protocol in protocols)])
+
+    def __len__(self) -> int:
+        return 1 + len(self._table.protocols(self._trial_id))
+
+    def values_of(self, metric: str) -> dict[str, list[float | None]]:
+        """Return the values of one metric by protocol; an empty list where a protocol lacks it."""
+        found: dict[str, list[float | None]] = {}
+        for protocol, rows in self._table.protocols(self._trial_id).items():
+            mine = [row for row in rows if self._table.word(row, "metric") == metric]
+            found[protocol] = self._table.values(mine[-1]) if mine else []
+        return found
+
+
+def _split_words(column: Any) -> tuple[Any, list[str]]:
+    """Return the place of each row's word in a list of words, -1 where there is none, and the list."""
+    import pyarrow
+
+    if not pyarrow.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    return column.indices.fill_null(-1).to_numpy(zero_copy_only=False), column.dictionary.to_pylist()
 
 
 def _rows(record: Record, scores: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -20,7 +20,7 @@ import pathlib
 import re
 import shutil
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
@@ -78,7 +78,7 @@ class Store:
         self.root = root
         self.set_aside: list[str] = []
         self._records: dict[str, Record] = {}
-        self._archived: dict[str, dict[str, bytes]] = {}
+        self._archived: dict[str, Mapping[str, bytes]] = {}
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], study: str = "") -> Store:
@@ -120,8 +120,7 @@ class Store:
         paths = [path for end in FILE_ENDS for path in self.root.glob(f"*{end}")]
         own = {study + end for end in FILE_ENDS}
         for path in sorted(paths, key=lambda path: (path.name not in own, path)):
-            read = number_tables.read_numbers if path.name.endswith(number_tables.END) else archive.read_archive
-            for trial_id, contents in read(path).items():
+            for trial_id, contents in _read_archive(path).items():
                 if trial_id not in self._records:
                     self._records[trial_id] = _parse_archived(contents, f"{path}, {trial_id}", trial_id)
                     self._archived[trial_id] = contents
@@ -220,6 +219,16 @@ class Store:
                 self._set_aside(path, error)
         return found
 
+    def values(self, trial_id: str, metric: str) -> dict[str, list[float | None]]:
+        """Return a trial's values of one metric, by protocol and view; an empty list where a protocol lacks it.
+
+        Of a table of numbers it reads those alone, where `scores` reads all that the trial has.
+        """
+        contents = self._archived.get(trial_id)
+        if isinstance(contents, number_tables.NumberFiles):
+            return contents.values_of(metric)
+        return {protocol: found["per_view"].get(metric, []) for protocol, found in self.scores(trial_id).items()}
+
     def views(self, trial_id: str) -> dict[str, numpy.ndarray]:
         """Return `color`, `opacity`, `distance` and `ids` of a trial.
 
@@ -231,7 +240,7 @@ class Store:
         if trial_id in self._archived and self.has_views(trial_id):
             from bench.storage import archived_pictures
 
-            return archived_pictures.decode_views(self._archived[trial_id])
+            return archived_pictures.decode_views(dict(self._archived[trial_id]))
         return self._arrays(trial_id, "views")
 
     def has_views(self, trial_id: str) -> bool:
@@ -398,14 +407,19 @@ def _parse(content: bytes, where: str, trial_id: str) -> Record:
     return record
 
 
-def _parse_archived(contents: dict[str, bytes], where: str, trial_id: str) -> Record:
+def _read_archive(path: pathlib.Path) -> Mapping[str, Mapping[str, bytes]]:
+    """Return the files of each trial in a file of many."""
+    return number_tables.read_numbers(path) if path.name.endswith(number_tables.END) else archive.read_archive(path)
+
+
+def _parse_archived(contents: Mapping[str, bytes], where: str, trial_id: str) -> Record:
     try:
         return _parse(contents.get("record.json", b""), where, trial_id)
     except ValueError as error:
         raise UsageError(f"{error}; bring the archive again") from error
 
 
-def _parse_archived_scores(contents: dict[str, bytes], where: str) -> dict[str, dict[str, Any]]:
+def _parse_archived_scores(contents: Mapping[str, bytes], where: str) -> dict[str, dict[str, Any]]:
     found = {}
     for name, content in contents.items():
         if name.startswith("scores/"):

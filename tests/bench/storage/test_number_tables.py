@@ -72,3 +72,19 @@ def test_a_manifest_that_is_no_json(stored):
 def test_the_manifest_names_every_file(stored):
     manifest = json.loads((stored[1] / number_tables.MANIFEST).read_text())
     assert manifest[NAME]["trials"] == 3 and manifest[NAME]["bytes"] == (stored[1] / NAME).stat().st_size
+
+
+def test_values_of_one_metric_are_those_of_the_scores(stored):
+    store, folder = stored
+    back = Store.open(folder)
+    for trial_id in store.ids():
+        for metric in ("psnr", "ssim", "nobody's"):
+            assert back.values(trial_id, metric) == store.values(trial_id, metric)
+    assert back.values("nerf__a__s0__0", "psnr") == {"std-v1": [0.1 + 0.2, None], "nerf-2020": [1.0, 2.0]}
+
+
+def test_files_of_a_trial_are_named_and_counted(stored):
+    files = number_tables.read_numbers(stored[1] / NAME)["nerf__a__s0__0"]
+    assert sorted(files) == ["record.json", "scores/nerf-2020.json", "scores/std-v1.json"] and len(files) == 3
+    with pytest.raises(KeyError):
+        files["scores/dietnerf-2021.json"]
