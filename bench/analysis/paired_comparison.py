@@ -69,21 +69,7 @@ def compare(
         (20.125, -1.625, 0.0078125, 'worse')
     """
     own_slots = slots_of(slots, table, baseline)
-    places = trial_scores.places_of(own_slots)
-    own_frame = trial_scores.rows_of(frame, places)
-    trial_scores.check_unique(own_frame, own_slots)
-    scored = trial_scores.read_numbers(own_frame, places, protocol)
-    trial_scores.check_finite(scored)
-    own = TableScores(
-        frame=own_frame,
-        places=places,
-        scored=trial_scores.by_metric(scored),
-        trials=trial_scores.trials_by_arm(own_frame, places, protocol),
-        arms=tuple(dict.fromkeys(places["arm"])),
-        clusters=tuple(dict.fromkeys(places["cluster"])),
-        baseline=baseline,
-        protocol=protocol,
-    )
+    own = read_scores(frame, own_slots, baseline, protocol)
     columns: dict[str, MetricColumn] = {}
     tests_beside: dict[str, int] = {}
     for metric in metrics:
@@ -98,7 +84,7 @@ def compare(
         question="",
         baseline=baseline,
         protocol=protocol,
-        budgets=tuple(own_frame["budget"].unique()),
+        budgets=tuple(own.frame["budget"].unique()),
         metrics=tuple(metrics),
         arms=own.arms,
         clusters=own.clusters,
@@ -140,6 +126,29 @@ class TableScores(NamedTuple):
         if metric in self.scored:
             return self.scored[metric]
         return pd.DataFrame(columns=[*self.places.columns, "metric", "view", "value"])
+
+
+def read_scores(frame: pd.DataFrame, slots: Sequence[TrialSlot], baseline: str, protocol: str) -> TableScores:
+    """Read the stored numbers of one table.
+
+    Raises:
+        UsageError: A number or a place is there twice, or a number is infinite.
+    """
+    places = trial_scores.places_of(slots)
+    own_frame = trial_scores.rows_of(frame, places)
+    trial_scores.check_unique(own_frame, slots)
+    scored = trial_scores.read_numbers(own_frame, places, protocol)
+    trial_scores.check_finite(scored)
+    return TableScores(
+        frame=own_frame,
+        places=places,
+        scored=trial_scores.by_metric(scored),
+        trials=trial_scores.trials_by_arm(own_frame, places, protocol),
+        arms=tuple(dict.fromkeys(places["arm"])),
+        clusters=tuple(dict.fromkeys(places["cluster"])),
+        baseline=baseline,
+        protocol=protocol,
+    )
 
 
 class MetricColumn(NamedTuple):

@@ -125,7 +125,7 @@ def mean_of_seeds(by_trial: pd.Series) -> pd.Series:
 
 
 class ArmTrials(NamedTuple):
-    """What is stored of an arm's trials, whatever the metric.
+    """The stored trials of an arm, whatever the metric.
 
     Attributes:
         planned: Ids of the trials that the suite has.
