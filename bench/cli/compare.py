@@ -85,15 +85,15 @@ def main(args: argparse.Namespace) -> int:
     name = f"compare-{slugify(args.method)}-{args.suite}-{slugify(chosen.budget.name)}"
     report = build.draw_report(contents, args.out or ROOT / "reports" / name)
     results = contents.results
-    differences = findings.differences(results, contents.frame, chosen.cells, study.mine)
+    differences = findings.differences(results, contents.frame, chosen.cells, study.label)
     spent = costs.costs_by_arm(chosen.cells, {record.trial_id: record for record in both.records()})
     failed = sorted(trial_id for trial_id in {cell.trial_id for cell in chosen.cells} if both.failed(trial_id))
-    conclusion = findings.conclusion(differences, study.mine, results[0].cluster_noun)
+    conclusion = findings.conclusion(differences, study.label, results[0].cluster_noun)
     if args.json:
         plain = as_json(compared, differences, spent) | {"failed": failed, "found": conclusion}
         print(json.dumps(plain, indent=1, allow_nan=False))
     else:
-        comparison_tables.print_comparison(study.mine, study.suite.question, results, differences, spent)
+        comparison_tables.print_comparison(study.label, study.suite.question, results, differences, spent)
         print(f"report: {report.describe()}")
     run.print_failures(len(failed), here)
     if not args.json:
@@ -134,8 +134,8 @@ def as_json(
     costs = [cost._asdict() for cost in spent]
     places = [cell._asdict() for cell in compared.chosen.cells]
     return {
-        "method": compared.study.mine,
-        "suite": compared.chosen.suite.name.rpartition(" on ")[2],
+        "method": compared.study.label,
+        "suite": compared.study.suite_name,
         "budget": compared.chosen.budget.name,
         "protocol": compared.protocol,
         "primary": findings.primary_metrics(differences),

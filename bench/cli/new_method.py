@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the file and make its folder a package; say what to do next."""
-    names = scaffold.names_of(args.path)
-    text = scaffold.written(args.kind, names)
+    names = scaffold.scaffold_names(args.path)
+    text = scaffold.fill_template(args.kind, names)
     try:
         args.path.parent.mkdir(parents=True, exist_ok=True)
         with args.path.open("x", encoding="utf-8") as file:

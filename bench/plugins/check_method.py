@@ -43,19 +43,19 @@ def check_method(name: str, clusters: Mapping[str, str] | None = None) -> Iterat
     named = [noun for noun, cluster in clusters.items() if cluster]
     kind = kind_named(named[-1] if named else next(iter(KINDS)))
     try:
-        method = contract_fixture.imported(name, kind.recipes[0])
+        method = contract_fixture.import_method(name, kind.recipes[0])
     except contract_fixture.ContractError as error:
         yield CheckedStep(contract.IMPORTS, None, str(error))
         return
     task = choose_task(method, clusters)
     method, changed = contract_fixture.shrink_to_budget(method)
-    said = f"{type(method).__name__}, {contract_fixture.origin(method)}"
+    said = f"{type(method).__name__}, {contract_fixture.describe_origin(method)}"
     if changed:
         said += f"; made small here: {', '.join(changed)}"
     yield CheckedStep(contract.IMPORTS, said, "")
     variant = name.rsplit(":", 1)[-1]
     fixture = contract_fixture.ContractFixture(method=method, variant=variant, task=task)
-    for step, found, what_to_do in contract.check(fixture):
+    for step, found, what_to_do in contract.run_checks(fixture):
         yield CheckedStep(step, found, what_to_do)
 
 

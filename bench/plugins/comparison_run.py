@@ -48,7 +48,7 @@ class ComparisonRun:
     """A comparison with its trials.
 
     Attributes:
-        study: What is compared with what.
+        study: The method, its baselines and their tables.
         chosen: Trials and tables.
         here: The user's own store.
         reference: Store of the baselines that come with the project.
@@ -69,7 +69,7 @@ class ComparisonRun:
     def describe_sources(self) -> list[str]:
         """Describe where baselines and method come from, in a line each."""
         where = describe_folder(trial_sources.REFERENCE)
-        return trial_sources.source_summary(self.sources, self.chosen.cells, self.study.mine, where)
+        return trial_sources.source_summary(self.sources, self.chosen.cells, self.study.label, where)
 
     def complete(self, options: TrainingOptions) -> MergedStore:
         """Train what is stored nowhere and score again what is outdated; return all trials as one store.
@@ -127,7 +127,7 @@ def select_comparison(options: ComparisonOptions, here: Store) -> tuple[Comparis
     """
     records = list(here.records())
     suite = registry.suite(options.suite)
-    study = comparison_suite.study(suite, options.budget, options.method, options.against, records)
+    study = comparison_suite.make_comparison(suite, options.budget, options.method, options.against, records)
     changed, budget = overrides.apply(study.suite, options.budget, options.settings)
     study = dataclasses.replace(study, suite=changed)
     seeds = option_syntax.parse_seeds(options.seeds) if options.seeds else None

@@ -1,6 +1,7 @@
-"""What every method must keep, as named steps: the contract test of our own methods and `bench check` of a user's.
+"""Checks the contract that every method must keep, in named steps.
 
-Each step takes a method on a tiny task and raises `ContractError` with what to do. Nothing here knows a method's insides.
+The same steps test our own methods and, in `bench check`, a user's. Each step takes a method on a tiny task and raises
+`ContractError`, whose message says what to do. No step depends on how a method works inside.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from bench.plugins.contract_fixture import ContractError, ContractFixture, one_l
 from bench.storage.store import DTYPES
 from bench.suites.identity import describe, digest
 from bench.suites.trial import Trial
-from bench.training import batch as batch_module
 from bench.training import devices, programs, trainer, view_rendering
+from bench.training.batch import hyperparameters_of, index_trial, load_batch, load_encoders
 from bench.training.packing import Pack, program_of
 from models.method import Frozen, Hyperparameters, Method, num_parameters, split_hyperparameters
 from tasks.cameras import Rays
 
 IMPORTS = "imports"
-"""The step that comes before there is a method: `bench.plugins.contract_fixture.imported`."""
+"""The step that comes before there is a method: `bench.plugins.contract_fixture.import_method`."""
 
 OWN_CURVES = ("step", "loss", "skipped")
 """Names of curves that the trainer writes itself."""
@@ -39,8 +40,8 @@ CLOSE = 2e-3
 """Parameters of a trial alone and in a pack differ by so much at most: products are summed in another order."""
 
 
-def frozen_and_hashable(subject: ContractFixture) -> str:
-    """The method is a frozen dataclass, hashable, equal to a copy, and described by plain values."""
+def check_fields(subject: ContractFixture) -> str:
+    """Check that the method is a frozen dataclass, hashable, equal to a copy, and described by plain values."""
     method = subject.trial(0).method
     known = {field.name for field in dataclasses.fields(method)}
     for kind in type(method).__mro__[: type(method).__mro__.index(Method)]:
@@ -72,11 +73,11 @@ def frozen_and_hashable(subject: ContractFixture) -> str:
     return f"{num_fields} fields, identity {digest(found)}"
 
 
-def shapes(subject: ContractFixture) -> str:
-    """`init`, `loss`, `render` and `field_at` give the shapes that the trainer relies on, by `jax.eval_shape`."""
+def check_shapes(subject: ContractFixture) -> str:
+    """Check by `jax.eval_shape` the shapes that `init`, `loss`, `render` and `field_at` return."""
     method, frozen, data, hyperparameters, key = unpack_trial(subject.trial(0))
     params, state = jax.eval_shape(method.init, key, data)
-    can_be_stored({"params": params, "state": state})
+    check_can_be_stored({"params": params, "state": state})
     loss, (new_state, metrics) = jax.eval_shape(
         method.loss, params, state, frozen, data, hyperparameters, key, jnp.zeros((), jnp.int32)
     )
@@ -85,7 +86,7 @@ def shapes(subject: ContractFixture) -> str:
     check_same_structure(
         state, new_state, "loss returns a state that differs in shape or type from the one it was given"
     )
-    can_be_curves(metrics)
+    check_metrics(metrics)
     rays = some_rays(7)
     views = jax.eval_shape(lambda p, s, r: method.render(p, s, data, r), params, state, rays)
     wanted = {"color": (7, 3), "opacity": (7,), "distance": (7,)}
@@ -106,8 +107,8 @@ def shapes(subject: ContractFixture) -> str:
     return f"{num_parameters(params)} parameters"
 
 
-def gradients(subject: ContractFixture) -> str:
-    """The first gradient is finite and moves at least half of the parameters' arrays."""
+def check_gradients(subject: ContractFixture) -> str:
+    """Check that the first gradient is finite and moves at least half of the parameters' arrays."""
     method, frozen, data, hyperparameters, key = unpack_trial(subject.trial(0))
 
     @jax.jit
@@ -132,8 +133,8 @@ def gradients(subject: ContractFixture) -> str:
     return f"{moved} of {len(leaves)} arrays have a gradient"
 
 
-def two_steps(subject: ContractFixture) -> str:
-    """A training of two steps runs, renders and is scored."""
+def check_two_steps(subject: ContractFixture) -> str:
+    """Check that a training of two steps runs, renders and is scored."""
     outcome = subject.outcome
     if outcome.record.status != "finished":
         raise ContractError(
@@ -150,12 +151,12 @@ def two_steps(subject: ContractFixture) -> str:
                 f"render: expected {name} from 0 to 1, got {low:.3g} to {high:.3g}; end the network in a sigmoid, and "
                 "density in a softplus"
             )
-    said = ", then ".join(f"{x:.4f}" for x in losses)
-    return f"loss {said}; {len(outcome.views['ids'])} views rendered"
+    shown = ", then ".join(f"{x:.4f}" for x in losses)
+    return f"loss {shown}; {len(outcome.views['ids'])} views rendered"
 
 
-def one_program(subject: ContractFixture) -> str:
-    """Packs that differ in seeds and hyperparameters share one compiled program; nothing is compiled for the second."""
+def check_one_program(subject: ContractFixture) -> str:
+    """Check that packs which differ in seeds and hyperparameters share one compiled program."""
     hyperparameters = split_hyperparameters(subject.trial(0).method)[1]
     other = dataclasses.replace(subject, method=perturb_hyperparameters(subject.trial(0).method))
     if program_of(subject.trial(0)) != program_of(other.trial(1)):
@@ -174,13 +175,11 @@ def one_program(subject: ContractFixture) -> str:
     return f"nothing compiled for a second pack; {len(hyperparameters)} hyperparameters may differ within one"
 
 
-def alone_or_packed(subject: ContractFixture) -> str:
-    """A trial takes the same gradient steps alone and in a pack."""
+def check_packing(subject: ContractFixture) -> str:
+    """Check that a trial takes the same gradient steps alone and in a pack."""
     assert subject.outcome  # its program for a trial alone is there then
-    alone, packed = (
-        batch_module.index_trial(stepped(subject.pack(0)), 0),
-        batch_module.index_trial(stepped(subject.pack(1, 0)), 1),
-    )
+    alone = index_trial(train_parameters(subject.pack(0)), 0)
+    packed = index_trial(train_parameters(subject.pack(1, 0)), 1)
     apart = jax.tree.map(lambda x, y: float(np.max(np.abs(x - y), initial=0.0)), alone, packed)
     worst = max(jax.tree.leaves(apart), default=0.0)
     if not worst <= CLOSE:
@@ -191,10 +190,11 @@ def alone_or_packed(subject: ContractFixture) -> str:
     return f"greatest difference {worst:.1e}"
 
 
-def stepped(pack: Pack) -> PyTree:
-    """Parameters of a pack after the steps that are taken first; nothing is rendered."""
-    static, batch, _ = batch_module.load_batch(pack)
-    carry, start = devices.shard_trials(programs.init_state(static, batch)), jnp.zeros((), jnp.int32)
+def train_parameters(pack: Pack) -> PyTree:
+    """Train a pack without rendering; return its parameters."""
+    static, batch, _ = load_batch(pack)
+    carry = devices.shard_trials(programs.init_state(static, batch))
+    start = jnp.zeros((), jnp.int32)
     static_arguments = (static, 0, static.total_steps, 1)
     advance = devices.compile_once(programs.train_chunk, static_arguments, (carry, batch, start), donate=(0,))
     for step in range(static.total_steps):
@@ -202,15 +202,17 @@ def stepped(pack: Pack) -> PyTree:
     return jax.device_get(carry.params)
 
 
-def record_round_trip(subject: ContractFixture) -> str:
-    """A stored record is read as it was written, under the name that the same trial has when it is asked again."""
-    wanted, got = subject.outcome, subject.stored
+def check_record(subject: ContractFixture) -> str:
+    """Check that a record is read as it was written, and that training does not change the trial's id."""
+    wanted = subject.outcome
+    got = subject.reloaded
     if subject.trial(0).id != wanted.record.trial_id:
         raise ContractError(
             f"the trial is {wanted.record.trial_id} after training and was {subject.trial(0).id} before, so that it "
             "would never be found again; its functions must not change its fields: what changes belongs in the state"
         )
-    before, after = wanted.record.to_json(), got.record.to_json()
+    before = wanted.record.to_json()
+    after = got.record.to_json()
     changed = [name for name in before if before[name] != after[name]]
     if changed or wanted.scores != got.scores:
         raise ContractError(
@@ -220,11 +222,11 @@ def record_round_trip(subject: ContractFixture) -> str:
     return f"{wanted.record.trial_id}, {', '.join(got.scores)}"
 
 
-def renders_reload(subject: ContractFixture) -> str:
-    """Parameters that were written and read again render the same float16 views."""
-    again = rendered_again(subject.trial(0), subject)
+def check_reloaded_renders(subject: ContractFixture) -> str:
+    """Check that parameters which were written and read again render the same float16 views."""
+    again = render_again(subject.trial(0), subject)
     for name in again:
-        stored = subject.stored.views[name]
+        stored = subject.reloaded.views[name]
         apart = np.abs(stored.astype(np.float64) - again[name].astype(np.float64))
         allowed = 0 if devices.is_cpu() else 2 * np.spacing(np.abs(stored).max())  # an accelerator sums as it likes
         if not apart.max() <= allowed:
@@ -232,16 +234,16 @@ def renders_reload(subject: ContractFixture) -> str:
                 f"{name} differs by {apart.max():.1e} when parameters are read from the store and rendered again; "
                 "`render` must depend on its arguments only: what it needs belongs in parameters or state"
             )
-    return f"{len(subject.stored.parameters)} arrays, {len(subject.stored.views['ids'])} views, the same bits"
+    return f"{len(subject.reloaded.parameters)} arrays, {len(subject.reloaded.views['ids'])} views, the same bits"
 
 
 class ContractCheck(NamedTuple):
     """A step of the contract.
 
     Attributes:
-        name: Printed, and in JSON.
-        run: Gives what was found, or raises.
-        advice: What to do where it raises something that nobody foresaw.
+        name: Its name, in print and in JSON.
+        run: Runs it; returns a line about what was found, or raises.
+        advice: Advice for errors other than `ContractError`.
     """
 
     name: str
@@ -250,31 +252,37 @@ class ContractCheck(NamedTuple):
 
 
 SIGNATURES = (
-    "a network is `__call__(self, samples, *, key=None)` and gives density and colour, see models/fields/networks.py; the "
-    "functions of a method are in models/method.py"
+    "a network is `__call__(self, samples, *, key=None)` and gives density and colour, see models/fields/networks.py; "
+    "the functions of a method are in models/method.py"
 )
 
 STEPS = (
-    ContractCheck("frozen and hashable", frozen_and_hashable, "keep plain values in its fields"),
-    ContractCheck("shapes", shapes, SIGNATURES),
+    ContractCheck("frozen and hashable", check_fields, "keep plain values in its fields"),
+    ContractCheck("shapes", check_shapes, SIGNATURES),
     ContractCheck(
-        "gradients finite", gradients, "loss must be differentiable in its parameters: no NumPy, no float(...) in it"
+        "gradients finite",
+        check_gradients,
+        "loss must be differentiable in its parameters: no NumPy, no float(...) in it",
     ),
-    ContractCheck("two steps", two_steps, "what passes by `jax.eval_shape` must also run: no values of arrays in `if`"),
-    ContractCheck("one compile for two packs", one_program, "make no method of another kind in its functions"),
     ContractCheck(
-        "same alone and packed", alone_or_packed, "functions are mapped over trials: no values of arrays in `if`"
+        "two steps", check_two_steps, "what passes by `jax.eval_shape` must also run: no values of arrays in `if`"
     ),
-    ContractCheck("record round trip", record_round_trip, "keep plain numbers and words in fields and metrics"),
-    ContractCheck("renders reload identically", renders_reload, "keep all that was trained in parameters and state"),
+    ContractCheck("one compile for two packs", check_one_program, "make no method of another kind in its functions"),
+    ContractCheck(
+        "same alone and packed", check_packing, "functions are mapped over trials: no values of arrays in `if`"
+    ),
+    ContractCheck("record round trip", check_record, "keep plain numbers and words in fields and metrics"),
+    ContractCheck(
+        "renders reload identically", check_reloaded_renders, "keep all that was trained in parameters and state"
+    ),
 )
 
 
-def check(subject: ContractFixture) -> Iterator[tuple[str, str | None, str]]:
-    """Runs the steps; stops after the first that is broken.
+def run_checks(subject: ContractFixture) -> Iterator[tuple[str, str | None, str]]:
+    """Run the steps; stop after the first that the method does not keep.
 
     Yields:
-        Name of the step, what was found (None if broken), and what to do (empty if kept).
+        Name of the step, what was found (None if the step is not kept), and what to do (empty if it is).
     """
     for step in STEPS:
         try:
@@ -288,15 +296,15 @@ def check(subject: ContractFixture) -> Iterator[tuple[str, str | None, str]]:
 
 
 def unpack_trial(trial: Trial) -> tuple[Method, Frozen, PyTree, Hyperparameters, jax.Array]:
-    """Returns a trial's static method, encoders, data, hyperparameters and key."""
+    """Return a trial's static method, encoders, data, hyperparameters and key."""
     static, hyperparameters = split_hyperparameters(trial.method)
-    frozen = batch_module.load_encoders(static)
+    frozen = load_encoders(static)
     data = trial.method.prepare(frozen, trial.task)
-    return static, frozen, data, batch_module.hyperparameters_of(trial.method), jax.random.key(trial.seed)
+    return static, frozen, data, hyperparameters_of(trial.method), jax.random.key(trial.seed)
 
 
 def perturb_hyperparameters(method: Method) -> Method:
-    """Returns a copy with every hyperparameter set to another valid value; a `choice` or `subset` is unchanged."""
+    """Return a copy with every hyperparameter set to another valid value; a `choice` or `subset` is unchanged."""
     for field in dataclasses.fields(method):
         if not field.metadata.get("hyperparameter") or field.metadata.get("options"):
             continue
@@ -310,7 +318,7 @@ def perturb_hyperparameters(method: Method) -> Method:
 
 
 def some_rays(num_rays: int) -> Rays:
-    """Rays from (0, -4, 0) toward the origin."""
+    """Make rays from (0, -4, 0) toward the origin."""
     return Rays(
         origins=jnp.tile(jnp.asarray([0.0, -4.0, 0.0]), (num_rays, 1)),
         directions=jnp.tile(jnp.asarray([0.0, 1.0, 0.0]), (num_rays, 1)),
@@ -321,7 +329,7 @@ def some_rays(num_rays: int) -> Rays:
 
 
 def check_same_structure(old: PyTree, new: PyTree, message: str) -> None:
-    """Raises unless two trees have equal structure, shapes and types."""
+    """Check that two trees have equal structure, shapes and types."""
     described_old, described_new = (jax.tree.map(lambda x: (x.shape, str(x.dtype)), tree) for tree in (old, new))
     if described_old != described_new:
         raise ContractError(
@@ -329,13 +337,13 @@ def check_same_structure(old: PyTree, new: PyTree, message: str) -> None:
         )
 
 
-def can_be_stored(tree: Any, place: str = "init") -> None:
-    """Raises unless parameters or a state are nested dicts of arrays that a store takes."""
+def check_can_be_stored(tree: Any, place: str = "init") -> None:
+    """Check that parameters or a state are nested dicts of arrays that a store takes."""
     if isinstance(tree, Mapping):
         for name, inner in tree.items():
             if not isinstance(name, str) or "/" in name:
                 raise ContractError(f"{place}: expected names without a slash, got {name!r}; name it otherwise")
-            can_be_stored(inner, f"{place}, {name}")
+            check_can_be_stored(inner, f"{place}, {name}")
     elif not hasattr(tree, "dtype"):
         raise ContractError(f"{place}: expected nested dicts of arrays, got a {type(tree).__name__}; make it a dict")
     elif str(tree.dtype) not in DTYPES:
@@ -344,8 +352,8 @@ def can_be_stored(tree: Any, place: str = "init") -> None:
         )
 
 
-def can_be_curves(metrics: Any) -> None:
-    """Raises unless metrics are scalars with names that no other curve has."""
+def check_metrics(metrics: Any) -> None:
+    """Check that metrics are scalars, with names that no other curve has."""
     for name, value in dict(metrics).items():
         if not isinstance(name, str) or name in OWN_CURVES:
             raise ContractError(
@@ -355,14 +363,14 @@ def can_be_curves(metrics: Any) -> None:
             raise ContractError(f"loss: expected scalar metrics, got {name} of shape {value.shape}; take its mean")
 
 
-def rendered_again(trial: Trial, subject: ContractFixture) -> dict[str, Any]:
-    """Views of stored parameters, by a program of their own."""
-    static, layout = split_hyperparameters(trial.method)[0], trial.task.layout()
-    _, batch, scenes = batch_module.load_batch(subject.pack(0))
-    tree = flax.traverse_util.unflatten_dict(
-        {tuple(name.split("/")): jnp.asarray(value)[None] for name, value in subject.stored.parameters.items()}
-    )
-    params, state = jax.eval_shape(static.init, jax.random.key(0), batch_module.index_trial(batch.data, 0))
+def render_again(trial: Trial, subject: ContractFixture) -> dict[str, Any]:
+    """Render views from stored parameters, by a program of their own."""
+    static, _ = split_hyperparameters(trial.method)
+    layout = trial.task.layout()
+    _, batch, scenes = load_batch(subject.pack(0))
+    flat = {tuple(name.split("/")): jnp.asarray(value)[None] for name, value in subject.reloaded.parameters.items()}
+    tree = flax.traverse_util.unflatten_dict(flat)
+    params, state = jax.eval_shape(static.init, jax.random.key(0), index_trial(batch.data, 0))
     found = tree.get("params", {}), tree.get("state", state)
     if str(jax.tree.structure(found)) != str(jax.tree.structure((params, state))):
         raise ContractError(
@@ -370,5 +378,5 @@ def rendered_again(trial: Trial, subject: ContractFixture) -> dict[str, Any]:
         )
     platform = "cpu" if devices.is_cpu() else "accelerator"
     sizes = (static, layout.height, layout.width, programs.RAYS_AT_ONCE[platform])
-    made = jax.jit(functools.partial(view_rendering.render_views, *sizes))(*found, batch)
-    return view_rendering.to_stored_views(scenes[0], batch_module.index_trial(jax.device_get(made), 0))
+    views = jax.jit(functools.partial(view_rendering.render_views, *sizes))(*found, batch)
+    return view_rendering.to_stored_views(scenes[0], index_trial(jax.device_get(views), 0))

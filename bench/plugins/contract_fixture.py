@@ -1,7 +1,7 @@
-"""Decides what a method is tried on before it is trusted: how it is imported, and which of its sizes are made small.
+"""Imports a user's method and makes it small, so that the contract can be checked in seconds.
 
-A check takes seconds, whatever a method is meant for: it takes `NUM_STEPS` gradient steps at budget `smoke`, and sizes
-that are written down in the method are brought down to that budget's.
+A check takes `NUM_STEPS` gradient steps at budget `smoke`. Sizes that the method sets itself are reduced to that
+budget's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NUM_STEPS = 2
 PROTOCOLS = ("std-v1",)
 
 MOST_LETTERS = 400
-"""Of a message that is somebody else's: JAX writes whole programs into some."""
+"""Letters that are shown of a message of somebody else's: JAX writes whole programs into some."""
 
 
 class ContractError(Exception):
@@ -44,7 +44,7 @@ class ContractError(Exception):
 
 
 class ReloadedTrial(NamedTuple):
-    """What a store gives back of a trial."""
+    """A trial as a store returns it."""
 
     record: Record
     parameters: dict[str, np.ndarray]
@@ -57,7 +57,7 @@ class ContractFixture:
     """A method on a task, made small.
 
     Attributes:
-        method: As it is to be tried, see `cut`.
+        method: The method, as `shrink_to_budget` returns it.
         variant: Its short name.
         task: A task of its kind.
     """
@@ -67,23 +67,23 @@ class ContractFixture:
     task: Task
 
     def trial(self, seed: int) -> Trial:
-        """A trial of few steps at budget `smoke`."""
+        """Make a trial of few steps at budget `smoke`."""
         method = dataclasses.replace(self.method, num_steps=NUM_STEPS)
         return Trial(task=self.task, method=method, budget=BUDGETS["smoke"], seed=seed, variant=self.variant)
 
     def pack(self, *seeds: int) -> Pack:
-        """A pack of such trials."""
+        """Make a pack of such trials."""
         trials = tuple(self.trial(seed) for seed in seeds)
         return Pack(trials=trials, key=program_key(trials[0]))
 
     @functools.cached_property
     def outcome(self) -> Outcome:
-        """What its first trial leaves, trained alone; several steps look at it."""
+        """Train its first trial alone, once for all steps that look at the outcome."""
         return trainer.train(self.pack(0), PROTOCOLS, lambda progress: None)[0]
 
     @functools.cached_property
-    def stored(self) -> ReloadedTrial:
-        """The same after it went through a store."""
+    def reloaded(self) -> ReloadedTrial:
+        """Write the outcome to a store and read it again."""
         with tempfile.TemporaryDirectory() as folder:
             trial_id = Store.open(folder).write(self.outcome).name
             again = Store.open(folder)
@@ -91,41 +91,46 @@ class ContractFixture:
                 raise ContractError(
                     f"its record cannot be read again: {again.set_aside[0]}; keep plain values in fields"
                 )
-            arrays = again.parameters(trial_id), again.views(trial_id)
-            return ReloadedTrial(again.read(trial_id), *arrays, again.scores(trial_id))
+            return ReloadedTrial(
+                record=again.read(trial_id),
+                parameters=again.parameters(trial_id),
+                views=again.views(trial_id),
+                scores=again.scores(trial_id),
+            )
 
 
-def imported(name: str, recipe: str = "nerf") -> Method:
-    """The method of a name, as `bench.suites.registry.variant` knows it.
+def import_method(name: str, recipe: str = "nerf") -> Method:
+    """Import the method of a name, as `bench.suites.registry.variant` does.
 
     Raises:
-        Broken: It cannot be imported or made; says in which line, and where modules were looked for.
+        ContractError: It cannot be imported or made; the message names the line and the folders that were searched.
     """
     try:
         return registry.variant(name, recipe)
     except UsageError as error:
         cause = error.__cause__ or error.__context__ or error
-        raise ContractError(f"{error}{line_of(cause)}; {looked_in()}") from error
+        raise ContractError(f"{error}{line_of(cause)}; {describe_search_path()}") from error
     except Exception as error:  # a user's code may raise anything
-        said = one_line_error(error)
+        text = one_line_error(error)
         if isinstance(error, TypeError) and not line_of(error):
-            raise ContractError(f"{name}: {said}; it is made without arguments: give every field a default") from error
-        raise ContractError(f"{name}: {said}; correct that line; {looked_in()}") from error
+            raise ContractError(f"{name}: {text}; it is made without arguments: give every field a default") from error
+        raise ContractError(f"{name}: {text}; correct that line; {describe_search_path()}") from error
 
 
 def shrink_to_budget(method: Method, budget: Budget = BUDGETS["smoke"]) -> tuple[Method, list[str]]:
-    """A method with the sizes that are written down in it brought down to a budget's, each as far as it takes them.
+    """Return a copy of a method whose explicit sizes are a budget's, except those that its validation refuses.
 
-    Its network stays as it is. A guide that does not come with the project becomes one that does.
+    Its network is unchanged. An encoder that does not come with the project is replaced by one that does.
 
     Returns:
-        The method, and what was changed, in words.
+        The method, and a line for each field that was changed.
     """
-    said = []
+    changes = []
     for field in dataclasses.fields(method):
-        name, now = field.metadata.get("budget", field.name), getattr(method, field.name)
+        name = field.metadata.get("budget", field.name)
+        now = getattr(method, field.name)
         small = NUM_STEPS if field.name == "num_steps" else getattr(budget, name, None)
-        if isinstance(now, bool) or field.metadata.get("number"):
+        if isinstance(now, bool) or field.metadata.get("hyperparameter"):
             continue
         is_larger = isinstance(now, int) and isinstance(small, int) and now > small
         is_far = name in ("encoder", "guide") and isinstance(now, str) and now not in catalog.EMBEDDED
@@ -135,41 +140,42 @@ def shrink_to_budget(method: Method, budget: Budget = BUDGETS["smoke"]) -> tuple
             method = dataclasses.replace(method, **{field.name: small})
         except Exception:  # out of its range: a user's code may raise anything
             continue
-        said.append(f"{field.name} {small} instead of {now}")
-    return method, said
+        changes.append(f"{field.name} {small} instead of {now}")
+    return method, changes
 
 
-def origin(method: Method) -> str:
-    """Where a method's code lies: files of a user's, as seen from here, or the project."""
-    files = {
-        str(path): None
-        for name in identity.user_modules(method)
-        for path in code_version.files_of(name).values()
-        if path.read_bytes().strip()  # an empty __init__.py says nothing
-    }
-    return ", ".join(seen_from_here(file) for file in files) or "the project's own"
+def describe_origin(method: Method) -> str:
+    """Name the files of a user's that a method's code lies in, or say that it is the project's own."""
+    shown: dict[str, None] = {}
+    for name in identity.user_modules(method):
+        for path in code_version.source_files(name).values():
+            if path.read_bytes().strip():  # an empty __init__.py says nothing
+                shown[relative_path(str(path))] = None
+    return ", ".join(shown) or "the project's own"
 
 
-# ---- what somebody else's exception says -----------------------------------------------------------------------------
+# ---- exceptions of a user's code -------------------------------------------------------------------------------------
 
 
 def one_line_error(error: BaseException) -> str:
-    """An exception on one line, with the last line of a user's code that it went through."""
-    text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
-    text = text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]} ..."
+    """Describe an exception on one line, with the last line of a user's code that it went through."""
+    message = error.msg if isinstance(error, SyntaxError) else error
+    text = " ".join(str(message).split())
+    if len(text) > MOST_LETTERS:
+        text = f"{text[:MOST_LETTERS]} ..."
     return f"{type(error).__name__}: {text}{line_of(error)}"
 
 
 def line_of(error: BaseException) -> str:
-    """The last line of a user's code that an exception went through, in brackets; empty if it went through none."""
+    """Name the last line of a user's code that an exception went through, in brackets; empty if there is none."""
     if isinstance(error, SyntaxError) and error.filename:
-        return f" ({seen_from_here(error.filename)}, line {error.lineno})"
+        return f" ({relative_path(error.filename)}, line {error.lineno})"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_of_a_user(frame.filename)]
-    return f" ({seen_from_here(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
+    return f" ({relative_path(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
 
 
 def is_of_a_user(filename: str) -> bool:
-    """Whether a file is neither ours nor of Python nor installed."""
+    """Tell whether a file is neither ours nor of Python nor installed."""
     path = pathlib.Path(filename)
     if filename.startswith("<") or set(code_version.INSTALLED) & set(path.parts):
         return False
@@ -177,14 +183,15 @@ def is_of_a_user(filename: str) -> bool:
     return not any(path.is_relative_to(place) for place in places)
 
 
-def looked_in() -> str:
-    """Where modules are looked for, besides what is installed."""
+def describe_search_path() -> str:
+    """Name the folders in which modules are looked for, besides installed packages."""
     places = [entry or os.getcwd() for entry in sys.path]
     shown = [place for place in dict.fromkeys(places) if pathlib.Path(place).is_dir() and is_of_a_user(place)]
     return f"on the path: {', '.join(shown)}, and what is installed"
 
 
-def seen_from_here(filename: str) -> str:
-    """A file's path, from the current folder if it lies below it."""
-    path, here = pathlib.Path(filename), pathlib.Path.cwd()
+def relative_path(filename: str) -> str:
+    """Return a file's path relative to the current folder, if it lies below that."""
+    path = pathlib.Path(filename)
+    here = pathlib.Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else filename

@@ -1,7 +1,7 @@
-"""Decides how renders that were made elsewhere become a trial: read, put on the task's background, scored, and stored.
+"""Makes trials of renders from other programs: reads the images, puts them on the task's background, and scores them.
 
-They stand under a name of their own where others have their variant, with the task, budget and seed of a trained trial,
-so that they are set beside trained ones. Nothing was trained: there are no curves, parameters or timings.
+Such a trial has the user's name in place of a variant, and the task, budget and seed of a trained trial, so that it can
+be compared with trained ones. Nothing was trained: there are no curves, parameters or timings.
 
 n: views, h and w: pixels of a view.
 """
@@ -34,24 +34,27 @@ from tasks.captions.caption_sets import normalized
 from tasks.captions.caption_task import tasks_of
 from tasks.task import SceneData, Task, composite
 
-CAPTIONS, SUITE_OF_CAPTIONS = "captions", "text-to-3d"
-"""What `--task` calls captions of any set, and the suite whose protocols they are scored under."""
+CAPTIONS = "captions"
+"""Name that `--task` has for captions of any set."""
+
+SUITE_OF_CAPTIONS = "text-to-3d"
+"""The suite whose protocols score them."""
 
 OTHER_GREY = 0.5
-"""Renders whose empty parts are further from the task's background are told to stand on another."""
+"""Renders whose empty parts differ by more than this from the task's background are reported."""
 
 
 def _nothing(self: Any, *arguments: Any, **named: Any) -> Any:
-    """Stands for every function of a method."""
+    """Stand for every function of a method."""
     raise UsageError("imported renders: expected a method that was trained here, got images of another program's")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImportedRenders(Method):
-    """Stands for a method that is not here.
+    """A method in name only, for images that another program made.
 
     Attributes:
-        num_steps: None were taken here.
+        num_steps: Always 0: no steps were taken here.
         files: A hash of the images, by view.
     """
 
@@ -62,21 +65,21 @@ class ImportedRenders(Method):
 
 
 def is_imported(stored: Record) -> bool:
-    """Whether a record is one of renders that were imported."""
+    """Tell whether a record is of imported renders."""
     name, _, _ = stored.identity.get("method", {}).get("type", "").partition("/")
     return name == getattr(registered(ImportedRenders), "name", None)
 
 
-# ---- of what ---------------------------------------------------------------------------------------------------------
+# ---- tasks -----------------------------------------------------------------------------------------------------------
 
 
 class ImportRequest(NamedTuple):
-    """What renders may be of.
+    """The tasks that renders may be of.
 
     Attributes:
-        chosen: The one task that was named; None where folders name them.
-        tasks: By the name of the folder that holds a task's images.
-        protocols: That they are scored under.
+        chosen: The one task that was named; None where folders name the tasks.
+        tasks: Tasks by the name of the folder that holds their images.
+        protocols: Names of the protocols that score them.
         arms: Names that arms and variants of the suite have already.
     """
 
@@ -86,22 +89,22 @@ class ImportRequest(NamedTuple):
     arms: frozenset[str]
 
 
-def wanted(
+def find_tasks(
     text: str, budget: Budget, num_views: int | None = None, caption_set: str = "closed-world"
-) -> ImportRequest:  # fmt: skip
-    """What `--task` asks for.
+) -> ImportRequest:
+    """Find the tasks that `--task` names.
 
     Args:
-        text: `SUITE:SCENE`, `SUITE:CAPTION`, `captions:CAPTION`, or what stands before the colon alone.
-        budget: Whose sizes.
-        num_views: How many photographs the method saw, if not as many as in the suite.
-        caption_set: Of `captions:`.
+        text: `SUITE:SCENE`, `SUITE:CAPTION`, `captions:CAPTION`, or only the part before the colon.
+        budget: The budget that sets the sizes of the tasks.
+        num_views: Number of photographs that the method saw, if not that of the suite.
+        caption_set: The set that `captions:` means.
 
     Raises:
-        UsageError: No such suite, scene or caption.
+        UsageError: There is no such suite, scene or caption.
 
     Example:
-        >>> found = wanted("sparse-views:kettle", BUDGETS["smoke"])
+        >>> found = find_tasks("sparse-views:kettle", BUDGETS["smoke"])
         >>> found.chosen, found.tasks["kettle"].name, found.protocols
         ('kettle', 'kettle__3v', ('std-v1',))
     """
@@ -112,13 +115,15 @@ def wanted(
     suite = registry.suite(SUITE_OF_CAPTIONS if kind == CAPTIONS else kind)
     tables = suite.tables_at(budget)
     of_suite = [task for table in tables for task in table.tasks]
-    tasks = tasks_of(caption_set) if kind == CAPTIONS else of_suite
-    made: dict[str, Task] = {}
-    for task in tasks:
-        made.setdefault(kind_of(task).folder_name(task), sized(_with_views(task, num_views), budget))
-    chosen = _chosen(name, made, kind) if name else None
-    arms = frozenset(n for table in tables for label, arm in table.arms.items() for n in (label, arm.variant))
-    return ImportRequest(chosen, made, suite.protocols_at(budget), arms)
+    by_folder: dict[str, Task] = {}
+    for task in tasks_of(caption_set) if kind == CAPTIONS else of_suite:
+        by_folder.setdefault(kind_of(task).folder_name(task), sized(_with_views(task, num_views), budget))
+    chosen = _find_folder(name, by_folder, kind) if name else None
+    arms: set[str] = set()
+    for table in tables:
+        for label, arm in table.arms.items():
+            arms.update((label, arm.variant))
+    return ImportRequest(chosen, by_folder, suite.protocols_at(budget), frozenset(arms))
 
 
 def _with_views(task: Task, num_views: int | None) -> Task:
@@ -132,13 +137,13 @@ def _with_views(task: Task, num_views: int | None) -> Task:
     return dataclasses.replace(task, num_views=num_views)  # type: ignore[type-var]
 
 
-def _chosen(name: str, tasks: Mapping[str, Task], kind: str) -> str:
-    """The folder's name of the task that a person calls by its scene or caption."""
-    called = {normalized(task.cluster): folder for folder, task in tasks.items()}
-    called |= {folder: folder for folder in tasks}
-    if normalized(name) in called:
-        return called[normalized(name)]
-    if name in called:
+def _find_folder(name: str, tasks: Mapping[str, Task], kind: str) -> str:
+    """Find the folder's name of a task by its scene or caption."""
+    folders = {normalized(task.cluster): folder for folder, task in tasks.items()}
+    folders |= {folder: folder for folder in tasks}
+    if normalized(name) in folders:
+        return folders[normalized(name)]
+    if name in folders:
         return name
     known = [task.cluster for task in tasks.values()]
     raise UsageError(
@@ -146,11 +151,11 @@ def _chosen(name: str, tasks: Mapping[str, Task], kind: str) -> str:
     )
 
 
-def check_name(name: str, stored: Sequence[Record], arms: frozenset[str] = frozenset()) -> None:
-    """Refuses a name that is no part of a folder's name, or that something else has.
+def check_free_name(name: str, stored: Sequence[Record], arms: frozenset[str] = frozenset()) -> None:
+    """Refuse a name that cannot be a part of a folder's name, or that something else has.
 
     Args:
-        name: Of the renders.
+        name: Name of the renders.
         stored: Records that may have it.
         arms: Names of a suite's arms.
     """
@@ -165,7 +170,11 @@ def check_name(name: str, stored: Sequence[Record], arms: frozenset[str] = froze
 
 
 def refuse_export(start: str, trials_store: Store) -> None:
-    """Says of imported renders why nothing can be made of them.
+    """Refuse to export a trial of imported renders.
+
+    Args:
+        start: The start of an id.
+        trials_store: The store of the trials.
 
     Raises:
         UsageError: The id of such a trial starts so.
@@ -185,9 +194,9 @@ class ImportedImages(NamedTuple):
     """The images of one task.
 
     Attributes:
-        views: As a store keeps them; "opacity" only where the images bring alpha.
-        digest: Of the files, by view.
-        notes: What is to be said of them.
+        views: Views as a store keeps them; "opacity" only where the images have alpha.
+        digest: A digest of the files, by view.
+        notes: Notes for the user, a line each.
     """
 
     views: dict[str, Shaped[np.ndarray, "..."]]
@@ -195,29 +204,31 @@ class ImportedImages(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read(task: Task, files: Files, where: str) -> ImportedImages:
-    """Reads and checks the images of a task.
+def read_images(task: Task, files: Files, where: str) -> ImportedImages:
+    """Read and check the images of a task.
 
     Args:
-        task: Sized.
+        task: The task, with the sizes of its budget.
         files: Images by name.
         where: The renders and the scene, for messages.
 
     Raises:
-        UsageError: Views are missing or too many, or an image is not as it should be.
+        UsageError: Views are missing or too many, or an image has the wrong size or format.
     """
     data = task.load()
     layout = task.layout()
     kind = kind_of(task)
-    images = render_files.by_id(list(files), where)
-    render_files.check_ids(list(images), data.test.ids, kind.needed_view_ids(data), where)
+    images = render_files.names_by_view(list(files), where)
+    render_files.check_view_ids(list(images), data.test.ids, kind.needed_view_ids(data), where)
     ids = [i for i in data.test.ids if i in images]
-    whole, pictures = hashlib.sha256(), []
+    whole = hashlib.sha256()
+    pictures = []
     for i in ids:
-        content, name = files[images[i]](), f"{where}, {images[i]}"
+        content = files[images[i]]()
+        name = f"{where}, {images[i]}"
         whole.update(f"{i} {hashlib.sha256(content).hexdigest()}\n".encode())
         try:
-            pictures.append(render_files.read_image(content, layout.height, layout.width, name))
+            pictures.append(render_files.decode_image(content, layout.height, layout.width, name))
         except UsageError as error:
             raise UsageError(f"{error}{_size_hint(str(error), task)}") from error
     with_alpha = [picture.values.shape[-1] == 4 for picture in pictures]
@@ -231,21 +242,23 @@ def read(task: Task, files: Files, where: str) -> ImportedImages:
             f"{where}: expected images with alpha, got RGB; judges see objects before grey and before white: save RGBA"
         )
     values = np.stack([picture.values for picture in pictures])
-    views = stored_views(values, ids, kind.background(task))
+    views = views_to_store(values, ids, kind.background(task))
     lossy = sum(picture.is_lossy for picture in pictures)
-    notes = [f"{where}: {lossy} JPEGs; what their compression lost counts against them: save PNG"] if lossy else []
+    notes = []
+    if lossy:
+        notes.append(f"{where}: {lossy} JPEGs; what their compression lost counts against them: save PNG")
     if kind.has_photographs and not with_alpha[0]:
-        notes += other_background(data, views, where)
+        notes += note_other_background(data, views, where)
     return ImportedImages(views, whole.hexdigest(), tuple(notes))
 
 
-def stored_views(
+def views_to_store(
     values: Float[np.ndarray, "n h w c"], ids: Sequence[int], background: float
 ) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Views as a trained trial stores them. Without alpha nothing is known of opacity, and none is stored.
+    """Make views as a trained trial stores them; without alpha, no opacity is stored.
 
     Example:
-        >>> found = stored_views(np.zeros((1, 2, 2, 4), np.float32), [7], background=1.0)
+        >>> found = views_to_store(np.zeros((1, 2, 2, 4), np.float32), [7], background=1.0)
         >>> sorted(found), float(found["color"].min()), float(found["opacity"].max())
         (['color', 'ids', 'opacity'], 1.0, 0.0)
     """
@@ -255,8 +268,8 @@ def stored_views(
     return views | {"opacity": values[..., 3].astype(np.float16)} if has_alpha else views
 
 
-def other_background(data: SceneData, views: Mapping[str, Shaped[np.ndarray, "..."]], where: str) -> list[str]:
-    """Says so where renders seem to stand on another background than the photographs."""
+def note_other_background(data: SceneData, views: Mapping[str, Shaped[np.ndarray, "..."]], where: str) -> list[str]:
+    """Return a note if renders seem to have another background than the photographs."""
     places = [data.test.ids.index(int(i)) for i in views["ids"]]
     empty = data.test.alphas[places] < 1e-3
     if not empty.any():
@@ -267,27 +280,27 @@ def other_background(data: SceneData, views: Mapping[str, Shaped[np.ndarray, "..
     return [f"{where}: around the object they are {got:.2f}, the photographs {true:.2f}; is it another background?"]
 
 
-def _size_hint(said: str, task: Task) -> str:
-    """Which budget has views of the size that an image has."""
-    match = re.search(r"got (\d+) x \1;", said)
+def _size_hint(message: str, task: Task) -> str:
+    """Name the budgets whose views have the size that a message names."""
+    match = re.search(r"got (\d+) x \1;", message)
     name = kind_of(task).size_field
-    fitting = [b.name for b in BUDGETS.values() if match and getattr(b, name) == int(match[1])]
+    fitting = [budget.name for budget in BUDGETS.values() if match and getattr(budget, name) == int(match[1])]
     return f", or say --budget {' or '.join(fitting)}" if fitting else ""
 
 
 # ---- trials ----------------------------------------------------------------------------------------------------------
 
 
-def trial_of(task: Task, found: ImportedImages, name: str, budget: Budget, seed: int) -> Trial:
-    """What stands for a trial: its id holds the files and the task."""
+def make_trial(task: Task, found: ImportedImages, name: str, budget: Budget, seed: int) -> Trial:
+    """Make a trial of imported images; its id holds the files and the task."""
     return Trial(task=task, method=ImportedRenders(files=found.digest), budget=budget, seed=seed, variant=name)
 
 
-def check_same(trial: Trial, trials_store: Store) -> None:
-    """Refuses other renders under a name, task and seed that have some already.
+def check_not_replaced(trial: Trial, trials_store: Store) -> None:
+    """Refuse other renders under a name, task and seed that have some already.
 
     Raises:
-        UsageError: With what to do.
+        UsageError: Other renders are stored; the message says what to do.
     """
     for known in trials_store.records():
         place = (known.variant, known.seed, known.budget, known.identity.get("task"))
@@ -303,7 +316,7 @@ def check_same(trial: Trial, trials_store: Store) -> None:
 
 
 def scores_of(trial: Trial, views: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Scores under those protocols that are of the task's kind and find a view of theirs."""
+    """Score views under those protocols that are of the task's kind and find a view of theirs."""
     data = trial.task.load()
     known = kind_of(trial.task).protocols
     ids = [int(i) for i in views["ids"]]
@@ -311,18 +324,18 @@ def scores_of(trial: Trial, views: Mapping[str, Any], names: Sequence[str]) -> d
     return {protocol.name: protocol.score(data, views).to_json() for protocol in suited if protocol.can_score(ids)}
 
 
-def outcome(trial: Trial, found: ImportedImages, names: Sequence[str]) -> Outcome:
-    """What is stored of a task's images."""
-    made = record.make_record(trial, status="finished", with_device=False)
-    return Outcome(record=made, parameters={}, views=found.views, scores=scores_of(trial, found.views, names))
+def imported_outcome(trial: Trial, found: ImportedImages, names: Sequence[str]) -> Outcome:
+    """Make the outcome of a task's images: their record, views and scores."""
+    of_trial = record.make_record(trial, status="finished", with_device=False)
+    return Outcome(record=of_trial, parameters={}, views=found.views, scores=scores_of(trial, found.views, names))
 
 
-def outdated(trial: Trial, trials_store: Store, names: Sequence[str]) -> list[str]:
-    """Protocols under which stored renders have no scores yet, or some of another version."""
+def outdated_protocols(trial: Trial, trials_store: Store, names: Sequence[str]) -> list[str]:
+    """List the protocols under which stored renders have no scores yet, or scores of another version."""
     stored = trials_store.scores(trial.id)
     known = kind_of(trial.task).protocols
-    return [
-        name
-        for name in names
-        if name in known and (name not in stored or known[name].version_mark(stored[name]["version"]))
-    ]
+    found = []
+    for name in names:
+        if name in known and (name not in stored or known[name].version_mark(stored[name]["version"])):
+            found.append(name)
+    return found

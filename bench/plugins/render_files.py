@@ -1,7 +1,7 @@
-"""Decides which image is which view of which scene, in a folder or an archive of renders, and reads it as an array.
+"""Reads the images of a folder or an archive of renders, and finds the scene and the view of each.
 
-    RENDERS/<scene>/<view id>.png       of several scenes
-    RENDERS/<view id>.png               of one
+    RENDERS/<scene>/<view id>.png       several scenes
+    RENDERS/<view id>.png               one scene
 
 An id is the one number in a file's name: `0.png`, `007.png`, `r_0.png`, `test_000.png`. Where all names have the same
 numbers but one, as `run2_000.png`, `run2_001.png`, it is that one. Archives are read in memory, never unpacked.
@@ -32,22 +32,27 @@ from bench.errors import UsageError, nearest
 
 IMAGES = (".png", ".jpg", ".jpeg")
 
-ZIPS, TARS = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+ZIPS = (".zip",)
 
-MOST_FILES, MOST_BYTES = 20_000, 2 << 30
-"""Of renders: what claims more is refused before it is read."""
+TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+
+MOST_FILES = 20_000
+"""Most files of a folder or an archive; one with more is refused before it is read."""
+
+MOST_BYTES = 2 << 30
+"""Most bytes of all files together."""
 
 NAMES = "name it by the view's id: 0.png, 007.png, r_0.png or test_000.png"
 
 Files = dict[str, Callable[[], bytes]]
-"""What reads a file, by its path below the renders' folder."""
+"""A function that reads each file, by the file's path below the renders' folder."""
 
 
 class RenderedImage(NamedTuple):
     """An image as it was saved.
 
     Attributes:
-        values: In [0, 1]; a fourth channel is straight alpha.
+        values: Values in [0, 1]; a fourth channel is straight alpha.
         is_lossy: Whether it was a JPEG.
     """
 
@@ -58,11 +63,11 @@ class RenderedImage(NamedTuple):
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
-def files_of(path: pathlib.Path) -> Files:
-    """All files of a folder or an archive but hidden ones; folders that hold all the others are left out of names.
+def find_files(path: pathlib.Path) -> Files:
+    """Find all files of a folder or an archive except hidden ones; names leave out a folder that holds all others.
 
     Raises:
-        UsageError: It is neither, or it is broken, far too large, or holds what could leave its folder.
+        UsageError: It is neither, it is broken or far too large, or a member could leave its folder.
     """
     name = path.name.lower()
     try:
@@ -76,25 +81,40 @@ def files_of(path: pathlib.Path) -> Files:
             got = f"a {path.suffix or 'plain'} file" if path.exists() else "nothing there"
             raise UsageError(f"{path}: expected a folder, or an archive ({' '.join((*ZIPS, *TARS))}), got {got}")
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        said = " ".join(str(error).split())
-        raise UsageError(f"{path}: expected renders that can be read, got {said!r}; bring them again") from error
-    shown = {
-        name: read for name, read in found.items() if not any(p.startswith((".", "__MACOSX")) for p in name.split("/"))
-    }
-    while shown and len({name.split("/")[0] for name in shown}) == 1 and all(name.count("/") > 1 for name in shown):
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{path}: expected renders that can be read, got {reason!r}; bring them again") from error
+    shown = {name: read for name, read in found.items() if not _is_hidden(name)}
+    while _have_one_folder(shown):
         shown = {name.partition("/")[2]: read for name, read in shown.items()}
     return shown
 
 
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def _have_one_folder(files: Files) -> bool:
+    """Tell whether all files lie in folders of one folder."""
+    tops = {name.split("/")[0] for name in files}
+    return len(tops) == 1 and all(name.count("/") > 1 for name in files)
+
+
 class ArchiveLimits:
-    """Counts what renders claim to hold, and refuses too much."""
+    """The number and size of files so far; too many are refused."""
 
     def __init__(self, where: pathlib.Path) -> None:
-        self.where, self.files, self.bytes = where, 0, 0
+        self.where = where
+        self.files = 0
+        self.bytes = 0
 
     def add(self, num_bytes: int) -> None:
-        """One more file."""
-        self.files, self.bytes = self.files + 1, self.bytes + num_bytes
+        """Count one more file.
+
+        Raises:
+            UsageError: There are too many files, or they are too large together.
+        """
+        self.files += 1
+        self.bytes += num_bytes
         if self.files > MOST_FILES or self.bytes > MOST_BYTES:
             raise UsageError(
                 f"{self.where}: expected at most {MOST_FILES} files and {MOST_BYTES >> 20} MiB, got more; import scene "
@@ -104,12 +124,12 @@ class ArchiveLimits:
 
 def _of_folder(path: pathlib.Path) -> Files:
     found: Files = {}
-    tally = ArchiveLimits(path)
+    limits = ArchiveLimits(path)
     for folder, folders, names in os.walk(path, followlinks=True):
         folders.sort()
         for name in sorted(names):
             file = pathlib.Path(folder, name)
-            tally.add(file.stat().st_size if file.exists() else 0)  # a link may lead nowhere; reading it says so
+            limits.add(file.stat().st_size if file.exists() else 0)  # a link may lead nowhere; reading it says so
             found[file.relative_to(path).as_posix()] = functools.partial(_content, file)
     return found
 
@@ -122,12 +142,13 @@ def _content(file: pathlib.Path) -> bytes:
 
 
 def _of_zip(path: pathlib.Path) -> Files:
-    found, tally = {}, ArchiveLimits(path)
+    found: Files = {}
+    limits = ArchiveLimits(path)
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             kind = stat.S_IFMT(member.external_attr >> 16)
             _check_member(path, member.filename, is_link=kind == stat.S_IFLNK)
-            tally.add(member.file_size)
+            limits.add(member.file_size)
             if member.flag_bits & 1:
                 raise UsageError(f"{path}: expected an archive without a password, got one with; pack it again")
         for member in archive.infolist():
@@ -137,11 +158,12 @@ def _of_zip(path: pathlib.Path) -> Files:
 
 
 def _of_tar(path: pathlib.Path) -> Files:
-    found, tally = {}, ArchiveLimits(path)
+    found: Files = {}
+    limits = ArchiveLimits(path)
     with tarfile.open(path) as archive:
         for member in archive:
             _check_member(path, member.name, is_link=not (member.isfile() or member.isdir()))
-            tally.add(member.size)
+            limits.add(member.size)
             file = archive.extractfile(member) if member.isfile() else None
             if file is not None and member.name.lower().endswith(IMAGES):
                 found[_tidy(member.name)] = _kept(file.read())
@@ -157,18 +179,18 @@ def _tidy(name: str) -> str:
 
 
 def _check_member(path: pathlib.Path, name: str, *, is_link: bool) -> None:
-    """Refuses members of an archive that would not stay in its folder, though nothing is ever unpacked."""
+    """Refuse members of an archive that would not stay in its folder, though nothing is ever unpacked."""
     parts = name.replace("\\", "/").split("/")
     if is_link or ".." in parts or name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name):
         got = "a link or a device" if is_link else "a path out of the folder"
         raise UsageError(f"{path}: expected plain files below one folder, got {got}, {name!r}; pack it again without")
 
 
-# ---- which is which --------------------------------------------------------------------------------------------------
+# ---- scenes and views ------------------------------------------------------------------------------------------------
 
 
-def by_folder(files: Files) -> dict[str, Files]:
-    """Images by the folder that they lie in, and by their name there."""
+def group_by_folder(files: Files) -> dict[str, Files]:
+    """Group images by the folder that they lie in, and by their name there."""
     found: dict[str, Files] = {}
     for path, read in files.items():
         folder, _, name = path.rpartition("/")
@@ -177,19 +199,19 @@ def by_folder(files: Files) -> dict[str, Files]:
     return found
 
 
-def of_one(files: Files, name: str, others: Sequence[str], where: pathlib.Path) -> Files:
-    """The images of a single scene, wherever they lie.
+def select_scene(files: Files, name: str, others: Sequence[str], where: pathlib.Path) -> Files:
+    """Select the images of a single scene, wherever they lie.
 
     Args:
-        files: Of the renders.
-        name: Of the scene's folder, if it has one.
+        files: Files of the renders.
+        name: Name of the scene's folder, if it has one.
         others: Names of other scenes.
         where: The renders, for messages.
 
     Raises:
-        UsageError: There are none, or several folders of them, or that of another scene.
+        UsageError: There are none, they lie in several folders, or the folder is another scene's.
     """
-    found = by_folder(files)
+    found = group_by_folder(files)
     named = [folder for folder in found if folder.rpartition("/")[2] == name]
     plain = [folder for folder in found if folder.rpartition("/")[2] not in others]
     for chosen in (named, [""] if "" in found else [], plain):
@@ -203,34 +225,36 @@ def of_one(files: Files, name: str, others: Sequence[str], where: pathlib.Path) 
     )
 
 
-def of_several(files: Files, known: Sequence[str], where: pathlib.Path) -> dict[str, Files]:
-    """The images of several scenes by the names of their folders, in the order of those that are known.
+def select_scenes(files: Files, known: Sequence[str], where: pathlib.Path) -> dict[str, Files]:
+    """Select the images of several scenes by the names of their folders, in the order of the known names.
 
     Raises:
-        UsageError: Images that lie in no scene's folder.
+        UsageError: Images lie in no scene's folder.
     """
     found: dict[str, Files] = {}
-    for folder, images in by_folder(files).items():
+    for folder, images in group_by_folder(files).items():
         name = folder.rpartition("/")[2]
         if name not in known or name in found:
-            got = "images in none" if not folder else f"{folder!r}"
-            said = "one of them twice; keep one" if name in found else nearest(name, known)
-            raise UsageError(f"{where}: expected a folder of images for each scene, got {got}; {said}")
+            got = f"{folder!r}" if folder else "images in none"
+            advice = "one of them twice; keep one" if name in found else nearest(name, known)
+            raise UsageError(f"{where}: expected a folder of images for each scene, got {got}; {advice}")
         found[name] = images
     if not found:
         raise UsageError(f"{where}: expected a folder of images for each scene, got no image; {NAMES}")
     return {name: found[name] for name in known if name in found}
 
 
-def by_id(names: Sequence[str], where: str) -> dict[int, str]:
-    """File names by the view that they are of.
+def names_by_view(names: Sequence[str], where: str) -> dict[int, str]:
+    """Find the view of each file name.
 
     Raises:
-        UsageError: A name that tells no single number, or two names that tell the same one.
+        UsageError: A name has no single number, or two names have the same one.
 
     Example:
-        >>> by_id(["r_0.png", "r_10.png"], "kettle"), by_id(["run2_000.png", "run2_001.png"], "kettle")
-        ({0: 'r_0.png', 10: 'r_10.png'}, {0: 'run2_000.png', 1: 'run2_001.png'})
+        >>> names_by_view(["r_0.png", "r_10.png"], "kettle")
+        {0: 'r_0.png', 10: 'r_10.png'}
+        >>> names_by_view(["run2_000.png", "run2_001.png"], "kettle")
+        {0: 'run2_000.png', 1: 'run2_001.png'}
     """
     numbers = {name: [int(n) for n in re.findall(r"[0-9]+", pathlib.PurePath(name).stem)] for name in names}
     place = _place_that_varies(numbers)
@@ -247,7 +271,7 @@ def by_id(names: Sequence[str], where: str) -> dict[int, str]:
 
 
 def _place_that_varies(numbers: Mapping[str, list[int]]) -> int | None:
-    """Which of the numbers of names is an id, where all names are alike but for that one; None if they are not."""
+    """Return the position of the only number in which the names differ; None if they differ in more or in letters."""
     shapes = {re.sub(r"[0-9]+", "#", pathlib.PurePath(name).stem) for name in numbers}
     if len(shapes) != 1 or not all(numbers.values()):
         return None
@@ -255,35 +279,44 @@ def _place_that_varies(numbers: Mapping[str, list[int]]) -> int | None:
     return varying[0] if len(varying) == 1 else None
 
 
-def check_ids(found: Sequence[int], known: Sequence[int], needed: Sequence[int], where: str) -> None:
-    """Refuses renders of which views are missing, or which are of no view.
+def check_view_ids(found: Sequence[int], known: Sequence[int], needed: Sequence[int], where: str) -> None:
+    """Refuse renders with missing or unknown views.
 
     Args:
         found: Ids of the images.
         known: Ids of the task's views.
-        needed: Those of them that must be there.
-        where: For messages.
+        needed: Ids that must be there.
+        where: The renders, for messages.
+
+    Raises:
+        UsageError: Needed views are missing, or some ids are unknown.
 
     Example:
-        >>> check_ids([0, 1, 2], known=[0, 1, 2, 3], needed=[0, 1, 2], where="kettle")
+        >>> check_view_ids([0, 1, 2], known=[0, 1, 2, 3], needed=[0, 1, 2], where="kettle")
     """
-    missing, strangers = [i for i in needed if i not in found], [i for i in found if i not in known]
-    if not missing and not strangers:
+    missing = [i for i in needed if i not in found]
+    unknown = [i for i in found if i not in known]
+    if not missing and not unknown:
         return
-    got = [f"no {few(missing)}"] if missing else []
-    got += [f"also {few(strangers)}"] if strangers else []
-    shifted = [i + 1 for i in needed] == list(found)
-    advice = "they seem to count from 1: ids count from 0" if shifted else (
-        "render what is missing" if missing else "take out what is of no view"
-    )  # fmt: skip
-    raise UsageError(f"{where}: expected {len(needed)} views, {few(needed)}, got {' and '.join(got)}; {advice}")
+    got = []
+    if missing:
+        got.append(f"no {shorten(missing)}")
+    if unknown:
+        got.append(f"also {shorten(unknown)}")
+    if [i + 1 for i in needed] == list(found):
+        advice = "they seem to count from 1: ids count from 0"
+    elif missing:
+        advice = "render what is missing"
+    else:
+        advice = "take out what is of no view"
+    raise UsageError(f"{where}: expected {len(needed)} views, {shorten(needed)}, got {' and '.join(got)}; {advice}")
 
 
-def few(ids: Sequence[int]) -> str:
-    """Ids, the middle of many left out.
+def shorten(ids: Sequence[int]) -> str:
+    """List ids as text, without the middle of many.
 
     Example:
-        >>> few([3]), few(range(25))
+        >>> shorten([3]), shorten(range(25))
         ('3', '0, 1, 2, ... 24')
     """
     texts = [str(i) for i in ids]
@@ -293,22 +326,22 @@ def few(ids: Sequence[int]) -> str:
 # ---- pixels ----------------------------------------------------------------------------------------------------------
 
 
-def read_image(content: bytes, height: int, width: int, where: str) -> RenderedImage:
-    """The values of an image: PNG of 8 or 16 bits, RGB or RGBA, or JPEG.
+def decode_image(content: bytes, height: int, width: int, where: str) -> RenderedImage:
+    """Decode an image: PNG of 8 or 16 bits, RGB or RGBA, or JPEG.
 
     Args:
-        content: Of the file.
-        height: That it must have: looked at before anything is unpacked.
-        width: Likewise.
+        content: Content of the file.
+        height: Height that it must have, in pixels; checked before anything is unpacked.
+        width: Width that it must have.
         where: Its name, for messages.
 
     Raises:
-        UsageError: Another size, format or kind of channels, or it is broken.
+        UsageError: It has another size, format or kind of channels, or is broken.
     """
     bits = _checked_bits(content, where)
     from PIL import Image
 
-    with _told(where), Image.open(io.BytesIO(content)) as image:
+    with _reported(where), Image.open(io.BytesIO(content)) as image:
         if image.size != (width, height):
             raise UsageError(
                 f"{where}: expected {width} x {height} pixels, got {image.size[0]} x {image.size[1]}; render it at the "
@@ -324,7 +357,7 @@ def read_image(content: bytes, height: int, width: int, where: str) -> RenderedI
 
 
 def _checked_bits(content: bytes, where: str) -> int:
-    """Bits of a channel, from the head of the file."""
+    """Read the bits of a channel from the head of the file."""
     if content[:3] == b"\xff\xd8\xff":
         return 8
     if content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR" or len(content) < 26:
@@ -339,7 +372,7 @@ def _checked_bits(content: bytes, where: str) -> int:
 
 
 def _deep(content: bytes) -> np.ndarray:
-    """An image of 16 bits, which Pillow would cut to 8."""
+    """Decode an image of 16 bits, which Pillow would cut to 8."""
     import av
 
     with av.open(io.BytesIO(content), format="png_pipe") as file:
@@ -347,8 +380,8 @@ def _deep(content: bytes) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _told(where: str) -> Iterator[None]:
-    """Says which image cannot be read, and why; a picture that is far too large is not even begun."""
+def _reported(where: str) -> Iterator[None]:
+    """Report which image cannot be read, and why; an image that is far too large is not even begun."""
     from PIL import Image
 
     try:
@@ -359,5 +392,5 @@ def _told(where: str) -> Iterator[None]:
         *(OSError, SyntaxError, ValueError, struct.error),
         *(Image.DecompressionBombError, Image.DecompressionBombWarning),
     ) as error:
-        said = " ".join(str(error).split())
-        raise UsageError(f"{where}: expected an image that can be read, got {said!r}; save it again") from error
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{where}: expected an image that can be read, got {reason!r}; save it again") from error

@@ -77,29 +77,29 @@ def import_renders(options: ImportOptions, trials_store: Store) -> Iterator[Impo
     Raises:
         UsageError: A name that is taken, or images that do not fit their task.
     """
-    wanted = imported_renders.wanted(options.task, options.budget, options.num_views, options.captions)
-    imported_renders.check_name(options.name, list(trials_store.records()), wanted.arms)
+    wanted = imported_renders.find_tasks(options.task, options.budget, options.num_views, options.captions)
+    imported_renders.check_free_name(options.name, list(trials_store.records()), wanted.arms)
     of_folders = match_folders(options, wanted)
     run_suite.check_scorers(task for task, _ in of_folders.values())
     with trials_store.lock():
         for folder, (task, files) in of_folders.items():
             embedded.prepare_all([task])
             where = str(options.renders) if wanted.chosen is not None else f"{options.renders}, {folder}"
-            found = imported_renders.read(task, files, where)
+            found = imported_renders.read_images(task, files, where)
             for note in found.notes:
                 print(f"warning: {note}", file=sys.stderr)
-            trial = imported_renders.trial_of(task, found, options.name, options.budget, options.seed)
+            trial = imported_renders.make_trial(task, found, options.name, options.budget, options.seed)
             yield store_images(trial, found, wanted.protocols, trials_store)
 
 
 def match_folders(options: ImportOptions, wanted: ImportRequest) -> dict[str, tuple[Task, Files]]:
     """Match tasks with their images, by the name of a folder; say which scenes have none."""
-    files = render_files.files_of(options.renders)
+    files = render_files.find_files(options.renders)
     if wanted.chosen is not None:
         others = [name for name in wanted.tasks if name != wanted.chosen]
-        images = render_files.of_one(files, wanted.chosen, others, options.renders)
+        images = render_files.select_scene(files, wanted.chosen, others, options.renders)
         return {wanted.chosen: (wanted.tasks[wanted.chosen], images)}
-    found = render_files.of_several(files, list(wanted.tasks), options.renders)
+    found = render_files.select_scenes(files, list(wanted.tasks), options.renders)
     without = [task.cluster for name, task in wanted.tasks.items() if name not in found]
     if without and not options.task.startswith(imported_renders.CAPTIONS):
         print(f"no renders of {', '.join(without)}: they will be missing in tables", file=sys.stderr)
@@ -108,12 +108,12 @@ def match_folders(options: ImportOptions, wanted: ImportRequest) -> dict[str, tu
 
 def store_images(trial: Trial, found: ImportedImages, protocols: tuple[str, ...], trials_store: Store) -> ImportedTrial:
     """Store a trial, or find it stored and make those scores again that are of another version."""
-    imported_renders.check_same(trial, trials_store)
+    imported_renders.check_not_replaced(trial, trials_store)
     is_new = not trials_store.finished(trial.id)
     if is_new:
-        trials_store.write(imported_renders.outcome(trial, found, protocols))
+        trials_store.write(imported_renders.imported_outcome(trial, found, protocols))
     else:
-        old = imported_renders.outdated(trial, trials_store, protocols)
+        old = imported_renders.outdated_protocols(trial, trials_store, protocols)
         for name, scores in imported_renders.scores_of(trial, found.views, old).items():
             trials_store.write_scores(trial.id, name, scores)
     means = {name: mean_scores(scores) for name, scores in trials_store.scores(trial.id).items()}

@@ -1,4 +1,4 @@
-"""What a new method starts from: a file that trains as it is, with the names of its class and its module filled in."""
+"""Writes the first file of a new method: a template that trains as it is, with the user's names filled in."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from bench.import_paths import OURS, ROOT
 KINDS = ("field", "method")
 """A network of an existing recipe, or a recipe."""
 
-CLASS, REFERENCE = "MyField", "my_pkg.field:MyField"
-"""What stands in the templates where a user's names come."""
+CLASS = "MyField"
+"""Name of the class in the templates."""
+
+REFERENCE = "my_pkg.field:MyField"
+"""Reference to that class in the templates."""
 
 
 class ScaffoldNames(NamedTuple):
-    """What a new file defines.
+    """The names that a new file defines.
 
     Attributes:
-        module: As Python imports it.
-        kind: Its class.
+        module: The module, as Python imports it.
+        kind: The name of its class.
     """
 
     module: str
@@ -31,19 +34,21 @@ class ScaffoldNames(NamedTuple):
 
     @property
     def reference(self) -> str:
-        """How the command line names it."""
+        """Return the reference to its class, for the command line."""
         return f"{self.module}:{self.kind}"
 
 
-def names_of(path: pathlib.Path) -> ScaffoldNames:
-    """What a file below the current folder defines.
+def scaffold_names(path: pathlib.Path) -> ScaffoldNames:
+    """Make the names of module and class from the path of a file below the current folder.
 
     Raises:
         UsageError: Python could not import it from there.
 
     Example:
-        >>> names_of(pathlib.Path("my_pkg/field.py")).reference, names_of(pathlib.Path("a/my_idea.py")).reference
-        ('my_pkg.field:MyField', 'a.my_idea:MyIdea')
+        >>> scaffold_names(pathlib.Path("my_pkg/field.py")).reference
+        'my_pkg.field:MyField'
+        >>> scaffold_names(pathlib.Path("a/my_idea.py")).reference
+        'a.my_idea:MyIdea'
     """
     here = pathlib.Path.cwd()
     inner = path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
@@ -60,7 +65,7 @@ def names_of(path: pathlib.Path) -> ScaffoldNames:
 
 
 def _check_free(path: pathlib.Path, top: str, here: pathlib.Path) -> None:
-    """Refuses a package whose name another one has, which would hide it or be hidden."""
+    """Refuse a package whose name another one has, which would hide it or be hidden."""
     got = "that of the benchmark's own" if top in OURS else None
     if top in sys.stdlib_module_names:
         got = "that of one of Python's own"
@@ -71,11 +76,11 @@ def _check_free(path: pathlib.Path, top: str, here: pathlib.Path) -> None:
         raise UsageError(f"{path}: expected a name of your own, got {top!r}, {got}; write my_{top}/{path.name}")
 
 
-def written(kind: str, names: ScaffoldNames) -> str:
-    """The text of a new file.
+def fill_template(kind: str, names: ScaffoldNames) -> str:
+    """Return the text of a new file.
 
     Example:
-        >>> "python -m bench check a.b:MyB" in written("field", ScaffoldNames("a.b", "MyB"))
+        >>> "python -m bench check a.b:MyB" in fill_template("field", ScaffoldNames("a.b", "MyB"))
         True
     """
     text = (ROOT / "bench" / "plugins" / f"template_{kind}.txt").read_text("utf-8")

@@ -106,18 +106,18 @@ def code_of(module: str) -> str | None:
 
 
 _FOLLOWED: dict[str, tuple[ModuleType, dict[str, FileState]]] = {}
-"""What `files_of` found, for as long as module and files stay as they are: every trial of a suite asks."""
+"""What `source_files` found, for as long as module and files stay as they are: every trial of a suite asks."""
 
 _LOADED: dict[str, tuple[ModuleType, Any, FileState]] = {}
 """The files of imported modules as they were when they were first asked for: an edit after it is not what runs."""
 
 
 def _known_files(module: str) -> dict[str, FileState]:
-    """Find the files of `files_of` with the state of each."""
+    """Find the files of `source_files` with the state of each."""
     loaded = sys.modules.get(module)
     known, files = _FOLLOWED.get(module, (None, {}))
     if loaded is None or known is not loaded or any(_seen(name, old.path) != old for name, old in files.items()):
-        files = {name: _seen(name, path) for name, path in files_of(module).items()}
+        files = {name: _seen(name, path) for name, path in source_files(module).items()}
         if loaded is not None:
             _FOLLOWED[module] = loaded, files
     return files
@@ -143,7 +143,7 @@ def file_digest(module: str) -> str | None:
     return None if path is None else _parsed(_seen(module, path)).sha256[:16]
 
 
-def files_of(name: str) -> dict[str, pathlib.Path]:
+def source_files(name: str) -> dict[str, pathlib.Path]:
     """Find the file of a user's module by its name, and those of its neighbours that it imports; no library's."""
     if kind_of(name) != "user" or sys.modules.get(name) is None:
         return {}

@@ -238,7 +238,7 @@ class TestReference:
         found = trial_sources.find_sources(
             chosen.trials, "std-v1", Store.open(tmp_path), Store.open(trial_sources.REFERENCE)
         )
-        theirs = {cell.trial_id for cell in chosen.cells if cell.arm != study.mine}
+        theirs = {cell.trial_id for cell in chosen.cells if cell.arm != study.label}
         assert {name: found[name].why for name in theirs if found[name].where != "reference"} == {}
 
 

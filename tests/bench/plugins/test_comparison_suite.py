@@ -45,7 +45,7 @@ def plugins(monkeypatch):
 
 
 def made(suite, name, *words, budget=SMOKE, records=()):
-    study = comparison_suite.study(suite, budget, name, words, records)
+    study = comparison_suite.make_comparison(suite, budget, name, words, records)
     return study, study.suite.tables_at(budget)
 
 
@@ -101,7 +101,7 @@ class TestStudy:
 
     def test_a_label_that_is_taken_already(self):
         study, tables = made(toy_suite(), "mine:Base")
-        assert study.mine == "Base, yours" and list(tables[0].arms) == ["Base, yours", "Base"]
+        assert study.label == "Base, yours" and list(tables[0].arms) == ["Base, yours", "Base"]
 
 
 class TestRecipes:

@@ -63,7 +63,7 @@ TAKEN = ("dream_fields_plain",)
 @pytest.mark.parametrize("name", registry.VARIANTS)
 def test_shapes_of_every_variant(name, toy_guide):
     mine = subject(small(registry.variant(name)))
-    assert contract.frozen_and_hashable(mine) and contract.shapes(mine)
+    assert contract.check_fields(mine) and contract.check_shapes(mine)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_shapes_of_every_variant(name, toy_guide):
 )
 def test_gradients_and_one_program(name, toy_guide):
     mine = subject(small(registry.variant(name)))
-    assert contract.gradients(mine) and contract.one_program(mine)
+    assert contract.check_gradients(mine) and contract.check_one_program(mine)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_gradients_and_one_program(name, toy_guide):
     ["nerf", *(pytest.param(x, marks=pytest.mark.slow) for x in ("mip_nerf", "simplified_nerf", "dream_fields_plain"))],
 )
 def test_the_whole_contract(name, toy_guide):
-    found = list(contract.check(subject(small(registry.variant(name)))))
+    found = list(contract.run_checks(subject(small(registry.variant(name)))))
     assert [step for step, said, _ in found if said is None] == []
     assert len(found) == len(contract.STEPS)
 
@@ -115,7 +115,7 @@ CALLS = []
 
 
 def broken_step(method):
-    *_, (name, said, what_to_do) = contract.check(subject(method))
+    *_, (name, said, what_to_do) = contract.run_checks(subject(method))
     assert said is None
     return name, what_to_do
 
@@ -372,7 +372,7 @@ class TestRegistry:
 
         method = registry.as_method("mine", Mine)
         assert isinstance(method.field, Mine)
-        assert contract.shapes(subject(method))
+        assert contract.check_shapes(subject(method))
 
     def test_what_is_neither_is_refused(self):
         with pytest.raises(UsageError, match="expected a bench method or a flax.linen.Module, got int"):

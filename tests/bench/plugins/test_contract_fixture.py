@@ -51,10 +51,10 @@ def broken(name):
 class TestImported:
     def test_a_network_becomes_the_field_of_a_recipe(self, here):
         (here / "my_net.py").write_text(NETWORK)
-        found = contract_fixture.imported("my_net:Net")
+        found = contract_fixture.import_method("my_net:Net")
         assert isinstance(found, NeRF) and type(found.field).__name__ == "Net"
-        assert isinstance(contract_fixture.imported("my_net:Net", "dream_fields"), DreamFields)
-        assert contract_fixture.origin(found) == "my_net.py"
+        assert isinstance(contract_fixture.import_method("my_net:Net", "dream_fields"), DreamFields)
+        assert contract_fixture.describe_origin(found) == "my_net.py"
 
     def test_the_first_step_says_what_was_found_and_where(self, here):
         (here / "my_net.py").write_text(NETWORK)

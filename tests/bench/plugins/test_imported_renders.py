@@ -89,29 +89,31 @@ def bench(*words):
 
 class TestWanted:
     def test_a_scene_of_a_suite(self):
-        found = imported_renders.wanted("toys:grey", SMOKE)
+        found = imported_renders.find_tasks("toys:grey", SMOKE)
         assert (found.chosen, list(found.tasks), found.protocols) == ("grey", ["grey", "dark"], ("std-v1",))
         assert found.tasks["grey"] == GREY
         assert found.arms == {"Toy", "toy"}
 
     def test_all_scenes_of_a_suite_and_another_number_of_photographs(self):
-        found = imported_renders.wanted("toys", SMOKE, num_views=7)
+        found = imported_renders.find_tasks("toys", SMOKE, num_views=7)
         assert found.chosen is None
         assert [task.name for task in found.tasks.values()] == ["grey__7v", "dark__7v"]
 
     def test_a_caption(self):
-        found = imported_renders.wanted("captions:A blue dotted guitar.", SMOKE)
+        found = imported_renders.find_tasks("captions:A blue dotted guitar.", SMOKE)
         assert found.chosen == "a-blue-dotted-guitar"
         assert found.tasks[found.chosen] == GUITAR
         assert found.protocols == registry.suite("text-to-3d").protocols_at(SMOKE)
-        assert imported_renders.wanted("captions", SMOKE).chosen is None
-        of_set = imported_renders.wanted("captions:a snail made of baguette", SMOKE, caption_set="composed:materials")
+        assert imported_renders.find_tasks("captions", SMOKE).chosen is None
+        of_set = imported_renders.find_tasks(
+            "captions:a snail made of baguette", SMOKE, caption_set="composed:materials"
+        )
         assert of_set.tasks[of_set.chosen].captions == "composed:materials"
 
     def test_a_caption_of_a_suite_is_the_task_that_is_trained(self):
         suite = registry.suite("text-to-3d")
         task = suite.tables_at(SMOKE)[0].tasks[0]
-        found = imported_renders.wanted(f"text-to-3d:{task.caption}", SMOKE)
+        found = imported_renders.find_tasks(f"text-to-3d:{task.caption}", SMOKE)
         assert describe(found.tasks[found.chosen]) == describe(sized(task, SMOKE))
 
     @pytest.mark.parametrize(
@@ -137,27 +139,27 @@ class TestWanted:
     )
     def test_mistakes(self, text, num_views, message):
         with pytest.raises(UsageError, match=message):
-            imported_renders.wanted(text, SMOKE, num_views)
+            imported_renders.find_tasks(text, SMOKE, num_views)
 
 
 class TestNames:
     @pytest.mark.parametrize("name", ["mine", "my-nerf", "instant.ngp", "a_b", "3dgs"])
     def test_that_may_be(self, name):
-        imported_renders.check_name(name, [])
+        imported_renders.check_free_name(name, [])
 
     @pytest.mark.parametrize("name", ["", "a__b", "_a", "a_", "a.", ".a", "a b", "a/b", "a+b", "x" * 65])
     def test_that_are_no_part_of_a_folders_name(self, name):
         with pytest.raises(
             UsageError, match="--name: expected letters, digits, single underscores, dots and dashes, got"
         ):
-            imported_renders.check_name(name, [])
+            imported_renders.check_free_name(name, [])
 
     @pytest.mark.parametrize("name", ["nerf", "Toy"])
     def test_that_variants_and_arms_have(self, name):
         with pytest.raises(
             UsageError, match=f"expected a name of your own, got '{name}', which a variant has; try my-"
         ):
-            imported_renders.check_name(name, [], frozenset({"Toy"}))
+            imported_renders.check_free_name(name, [], frozenset({"Toy"}))
 
     def test_that_trained_trials_have(self):
         from bench.storage import record
@@ -166,40 +168,40 @@ class TestNames:
         known = record.make_record(trained, status="finished", with_device=False)
         assert not imported_renders.is_imported(known)
         with pytest.raises(UsageError, match="got 'mine', which trained trials have; try my-mine"):
-            imported_renders.check_name("mine", [known])
+            imported_renders.check_free_name("mine", [known])
 
 
 class TestRead:
     def test_without_alpha_nothing_is_said_of_opacity(self):
-        found = imported_renders.read(GREY, images(), "out")
+        found = imported_renders.read_images(GREY, images(), "out")
         assert sorted(found.views) == ["color", "ids"]
         assert found.views["color"].dtype == np.float16 and found.views["color"].shape == (3, PX, PX, 3)
         assert found.views["ids"].tolist() == [0, 1, 2]
         assert found.notes == ()
 
     def test_alpha_is_put_on_the_tasks_background(self):
-        found = imported_renders.read(GREY, images(shade=0.0, channels=4, alpha=0.2), "out")
+        found = imported_renders.read_images(GREY, images(shade=0.0, channels=4, alpha=0.2), "out")
         assert np.allclose(found.views["color"], 0.8, atol=1e-3)  # the toy does not say: white
         assert np.allclose(found.views["opacity"], 0.2, atol=1e-3)
 
     def test_of_a_caption_the_background_is_grey(self):
-        found = imported_renders.read(GUITAR, images(17, shade=0.0, channels=4, alpha=0.2), "out")
+        found = imported_renders.read_images(GUITAR, images(17, shade=0.0, channels=4, alpha=0.2), "out")
         assert np.allclose(found.views["color"], 0.4, atol=2e-3)
 
     def test_the_hash_is_of_contents_by_view(self):
-        one = imported_renders.read(GREY, images(), "out").digest
+        one = imported_renders.read_images(GREY, images(), "out").digest
         renamed = {f"r_{name}": read for name, read in images().items()}
-        assert imported_renders.read(GREY, renamed, "elsewhere").digest == one
+        assert imported_renders.read_images(GREY, renamed, "elsewhere").digest == one
         other = images() | {"2.png": lambda: png(0.4)}
-        assert imported_renders.read(GREY, other, "out").digest != one
+        assert imported_renders.read_images(GREY, other, "out").digest != one
 
     def test_jpeg_is_warned_of(self):
-        found = imported_renders.read(GREY, {f"{i}.jpg": lambda: png(format="JPEG") for i in range(3)}, "out")
+        found = imported_renders.read_images(GREY, {f"{i}.jpg": lambda: png(format="JPEG") for i in range(3)}, "out")
         assert found.notes == ("out: 3 JPEGs; what their compression lost counts against them: save PNG",)
 
     def test_another_background_is_warned_of(self, monkeypatch):
         monkeypatch.setattr(imported_renders, "OTHER_GREY", 0.3)
-        assert imported_renders.read(GREY, images(shade=0.1), "out").notes == (
+        assert imported_renders.read_images(GREY, images(shade=0.1), "out").notes == (
             "out: around the object they are 0.10, the photographs 0.50; is it another background?",
         )
 
@@ -218,28 +220,28 @@ class TestRead:
     )
     def test_what_is_refused(self, files, message):
         with pytest.raises(UsageError, match=message):
-            imported_renders.read(GREY, files, "out")
+            imported_renders.read_images(GREY, files, "out")
 
     def test_a_caption_needs_alpha(self):
         with pytest.raises(UsageError, match="expected images with alpha, got RGB; judges see objects before grey and"):
-            imported_renders.read(GUITAR, images(17), "out")
+            imported_renders.read_images(GUITAR, images(17), "out")
 
     def test_a_caption_needs_its_ring_alone(self):
-        assert len(imported_renders.read(GUITAR, images(16, channels=4), "out").views["ids"]) == 16
+        assert len(imported_renders.read_images(GUITAR, images(16, channels=4), "out").views["ids"]) == 16
         with pytest.raises(UsageError, match="expected 16 views, 0, 1, 2, ... 15, got no 15"):
-            imported_renders.read(GUITAR, images(15, channels=4), "out")
+            imported_renders.read_images(GUITAR, images(15, channels=4), "out")
 
 
 class TestTrials:
     def made(self, shade=0.6, seed=0, **options):
-        found = imported_renders.read(GREY, images(shade=shade, **options), "out")
-        return imported_renders.trial_of(GREY, found, "mine", SMOKE, seed), found
+        found = imported_renders.read_images(GREY, images(shade=shade, **options), "out")
+        return imported_renders.make_trial(GREY, found, "mine", SMOKE, seed), found
 
     def test_it_is_stored_as_a_trained_one_would_be(self, tmp_path):
         trial, found = self.made()
         trained = Trial(task=ToyTask(), method=ToyMethod(), budget=SMOKE, seed=0, variant="toy")
         assert trial.id.startswith("mine__grey__2v__s0__")
-        Store.open(tmp_path).write(imported_renders.outcome(trial, found, ("std-v1", "dreamfields-2022")))
+        Store.open(tmp_path).write(imported_renders.imported_outcome(trial, found, ("std-v1", "dreamfields-2022")))
         known, again = Store.open(tmp_path).read(trial.id), Store.open(tmp_path)
         assert imported_renders.is_imported(known)
         assert (known.variant, known.cluster, known.seed, known.budget) == ("mine", "grey", 0, "smoke")
@@ -269,8 +271,8 @@ class TestTrials:
 
     def test_a_protocol_without_a_view_of_its_own_is_left_out(self):
         for num, names in ((17, ["std-v1", "dreamfields-2022"]), (16, ["std-v1"])):
-            found = imported_renders.read(GUITAR, images(num, channels=4, alpha=0.3), "out")
-            trial = imported_renders.trial_of(GUITAR, found, "mine", SMOKE, 0)
+            found = imported_renders.read_images(GUITAR, images(num, channels=4, alpha=0.3), "out")
+            trial = imported_renders.make_trial(GUITAR, found, "mine", SMOKE, 0)
             made = imported_renders.scores_of(trial, found.views, ("std-v1", "dreamfields-2022", "nerf-2020"))
             assert list(made) == names
         reasons = made["std-v1"]["reasons"]
@@ -280,11 +282,11 @@ class TestTrials:
     def test_other_files_under_the_same_name_are_refused(self, tmp_path):
         trial, found = self.made()
         there = Store.open(tmp_path)
-        there.write(imported_renders.outcome(trial, found, ()))
-        imported_renders.check_same(trial, there)
-        imported_renders.check_same(self.made(seed=1)[0], there)
+        there.write(imported_renders.imported_outcome(trial, found, ()))
+        imported_renders.check_not_replaced(trial, there)
+        imported_renders.check_not_replaced(self.made(seed=1)[0], there)
         with pytest.raises(UsageError) as refused:
-            imported_renders.check_same(self.made(shade=0.7)[0], there)
+            imported_renders.check_not_replaced(self.made(shade=0.7)[0], there)
         assert str(refused.value) == (
             f"mine on grey__2v: expected the renders that are stored as {trial.id}, got other files; choose another "
             f"--name or --seed, or remove {tmp_path / trial.id}"
@@ -293,10 +295,10 @@ class TestTrials:
     def test_the_same_files_of_a_scene_that_has_changed_are_refused(self, tmp_path, monkeypatch):
         trial, found = self.made()
         there = Store.open(tmp_path)
-        there.write(imported_renders.outcome(trial, found, ()))
+        there.write(imported_renders.imported_outcome(trial, found, ()))
         monkeypatch.setitem(FINGERPRINTS, "toy", "newer")
         with pytest.raises(UsageError, match="got the same files, of data that has changed; choose another"):
-            imported_renders.check_same(self.made()[0], there)
+            imported_renders.check_not_replaced(self.made()[0], there)
 
     def test_what_was_not_trained_cannot_be_asked(self):
         method = self.made()[0].method

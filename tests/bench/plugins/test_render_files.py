@@ -73,7 +73,7 @@ IMAGES = ["kettle/r_0.png", "kettle/r_1.png", "kettle/r_2.png", "rook/r_0.png", 
 
 class TestFiles:
     def test_of_a_folder(self, folder):
-        found = render_files.files_of(folder)
+        found = render_files.find_files(folder)
         assert sorted(found) == ["kettle/notes.txt", *IMAGES]
         assert found["rook/r_1.png"]() == png()
 
@@ -85,32 +85,32 @@ class TestFiles:
             if end == ".zip"
             else lambda path, m: tarred(path, m, "w:xz" if "xz" in end else "w:gz" if "gz" in end else "w")
         )
-        found = render_files.files_of(make(tmp_path / f"a{end}", members))
+        found = render_files.find_files(make(tmp_path / f"a{end}", members))
         assert sorted(found) == IMAGES
         assert found["kettle/r_0.png"]() == png()
 
     def test_what_a_mac_leaves_is_left_out(self, tmp_path):
         members = [("out/0.png", png()), ("__MACOSX/out/._0.png", b""), ("out/.hidden.png", b"")]
-        assert list(render_files.files_of(zipped(tmp_path / "a.zip", members))) == ["out/0.png"]
+        assert list(render_files.find_files(zipped(tmp_path / "a.zip", members))) == ["out/0.png"]
 
     @pytest.mark.parametrize("name", ["../0.png", "a/../../0.png", "/etc/0.png", "C:\\0.png", "..\\0.png"])
     def test_a_path_out_of_the_folder_is_refused(self, tmp_path, name):
         for path in (zipped(tmp_path / "a.zip", [(name, png())]), tarred(tmp_path / "a.tar", [(name, png())])):
             with pytest.raises(UsageError, match="expected plain files below one folder, got a path out of the folder"):
-                render_files.files_of(path)
+                render_files.find_files(path)
 
     @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
     def test_a_link_is_refused(self, tmp_path, kind):
         info = tarfile.TarInfo("0.png")
         info.type, info.linkname = kind, "/etc/passwd"
         with pytest.raises(UsageError, match="got a link or a device, '0.png'; pack it again without"):
-            render_files.files_of(tarred(tmp_path / "a.tar", [(info, b"")]))
+            render_files.find_files(tarred(tmp_path / "a.tar", [(info, b"")]))
 
     def test_a_link_in_a_zip_is_refused(self, tmp_path):
         info = zipfile.ZipInfo("0.png")
         info.external_attr = 0o120777 << 16
         with pytest.raises(UsageError, match="got a link or a device, '0.png'"):
-            render_files.files_of(zipped(tmp_path / "a.zip", [(info, "/etc/passwd")]))
+            render_files.find_files(zipped(tmp_path / "a.zip", [(info, "/etc/passwd")]))
 
     def test_a_password_is_refused(self, tmp_path):
         path = zipped(tmp_path / "a.zip", [("0.png", png())])
@@ -118,7 +118,7 @@ class TestFiles:
         content[content.rindex(b"PK\x01\x02") + 8] |= 1
         path.write_bytes(content)
         with pytest.raises(UsageError, match="expected an archive without a password"):
-            render_files.files_of(path)
+            render_files.find_files(path)
 
     @pytest.mark.parametrize("make", ["folder", "zip", "tar"])
     def test_too_much_is_refused(self, tmp_path, folder, monkeypatch, make):
@@ -129,24 +129,24 @@ class TestFiles:
         }[make]()
         monkeypatch.setattr(render_files, "MOST_FILES", 5)
         with pytest.raises(UsageError, match=r"expected at most 5 files and 2048 MiB, got more; import scene by scene"):
-            render_files.files_of(path)
+            render_files.find_files(path)
         monkeypatch.setattr(render_files, "MOST_FILES", 100)
         monkeypatch.setattr(render_files, "MOST_BYTES", 3 * len(png()))
         with pytest.raises(UsageError, match="got more; import scene by scene"):
-            render_files.files_of(path)
+            render_files.find_files(path)
 
     def test_what_is_neither(self, tmp_path):
         with pytest.raises(UsageError, match=r"expected a folder, or an archive \(\.zip .*\), got nothing there"):
-            render_files.files_of(tmp_path / "lost")
+            render_files.find_files(tmp_path / "lost")
         (tmp_path / "a.rar").touch()
         with pytest.raises(UsageError, match=r"got a \.rar file"):
-            render_files.files_of(tmp_path / "a.rar")
+            render_files.find_files(tmp_path / "a.rar")
 
     @pytest.mark.parametrize("end", [".zip", ".tar.gz"])
     def test_a_broken_archive(self, tmp_path, end):
         (tmp_path / f"a{end}").write_bytes(b"no archive")
         with pytest.raises(UsageError, match="expected renders that can be read, got .*; bring them again"):
-            render_files.files_of(tmp_path / f"a{end}")
+            render_files.find_files(tmp_path / f"a{end}")
 
 
 def named(*paths):
@@ -156,29 +156,31 @@ def named(*paths):
 class TestScenes:
     def test_of_one_scene_they_lie_anywhere(self, tmp_path):
         for files in (named("0.png", "1.png"), named("kettle/0.png", "kettle/1.png"), named("a/b/0.png", "a/b/1.png")):
-            assert sorted(render_files.of_one(files, "kettle", ["rook"], tmp_path)) == ["0.png", "1.png"]
-        assert list(render_files.of_one(named("0.png", "depth/0.png"), "kettle", [], tmp_path)) == ["0.png"]
-        assert list(render_files.of_one(named("rook/1.png", "kettle/0.png"), "kettle", ["rook"], tmp_path)) == ["0.png"]
+            assert sorted(render_files.select_scene(files, "kettle", ["rook"], tmp_path)) == ["0.png", "1.png"]
+        assert list(render_files.select_scene(named("0.png", "depth/0.png"), "kettle", [], tmp_path)) == ["0.png"]
+        assert list(render_files.select_scene(named("rook/1.png", "kettle/0.png"), "kettle", ["rook"], tmp_path)) == [
+            "0.png"
+        ]
 
     def test_a_folder_of_another_scene_is_not_taken(self, tmp_path):
         with pytest.raises(
             UsageError, match="expected the images of kettle there or in a folder 'kettle', got those of rook"
         ):
-            render_files.of_one(named("rook/0.png"), "kettle", ["rook"], tmp_path)
+            render_files.select_scene(named("rook/0.png"), "kettle", ["rook"], tmp_path)
 
     def test_several_folders_are_not_guessed_from(self, tmp_path):
         with pytest.raises(UsageError, match="got those of color, depth; name one folder"):
-            render_files.of_one(named("color/0.png", "depth/0.png"), "kettle", ["rook"], tmp_path)
+            render_files.select_scene(named("color/0.png", "depth/0.png"), "kettle", ["rook"], tmp_path)
 
     def test_no_image(self, tmp_path):
         with pytest.raises(
             UsageError, match=r"expected images \(\.png \.jpg \.jpeg\), got none; name it by the view's id"
         ):
-            render_files.of_one(named("a.txt"), "kettle", [], tmp_path)
+            render_files.select_scene(named("a.txt"), "kettle", [], tmp_path)
 
     def test_of_several_scenes_folders_tell(self, tmp_path):
         files = named("rook/0.png", "x/kettle/0.png", "kettle/notes.txt")
-        assert list(render_files.of_several(files, ["kettle", "lotus", "rook"], tmp_path)) == ["kettle", "rook"]
+        assert list(render_files.select_scenes(files, ["kettle", "lotus", "rook"], tmp_path)) == ["kettle", "rook"]
 
     @pytest.mark.parametrize(
         ("files", "message"),
@@ -191,7 +193,7 @@ class TestScenes:
     )
     def test_folders_that_are_no_scenes(self, tmp_path, files, message):
         with pytest.raises(UsageError, match=message):
-            render_files.of_several(named(*files), ["kettle", "rook"], tmp_path)
+            render_files.select_scenes(named(*files), ["kettle", "rook"], tmp_path)
 
 
 class TestIds:
@@ -199,7 +201,7 @@ class TestIds:
         "form", ["{}.png", "{:03d}.png", "r_{}.png", "test_{:04d}.PNG", "nerf360_{:03d}.jpg", "{}-v2.png"]
     )
     def test_forms_of_names(self, form):
-        assert render_files.by_id([form.format(i) for i in range(12)], "kettle") == {
+        assert render_files.names_by_view([form.format(i) for i in range(12)], "kettle") == {
             i: form.format(i) for i in range(12)
         }
 
@@ -219,7 +221,7 @@ class TestIds:
     )
     def test_names_that_tell_nothing(self, names, message):
         with pytest.raises(UsageError, match=f"kettle: .*{message}"):
-            render_files.by_id(names, "kettle")
+            render_files.names_by_view(names, "kettle")
 
     @pytest.mark.parametrize(
         ("found", "message"),
@@ -231,15 +233,15 @@ class TestIds:
     )
     def test_views_that_are_missing_or_too_many(self, found, message):
         with pytest.raises(UsageError, match=message):
-            render_files.check_ids(found, range(4), range(4), "kettle")
+            render_files.check_view_ids(found, range(4), range(4), "kettle")
 
     def test_views_that_need_not_be_there(self):
-        render_files.check_ids([0, 1], known=[0, 1, 2], needed=[0, 1], where="kettle")
-        render_files.check_ids([0, 1, 2], known=[0, 1, 2], needed=[0, 1], where="kettle")
+        render_files.check_view_ids([0, 1], known=[0, 1, 2], needed=[0, 1], where="kettle")
+        render_files.check_view_ids([0, 1, 2], known=[0, 1, 2], needed=[0, 1], where="kettle")
 
 
 def read(content, **changes):
-    return render_files.read_image(content, **{"height": H, "width": W, "where": "kettle, 0.png"} | changes)
+    return render_files.decode_image(content, **{"height": H, "width": W, "where": "kettle, 0.png"} | changes)
 
 
 class TestImages:
@@ -311,6 +313,6 @@ class TestImages:
 
 def test_a_link_that_leads_nowhere_is_told(tmp_path):
     os.symlink(tmp_path / "lost", tmp_path / "0.png")
-    found = render_files.files_of(tmp_path)
+    found = render_files.find_files(tmp_path)
     with pytest.raises(UsageError, match="expected a file that can be read, got 'No such file or directory'; bring it"):
         found["0.png"]()

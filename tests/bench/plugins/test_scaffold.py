@@ -41,14 +41,14 @@ def test_what_is_written_keeps_the_contract(here, capsys, kind):
     assert "  python -m bench compare my_pkg.my_idea:MyIdea --against dietnerf,simplified_nerf\n" in printed
     assert ("--set nerf.field=my_pkg.my_idea:MyIdea" in printed) == (kind == "field")
     method = registry.variant("my_pkg.my_idea:MyIdea")
-    found = list(contract.check(ContractFixture(method=method, variant="MyIdea", task=ToyTask())))
+    found = list(contract.run_checks(ContractFixture(method=method, variant="MyIdea", task=ToyTask())))
     assert [(step, what_to_do) for step, said, what_to_do in found if said is None] == []
     assert len(found) == len(contract.STEPS)
 
 
 @pytest.mark.parametrize("kind", scaffold.KINDS)
 def test_each_class_and_field_is_told(kind):
-    tree = ast.parse(scaffold.written(kind, scaffold.ScaffoldNames("a.b", "MyB")))
+    tree = ast.parse(scaffold.fill_template(kind, scaffold.ScaffoldNames("a.b", "MyB")))
     assert ast.get_docstring(tree).startswith("MyB: ")
     [made] = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     assert made.name == "MyB" and ast.get_docstring(made)
@@ -66,8 +66,8 @@ class TestNames:
         ],
     )
     def test_of_a_file(self, here, path, reference):
-        assert scaffold.names_of(pathlib.Path(path)).reference == reference
-        assert scaffold.names_of(here / path).reference == reference
+        assert scaffold.scaffold_names(pathlib.Path(path)).reference == reference
+        assert scaffold.scaffold_names(here / path).reference == reference
 
     @pytest.mark.parametrize(
         ("path", "message"),
@@ -89,7 +89,7 @@ class TestNames:
 
     def test_a_package_of_ones_own_may_be_there(self, here):
         (here / "my_pkg").mkdir()
-        assert scaffold.names_of(here / "my_pkg" / "field.py").module == "my_pkg.field"
+        assert scaffold.scaffold_names(here / "my_pkg" / "field.py").module == "my_pkg.field"
 
 
 class TestWriting:

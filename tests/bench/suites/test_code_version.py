@@ -49,7 +49,7 @@ def test_of_ours_there_is_none():
 
 def test_files_are_followed_from_import_to_import(folder):
     method = registry.variant("my_code.field:MyField")
-    assert set(code_version.files_of("my_code.field")) == {
+    assert set(code_version.source_files("my_code.field")) == {
         "my_code", "my_code.field", "my_code.layers", "my_code.parts", "my_helper",
     }  # fmt: skip
     assert identity.code_digest(method) == identity.code_digest(registry.variant("my_code.field:MyField"))
@@ -77,7 +77,7 @@ def test_a_module_beside_the_user_without_a_package(folder):
         "import my_helper\nfrom flax import linen\n\nclass F(linen.Module):\n    pass\n"
     )
     registry.variant("my_single:F")
-    assert set(code_version.files_of("my_single")) == {"my_single", "my_helper"}
+    assert set(code_version.source_files("my_single")) == {"my_single", "my_helper"}
 
 
 def test_installed_neighbours_are_not_its_own(folder, monkeypatch):
@@ -87,9 +87,9 @@ def test_installed_neighbours_are_not_its_own(folder, monkeypatch):
     (installed / "my_two.py").write_text("")
     monkeypatch.syspath_prepend(str(installed))
     registry.variant("my_one:F")
-    assert set(code_version.files_of("my_one")) == {"my_one"}
+    assert set(code_version.source_files("my_one")) == {"my_one"}
 
 
 def test_what_comes_with_python_is_nobodys():
-    assert code_version.files_of("json.decoder") == {}
-    assert code_version.files_of("never_imported") == {}
+    assert code_version.source_files("json.decoder") == {}
+    assert code_version.source_files("never_imported") == {}

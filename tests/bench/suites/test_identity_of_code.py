@@ -312,7 +312,7 @@ def test_an_entry_point_names_the_state_of_its_code(user, monkeypatch):
         point = importlib.metadata.EntryPoint("mine", "my_plugin:MyField", registry.ENTRY_POINT_GROUP)
         monkeypatch.setattr(registry, "entry_points", lambda point=point: {"mine": point})
         user.forget()
-        found.append(comparison_suite.row_of("mine", "nerf").arm)
+        found.append(comparison_suite.make_arm("mine", "nerf").arm)
     assert all(arm.variant.startswith("mine+code=") for arm in found)
     assert found[0].variant != found[1].variant
     assert not comparison_suite.is_same(*found)
@@ -322,7 +322,7 @@ def test_two_networks_of_one_name_are_both_compared(user):
     user.write("nets_a.py", FIELD)
     user.write("nets_b.py", FIELD)
     name, budget = SPARSE_VIEWS
-    study = comparison_suite.study(registry.suite(name), budget, "nets_b:MyField", ["nets_a:MyField"])
+    study = comparison_suite.make_comparison(registry.suite(name), budget, "nets_b:MyField", ["nets_a:MyField"])
     (table,) = study.suite.tables_at(budget)
     assert set(table.arms) == {"MyField (nets_a)", "MyField (nets_b)"}
     trials, _ = study.suite.expand(budget, [0])
