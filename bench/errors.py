@@ -1,4 +1,4 @@
-"""What a user did wrong, said in one line."""
+"""Defines the errors that the command line prints as one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class OutOfDeviceMemory(Exception):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Names what a mistyped word may have meant, for the end of a message.
+    """Name the known word that is nearest to a mistyped one, for the end of a message.
 
     Example:
         >>> nearest("dietnref", ["nerf", "dietnerf"])

@@ -1,8 +1,8 @@
-"""Decides whose `tasks`, `models` and `bench` are imported: those of this repository, wherever the user stands.
+"""Makes Python import `tasks`, `models` and `bench` from this repository, and plug-ins from the user's folder.
 
-`python -m bench` puts the user's folder first on the path, and that folder may well hold a `models/` of its own. Ours
-come first all the same; the user's folder follows, so that `my_pkg.field:MyField` is found there. What cannot work is
-a plug-in that itself needs a module that ours hides: that is refused, with its name.
+`python -m bench` puts the user's folder first on the path, and that folder may hold a `models/` of its own. Here the
+repository comes first and the user's folder second, so that `my_pkg.field:MyField` is still found. A plug-in that
+itself needs a module which ours hides is refused, with the name of the module.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _plugin_sources: dict[str, str] = {}
 
 
 def put_root_first(user_folder: str | None = None) -> None:
-    """Puts `ROOT` first on `sys.path` and the user's folder second, if it is not there already.
+    """Put `ROOT` first on `sys.path` and the user's folder second, unless it is there already.
 
     Args:
-        user_folder: Where plug-ins are looked for; None is the current folder (none at all under `python -P`).
+        user_folder: The folder of plug-ins; None for the current folder (none at all under `python -P`).
 
     Raises:
         UsageError: A `tasks`, `models` or `bench` of somebody else's was imported before.
@@ -49,15 +49,15 @@ def put_root_first(user_folder: str | None = None) -> None:
 
 
 def import_plugin(reference: str) -> Any:
-    """Imports what a user named, from the user's folder or an installed package.
+    """Import an object that a user named, from the user's folder or an installed package.
 
     Args:
-        reference: `module:object`, as in `my_pkg.field:MyField`. One of ours (`models.nerf:NERF`) will do, unless the
-            user's folder holds a module of that name too.
+        reference: `module:object`, as in `my_pkg.field:MyField`. An object of ours (`models.nerf:NERF`) may be named
+            too, unless the user's folder holds a module of that name.
 
     Raises:
-        UsageError: It is no such reference, or there is no such module or object, or the plug-in needs a module
-            that ours hides.
+        UsageError: It is no such reference, there is no such module or object, or the plug-in needs a module that
+            ours hides.
     """
     module_name, colon, name = reference.partition(":")
     if not colon or not all(part.isidentifier() for part in [*module_name.split("."), *name.split(".")]):
@@ -77,15 +77,15 @@ def import_plugin(reference: str) -> Any:
 
 
 def plugin_sources() -> list[str]:
-    """Folders and files of the plug-ins imported from outside of `ROOT` and of installed packages.
+    """List the folders and files of imported plug-ins that lie outside of `ROOT` and of installed packages.
 
-    Workers on other hosts are given these.
+    Workers on other hosts get a copy of these.
     """
     return list(_plugin_sources.values())
 
 
 def _import(reference: str, module_name: str) -> ModuleType:
-    """Imports a plug-in's module; a failure that ours cause is told from one that is the plug-in's own."""
+    """Import a plug-in's module; report a failure that our modules cause as such."""
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(module_name)
@@ -111,7 +111,7 @@ def _import(reference: str, module_name: str) -> ModuleType:
 
 
 def _refuse_if_hidden(reference: str, module_name: str, cause: Exception | None = None) -> None:
-    """Raises if a module stands in the user's folder, where one of ours hides it."""
+    """Refuse a plug-in that needs a module of the user's folder which one of ours hides."""
     top = module_name.split(".")[0]
     hidden = _hidden(module_name) if top in OURS else None
     if hidden is not None:
@@ -122,7 +122,7 @@ def _refuse_if_hidden(reference: str, module_name: str, cause: Exception | None 
 
 
 def _hidden(module_name: str) -> pathlib.Path | None:
-    """The file or folder of a module outside of `ROOT`, if there is one on the path."""
+    """Find the file or folder of a module outside of `ROOT`, if there is one on the path."""
     for entry in sys.path:
         if _is_root(entry):
             continue
@@ -141,7 +141,7 @@ def _remember(top: str) -> None:
 
 
 def _place(module: ModuleType) -> str:
-    """A package's folder, or a module's file."""
+    """Return a package's folder, or a module's file."""
     folders = list(getattr(module, "__path__", []))
     return folders[0] if folders else str(getattr(module, "__file__", None) or module.__name__)
 

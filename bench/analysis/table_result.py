@@ -127,7 +127,7 @@ class TableResult:
         notes: Sentences on the table.
         published: Numbers that papers print of the same question.
         tests_beside: By metric, how many comparisons of other tables p is corrected for besides those of this one.
-        bounds: Rows below the arms: true renders, chance.
+        references: Rows below the arms: true renders, chance.
     """
 
     table: str
@@ -146,7 +146,7 @@ class TableResult:
     notes: tuple[str, ...]
     published: tuple[Published, ...] = ()
     tests_beside: dict[str, int] = dataclasses.field(default_factory=dict)
-    bounds: tuple[ReferenceRow, ...] = ()
+    references: tuple[ReferenceRow, ...] = ()
 
     def entry(self, arm: str, metric: str) -> ArmResult:
         """Find the entry of a row and a column."""

@@ -71,7 +71,8 @@ def read_votes(path: pathlib.Path) -> tuple[str, list[Vote]]:
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         got = found.get("schema") if isinstance(found, dict) else type(found).__name__
         raise UsageError(f"{path}: expected votes of schema {SCHEMA}, got {got!r}; save them with this version's page")
-    suite, votes = found.get("suite"), found.get("votes")
+    suite = found.get("suite")
+    votes = found.get("votes")
     if not isinstance(suite, str) or not isinstance(votes, list):
         raise UsageError(f"{path}: expected the name of a suite and a list of votes, got none; save them again")
     return suite, [parse_vote(vote, f"{path}, vote {i + 1}") for i, vote in enumerate(votes)]
@@ -106,7 +107,8 @@ def find_voted_trials(votes: Sequence[Vote], trials: Store) -> tuple[dict[str, V
         variant, *task = trial_id.split("__")[:-2]
         if trial_id in known:
             record = trials.read(trial_id)
-            variant, task = record.variant, record.task.split("__")
+            variant = record.variant
+            task = record.task.split("__")
         else:
             missing.append(trial_id)
         found[trial_id] = VotedTrial(variant, task[0], "__".join(task[1:]))
@@ -176,13 +178,16 @@ def count_votes(paths: Sequence[pathlib.Path], trials: Store) -> dict[str, Any]:
 
     from bench.analysis import bradley_terry
 
-    names = sorted({arms[x] for vote in used for x in (vote.left, vote.right)})
-    clusters = sorted({places[vote.left].cluster for vote in used})
+    left = [arms[vote.left] for vote in used]
+    right = [arms[vote.right] for vote in used]
+    names = sorted({*left, *right})
+    of_votes = [places[vote.left].cluster for vote in used]
+    clusters = sorted(set(of_votes))
     found = bradley_terry.bradley_terry(
-        np.array([names.index(arms[vote.left]) for vote in used]),
-        np.array([names.index(arms[vote.right]) for vote in used]),
+        np.array([names.index(name) for name in left]),
+        np.array([names.index(name) for name in right]),
         np.array([vote.outcome for vote in used]),
-        np.array([clusters.index(places[vote.left].cluster) for vote in used]),
+        np.array(list(map(clusters.index, of_votes))),
     )
     decided = [vote for vote in used if vote.outcome != 0.5]
     return {
@@ -203,11 +208,15 @@ def count_votes(paths: Sequence[pathlib.Path], trials: Store) -> dict[str, Any]:
 def arm_rows(
     names: Sequence[str], arms: Mapping[str, str], used: Sequence[Vote], found: BradleyTerryScores
 ) -> list[dict[str, Any]]:
-    """Make a row an arm, the strongest first: its score and how its votes went."""
+    """Make a row for each arm, the strongest first, with its score and its counts of votes."""
     rows = []
     for i, name in enumerate(names):
         with_arm = [vote for vote in used if name in (arms[vote.left], arms[vote.right])]
-        mine = [vote.outcome if arms[vote.left] == name else 1 - vote.outcome for vote in with_arm]
-        counts = {"num_wins": mine.count(1.0), "num_losses": mine.count(0.0), "num_ties": mine.count(0.5)}
+        outcomes = [vote.outcome if arms[vote.left] == name else 1 - vote.outcome for vote in with_arm]
+        counts = {
+            "num_wins": outcomes.count(1.0),
+            "num_losses": outcomes.count(0.0),
+            "num_ties": outcomes.count(0.5),
+        }
         rows.append({"arm": name, "score": found.scores[i], "low": found.low[i], "high": found.high[i], **counts})
     return sorted(rows, key=lambda row: (-row["score"], row["arm"]))

@@ -29,12 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the files; UsageError if the trial is not of the suite, or not stored."""
-    from bench.export import field as field_module
     from bench.export import object_files
+    from bench.export.field import field_of
 
     trials_store = Store.open(args.results)
     trial = find_stored(args, trials_store)
-    field = field_module.field_of(trial, trials_store.parameters(trial.id))
+    field = field_of(trial, trials_store.parameters(trial.id))
     out = export_options.make_folder(args.out or export_options.OUT / trial.id)
     left = object_files.export_object(
         field,
@@ -64,11 +64,10 @@ def find_stored(args: argparse.Namespace, trials_store: Store) -> Trial:
     if not any(trial.id.startswith(args.trial) for trial in trials):
         imported_renders.refuse_export(args.trial, trials_store)
     trial = find_trial(args.trial, trials, "export")
-    if trials_store.failed(trial.id):
-        got, cure = "one that failed", "retry it"
-    else:
-        got, cure = "none", "train it"
     if not trials_store.finished(trial.id):
+        has_failed = trials_store.failed(trial.id)
+        got = "one that failed" if has_failed else "none"
+        cure = "retry it" if has_failed else "train it"
         raise UsageError(
             f"export: expected {trial.id} in {args.results}, got {got}; "
             f"{cure} with python -m bench run --suite {args.suite}"

@@ -31,18 +31,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `report`."""
     suite_options.add_selection(parser)
     parser.add_argument(
-        "--figure", choices=(ENCODER_FIGURE,), action=FigureAction,
+        "--figure",
+        choices=(ENCODER_FIGURE,),
+        action=FigureAction,
         help="draw this figure of the encoders instead; it takes no suite",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--encoder", action="append", default=[], metavar="NAME",
+        "--encoder",
+        action="append",
+        default=[],
+        metavar="NAME",
         help="an encoder in the figure, once for each (default: all that come with the project)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--distances", nargs="?", const="lpips-vgg", metavar="FEATURES",
+        "--distances",
+        nargs="?",
+        const="lpips-vgg",
+        metavar="FEATURES",
         help="FID and KID of every arm's renders besides, on these features: lpips-vgg (default), encoder:NAME, "
         "inception:PATH",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--in-loop", action="store_true", help="let an encoder judge what it guided; its numbers are stamped"
     )
@@ -55,9 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     report_options.add_arguments(parser)
     report_options.add_price_arguments(parser)
     parser.add_argument(
-        "--small", action="store_true",
+        "--small",
+        action="store_true",
         help="a page to keep beside code: figures beside it, sheets lossy, long tables gzip",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--live", action="store_true", help="draw the page again whenever a trial is stored, until all are"
     )
@@ -101,9 +110,15 @@ def main(args: argparse.Namespace) -> int:
     folder = args.out or build.default_folder(chosen)
     if args.live:
         return draw_while_running(
-            chosen, args.results, folder, refresh_s=refresh_s, media=options, command=command, price=price,
+            chosen,
+            args.results,
+            folder,
+            refresh_s=refresh_s,
+            media=options,
+            command=command,
+            price=price,
             is_small=args.small,
-        )  # fmt: skip
+        )
     kept = Store.open(args.results, selection.study_name(chosen))
     contents = build.gather_contents(
         chosen,
@@ -116,8 +131,11 @@ def main(args: argparse.Namespace) -> int:
     report = build.draw_report(contents, folder)
     terminal.print_tables(contents.results)
     if not any(is_stored(kept, trial.id) for trial in chosen.trials):
-        print(f"warning: no trial of {chosen.suite.name} at {chosen.budget.name} is stored in {args.results}; "
-              "is --results the folder that you mean?", file=sys.stderr)  # fmt: skip
+        print(
+            f"warning: no trial of {chosen.suite.name} at {chosen.budget.name} is stored in {args.results}; "
+            "is --results the folder that you mean?",
+            file=sys.stderr,
+        )
     if args.distances:
         print_distances(chosen, kept, args, folder / "distances.csv")
     print(f"report: {report.describe()}")
@@ -200,7 +218,7 @@ def print_distances(
             table, chosen.cells, chosen.trials, trials_store, args.distances, allow_in_loop=args.in_loop
         )
         for table in of_photos
-    ]  # fmt: skip
+    ]
     for each in found:
         print("\n".join(image_set_distances.format_distances(each)) + "\n")
     write_file(out, pd.concat(found).to_csv(index=False))

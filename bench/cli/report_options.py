@@ -37,14 +37,18 @@ class MediaOptions(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of turntables and meshes."""
     parser.add_argument(
-        "--pictures", type=parse_count, metavar="N",
+        "--pictures",
+        type=parse_count,
+        metavar="N",
         help=f"scenes or captions of each table whose pictures turn (default: {NUM_CLUSTERS}, "
         f"or fewer where there are more than {MOST_TRIALS} pictures)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--meshes", type=parse_count, metavar="N",
+        "--meshes",
+        type=parse_count,
+        metavar="N",
         help=f"objects of baselines as meshes to turn by hand, where parameters are stored (default: {NUM_MESHES})",
-    )  # fmt: skip
+    )
 
 
 def parse_count(text: str) -> int:

@@ -74,8 +74,10 @@ def watch(results: pathlib.Path, every_s: float) -> None:
     try:
         while True:
             status = trials.read_status()  # before the trials: a driver clears it when they are stored
-            if (there := store.modification_times(results)) != seen:
-                trials, seen = Store.open(results), there
+            times = store.modification_times(results)
+            if times != seen:
+                trials = Store.open(results)
+                seen = times
             now = {k: v for k, v in (status or {}).items() if k not in ALWAYS_NEW}, describe_store(trials)
             lines = "\n".join([*describe_store(trials), *_described(status)])
             if live:

@@ -33,7 +33,7 @@ IN_LOOP = "in-loop: it guided this trial; see rprec1@guide"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CaptionProtocol(Protocol):
-    """Says how views from a caption are judged, by encoders in float32.
+    """Scores the views of a caption's object by encoders, in float32.
 
     Attributes:
         metrics: What every judge makes, `METRIC@JUDGE`: names in `bench.metrics.registry.ENCODER_METRICS`.
@@ -131,23 +131,23 @@ class CaptionProtocol(Protocol):
         """
         load = load_encoder or encoder_of
         rows, departs = choose_rows(self, data, views)
-        judged = read_views(data, views, rows)
+        judged_views = read_views(data, views, rows)
         numbers = ScoreCollector()
-        numbers.context["azimuth_deg"] = [float(x) for x in judged.azimuth_deg]
-        numbers.context["elevation_deg"] = [float(x) for x in judged.elevation_deg]
+        numbers.context["azimuth_deg"] = [float(x) for x in judged_views.azimuth_deg]
+        numbers.context["elevation_deg"] = [float(x) for x in judged_views.elevation_deg]
         encoders: dict[str, Encoder | str] = {}
         for i, name in enumerate(data.judges):
             encoders[name] = held_out_judge(name, guides, load)
             keys = keys_of(self.metrics, name)
-            embeddings = score_with_encoder(encoders[name], keys, data, judged, self.background, numbers)
+            embeddings = score_with_encoder(encoders[name], keys, data, judged_views, self.background, numbers)
             if i == 0:
                 for metric in self.field_metrics:
-                    FIELD_SCORERS[metric](judged, embeddings, numbers)
+                    FIELD_SCORERS[metric](judged_views, embeddings, numbers)
         if self.guide_metrics:
             encoders[OWN_GUIDE] = load(guides[0]) if guides else "no encoder guided this trial"
             keys = keys_of(self.guide_metrics, OWN_GUIDE)
-            score_with_encoder(encoders[OWN_GUIDE], keys, data, judged, self.background, numbers)
-        departs += resize_notes(judged.opacity.shape[1], encoders)
+            score_with_encoder(encoders[OWN_GUIDE], keys, data, judged_views, self.background, numbers)
+        departs += resize_notes(judged_views.opacity.shape[1], encoders)
         return Scores(
             protocol=self.name,
             version=self.version,
@@ -156,7 +156,7 @@ class CaptionProtocol(Protocol):
             reasons=numbers.reasons,
             context=numbers.context,
             departs="; ".join(departs) or None,
-            field_state=judged.state,
+            field_state=judged_views.state,
             about=describe_judging(data, guides),
         )
 

@@ -53,12 +53,16 @@ def pool3(tensors: Tensors, images: Float[Array, "b h w 3"]) -> Float[Array, "b 
         stride: int = 1,
         pad: tuple[int, int] = (0, 0),
     ) -> Map:
-        del num_out  # for `shapes`
+        del num_out  # for `tensor_shapes`
         weight = jnp.transpose(tensors[f"{name}.conv.weight"], (2, 3, 1, 0))
         x = lax.conv_general_dilated(
-            x, weight, (stride, stride), [(p, p) for p in pad], dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            x,
+            weight,
+            (stride, stride),
+            [(p, p) for p in pad],
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
             precision=lax.Precision.HIGHEST,
-        )  # fmt: skip
+        )
         gain = tensors[f"{name}.bn.weight"] * lax.rsqrt(tensors[f"{name}.bn.running_var"] + EPSILON)
         x = (x - tensors[f"{name}.bn.running_mean"].reshape(1, 1, 1, -1)) * gain.reshape(1, 1, 1, -1)
         return jax.nn.relu(x + tensors[f"{name}.bn.bias"].reshape(1, 1, 1, -1))
@@ -66,11 +70,11 @@ def pool3(tensors: Tensors, images: Float[Array, "b h w 3"]) -> Float[Array, "b 
     return _network(conv, (255 * _resized(images) - 128) / 128)
 
 
-def shapes() -> dict[str, tuple[int, ...]]:
+def tensor_shapes() -> dict[str, tuple[int, ...]]:
     """List the shape of every tensor that is needed, by name.
 
     Example:
-        >>> shapes()["Conv2d_1a_3x3.conv.weight"], len(shapes())
+        >>> tensor_shapes()["Conv2d_1a_3x3.conv.weight"], len(tensor_shapes())
         ((32, 3, 3, 3), 470)
     """
     found: dict[str, tuple[int, ...]] = {}
@@ -115,13 +119,13 @@ def load(path: pathlib.Path) -> Tensors:
             raise UsageError(
                 f"{where}: expected a safetensors file, got one that is not or is cut ({error})"
             ) from error
-    for name, shape in shapes().items():
+    for name, shape in tensor_shapes().items():
         got = tuple(found[name].shape) if name in found else None
         if got != shape:
             raise UsageError(
                 f"{where}: expected tensor {name} of shape {shape}, got {got or 'none'}; take pytorch-fid's"
             )
-    return {name: jnp.asarray(found[name], jnp.float32) for name in shapes()}
+    return {name: jnp.asarray(found[name], jnp.float32) for name in tensor_shapes()}
 
 
 def _from_torch(path: pathlib.Path, where: str) -> dict[str, np.ndarray]:

@@ -170,8 +170,8 @@ def compare_table(
     if context is None:
         return result
     gap = caption_notes.guide_judge_gap(result, context.judge)
-    bounds = caption_notes.find_reference_rows(context, table.metrics, clusters)
-    return dataclasses.replace(add_notes(result, [gap] if gap else []), bounds=bounds)
+    references = caption_notes.find_reference_rows(context, table.metrics, clusters)
+    return dataclasses.replace(add_notes(result, [gap] if gap else []), references=references)
 
 
 def add_notes(result: TableResult, notes: Sequence[str]) -> TableResult:

@@ -97,7 +97,7 @@ def guide_judge_gap(result: TableResult, judge: str) -> str | None:
     gaps = []
     for arm in result.arms:
         own = result.entry(arm, by_guide).mean
-        judged = result.entry(arm, by_judge).mean
-        if own is not None and judged is not None:
-            gaps.append(f"{arm} {own - judged:+.2f}")
+        of_judge = result.entry(arm, by_judge).mean
+        if own is not None and of_judge is not None:
+            gaps.append(f"{arm} {own - of_judge:+.2f}")
     return f"In-loop R-Precision of the guide minus that of {judge}: {', '.join(gaps)}." if gaps else None

@@ -3,8 +3,8 @@
     results/reference/manifest.json          SHA-256, bytes and trials of each file
     results/reference/<suite>-<budget>.parquet   a row for each trial, protocol and metric
 
-`pandas.read_parquet` reads a file as it is: `values` are by view, in the order of `view_ids`, and `mean` is over them. A
-trial without scores has one row, with its reason. The columns `record` and `scores` hold the rest as JSON, so that a
+`pandas.read_parquet` reads a file as it is: `values` are by view, in the order of `view_ids`, and `mean` is over them.
+A trial without scores has one row, with its reason. The columns `record` and `scores` hold the rest as JSON, so that a
 store reads the file as it reads folders of trials.
 """
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 2
 """Of `Record`: raised when a field changes its meaning, is taken away or is added without a default.
 
-2: `identity` and the hash in `trial_id` are those of `bench.suites.identity`; before, those of `bench.suites.legacy_identity`.
+2: `identity` and the hash in `trial_id` are those of `bench.suites.identity`. In version 1 they were those of
+`bench.suites.legacy_identity`.
 """
 
 WITH_NAN = ("curves", "timings")

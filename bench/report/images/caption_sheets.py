@@ -55,12 +55,12 @@ class JudgedStore(NamedTuple):
     captions: CaptionSet
 
 
-def draw_contact_sheet(cells: Sequence[TrialSlot], judged: JudgedStore) -> Image.Image | None:
+def draw_contact_sheet(cells: Sequence[TrialSlot], judged_store: JudgedStore) -> Image.Image | None:
     """Draw a row a caption, a column an arm: the object that was made, and the caption that the judge took it for.
 
     Args:
         cells: Places of one table and seed.
-        judged: Views, and who judged them.
+        judged_store: A store with views, and the encoder that judged them.
 
     Returns:
         The sheet, or None where the store keeps no view of it.
@@ -72,26 +72,26 @@ def draw_contact_sheet(cells: Sequence[TrialSlot], judged: JudgedStore) -> Image
         by_arm = {cell.arm: cell.trial_id for cell in cells if cell.cluster == caption}
         row = {arm: LabelledImage(None, "not planned") for arm in arms}
         for arm, trial_id in by_arm.items():
-            row[arm] = make_tile(trial_id, judged)
+            row[arm] = make_tile(trial_id, judged_store)
         rows[caption] = row
     if not any(tile.color is not None for row in rows.values() for tile in row.values()):
         return None
     return image_grid.draw_sheet(rows, num_label_lines=LABEL_LINES)
 
 
-def draw_arm_gallery(cells: Sequence[TrialSlot], judged: JudgedStore) -> Image.Image | None:
+def draw_arm_gallery(cells: Sequence[TrialSlot], judged_store: JudgedStore) -> Image.Image | None:
     """Draw one arm's objects over their captions, green where the judge found the caption in this view.
 
     Args:
         cells: Places of one table, arm and seed.
-        judged: Views, and who judged them.
+        judged_store: A store with views, and the encoder that judged them.
 
     Returns:
         The picture, or None where the store keeps no view of it.
     """
     tiles = []
     for cell in cells[:NUM_TILES]:
-        tile = make_tile(cell.trial_id, judged)
+        tile = make_tile(cell.trial_id, judged_store)
         tiles.append(tile._replace(label=cell.cluster, tone="better" if tile.tone == "better" else "quiet"))
     if not any(tile.color is not None for tile in tiles):
         return None
@@ -117,14 +117,14 @@ def draw_training_strips(cells: Sequence[TrialSlot], store: TrialReader) -> Imag
     return image_grid.draw_sheet(rows) if any(rows.values()) else None
 
 
-def make_tile(trial_id: str, judged: JudgedStore) -> LabelledImage:
+def make_tile(trial_id: str, judged_store: JudgedStore) -> LabelledImage:
     """Make a trial's tile: its object from the one camera, and the caption that the judge took it for."""
-    store = judged.store
+    store = judged_store.store
     if not store.finished(trial_id):
         return LabelledImage(None, "failed" if store.failed(trial_id) else "not run", "worse")
     views = find_views(store, trial_id) or {}
-    scores = store.scores(trial_id).get(judged.protocol)
-    label, tone = describe_verdict(scores, judged.judge, judged.captions)
+    scores = store.scores(trial_id).get(judged_store.protocol)
+    label, tone = describe_verdict(scores, judged_store.judge, judged_store.captions)
     return LabelledImage(image_grid.find_view(views, VIEW_ID), label, tone)
 
 

@@ -96,9 +96,9 @@ def plan_judged_sheet(
     context: CaptionTableContext,
 ) -> Sheet:
     """Plan a sheet whose labels say what the judge of a table takes objects for."""
-    judged = JudgedStore(store, table.protocol, context.judge, context.captions)
+    judged_store = JudgedStore(store, table.protocol, context.judge, context.captions)
     inputs = [table.protocol, context.judge, context.captions.sha256, list_inputs(cells, store)]
-    return DeferredDrawing(inputs, lambda: draw(cells, judged))
+    return DeferredDrawing(inputs, lambda: draw(cells, judged_store))
 
 
 def list_inputs(cells: Sequence[TrialSlot], store: TrialReader) -> list[tuple[TrialSlot, list[tuple[str, int, int]]]]:

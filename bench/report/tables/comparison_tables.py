@@ -54,8 +54,9 @@ def print_comparison(
     for metric in findings.primary_metrics(found):
         blocks += [Text(), _line(metric_direction(metric), "bold")]
         blocks.append(terminal.to_rich_table(metric_grid(mine, found, metric, noun)))
-        bounds = footers.describe_references(first, metric)
-        blocks += [_line(bounds)] if bounds else []
+        references = footers.describe_references(first, metric)
+        if references:
+            blocks.append(_line(references))
         blocks += [_line(line) for line in resolution_lines(results, metric)]
     title = f"{mine} minus a baseline, by {noun}: {metric_title(findings.primary_metrics(found)[0])}"
     blocks += [Text(), _line(title, "bold"), terminal.to_rich_table(clusters_grid(found, first), gap=1)]

@@ -144,7 +144,7 @@ def describe_resolvable(metric: str, smallest: float, largest: float) -> str:
 def describe_references(result: TableResult, metric: str) -> str:
     """List on one line what a metric's numbers are read beside; empty where there is nothing."""
     parts = []
-    for row in result.bounds:
+    for row in result.references:
         if row.metric == metric:
             cell = reference_cell(row)
             parts.append(f"{row.name} {cell.text} {cell.aside}".rstrip())

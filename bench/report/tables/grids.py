@@ -122,7 +122,7 @@ def reference_rows(result: TableResult, metrics: Sequence[str], num_columns: int
         metrics: A column each, behind the first.
         num_columns: Columns in all; those that are left over are empty.
     """
-    found = {(row.name, row.metric): row for row in result.bounds if row.metric in metrics}
+    found = {(row.name, row.metric): row for row in result.references if row.metric in metrics}
     rows = []
     for name in dict.fromkeys(name for name, _ in found):
         row = [TableCell(name, tone="quiet")]

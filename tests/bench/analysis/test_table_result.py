@@ -38,6 +38,6 @@ def test_text_stands_before_the_notes_of_the_comparison(result):
 
 
 def test_a_table_survives_a_file(result):
-    whole = dataclasses.replace(result, bounds=(ReferenceRow("chance", "psnr", 1.0),), tests_beside={"psnr": 2})
+    whole = dataclasses.replace(result, references=(ReferenceRow("chance", "psnr", 1.0),), tests_beside={"psnr": 2})
     assert TableResult.from_json(json.loads(json.dumps(whole.to_json(), allow_nan=False))) == whole
     assert whole.num_tests("psnr") == 3

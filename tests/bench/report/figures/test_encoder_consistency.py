@@ -27,10 +27,10 @@ from models.clip.networks import dual_encoder
 from models.clip.networks.dual_encoder import DualEncoder
 from models.clip.networks.vit import VisionTransformer
 from tasks import cameras
-from tasks import task as task_module
 from tasks.budgets import BUDGETS
 from tasks.cameras import look_at
 from tasks.sparse_views import embedded, scene_views
+from tasks.task import Photos, SceneData
 
 
 def made_up(num_scenes=6, num_views=5, spread=0.7, seed=0, dim=12):
@@ -281,13 +281,11 @@ class TestEncoders:
                 colors = np.broadcast_to(np.array(ids, np.float32)[:, None, None, None], (*shape, 3))
                 one = cameras.intrinsics_from_fov(40.0, 4, 4)
                 every = jax.tree.map(lambda x: np.full(len(ids), x, np.float32), one)
-                return task_module.Photos(
-                    ids, colors, np.ones(shape, np.float32), scene_views.split_poses(split)[list(ids)], every
-                )
+                return Photos(ids, colors, np.ones(shape, np.float32), scene_views.split_poses(split)[list(ids)], every)
 
             poses = scene_views.split_poses("train")
             test = some("test", tuple(range(25)))
-            return task_module.SceneData(some("train", task.view_ids), test, 2.0, 6.0, 0.5, poses)
+            return SceneData(some("train", task.view_ids), test, 2.0, 6.0, 0.5, poses)
 
         monkeypatch.setattr(embedded.SparseViews, "load", load)
         monkeypatch.setattr(embedded, "prepare_all", lambda tasks: None)

@@ -18,7 +18,7 @@ def drawn(made, **changes):
 
 
 def test_figures_of_captions(captioned):
-    found = drawn(captioned, contexts={captioned.result.table: captioned.judged})
+    found = drawn(captioned, contexts={captioned.result.table: captioned.context})
     names = [figure.name.removeprefix("who-guides-") for figure in found.lines]
     assert names == [
         f"azimuth-rprec1-{JUDGE}",
@@ -44,6 +44,6 @@ def test_figures_of_photographs(usual):
 
 
 def test_nothing_is_drawn_of_nothing(captioned):
-    context = captioned.judged._replace(confusions=())
+    context = captioned.context._replace(confusions=())
     nothing = {"frame": captioned.frame.iloc[:0], "records": (), "contexts": {captioned.result.table: context}}
     assert drawn(captioned, **nothing).lines == ()

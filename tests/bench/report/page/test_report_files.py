@@ -18,7 +18,7 @@ from bench.analysis.paired_comparison import compare
 from bench.analysis.table_result import TableResult
 from bench.errors import UsageError
 from bench.report.page import compact, report_files
-from bench.report.page import html as html_module
+from bench.report.page.html import explorer_script
 from bench.report.report_contents import DeferredDrawing
 from tests.fixtures.report_studies import contents_of, picture
 
@@ -102,7 +102,7 @@ def test_the_page_loads_nothing_and_runs_its_own_script_alone(name, request):
     text = request.getfixturevalue(name).read_text()
     reader = read(text)
     data, script = reader.scripts
-    assert script == html_module.explorer_script() and json.loads(data)["suite"] == "a <suite>" and "<" not in data
+    assert script == explorer_script() and json.loads(data)["suite"] == "a <suite>" and "<" not in data
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"content=\"script-src 'sha256-{digest}'; object-src 'none'\"" in text
     assert "@import" not in text and "javascript:" not in text and " src=" not in text.replace('<img src="sheets/', "")
@@ -243,7 +243,7 @@ def test_names_that_would_be_one_file_are_refused(usual, tmp_path):
 def test_a_page_of_hostile_captions(make_caption_study):
     hostile = ("<script>alert(1)</script> & $x^2$", '<img src=x onerror="a()">', *(f"b|*{i}_$\\" for i in range(6)))
     made = make_caption_study(names=hostile)
-    shown = contents_of(made, contexts={made.result.table: made.judged}, sheets={})
+    shown = contents_of(made, contexts={made.result.table: made.context}, sheets={})
     files = report_files.draw_files(shown)
     text, markdown = files["index.html"].decode(), files["index.md"].decode()
     assert "<script>alert" not in text and "<img src=x" not in text and "&lt;script&gt;alert(1)&lt;/script&gt;" in text

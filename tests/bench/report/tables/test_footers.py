@@ -106,7 +106,7 @@ def test_neither_more_nor_less_opacity_is_praised(captioned, shares):
 def test_references_of_a_metric_on_a_line(captioned):
     rprec = f"rprec1@{JUDGE}"
     rows = (ReferenceRow("true renders", rprec, 0.992, 0.985, 0.999), ReferenceRow("chance", rprec, 1 / 128))
-    result = dataclasses.replace(captioned.result, bounds=rows)
+    result = dataclasses.replace(captioned.result, references=rows)
     assert footers.describe_references(result, rprec) == "true renders 0.992 ±0.007, chance 0.008"
     assert footers.describe_references(result, "opacity") == ""
 

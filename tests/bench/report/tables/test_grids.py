@@ -80,7 +80,7 @@ def test_a_metric_that_nobody_has_is_a_dash(captioned):
 @pytest.fixture
 def with_references(captioned):
     rows = (ReferenceRow("true renders", RPREC, 0.992, 0.985, 0.999), ReferenceRow("chance", RPREC, 1 / 128))
-    return dataclasses.replace(captioned.result, bounds=rows)
+    return dataclasses.replace(captioned.result, references=rows)
 
 
 def test_references_stand_below_the_arms_of_their_metric(with_references):

@@ -73,7 +73,7 @@ def test_heads_of_long_names_stand_on_two_lines(captioned):
 def test_references_stand_below_the_arms(captioned, with_references):
     rprec = f"rprec1@{JUDGE}"
     rows = (ReferenceRow("true renders", rprec, 0.992, 0.985, 0.999), ReferenceRow("chance", rprec, 1 / 128))
-    result = dataclasses.replace(captioned.result, bounds=rows if with_references else ())
+    result = dataclasses.replace(captioned.result, references=rows if with_references else ())
     text = table_latex(result, ("opacity", rprec))
     below = text.split(r"\midrule")[2:]
     assert len(below) == with_references

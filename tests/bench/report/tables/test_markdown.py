@@ -33,7 +33,7 @@ def test_a_truncated_interval_has_both_ends(shares):
 
 def test_references_stand_below_the_arms(captioned):
     row = ReferenceRow("true renders", captioned.result.metrics[1], 0.992, 0.985, 0.999)
-    text = table_markdown(dataclasses.replace(captioned.result, bounds=(row,)))
+    text = table_markdown(dataclasses.replace(captioned.result, references=(row,)))
     assert "| true renders | 0.992 ±0.007 |" in text
 
 
