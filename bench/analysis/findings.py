@@ -68,7 +68,7 @@ class PairedDifference:
         }
 
 
-def differences(
+def paired_differences(
     results: Sequence[TableResult], frame: pd.DataFrame, slots: Sequence[TrialSlot], mine: str
 ) -> list[PairedDifference]:
     """Collect a method's differences: baseline by baseline, the most telling metric first.
@@ -95,7 +95,7 @@ def differences(
                     mine=entry,
                     other=result.entry(result.baseline, metric),
                     by_cluster={name: float(means[name]) for name in result.clusters if name in means},
-                    seeds_to_resolve=seeds_to_resolve(by_trial, num_tests) if is_unresolved(entry) else None,
+                    seeds_to_resolve=resolving_seeds(by_trial, num_tests) if is_unresolved(entry) else None,
                 )
             )
     return found
@@ -106,7 +106,7 @@ def is_unresolved(entry: ArmResult) -> bool:
     return entry.verdict == "not resolved"
 
 
-def seeds_to_resolve(by_trial: pd.Series, num_tests: int) -> int | None:
+def resolving_seeds(by_trial: pd.Series, num_tests: int) -> int | None:
     """Estimate how many seeds would resolve a difference; None unless more than there are.
 
     Args:
@@ -115,7 +115,7 @@ def seeds_to_resolve(by_trial: pd.Series, num_tests: int) -> int | None:
 
     Example:
         >>> index = pd.MultiIndex.from_product([range(8), range(2)], names=["cluster", "seed"])
-        >>> seeds_to_resolve(pd.Series([1.5, -0.5, -0.5, 1.5] * 4, index=index), num_tests=1)
+        >>> resolving_seeds(pd.Series([1.5, -0.5, -0.5, 1.5] * 4, index=index), num_tests=1)
         11
     """
     by_seed = by_trial.unstack("seed").to_numpy(np.float64)

@@ -63,7 +63,7 @@ def measure_set(captions: str, num_captions: int) -> tuple[str, dict[str, Any]]:
         raise UsageError(f"--num: expected at least 1 caption, got {num_captions}; leave it out for 64")
     data = [caption_task.CaptionTask(caption=name, captions=captions, view_px=IMAGE_PX).load() for name in names]
     images = cached_renders(data, IMAGE_PX, NUM_SPP)
-    settings = {"family": FAMILY, "image_px": IMAGE_PX, "num_spp": NUM_SPP, "fingerprint": fingerprint()}
+    settings = {"family": FAMILY, "image_px": IMAGE_PX, "num_spp": NUM_SPP, "fingerprint": renders_fingerprint()}
     entry = measure(data, images, settings)
     name = entry_name(data[0])
     write_entry(name, entry)
@@ -76,7 +76,7 @@ def measure_set(captions: str, num_captions: int) -> tuple[str, dict[str, Any]]:
 def cached_renders(data: Sequence[CaptionData], image_px: int, num_spp: int) -> UInt8[np.ndarray, "c v h w 4"]:
     """Render captions, or load their renders from the cache folder, so that new judges need no new renders."""
     path = location.folder() / "truth" / f"{re.sub('[^a-z0-9]+', '-', set_name(data[0]))}.npz"
-    made_of = np.asarray([fingerprint(image_px, num_spp), *(one.caption for one in data)])
+    made_of = np.asarray([renders_fingerprint(image_px, num_spp), *(one.caption for one in data)])
     poses = np.stack([one.test.poses for one in data])
     if path.is_file():
         with np.load(path) as kept:
@@ -139,7 +139,7 @@ def stored_views(data: CaptionData, images: UInt8[np.ndarray, "v h w 4"]) -> dic
     }
 
 
-def fingerprint(image_px: int = IMAGE_PX, num_spp: int = NUM_SPP) -> str:
+def renders_fingerprint(image_px: int = IMAGE_PX, num_spp: int = NUM_SPP) -> str:
     """Name what the renders depend on, beside their captions and cameras."""
     return pictures.fingerprint(FAMILY, image_px, num_spp)
 
@@ -163,7 +163,7 @@ def measure(
     protocol = CAPTION_PROTOCOLS["std-v1"]
     scores = [protocol.score(one, stored_views(one, views)) for one, views in zip(data, images, strict=True)]
     by_caption = {
-        metric: [mean_over_views(found, metric) for found in scores]
+        metric: [caption_mean(found, metric) for found in scores]
         for metric in scores[0].per_view
         if not MetricKey.parse(metric).is_of_guide
     }
@@ -176,13 +176,13 @@ def measure(
         "protocol": f"{protocol.name} {protocol.version}",
         "judges": scores[0].about["judges"],
         "renders": dict(settings),
-        "metrics": {metric: summarize(metric, values) for metric, values in by_caption.items() if any_known(values)},
+        "metrics": {metric: summarize_metric(metric, values) for metric, values in by_caption.items() if any_known(values)},
         "rendered": [caption_sets.normalized(one.caption) for one in data],
         "by_caption": by_caption,
     }
 
 
-def mean_over_views(scores: Scores, metric: str) -> float | None:
+def caption_mean(scores: Scores, metric: str) -> float | None:
     """Average the views of a caption that have a number; None if none has."""
     values = [x for x in scores.per_view[metric] if x is not None]
     return round(float(np.mean(values)), DIGITS) if values else None
@@ -193,7 +193,7 @@ def any_known(values: Sequence[float | None]) -> bool:
     return any(x is not None for x in values)
 
 
-def summarize(metric: str, values: Sequence[float | None]) -> dict[str, float | None]:
+def summarize_metric(metric: str, values: Sequence[float | None]) -> dict[str, float | None]:
     """Average a metric over captions, with the interval of the mean."""
     known = np.asarray([x for x in values if x is not None])
     found = upper_bounds.metric_interval(metric, known)

@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> int:
 
     names = [*catalog.EMBEDDED, *catalog.ENTRIES]
     if args.convert:
-        print(convert(args.convert))
+        print(convert_weights(args.convert))
     elif args.cards:
         print(model_cards.markdown(), end="")
     elif args.name:
@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def convert(text: str) -> str:
+def convert_weights(text: str) -> str:
     """Convert OpenAI's file of `NAME=PATH`; say where the result lies.
 
     Raises:
@@ -60,7 +60,7 @@ def convert(text: str) -> str:
     name, equals, path = text.partition("=")
     if not equals:
         raise UsageError(f"--convert: expected NAME=PATH, got {text!r}; write openai-rn50=RN50.pt")
-    return f"{name}: written to {loading.convert(name, pathlib.Path(path).expanduser())}"
+    return f"{name}: written to {loading.convert_original(name, pathlib.Path(path).expanduser())}"
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
@@ -83,5 +83,5 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     if absent:
         print("\nthose not on disk are fetched when first used, if a file of theirs is pinned")
         print(f"without a network `python -m bench encoders {absent[0]}` says what to put where")
-        print(f"files put there by hand are looked for as {catalog.folder()}/NAME.safetensors")
+        print(f"files put there by hand are looked for as {catalog.weights_folder()}/NAME.safetensors")
     print("others: " + ", ".join(f"{scheme}:..." for scheme in loading.SCHEMES) + " (see models/clip/loading.py)")

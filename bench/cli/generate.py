@@ -79,12 +79,12 @@ def main(args: argparse.Namespace) -> int:
         prompt=args.prompt,
         settings=args.settings,
     )
-    warning = generation.unknown_words(caption, trials[0])
+    warning = generation.warn_unknown_words(caption, trials[0])
     if warning:
         print(f"warning: {warning}", file=sys.stderr)
     made = generation.make_objects(trials, out, export_options.sizes(args))
     wall_s = time.monotonic() - start
-    summary = generation.summarize(trials[0], made, wall_s=wall_s, command=command_line(args))
+    summary = generation.summarize_objects(trials[0], made, wall_s=wall_s, command=command_line(args))
     write_file(out / "summary.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
     write_file(out / "index.html", generation_page.render_generation_page(summary))
     if args.json:

@@ -91,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
     for trial in import_renders(options, Store.open(args.results)):
         imported.append(trial)
         if not args.json:
-            print(describe(trial), flush=True)
+            print(describe_trial(trial), flush=True)
     if args.json:
         print(json.dumps([trial._asdict() for trial in imported], indent=1, allow_nan=False))
     else:
@@ -100,7 +100,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def describe(trial: ImportedTrial) -> str:
+def describe_trial(trial: ImportedTrial) -> str:
     """Describe a trial in a line, with its first protocol's numbers."""
     protocol, means = next(iter(trial.means.items()), ("no protocol", {}))
     shown = {name: x for name, x in means.items() if name in SHOWN or name.startswith("rprec1@")}

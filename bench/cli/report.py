@@ -230,7 +230,7 @@ def draw_figure(args: argparse.Namespace) -> int:
     Raises:
         UsageError: An option was given that means nothing to a figure.
     """
-    unused = unused_options(args)
+    unused = unused_with_figure(args)
     if unused:
         raise UsageError(
             f"--figure {args.figure}: expected only --encoder, --budget and --out beside it, got {', '.join(unused)}; "
@@ -247,7 +247,7 @@ def draw_figure(args: argparse.Namespace) -> int:
     return 0
 
 
-def unused_options(args: argparse.Namespace) -> list[str]:
+def unused_with_figure(args: argparse.Namespace) -> list[str]:
     """List the options that were given and mean nothing to a figure of the encoders."""
     given = {
         "--suite": bool(args.suite),

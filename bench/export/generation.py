@@ -41,7 +41,7 @@ class SeedResult(NamedTuple):
         return sum(present) / len(present) if present else None
 
 
-def unknown_words(caption: str, trial: Trial) -> str | None:
+def warn_unknown_words(caption: str, trial: Trial) -> str | None:
     """Write a warning about words that an embedded guide cannot know; None where it knows them all."""
     told = grammar.warning(caption) if is_embedded(trial) else None
     return f"{', '.join(trial.method.encoders)} knows the closed world only; {told}" if told else None
@@ -87,7 +87,7 @@ def write_object(trial: Trial, outcome: Outcome, out: pathlib.Path, sizes: dict[
     return SeedResult(outcome, left)
 
 
-def summarize(trial: Trial, made: Sequence[SeedResult], *, wall_s: float, command: str) -> dict[str, Any]:
+def summarize_objects(trial: Trial, made: Sequence[SeedResult], *, wall_s: float, command: str) -> dict[str, Any]:
     """Sum up all objects as JSON, in the order of the judge's margin, the best first.
 
     Args:

@@ -44,7 +44,7 @@ class GeneratedObject(NamedTuple):
     field: TrainedField | None
 
 
-def make(
+def make_objects(
     caption: str,
     out: pathlib.Path,
     *,

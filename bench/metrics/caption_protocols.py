@@ -207,7 +207,7 @@ def encoder_of(name: str) -> Encoder | str:
 
 def held_out_judge(name: str, guides: Sequence[str], load: EncoderLoader) -> Encoder | str:
     """Load a judge, or say why it may not or cannot judge; a guide is known by its weights, whatever its name."""
-    digests = {guide: catalog.fingerprint(guide) for guide in guides}
+    digests = {guide: catalog.weights_fingerprint(guide) for guide in guides}
     judge = judges.judge_of(name, {"": digests}, allow_in_loop=True)
     return IN_LOOP if judge.in_loop else load(name)
 
@@ -290,6 +290,6 @@ def describe_judging(data: CaptionData, guides: Sequence[str]) -> dict[str, Any]
         "size": size,
         "chance": r_precision.chance(size),
         "chance5": r_precision.chance(size, top=5),
-        "judges": {name: catalog.fingerprint(name) for name in data.judges},
-        "guides": {name: catalog.fingerprint(name) for name in guides},
+        "judges": {name: catalog.weights_fingerprint(name) for name in data.judges},
+        "guides": {name: catalog.weights_fingerprint(name) for name in guides},
     }

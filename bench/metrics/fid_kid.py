@@ -158,7 +158,7 @@ def features(name: str) -> Features:
 
         return _batched(jax.jit(embed))
     if name.startswith(INCEPTION):
-        tensors = inception.load(pathlib.Path(name.removeprefix(INCEPTION)).expanduser())
+        tensors = inception.load_inception(pathlib.Path(name.removeprefix(INCEPTION)).expanduser())
         return _batched(jax.jit(lambda images: inception.pool3(tensors, images)))
     raise UsageError(f"features: expected lpips-vgg, {PREFIX}NAME or {INCEPTION}PATH, got {name!r}")
 

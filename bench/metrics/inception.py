@@ -41,7 +41,7 @@ def pool3(tensors: Tensors, images: Float[Array, "b h w 3"]) -> Float[Array, "b 
     TensorFlow 1.
 
     Args:
-        tensors: From `load`.
+        tensors: From `load_inception`.
         images: Of any size.
     """
 
@@ -53,7 +53,7 @@ def pool3(tensors: Tensors, images: Float[Array, "b h w 3"]) -> Float[Array, "b 
         stride: int = 1,
         pad: tuple[int, int] = (0, 0),
     ) -> Map:
-        del num_out  # for `tensor_shapes`
+        del num_out  # for `inception_shapes`
         weight = jnp.transpose(tensors[f"{name}.conv.weight"], (2, 3, 1, 0))
         x = lax.conv_general_dilated(
             x,
@@ -70,11 +70,11 @@ def pool3(tensors: Tensors, images: Float[Array, "b h w 3"]) -> Float[Array, "b 
     return _network(conv, (255 * _resized(images) - 128) / 128)
 
 
-def tensor_shapes() -> dict[str, tuple[int, ...]]:
+def inception_shapes() -> dict[str, tuple[int, ...]]:
     """List the shape of every tensor that is needed, by name.
 
     Example:
-        >>> tensor_shapes()["Conv2d_1a_3x3.conv.weight"], len(tensor_shapes())
+        >>> inception_shapes()["Conv2d_1a_3x3.conv.weight"], len(tensor_shapes())
         ((32, 3, 3, 3), 470)
     """
     found: dict[str, tuple[int, ...]] = {}
@@ -96,7 +96,7 @@ def tensor_shapes() -> dict[str, tuple[int, ...]]:
     return found
 
 
-def load(path: pathlib.Path) -> Tensors:
+def load_inception(path: pathlib.Path) -> Tensors:
     """Load the tensors of a file; they are checked by name and shape.
 
     Raises:
@@ -119,13 +119,13 @@ def load(path: pathlib.Path) -> Tensors:
             raise UsageError(
                 f"{where}: expected a safetensors file, got one that is not or is cut ({error})"
             ) from error
-    for name, shape in tensor_shapes().items():
+    for name, shape in inception_shapes().items():
         got = tuple(found[name].shape) if name in found else None
         if got != shape:
             raise UsageError(
                 f"{where}: expected tensor {name} of shape {shape}, got {got or 'none'}; take pytorch-fid's"
             )
-    return {name: jnp.asarray(found[name], jnp.float32) for name in tensor_shapes()}
+    return {name: jnp.asarray(found[name], jnp.float32) for name in inception_shapes()}
 
 
 def _from_torch(path: pathlib.Path, where: str) -> dict[str, np.ndarray]:

@@ -55,7 +55,7 @@ def judge_of(name: str, guides: Mapping[str, Mapping[str, str | None]], *, allow
         >>> judge_of("embedded-judge-rn", {"t0": {"embedded-vit-8": None}}).in_loop
         frozenset()
     """
-    digest = catalog.fingerprint(name)
+    digest = catalog.weights_fingerprint(name)
     own = frozenset(
         trial
         for trial, encoders in guides.items()

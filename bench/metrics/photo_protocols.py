@@ -85,7 +85,7 @@ class PhotoProtocol(Protocol):
         chosen = choose_views(self, data, views)
         color = views["color"][chosen.rows].astype(np.float32)
         finite = np.isfinite(color).all(axis=(1, 2, 3))
-        prepared = prepare(self, np.nan_to_num(color, posinf=0, neginf=0), data, chosen.places)
+        prepared = match_levels(self, np.nan_to_num(color, posinf=0, neginf=0), data, chosen.places)
         prepared = prepared._replace(near_opacity=views.get("near_opacity"))
         per_view = {}
         reasons = {}
@@ -231,7 +231,7 @@ def background_of(data: SceneData) -> float | None:
     return float(np.median(empty)) if len(empty) else None
 
 
-def prepare(
+def match_levels(
     protocol: PhotoProtocol, color: Float[np.ndarray, "n h w 3"], data: SceneData, places: Int[np.ndarray, " n"]
 ) -> ViewsAndTruth:
     """Bring rendered and true colours to the levels that the protocol compares."""

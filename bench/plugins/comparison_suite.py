@@ -85,7 +85,7 @@ def make_comparison(
     of_comparison = Suite(
         name=f"{method.label} on {suite.name}",
         question=f"Is {method.label} better than {baselines}?",
-        tables={base_name(budget): tuple(make_table(method, row, table) for row in distinct.values())},
+        tables={base_name(budget): tuple(make_comparison_table(method, row, table) for row in distinct.values())},
         num_seeds={base_name(budget): suite.num_seeds[base_name(budget)]},
         read_together=True,
     )
@@ -110,7 +110,7 @@ def is_same(arm: Arm, other: Arm) -> bool:
     return identity.same(arm.method, other.method) and dict(arm.task) == dict(other.task)
 
 
-def make_table(method: LabelledArm, row: LabelledArm, table: Table) -> Table:
+def make_comparison_table(method: LabelledArm, row: LabelledArm, table: Table) -> Table:
     """Make the table of one baseline, where the method has as many tasks and seeds as the baseline."""
     arm = dataclasses.replace(
         method.arm, changes=("method", "task"), num_tasks=row.arm.num_tasks, num_seeds=row.arm.num_seeds

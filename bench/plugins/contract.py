@@ -40,7 +40,7 @@ CLOSE = 2e-3
 """Parameters of a trial alone and in a pack differ by so much at most: products are summed in another order."""
 
 
-def check_fields(subject: ContractFixture) -> str:
+def check_method_fields(subject: ContractFixture) -> str:
     """Check that the method is a frozen dataclass, hashable, equal to a copy, and described by plain values."""
     method = subject.trial(0).method
     known = {field.name for field in dataclasses.fields(method)}
@@ -257,7 +257,7 @@ SIGNATURES = (
 )
 
 STEPS = (
-    ContractCheck("frozen and hashable", check_fields, "keep plain values in its fields"),
+    ContractCheck("frozen and hashable", check_method_fields, "keep plain values in its fields"),
     ContractCheck("shapes", check_shapes, SIGNATURES),
     ContractCheck(
         "gradients finite",

@@ -291,7 +291,7 @@ def _size_hint(message: str, task: Task) -> str:
 # ---- trials ----------------------------------------------------------------------------------------------------------
 
 
-def make_trial(task: Task, found: ImportedImages, name: str, budget: Budget, seed: int) -> Trial:
+def make_imported_trial(task: Task, found: ImportedImages, name: str, budget: Budget, seed: int) -> Trial:
     """Make a trial of imported images; its id holds the files and the task."""
     return Trial(task=task, method=ImportedRenders(files=found.digest), budget=budget, seed=seed, variant=name)
 

@@ -300,23 +300,23 @@ def check_view_ids(found: Sequence[int], known: Sequence[int], needed: Sequence[
         return
     got = []
     if missing:
-        got.append(f"no {shorten(missing)}")
+        got.append(f"no {shorten_ids(missing)}")
     if unknown:
-        got.append(f"also {shorten(unknown)}")
+        got.append(f"also {shorten_ids(unknown)}")
     if [i + 1 for i in needed] == list(found):
         advice = "they seem to count from 1: ids count from 0"
     elif missing:
         advice = "render what is missing"
     else:
         advice = "take out what is of no view"
-    raise UsageError(f"{where}: expected {len(needed)} views, {shorten(needed)}, got {' and '.join(got)}; {advice}")
+    raise UsageError(f"{where}: expected {len(needed)} views, {shorten_ids(needed)}, got {' and '.join(got)}; {advice}")
 
 
-def shorten(ids: Sequence[int]) -> str:
+def shorten_ids(ids: Sequence[int]) -> str:
     """List ids as text, without the middle of many.
 
     Example:
-        >>> shorten([3]), shorten(range(25))
+        >>> shorten_ids([3]), shorten(range(25))
         ('3', '0, 1, 2, ... 24')
     """
     texts = [str(i) for i in ids]

@@ -88,7 +88,7 @@ def import_renders(options: ImportOptions, trials_store: Store) -> Iterator[Impo
             found = imported_renders.read_images(task, files, where)
             for note in found.notes:
                 print(f"warning: {note}", file=sys.stderr)
-            trial = imported_renders.make_trial(task, found, options.name, options.budget, options.seed)
+            trial = imported_renders.make_imported_trial(task, found, options.name, options.budget, options.seed)
             yield store_images(trial, found, wanted.protocols, trials_store)
 
 

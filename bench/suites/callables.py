@@ -26,14 +26,14 @@ RULES = {
 
 
 @runtime_checkable
-class Describer(Protocol):
+class ValueDescriber(Protocol):
     """Describes the values that a function holds, as `bench.suites.identity.Describer` does."""
 
     def tell(self, value: Any, where: str) -> Any:
         """Describe a value that stands at a place."""
 
 
-def told(value: Any, where: str, describer: Describer) -> dict[str, Any] | None:
+def told(value: Any, where: str, describer: ValueDescriber) -> dict[str, Any] | None:
     """Describe a function, a bound method or a `partial`; None for what is none of these.
 
     Raises:
@@ -76,22 +76,22 @@ def innermost(value: Any) -> types.FunctionType | None:
     return value if isinstance(value, types.FunctionType) else None
 
 
-def _function(value: types.FunctionType, where: str, describer: Describer) -> dict[str, Any]:
+def _function(value: types.FunctionType, where: str, describer: ValueDescriber) -> dict[str, Any]:
     """Describe a function of Python."""
     written_in = value.__globals__.get("__name__") or value.__module__
     module = value.__module__ or written_in
     found: dict[str, Any] = {"@callable": f"{module}:{value.__qualname__}"}
     is_named = is_found(value, module, value.__qualname__)
-    own = {name for name in (module, written_in) if code_version.kind_of(name) == "user"}
+    own = {name for name in (module, written_in) if code_version.code_owner(name) == "user"}
     if own:
         found |= {"@module": sorted(own)[0], "@code": _code_of(sorted(own), value, where)}
-    elif code_version.kind_of(module) == "ours":
+    elif code_version.code_owner(module) == "ours":
         found["@file"] = code_version.file_digest(module)
     if own or not is_named:
         if written_in != module or value.__code__.co_qualname != value.__qualname__:
             found["made_by"] = f"{written_in}:{value.__code__.co_qualname}"
         found["line" if is_named else "body"] = (
-            value.__code__.co_firstlineno if is_named else code_digest(value.__code__, where, describer)
+            value.__code__.co_firstlineno if is_named else bytecode_digest(value.__code__, where, describer)
         )
     if value.__defaults__:
         found["defaults"] = describer.tell(list(value.__defaults__), f"{where}.defaults")
@@ -105,7 +105,7 @@ def _function(value: types.FunctionType, where: str, describer: Describer) -> di
     return found
 
 
-def _closure(value: types.FunctionType, where: str, describer: Describer) -> dict[str, Any]:
+def _closure(value: types.FunctionType, where: str, describer: ValueDescriber) -> dict[str, Any]:
     """Describe what a function takes from the function that it was written in; an empty cell is not yet filled."""
     found: dict[str, Any] = {}
     for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
@@ -114,7 +114,7 @@ def _closure(value: types.FunctionType, where: str, describer: Describer) -> dic
         except ValueError:
             found[name] = {"@empty": True}
             continue
-        if type(held) is object and code_version.kind_of(value.__module__) == "library":
+        if type(held) is object and code_version.code_owner(value.__module__) == "library":
             found[name] = {"@constant": "object()"}  # a library's mark for what was not given
             continue
         found[name] = describer.tell(held, f"{where}.closure.{name}")
@@ -137,7 +137,7 @@ def _code_of(modules: list[str], value: types.FunctionType, where: str) -> str:
     return "+".join(str(code) for code in codes)
 
 
-def code_digest(code: types.CodeType, where: str, describer: Describer) -> str:
+def bytecode_digest(code: types.CodeType, where: str, describer: ValueDescriber) -> str:
     """Digest compiled code: instructions, constants, names, and the code that is nested in it."""
     whole = hashlib.sha256(code.co_code)
     whole.update(repr((code.co_names, code.co_freevars, code.co_varnames, code.co_argcount)).encode())
@@ -145,7 +145,7 @@ def code_digest(code: types.CodeType, where: str, describer: Describer) -> str:
     whole.update(code.co_exceptiontable)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            whole.update(code_digest(constant, where, describer).encode())
+            whole.update(bytecode_digest(constant, where, describer).encode())
         elif isinstance(constant, float):
             whole.update(repr(constant).encode())  # one that is not finite, too
         else:
@@ -153,20 +153,20 @@ def code_digest(code: types.CodeType, where: str, describer: Describer) -> str:
     return whole.hexdigest()[:16]
 
 
-def _compiled(value: Any, where: str, describer: Describer) -> dict[str, Any] | None:
+def _compiled(value: Any, where: str, describer: ValueDescriber) -> dict[str, Any] | None:
     """Describe JAX's wrappers and functions written in C; return None for other objects that can be called."""
     kind = type(value)
     module = getattr(value, "__module__", None)
-    is_of_library = code_version.kind_of(kind.__module__) == "library"
+    is_of_library = code_version.code_owner(kind.__module__) == "library"
     rule = RULES.get(kind.__name__) if kind.__module__.startswith("jax.") else None
-    if rule is not None and code_version.kind_of(module or "builtins") != "library":
+    if rule is not None and code_version.code_owner(module or "builtins") != "library":
         return {
             "@callable": kind.__name__,
             **{name: describer.tell(getattr(value, name, None), f"{where}.{name}") for name in rule},
         }
     name = getattr(value, "__qualname__", getattr(value, "__name__", None))
     home = _home(value, module, name)
-    if is_of_library and home is not None and code_version.kind_of(home) == "library":
+    if is_of_library and home is not None and code_version.code_owner(home) == "library":
         return {"@callable": f"{home}:{name}"}
     if is_of_library and isinstance(getattr(value, "__wrapped__", None), Callable):  # type: ignore[arg-type]
         return {

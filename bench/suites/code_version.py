@@ -63,7 +63,7 @@ class Parsed(NamedTuple):
     names: frozenset[str]
 
 
-def kind_of(module: str) -> Literal["ours", "library", "user"]:
+def code_owner(module: str) -> Literal["ours", "library", "user"]:
     """Tell whose a module is; a user's `test.py` is his, although Python has a module of that name."""
     top = module.split(".")[0]
     if is_ours(module):
@@ -99,7 +99,7 @@ def code_of(module: str) -> str | None:
         others |= {each.split(".")[0] for each in parsed.imports if not each.startswith(".")}
     tops = {name.split(".")[0] for name in files}
     for top in sorted(others - tops):
-        version = _version(top) if kind_of(top) == "user" else None
+        version = _version(top) if code_owner(top) == "user" else None
         if version is not None:
             whole.update(f"{top}=={version}\n".encode())
     return whole.hexdigest()[:16]
@@ -145,7 +145,7 @@ def file_digest(module: str) -> str | None:
 
 def source_files(name: str) -> dict[str, pathlib.Path]:
     """Find the file of a user's module by its name, and those of its neighbours that it imports; no library's."""
-    if kind_of(name) != "user" or sys.modules.get(name) is None:
+    if code_owner(name) != "user" or sys.modules.get(name) is None:
         return {}
     found: dict[str, pathlib.Path] = {}
     waiting = [name]
@@ -164,7 +164,7 @@ def source_files(name: str) -> dict[str, pathlib.Path]:
 
 def _is_near(each: str, name: str) -> bool:
     """Tell whether a module may be of the user who wrote the other one, as far as its name tells."""
-    return each.split(".")[0] == name.split(".")[0] or kind_of(each) == "user"
+    return each.split(".")[0] == name.split(".")[0] or code_owner(each) == "user"
 
 
 def _is_users(each: str, name: str, path: pathlib.Path) -> bool:

@@ -156,7 +156,7 @@ class Describer:
             held = getattr(value, field.name, None)
             held = told_by(held) if callable(told_by) else held
             found[_key(field.name)] = self.tell(held, f"{where}.{field.name}")
-        if code_version.kind_of(type(value).__module__) == "user":
+        if code_version.code_owner(type(value).__module__) == "user":
             hidden = _hidden(value, {field.name for field in fields}, is_linen)
             told = {name: self.tell(held, f"{where}.{name}") for name, held in sorted(hidden.items())}
             found |= {"@hidden": told} if told else {}
@@ -179,7 +179,7 @@ class Describer:
     def _mapping(self, value: Mapping[Any, Any], where: str) -> dict[str, Any]:
         names = list(value)
         is_plain = all(type(name) is str and name != "type" and not name.startswith("@") for name in names)
-        if is_plain and code_version.kind_of(type(value).__module__) == "library":
+        if is_plain and code_version.code_owner(type(value).__module__) == "library":
             return {name: self.tell(value[name], f"{where}[{name!r}]") for name in names}
         pairs = [[self.tell(name, f"{where} key"), self.tell(value[name], f"{where}[{name!r}]")] for name in names]
         return self._typed(value, where) | {"@mapping": sorted(pairs, key=_text)}
@@ -246,7 +246,7 @@ def _constant(value: Any) -> dict[str, Any] | None:
         return {"@constant": repr(value)}
     if isinstance(value, ModuleType):
         name = value.__name__
-        is_users = code_version.kind_of(name) == "user"
+        is_users = code_version.code_owner(name) == "user"
         return {"@import": name} | ({"@module": name, "@code": code_version.code_of(name)} if is_users else {})
     return None
 

@@ -87,7 +87,7 @@ def identity_v1(trial: Any) -> dict[str, Any]:
         "seed": trial.seed,
     }
     if trial.method.encoders:
-        made["encoders"] = {name: catalog.fingerprint(name) for name in trial.method.encoders}
+        made["encoders"] = {name: catalog.weights_fingerprint(name) for name in trial.method.encoders}
     return made
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.suites import callables, code_version
-from bench.suites.callables import Describer
+from bench.suites.callables import ValueDescriber
 from bench.suites.registered_types import registered
 
 GENERATED = frozenset({
@@ -36,7 +36,7 @@ def tag(kind: type, where: str) -> str:
     return str(ours) if ours is not None else f"{kind.__module__}:{kind.__qualname__}"
 
 
-def code(kind: type, where: str, describer: Describer) -> dict[str, Any]:
+def code(kind: type, where: str, describer: ValueDescriber) -> dict[str, Any]:
     """Tell the code of a type: nothing for ours and a library's, digest, bases and body for what a user wrote.
 
     A class that cannot be found under its name, because a function made it, is told by its body too: the function
@@ -45,7 +45,7 @@ def code(kind: type, where: str, describer: Describer) -> dict[str, Any]:
     Raises:
         UsageError: A user's class whose source cannot be read.
     """
-    whose = code_version.kind_of(kind.__module__)
+    whose = code_version.code_owner(kind.__module__)
     is_named = callables.is_found(kind, kind.__module__, kind.__qualname__)
     if whose == "ours" or (whose == "library" and is_named):
         return {}
@@ -83,12 +83,12 @@ def code_of_class(kind: type, where: str) -> str:
 
 def _counts(base: type) -> bool:
     """Tell whether a base is a part of what a class computes that no library's name covers."""
-    return code_version.kind_of(base.__module__) != "library"
+    return code_version.code_owner(base.__module__) != "library"
 
 
 def _base(base: type, where: str) -> str:
     """Tag a base, with the digest of a user's code."""
-    is_users = code_version.kind_of(base.__module__) == "user"
+    is_users = code_version.code_owner(base.__module__) == "user"
     return f"{tag(base, where)}#{code_of_class(base, where)}" if is_users else tag(base, where)
 
 
@@ -125,7 +125,7 @@ def _constants(kind: type) -> dict[str, str]:
     """Collect numbers and words of a user's class body as they stand now: the environment may have set one."""
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__):
-        if code_version.kind_of(base.__module__) == "user" and base.__module__ in sys.modules:
+        if code_version.code_owner(base.__module__) == "user" and base.__module__ in sys.modules:
             plain = {name: held for name, held in vars(base).items() if code_version.is_plain(held)}
             found |= {name: repr(held) for name, held in plain.items() if name not in NOT_OF_THE_BODY}
     return found

@@ -82,7 +82,7 @@ def _of_entry(name: str) -> dict[str, Any]:
     """Tell a published checkpoint as it is pinned, on disk or not."""
     model = architectures.build(ENTRIES[name].architecture)
     tokenizer = files_module.tokenizer_to_json(ClipTokenizer())
-    return _parts(catalog.fingerprint(name), model, OPENAI_MEAN, OPENAI_STD, tokenizer)
+    return _parts(catalog.weights_fingerprint(name), model, OPENAI_MEAN, OPENAI_STD, tokenizer)
 
 
 @functools.lru_cache(maxsize=64)  # a suite asks once a trial

@@ -36,7 +36,7 @@ def describe_encoder(name: str) -> dict[str, Any]:
     """Describe all that is known of one encoder."""
     found = summarize_encoder(name)
     if name in catalog.EMBEDDED:
-        return found | model_cards.card(name)
+        return found | model_cards.model_card(name)
     entry = catalog.ENTRIES[name]
     model = architectures.build(entry.architecture)
     shapes = dual_encoder.variable_shapes(model)

@@ -92,13 +92,13 @@ def abstract(name: str, *, dtype: Any = jnp.float32) -> Encoder:
         params=jax.eval_shape(functools.partial(dual_encoder.init, header.model), jax.random.key(0)),
         towers=LinenTowers(dual_encoder.with_dtype(header.model, dtype)),
         tokenizer=header.tokenizer,
-        sha256=catalog.fingerprint(name) or "",
+        sha256=catalog.weights_fingerprint(name) or "",
         mean=header.mean,
         std=header.std,
     )
 
 
-def convert(name: str, path: pathlib.Path) -> pathlib.Path:
+def convert_original(name: str, path: pathlib.Path) -> pathlib.Path:
     """Convert OpenAI's original file to safetensors, where the catalog finds it. This needs torch.
 
     Raises:
@@ -153,12 +153,12 @@ def _load_published(entry: PublishedCheckpoint, dtype: Any) -> Encoder:
 
 
 def _load_manual(entry: PublishedCheckpoint, model: DualEncoder, dtype: Any) -> Encoder:
-    """Load a file that was put on disk by hand: one of the pinned files, or one that `convert` wrote."""
+    """Load a file that was put on disk by hand: one of the pinned files, or one that `convert_original` wrote."""
     path = entry.manual_path
     shapes, _, _ = files.read_tensors(path, entry.name)
     layout = layouts.detect_layout(shapes)
     if layout == "ours":
-        checkpoint = files.read(path, entry.name)
+        checkpoint = files.read_checkpoint(path, entry.name)
         got = (checkpoint.card.get("converted_from_sha256"), checkpoint.card.get("variables_sha256"))
         if got != (entry.openai_sha256, files.sha256_of_variables(checkpoint.variables)):
             raise UsageError(
@@ -188,7 +188,7 @@ def _load_embedded(name: str, dtype: Any) -> Encoder:
 
 
 def _load_own_format(name: str, path: pathlib.Path, digest: str, dtype: Any) -> Encoder:
-    found = files.read(path, name)
+    found = files.read_checkpoint(path, name)
     return _make_encoder(
         name, found.model, found.variables, found.tokenizer, digest, dtype, mean=found.mean, std=found.std
     )
@@ -259,7 +259,7 @@ def _read_torchscript(path: pathlib.Path, where: str) -> tuple[DualEncoder, PyTr
     shapes = {name: np.shape(tensor) for name, tensor in tensors.items()}
     name = layouts.find_architecture("open_clip", shapes) or architectures.NAMES[0]
     model = architectures.build(name + architectures.QUICK)
-    layouts.check(model, "open_clip", shapes, where)
+    layouts.check_tensors(model, "open_clip", shapes, where)
     return model, layouts.to_variables(model, "open_clip", lambda key: tensors[key])
 
 
@@ -267,7 +267,7 @@ def _load_clip_jax(name: str, rest: str, dtype: Any) -> Encoder:
     """Load `clip-jax:PATH`."""
     from models.clip.checkpoints import clip_jax
 
-    return clip_jax.load(name, pathlib.Path(rest).expanduser(), dtype)
+    return clip_jax.load_checkpoint(name, pathlib.Path(rest).expanduser(), dtype)
 
 
 SCHEMES: dict[str, Callable[[str, str, Any], Encoder]] = {

@@ -100,7 +100,7 @@ class WordTokenizer:
     NUM_SPECIAL = 4
 
     def __post_init__(self) -> None:
-        wrong = [word for word in self.words if split_words(word) != [word]]
+        wrong = [word for word in self.words if split_into_words(word) != [word]]
         if wrong or len(set(self.words)) != len(self.words):
             raise UsageError(
                 f"vocabulary: expected different words in lower case, got {(wrong or ['a word twice'])[0]!r}; "
@@ -126,7 +126,7 @@ class WordTokenizer:
         index = _index(self.words)
         ids = []
         for text in _check_texts(texts):
-            words = [index.get(word, self.UNKNOWN) for word in split_words(text)]
+            words = [index.get(word, self.UNKNOWN) for word in split_into_words(text)]
             ids.append([self.START, *words, self.END])
         return _pad(ids, texts, self.context_length)
 
@@ -137,7 +137,7 @@ def clean(text: str) -> str:
     return re.sub(r"\s+", " ", unicodedata.normalize("NFC", text)).strip()
 
 
-def split_words(text: str) -> list[str]:
+def split_into_words(text: str) -> list[str]:
     """Split a text into words in lower case. All characters but letters, digits and apostrophes are separators."""
     return re.findall(r"[^\W_]+(?:'[^\W_]+)*", clean(text).lower())
 

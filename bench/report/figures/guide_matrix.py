@@ -93,7 +93,7 @@ def is_same_encoder(judge: str, guide: str) -> bool:
     """Tell whether two names are of one encoder, by its weights."""
     from models.clip.checkpoints import catalog
 
-    guided = {"": {guide: catalog.fingerprint(guide)}}
+    guided = {"": {guide: catalog.weights_fingerprint(guide)}}
     return bool(judges.judge_of(judge, guided, allow_in_loop=True).in_loop)
 
 

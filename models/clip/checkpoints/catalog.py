@@ -50,7 +50,7 @@ class PublishedCheckpoint:
     @property
     def manual_path(self) -> pathlib.Path:
         """Path of a file that was put on disk by hand. It is looked for first."""
-        return folder() / f"{self.name}.safetensors"
+        return weights_folder() / f"{self.name}.safetensors"
 
     @property
     def how_to_get(self) -> str:
@@ -161,7 +161,7 @@ def check_guide(name: str) -> None:
         )
 
 
-def fingerprint(name: str) -> str | None:
+def weights_fingerprint(name: str) -> str | None:
     """Return the SHA-256 of an encoder's weights, from the catalog or of a named file; None if there is neither."""
     if name in EMBEDDED:
         return EMBEDDED[name]
@@ -172,7 +172,7 @@ def fingerprint(name: str) -> str | None:
     return hub.sha256_of(path) if path.is_file() else None
 
 
-def folder() -> pathlib.Path:
+def weights_folder() -> pathlib.Path:
     """Return the folder for weights that are put on disk by hand: `encoders/` in the cache folder."""
     return location.folder() / "encoders"
 

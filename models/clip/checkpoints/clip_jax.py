@@ -99,14 +99,14 @@ class ClipJaxTowers:
         return jnp.exp(params["params"]["logit_scale"][0])
 
 
-def load(name: str, path: pathlib.Path, dtype: Any) -> Encoder:
+def load_checkpoint(name: str, path: pathlib.Path, dtype: Any) -> Encoder:
     """Load the latest step of a checkpoint's folder, or the step whose folder is given.
 
     Raises:
         UsageError: The extra is not installed, or it is no such folder, or its tensors do not fit its configuration.
     """
     _package(name)
-    found = describe(name, path)
+    found = describe_checkpoint(name, path)
     config = copy.deepcopy(found.config)
     for part in (config, config["vision_config"], config["text_config"]):
         part["dtype"] = str(jnp.dtype(dtype))
@@ -150,14 +150,14 @@ class Description:
         return sorted(path for path in self.folder.rglob("*") if path.is_file())
 
 
-def describe(name: str, path: pathlib.Path) -> Description:
+def describe_checkpoint(name: str, path: pathlib.Path) -> Description:
     """Describe a checkpoint's folder. This needs no package, and reads no tensor.
 
     Raises:
         UsageError: It is no such folder.
     """
     folder, config_path = _find_step(name, path)
-    config = settings.read(config_path, name)
+    config = settings.read_settings(config_path, name)
     if config.values.get("maxtext_mesh") or "vision_config" not in config or "text_config" not in config:
         raise UsageError(f"{name}: expected the config.json of a CLIPModel of clip-jax, got another; choose another")
     if config.part("vision_config").count("image_size", 0) == 0:

@@ -73,7 +73,7 @@ def _tokenizer_parts(tokenizer: Tokenizer | None) -> dict[str, Any]:
 
 def _of_entry(entry: PublishedCheckpoint) -> dict[str, Any]:
     """Return the parts of a published checkpoint, which follow from its pinned hashes alone."""
-    pinned = catalog.fingerprint(entry.name) or ""
+    pinned = catalog.weights_fingerprint(entry.name) or ""
     file = entry.sources[0].file if entry.sources else f"{entry.name}.pt"
     return _parts({file: pinned}, pinned, architectures.build(entry.architecture), Pixels(), ClipTokenizer())
 
@@ -110,7 +110,7 @@ def _of_openai(name: str, rest: str) -> dict[str, Any]:
 def _of_clip_jax(name: str, rest: str) -> dict[str, Any]:
     from models.clip.checkpoints import clip_jax
 
-    found = clip_jax.describe(name, pathlib.Path(rest).expanduser())
+    found = clip_jax.describe_checkpoint(name, pathlib.Path(rest).expanduser())
     digests = {str(path.relative_to(found.folder)): hub.sha256_of(path) for path in found.files}
     return {
         "weights": digests,

@@ -136,7 +136,7 @@ def read_foreign(path: pathlib.Path, model: DualEncoder, layout: Layout, where: 
     if found not in (layout, None):
         schemes = {"open_clip": "open_clip:ARCHITECTURE/PATH", "huggingface": "hf:PATH", "ours": "file:PATH"}
         raise UsageError(f"{where}: expected tensors named as {layout} has them, got {found}; write {schemes[found]}")
-    layouts.check(model, layout, shapes, where)
+    layouts.check_tensors(model, layout, shapes, where)
     return layouts.to_variables(model, layout, tensor)
 
 
@@ -159,7 +159,7 @@ def read_header(path: pathlib.Path, where: str) -> Checkpoint:
     return _header(path, metadata, where)
 
 
-def read(path: pathlib.Path, where: str) -> Checkpoint:
+def read_checkpoint(path: pathlib.Path, where: str) -> Checkpoint:
     """Read a file that `write` wrote.
 
     Raises:
@@ -167,7 +167,7 @@ def read(path: pathlib.Path, where: str) -> Checkpoint:
     """
     shapes, metadata, tensor = read_tensors(path, where)
     header = _header(path, metadata, where)
-    layouts.check(header.model, "ours", shapes, where)
+    layouts.check_tensors(header.model, "ours", shapes, where)
     return dataclasses.replace(header, variables=layouts.to_variables(header.model, "ours", tensor))
 
 

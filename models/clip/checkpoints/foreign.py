@@ -111,7 +111,7 @@ def huggingface(name: str, rest: str) -> CheckpointFiles:
         repository, config, path = _in_folder(name, place)
     else:
         repository, config, path = _on_hub(name, rest)
-    config_values = settings.read(config, name)
+    config_values = settings.read_settings(config, name)
     model = architectures.from_huggingface(config_values.values, config_values.where)
     found = pixels.from_transformers(
         _settings(repository, pixels.PROCESSOR_FILE, name),
@@ -237,7 +237,7 @@ def _hub_repository(name: str, rest: str) -> _HubRepository:
 
 def _settings(repository: _Repository, file: str, where: str) -> Settings | None:
     path = repository.find(file)
-    return settings.read(path, where) if path else None
+    return settings.read_settings(path, where) if path else None
 
 
 def _tokenizer(model: DualEncoder, repository: _Repository, where: str) -> Tokenizer | None:

@@ -130,7 +130,7 @@ def tensor_shapes(model: DualEncoder, layout: Layout) -> dict[str, tuple[int, ..
     return found
 
 
-def check(model: DualEncoder, layout: Layout, got: Shapes, where: str) -> None:
+def check_tensors(model: DualEncoder, layout: Layout, got: Shapes, where: str) -> None:
     """Check the names and shapes of a checkpoint's tensors before any of them is read.
 
     Raises:
@@ -151,7 +151,7 @@ def check(model: DualEncoder, layout: Layout, got: Shapes, where: str) -> None:
 def find_architecture(layout: Layout, got: Shapes) -> str | None:
     """Find the named architecture that a few typical tensors belong to; None if there is none.
 
-    This is much less than a full `check`.
+    This is much less than a full `check_tensors`.
     """
     for name in architectures.NAMES:
         model = architectures.build(name)
@@ -223,7 +223,7 @@ def _advice(layout: Layout, got: Shapes) -> str:
 
 
 def to_variables(model: DualEncoder, layout: Layout, tensor: Callable[[str], np.ndarray]) -> dict[str, Any]:
-    """Convert a checkpoint's tensors, which `check` has passed, into our variables.
+    """Convert a checkpoint's tensors, which `check_tensors` has passed, into our variables.
 
     Args:
         model: Architecture.

@@ -101,7 +101,7 @@ def as_number(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def read(path: pathlib.Path, where: str) -> Settings:
+def read_settings(path: pathlib.Path, where: str) -> Settings:
     """Return the object that a JSON file holds; a byte order mark before it is passed over.
 
     Args:

@@ -31,7 +31,7 @@ def weight_map(index: pathlib.Path, where: str) -> dict[str, str]:
     Raises:
         UsageError: It is no index, or names something other than a file beside it.
     """
-    part = settings.read(index, where)
+    part = settings.read_settings(index, where)
     if not part.part("weight_map").values:
         part.refuse("weight_map", "with the shard of every tensor", "get it again")
     shards = part.part("weight_map")

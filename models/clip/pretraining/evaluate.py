@@ -64,7 +64,7 @@ def make_encoder(checkpoint: files.Checkpoint) -> Encoder:
     )
 
 
-def image_embeddings(encoder: Encoder, images: Float[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n f"]:
+def embed_images(encoder: Encoder, images: Float[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n f"]:
     """Embed images, normalised to length 1."""
     embed = jax.jit(lambda params, batch: encoder.image_features(params, batch))
     size = min(256, len(images))
@@ -76,7 +76,7 @@ def image_embeddings(encoder: Encoder, images: Float[np.ndarray, "n h w 3"]) -> 
     return normalize_rows(np.concatenate(found))
 
 
-def text_embeddings(encoder: Encoder, meanings: Sequence[Meaning]) -> Float[np.ndarray, "m f"]:
+def embed_captions(encoder: Encoder, meanings: Sequence[Meaning]) -> Float[np.ndarray, "m f"]:
     """Embed the canonical captions of meanings, normalised to length 1."""
     embed = jax.jit(lambda params, batch: encoder.text_features(params, batch))
     tokens = encoder.tokenize([grammar.caption(meaning) for meaning in meanings])
@@ -102,10 +102,10 @@ def measure_accuracy(
         world. Each has the number of pictures and a 95% interval by resampling meanings.
     """
     encoder = checkpoint if isinstance(checkpoint, Encoder) else make_encoder(checkpoint)
-    embeddings = image_embeddings(encoder, composite_on_grey(images))
+    embeddings = embed_images(encoder, composite_on_grey(images))
     captions = list(dict.fromkeys(meanings))
     own_caption = np.asarray([captions.index(meaning) for meaning in meanings])
-    ranks = retrieval(embeddings @ text_embeddings(encoder, captions).T, own_caption)
+    ranks = retrieval(embeddings @ embed_captions(encoder, captions).T, own_caption)
     accuracy: dict[str, Any] = {
         "retrieval_64": summary(ranks, own_caption) | {"num_captions": min(NUM_CAPTIONS, len(captions))}
     }
@@ -116,10 +116,10 @@ def measure_accuracy(
     single_embeddings = embeddings[is_single]
     names = list(dict.fromkeys(single))
     own_name = np.asarray([names.index(meaning) for meaning in single])
-    is_right = (single_embeddings @ text_embeddings(encoder, names).T).argmax(axis=1) == own_name
+    is_right = (single_embeddings @ embed_captions(encoder, names).T).argmax(axis=1) == own_name
     accuracy["zero_shot"] = summary(is_right.astype(np.float64), own_name) | {"num_captions": len(names)}
     everything = list(meanings_module.things())
-    best = [everything[i] for i in (single_embeddings @ text_embeddings(encoder, everything).T).argmax(axis=1)]
+    best = [everything[i] for i in (single_embeddings @ embed_captions(encoder, everything).T).argmax(axis=1)]
     for field in ("kind", "color", "finish"):
         is_same = [getattr(a, field) == getattr(b, field) for a, b in zip(best, single, strict=True)]
         accuracy[field] = summary(np.asarray(is_same, np.float64), own_name) | {"num_captions": len(everything)}
@@ -135,15 +135,15 @@ def measure_kind_accuracy(
     names = sorted(meanings_module.KINDS)
     embed = jax.jit(lambda params, tokens: encoder.text_features(params, tokens))
     words = normalize_rows(np.asarray(embed(encoder.params, encoder.tokenize(names))))
-    embeddings = image_embeddings(encoder, composite_on_grey(images[np.asarray(single)]))
+    embeddings = embed_images(encoder, composite_on_grey(images[np.asarray(single)]))
     best = (embeddings @ words.T).argmax(axis=1)
-    is_right = [names[k] == kind_of(meanings[i]) for k, i in zip(best, single, strict=True)]
+    is_right = [names[k] == object_kind(meanings[i]) for k, i in zip(best, single, strict=True)]
     shown = list(dict.fromkeys(meanings[i] for i in single))
     own_meaning = np.asarray([shown.index(meanings[i]) for i in single])
     return {"kind": summary(np.asarray(is_right, np.float64), own_meaning) | {"num_captions": len(names)}}
 
 
-def kind_of(meaning: Meaning) -> str:
+def object_kind(meaning: Meaning) -> str:
     """Return the kind of a single object."""
     assert isinstance(meaning, ObjectSpec)
     return meaning.kind

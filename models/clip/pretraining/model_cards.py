@@ -16,9 +16,9 @@ TITLES = {
 }
 
 
-def card(name: str) -> dict[str, Any]:
+def model_card(name: str) -> dict[str, Any]:
     """Read the card of an embedded encoder from its file."""
-    found = files.read(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
+    found = files.read_checkpoint(catalog.EMBEDDED_FOLDER / f"{name}.safetensors", name)
     card_fields = dict(found.card)
     if "command" in card_fields:
         # The files were written when the training module had another name; their hashes are in the identity of trials.
@@ -67,5 +67,5 @@ def markdown() -> str:
         "`python -m bench encoders --cards`.\n"
     )
     for name in catalog.EMBEDDED:
-        text += f"\n## {name}\n\n" + "\n".join(f"- {line}" for line in card_lines(card(name))) + "\n"
+        text += f"\n## {name}\n\n" + "\n".join(f"- {line}" for line in card_lines(model_card(name))) + "\n"
     return text

@@ -183,7 +183,7 @@ class TrainingSet(NamedTuple):
     tokens: Int[Array, "c p t"]
 
 
-class TrainState(NamedTuple):
+class EncoderTrainState(NamedTuple):
     """Holds the variables and the optimiser's state between steps."""
 
     variables: PyTree
@@ -200,7 +200,7 @@ def build_training_set(
     if says == "kinds":
         single = [i for i, meaning in enumerate(meanings) if isinstance(meaning, ObjectSpec)]
         images = images[np.asarray(single)]
-        labels = [evaluate.kind_of(meanings[i]) for i in single]
+        labels = [evaluate.object_kind(meanings[i]) for i in single]
     distinct = list(dict.fromkeys(labels))
     tokens = [TOKENIZER.encode(_captions(label)) for label in distinct]
     most = max(len(rows) for rows in tokens)
@@ -276,9 +276,9 @@ def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
     )
 
 
-def train_step(
-    recipe: Recipe, dtype: Any, train: TrainState, pool: TrainingSet, key: PRNGKeyArray
-) -> tuple[TrainState, Float[Array, "2"]]:
+def train_encoder_step(
+    recipe: Recipe, dtype: Any, train: EncoderTrainState, pool: TrainingSet, key: PRNGKeyArray
+) -> tuple[EncoderTrainState, Float[Array, "2"]]:
     """Take a gradient step; return the loss, and the share of pictures whose best caption is right."""
     model = dual_encoder.with_dtype(recipe.model, dtype)
     size = (recipe.batch_size,)
@@ -303,7 +303,7 @@ def train_step(
     updates, optimizer = make_optimizer(recipe).update(grads, train.optimizer, train.variables["params"])
     params = dict(optax.apply_updates(train.variables["params"], updates))
     params["logit_scale"] = jnp.clip(params["logit_scale"], 0.0, np.log(100.0))  # as in CLIP's own training
-    return TrainState({**train.variables, **statistics, "params": params}, optimizer), jnp.stack([value, accuracy])
+    return EncoderTrainState({**train.variables, **statistics, "params": params}, optimizer), jnp.stack([value, accuracy])
 
 
 def fit(recipe: Recipe, pool: TrainingSet, *, dtype: Any = None, show: bool = True) -> tuple[PyTree, float]:
@@ -312,15 +312,15 @@ def fit(recipe: Recipe, pool: TrainingSet, *, dtype: Any = None, show: bool = Tr
     first, key = jax.random.split(jax.random.key(recipe.seed))
     # Compiled as one program, because operation by operation it takes minutes on a GPU.
     variables = jax.jit(functools.partial(dual_encoder.init, recipe.model))(first)
-    train = TrainState(variables, jax.jit(make_optimizer(recipe).init)(variables["params"]))
+    train = EncoderTrainState(variables, jax.jit(make_optimizer(recipe).init)(variables["params"]))
     # On a CPU, XLA's convolutions are many times slower inside a loop.
     is_slow_in_loops = jax.default_backend() == "cpu" and isinstance(recipe.image_tower, ModifiedResNet)
     chunk = 1 if is_slow_in_loops else min(CHUNK, recipe.num_steps)
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def advance(train: TrainState, pool: TrainingSet, start: Int[Array, ""]) -> tuple[TrainState, Float[Array, "2"]]:
-        def body(train: TrainState, i: Int[Array, ""]) -> tuple[TrainState, Float[Array, "2"]]:
-            return train_step(recipe, dtype, train, pool, jax.random.fold_in(key, i))
+    def advance(train: EncoderTrainState, pool: TrainingSet, start: Int[Array, ""]) -> tuple[EncoderTrainState, Float[Array, "2"]]:
+        def body(train: EncoderTrainState, i: Int[Array, ""]) -> tuple[EncoderTrainState, Float[Array, "2"]]:
+            return train_encoder_step(recipe, dtype, train, pool, jax.random.fold_in(key, i))
 
         train, curve = jax.lax.scan(body, train, start + jnp.arange(chunk))
         return train, curve.mean(axis=0)
@@ -348,7 +348,7 @@ def changed_options(name: str, recipe: Recipe) -> str:
     return options
 
 
-def make(name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True) -> tuple[pathlib.Path, dict[str, Any]]:
+def make_encoder(name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True) -> tuple[pathlib.Path, dict[str, Any]]:
     """Render missing pictures, train, test, and write `folder/NAME.safetensors`.
 
     Returns:
@@ -414,7 +414,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if name not in RECIPES:
                 raise UsageError(f"pretrain: expected an embedded encoder, got {name!r}; {nearest(name, RECIPES)}")
         for name in args.names or RECIPES:
-            path, card = make(name, dataclasses.replace(RECIPES[name], **changes), args.out)
+            path, card = make_encoder(name, dataclasses.replace(RECIPES[name], **changes), args.out)
             print(json.dumps(card, indent=2))
             print(f'{path}\nfor models/clip/checkpoints/catalog.py: "{name}": "{card["sha256"]}"', flush=True)
     except UsageError as error:

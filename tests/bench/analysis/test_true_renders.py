@@ -105,7 +105,7 @@ def test_the_command_writes_them_and_keeps_the_renders(file, tmp_path, monkeypat
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setattr(true_renders, "IMAGE_PX", 16)
     monkeypatch.setattr(true_renders, "NUM_SPP", 4)
-    monkeypatch.setattr(true_renders, "fingerprint", lambda *sizes: "renders")
+    monkeypatch.setattr(true_renders, "renders_fingerprint", lambda *sizes: "renders")
     assert command_line.run(["upper-bounds", "--num", "1"]) == 0
     [(name, entry)] = json.loads(file.read_text()).items()
     found = caption_sets.caption_set("closed-world")
@@ -115,7 +115,7 @@ def test_the_command_writes_them_and_keeps_the_renders(file, tmp_path, monkeypat
     assert f"{name}, 1 captions, rprec1@embedded-judge-rn: " in capsys.readouterr().out
     monkeypatch.setattr(mitsuba_renderer, "photograph_all", lambda *a, **k: pytest.fail("rendered again"))
     assert command_line.run(["upper-bounds", "--num", "1"]) == 0
-    monkeypatch.setattr(true_renders, "fingerprint", lambda *sizes: "others")
+    monkeypatch.setattr(true_renders, "renders_fingerprint", lambda *sizes: "others")
     with pytest.raises(pytest.fail.Exception, match="rendered again"):
         command_line.run(["upper-bounds", "--num", "1"])
 
@@ -130,4 +130,4 @@ def test_the_bounds_of_the_project_are_of_its_renders():
     """If this fails: python -m bench upper-bounds."""
     found = caption_sets.caption_set("closed-world")
     entry = upper_bounds.stored_bounds()[f"closed-world-{found.sha256[:8]}"]
-    assert entry["renders"]["fingerprint"] == true_renders.fingerprint()
+    assert entry["renders"]["fingerprint"] == true_renders.renders_fingerprint()

@@ -124,7 +124,7 @@ class TestTrials:
         caption = "a teapot in the shape of an avocado"
         [trial] = text_to_3d.trials_of(caption, tmp_path, budget="smoke", encoder="openai-vit-b-16")
         assert trial.task.load().judges == caption_sets.OPEN_WORLD_JUDGES
-        assert generation.unknown_words(caption, trial) is None
+        assert generation.warn_unknown_words(caption, trial) is None
 
     @pytest.mark.parametrize(
         ("words", "told"),

@@ -19,7 +19,7 @@ def random_tensors(seed=0):
     """Weights that keep activations near 1 in size."""
     random = np.random.default_rng(seed)
     made = {}
-    for name, shape in inception.tensor_shapes().items():
+    for name, shape in inception.inception_shapes().items():
         if name.endswith("conv.weight"):
             made[name] = random.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
         elif name.endswith("running_var"):
@@ -31,7 +31,7 @@ def random_tensors(seed=0):
 
 def test_sizes_are_those_of_the_published_network():
     """torchvision's Inception3 without its classifiers has 21,785,568 parameters, and 94 convolutions."""
-    shapes = inception.tensor_shapes()
+    shapes = inception.inception_shapes()
     counted = sum(int(np.prod(shape)) for name, shape in shapes.items() if "running" not in name)
     assert counted == 21_785_568
     assert sum(name.endswith("conv.weight") for name in shapes) == 94
@@ -46,14 +46,14 @@ def test_resizing_is_that_of_tensorflow_1(size):
 
 def test_a_file_is_checked_tensor_by_tensor(tmp_path):
     with pytest.raises(UsageError, match="expected a file with the weights of pytorch-fid's Inception, got none"):
-        inception.load(tmp_path / "none.safetensors")
+        inception.load_inception(tmp_path / "none.safetensors")
     path = tmp_path / "other.safetensors"
     safetensors.numpy.save_file({"Conv2d_1a_3x3.conv.weight": np.zeros((32, 3, 5, 5), np.float32)}, path)
     with pytest.raises(UsageError, match=r"Conv2d_1a_3x3.conv.weight of shape \(32, 3, 3, 3\), got \(32, 3, 5, 5\)"):
-        inception.load(path)
+        inception.load_inception(path)
     path.write_bytes(b"not a safetensors file")
     with pytest.raises(UsageError, match="expected a safetensors file, got one that is not or is cut"):
-        inception.load(path)
+        inception.load_inception(path)
 
 
 def test_a_pth_file_needs_torch(tmp_path, monkeypatch):
@@ -68,7 +68,7 @@ def test_a_pth_file_needs_torch(tmp_path, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UsageError, match="expected PyTorch to read a .pth file, got none; install torch, or"):
-        inception.load(path)
+        inception.load_inception(path)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_pth_file_of_something_else(tmp_path, monkeypatch, content, message):
     path = tmp_path / "weights.pth"
     path.write_bytes(b"")
     with pytest.raises(UsageError, match=message):
-        inception.load(path)
+        inception.load_inception(path)
 
 
 @pytest.mark.parity
@@ -125,7 +125,7 @@ def test_features_are_those_of_pytorch(tmp_path: pathlib.Path):
         expected = net.Mixed_7c(x).mean(dim=(2, 3)).numpy()
     path = tmp_path / "inception.safetensors"
     safetensors.numpy.save_file(tensors, path)
-    found = np.asarray(jax.jit(inception.pool3)(inception.load(path), images))
+    found = np.asarray(jax.jit(inception.pool3)(inception.load_inception(path), images))
     difference = np.abs(found - expected).max() / np.abs(expected).max()
     print(f"inception: greatest difference {difference:.1e} of the largest feature")
     assert difference < 1e-4

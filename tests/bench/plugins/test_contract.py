@@ -63,7 +63,7 @@ TAKEN = ("dream_fields_plain",)
 @pytest.mark.parametrize("name", registry.VARIANTS)
 def test_shapes_of_every_variant(name, toy_guide):
     mine = subject(small(registry.variant(name)))
-    assert contract.check_fields(mine) and contract.check_shapes(mine)
+    assert contract.check_method_fields(mine) and contract.check_shapes(mine)
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ class TestRead:
 class TestTrials:
     def made(self, shade=0.6, seed=0, **options):
         found = imported_renders.read_images(GREY, images(shade=shade, **options), "out")
-        return imported_renders.make_trial(GREY, found, "mine", SMOKE, seed), found
+        return imported_renders.make_imported_trial(GREY, found, "mine", SMOKE, seed), found
 
     def test_it_is_stored_as_a_trained_one_would_be(self, tmp_path):
         trial, found = self.made()
@@ -272,7 +272,7 @@ class TestTrials:
     def test_a_protocol_without_a_view_of_its_own_is_left_out(self):
         for num, names in ((17, ["std-v1", "dreamfields-2022"]), (16, ["std-v1"])):
             found = imported_renders.read_images(GUITAR, images(num, channels=4, alpha=0.3), "out")
-            trial = imported_renders.make_trial(GUITAR, found, "mine", SMOKE, 0)
+            trial = imported_renders.make_imported_trial(GUITAR, found, "mine", SMOKE, 0)
             made = imported_renders.scores_of(trial, found.views, ("std-v1", "dreamfields-2022", "nerf-2020"))
             assert list(made) == names
         reasons = made["std-v1"]["reasons"]

@@ -12,7 +12,7 @@ from models.clip.tokenizers import WordTokenizer
 
 @pytest.fixture
 def checkpoint():
-    found = files.read(catalog.EMBEDDED_FOLDER / "embedded-vit-8.safetensors", "embedded-vit-8")
+    found = files.read_checkpoint(catalog.EMBEDDED_FOLDER / "embedded-vit-8.safetensors", "embedded-vit-8")
     return dataclasses.replace(found, card={})
 
 
@@ -25,7 +25,7 @@ def test_every_name_of_the_catalog_has_one_of_its_own():
     names = [*catalog.EMBEDDED, *catalog.ENTRIES]
     found = {name: encoder_identity(name) for name in names}
     assert len({str(each) for each in found.values()}) == len(names)
-    assert all(found[name]["weights"] == catalog.fingerprint(name) for name in names)
+    assert all(found[name]["weights"] == catalog.weights_fingerprint(name) for name in names)
     assert found["embedded-vit-8"]["image_px"] > 0
 
 

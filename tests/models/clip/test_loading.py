@@ -98,7 +98,7 @@ def test_a_file_of_ours(tmp_path):
     assert (encoder.mean, encoder.std) == (made.mean, made.std)
     assert encoder.tokenize(["a red cup"]).tolist() == [[1, 4, 5, 6, 2, 0]]
     assert equal(encoder.params, made.variables)
-    assert files.read(path, "x").card == {"steps": 3}
+    assert files.read_checkpoint(path, "x").card == {"steps": 3}
     assert [p.name for p in tmp_path.iterdir()] == ["small.safetensors"]
 
 
@@ -294,9 +294,9 @@ def test_a_converted_file_is_known_by_its_numbers(tmp_path, monkeypatch):
     entry = published(monkeypatch, original, openai_sha256=hub.sha256_of(original))
     model = clip_twins.small()
     monkeypatch.setattr(loading, "_read_torchscript", lambda path, where: (model, clip_twins.variables(model)))
-    assert loading.convert("tiny", original) == entry.manual_path
+    assert loading.convert_original("tiny", original) == entry.manual_path
     assert equal(clip.load("tiny").params, clip_twins.variables(model))
-    found = files.read(entry.manual_path, "tiny")
+    found = files.read_checkpoint(entry.manual_path, "tiny")
     files.write(entry.manual_path, dataclasses.replace(found, variables=clip_twins.variables(model, seed=2)))
     with pytest.raises(UsageError, match="as `--convert` wrote it, got an altered file"):
         clip.load("tiny")
@@ -305,11 +305,11 @@ def test_a_converted_file_is_known_by_its_numbers(tmp_path, monkeypatch):
 def test_only_openais_own_file_is_converted(tmp_path):
     other = saved(tmp_path / "weights.safetensors")
     with pytest.raises(UsageError, match="openai-rn50: expected .* with SHA-256 afeb0e10"):
-        loading.convert("openai-rn50", other)
+        loading.convert_original("openai-rn50", other)
     with pytest.raises(UsageError, match="--convert: expected a file .*, got none"):
-        loading.convert("openai-rn50", tmp_path / "none.pt")
+        loading.convert_original("openai-rn50", tmp_path / "none.pt")
     with pytest.raises(UsageError, match="--convert: .*got 'openai-rn5'; the nearest is"):
-        loading.convert("openai-rn5", other)
+        loading.convert_original("openai-rn5", other)
 
 
 def test_openais_file_needs_torch(tmp_path, monkeypatch):

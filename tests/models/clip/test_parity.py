@@ -209,7 +209,7 @@ def test_openais_own_file(tmp_path, monkeypatch):
     monkeypatch.setitem(catalog.ENTRIES, "openai-rn50", pinned)
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "cache"))
     named = clip.load(f"openai:{path}")
-    assert loading.convert("openai-rn50", path) == catalog.ENTRIES["openai-rn50"].manual_path
+    assert loading.convert_original("openai-rn50", path) == catalog.ENTRIES["openai-rn50"].manual_path
     converted = clip.load("openai-rn50")
     assert named.towers == converted.towers
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), named.params, converted.params))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from models.clip import tokenizers
-from models.clip.tokenizers import ClipTokenizer, WordTokenizer, clean, split_words
+from models.clip.tokenizers import ClipTokenizer, WordTokenizer, clean, split_into_words
 
 needs_vocabulary = pytest.mark.skipif(
     importlib.util.find_spec("instant_clip_tokenizer") is None, reason="instant-clip-tokenizer is not installed"
@@ -99,8 +99,8 @@ def test_ids_of_words_equal_those_looked_up_one_by_one(words):
 @needs_vocabulary
 @given(st.text(max_size=30))
 def test_any_text_is_read(text):
-    words = split_words(text)
-    assert all(split_words(word) == [word] for word in words)
+    words = split_into_words(text)
+    assert all(split_into_words(word) == [word] for word in words)
     tokens = ClipTokenizer(context_length=300).encode([text])[0]
     assert tokens[0] == 49406 and (tokens == 49407).sum() == 1 and tokens.max() == 49407
 

@@ -20,7 +20,7 @@ def test_there_and_back(tower, layout):
     model = clip_twins.small(tower)
     variables = clip_twins.variables(model)
     tensors = to_tensors(model, layout, variables)
-    layouts.check(model, layout, {name: value.shape for name, value in tensors.items()}, "here")
+    layouts.check_tensors(model, layout, {name: value.shape for name, value in tensors.items()}, "here")
     back = layouts.to_variables(model, layout, tensors.__getitem__)
     assert jax.tree.structure(back) == jax.tree.structure(variables)
     assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(back), jax.tree.leaves(variables), strict=True))
@@ -69,7 +69,7 @@ def shapes_of(name, layout="open_clip"):
 )
 def test_another_architecture_names_the_first_differing_tensor(layout, first):
     with pytest.raises(UsageError) as raised:
-        layouts.check(architectures.build("ViT-B-16"), layout, shapes_of("ViT-B-32", layout), "open_clip:x")
+        layouts.check_tensors(architectures.build("ViT-B-16"), layout, shapes_of("ViT-B-32", layout), "open_clip:x")
     assert str(raised.value) == (
         f"open_clip:x: expected {first} of shape (768, 3, 16, 16), got shape (768, 3, 32, 32); "
         "this is a checkpoint of ViT-B-32"
@@ -81,16 +81,16 @@ def test_a_tensor_that_is_missing_or_too_many():
     got = layouts.tensor_shapes(model, "open_clip")
     fewer = {name: shape for name, shape in got.items() if name != "visual.transformer.resblocks.1.ln_2.bias"}
     with pytest.raises(UsageError, match=r"resblocks.1.ln_2.bias of shape \(12,\), got no such tensor"):
-        layouts.check(model, "open_clip", fewer, "x")
+        layouts.check_tensors(model, "open_clip", fewer, "x")
     more = {**got, "visual.transformer.resblocks.2.ln_1.weight": (12,)}
     with pytest.raises(UsageError, match=r"no tensor .*resblocks.2.ln_1.weight, got one of shape \(12,\)"):
-        layouts.check(model, "open_clip", more, "x")
-    layouts.check(model, "open_clip", {**got, "attn_mask": (6, 6), "input_resolution": ()}, "x")
+        layouts.check_tensors(model, "open_clip", more, "x")
+    layouts.check_tensors(model, "open_clip", {**got, "attn_mask": (6, 6), "input_resolution": ()}, "x")
 
 
 def test_a_resnet_is_told_from_a_vit():
     with pytest.raises(UsageError, match="this is a checkpoint of RN50$"):
-        layouts.check(clip_twins.small(), "open_clip", shapes_of("RN50"), "x")
+        layouts.check_tensors(clip_twins.small(), "open_clip", shapes_of("RN50"), "x")
     with pytest.raises(UsageError, match="huggingface: expected a ViT with a text tower"):
         layouts.tensor_shapes(clip_twins.small("resnet"), "huggingface")
 

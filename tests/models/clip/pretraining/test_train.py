@@ -124,11 +124,11 @@ def test_no_weak_types_that_would_compile_again(images):
     recipe = tiny()
     pool = train_module.build_training_set(images, MEANINGS)
     variables = jax.eval_shape(lambda key: train_module.dual_encoder.init(recipe.model, key), jax.random.key(0))
-    train = train_module.TrainState(
+    train = train_module.EncoderTrainState(
         variables, jax.eval_shape(train_module.make_optimizer(recipe).init, variables["params"])
     )
     after, _ = jax.eval_shape(
-        lambda t: train_module.train_step(recipe, jnp.bfloat16, t, pool, jax.random.key(0)), train
+        lambda t: train_module.train_encoder_step(recipe, jnp.bfloat16, t, pool, jax.random.key(0)), train
     )
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), train)
 
@@ -157,7 +157,7 @@ def test_judges_differ_from_guides_in_all_that_is_said():
 def test_embedded_encoders_load_and_have_cards(name):
     encoder = loading.load(name)
     assert encoder.sha256 == catalog.EMBEDDED[name]
-    said = model_cards.card(name)
+    said = model_cards.model_card(name)
     assert said["command"] == f"python -m models.clip.pretraining.train {name}"
     metric = "kind" if RECIPES[name].says == "kinds" else "retrieval_64"
     assert said["accuracy"]["held-out combinations"][metric]["mean"] > 0.95
@@ -172,7 +172,7 @@ def test_embedded_encoders_are_small_and_their_page_is_theirs():
 
 def test_cards_are_plain_values():
     for name in catalog.EMBEDDED:
-        assert json.loads(json.dumps(model_cards.card(name))) == model_cards.card(name)
+        assert json.loads(json.dumps(model_cards.model_card(name))) == model_cards.model_card(name)
 
 
 def test_unknown_name(capsys):
@@ -183,4 +183,4 @@ def test_unknown_name(capsys):
 def test_refuses_too_few_renders(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     with pytest.raises(UsageError, match="expected num_renders of at least 20, got 3"):
-        train_module.make("embedded-vit-8", tiny(num_renders=3), tmp_path, show=False)
+        train_module.make_encoder("embedded-vit-8", tiny(num_renders=3), tmp_path, show=False)
