@@ -68,7 +68,7 @@ class PairedDifference:
         }
 
 
-def paired_differences(
+def collect_differences(
     results: Sequence[TableResult], frame: pd.DataFrame, slots: Sequence[TrialSlot], mine: str
 ) -> list[PairedDifference]:
     """Collect a method's differences: baseline by baseline, the most telling metric first.

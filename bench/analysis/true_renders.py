@@ -141,7 +141,7 @@ def stored_views(data: CaptionData, images: UInt8[np.ndarray, "v h w 4"]) -> dic
 
 def renders_fingerprint(image_px: int = IMAGE_PX, num_spp: int = NUM_SPP) -> str:
     """Name what the renders depend on, beside their captions and cameras."""
-    return pictures.fingerprint(FAMILY, image_px, num_spp)
+    return pictures.pictures_fingerprint(FAMILY, image_px, num_spp)
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------------------
@@ -176,7 +176,9 @@ def measure(
         "protocol": f"{protocol.name} {protocol.version}",
         "judges": scores[0].about["judges"],
         "renders": dict(settings),
-        "metrics": {metric: summarize_metric(metric, values) for metric, values in by_caption.items() if any_known(values)},
+        "metrics": {
+            metric: summarize_metric(metric, values) for metric, values in by_caption.items() if any_known(values)
+        },
         "rendered": [caption_sets.normalized(one.caption) for one in data],
         "by_caption": by_caption,
     }

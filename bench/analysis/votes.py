@@ -183,12 +183,11 @@ def count_votes(paths: Sequence[pathlib.Path], trials: Store) -> dict[str, Any]:
     names = sorted({*left, *right})
     of_votes = [places[vote.left].cluster for vote in used]
     clusters = sorted(set(of_votes))
-    found = bradley_terry.bradley_terry(
-        np.array([names.index(name) for name in left]),
-        np.array([names.index(name) for name in right]),
-        np.array([vote.outcome for vote in used]),
-        np.array(list(map(clusters.index, of_votes))),
-    )
+    left_indices = np.array([names.index(name) for name in left])
+    right_indices = np.array([names.index(name) for name in right])
+    outcomes = np.array([vote.outcome for vote in used])
+    cluster_indices = np.array([clusters.index(cluster) for cluster in of_votes])
+    found = bradley_terry.bradley_terry(left_indices, right_indices, outcomes, cluster_indices)
     decided = [vote for vote in used if vote.outcome != 0.5]
     return {
         "suite": suite,

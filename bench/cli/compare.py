@@ -85,7 +85,7 @@ def main(args: argparse.Namespace) -> int:
     name = f"compare-{slugify(args.method)}-{args.suite}-{slugify(chosen.budget.name)}"
     report = build.draw_report(contents, args.out or ROOT / "reports" / name)
     results = contents.results
-    differences = findings.paired_differences(results, contents.frame, chosen.cells, study.label)
+    differences = findings.collect_differences(results, contents.frame, chosen.cells, study.label)
     spent = costs.costs_by_arm(chosen.cells, {record.trial_id: record for record in both.records()})
     failed = sorted(trial_id for trial_id in {cell.trial_id for cell in chosen.cells} if both.failed(trial_id))
     conclusion = findings.conclusion(differences, study.label, results[0].cluster_noun)

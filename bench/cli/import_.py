@@ -23,7 +23,7 @@ NUM_VIEWS = 3
 """Photographs of a scene in the suite `sparse-views`, as `bench.suites.builtin.sparse_views.NUM_VIEWS`."""
 
 FIRST_VIEWS = (26, 86, 2, 55, 75, 93, 16, 73, 54, 95, 53, 92, 78, 13, 7, 30)
-"""The first ids that `tasks.sparse_views.view_selection.subset` chooses of an embedded scene."""
+"""The first ids that `tasks.sparse_views.view_selection.choose_training_views` chooses of an embedded scene."""
 
 HOW = f"""
 RENDERS is a folder, or a .zip or .tar archive of one, with an image for each test view:

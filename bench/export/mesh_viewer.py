@@ -14,8 +14,8 @@ import numpy as np
 from markupsafe import Markup
 
 from bench.errors import UsageError
-from bench.export import field as field_module
 from bench.export import mesh
+from bench.export.field import field_of
 from bench.report.images.interactive_media import MeshViewer
 from bench.report.page import html
 from bench.storage.trial_reader import TrialReader
@@ -59,7 +59,7 @@ def make_viewers(
 def make_viewer(cell: TrialSlot, trial: Trial, store: TrialReader) -> MeshViewer | None:
     """Make the viewer of one trial; None where it has no stored parameters, or no surface."""
     try:
-        field = field_module.field_of(trial, store.parameters(trial.id))
+        field = field_of(trial, store.parameters(trial.id))
     except UsageError:  # none are kept of it, or they are of another version: the page does without
         return None
     meshed = mesh.mesh(field, resolution=RESOLUTION)

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from bench.errors import UsageError
-from bench.export import field as field_module
-from bench.export.field import TrainedField
+from bench.export.field import TrainedField, field_of
 from bench.storage.record import Outcome
 from bench.suites import overrides
 from bench.suites.suite import Arm, Suite, Table, base_name
@@ -44,7 +43,7 @@ class GeneratedObject(NamedTuple):
     field: TrainedField | None
 
 
-def make_objects(
+def train_objects(
     caption: str,
     out: pathlib.Path,
     *,
@@ -72,7 +71,7 @@ def make_objects(
         outcome = outcomes[trial.id]
         field = None
         if outcome.record.status == "finished":
-            field = field_module.field_of(trial, outcome.parameters)
+            field = field_of(trial, outcome.parameters)
         found.append(GeneratedObject(trial, outcome, field))
     return found
 

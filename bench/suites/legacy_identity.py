@@ -17,7 +17,7 @@ from bench.suites import registered_types
 from models.clip.checkpoints import catalog
 from tasks.sparse_views import transforms_json
 from tasks.sparse_views.nerf_synthetic import BlenderScene
-from tasks.sparse_views.view_selection import digest as digest_of_parts
+from tasks.sparse_views.view_selection import digest_parts as digest_of_parts
 
 BLENDER_FIELDS = (
     "scene", "folder", "num_views", "subset_seed", "views", "image_px", "test_every", "resize", "pixel_center",

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.clip.checkpoints import catalog, sharded
-from models.clip.checkpoints import files as files_module
 from models.clip.checkpoints.catalog import EMBEDDED, EMBEDDED_FOLDER, ENTRIES
+from models.clip.checkpoints.files import read_header, tokenizer_to_json
 from models.clip.encoder import OPENAI_MEAN, OPENAI_STD
 from models.clip.networks import architectures
 from models.clip.networks.dual_encoder import DualEncoder
@@ -81,14 +81,14 @@ def weights_of(path: pathlib.Path) -> str:
 def _of_entry(name: str) -> dict[str, Any]:
     """Tell a published checkpoint as it is pinned, on disk or not."""
     model = architectures.build(ENTRIES[name].architecture)
-    tokenizer = files_module.tokenizer_to_json(ClipTokenizer())
+    tokenizer = tokenizer_to_json(ClipTokenizer())
     return _parts(catalog.weights_fingerprint(name), model, OPENAI_MEAN, OPENAI_STD, tokenizer)
 
 
 @functools.lru_cache(maxsize=64)  # a suite asks once a trial
 def _of_our_file(path: pathlib.Path, sha256: str) -> dict[str, Any]:
-    header = files_module.read_header(path, path.name)
-    return _parts(sha256, header.model, header.mean, header.std, files_module.tokenizer_to_json(header.tokenizer))
+    header = read_header(path, path.name)
+    return _parts(sha256, header.model, header.mean, header.std, tokenizer_to_json(header.tokenizer))
 
 
 def _parts(

@@ -165,10 +165,10 @@ def _load_manual(entry: PublishedCheckpoint, model: DualEncoder, dtype: Any) -> 
                 f"{entry.name}: expected {path} as `--convert` wrote it, got an altered file or another's; "
                 "delete it and convert OpenAI's file again"
             )
-        digest = hub.sha256_of(path)
+        digest = hub.remembered_sha256(path)
         return _make_encoder(entry.name, model, checkpoint.variables, ClipTokenizer(), digest, dtype)
     pinned = [source.sha256 for source in entry.sources]
-    digest = hub.sha256_of(path)
+    digest = hub.remembered_sha256(path)
     if layout is None or digest not in pinned:
         expected = " or ".join(map(str, pinned)) or "of a pinned file"
         raise UsageError(
@@ -197,7 +197,7 @@ def _load_own_format(name: str, path: pathlib.Path, digest: str, dtype: Any) -> 
 def _load_file(name: str, rest: str, dtype: Any) -> Encoder:
     """Load `file:PATH`."""
     path = own_file(name, rest)
-    return _load_own_format(name, path, hub.sha256_of(path), dtype)
+    return _load_own_format(name, path, hub.remembered_sha256(path), dtype)
 
 
 def own_file(name: str, rest: str) -> pathlib.Path:
@@ -242,7 +242,7 @@ def read_openai(name: str, path: pathlib.Path) -> tuple[DualEncoder, PyTree, str
         UsageError: It is no such file, or it is one of OpenAI's that was altered.
     """
     model, variables = _read_torchscript(path, name)
-    digest = hub.sha256_of(path)
+    digest = hub.remembered_sha256(path)
     known = {entry.openai_sha256: entry for entry in ENTRIES.values()}
     alike = [entry for entry in ENTRIES.values() if architectures.build(entry.architecture) == model]
     if alike and digest not in known:

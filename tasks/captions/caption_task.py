@@ -28,7 +28,7 @@ from jaxtyping import Float
 from bench.errors import UsageError, nearest
 from tasks.cameras import BLENDER_FOV_DEG, Intrinsics, intrinsics_from_fov, look_at
 from tasks.captions.caption_sets import CaptionSet, Split, _place, caption_set, judges_of, normalized, splits
-from tasks.sparse_views.view_selection import digest
+from tasks.sparse_views.view_selection import digest_parts
 from tasks.task import DataShapes
 
 VIEWS_VERSION = 1
@@ -153,7 +153,7 @@ class CaptionTask:
 
     def fingerprint(self) -> str:
         """Hash the retrieval set and the version of the cameras."""
-        return digest([self.found_in.sha256, VIEWS_VERSION])
+        return digest_parts([self.found_in.sha256, VIEWS_VERSION])
 
     def load(self) -> CaptionData:
         """Load the caption with its set and its cameras, read-only."""

@@ -24,8 +24,7 @@ from collections.abc import Iterable
 
 from bench.errors import UsageError, nearest
 from tasks.closed_world import grammar
-from tasks.closed_world import meanings as meanings_module
-from tasks.closed_world.meanings import Meaning, ObjectPairSpec, ObjectSpec
+from tasks.closed_world.meanings import Meaning, ObjectPairSpec, ObjectSpec, fraction, is_held_out, pairs, things
 
 HELD_OUT_EVERY = 4
 """In a grid outside the closed world one diagonal in this many is held out, always the last of them."""
@@ -103,7 +102,7 @@ class Template:
     def _is_held_out(self, cell: tuple[int, int]) -> bool:
         row, column = cell
         if self.in_world:
-            return meanings_module.is_held_out(grammar.parse(self.caption(row, column)))
+            return is_held_out(grammar.parse(self.caption(row, column)))
         return (column - row) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
 
 
@@ -185,10 +184,10 @@ def closed_world() -> tuple[Meaning, ...]:
     taken: set[frozenset[str]] = set()
     chosen: list[Meaning] = []
     for split, num in (("held_out", NUM_HELD_OUT), ("train", NUM_SEEN)):
-        things = _in_hash_order(meanings_module.things(split))
-        pairs = _in_hash_order(meanings_module.pairs(split, _POOL, 0))
+        singles = _in_hash_order(things(split))
+        doubles = _in_hash_order(pairs(split, _POOL, 0))
         for i in range(num):
-            pool = pairs if i % 4 == 3 else things
+            pool = doubles if i % 4 == 3 else singles
             free = [meaning for meaning in pool if _look(meaning) not in taken]
             least = min(free, key=lambda meaning: _num_uses(meaning, uses))  # of equals the first
             chosen.append(least)
@@ -200,7 +199,7 @@ def closed_world() -> tuple[Meaning, ...]:
 
 
 def _in_hash_order(meanings: Iterable[Meaning]) -> list[Meaning]:
-    return sorted(meanings, key=lambda meaning: meanings_module.fraction("retrieval", meaning.id))[:_POOL]
+    return sorted(meanings, key=lambda meaning: fraction("retrieval", meaning.id))[:_POOL]
 
 
 def _things_in(meaning: Meaning) -> tuple[ObjectSpec, ...]:
@@ -219,8 +218,8 @@ def _num_uses(meaning: Meaning, uses: collections.Counter[str]) -> tuple[int, ..
 
     Pairs of one colour come last, because they cannot show whether each colour is on the right thing.
     """
-    things = _things_in(meaning)
-    is_one_color = len(things) == 2 and things[0].color == things[1].color
+    parts = _things_in(meaning)
+    is_one_color = len(parts) == 2 and parts[0].color == parts[1].color
     num_relation = uses[meaning.relation] if isinstance(meaning, ObjectPairSpec) else 0
-    used = (sum(uses[getattr(thing, field)] for thing in things) for field in ("kind", "color", "finish"))
+    used = (sum(uses[getattr(thing, field)] for thing in parts) for field in ("kind", "color", "finish"))
     return (int(is_one_color), num_relation, *used)

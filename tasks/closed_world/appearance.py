@@ -1,6 +1,6 @@
 """Decides what meanings of the closed world look like: colours, finishes, places of the things of a pair, and lights.
 
-The main function is `describe`: from a meaning, a family of lights and a number it makes a description for
+The main function is `describe_meaning`: from a meaning, a family of lights and a number it makes a description for
 `tasks.path_tracing.mitsuba_renderer`. Every finish is rendered with so many samples that all finishes have equal noise
 (`NOISE_SAMPLES`); otherwise an encoder could recognise a finish by its noise.
 
@@ -33,7 +33,7 @@ from tasks.path_tracing.materials import (
     map_meshes,
     matte,
     metal,
-    picture,
+    picture_texture,
     studio,
 )
 from tasks.path_tracing.meshes import Mesh, Real, join
@@ -75,7 +75,7 @@ It was measured on eight things at 36 and 64 samples a pixel.
 """
 
 
-def describe(id: str, family: Family, number: int) -> dict[str, Fragment]:
+def describe_meaning(id: str, family: Family, number: int) -> dict[str, Fragment]:
     """Describe a meaning in a light, fitted into a ball of radius 1.2 and a cube of half side 1 about the origin.
 
     Args:
@@ -201,7 +201,7 @@ _FINISHES: dict[str, Callable[[str], Fragment]] = {"matte": matte, "glossy": _la
 
 def _two_tones(is_second: Float[np.ndarray, "h w"], first: str, second: str) -> Fragment:
     amount = is_second[..., None].astype(np.float64)
-    return picture((1 - amount) * np.asarray(linear(first)) + amount * np.asarray(linear(second)), smooth=False)
+    return picture_texture((1 - amount) * np.asarray(linear(first)) + amount * np.asarray(linear(second)), smooth=False)
 
 
 def _striped(first: str, second: str) -> Fragment:

@@ -1,6 +1,7 @@
 """Renders many pictures of the closed world and keeps them: as pieces on disk, and as a TFDS dataset.
 
-`prepare` renders the pictures, `read_arrays` reads them as plain arrays. Other programs can open the same data:
+`prepare_pictures` renders the pictures, `read_arrays` reads them as plain arrays. Other programs can open the same
+data:
 
     import tensorflow_datasets as tfds
     from tasks.closed_world import dataset  # registers the dataset
@@ -12,9 +13,9 @@
 `tasks.closed_world.pictures` decides what each picture shows; it does not depend on the number of pictures.
 
 Pictures are rendered in pieces of 100. A piece is a file that is written to a temporary name and renamed, so it is
-always complete. An interrupted `prepare` continues where it stopped, and a later call for more pictures renders only
-those that are missing. TFDS writes the dataset from the pieces and renames its folder at the end. The pieces are kept:
-`read_arrays` reads them, in a few seconds.
+always complete. An interrupted `prepare_pictures` continues where it stopped, and a later call for more pictures
+renders only those that are missing. TFDS writes the dataset from the pieces and renames its folder at the end. The
+pieces are kept: `read_arrays` reads them, in a few seconds.
 
 A thousand pictures of 64 pixels and 64 samples take 200 CPU-seconds, of 96 pixels 430; 30,000 of 64 pixels take some
 7 minutes on 16 cores.
@@ -45,10 +46,9 @@ from jaxtyping import Float, UInt8
 
 from bench.errors import UsageError, nearest
 from tasks.cameras import BLENDER_FOV_DEG
-from tasks.closed_world import meanings as meanings_module
 from tasks.closed_world.appearance import FAMILIES, Family
-from tasks.closed_world.meanings import Meaning, Split
-from tasks.closed_world.pictures import PictureSpec, fingerprint, picture, shot
+from tasks.closed_world.meanings import SPLITS, Meaning, Split, things
+from tasks.closed_world.pictures import PictureSpec, pictures_fingerprint, plan_picture, shot
 from tasks.data_dir import location
 from tasks.data_dir.atomic_files import write_file
 from tasks.data_dir.lazy_builder_configs import LazyBuilderConfigs
@@ -112,7 +112,7 @@ def config(family: str, num_renders: int, image_px: int, num_spp: int) -> Pictur
             raise UsageError(f"closed world: expected {name} of at least {least}, got {value}")
     return PicturesConfig(
         name=f"{family}_{num_renders}x{image_px}px_{num_spp}spp",
-        version=tfds.core.Version(f"1.0.{int(fingerprint(cast(Family, family), image_px, num_spp)[:6], 16)}"),
+        version=tfds.core.Version(f"1.0.{int(pictures_fingerprint(cast(Family, family), image_px, num_spp)[:6], 16)}"),
         family=cast(Family, family),
         num_renders=num_renders,
         image_px=image_px,
@@ -168,8 +168,8 @@ class ClosedWorld(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         size: PicturesConfig = self.builder_config
-        _render(size, None, show=True)  # for callers that use TFDS directly, without `prepare`
-        return {split: self._generate_examples(split) for split in meanings_module.SPLITS}
+        _render(size, None, show=True)  # for callers that use TFDS directly, without `prepare_pictures`
+        return {split: self._generate_examples(split) for split in SPLITS}
 
     def _generate_examples(self, split: Split) -> Iterator[tuple[int, dict[str, Any]]]:
         size: PicturesConfig = self.builder_config
@@ -185,7 +185,7 @@ class ClosedWorld(tfds.core.GeneratorBasedBuilder):
                     yield planned.number, example
 
 
-def prepare(
+def prepare_pictures(
     num_renders: int,
     image_px: int = 64,
     num_spp: int = 64,
@@ -237,13 +237,13 @@ def prepare(
 def read_arrays(
     num_renders: int, image_px: int = 64, num_spp: int = 64, family: str = "guide", split: str | None = "train"
 ) -> PictureArrays:
-    """Read the pictures of a split, or of both for None; the other arguments are those of `prepare`.
+    """Read the pictures of a split, or of both for None; the other arguments are those of `prepare_pictures`.
 
     Raises:
         UsageError: The pictures are missing, or their files are damaged.
     """
     if split is not None:
-        meanings_module.things(split)  # raises an error if there is no such split
+        things(split)  # raises an error if there is no such split
     size = config(family, num_renders, image_px, num_spp)
     chosen: list[PictureSpec] = []
     images = []
@@ -264,7 +264,11 @@ def read_arrays(
 def _folder(size: PicturesConfig) -> pathlib.Path:
     """Return the folder of the pieces, which is the same for any number of pictures."""
     name = f"{size.family}_{size.image_px}px_{size.num_spp}spp"
-    return location.folder() / "closed_world_pieces" / f"{name}_{fingerprint(size.family, size.image_px, size.num_spp)}"
+    return (
+        location.folder()
+        / "closed_world_pieces"
+        / f"{name}_{pictures_fingerprint(size.family, size.image_px, size.num_spp)}"
+    )
 
 
 def _paths(size: PicturesConfig) -> dict[int, pathlib.Path]:
@@ -275,7 +279,7 @@ def _paths(size: PicturesConfig) -> dict[int, pathlib.Path]:
 
 def _planned(size: PicturesConfig, first: int) -> list[PictureSpec]:
     """Plan the pictures of a piece; the last piece's file may hold more pictures than are wanted."""
-    return [picture(size.family, number) for number in range(first, min(first + PIECE, size.num_renders))]
+    return [plan_picture(size.family, number) for number in range(first, min(first + PIECE, size.num_renders))]
 
 
 def _render(size: PicturesConfig, num_workers: int | None, *, show: bool) -> None:
@@ -301,7 +305,8 @@ def _render(size: PicturesConfig, num_workers: int | None, *, show: bool) -> Non
 def _taken(size: PicturesConfig, firsts: Sequence[int], num_workers: int) -> Iterator[UInt8[np.ndarray, "n h w 4"]]:
     """Render the images of some pieces; each process renders one piece at a time."""
     pieces = (
-        [shot(picture(size.family, first + i), size.image_px, size.num_spp) for i in range(PIECE)] for first in firsts
+        [shot(plan_picture(size.family, first + i), size.image_px, size.num_spp) for i in range(PIECE)]
+        for first in firsts
     )
     take = functools.partial(mitsuba_renderer.photograph_all, num_workers=1)
     if min(num_workers, len(firsts)) <= 1:
@@ -325,7 +330,7 @@ def _write(path: pathlib.Path, images: UInt8[np.ndarray, "n h w 4"], size: Pictu
     import safetensors.numpy
 
     first = int(path.stem) * PIECE
-    meanings = [picture(size.family, first + i).meaning.id for i in range(len(images))]
+    meanings = [plan_picture(size.family, first + i).meaning.id for i in range(len(images))]
     content = safetensors.numpy.save({"images": images}, {"meanings": json.dumps(meanings)})
     try:
         write_file(path, content)

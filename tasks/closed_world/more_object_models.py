@@ -201,7 +201,7 @@ def plane() -> list[Part]:
     ]
 
 
-def train() -> list[Part]:
+def steam_train() -> list[Part]:
     """Build a steam engine with a cab and a tall chimney."""
     return [
         Part(_along(cylinder(0.36, 1.3, 40, 0.04)).moved(0.35, 0, 0.72), "body"),
@@ -346,7 +346,7 @@ PARTS: dict[str, Callable[[], list[Part]]] = {
     "rocket": rocket,
     "boat": boat,
     "plane": plane,
-    "train": train,
+    "train": steam_train,
     "tree": tree,
     "mushroom": mushroom,
     "cactus": cactus,

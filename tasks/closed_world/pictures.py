@@ -4,7 +4,7 @@ Picture i of a family does not depend on the number of pictures: its meaning, li
 family and on i alone. Of ten pictures nine belong to the split `train` (five show things, four show pairs), and one to
 `held_out` (in turn a thing and a pair). Every thing of a split is shown before any is shown again.
 
-`tasks.closed_world.dataset` renders many pictures; `render_views` renders one meaning from any poses.
+`tasks.closed_world.dataset` renders many pictures; `render_meaning` renders one meaning from any poses.
 
 n: views, h and w: pixels of a view.
 """
@@ -24,7 +24,7 @@ from tasks.closed_world.meanings import Meaning, ObjectPairSpec, ObjectSpec, Spl
 from tasks.path_tracing import mitsuba_renderer
 
 WORLD_VERSION = 1
-"""Part of every fingerprint; raise it with any change of `picture`."""
+"""Part of every fingerprint; raise it with any change of `plan_picture`."""
 
 HIGHEST_DEG = 80.0
 """Highest elevation of a camera."""
@@ -56,7 +56,7 @@ class PictureSpec(NamedTuple):
     seed: int
 
 
-def picture(family: Family, number: int) -> PictureSpec:
+def plan_picture(family: Family, number: int) -> PictureSpec:
     """Plan a picture.
 
     Args:
@@ -90,11 +90,11 @@ def shot(planned: PictureSpec, image_px: int, num_spp: int) -> mitsuba_renderer.
     look = (planned.meaning.id, planned.family, planned.number)
     samples = _samples(planned.meaning, num_spp)
     return mitsuba_renderer.RenderRequest(
-        appearance.describe, look, planned.pose, BLENDER_FOV_DEG, image_px, samples, planned.seed
+        appearance.describe_meaning, look, planned.pose, BLENDER_FOV_DEG, image_px, samples, planned.seed
     )
 
 
-def render_views(
+def render_meaning(
     meaning: Meaning,
     poses: Float[np.ndarray, "n 4 4"],
     *,
@@ -121,7 +121,7 @@ def render_views(
     samples = _samples(meaning, num_spp)
     shots = [
         mitsuba_renderer.RenderRequest(
-            appearance.describe, look, pose, BLENDER_FOV_DEG, image_px, samples, first_seed + i
+            appearance.describe_meaning, look, pose, BLENDER_FOV_DEG, image_px, samples, first_seed + i
         )
         for i, pose in enumerate(poses)
     ]
@@ -129,7 +129,7 @@ def render_views(
 
 
 @functools.cache
-def fingerprint(family: Family, image_px: int, num_spp: int) -> str:
+def pictures_fingerprint(family: Family, image_px: int, num_spp: int) -> str:
     """Hash everything that pictures of a family depend on: shapes, materials, lights, meanings, cameras; never pixels.
 
     Args:
@@ -137,7 +137,7 @@ def fingerprint(family: Family, image_px: int, num_spp: int) -> str:
         image_px: Width and height.
         num_spp: Samples a pixel of a matte thing.
     """
-    first = [picture(family, number) for number in range(40)]
+    first = [plan_picture(family, number) for number in range(40)]
     shown = [spec.meaning for spec in first]
     pairs = [meaning for meaning in shown if isinstance(meaning, ObjectPairSpec)]
     looks: dict[str, dict[Any, Any]] = {}
@@ -145,7 +145,7 @@ def fingerprint(family: Family, image_px: int, num_spp: int) -> str:
     looks["materials"] = {(c, f): appearance.materials(c, f) for c in meanings.COLORS for f in meanings.FINISHES}
     looks["pairs"] = {pair.id: appearance.build_object(pair) for pair in pairs}
     looks["lights"] = {number: appearance.light(family, number) for number in range(4)}
-    return mitsuba_renderer.fingerprint(
+    return mitsuba_renderer.rendering_fingerprint(
         looks,
         meanings=[meaning.id for meaning in shown],
         poses=[spec.pose for spec in first],

@@ -129,7 +129,7 @@ def glass(color: Color = "#ffffff", ior: Real = 1.5) -> Fragment:
 # ---- textures: fragments that may be used in place of a colour -------------------------------------------------------
 
 
-def picture(pixels: Float[np.ndarray, "h w 3"], *, smooth: bool = True) -> Fragment:
+def picture_texture(pixels: Float[np.ndarray, "h w 3"], *, smooth: bool = True) -> Fragment:
     """Make a texture from an image in linear RGB; its first row lies at v = 0."""
     kind = "bilinear" if smooth else "nearest"
     return {"type": "bitmap", "pixels": np.asarray(pixels), "raw": True, "filter_type": kind, "wrap_mode": "repeat"}
@@ -137,21 +137,21 @@ def picture(pixels: Float[np.ndarray, "h w 3"], *, smooth: bool = True) -> Fragm
 
 def stripes(first: str, second: str, count: int = 1) -> Fragment:
     """Make a texture of stripes along u, with `count` pairs along v."""
-    return picture(np.tile(np.asarray([[linear(first)], [linear(second)]]), (count, 1, 1)), smooth=False)
+    return picture_texture(np.tile(np.asarray([[linear(first)], [linear(second)]]), (count, 1, 1)), smooth=False)
 
 
 def checker(first: str, second: str, count_u: int = 1, count_v: int = 1) -> Fragment:
     """Make a texture of checks, with so many pairs of fields in each direction."""
     a = linear(first)
     b = linear(second)
-    return picture(np.tile(np.asarray([[a, b], [b, a]]), (count_v, count_u, 1)), smooth=False)
+    return picture_texture(np.tile(np.asarray([[a, b], [b, a]]), (count_v, count_u, 1)), smooth=False)
 
 
 def blend(first: str, second: str, amount: Float[np.ndarray, "h w"]) -> Fragment:
     """Make a texture between two colours: the first where the amount is 0, the second where it is 1."""
     a = np.asarray(linear(first))
     b = np.asarray(linear(second))
-    return picture(a + (b - a) * np.clip(amount, 0, 1)[..., None])
+    return picture_texture(a + (b - a) * np.clip(amount, 0, 1)[..., None])
 
 
 def wood(light: str, dark: str, seed: int, *, rings: Real = 9.0, size: int = 96) -> Fragment:

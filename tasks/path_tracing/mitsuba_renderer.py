@@ -61,7 +61,7 @@ class RenderRequest(NamedTuple):
     seed: int
 
 
-def load(description: Mapping[str, Fragment]) -> Any:
+def load_scene(description: Mapping[str, Fragment]) -> Any:
     """Load a description as a Mitsuba scene, see `tasks.path_tracing.materials`."""
     mi = _mitsuba()
     loaded = {name: _loaded_fragment(fragment) for name, fragment in description.items()}
@@ -80,7 +80,7 @@ def render_view(
     """Render one view of a loaded scene: sRGB with straight alpha, 0 in the background.
 
     Args:
-        scene: Scene from `load`.
+        scene: Scene from `load_scene`.
         pose: Camera to world.
         fov_deg: Field of view, in degrees.
         image_px: Width and height.
@@ -151,7 +151,7 @@ def photograph_all(
     return images  # type: ignore[return-value]
 
 
-def fingerprint(description: Mapping[str, Fragment], **settings: Any) -> str:
+def rendering_fingerprint(description: Mapping[str, Fragment], **settings: Any) -> str:
     """Hash everything that a rendering depends on: description, Mitsuba's version, path tracer and tone curve.
 
     Args:
@@ -219,7 +219,7 @@ def _loaded_mesh(mesh: Mesh, bsdf: Any) -> Any:
 
 @functools.lru_cache(maxsize=4)
 def _loaded_scene(describe: Callable[..., dict[str, Fragment]], args: tuple[Any, ...]) -> Any:
-    return load(describe(*args))
+    return load_scene(describe(*args))
 
 
 def _take(shot: RenderRequest) -> UInt8[np.ndarray, "h w 4"]:

@@ -24,7 +24,7 @@ from tasks.path_tracing.materials import (
     map_meshes,
     matte,
     metal,
-    picture,
+    picture_texture,
     speckle,
     wood,
 )
@@ -215,7 +215,9 @@ def balloon() -> dict[str, Fragment]:
     ]
     weave = checker("#c99a5b", "#7f5528", 4, 4)
     materials = {
-        "envelope": matte(picture(_patchwork(), smooth=False)), "rope": matte("#5b4636"), "wicker": matte(weave),
+        "envelope": matte(picture_texture(_patchwork(), smooth=False)),
+        "rope": matte("#5b4636"),
+        "wicker": matte(weave),
         "leather": glossy("#6a3a22", 0.2), "sack": matte(speckle("#d8c39a", "#8a7448", 3, share=0.3)),
         "steel": metal(),
     }  # fmt: skip
@@ -299,7 +301,7 @@ def _ship() -> list[Part]:
     return [*parts, Part(sheet(jib), "sail")]
 
 
-def bottle() -> dict[str, Fragment]:
+def ship_in_bottle() -> dict[str, Fragment]:
     """Build a bottle on a stand, with a ship on a sea inside."""
     outer = [(0.50, -0.85), (0.54, -0.6), (0.54, 0.25), (0.50, 0.48), (0.26, 0.72), (0.17, 0.82), (0.16, 1.06)]
     lip = [(0.20, 1.07), (0.20, 1.14), (0.13, 1.14), (0.13, 1.06), (0.135, 0.84)]

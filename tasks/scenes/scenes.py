@@ -1,8 +1,9 @@
 """Lists the eight embedded scenes, each difficult for another reason, and renders views of them.
 
-`SCENES` lists them, `render` and `render_views` render them, `fingerprint` hashes everything that the pixels depend on.
-Every scene is centred at the origin, within a ball of radius 1.2 and a cube of half side 1, with z up, without a ground
-and in the same light. A function without arguments builds its description, see `tasks.path_tracing.materials`.
+`SCENES` lists them, `render_scene_view` and `render_scene` render them, `fingerprint` hashes everything that the pixels
+depend on. Every scene is centred at the origin, within a ball of radius 1.2 and a cube of half side 1, with z up,
+without a ground and in the same light. A function without arguments builds its description, see
+`tasks.path_tracing.materials`.
 
 n: views, h and w: pixels of a view.
 """
@@ -78,7 +79,7 @@ SCENES = {
         Scene(
             name="bottle",
             title="A ship in a glass bottle on a wooden stand.",
-            build=scene_models.bottle,
+            build=scene_models.ship_in_bottle,
             hard_because="a transparent part that bends the light",
         ),
         Scene(
@@ -109,7 +110,7 @@ def described(scene: str) -> Scene:
     return SCENES[scene]
 
 
-def render(
+def render_scene_view(
     scene: str, pose: Float[np.ndarray, "4 4"], *, image_px: int, num_spp: int, seed: int
 ) -> UInt8[np.ndarray, "h w 4"]:
     """Render one view in this process: sRGB with straight alpha.
@@ -121,10 +122,10 @@ def render(
         num_spp: Samples a pixel.
         seed: Seed of the noise.
     """
-    return render_views(scene, pose[None], image_px=image_px, num_spp=num_spp, num_workers=1, first_seed=seed)[0]
+    return render_scene(scene, pose[None], image_px=image_px, num_spp=num_spp, num_workers=1, first_seed=seed)[0]
 
 
-def render_views(
+def render_scene(
     scene: str,
     poses: Float[np.ndarray, "n 4 4"],
     *,
@@ -134,7 +135,7 @@ def render_views(
     first_seed: int = 0,
     on_view: Callable[[int], None] | None = None,
 ) -> UInt8[np.ndarray, "n h w 4"]:
-    """Render views of one scene; `render` gives the same bytes, one view at a time.
+    """Render views of one scene; `render_scene_view` gives the same bytes, one view at a time.
 
     Args:
         scene: Name of an embedded scene.
@@ -161,7 +162,7 @@ def fingerprint(scene: str, image_px: int, num_spp: int) -> str:
         image_px: Width and height.
         num_spp: Samples a pixel.
     """
-    return mitsuba_renderer.fingerprint(
+    return mitsuba_renderer.rendering_fingerprint(
         in_studio(described(scene).build),
         version=SCENES_VERSION,
         fov_deg=BLENDER_FOV_DEG,

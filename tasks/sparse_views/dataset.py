@@ -42,7 +42,7 @@ from tasks.data_dir.lazy_builder_configs import LazyBuilderConfigs
 from tasks.data_dir.locking import folder_lock, unwritable
 from tasks.scenes import scenes
 from tasks.sparse_views.scene_views import FAR, NEAR, NUM_POSES, POSES_VERSION, Split, scene_fingerprint, split_poses
-from tasks.sparse_views.view_selection import digest
+from tasks.sparse_views.view_selection import digest_parts
 
 # Seeds of the renderer: no two views of a scene share their noise.
 _FIRST_SEED: dict[Split, int] = {"train": 0, "test": NUM_POSES["train"], "val": NUM_POSES["train"] + NUM_POSES["test"]}
@@ -75,7 +75,7 @@ def config(scene: str, image_px: int, num_spp: int, validation: bool = False) ->
         num_spp: Samples a pixel.
         validation: Whether it holds the validation views, instead of the training and test views.
     """
-    number = int(digest([scene_fingerprint(scene, image_px, num_spp), POSES_VERSION])[:6], 16)
+    number = int(digest_parts([scene_fingerprint(scene, image_px, num_spp), POSES_VERSION])[:6], 16)
     return ViewsConfig(
         name=f"{scene}_{image_px}px_{num_spp}spp" + ("_val" if validation else ""),
         version=tfds.core.Version(f"1.0.{number}"),
@@ -146,7 +146,7 @@ class EmbeddedScenes(tfds.core.GeneratorBasedBuilder):
     def render(self, on_view: Callable[[int], None] | None = None) -> None:
         """Render the views that `download_and_prepare` will write: all at once, on all cores."""
         size: ViewsConfig = self.builder_config
-        images = scenes.render_views(
+        images = scenes.render_scene(
             size.scene,
             np.concatenate([split_poses(split) for split in size.splits]),
             image_px=size.image_px,
@@ -203,7 +203,7 @@ def num_views(builder: EmbeddedScenes) -> int:
     return sum(NUM_POSES[split] for split in builder.builder_config.splits)
 
 
-def prepare(builder: EmbeddedScenes, on_view: Callable[[int], None] | None = None) -> None:
+def prepare_scene(builder: EmbeddedScenes, on_view: Callable[[int], None] | None = None) -> None:
     """Render and write a dataset, unless it is already there.
 
     Args:
@@ -234,7 +234,7 @@ def prepare(builder: EmbeddedScenes, on_view: Callable[[int], None] | None = Non
             builder.rendered = None
 
 
-def read(
+def read_split(
     builder: EmbeddedScenes, split: Split, ids: tuple[int, ...]
 ) -> tuple[UInt8[np.ndarray, "n h w 4"], Float[np.ndarray, "n 4 4"]]:
     """Read images and poses of some views of a prepared dataset.

@@ -22,7 +22,13 @@ from tasks.cameras import BLENDER_FOV_DEG, intrinsics_from_fov
 from tasks.data_dir import location
 from tasks.scenes import scenes
 from tasks.sparse_views.scene_views import FAR, NEAR, NUM_POSES, POSES_VERSION, Split, scene_fingerprint, split_poses
-from tasks.sparse_views.view_selection import background_label, checked_num_views, digest, label, subset
+from tasks.sparse_views.view_selection import (
+    background_label,
+    checked_num_views,
+    choose_training_views,
+    digest_parts,
+    label,
+)
 from tasks.task import DataShapes, Photos, SceneData, composite
 
 
@@ -82,7 +88,7 @@ class SparseViews:
     @property
     def view_ids(self) -> tuple[int, ...]:
         """Ids of the training views of this task."""
-        return self.views or subset(self.num_views, self.subset_seed, NUM_POSES["train"])
+        return self.views or choose_training_views(self.num_views, self.subset_seed, NUM_POSES["train"])
 
     def layout(self) -> DataShapes:
         """Return the shapes of the arrays, without rendering or loading."""
@@ -92,7 +98,7 @@ class SparseViews:
     def fingerprint(self) -> str:
         """Hash the scene's source, the renderer, the poses and the choice of views; never pixels."""
         image_px, num_spp = self._sizes()
-        return digest([scene_fingerprint(self.scene, image_px, num_spp), POSES_VERSION, self.view_ids])
+        return digest_parts([scene_fingerprint(self.scene, image_px, num_spp), POSES_VERSION, self.view_ids])
 
     def load(self) -> SceneData:
         """Load the arrays, read-only; render the scene first if necessary."""
@@ -113,7 +119,7 @@ def _load(task: SparseViews, folder: pathlib.Path) -> SceneData:
     data = builder.embedded_scenes(task.scene, task.image_px, task.num_spp, folder)
 
     def photos(split: Split, ids: tuple[int, ...]) -> Photos:
-        images, poses = builder.read(data, split, ids)
+        images, poses = builder.read_split(data, split, ids)
         return photos_from_rgba(ids, images, poses, task.background)
 
     loaded = SceneData(
@@ -182,4 +188,4 @@ def prepare_all(tasks: Iterable[object], *, validation: bool = False, show: bool
         bar = progress.add_task("rendering", total=sum(builder.num_views(dataset) for dataset in missing))
         for dataset in missing:
             progress.update(bar, description=f"rendering {dataset.builder_config.scene}")
-            builder.prepare(dataset, on_view=lambda _: progress.advance(bar))
+            builder.prepare_scene(dataset, on_view=lambda _: progress.advance(bar))

@@ -26,7 +26,13 @@ from bench.errors import UsageError, nearest
 from tasks.cameras import Intrinsics
 from tasks.data_dir import content_hashes, download, location
 from tasks.sparse_views import transforms_json
-from tasks.sparse_views.view_selection import background_label, checked_num_views, digest, label, subset
+from tasks.sparse_views.view_selection import (
+    background_label,
+    checked_num_views,
+    choose_training_views,
+    digest_parts,
+    label,
+)
 from tasks.task import DataShapes, Photos, SceneData, composite
 
 Resize = Literal["premultiplied", "straight"]
@@ -130,7 +136,7 @@ class BlenderScene:
                 transforms_json.image_size(frame)  # raises the error that explains what is wrong
             raise
         told += [f"{frame.id} {found}" for frame, found in zip(listed, hashes, strict=True)]
-        return digest(told)
+        return digest_parts(told)
 
     def load(self) -> SceneData:
         """Load the arrays, read-only."""
@@ -160,7 +166,7 @@ class BlenderScene:
         place = self.place()
         files = tuple(place / f"transforms_{split}.json" for split in ("train", "test"))
         if any(file.exists() for file in files):
-            train, test = (transforms_json.read(file) for file in files)
+            train, test = (transforms_json.read_frames(file) for file in files)
             held_out = test[:: self.test_every]
         else:
             files = (place / "transforms.json",)
@@ -169,7 +175,7 @@ class BlenderScene:
                     f"{place}: expected transforms_train.json and transforms_test.json, or transforms.json, got "
                     "neither; see the head of tasks/sparse_views/nerf_synthetic.py"
                 )
-            every = transforms_json.read(files[0])
+            every = transforms_json.read_frames(files[0])
             held_out = every[:: self.test_every]
             train = [frame for frame in every if frame.id % self.test_every]
             if not train:
@@ -187,7 +193,7 @@ class BlenderScene:
                 raise UsageError(
                     f"{frames.files[0]}: expected {self.num_views} training views, got {len(known)}; lower num_views"
                 )
-            return tuple(known[i] for i in subset(self.num_views, self.subset_seed, len(known)))
+            return tuple(known[i] for i in choose_training_views(self.num_views, self.subset_seed, len(known)))
         for view in self.views:
             if view not in frames.train:
                 why = "held out" if len(frames.files) == 1 and view in frames.test else "not there"

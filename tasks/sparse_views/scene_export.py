@@ -90,13 +90,13 @@ def _write_split(task: SparseViews, split: Split, place: pathlib.Path) -> None:
         task.scene, task.image_px, task.num_spp, location.folder(), validation=split == "val"
     )
     ids = tuple(range(scene_views.NUM_POSES[split]))
-    images, poses = dataset_builder.read(data, split, ids)
+    images, poses = dataset_builder.read_split(data, split, ids)
     try:
         for i, image in zip(ids, images, strict=True):
             packed = io.BytesIO()
             Image.fromarray(image).save(packed, format="PNG")
             write_file(place / split / f"r_{i}.png", packed.getvalue())
-        text = transforms_json.written(poses, [f"./{split}/r_{i}" for i in ids], BLENDER_FOV_DEG)
+        text = transforms_json.format_transforms(poses, [f"./{split}/r_{i}" for i in ids], BLENDER_FOV_DEG)
         write_file(place / f"transforms_{split}.json", text)
     except OSError as error:
         raise UsageError(f"{place}: expected a folder that can be written, got {error.strerror!r}; free it") from error

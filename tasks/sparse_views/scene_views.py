@@ -19,7 +19,7 @@ from tasks.data_dir.atomic_files import write_file
 from tasks.data_dir.locking import unwritable
 from tasks.path_tracing import materials, meshes, mitsuba_renderer
 from tasks.scenes import scene_models, scenes
-from tasks.sparse_views.view_selection import digest
+from tasks.sparse_views.view_selection import digest_parts
 
 Split = Literal["train", "test", "val"]
 
@@ -52,7 +52,7 @@ def scene_fingerprint(scene: str, image_px: int, num_spp: int) -> str:
     source files of the scenes change. A host without the renderer uses the fingerprint that came with its data.
     """
     renderer = renderer_version()
-    path = location.folder() / "fingerprints" / f"{digest([source_digest(), scene, image_px, num_spp])}.json"
+    path = location.folder() / "fingerprints" / f"{digest_parts([source_digest(), scene, image_px, num_spp])}.json"
     if path.exists():
         kept = json.loads(path.read_text())
         if renderer in (None, kept["renderer"]):
@@ -82,4 +82,4 @@ def renderer_version() -> str | None:
 def source_digest() -> str:
     """Hash the source files that build the scenes."""
     modules = (materials, scenes, meshes, scene_models, mitsuba_renderer, cameras)
-    return digest([pathlib.Path(str(module.__file__)).read_text() for module in modules])
+    return digest_parts([pathlib.Path(str(module.__file__)).read_text() for module in modules])

@@ -43,7 +43,7 @@ class Frame(NamedTuple):
     camera: Mapping[str, Any]
 
 
-def read(path: pathlib.Path) -> list[Frame]:
+def read_frames(path: pathlib.Path) -> list[Frame]:
     """Read the frames of a transforms file, in its order.
 
     Raises:
@@ -222,7 +222,7 @@ def _coverage(old: int, new: int) -> Float[np.ndarray, "new old"]:
     return (overlap * (new / old)).astype(np.float32)
 
 
-def written(poses: Float[np.ndarray, "n 4 4"], file_paths: Iterable[str], fov_deg: float) -> str:
+def format_transforms(poses: Float[np.ndarray, "n 4 4"], file_paths: Iterable[str], fov_deg: float) -> str:
     """Write the text of a transforms file exactly as in NeRF Realistic Synthetic.
 
     Args:

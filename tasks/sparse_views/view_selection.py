@@ -10,7 +10,7 @@ import numpy as np
 from bench.errors import UsageError
 
 
-def subset(num_views: int, subset_seed: int, num_train: int) -> tuple[int, ...]:
+def choose_training_views(num_views: int, subset_seed: int, num_train: int) -> tuple[int, ...]:
     """Choose training views: the first of a seeded permutation, so that 4 views are among the 8 of the same seed.
 
     Seed 0 of 100 views gives DietNeRF's choice. `np.random` is allowed here, because NumPy promises that the numbers of
@@ -28,7 +28,7 @@ def subset(num_views: int, subset_seed: int, num_train: int) -> tuple[int, ...]:
         DietNeRF's run_nerf.py: `np.random.seed(0); np.random.choice(100, 8, replace=False)`.
 
     Example:
-        >>> subset(8, 0, 100)
+        >>> choose_training_views(8, 0, 100)
         (26, 86, 2, 55, 75, 93, 16, 73)
     """
     return tuple(int(i) for i in np.random.RandomState(subset_seed).permutation(num_train)[:num_views])
@@ -79,6 +79,6 @@ def background_label(background: float) -> str:
     return {1.0: "", 0.0: "__black"}.get(background, f"__bg{background:g}")
 
 
-def digest(parts: Iterable[object]) -> str:
+def digest_parts(parts: Iterable[object]) -> str:
     """Hash values by their text to sixteen hexadecimal digits."""
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]

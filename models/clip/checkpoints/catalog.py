@@ -169,7 +169,7 @@ def weights_fingerprint(name: str) -> str | None:
         entry = ENTRIES[name]
         return entry.sources[0].sha256 if entry.sources else entry.openai_sha256
     path = pathlib.Path(name.partition(":")[2]).expanduser()
-    return hub.sha256_of(path) if path.is_file() else None
+    return hub.remembered_sha256(path) if path.is_file() else None
 
 
 def weights_folder() -> pathlib.Path:

@@ -23,8 +23,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from bench.errors import UsageError
-from models.clip.checkpoints import files as files_module
 from models.clip.checkpoints import settings
+from models.clip.checkpoints.files import sha256_of_variables
 from models.clip.encoder import Encoder
 from models.clip.networks import dual_encoder
 from models.clip.tokenizers import CLIP_END, CLIP_NUM_TOKENS, ClipTokenizer
@@ -121,7 +121,7 @@ def load_checkpoint(name: str, path: pathlib.Path, dtype: Any) -> Encoder:
         tokenizer=found.tokenizer,
         mean=HALF,
         std=HALF,
-        sha256=files_module.sha256_of_variables(params),
+        sha256=sha256_of_variables(params),
     )
 
 

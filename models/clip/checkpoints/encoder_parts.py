@@ -13,8 +13,8 @@ from typing import Any
 
 from models.clip import loading
 from models.clip.checkpoints import catalog, foreign, hub
-from models.clip.checkpoints import files as files_module
 from models.clip.checkpoints.catalog import PublishedCheckpoint
+from models.clip.checkpoints.files import read_header, tokenizer_to_json
 from models.clip.checkpoints.foreign import CheckpointFiles
 from models.clip.checkpoints.pixels import Pixels
 from models.clip.checkpoints.settings import Triple
@@ -66,7 +66,7 @@ def _pixel_parts(image_px: int, mean: Triple, std: Triple) -> dict[str, Any]:
 
 
 def _tokenizer_parts(tokenizer: Tokenizer | None) -> dict[str, Any]:
-    written = files_module.tokenizer_to_json(tokenizer)
+    written = tokenizer_to_json(tokenizer)
     digest = hashlib.sha256(json.dumps(written, sort_keys=True).encode()).hexdigest()
     return {"tokenizer": written, "tokenizer_sha256": digest if written else None}
 
@@ -79,25 +79,25 @@ def _of_entry(entry: PublishedCheckpoint) -> dict[str, Any]:
 
 
 def _of_own_file(name: str, path: pathlib.Path, sha256: str) -> dict[str, Any]:
-    header = files_module.read_header(path, name)
+    header = read_header(path, name)
     normalisation = Pixels(header.mean, header.std)
     return _parts({path.name: sha256}, sha256, header.model, normalisation, header.tokenizer)
 
 
 def _of_file(name: str, rest: str) -> dict[str, Any]:
     path = loading.own_file(name, rest)
-    return _of_own_file(name, path, hub.sha256_of(path))
+    return _of_own_file(name, path, hub.remembered_sha256(path))
 
 
 def _of_checkpoint(found: CheckpointFiles) -> dict[str, Any]:
-    digests = {path.name: hub.sha256_of(path) for path in found.files}
+    digests = {path.name: hub.remembered_sha256(path) for path in found.files}
     return _parts(digests, hub.sha256_of_files(found.files), found.model, found.pixels, found.tokenizer)
 
 
 def _of_openai(name: str, rest: str) -> dict[str, Any]:
     path = pathlib.Path(rest).expanduser()
     if path.is_file():
-        sha256 = hub.sha256_of(path)
+        sha256 = hub.remembered_sha256(path)
         for entry in catalog.ENTRIES.values():
             if sha256 == entry.openai_sha256:
                 model = architectures.build(entry.architecture)
@@ -111,7 +111,7 @@ def _of_clip_jax(name: str, rest: str) -> dict[str, Any]:
     from models.clip.checkpoints import clip_jax
 
     found = clip_jax.describe_checkpoint(name, pathlib.Path(rest).expanduser())
-    digests = {str(path.relative_to(found.folder)): hub.sha256_of(path) for path in found.files}
+    digests = {str(path.relative_to(found.folder)): hub.remembered_sha256(path) for path in found.files}
     return {
         "weights": digests,
         "sha256": hub.sha256_of_files(found.files),

@@ -221,7 +221,7 @@ def write(path: pathlib.Path, checkpoint: Checkpoint, dtype: Any = np.float32) -
         "card": json.dumps(checkpoint.card, sort_keys=True),
     }
     write_file(path, safetensors.numpy.save(flat, metadata))
-    return hub.sha256_of(path)
+    return hub.remembered_sha256(path)
 
 
 def read_torchscript(path: pathlib.Path, where: str) -> dict[str, np.ndarray]:

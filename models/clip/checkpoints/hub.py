@@ -51,7 +51,7 @@ class HubFile:
         return f"hf download {self.repository} {self.file} --revision {self.revision}"
 
 
-def sha256_of(path: pathlib.Path) -> str:
+def remembered_sha256(path: pathlib.Path) -> str:
     """Return the SHA-256 of a file.
 
     The hash of a large file is remembered between runs by its path, size and times of change: gigabytes take seconds.
@@ -71,7 +71,7 @@ def sha256_of(path: pathlib.Path) -> str:
 
 def sha256_of_files(paths: Sequence[pathlib.Path]) -> str:
     """Return the SHA-256 of weights: of the file itself, or of the sorted hashes of all shards."""
-    digests = [sha256_of(path) for path in paths]
+    digests = [remembered_sha256(path) for path in paths]
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
@@ -114,7 +114,7 @@ def check_sha256(path: pathlib.Path, expected: str, where: str, num_bytes: int |
     Raises:
         UsageError: It is not the expected one: the file is truncated, altered or another.
     """
-    found = sha256_of(path)
+    found = remembered_sha256(path)
     if found != expected:
         size = path.stat().st_size
         cut = f" ({size} of {num_bytes} bytes)" if num_bytes and size != num_bytes else ""

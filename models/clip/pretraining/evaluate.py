@@ -27,9 +27,8 @@ from models.clip.checkpoints import files
 from models.clip.checkpoints.catalog import JUDGES
 from models.clip.encoder import Encoder, LinenTowers
 from tasks.closed_world import grammar
-from tasks.closed_world import meanings as meanings_module
 from tasks.closed_world.appearance import Family
-from tasks.closed_world.meanings import Meaning, ObjectSpec, fraction
+from tasks.closed_world.meanings import KINDS, Meaning, ObjectSpec, fraction, things
 
 KEPT_BACK = 0.03
 """Share of the pictures of trained combinations that are kept for testing."""
@@ -76,7 +75,7 @@ def embed_images(encoder: Encoder, images: Float[np.ndarray, "n h w 3"]) -> Floa
     return normalize_rows(np.concatenate(found))
 
 
-def embed_captions(encoder: Encoder, meanings: Sequence[Meaning]) -> Float[np.ndarray, "m f"]:
+def embed_meanings(encoder: Encoder, meanings: Sequence[Meaning]) -> Float[np.ndarray, "m f"]:
     """Embed the canonical captions of meanings, normalised to length 1."""
     embed = jax.jit(lambda params, batch: encoder.text_features(params, batch))
     tokens = encoder.tokenize([grammar.caption(meaning) for meaning in meanings])
@@ -105,7 +104,7 @@ def measure_accuracy(
     embeddings = embed_images(encoder, composite_on_grey(images))
     captions = list(dict.fromkeys(meanings))
     own_caption = np.asarray([captions.index(meaning) for meaning in meanings])
-    ranks = retrieval(embeddings @ embed_captions(encoder, captions).T, own_caption)
+    ranks = retrieval(embeddings @ embed_meanings(encoder, captions).T, own_caption)
     accuracy: dict[str, Any] = {
         "retrieval_64": summary(ranks, own_caption) | {"num_captions": min(NUM_CAPTIONS, len(captions))}
     }
@@ -116,10 +115,10 @@ def measure_accuracy(
     single_embeddings = embeddings[is_single]
     names = list(dict.fromkeys(single))
     own_name = np.asarray([names.index(meaning) for meaning in single])
-    is_right = (single_embeddings @ embed_captions(encoder, names).T).argmax(axis=1) == own_name
+    is_right = (single_embeddings @ embed_meanings(encoder, names).T).argmax(axis=1) == own_name
     accuracy["zero_shot"] = summary(is_right.astype(np.float64), own_name) | {"num_captions": len(names)}
-    everything = list(meanings_module.things())
-    best = [everything[i] for i in (single_embeddings @ embed_captions(encoder, everything).T).argmax(axis=1)]
+    everything = list(things())
+    best = [everything[i] for i in (single_embeddings @ embed_meanings(encoder, everything).T).argmax(axis=1)]
     for field in ("kind", "color", "finish"):
         is_same = [getattr(a, field) == getattr(b, field) for a, b in zip(best, single, strict=True)]
         accuracy[field] = summary(np.asarray(is_same, np.float64), own_name) | {"num_captions": len(everything)}
@@ -132,7 +131,7 @@ def measure_kind_accuracy(
     """Measure the accuracy of an encoder that knows only kinds: how often it finds the right word among all kinds."""
     encoder = checkpoint if isinstance(checkpoint, Encoder) else make_encoder(checkpoint)
     single = [i for i, meaning in enumerate(meanings) if isinstance(meaning, ObjectSpec)]
-    names = sorted(meanings_module.KINDS)
+    names = sorted(KINDS)
     embed = jax.jit(lambda params, tokens: encoder.text_features(params, tokens))
     words = normalize_rows(np.asarray(embed(encoder.params, encoder.tokenize(names))))
     embeddings = embed_images(encoder, composite_on_grey(images[np.asarray(single)]))
@@ -195,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     from tasks.closed_world import dataset
 
-    dataset.prepare(args.num_renders, 64, 64, args.family, dataset=False)
+    dataset.prepare_pictures(args.num_renders, 64, 64, args.family, dataset=False)
     for name in args.names:
         pictures = dataset.read_arrays(args.num_renders, 64, 64, args.family, "held_out")
         accuracy = measure_accuracy(loading.load(name), pictures.images, list(pictures.meanings))

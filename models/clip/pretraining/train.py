@@ -303,7 +303,8 @@ def train_encoder_step(
     updates, optimizer = make_optimizer(recipe).update(grads, train.optimizer, train.variables["params"])
     params = dict(optax.apply_updates(train.variables["params"], updates))
     params["logit_scale"] = jnp.clip(params["logit_scale"], 0.0, np.log(100.0))  # as in CLIP's own training
-    return EncoderTrainState({**train.variables, **statistics, "params": params}, optimizer), jnp.stack([value, accuracy])
+    state = EncoderTrainState({**train.variables, **statistics, "params": params}, optimizer)
+    return state, jnp.stack([value, accuracy])
 
 
 def fit(recipe: Recipe, pool: TrainingSet, *, dtype: Any = None, show: bool = True) -> tuple[PyTree, float]:
@@ -318,7 +319,9 @@ def fit(recipe: Recipe, pool: TrainingSet, *, dtype: Any = None, show: bool = Tr
     chunk = 1 if is_slow_in_loops else min(CHUNK, recipe.num_steps)
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def advance(train: EncoderTrainState, pool: TrainingSet, start: Int[Array, ""]) -> tuple[EncoderTrainState, Float[Array, "2"]]:
+    def advance(
+        train: EncoderTrainState, pool: TrainingSet, start: Int[Array, ""]
+    ) -> tuple[EncoderTrainState, Float[Array, "2"]]:
         def body(train: EncoderTrainState, i: Int[Array, ""]) -> tuple[EncoderTrainState, Float[Array, "2"]]:
             return train_encoder_step(recipe, dtype, train, pool, jax.random.fold_in(key, i))
 
@@ -348,17 +351,19 @@ def changed_options(name: str, recipe: Recipe) -> str:
     return options
 
 
-def make_encoder(name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True) -> tuple[pathlib.Path, dict[str, Any]]:
+def pretrain_encoder(
+    name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True
+) -> tuple[pathlib.Path, dict[str, Any]]:
     """Render missing pictures, train, test, and write `folder/NAME.safetensors`.
 
     Returns:
         The file, and its card.
     """
     from tasks.closed_world import dataset
-    from tasks.closed_world import pictures as pictures_module
+    from tasks.closed_world.pictures import pictures_fingerprint
 
     tower_px = recipe.image_tower.image_px
-    dataset.prepare(recipe.num_renders, tower_px, recipe.num_spp, recipe.family, dataset=False, show=show)
+    dataset.prepare_pictures(recipe.num_renders, tower_px, recipe.num_spp, recipe.family, dataset=False, show=show)
     read = functools.partial(dataset.read_arrays, recipe.num_renders, tower_px, recipe.num_spp, recipe.family)
     pictures = read("train")
     is_kept = evaluate.is_kept_for_testing(pictures.numbers)
@@ -381,7 +386,7 @@ def make_encoder(name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool 
         "command": f"python -m models.clip.pretraining.train {name}{changed_options(name, recipe)}",
         "data": f"closed world, family {recipe.family}, {recipe.num_renders} renders of {tower_px} px, "
         f"{recipe.num_spp} samples a pixel, fingerprint "
-        f"{pictures_module.fingerprint(recipe.family, tower_px, recipe.num_spp)}",
+        f"{pictures_fingerprint(recipe.family, tower_px, recipe.num_spp)}",
         "num_steps": recipe.num_steps,
         "batch_size": recipe.batch_size,
         "seed": recipe.seed,
@@ -414,7 +419,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if name not in RECIPES:
                 raise UsageError(f"pretrain: expected an embedded encoder, got {name!r}; {nearest(name, RECIPES)}")
         for name in args.names or RECIPES:
-            path, card = make_encoder(name, dataclasses.replace(RECIPES[name], **changes), args.out)
+            path, card = pretrain_encoder(name, dataclasses.replace(RECIPES[name], **changes), args.out)
             print(json.dumps(card, indent=2))
             print(f'{path}\nfor models/clip/checkpoints/catalog.py: "{name}": "{card["sha256"]}"', flush=True)
     except UsageError as error:

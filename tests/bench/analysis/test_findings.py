@@ -22,7 +22,7 @@ def test_higher_and_lower_are_told_and_are_no_reason_to_fail(shift, word, monkey
     frame = frame.assign(num_steps=4, wall_s=1.0)
     how = {"table": "t", "baseline": "base", "protocol": "std-v1"}
     result = compare(frame, cells, metrics=("psnr", "repeats"), **how)
-    found = findings.paired_differences([result], frame, cells, "mine")
+    found = findings.collect_differences([result], frame, cells, "mine")
     said = findings.conclusion(found, "mine", "scene")
     assert said == f"mine: PSNR better than base. repeated faces {word} than base"
     assert not findings.is_worse(found) and findings.is_better(found)

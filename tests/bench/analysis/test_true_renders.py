@@ -53,7 +53,9 @@ def test_renders_are_those_of_world_pictures(data, images):
     assert images.shape == (2, 17, 16, 16, 4)
     meaning = caption_sets.meaning_of_caption(data[1].caption)
     poses = data[1].test.poses[3:5]
-    expected = pictures.render_views(meaning, poses, **SIZE, family="guide", number=1, first_seed=17 + 3, num_workers=1)
+    expected = pictures.render_meaning(
+        meaning, poses, **SIZE, family="guide", number=1, first_seed=17 + 3, num_workers=1
+    )
     np.testing.assert_array_equal(images[1, 3:5], expected)
 
 

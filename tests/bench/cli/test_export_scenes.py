@@ -36,7 +36,7 @@ def painted(monkeypatch, tmp_path):
         for cached in (embedded._load, scene_views.scene_fingerprint, dataset.config):
             cached.cache_clear()
 
-    monkeypatch.setattr(scenes, "render_views", render_views)
+    monkeypatch.setattr(scenes, "render_scene", render_views)
     monkeypatch.setattr(scenes, "fingerprint", "{}-{}-{}".format)  # building the scenes takes longer than these tests
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "cache"))
     forget()

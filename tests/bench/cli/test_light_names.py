@@ -9,7 +9,7 @@ from bench.suites.builtin import sparse_views
 from tasks.scenes.scene_names import SCENE_NAMES
 from tasks.scenes.scenes import SCENES
 from tasks.sparse_views import scene_views
-from tasks.sparse_views.view_selection import subset
+from tasks.sparse_views.view_selection import choose_training_views
 
 
 def test_protocols():
@@ -26,6 +26,6 @@ def test_splits():
 
 
 def test_photographs_that_an_imported_method_may_see():
-    first = subset(len(import_.FIRST_VIEWS), 0, scene_views.NUM_POSES["train"])
+    first = choose_training_views(len(import_.FIRST_VIEWS), 0, scene_views.NUM_POSES["train"])
     assert import_.FIRST_VIEWS == first
     assert import_.NUM_VIEWS == sparse_views.NUM_VIEWS

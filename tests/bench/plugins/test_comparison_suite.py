@@ -231,7 +231,7 @@ def compared(levels, **how):
         )
         for table, arm in baselines.items()
     ]  # fmt: skip
-    return results, findings.paired_differences(results, frame, cells, "mine")
+    return results, findings.collect_differences(results, frame, cells, "mine")
 
 
 class TestGains:

@@ -72,7 +72,7 @@ def saved(path, layout="open_clip", seed=0, **changes):
 def published(monkeypatch, path, **changes):
     """An entry of the catalog whose pinned file is `path`."""
     source = HubFile(
-        repository="some/clip", file="open_clip_model.safetensors", revision=COMMIT, sha256=hub.sha256_of(path),
+        repository="some/clip", file="open_clip_model.safetensors", revision=COMMIT, sha256=hub.remembered_sha256(path),
         num_bytes=path.stat().st_size,
     )  # fmt: skip
     entry = PublishedCheckpoint(name="tiny", architecture="tiny-quickgelu", trained_on="nothing", sources=(source,))
@@ -137,7 +137,7 @@ def test_open_clips_layout_by_path(tmp_path):
     assert quick.towers.model.image_tower.activation == "quick_gelu"
     assert exact.towers.model.image_tower.activation == "gelu"
     assert equal(quick.params, exact.params) and equal(quick.params, clip_twins.variables(clip_twins.small()))
-    assert quick.sha256 == hub.sha256_of(path)
+    assert quick.sha256 == hub.remembered_sha256(path)
 
 
 def test_a_nonlinearity_that_the_name_of_the_weights_denies_is_refused(tmp_path):
@@ -291,7 +291,7 @@ def test_either_published_layout_may_be_put_on_disk(tmp_path, monkeypatch):
 
 def test_a_converted_file_is_known_by_its_numbers(tmp_path, monkeypatch):
     original = saved(tmp_path / "weights.safetensors")  # stands for OpenAI's file: only its hash is asked for
-    entry = published(monkeypatch, original, openai_sha256=hub.sha256_of(original))
+    entry = published(monkeypatch, original, openai_sha256=hub.remembered_sha256(original))
     model = clip_twins.small()
     monkeypatch.setattr(loading, "_read_torchscript", lambda path, where: (model, clip_twins.variables(model)))
     assert loading.convert_original("tiny", original) == entry.manual_path
@@ -339,7 +339,7 @@ def test_from_a_repository_whose_hash_the_hub_recorded(tmp_path):
     place = fake_hub(tmp_path / "hub").place
     folder = huggingface_folder(place("some/clip", "x", COMMIT).parent)
     blob = saved(tmp_path / "blob.safetensors")
-    target = tmp_path / "hub" / "blobs" / hub.sha256_of(blob)
+    target = tmp_path / "hub" / "blobs" / hub.remembered_sha256(blob)
     target.parent.mkdir(parents=True)
     target.write_bytes(blob.read_bytes())
     (folder / "open_clip_model.safetensors").symlink_to(target)

@@ -205,7 +205,7 @@ def test_openais_own_file(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="expected OpenAI's file of openai-rn50 with SHA-256 afeb0e10"):
         clip.load(f"openai:{path}")
     entry = catalog.ENTRIES["openai-rn50"]
-    pinned = type(entry)(**{**vars(entry), "openai_sha256": hub.sha256_of(path)})
+    pinned = type(entry)(**{**vars(entry), "openai_sha256": hub.remembered_sha256(path)})
     monkeypatch.setitem(catalog.ENTRIES, "openai-rn50", pinned)
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "cache"))
     named = clip.load(f"openai:{path}")

@@ -14,7 +14,7 @@ AROUND = look_at(np.asarray([40.0, 200.0]), np.asarray([25.0, 50.0]), np.asarray
 
 
 def photograph(id, family, number, *, image_px, num_spp, seed=0, pose=AROUND[0]):
-    scene = mitsuba_renderer.load(appearance.describe(id, family, number))
+    scene = mitsuba_renderer.load_scene(appearance.describe_meaning(id, family, number))
     return mitsuba_renderer.render_view(
         scene, pose, fov_deg=BLENDER_FOV_DEG, image_px=image_px, num_spp=num_spp, seed=seed
     ).astype(float)
@@ -150,7 +150,7 @@ def test_lights_differ_and_those_of_the_judge_are_its_own():
 
 
 def test_views_of_a_meaning_are_straight_rgba_with_the_thing_in_the_middle():
-    views = pictures.render_views(
+    views = pictures.render_meaning(
         ObjectSpec("mug", "red", "matte"), AROUND, image_px=24, num_spp=4, num_workers=1, first_seed=3
     )
     assert views.shape == (2, 24, 24, 4) and views.dtype == np.uint8

@@ -43,7 +43,7 @@ def paint(seed, image_px):
 def painter(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(dataset, "PIECE", 10)
-    monkeypatch.setattr(dataset, "fingerprint", lambda *fields: fingerprint_of(*fields))
+    monkeypatch.setattr(dataset, "pictures_fingerprint", lambda *fields: fingerprint_of(*fields))
     painter = Painter()
     monkeypatch.setattr(mitsuba_renderer, "photograph_all", painter)
     dataset.config.cache_clear()
@@ -57,7 +57,7 @@ def fingerprint_of(family, image_px, num_spp):
 
 
 def prepare(num_renders, **fields):
-    return dataset.prepare(num_renders, PX, 2, **{"num_workers": 1, "show": False, "dataset": False} | fields)
+    return dataset.prepare_pictures(num_renders, PX, 2, **{"num_workers": 1, "show": False, "dataset": False} | fields)
 
 
 def read(num_renders, **fields):
@@ -69,7 +69,7 @@ def read(num_renders, **fields):
 
 def test_nine_in_ten_are_of_training_and_no_split_sees_the_other():
     for family in appearance.FAMILIES:
-        pictures = [pictures_module.picture(family, i) for i in range(400)]
+        pictures = [pictures_module.plan_picture(family, i) for i in range(400)]
         assert [p.split for p in pictures].count("held_out") == 40
         for p in pictures:
             assert meanings.split_of(p.meaning) == p.split and p.number == pictures.index(p)
@@ -87,14 +87,14 @@ def test_all_things_have_their_turn_before_any_comes_again():
 
 
 def test_families_differ_in_meaning_place_and_noise():
-    guide, judge = ([pictures_module.picture(family, i) for i in range(60)] for family in appearance.FAMILIES)
+    guide, judge = ([pictures_module.plan_picture(family, i) for i in range(60)] for family in appearance.FAMILIES)
     assert sum(a.meaning == b.meaning for a, b in zip(guide, judge, strict=True)) < 5
     assert len({p.seed for p in guide + judge}) == 120
     assert all(not np.allclose(a.pose, b.pose, atol=1e-3) for a, b in zip(guide, judge, strict=True))
 
 
 def test_cameras_are_all_round_above_the_horizon_and_see_all_of_the_ball():
-    places = np.stack([pictures_module.picture("guide", i).pose[:3, 3] for i in range(400)]).astype(float)
+    places = np.stack([pictures_module.plan_picture("guide", i).pose[:3, 3] for i in range(400)]).astype(float)
     radius = np.linalg.norm(places, axis=1)
     elevation = np.degrees(np.arcsin(places[:, 2] / radius))
     azimuth = np.degrees(np.arctan2(places[:, 1], places[:, 0])) % 360
@@ -108,7 +108,7 @@ def test_cameras_are_all_round_above_the_horizon_and_see_all_of_the_ball():
 def test_shots_are_of_their_pictures_and_take_the_samples_of_their_finish():
     finishes = set()
     for i in range(60):
-        picture = pictures_module.picture("judge", i)
+        picture = pictures_module.plan_picture("judge", i)
         shot = pictures_module.shot(picture, 7, 40)
         parts = (
             [picture.meaning]
@@ -125,7 +125,7 @@ def test_shots_are_of_their_pictures_and_take_the_samples_of_their_finish():
 def test_pictures_stay_what_they_were():
     # Taken from version 1. If this fails because pictures were changed, raise WORLD_VERSION and take them again.
     assert pictures_module.WORLD_VERSION == 1
-    pictures = [pictures_module.picture("guide", i) for i in (0, 5, 9)]
+    pictures = [pictures_module.plan_picture("guide", i) for i in (0, 5, 9)]
     assert [p.meaning.id for p in pictures] == PICTURES_1
     np.testing.assert_allclose(pictures[0].pose[:3, 3], PLACE_1, atol=1e-4)
 
@@ -137,7 +137,7 @@ PLACE_1 = [-1.9427, -2.4892, 2.1630]
 def test_fingerprint_tells_pictures_apart(monkeypatch):
     monkeypatch.setattr(meanings, "KINDS", ("ball", "mug"))  # building all kinds takes longer than this file
     monkeypatch.setattr(appearance, "build_object", lambda meaning: {"mesh": meaning.id})
-    compute = pictures_module.fingerprint.__wrapped__
+    compute = pictures_module.pictures_fingerprint.__wrapped__
     base = compute("guide", 4, 2)
     assert base == compute("guide", 4, 2)
     found = {base, compute("judge", 4, 2), compute("guide", 5, 2), compute("guide", 4, 3)}
@@ -157,7 +157,7 @@ def test_arrays_against_slow_twin(painter):
     everything = read(35)
     assert everything.numbers == tuple(range(35))
     for i in range(35):
-        picture = pictures_module.picture("guide", i)
+        picture = pictures_module.plan_picture("guide", i)
         np.testing.assert_array_equal(everything.images[i], paint(picture.seed, PX))
         np.testing.assert_array_equal(everything.poses[i], picture.pose)
         assert everything.meanings[i] == picture.meaning
@@ -183,7 +183,7 @@ def test_an_interrupted_rendering_goes_on_where_it_was(painter, tmp_path):
     prepare(60)
     assert len(painter.shots) == 37 + 30 and not list(left.glob("*.tmp"))
     for i, image in enumerate(read(60).images):
-        np.testing.assert_array_equal(image, paint(pictures_module.picture("guide", i).seed, PX))
+        np.testing.assert_array_equal(image, paint(pictures_module.plan_picture("guide", i).seed, PX))
     prepare(60)
     assert len(painter.shots) == 37 + 30
 
@@ -221,7 +221,7 @@ def test_anyone_may_open_the_data_with_tfds(painter, capfd):
         )
         assert [example["id"] for example in pictures] == numbers
         for example in pictures:
-            picture = pictures_module.picture("guide", int(example["id"]))
+            picture = pictures_module.plan_picture("guide", int(example["id"]))
             np.testing.assert_array_equal(example["image"], paint(picture.seed, PX))
             np.testing.assert_array_equal(example["pose"], picture.pose)
             assert meanings.meaning_of(example["meaning"].decode()) == picture.meaning
@@ -264,7 +264,7 @@ def test_configs_are_found_by_name(painter):
     [
         (lambda: prepare(30, family="gide"), "expected a family, got 'gide'; the nearest is 'guide'"),
         (lambda: prepare(3), "expected num_renders of at least 20, got 3"),
-        (lambda: dataset.prepare(30, 0, 2), "expected image_px of at least 1, got 0"),
+        (lambda: dataset.prepare_pictures(30, 0, 2), "expected image_px of at least 1, got 0"),
         (lambda: read(30, split="test"), "expected a split of the closed world, got 'test'"),
     ],
 )
@@ -285,11 +285,11 @@ def test_a_full_disk_is_told_before_rendering(painter, monkeypatch):
 
 def test_pieces_are_the_same_bytes_whatever_the_number_of_processes(monkeypatch, tmp_path):
     monkeypatch.setattr(dataset, "PIECE", 10)
-    monkeypatch.setattr(dataset, "fingerprint", fingerprint_of)
+    monkeypatch.setattr(dataset, "pictures_fingerprint", fingerprint_of)
     images = {}
     for num_workers in (1, 2):
         monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / str(num_workers)))
-        dataset.prepare(20, 6, 1, "judge", num_workers, dataset=False, show=False)
+        dataset.prepare_pictures(20, 6, 1, "judge", num_workers, dataset=False, show=False)
         images[num_workers] = dataset.read_arrays(20, 6, 1, "judge", None).images
     np.testing.assert_array_equal(images[1], images[2])
     assert images[1][..., 3].any(axis=(1, 2)).all()  # there is something in every picture

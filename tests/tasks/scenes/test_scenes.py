@@ -28,7 +28,7 @@ def description(name):
 
 @functools.cache
 def loaded(name):
-    return mitsuba_renderer.load(description(name))
+    return mitsuba_renderer.load_scene(description(name))
 
 
 def take(scene, pose, **settings):
@@ -36,7 +36,7 @@ def take(scene, pose, **settings):
 
 
 def object_scene(mesh, material, light=None):
-    return mitsuba_renderer.load(
+    return mitsuba_renderer.load_scene(
         {
             "studio": light or materials.studio(height_px=32),
             **materials.assign_materials([Part(mesh, "body")], {"body": material}),
@@ -138,7 +138,7 @@ def test_the_first_row_of_a_texture_lies_at_v_zero():
     flat = meshes_module.sheet(
         np.asarray([[(-1.0, 0, -1), (1, 0, -1)], [(-1, 0, 1), (1, 0, 1)]])
     )  # v = 0 is its lower edge
-    picture = materials.matte(materials.picture(np.asarray([[[1.0, 0, 0]], [[0, 0, 1.0]]]), smooth=False))
+    picture = materials.matte(materials.picture_texture(np.asarray([[[1.0, 0, 0]], [[0, 0, 1.0]]]), smooth=False))
     pose = cameras.look_at(np.asarray(-90.0), np.asarray(0.0), np.asarray(4.0))
     image = take(object_scene(flat, picture), pose, image_px=16, num_spp=16, seed=0)
     assert image[5, 8, 2] > 100 > image[5, 8, 0] and image[10, 8, 0] > 100 > image[10, 8, 2]
@@ -182,7 +182,9 @@ def test_developing_keeps_dark_values_and_never_clips():
 
 
 def test_the_same_shot_gives_the_same_bytes_and_another_seed_does_not():
-    first, again, other = (scenes.render("bottle", POSES[1], image_px=20, num_spp=4, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (
+        scenes.render_scene_view("bottle", POSES[1], image_px=20, num_spp=4, seed=seed) for seed in (3, 3, 4)
+    )
     assert first.shape == (20, 20, 4)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -192,8 +194,8 @@ def test_views_are_the_same_bytes_however_many_processes_take_them():
     poses = np.concatenate([POSES, POSES[:1]])
     size = {"image_px": 20, "num_spp": 4}
     seen: list[int] = []
-    together = scenes.render_views("kettle", poses, **size, num_workers=2, first_seed=7, on_view=seen.append)
-    alone = [scenes.render("kettle", pose, **size, seed=7 + i) for i, pose in enumerate(poses)]
+    together = scenes.render_scene("kettle", poses, **size, num_workers=2, first_seed=7, on_view=seen.append)
+    alone = [scenes.render_scene_view("kettle", pose, **size, seed=7 + i) for i, pose in enumerate(poses)]
     assert np.array_equal(together, np.stack(alone))
     assert seen == [0, 1, 2, 3]
     assert not np.array_equal(together[0], together[3]), "the same noise in two views"
@@ -232,8 +234,8 @@ def test_an_unknown_scene_names_the_nearest():
     for call in (
         lambda: scenes.described("ketle"),
         lambda: scenes.fingerprint("ketle", 8, 1),
-        lambda: scenes.render("ketle", POSES[0], image_px=8, num_spp=1, seed=0),
-        lambda: scenes.render_views("ketle", POSES, image_px=8, num_spp=1),
+        lambda: scenes.render_scene_view("ketle", POSES[0], image_px=8, num_spp=1, seed=0),
+        lambda: scenes.render_scene("ketle", POSES, image_px=8, num_spp=1),
     ):
         with pytest.raises(UsageError, match=message):
             call()
@@ -260,11 +262,11 @@ def test_a_fingerprint_sees_what_shows_and_not_the_last_bit(monkeypatch):
         }
         return dict(reversed(pieces.items())) if reverse else pieces
 
-    first = mitsuba_renderer.fingerprint(scene())
-    assert mitsuba_renderer.fingerprint(scene(), image_px=48) != first
-    assert mitsuba_renderer.fingerprint(scene(reverse=True)) == first
-    assert mitsuba_renderer.fingerprint(scene(shift=1e-15)) == first
+    first = mitsuba_renderer.rendering_fingerprint(scene())
+    assert mitsuba_renderer.rendering_fingerprint(scene(), image_px=48) != first
+    assert mitsuba_renderer.rendering_fingerprint(scene(reverse=True)) == first
+    assert mitsuba_renderer.rendering_fingerprint(scene(shift=1e-15)) == first
     others = [scene(shift=1e-3), scene(color="#d8342d"), scene(seed=2)]
-    assert len({first, *map(mitsuba_renderer.fingerprint, others)}) == 4
+    assert len({first, *map(mitsuba_renderer.rendering_fingerprint, others)}) == 4
     monkeypatch.setitem(mitsuba_renderer.INTEGRATOR, "max_depth", 3)
-    assert mitsuba_renderer.fingerprint(scene()) != first
+    assert mitsuba_renderer.rendering_fingerprint(scene()) != first

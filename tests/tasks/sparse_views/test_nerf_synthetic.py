@@ -34,7 +34,9 @@ def write_scene(place, *, counts=(100, 200), height=8, width=8, channels=4, exte
                 place / split / f"r_{i}{extension}"
             )
         told = json.loads(
-            transforms_json.written(cameras.hemisphere(count), [f"./{split}/r_{i}" for i in range(count)], 40.0)
+            transforms_json.format_transforms(
+                cameras.hemisphere(count), [f"./{split}/r_{i}" for i in range(count)], 40.0
+            )
         )
         told |= top or {}
         if change and split == "train":

@@ -37,7 +37,7 @@ def parts_of(path, **files):
 def test_a_folder_of_transformers(tmp_path):
     parts = parts_of(tmp_path / "m")
     path = tmp_path / "m" / "model.safetensors"
-    assert parts["sha256"] == parts["weights"]["model.safetensors"] == hub.sha256_of(path)
+    assert parts["sha256"] == parts["weights"]["model.safetensors"] == hub.remembered_sha256(path)
     assert parts["image_px"] == 16 and parts["tokenizer"] is parts["tokenizer_sha256"] is None
     assert json.loads(json.dumps(parts)) == parts
     assert parts == parts_of(tmp_path / "copy")
@@ -65,7 +65,7 @@ def test_what_changes_features_changes_a_part(tmp_path, key, files):
 def test_all_shards_are_parts(tmp_path):
     path = clip_checkpoints.split(clip_checkpoints.folder(tmp_path / "m"))
     parts = encoder_parts(f"hf:{path}")
-    assert parts["weights"] == {shard.name: hub.sha256_of(shard) for shard in path.glob("*.safetensors")}
+    assert parts["weights"] == {shard.name: hub.remembered_sha256(shard) for shard in path.glob("*.safetensors")}
     shard = path / "model-00002-of-00003.safetensors"
     values = {name: value + 1 for name, value in safetensors.numpy.load_file(shard).items()}
     safetensors.numpy.save_file(values, shard)
@@ -116,7 +116,7 @@ def test_openais_file_that_is_pinned_needs_no_torch(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="expected the package torch"):
         encoder_parts(f"openai:{path}")
     pinned = catalog.ENTRIES["openai-rn50"].openai_sha256
-    monkeypatch.setattr(hub, "sha256_of", lambda _: pinned)
+    monkeypatch.setattr(hub, "remembered_sha256", lambda _: pinned)
     parts = encoder_parts(f"openai:{path}")
     assert parts["sha256"] == pinned
     assert parts["architecture"] == architectures.to_json(architectures.build("RN50-quickgelu"))

@@ -153,41 +153,41 @@ class TestRememberedHashes:
         return counted
 
     def test_a_second_start_reads_nothing(self, path, reads):
-        assert hub.sha256_of(path) == hub.sha256_of(path)
+        assert hub.remembered_sha256(path) == hub.remembered_sha256(path)
         assert len(reads) == 1
 
     def test_a_changed_file_is_read_again(self, path, reads):
-        first = hub.sha256_of(path)
+        first = hub.remembered_sha256(path)
         times = path.stat().st_atime_ns, path.stat().st_mtime_ns
         path.write_bytes(b"9876543210")
         os.utime(path, ns=times)  # the same size and time: only the time of the change of its entry tells
-        assert hub.sha256_of(path) != first
+        assert hub.remembered_sha256(path) != first
         assert len(reads) == 2
 
     def test_another_file_of_the_same_name_is_read(self, path, reads, tmp_path):
-        first = hub.sha256_of(path)
+        first = hub.remembered_sha256(path)
         path.write_bytes(b"something else")
-        assert hub.sha256_of(path) != first
+        assert hub.remembered_sha256(path) != first
 
     def test_a_memory_that_was_damaged_is_not_believed(self, path, reads, tmp_path):
-        first = hub.sha256_of(path)
+        first = hub.remembered_sha256(path)
         [memory] = (tmp_path / "cache" / "file_hashes").iterdir()
         memory.write_bytes(b"\xff not a hash")
-        assert hub.sha256_of(path) == first
+        assert hub.remembered_sha256(path) == first
         assert len(reads) == 2
 
     def test_a_file_that_changed_a_moment_ago_is_not_remembered(self, path, reads, monkeypatch):
         monkeypatch.setattr(hub, "_SETTLED_S", 100.0)
-        hub.sha256_of(path)
-        hub.sha256_of(path)
+        hub.remembered_sha256(path)
+        hub.remembered_sha256(path)
         assert len(reads) == 2
 
     def test_a_cache_that_cannot_be_written_does_not_stop_it(self, path, monkeypatch, tmp_path):
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "file"))
-        assert len(hub.sha256_of(path)) == 64
+        assert len(hub.remembered_sha256(path)) == 64
 
     def test_small_files_are_simply_read(self, path, monkeypatch, tmp_path):
         monkeypatch.setattr(hub, "_REMEMBERED_BYTES", 11)
-        hub.sha256_of(path)
+        hub.remembered_sha256(path)
         assert not (tmp_path / "cache").exists()

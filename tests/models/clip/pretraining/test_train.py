@@ -183,4 +183,4 @@ def test_unknown_name(capsys):
 def test_refuses_too_few_renders(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     with pytest.raises(UsageError, match="expected num_renders of at least 20, got 3"):
-        train_module.make_encoder("embedded-vit-8", tiny(num_renders=3), tmp_path, show=False)
+        train_module.pretrain_encoder("embedded-vit-8", tiny(num_renders=3), tmp_path, show=False)
