@@ -28,8 +28,8 @@ class PairedDifference:
     Attributes:
         baseline: Its label.
         metric: A metric's name.
-        mine: The method's entry, with the tested difference.
-        other: The baseline's entry.
+        method_result: The method's entry, with the tested difference.
+        baseline_result: The baseline's entry.
         by_cluster: The difference in every scene or caption that both have.
         seeds_to_resolve: About how many seeds would resolve the difference on the same clusters; None where more seeds
             would not, or where there are too few seeds to estimate it.
@@ -37,8 +37,8 @@ class PairedDifference:
 
     baseline: str
     metric: str
-    mine: ArmResult
-    other: ArmResult
+    method_result: ArmResult
+    baseline_result: ArmResult
     by_cluster: dict[str, float]
     seeds_to_resolve: int | None
 
@@ -47,29 +47,29 @@ class PairedDifference:
         return {
             "baseline": self.baseline,
             "metric": self.metric,
-            "mean": self.mine.mean,
-            "baseline_mean": self.other.mean,
-            "difference": self.mine.difference,
-            "difference_low": self.mine.difference_low,
-            "difference_high": self.mine.difference_high,
-            "p": self.mine.p,
-            "p_holm": self.mine.p_holm,
-            "p_floor": self.mine.p_floor,
-            "verdict": self.mine.verdict,
-            "num_pairs": self.mine.num_pairs,
-            "clusters_to_resolve": self.mine.clusters_to_resolve,
-            "resolvable": self.mine.resolvable,
+            "mean": self.method_result.mean,
+            "baseline_mean": self.baseline_result.mean,
+            "difference": self.method_result.difference,
+            "difference_low": self.method_result.difference_low,
+            "difference_high": self.method_result.difference_high,
+            "p": self.method_result.p,
+            "p_holm": self.method_result.p_holm,
+            "p_floor": self.method_result.p_floor,
+            "verdict": self.method_result.verdict,
+            "num_pairs": self.method_result.num_pairs,
+            "clusters_to_resolve": self.method_result.clusters_to_resolve,
+            "resolvable": self.method_result.resolvable,
             "seeds_to_resolve": self.seeds_to_resolve,
             "by_cluster": self.by_cluster,
-            "num_trials": self.mine.num_trials,
-            "num_lost": self.mine.num_lost,
-            "baseline_num_trials": self.other.num_trials,
-            "baseline_num_lost": self.other.num_lost,
+            "num_trials": self.method_result.num_trials,
+            "num_lost": self.method_result.num_lost,
+            "baseline_num_trials": self.baseline_result.num_trials,
+            "baseline_num_lost": self.baseline_result.num_lost,
         }
 
 
 def collect_differences(
-    results: Sequence[TableResult], frame: pd.DataFrame, slots: Sequence[TrialSlot], mine: str
+    results: Sequence[TableResult], frame: pd.DataFrame, slots: Sequence[TrialSlot], label: str
 ) -> list[PairedDifference]:
     """Collect a method's differences: baseline by baseline, the most telling metric first.
 
@@ -77,23 +77,23 @@ def collect_differences(
         results: Tables, each of the method and one baseline.
         frame: The store's `frame()`.
         slots: Places of trials in the tables.
-        mine: Label of the method.
+        label: Label of the method.
     """
     found = []
     for result in results:
         for metric in result.metrics:
             by_trial = paired_comparison.differences_of_table(
                 frame, slots, table=result.table, baseline=result.baseline, protocol=result.protocol, metric=metric
-            )[mine]
+            )[label]
             means = trial_scores.mean_of_seeds(by_trial).to_dict()
-            entry = result.entry(mine, metric)
+            entry = result.entry(label, metric)
             num_tests = result.num_tests(metric)
             found.append(
                 PairedDifference(
                     baseline=result.baseline,
                     metric=metric,
-                    mine=entry,
-                    other=result.entry(result.baseline, metric),
+                    method_result=entry,
+                    baseline_result=result.entry(result.baseline, metric),
                     by_cluster={name: float(means[name]) for name in result.clusters if name in means},
                     seeds_to_resolve=resolving_seeds(by_trial, num_tests) if is_unresolved(entry) else None,
                 )
@@ -133,13 +133,13 @@ def primary_metrics(found: Sequence[PairedDifference]) -> list[str]:
 def is_worse(found: Sequence[PairedDifference]) -> bool:
     """Whether a primary metric is resolved as worse than a baseline's."""
     deciding = primary_metrics(found)
-    return any(each.mine.verdict == "worse" for each in found if each.metric in deciding)
+    return any(each.method_result.verdict == "worse" for each in found if each.metric in deciding)
 
 
 def is_better(found: Sequence[PairedDifference]) -> bool:
     """Whether the first metric is resolved as better than every baseline's."""
     first = primary_metrics(found)[0]
-    return all(each.mine.verdict == "better" for each in found if each.metric == first)
+    return all(each.method_result.verdict == "better" for each in found if each.metric == first)
 
 
 # ---- sentences -------------------------------------------------------------------------------------------------------
@@ -157,12 +157,12 @@ WORDS = {
 """By verdict, what stands before the baselines' names."""
 
 
-def conclusion(found: Sequence[PairedDifference], mine: str, noun: str) -> str:
+def conclusion(found: Sequence[PairedDifference], label: str, noun: str) -> str:
     """Sum up on one line: all verdicts of the first metric, resolved ones of the other primary metrics.
 
     Args:
         found: All differences of the method.
-        mine: Label of the method.
+        label: Label of the method.
         noun: What a cluster is called.
     """
     parts = []
@@ -171,7 +171,7 @@ def conclusion(found: Sequence[PairedDifference], mine: str, noun: str) -> str:
         clauses = verdict_clauses(found, metric, noun, told)
         if clauses:
             parts.append(f"{metric_named(metric).title} {'; '.join(clauses)}")
-    return f"{mine}: {'. '.join(parts)}"
+    return f"{label}: {'. '.join(parts)}"
 
 
 def secondary_findings(found: Sequence[PairedDifference], noun: str) -> list[str]:
@@ -189,7 +189,7 @@ def verdict_clauses(found: Sequence[PairedDifference], metric: str, noun: str, t
     """Say for each verdict of a metric which baselines it was found against; only for the verdicts in `told`."""
     clauses = []
     for verdict, words in WORDS.items():
-        names = [each.baseline for each in found if (each.metric, each.mine.verdict) == (metric, verdict)]
+        names = [each.baseline for each in found if (each.metric, each.method_result.verdict) == (metric, verdict)]
         if names and verdict in told:
             clauses.append(f"{words.format(noun=noun)} {', '.join(names)}")
     return clauses

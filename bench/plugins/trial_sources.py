@@ -114,13 +114,13 @@ def outdated_scores(scores: Mapping[str, Any] | None, wanted: Protocol) -> str |
     return f"scored with {wanted.name} {scores['version']}, which is now {wanted.version}"
 
 
-def source_summary(found: Mapping[str, TrialSource], slots: Sequence[TrialSlot], mine: str, where: str) -> list[str]:
+def source_summary(found: Mapping[str, TrialSource], slots: Sequence[TrialSlot], label: str, where: str) -> list[str]:
     """Say where the trials of the baselines and of the method come from, in a line each.
 
     Args:
         found: As `find_sources` gives it.
         slots: Places of trials in the tables of the comparison.
-        mine: Label of the method.
+        label: Label of the method.
         where: What the reference is called.
 
     Example:
@@ -130,11 +130,11 @@ def source_summary(found: Mapping[str, TrialSource], slots: Sequence[TrialSlot],
         >>> source_summary(found, slots, "M", "results/reference")
         ['baselines: 1 of 2 trials from results/reference; 1 to train here: not there', 'M: 1 of 1 trials to train']
     """
-    own = dict.fromkeys(slot.trial_id for slot in slots if slot.arm == mine)
-    others = dict.fromkeys(slot.trial_id for slot in slots if slot.arm != mine)
+    own = dict.fromkeys(slot.trial_id for slot in slots if slot.arm == label)
+    others = dict.fromkeys(slot.trial_id for slot in slots if slot.arm != label)
     return [
         _summarize_baselines([found[trial_id] for trial_id in others], where),
-        f"{mine}: {_summarize_own([found[trial_id] for trial_id in own], where)}",
+        f"{label}: {_summarize_own([found[trial_id] for trial_id in own], where)}",
     ]
 
 

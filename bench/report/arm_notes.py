@@ -74,16 +74,16 @@ def degenerate_field_notes(table: Table, cells: Sequence[TrialSlot], store: Tria
     """
     notes = []
     for arm in table.arms:
-        mine = [cell for cell in cells if (cell.table, cell.arm) == (table.name, arm)]
-        mine = [cell for cell in mine if store.finished(cell.trial_id) or store.failed(cell.trial_id)]
+        of_arm = [cell for cell in cells if (cell.table, cell.arm) == (table.name, arm)]
+        of_arm = [cell for cell in of_arm if store.finished(cell.trial_id) or store.failed(cell.trial_id)]
         places: dict[str, list[str]] = {}
-        for cell in mine:
+        for cell in of_arm:
             state = store.scores(cell.trial_id).get(table.protocol, {}).get("field_state", "ok")
             if state in ("empty", "solid"):  # "unknown" is of renders without opacity: nothing failed
                 places.setdefault(state, []).append(f"{cell.cluster} (seed {cell.seed})")
         for state, where in places.items():
             fields = format_count(len(where), f"{state} field")
-            notes.append(f"{arm}: {fields} of {len(mine)}: {list_some(where)}")
+            notes.append(f"{arm}: {fields} of {len(of_arm)}: {list_some(where)}")
     return notes
 
 

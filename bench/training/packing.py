@@ -140,8 +140,8 @@ def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
         size = math.ceil(len(members) / num_packs)
         key = _free_key(program_key(members[0][0]), keys)
         for i in range(0, len(members), size):
-            mine = tuple(trial for family in members[i : i + size] for trial in family)
-            packs.append(Pack(trials=mine, key=key))
+            together = tuple(trial for family in members[i : i + size] for trial in family)
+            packs.append(Pack(trials=together, key=key))
     return sorted(packs, key=lambda pack: min(trial.seed for trial in pack.trials))
 
 

@@ -122,18 +122,18 @@ class Queue:
     def __init__(self, packs: Sequence[QueuedPack]) -> None:
         self.waiting = [Attempt(pack=pack) for pack in packs]
 
-    def take(self, mine: set[Program], others: set[Program], begun: Sequence[Program] = ()) -> Attempt:
+    def take(self, compiled: set[Program], others: set[Program], begun: Sequence[Program] = ()) -> Attempt:
         """Take the next pack for a worker: of the lowest seeds, of a program that it has compiled, the longest.
 
         Args:
-            mine: Programs that the worker has compiled.
+            compiled: Programs that the worker has compiled.
             others: Programs that other workers have; taken only rather than to be idle.
             begun: Programs that the worker has begun to compile, in that order; next to those that it has.
         """
 
         def rank(attempt: Attempt) -> tuple[int, int, bool, int]:
             program = attempt.program
-            if program in mine:
+            if program in compiled:
                 place = 0
             elif program in begun:
                 place = begun.index(program) + 1

@@ -89,10 +89,10 @@ def azimuth_rows(
     chance = r_precision.chance(context.size)
     rows = []
     for arm in result.arms:
-        mine = scores[scores["arm"] == arm]
-        values = mine["value"].to_numpy(np.float64)
-        azimuths_deg = mine["azimuth_deg"].to_numpy(np.float64)
-        by_azimuth = multiview_consistency.by_azimuth(values, azimuths_deg, list(mine["place"]))
+        of_arm = scores[scores["arm"] == arm]
+        values = of_arm["value"].to_numpy(np.float64)
+        azimuths_deg = of_arm["azimuth_deg"].to_numpy(np.float64)
+        by_azimuth = multiview_consistency.by_azimuth(values, azimuths_deg, list(of_arm["place"]))
         for azimuth, means in by_azimuth.items():
             interval = upper_bounds.metric_interval(metric, means)._asdict()
             counts = {"chance": chance, "num_clusters": len(means)}
@@ -100,9 +100,9 @@ def azimuth_rows(
     return rows
 
 
-def shift_azimuths(mine: pd.DataFrame, offset: float) -> pd.Series:
+def shift_azimuths(of_arm: pd.DataFrame, offset: float) -> pd.Series:
     """Spread the points of the arms at one azimuth."""
-    return mine["azimuth_deg"] + OFFSET_DEG * offset
+    return of_arm["azimuth_deg"] + OFFSET_DEG * offset
 
 
 # --- among fewer captions ---------------------------------------------------------------------------------------------
@@ -152,11 +152,11 @@ def distractor_rows(
     all_ranks = np.arange(1, context.size + 1)
     rows = []
     for arm in result.arms:
-        mine = scores[scores["arm"] == arm]
-        ranks = mine["value"].to_numpy(np.int64)
-        for size in set_sizes(context.size) if len(mine) else []:
+        of_arm = scores[scores["arm"] == arm]
+        ranks = of_arm["value"].to_numpy(np.int64)
+        for size in set_sizes(context.size) if len(of_arm) else []:
             precision = r_precision.precision_at(all_ranks, context.size, size - 1)
-            hits = pd.Series(precision[ranks - 1], index=mine["place"])
+            hits = pd.Series(precision[ranks - 1], index=of_arm["place"])
             means = hits.groupby(level=0, sort=True).mean().to_numpy(np.float64)
             interval = upper_bounds.metric_interval(metric, means)._asdict()
             counts = {"chance": 1 / size, "num_clusters": len(means)}
@@ -175,9 +175,9 @@ def set_sizes(size: int) -> list[int]:
     return [power for power in powers if power < size] + [size]
 
 
-def shift_sizes(mine: pd.DataFrame, offset: float) -> pd.Series:
+def shift_sizes(of_arm: pd.DataFrame, offset: float) -> pd.Series:
     """Spread the points of the arms at one number of captions, on a logarithmic axis."""
-    return (mine["num_distractors"] + 1) * OFFSET_FACTOR**offset
+    return (of_arm["num_distractors"] + 1) * OFFSET_FACTOR**offset
 
 
 # --- shared -----------------------------------------------------------------------------------------------------------
@@ -213,9 +213,9 @@ def draw_shares(
         figure, axes = make_canvas(5.2, line_figure_height(len(result.arms) + 1))
         arms = [arm for arm in result.arms if any(row["arm"] == arm for row in rows)]
         for i, arm in enumerate(arms):
-            mine = pd.DataFrame([row for row in rows if row["arm"] == arm])
+            of_arm = pd.DataFrame([row for row in rows if row["arm"] == arm])
             offset = (i + 0.5) / len(result.arms) - 0.5
-            draw_arm(axes, shift(mine, offset), mine, result, arm)
+            draw_arm(axes, shift(of_arm, offset), of_arm, result, arm)
         finish(axes)
         axes.set_ylim(-0.03, 1.03)
         # The judge stands in the figure's title.
@@ -224,13 +224,13 @@ def draw_shares(
         return to_svg(figure, name)
 
 
-def draw_arm(axes: Axes, x: pd.Series, mine: pd.DataFrame, result: TableResult, arm: str) -> None:
+def draw_arm(axes: Axes, x: pd.Series, of_arm: pd.DataFrame, result: TableResult, arm: str) -> None:
     """Draw an arm's line with its intervals; its label says if it has fewer captions than the table."""
     color = arm_colors(result)[arm]
-    num_captions = int(mine["num_clusters"].max())
+    num_captions = int(of_arm["num_clusters"].max())
     label = shorten(arm)
     if num_captions < len(result.clusters):
         label += f" ({format_count(num_captions, result.cluster_noun)})"
-    axes.plot(x, mine["mean"], "o-", color=color, ms=3.5, lw=1.3, label=escape_math(label))
-    ends = mine[["low", "high"]].astype(np.float64)  # one caption has no interval
+    axes.plot(x, of_arm["mean"], "o-", color=color, ms=3.5, lw=1.3, label=escape_math(label))
+    ends = of_arm[["low", "high"]].astype(np.float64)  # one caption has no interval
     axes.vlines(x, ends["low"], ends["high"], color=color, lw=1.1, alpha=0.6)

@@ -170,8 +170,8 @@ def draw_consistency(every: Sequence[SimilarityStatistics]) -> tuple[Figure, byt
         axes.remove()
         grid = sheet.subplots(len(every), 2, squeeze=False, width_ratios=(1.0, 1.0))
         for (left, right), found in zip(grid, every, strict=True):
-            mine = [row for row in rows if (row["encoder"], row["feature"]) == (found.encoder, found.feature)]
-            draw_panels(left, right, found, mine)
+            selected = [row for row in rows if (row["encoder"], row["feature"]) == (found.encoder, found.feature)]
+            draw_panels(left, right, found, selected)
         grid[-1][0].set_xlabel("cosine of two views")
         grid[-1][1].set_xlabel("angle between their cameras [degrees]")
         sheet.align_ylabels(grid[:, 1])
@@ -203,9 +203,9 @@ def draw_panels(left: Axes, right: Axes, found: SimilarityStatistics, rows: Sequ
 def draw_histogram(axes: Axes, rows: Sequence[Row]) -> None:
     """Draw densities of cosines."""
     for kind, looks in LOOKS.items():
-        mine = [row for row in rows if row["pairs"] == kind]
-        edges = [row["from"] for row in mine] + [mine[-1]["to"]]
-        heights = [row["value"] for row in mine]
+        selected = [row for row in rows if row["pairs"] == kind]
+        edges = [row["from"] for row in selected] + [selected[-1]["to"]]
+        heights = [row["value"] for row in selected]
         axes.stairs(heights, edges, fill=True, color=looks["color"], alpha=0.28, lw=0)
         axes.stairs(heights, edges, color=looks["color"], ls=looks["ls"], lw=1.3)
     axes.set_ylabel("density of pairs")
@@ -217,9 +217,9 @@ def draw_histogram(axes: Axes, rows: Sequence[Row]) -> None:
 def draw_angles(axes: Axes, rows: Sequence[Row]) -> None:
     """Draw mean cosines against the angle, with intervals over scenes."""
     for kind, looks in LOOKS.items():
-        mine = [row for row in rows if row["pairs"] == kind]
-        axes.plot(middles(mine), [row["value"] for row in mine], marker="o", ms=3, lw=1.5, **looks)
-        sure = [row for row in mine if row["low"] is not None]
+        selected = [row for row in rows if row["pairs"] == kind]
+        axes.plot(middles(selected), [row["value"] for row in selected], marker="o", ms=3, lw=1.5, **looks)
+        sure = [row for row in selected if row["low"] is not None]
         low = [row["low"] for row in sure]
         high = [row["high"] for row in sure]
         axes.fill_between(middles(sure), low, high, color=looks["color"], alpha=0.2, lw=0)

@@ -56,12 +56,12 @@ def draw_error_by_angle(
     with figure_style():
         figure, axes = make_canvas(5.2, line_figure_height(len(result.arms)))
         for i, arm in enumerate(result.arms):
-            mine = pd.DataFrame([row for row in rows if row["arm"] == arm])
-            if mine.empty:
+            of_arm = pd.DataFrame([row for row in rows if row["arm"] == arm])
+            if of_arm.empty:
                 continue
-            angles = mine["angle_deg"] + OFFSET_DEG * (i - (len(result.arms) - 1) / 2)
-            axes.plot(angles, mine["mean"], "o-", color=colors[arm], ms=4, label=escape_math(shorten(arm)))
-            axes.vlines(angles, mine["low"], mine["high"], color=colors[arm], lw=1.1, alpha=0.6)
+            angles = of_arm["angle_deg"] + OFFSET_DEG * (i - (len(result.arms) - 1) / 2)
+            axes.plot(angles, of_arm["mean"], "o-", color=colors[arm], ms=4, label=escape_math(shorten(arm)))
+            axes.vlines(angles, of_arm["low"], of_arm["high"], color=colors[arm], lw=1.1, alpha=0.6)
         axes.set_xlabel("angle to the nearest training view [degrees]")
         axes.set_ylabel(escape_math(metric_title(metric)))
         add_grid_and_legend(figure, axes)

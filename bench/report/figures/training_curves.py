@@ -50,11 +50,11 @@ def draw_training_curves(
     with figure_style():
         figure, axes = make_canvas(5.2, line_figure_height(len(result.arms)))
         for arm in result.arms:
-            mine = pd.DataFrame([row for row in rows if row["arm"] == arm])
-            if mine.empty:
+            of_arm = pd.DataFrame([row for row in rows if row["arm"] == arm])
+            if of_arm.empty:
                 continue
-            axes.plot(mine["step"], mine["median"], color=colors[arm], lw=1.6, label=escape_math(shorten(arm)))
-            axes.fill_between(mine["step"], mine["low"], mine["high"], color=colors[arm], alpha=0.14, lw=0)
+            axes.plot(of_arm["step"], of_arm["median"], color=colors[arm], lw=1.6, label=escape_math(shorten(arm)))
+            axes.fill_between(of_arm["step"], of_arm["low"], of_arm["high"], color=colors[arm], alpha=0.14, lw=0)
         draw_targets(axes, rows, colors)
         if term == "loss" and min(row["low"] for row in rows) > 0:
             axes.set_yscale("log")
@@ -91,9 +91,9 @@ def curve_rows(records: Sequence[Record], cells: Sequence[TrialSlot], result: Ta
     rows = []
     for arm in result.arms:
         places = [cell for cell in cells if cell.table == result.table and cell.arm == arm]
-        mine = [by_id[cell.trial_id] for cell in places if cell.trial_id in by_id]
-        targets = values_by_step(mine, target_term)
-        for step, values in sorted(values_by_step(mine, term).items()):
+        of_arm = [by_id[cell.trial_id] for cell in places if cell.trial_id in by_id]
+        targets = values_by_step(of_arm, target_term)
+        for step, values in sorted(values_by_step(of_arm, term).items()):
             low, median, high = (float(x) for x in np.quantile(values, (0.25, 0.5, 0.75)))
             row = {"arm": arm, "step": step, "median": median, "low": low, "high": high}
             if has_target:

@@ -28,7 +28,7 @@ from bench.report.tables.words import metric_direction, metric_title, pluralize,
 
 
 def print_comparison(
-    mine: str,
+    label: str,
     question: str,
     results: Sequence[TableResult],
     found: Sequence[PairedDifference],
@@ -37,7 +37,7 @@ def print_comparison(
     """Print a comparison: a block a metric with a row a baseline, then scenes, cost, and what was lost.
 
     Args:
-        mine: Label of the method.
+        label: Label of the method.
         question: The comparison's question.
         results: A table a baseline.
         found: Differences, baseline by baseline.
@@ -49,16 +49,16 @@ def print_comparison(
         Text(),
         _line(question, "bold"),
         _line(footers.table_caption(first)),
-        _line(legend(mine, first)),
+        _line(legend(label, first)),
     ]
     for metric in findings.primary_metrics(found):
         blocks += [Text(), _line(metric_direction(metric), "bold")]
-        blocks.append(terminal.to_rich_table(metric_grid(mine, found, metric, noun)))
+        blocks.append(terminal.to_rich_table(metric_grid(label, found, metric, noun)))
         references = footers.describe_references(first, metric)
         if references:
             blocks.append(_line(references))
         blocks += [_line(line) for line in resolution_lines(results, metric)]
-    title = f"{mine} minus a baseline, by {noun}: {metric_title(findings.primary_metrics(found)[0])}"
+    title = f"{label} minus a baseline, by {noun}: {metric_title(findings.primary_metrics(found)[0])}"
     blocks += [Text(), _line(title, "bold"), terminal.to_rich_table(clusters_grid(found, first), gap=1)]
     blocks += [Text(), terminal.to_rich_table(costs.cost_grid(spent, "cost")), _line(costs.HOW_TIMED), Text()]
     blocks += [_line(line) for line in findings.secondary_findings(found, noun)]
@@ -74,11 +74,11 @@ def _line(text: str, style: str = "dim") -> Text:
     return Text(printable(text), style=style)
 
 
-def legend(mine: str, result: TableResult) -> str:
+def legend(label: str, result: TableResult) -> str:
     """Explain how to read a comparison."""
     noun = pluralize(result.cluster_noun)
     sentences = (
-        f"Difference: {mine} minus the baseline, paired by {result.cluster_noun} and seed.",
+        f"Difference: {label} minus the baseline, paired by {result.cluster_noun} and seed.",
         footers.describe_intervals(result),
         "p is by sign flips, corrected over baselines (Holm).",
         "Better and worse mean p < 0.05 and an interval that leaves out zero.",
@@ -87,12 +87,12 @@ def legend(mine: str, result: TableResult) -> str:
     return " ".join(sentences)
 
 
-def metric_grid(mine: str, found: Sequence[PairedDifference], metric: str, noun: str) -> TableGrid:
+def metric_grid(label: str, found: Sequence[PairedDifference], metric: str, noun: str) -> TableGrid:
     """Make the grid of one metric: a row a baseline; numbers of trials only where some are lost."""
     of_metric = [each for each in found if each.metric == metric]
-    is_short = any(each.mine.num_lost or each.other.num_lost for each in of_metric)
+    is_short = any(each.method_result.num_lost or each.baseline_result.num_lost for each in of_metric)
     rows = [_metric_row(each, noun, is_short) for each in of_metric]
-    header: tuple[str, ...] = ("against", "its mean", mine, "difference", "p", "verdict")
+    header: tuple[str, ...] = ("against", "its mean", label, "difference", "p", "verdict")
     if is_short:
         header += ("its trials", "trials")
     return TableGrid(header, tuple(rows), left=(0, 5))
@@ -100,18 +100,18 @@ def metric_grid(mine: str, found: Sequence[PairedDifference], metric: str, noun:
 
 def _metric_row(each: PairedDifference, noun: str, is_short: bool) -> tuple[TableCell, ...]:
     """Make the row of one baseline."""
-    verdict = verdict_cell(each.mine, noun)
+    verdict = verdict_cell(each.method_result, noun)
     if each.seeds_to_resolve:
         verdict = verdict._replace(text=f"{verdict.text} or ~{each.seeds_to_resolve} seeds")
     row = (
         TableCell(each.baseline),
-        mean_cell(each.other),
-        mean_cell(each.mine),
-        difference_cell(each.mine),
-        p_cell(each.mine.p_holm),
+        mean_cell(each.baseline_result),
+        mean_cell(each.method_result),
+        difference_cell(each.method_result),
+        p_cell(each.method_result.p_holm),
         verdict,
     )
-    return (*row, trials_cell(each.other), trials_cell(each.mine)) if is_short else row
+    return (*row, trials_cell(each.baseline_result), trials_cell(each.method_result)) if is_short else row
 
 
 def resolution_lines(results: Sequence[TableResult], metric: str) -> list[str]:
@@ -132,11 +132,11 @@ def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> Tab
         rows = []
         for each in of_metric:
             by_scene = [each.by_cluster.get(name) for name in result.clusters]
-            rows.append((each.baseline, [*by_scene, each.mine.difference]))
+            rows.append((each.baseline, [*by_scene, each.method_result.difference]))
     else:
         header = (result.cluster_noun, *(each.baseline for each in of_metric))
         rows = [(name, [each.by_cluster.get(name) for each in of_metric]) for name in result.clusters]
-        rows.append(("mean", [each.mine.difference for each in of_metric]))
+        rows.append(("mean", [each.method_result.difference for each in of_metric]))
     digits = metric_named(metric).digits
     return TableGrid(header, tuple((TableCell(name), *_difference_cells(values, digits)) for name, values in rows))
 

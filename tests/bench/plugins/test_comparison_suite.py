@@ -237,20 +237,24 @@ def compared(levels, **how):
 class TestGains:
     def test_mine_minus_the_baseline_and_holm_over_baselines(self):
         results, found = compared({"low": -2.0, "high": 3.0})
-        assert [(each.baseline, each.metric, each.mine.verdict) for each in found] == [
+        assert [(each.baseline, each.metric, each.method_result.verdict) for each in found] == [
             ("low", "psnr", "better"), ("low", "lpips_vgg", "worse"),
             ("high", "psnr", "worse"), ("high", "lpips_vgg", "better"),
         ]  # fmt: skip
         first = found[0]
-        assert first.mine.difference == pytest.approx(2.7) and first.by_cluster["s0"] == pytest.approx(2.0)
-        assert (first.mine.p, first.mine.p_holm, first.mine.p_floor) == (1 / 128, 1 / 64, 1 / 64)
+        assert first.method_result.difference == pytest.approx(2.7) and first.by_cluster["s0"] == pytest.approx(2.0)
+        assert (first.method_result.p, first.method_result.p_holm, first.method_result.p_floor) == (
+            1 / 128,
+            1 / 64,
+            1 / 64,
+        )
         assert results[0].num_tests("psnr") == 2
         resolution = footers.resolution_summary(results[0], "psnr")
         assert "8 scenes and 2 comparisons" in resolution and "0.016" in resolution
 
     def test_a_single_baseline_is_not_corrected(self):
         results, found = compared({"low": -2.0})
-        assert found[0].mine.p_holm == found[0].mine.p == 1 / 128
+        assert found[0].method_result.p_holm == found[0].method_result.p == 1 / 128
         assert "8 scenes and 1 comparison," in footers.resolution_summary(results[0], "psnr")
 
     def test_as_one_table_of_two_arms_would_have_it(self):
@@ -263,24 +267,24 @@ class TestGains:
         )
         for each in found:
             entry = table.entry(each.baseline, each.metric)
-            assert each.mine.difference == pytest.approx(-entry.difference)
+            assert each.method_result.difference == pytest.approx(-entry.difference)
             for name in ("p", "p_holm", "p_floor", "clusters_to_resolve", "resolvable"):
-                assert getattr(each.mine, name) == pytest.approx(getattr(entry, name)), name
+                assert getattr(each.method_result, name) == pytest.approx(getattr(entry, name)), name
 
     def test_with_few_scenes_two_baselines_can_resolve_nothing(self):
         results, found = compared({"low": -2.0, "high": 3.0}, num_scenes=6)
-        assert {each.mine.verdict for each in found} == {"not resolved"}
+        assert {each.method_result.verdict for each in found} == {"not resolved"}
         resolution = footers.resolution_summary(results[0], "psnr")
         assert "nothing can be resolved" in resolution and "7 scenes" in resolution
-        assert compared({"low": -2.0}, num_scenes=6)[1][0].mine.verdict == "better"
+        assert compared({"low": -2.0}, num_scenes=6)[1][0].method_result.verdict == "better"
 
     def test_more_seeds_are_named_where_their_scatter_is_known(self):
         _, found = compared({"near": -0.5}, seeds=(0, 1), noise=1.0, draw=3)
-        assert found[0].mine.verdict == "not resolved" and 20 < found[0].seeds_to_resolve < 50
+        assert found[0].method_result.verdict == "not resolved" and 20 < found[0].seeds_to_resolve < 50
         _, of_scenes = compared({"near": -0.5}, seeds=(0, 1), noise=1.0, draw=0)  # there scenes differ, not seeds
-        assert of_scenes[0].mine.verdict == "not resolved" and of_scenes[0].seeds_to_resolve is None
+        assert of_scenes[0].method_result.verdict == "not resolved" and of_scenes[0].seeds_to_resolve is None
         _, alone = compared({"near": -0.5}, noise=1.0, draw=3)
-        assert alone[0].mine.verdict == "not resolved" and alone[0].seeds_to_resolve is None
+        assert alone[0].method_result.verdict == "not resolved" and alone[0].seeds_to_resolve is None
 
     @pytest.mark.parametrize(
         ("levels", "num_scenes", "worse", "better", "said"),
@@ -300,7 +304,7 @@ class TestGains:
     def test_metrics_beyond_the_first_few_do_not_decide(self):
         _, found = compared({"low": -2.0})
         late = [dataclasses.replace(each, metric=f"m{i}") for i, each in enumerate([found[0]] * 3 + [found[1]])]
-        assert found[1].mine.verdict == "worse" and not findings.is_worse(late) and findings.is_worse(late[1:])
+        assert found[1].method_result.verdict == "worse" and not findings.is_worse(late) and findings.is_worse(late[1:])
 
     def test_plain_values_hold_the_same(self):
         plain = compared({"low": -2.0})[1][0].to_json()
