@@ -62,6 +62,6 @@ class TestVerbs:
 @pytest.mark.parametrize("verb", command_line.VERBS)
 def test_every_verb_offers_the_same_four_names(verb):
     module = importlib.import_module(command_line.module_of(verb))
-    assert module.HELP == command_line.VERBS[verb] and not module.HELP.endswith(".")
+    assert command_line.VERBS[verb] == module.HELP and not module.HELP.endswith(".")
     assert callable(module.add_arguments)
     assert callable(module.main)

@@ -18,7 +18,7 @@ def test_protocols():
 
 
 def test_scenes():
-    assert SCENE_NAMES == tuple(SCENES)
+    assert tuple(SCENES) == SCENE_NAMES
 
 
 def test_splits():
@@ -27,5 +27,5 @@ def test_splits():
 
 def test_photographs_that_an_imported_method_may_see():
     first = choose_training_views(len(import_.FIRST_VIEWS), 0, scene_views.NUM_POSES["train"])
-    assert import_.FIRST_VIEWS == first
+    assert first == import_.FIRST_VIEWS
     assert import_.NUM_VIEWS == sparse_views.NUM_VIEWS
