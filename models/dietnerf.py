@@ -24,7 +24,7 @@ from bench.errors import UsageError, nearest
 from models.clip import preprocess
 from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
-from models.clip.networks.dual_encoder import normalize
+from models.clip.networks.dual_encoder import to_unit_length
 from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, StepWork, hyperparameter
 from models.nerf import NERF_2021, NeRF, NeRFData
 from models.rendering import random_poses, ray_sampling
@@ -257,7 +257,7 @@ def _image_features(feature: str, encoder: Encoder, images: Float[Array, "n p p 
     """Compute features of images, normalised to length 1."""
     if images.shape[-3:-1] != (encoder.image_px, encoder.image_px):
         images = preprocess.resize(images, encoder.image_px, kind="bilinear")
-    return normalize(encoder.image_features(encoder.params, images, feature))
+    return to_unit_length(encoder.image_features(encoder.params, images, feature))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -80,7 +80,7 @@ def main(args: argparse.Namespace) -> int:
         traces=args.trace,
         settings=tuple(args.settings),
     )
-    profiles = profile_suite.run(options, report=None if args.json else profile_tables.print_progress)
+    profiles = profile_suite.profile_methods(options, report=None if args.json else profile_tables.print_progress)
     text = json.dumps([found.to_json() for found in profiles], indent=1, allow_nan=False)
     if args.out is not None:
         from tasks.data_dir.atomic_files import write_file

@@ -35,7 +35,7 @@ class ProfileSuite:
     settings: tuple[str, ...] = ()
 
 
-def run(suite: ProfileSuite, report: Callable[[str, int], None] | None = None) -> list[Profile]:
+def profile_methods(suite: ProfileSuite, report: Callable[[str, int], None] | None = None) -> list[Profile]:
     """Profile every method at every size; small packs first, so that the largest memory is the last one's.
 
     Args:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Int32, PyTree
 
 from bench.errors import UsageError, nearest
-from models.clip.networks.dual_encoder import DualEncoder, normalize
+from models.clip.networks.dual_encoder import DualEncoder, to_unit_length
 from models.clip.tokenizers import Tokenizer
 
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -225,7 +225,7 @@ class Encoder:
     ) -> Float[Array, "i j"]:
         """Compute the cosines of embeddings times the trained scale."""
         with _precision(jnp.float32):
-            cosines = normalize(image_features) @ normalize(text_features).T
+            cosines = to_unit_length(image_features) @ to_unit_length(text_features).T
         return self.towers.logit_scale(params) * cosines
 
     def _check_feature(self, feature: str, known: tuple[str, ...], of: str) -> None:

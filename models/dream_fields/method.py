@@ -27,7 +27,7 @@ from bench.errors import UsageError
 from models import augmentations
 from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
-from models.clip.networks.dual_encoder import normalize
+from models.clip.networks.dual_encoder import to_unit_length
 from models.dream_fields.bounds import broadcast_origin, is_in_bounds, move_origin, ray_bounds
 from models.dream_fields.cameras import sample_training_rays
 from models.dream_fields.losses import TRANSMITTANCE, Transmittance, beta_prior, opacity_target, transmittance_loss
@@ -417,11 +417,11 @@ class DreamFields(Method):
         with jax.named_scope("augmentation"):
             crops = jax.vmap(augment)(jax.random.split(key, self.num_crops))
         with jax.named_scope("encoder"):
-            features = normalize(encoder.image_features(encoder.params, crops))
+            features = to_unit_length(encoder.image_features(encoder.params, crops))
         return jnp.einsum("nf,f->n", features, data.text, precision="highest")
 
 
 @jax.jit
 def _embed_text(encoder: Encoder, tokens: Int[Array, "1 t"]) -> Float[Array, " f"]:
     """Embeds a text, and normalises it to length 1."""
-    return normalize(encoder.text_features(encoder.params, tokens))[0]
+    return to_unit_length(encoder.text_features(encoder.params, tokens))[0]

@@ -27,7 +27,7 @@ from bench.analysis.view_pair_similarity import (
 )
 from models.clip import preprocess
 from models.clip.encoder import Encoder
-from models.clip.networks.dual_encoder import normalize
+from models.clip.networks.dual_encoder import to_unit_length
 from models.dietnerf import DIETNERF
 from tasks.budgets import Budget, sized
 from tasks.scenes.scenes import SCENES
@@ -135,6 +135,6 @@ def _unit_features(feature: str, encoder: Encoder, colors: Float[Array | np.ndar
     def unit_feature(photo: Float[Array, "h w 3"]) -> Float[Array, " f"]:
         if photo.shape[:2] != (encoder.image_px, encoder.image_px):
             photo = preprocess.resize(photo, encoder.image_px, kind="bilinear")
-        return normalize(encoder.image_features(encoder.params, photo, feature))
+        return to_unit_length(encoder.image_features(encoder.params, photo, feature))
 
     return jax.lax.map(unit_feature, colors, batch_size=16)

@@ -19,7 +19,7 @@ from jaxtyping import PyTree
 
 from bench.errors import UsageError
 from models.clip.checkpoints import hub, layouts, sharded
-from models.clip.checkpoints.settings import Settings
+from models.clip.checkpoints.settings import CheckpointSettings
 from models.clip.checkpoints.tensor_names import Layout
 from models.clip.encoder import OPENAI_MEAN, OPENAI_STD
 from models.clip.networks import architectures, dual_encoder
@@ -186,7 +186,7 @@ def _header(path: pathlib.Path, metadata: dict[str, str], where: str) -> Checkpo
             raise UsageError(
                 f"{where}: expected {key} as JSON in the header of {path.name}, got {error!r:.120}; make the file again"
             ) from error
-    header = Settings(values, f"{where}: header of {path.name}")
+    header = CheckpointSettings(values, f"{where}: header of {path.name}")
     model = architectures.from_json(dict(header.part("architecture").values))
     if not isinstance(model, DualEncoder):
         header.refuse("architecture", "of type DualEncoder", "make the file again")

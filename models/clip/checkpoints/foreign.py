@@ -16,7 +16,7 @@ from models.clip import tokenizers
 from models.clip.checkpoints import hub, pixels, settings, sharded
 from models.clip.checkpoints.hub import HubFile
 from models.clip.checkpoints.pixels import Pixels
-from models.clip.checkpoints.settings import Settings
+from models.clip.checkpoints.settings import CheckpointSettings
 from models.clip.checkpoints.tensor_names import Layout
 from models.clip.networks import architectures
 from models.clip.networks.dual_encoder import DualEncoder
@@ -235,7 +235,7 @@ def _hub_repository(name: str, rest: str) -> _HubRepository:
     return _HubRepository(repository, revision, name)
 
 
-def _settings(repository: _Repository, file: str, where: str) -> Settings | None:
+def _settings(repository: _Repository, file: str, where: str) -> CheckpointSettings | None:
     path = repository.find(file)
     return settings.read_settings(path, where) if path else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from models.clip.checkpoints.settings import Settings, Triple
+from models.clip.checkpoints.settings import CheckpointSettings, Triple
 from models.clip.encoder import OPENAI_MEAN, OPENAI_STD
 
 PROCESSOR_FILE = "processor_config.json"
@@ -33,7 +33,9 @@ class Pixels:
     std: Triple = OPENAI_STD
 
 
-def from_transformers(processor: Settings | None, preprocessor: Settings | None, image_px: int) -> Pixels:
+def from_transformers(
+    processor: CheckpointSettings | None, preprocessor: CheckpointSettings | None, image_px: int
+) -> Pixels:
     """Read the normalisation from the two files of transformers: version 5 writes the first, older ones the second.
 
     Args:
@@ -56,7 +58,7 @@ def from_transformers(processor: Settings | None, preprocessor: Settings | None,
     return newer or older or Pixels()
 
 
-def from_open_clip(config: Settings, image_px: int) -> Pixels:
+def from_open_clip(config: CheckpointSettings, image_px: int) -> Pixels:
     """Read the normalisation from open_clip's file.
 
     Args:
@@ -79,7 +81,7 @@ def from_open_clip(config: Settings, image_px: int) -> Pixels:
     return Pixels(part.triple("mean", OPENAI_MEAN), _positive(part, "std"))
 
 
-def _image_processor(processor: Settings) -> Settings | None:
+def _image_processor(processor: CheckpointSettings) -> CheckpointSettings | None:
     """Return the image processor that `processor_config.json` describes; older files describe none."""
     if "image_processor" in processor:
         if not isinstance(processor.values["image_processor"], dict):
@@ -88,7 +90,7 @@ def _image_processor(processor: Settings) -> Settings | None:
     return processor if "image_mean" in processor or "do_normalize" in processor else None
 
 
-def _from_image_processor(part: Settings, image_px: int) -> Pixels:
+def _from_image_processor(part: CheckpointSettings, image_px: int) -> Pixels:
     for key in ("image_processor_type", "feature_extractor_type"):
         # Others have other defaults for what they leave out.
         if part.has_value(key) and not str(part.values[key]).startswith("CLIP"):
@@ -104,14 +106,14 @@ def _from_image_processor(part: Settings, image_px: int) -> Pixels:
     return _rescaled(Pixels(part.triple("image_mean", OPENAI_MEAN), _positive(part, "image_std")), scale)
 
 
-def _positive(part: Settings, key: str) -> Triple:
+def _positive(part: CheckpointSettings, key: str) -> Triple:
     found = part.triple(key, OPENAI_STD)
     if min(found) <= 0:
         part.refuse(key, "three numbers above 0")
     return found
 
 
-def _scale(part: Settings) -> float:
+def _scale(part: CheckpointSettings) -> float:
     """Return what pixels in [0, 1] are multiplied by before the mean is taken off; bytes times 1/255 make it 1."""
     if not part.has_value("rescale_factor"):
         return 1.0
@@ -136,7 +138,7 @@ def _is_bicubic(value: object) -> bool:
     return value == _BICUBIC and not isinstance(value, bool)
 
 
-def _check_size(part: Settings, image_px: int) -> None:
+def _check_size(part: CheckpointSettings, image_px: int) -> None:
     """Refuse what would be another part of a picture, or another size, than this package takes.
 
     Raises:
@@ -158,7 +160,7 @@ def _check_size(part: Settings, image_px: int) -> None:
         part.refuse("do_center_crop", "true, or size with height and width")
 
 
-def _check_px(part: Settings, key: str, image_px: int) -> None:
+def _check_px(part: CheckpointSettings, key: str, image_px: int) -> None:
     """Refuse a size that is not the encoder's: a number, two, `shortest_edge`, or `height` and `width`."""
     value = part.values[key]
     if isinstance(value, dict):

@@ -15,7 +15,7 @@ Triple = tuple[float, float, float]
 _CORRECT = "correct that file in a copy of the folder, and name the copy"
 
 
-class Settings:
+class CheckpointSettings:
     """An object of a JSON file.
 
     Attributes:
@@ -43,13 +43,13 @@ class Settings:
         """Tell whether a key is present with a value other than null."""
         return self.values.get(key) is not None
 
-    def part(self, key: str) -> Settings:
+    def part(self, key: str) -> CheckpointSettings:
         """Return an object inside this one; an empty one if there is none, or null."""
         if not self.has_value(key):
-            return Settings({}, self.where, f"{self._prefix}{key}.")
+            return CheckpointSettings({}, self.where, f"{self._prefix}{key}.")
         if not isinstance(self.values[key], dict):
             self.refuse(key, "to be an object")
-        return Settings(self.values[key], self.where, f"{self._prefix}{key}.")
+        return CheckpointSettings(self.values[key], self.where, f"{self._prefix}{key}.")
 
     def flag(self, key: str, default: bool) -> bool:
         """Return true or false; the default if the key is not there."""
@@ -101,7 +101,7 @@ def as_number(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def read_settings(path: pathlib.Path, where: str) -> Settings:
+def read_settings(path: pathlib.Path, where: str) -> CheckpointSettings:
     """Return the object that a JSON file holds; a byte order mark before it is passed over.
 
     Args:
@@ -120,4 +120,4 @@ def read_settings(path: pathlib.Path, where: str) -> Settings:
         raise UsageError(f"{file}: expected a whole JSON file at {path}, got {why:.120}; get it again") from error
     if not isinstance(values, dict):
         raise UsageError(f"{file}: expected a JSON object, got {type(values).__name__}; get it again")
-    return Settings(values, file)
+    return CheckpointSettings(values, file)

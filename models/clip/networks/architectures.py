@@ -15,7 +15,7 @@ from typing import Any
 from flax import linen
 
 from bench.errors import UsageError, nearest
-from models.clip.checkpoints.settings import Settings
+from models.clip.checkpoints.settings import CheckpointSettings
 from models.clip.networks.dual_encoder import DualEncoder
 from models.clip.networks.resnet import ModifiedResNet
 from models.clip.networks.text_transformer import TextTransformer
@@ -110,7 +110,7 @@ def from_huggingface(config: Mapping[str, Any], where: str = "config.json") -> D
     Raises:
         UsageError: It is another kind of model, or a value is not supported here.
     """
-    settings = Settings(config, where)
+    settings = CheckpointSettings(config, where)
     if config.get("model_type") != "clip":
         settings.refuse("model_type", "'clip'", "choose a CLIPModel checkpoint")
     embedding_dim = settings.count("projection_dim", 512)
@@ -138,7 +138,7 @@ def from_huggingface(config: Mapping[str, Any], where: str = "config.json") -> D
     return DualEncoder(image_tower=image_tower, text_tower=text_tower)
 
 
-def _hf_blocks(settings: Settings, *, width: int, hidden_width: int, num_heads: int) -> dict[str, Any]:
+def _hf_blocks(settings: CheckpointSettings, *, width: int, hidden_width: int, num_heads: int) -> dict[str, Any]:
     """Return the fields that both towers have, from one part of a `config.json`, with that part's defaults."""
     if settings.number("layer_norm_eps", 1e-5) != 1e-5:
         settings.refuse("layer_norm_eps", "1e-05", "this package has no other")

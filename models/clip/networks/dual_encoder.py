@@ -58,11 +58,13 @@ class DualEncoder(linen.Module):
             return jnp.zeros((image_features.shape[0], 1))
         text_features = self.text(tokens)
         assert isinstance(text_features, jax.Array)
-        cosines = normalize(image_features.astype(jnp.float32)) @ normalize(text_features.astype(jnp.float32)).T
+        cosines = (
+            to_unit_length(image_features.astype(jnp.float32)) @ to_unit_length(text_features.astype(jnp.float32)).T
+        )
         return jnp.exp(self.logit_scale) * cosines
 
 
-def normalize(x: Float[Array, "*b f"]) -> Float[Array, "*b f"]:
+def to_unit_length(x: Float[Array, "*b f"]) -> Float[Array, "*b f"]:
     """Scale features to length 1."""
     return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
 

@@ -26,7 +26,7 @@ def profiles():
     suite = profile_suite.ProfileSuite(
         methods=("simplified_nerf",), budget=SMOKE, pack_sizes=(2,), steps=2, traces=True, settings=SMALL
     )
-    return profile_suite.run(suite)
+    return profile_suite.profile_methods(suite)
 
 
 def test_figures_follow_from_each_other(profiles):

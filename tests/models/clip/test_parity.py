@@ -18,7 +18,7 @@ from models.clip import loading, preprocess
 from models.clip.checkpoints import catalog, hub, layouts
 from models.clip.encoder import OPENAI_MEAN, OPENAI_STD
 from models.clip.networks import architectures
-from models.clip.networks.dual_encoder import normalize
+from models.clip.networks.dual_encoder import to_unit_length
 from models.clip.tokenizers import ClipTokenizer
 from tests.fixtures.clip_tensors import to_tensors
 
@@ -66,7 +66,7 @@ def everything(encoder):
     def said(params, images, tokens):
         found = dict(model.apply(params, (images - mean) / std, None, method="image"))
         found |= {f"text {k}": v for k, v in model.apply(params, tokens, None, method="text").items()}
-        cosines = normalize(found["embedding"]) @ normalize(found["text embedding"]).T
+        cosines = to_unit_length(found["embedding"]) @ to_unit_length(found["text embedding"]).T
         return found | {"logits": encoder.towers.logit_scale(params) * cosines}
 
     return said

@@ -12,7 +12,7 @@ from tests.fixtures.painted_views import Painter, forget
 def painter(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "cache"))
     painter = Painter()
-    monkeypatch.setattr(scenes, "render_views", painter)
+    monkeypatch.setattr(scenes, "render_scene", painter)
     monkeypatch.setattr(scenes, "fingerprint", "{}-{}-{}".format)  # building the scenes takes longer than these tests
     forget()
     yield painter

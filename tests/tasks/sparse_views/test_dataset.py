@@ -141,11 +141,11 @@ def test_without_locks_the_first_to_finish_wins(painter, monkeypatch):
     def slower(*args, **kwargs):
         if not painter.calls:
             painter(*args, **kwargs)  # marks that the outer rendering has begun
-            dataset.prepare(builder_of(tiny()))
+            dataset.prepare_scene(builder_of(tiny()))
         return painter(*args, **kwargs)
 
     monkeypatch.setattr(dataset, "folder_lock", unheld)
-    monkeypatch.setattr(scenes, "render_views", slower)
+    monkeypatch.setattr(scenes, "render_scene", slower)
     data = tiny().load()
     assert len(painter.calls) == 3
     np.testing.assert_array_equal(np.round(data.train.alphas[0] * 255), paint(26, 5)[..., 3])

@@ -128,7 +128,7 @@ def test_prepare_all_renders_what_is_missing_only(painter, capfd):
 def test_validation_views_are_rendered_apart(painter):
     embedded.prepare_all([tiny()], validation=True, show=False)
     assert [call[3:] for call in painter.calls] == [(125, 25)]  # seeds of their own
-    images, poses = dataset.read(builder_of(tiny(), validation=True), "val", (0, 24))
+    images, poses = dataset.read_split(builder_of(tiny(), validation=True), "val", (0, 24))
     np.testing.assert_array_equal(images, [paint(125, 5), paint(149, 5)])
     np.testing.assert_array_equal(poses, scene_views.split_poses("val")[[0, 24]])
     tiny().load()

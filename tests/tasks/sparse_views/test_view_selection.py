@@ -26,6 +26,6 @@ def test_seed_0_gives_the_views_of_the_paper():
 @given(st.integers(1, 100), st.integers(1, 100), st.integers(0, 2**32 - 1))
 def test_fewer_views_are_part_of_more(few, many, seed):
     few, many = sorted((few, many))
-    views = view_selection.subset(many, seed, 100)
-    assert views[:few] == view_selection.subset(few, seed, 100)
+    views = view_selection.choose_training_views(many, seed, 100)
+    assert views[:few] == view_selection.choose_training_views(few, seed, 100)
     assert len(set(views)) == many and set(views) <= set(range(100))
