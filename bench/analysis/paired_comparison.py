@@ -137,7 +137,7 @@ def read_scores(frame: pd.DataFrame, slots: Sequence[TrialSlot], baseline: str, 
     places = trial_scores.places_of(slots)
     own_frame = trial_scores.rows_of(frame, places)
     trial_scores.check_unique(own_frame, slots)
-    scored = trial_scores.read_numbers(own_frame, places, protocol)
+    scored = trial_scores.select_numbers(own_frame, places, protocol)
     trial_scores.check_finite(scored)
     return TableScores(
         frame=own_frame,
@@ -312,7 +312,7 @@ def differences_of_table(
     """
     places = trial_scores.places_of([slot for slot in slots if slot.table == table])
     own_frame = trial_scores.rows_of(frame, places)
-    scored = trial_scores.read_numbers(own_frame, places, protocol, metric)
+    scored = trial_scores.select_numbers(own_frame, places, protocol, metric)
     numbers, _ = trial_scores.add_crashes(scored, own_frame, places, protocol, metric)
     found = differences_by_arm(numbers, baseline)
     nothing = pd.Series(dtype=np.float64, index=pd.MultiIndex.from_arrays([[], []], names=["cluster", "seed"]))

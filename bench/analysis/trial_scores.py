@@ -46,7 +46,7 @@ def rows_of(frame: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
     return frame[[name for name in TABLE_COLUMNS if name in frame]][frame["trial_id"].isin(set(places["trial_id"]))]
 
 
-def read_numbers(frame: pd.DataFrame, places: pd.DataFrame, protocol: str, metric: str | None = None) -> pd.DataFrame:
+def select_numbers(frame: pd.DataFrame, places: pd.DataFrame, protocol: str, metric: str | None = None) -> pd.DataFrame:
     """Read the numbers of the trials that finished, of one metric or of all."""
     is_wanted = (frame["protocol"] == protocol) & (frame["status"] == "finished")
     if metric is not None:

@@ -34,14 +34,14 @@ FRAME = framed(
 
 
 def test_numbers_are_those_of_the_protocol_and_of_finished_trials():
-    numbers = trial_scores.read_numbers(FRAME, PLACES, "std-v1", "psnr")
+    numbers = trial_scores.select_numbers(FRAME, PLACES, "std-v1", "psnr")
     assert sorted(numbers["value"].dropna()) == [20.0, 21.0, 22.0] and len(numbers) == 4
     assert set(numbers["cluster"]) == {"scene 0"}
-    assert set(trial_scores.read_numbers(FRAME, PLACES, "std-v1")["metric"]) == {"psnr", "ssim"}
+    assert set(trial_scores.select_numbers(FRAME, PLACES, "std-v1")["metric"]) == {"psnr", "ssim"}
 
 
 def count_by_arm(frame):
-    numbers = trial_scores.read_numbers(frame, PLACES, "std-v1", "psnr")
+    numbers = trial_scores.select_numbers(frame, PLACES, "std-v1", "psnr")
     return {
         arm: trial_scores.count_trials(trials, numbers[numbers["arm"] == arm], metric="psnr", protocol="std-v1")
         for arm, trials in trial_scores.trials_by_arm(frame, PLACES, "std-v1").items()
