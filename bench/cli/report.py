@@ -90,15 +90,9 @@ def main(args: argparse.Namespace) -> int:
     """Print the tables and write the page, or draw a figure."""
     if args.figure:
         return draw_figure(args)
-    if args.encoder:
-        raise UsageError(
-            f"--encoder: expected --figure {ENCODER_FIGURE} beside it, got none; tables name encoders by "
-            "--set dietnerf.encoder=NAME"
-        )
+    check_options(args)
     refresh_s = common_options.every_s(args, "--live", EVERY_S)
     price = report_options.price_of(args)
-    if args.live and args.distances:
-        raise UsageError("--live: expected no --distances beside it, got both; ask for them when all trials are done")
     from bench.report import build
     from bench.report.images.table_sheets import is_stored
     from bench.report.tables import terminal
@@ -140,6 +134,21 @@ def main(args: argparse.Namespace) -> int:
         print_distances(chosen, kept, args, folder / "distances.csv")
     print(f"report: {report.describe()}")
     return 0
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        UsageError: An encoder is named without a figure, or `--live` stands beside `--distances`.
+    """
+    if args.encoder:
+        raise UsageError(
+            f"--encoder: expected --figure {ENCODER_FIGURE} beside it, got none; tables name encoders by "
+            "--set dietnerf.encoder=NAME"
+        )
+    if args.live and args.distances:
+        raise UsageError("--live: expected no --distances beside it, got both; ask for them when all trials are done")
 
 
 def draw_while_running(
