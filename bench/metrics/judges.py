@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.errors import UsageError
 from models.clip.checkpoints import catalog
+from models.clip.identity import canonical_name, encoder_identity, path_of
 
 IN_LOOP = "in-loop"
 """Stamp beside every number of a judge that guided the trial."""
@@ -55,12 +56,12 @@ def judge_of(name: str, guides: Mapping[str, Mapping[str, str | None]], *, allow
         >>> judge_of("embedded-judge-rn", {"t0": {"embedded-vit-8": None}}).in_loop
         frozenset()
     """
-    digest = catalog.weights_fingerprint(name)
+    names, digest = _names_and_weights(name)
     own = frozenset(
         trial
         for trial, encoders in guides.items()
         for guide, other in encoders.items()
-        if guide == name or (digest is not None and digest == other)
+        if guide in names or (digest is not None and digest == other)
     )
     if own and not allow_in_loop:
         others = ", ".join(other for other in catalog.JUDGES if other != name)
@@ -69,6 +70,14 @@ def judge_of(name: str, guides: Mapping[str, Mapping[str, str | None]], *, allow
             f"{len(guides)}; choose {others}, or pass --in-loop, which stamps its numbers"
         )
     return Judge(name=name, in_loop=own)
+
+
+def _names_and_weights(name: str) -> tuple[set[str], str | None]:
+    """Return the names that records may have for an encoder, and the SHA-256 of its weights, None if it is unknown."""
+    path = path_of(name)
+    if path is None or not path.exists():
+        return {name}, catalog.weights_fingerprint(name)
+    return {name, canonical_name(name)}, encoder_identity(name)["weights"]
 
 
 def guides_of(identity: Mapping[str, Any]) -> dict[str, str | None]:

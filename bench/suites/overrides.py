@@ -21,7 +21,7 @@ from bench.suites import identity
 from bench.suites.option_syntax import parse_condition, parse_setting
 from bench.suites.suite import Arm, Suite, Table, TrialSlot, base_name
 from bench.suites.trial import Trial
-from bench.suites.variant_names import folder_safe, snake
+from bench.suites.variant_names import folder_safe, snake, without_paths
 from tasks.budgets import Budget
 
 T = typing.TypeVar("T")
@@ -72,7 +72,8 @@ def _with_method_field(tables: tuple[Table, ...], head: str, field: str, text: s
                 if arm.variant == head and name != table.baseline:
                     changes = (*changes, f"method.{field}")
                 variant = identity.with_code(f"{arm.variant}+{field}={text}", method)
-                arm = dataclasses.replace(arm, method=method, variant=folder_safe(variant), changes=changes)
+                variant = without_paths(folder_safe(variant), method.encoders)
+                arm = dataclasses.replace(arm, method=method, variant=variant, changes=changes)
             arms[name] = arm
         baseline_changed = not identity.same(arms[table.baseline].method, table.arms[table.baseline].method)
         if baseline_changed:  # the user asked for it, so the others may now differ from it in this field

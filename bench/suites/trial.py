@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 from bench.suites.identity import describe, digest, same
-from models.clip.identity import encoder_identity
+from models.clip.identity import canonical_name, encoder_identity
 from models.method import Method
 from tasks.budgets import Budget, sized
 from tasks.task import Task
@@ -36,6 +37,17 @@ def _cut(text: str, num_bytes: int) -> str:
     if len(text.encode()) <= num_bytes:
         return text
     return text.encode()[: num_bytes - 1].decode(errors="ignore") + "~"
+
+
+def _renamed(tree: Any, names: Mapping[str, str]) -> Any:
+    """Replace the names of encoders in a description."""
+    if isinstance(tree, str):
+        return names.get(tree, tree)
+    if isinstance(tree, list):
+        return [_renamed(each, names) for each in tree]
+    if isinstance(tree, dict):
+        return {names.get(key, key): _renamed(value, names) for key, value in tree.items()}
+    return tree
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,8 +99,10 @@ class Trial:
             "budget": self.budget.name,
             "seed": self.seed,
         }
-        if self.method.encoders:  # a name may come to mean other weights
-            made["encoders"] = {name: encoder_identity(name) for name in self.method.encoders}
+        if self.method.encoders:  # a name may come to mean other weights, and a path may lead to the same ones
+            names = {name: canonical_name(name) for name in self.method.encoders}
+            made["encoders"] = {names[name]: encoder_identity(name) for name in self.method.encoders}
+            made["method"] = _renamed(made["method"], names)
         return made
 
     def identity(self) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from bench.suites import legacy_identity
 from bench.suites.identity import Static
 from bench.suites.registered_types import TYPES
 from bench.suites.trial import Trial
+from bench.suites.variant_names import without_paths
 from models.dietnerf import DietNeRF, DietNeRFData
 from models.dream_fields import DreamFields
 from models.dream_fields.method import DreamFieldsData
@@ -41,6 +42,8 @@ from tasks.data_dir.atomic_files import write_file
 
 LEGACY_VERSION = 1
 """The schema version that is taken over."""
+
+UNKNOWN_WEIGHTS = "version 1 recorded no weights of its encoder, nor how its pixels were normalised"
 
 TRAINED_TOGETHER = "was trained at once with code of a user's, which version 1 could take for it"
 
@@ -147,7 +150,11 @@ def judge(trial: OldTrial, mixed: frozenset[str]) -> Verdict:
     if known["status"] == "finished" and known["num_parameters"] != expected:
         reason = f"has {known['num_parameters']} parameters where its method has {expected}: another network"
         return Verdict(trial.trial_id, None, reason)
-    plain = known | {"schema_version": SCHEMA_VERSION, "trial_id": rebuilt.id, "identity": rebuilt.identity()}
+    if None in known["identity"].get("encoders", {}).values():
+        return Verdict(trial.trial_id, None, UNKNOWN_WEIGHTS)
+    today = dataclasses.replace(rebuilt, variant=without_paths(rebuilt.variant, rebuilt.method.encoders))
+    told = {"variant": today.variant, "trial_id": today.id, "identity": today.identity()}
+    plain = known | {"schema_version": SCHEMA_VERSION} | told
     return Verdict(trial.trial_id, Record.from_json(plain, where=trial.trial_id))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 
@@ -10,10 +11,15 @@ from bench.storage import archive
 from bench.storage.store import Store
 from bench.suites import legacy_identity
 from bench.suites.trial import Trial
+from bench.suites.variant_names import folder_safe
 from bench.training import adoption
+from models.clip.checkpoints import catalog
+from models.dream_fields import DREAM_FIELDS
 from models.nerf import NERF
 from tasks.budgets import BUDGETS
+from tasks.captions.caption_task import CaptionTask
 from tasks.sparse_views.embedded import SparseViews
+from tests.fixtures import clip_checkpoints
 from tests.fixtures.stored_trials import some_outcome, some_scores
 
 
@@ -37,6 +43,26 @@ def old_trial(seed=0, **changes):
     return trial, record | changes
 
 
+def old_guided_trial(encoder):
+    """A trial whose encoder was named by a path, and its record of schema version 1."""
+    _, record = old_trial()
+    trial = Trial(
+        task=CaptionTask(caption="a pink windmill"),
+        method=dataclasses.replace(DREAM_FIELDS, encoder=encoder),
+        budget=BUDGETS["smoke"],
+        seed=0,
+        variant=folder_safe(f"dream_fields+encoder={encoder}"),
+    )
+    return trial, record | {
+        "trial_id": legacy_identity.id_v1(trial),
+        "variant": trial.variant,
+        "task": trial.task.name,
+        "cluster": trial.task.cluster,
+        "identity": legacy_identity.identity_v1(trial),
+        "num_parameters": adoption.expected_parameters(trial.method),
+    }
+
+
 def put(folder, record):
     """Write an old record and its scores as a folder."""
     place = folder / record["trial_id"]
@@ -56,6 +82,22 @@ def test_a_trial_of_ours_is_taken_over_with_its_arrays(tmp_path):
     assert store.scores(trial.id) == {"std-v1": some_scores((1.0, 2.0))}
     assert (tmp_path / "new" / trial.id / "parameters.safetensors").read_bytes() == b"as they are"
     assert json.loads((tmp_path / "old" / record["trial_id"] / "record.json").read_text()) == record
+
+
+def test_a_trial_whose_encoder_has_a_path_is_found_under_todays_name(tmp_path):
+    own = shutil.copy(catalog.EMBEDDED_FOLDER / "embedded-vit-8.safetensors", tmp_path / "own.safetensors")
+    _, record = old_guided_trial(f"file:{own}")
+    put(tmp_path / "old", record)
+    [name] = adoption.adopt(tmp_path / "old", tmp_path / "new").taken.values()
+    assert name.startswith("dream_fields+encoder=embedded-vit-8__")
+    assert "own" not in json.dumps(Store.open(tmp_path / "new").read(name).identity)
+
+
+def test_a_trial_whose_encoders_weights_were_not_recorded_is_left(tmp_path):
+    _, record = old_guided_trial(f"hf:{clip_checkpoints.folder(tmp_path / 'm')}")
+    put(tmp_path / "old", record)
+    done = adoption.adopt(tmp_path / "old", tmp_path / "new")
+    assert not done.taken and "no weights of its encoder" in done.left[record["trial_id"]]
 
 
 def test_a_second_time_nothing_is_written(tmp_path):
