@@ -122,7 +122,7 @@ def _of_path(name: str, path: pathlib.Path) -> dict[str, Any]:
     from models.clip.checkpoints.encoder_parts import encoder_parts
 
     if name.startswith("openai:") and path.is_file():
-        weights = hub.sha256_of(path)
+        weights = hub.remembered_sha256(path)
         if weights not in {entry.openai_sha256 for entry in ENTRIES.values()}:
             return {"weights": weights}  # only torch could read its architecture
     parts = encoder_parts(name)

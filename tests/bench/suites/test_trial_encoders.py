@@ -19,7 +19,7 @@ from tasks.captions.caption_task import CaptionTask
 @pytest.fixture
 def copies(tmp_path):
     """Paths of two copies of a checkpoint that no catalog has, and of one with another mean."""
-    found = files.read(catalog.EMBEDDED_FOLDER / "embedded-vit-8.safetensors", "embedded-vit-8")
+    found = files.read_checkpoint(catalog.EMBEDDED_FOLDER / "embedded-vit-8.safetensors", "embedded-vit-8")
     one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
     files.write(one, dataclasses.replace(found, card={}))
     files.write(other, dataclasses.replace(found, card={}, mean=(0.4, 0.5, 0.5)))

@@ -129,8 +129,8 @@ def test_the_nonlinearity_and_pixels_of_open_clip_count(tmp_path):
 def test_openais_file_is_told_by_its_weights_without_torch(tmp_path, monkeypatch):
     path = tmp_path / "RN.pt"
     path.write_bytes(b"weights")
-    assert encoder_identity(f"openai:{path}") == {"weights": hub.sha256_of(path)}
-    monkeypatch.setattr(hub, "sha256_of", lambda _: catalog.ENTRIES["openai-rn101"].openai_sha256)
+    assert encoder_identity(f"openai:{path}") == {"weights": hub.remembered_sha256(path)}
+    monkeypatch.setattr(hub, "remembered_sha256", lambda _: catalog.ENTRIES["openai-rn101"].openai_sha256)
     assert canonical_name(f"openai:{path}") == "openai-rn101"
 
 
