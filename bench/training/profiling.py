@@ -27,6 +27,7 @@ from bench.training.batch import load_batch
 from bench.training.device_peaks import DevicePeaks
 from bench.training.packing import Pack, training_phases
 from models import clip
+from models.fields.fused_block.choice import only_plain
 from models.method import Frozen, Method
 from tasks.budgets import Budget
 from tasks.sparse_views.noise_scene import NoiseScene
@@ -150,7 +151,10 @@ def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, op
 
     arguments = (state, batch, start)
     shapes = devices.abstract_arrays(arguments)
-    products = flop_count.count_products(chunk, *shapes, scopes=SCOPES, rare_share=rare_share(static))
+    with only_plain():
+        # Products inside fused kernels cannot be counted. What was traced so must not be compiled below.
+        products = flop_count.count_products(chunk, *shapes, scopes=SCOPES, rare_share=rare_share(static))
+        jax.clear_caches()
     with own_cache():
         lowered, trace_s = timed(lambda: jax.jit(chunk, donate_argnums=0).lower(*shapes))
         program, cold_s = timed(lowered.compile)

@@ -9,6 +9,7 @@ works. A size left as None comes from the budget (`tasks.budgets.sized`). A fiel
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, Literal, get_args
@@ -21,6 +22,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from bench.errors import UsageError, nearest
 from models.fields.encodings import DirectionEncoding, FourierFeatures, Positional
+from models.fields.fused_block.choice import Kernel, residual_block
 from models.method import sized_by
 from models.rendering.ray_sampling import Samples
 
@@ -98,6 +100,8 @@ class ResidualMLP(nn.Module):
         density_activation: See `MLP`.
         density_noise: See `MLP`.
         dtype: See `MLP`.
+        kernel: How residual blocks are computed: by layers ("plain"), in fused kernels on a Hopper GPU ("fused"), or
+            in fused kernels where they can run ("auto").
     """
 
     width: int | None = sized_by("residual_width")
@@ -107,6 +111,7 @@ class ResidualMLP(nn.Module):
     density_activation: DensityActivation = "softplus"
     density_noise: float = 0.0
     dtype: Dtype | None = sized_by("field_dtype", "float32")
+    kernel: Kernel = dataclasses.field(default="auto", metadata={"identity": False})
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -127,9 +132,10 @@ class ResidualMLP(nn.Module):
             first = dense(width, name="first")(self.encoding(samples).astype(dtype))
         h = nn.swish(first)
         for i in range(filled_size(self, "num_blocks")):
-            inside = nn.LayerNorm(dtype=jnp.dtype(dtype), name=f"norm_{i}")(h)
-            inside = nn.swish(dense(hidden, name=f"expand_{i}")(inside))
-            h = h + dense(width, name=f"reduce_{i}")(inside)
+            norm = nn.LayerNorm(dtype=jnp.dtype(dtype), name=f"norm_{i}")
+            expand = dense(hidden, name=f"expand_{i}")
+            reduce = dense(width, name=f"reduce_{i}")
+            h = residual_block(h, norm, expand, reduce, kernel=self.kernel)
         h = nn.swish(dense(width, name="last")(h))
         raw = dense(4, name="color_and_density", is_head=True)(h)
         return activate_density(self, raw[..., 3], key), nn.sigmoid(raw[..., :3])
@@ -287,6 +293,7 @@ _CHOICES = {
     "density_activation": get_args(DensityActivation),
     "initializer": get_args(Initializer),
     "dtype": get_args(Dtype),
+    "kernel": get_args(Kernel),
 }
 _COUNTS = ("width", "depth", "hidden", "num_blocks")
 

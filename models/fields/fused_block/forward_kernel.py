@@ -85,7 +85,7 @@ def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
     ring.fetch_first()
     plgpu.barrier_wait(weights_barrier)
 
-    def compute_tile(number: jax.Array, carry: int) -> int:
+    def compute_tile(number: jax.Array, carry: Any) -> Any:
         # Results are written where the rows were, so the slot of the tile before is free once it is copied out.
         plgpu.wait_smem_to_gmem(0, wait_read_only=True)
         ring.fetch(number + tuning.slots - 1)
