@@ -128,6 +128,17 @@ class ProfileOptions:
     traces: bool = False
 
 
+def count_plain_products(
+    chunk: Callable[..., PyTree], shapes: tuple[PyTree, ...], rare: float
+) -> list[flop_count.Product]:
+    """Count the products of a chunk of steps whose fields have no fused kernels, inside which nothing can be counted."""
+    with only_plain():
+        products = flop_count.count_products(chunk, *shapes, scopes=SCOPES, rare_share=rare)
+    # What was traced without fused kernels must not be compiled.
+    jax.clear_caches()
+    return products
+
+
 def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, options: ProfileOptions) -> Profile:
     """Compile and time the first phase of a method.
 
@@ -151,10 +162,7 @@ def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, op
 
     arguments = (state, batch, start)
     shapes = devices.abstract_arrays(arguments)
-    with only_plain():
-        # Products inside fused kernels cannot be counted. What was traced so must not be compiled below.
-        products = flop_count.count_products(chunk, *shapes, scopes=SCOPES, rare_share=rare_share(static))
-        jax.clear_caches()
+    products = count_plain_products(chunk, shapes, rare_share(static))
     with own_cache():
         lowered, trace_s = timed(lambda: jax.jit(chunk, donate_argnums=0).lower(*shapes))
         program, cold_s = timed(lowered.compile)
