@@ -11,7 +11,7 @@ import dataclasses
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -131,7 +131,7 @@ class ProfileOptions:
 def count_plain_products(
     chunk: Callable[..., PyTree], shapes: tuple[PyTree, ...], rare: float
 ) -> list[flop_count.Product]:
-    """Count the products of a chunk of steps whose fields have no fused kernels, inside which nothing can be counted."""
+    """Count the products of a chunk of steps without fused kernels, inside which nothing can be counted."""
     with only_plain():
         products = flop_count.count_products(chunk, *shapes, scopes=SCOPES, rare_share=rare)
     # What was traced without fused kernels must not be compiled.
