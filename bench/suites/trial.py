@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Mapping
@@ -117,3 +118,13 @@ class Trial:
     def id(self) -> str:
         """Folder name: readable, and unique through a hash of the identity: `nerf__knight__8v__s0__3f9c1a2b`."""
         return folder_name(self.variant, self.task.name, self.seed, digest(self.identity()))
+
+    def renamed(self, variant: str) -> Trial:
+        """Return this trial under another variant's name.
+
+        Nothing that was computed of it is computed again but its id: the name is no part of the rest.
+        """
+        other = copy.copy(self)
+        other.__dict__.pop("id", None)
+        object.__setattr__(other, "variant", variant)
+        return other

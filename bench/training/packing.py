@@ -75,7 +75,8 @@ def root(trial: Trial) -> Trial:
     method = trial.method
     while method.continues is not None:
         method = method.continues
-    return dataclasses.replace(trial, method=method, variant=ROOT_VARIANT)
+    first = trial if method is trial.method else dataclasses.replace(trial, method=method)
+    return first.renamed(ROOT_VARIANT)
 
 
 ROOT_VARIANT = "root"
@@ -103,7 +104,12 @@ class Program(NamedTuple):
 
 def program_of(trial: Trial) -> Program:
     """Return the program of a trial: its method without hyperparameters, and the shapes of its arrays."""
-    return Program(Static(split_hyperparameters(root(trial).method)[0]), tuple(trial.task.layout()))
+    return Program(_static_of(trial), tuple(trial.task.layout()))
+
+
+def _static_of(trial: Trial) -> Static:
+    """Return the method that a trial trains first, without hyperparameters."""
+    return Static(split_hyperparameters(root(trial).method)[0])
 
 
 def program_key(trial: Trial) -> str:
@@ -130,8 +136,12 @@ def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
     trials = list(trials)
     places = {cluster: i for i, cluster in enumerate(dict.fromkeys(trial.task.cluster for trial in trials))}
     groups: dict[Program, dict[Trial, list[Trial]]] = {}
+    statics: dict[int, Static] = {}  # by the method's address: the trials of an arm share theirs
     for trial in trials:
-        groups.setdefault(program_of(trial), {}).setdefault(root(trial), []).append(trial)
+        if id(trial.method) not in statics:
+            statics[id(trial.method)] = _static_of(trial)
+        program = Program(statics[id(trial.method)], tuple(trial.task.layout()))
+        groups.setdefault(program, {}).setdefault(root(trial), []).append(trial)
     packs: list[Pack] = []
     keys: set[str] = set()
     for families in groups.values():

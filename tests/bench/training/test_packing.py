@@ -28,6 +28,15 @@ def test_static_fields_and_shapes_do_not():
     assert len({pack.key for pack in packs}) == 3
 
 
+def test_a_renamed_trial_has_its_own_id_and_is_otherwise_the_same():
+    first = trial()
+    before = first.id
+    other = first.renamed("other")
+    fresh = Trial(task=ToyTask(), method=ToyMethod(), budget=BUDGETS["smoke"], seed=0, variant="other")
+    assert other == fresh and hash(other) == hash(fresh) and other.id == fresh.id != before == first.id
+    assert packing.root(first) == packing.root(fresh)
+
+
 @settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 9))
 def test_every_trial_is_in_one_pack(num_trials, pack_size):
