@@ -93,6 +93,15 @@ def in_data(default: Any) -> Any:
     return dataclasses.field(default=default, metadata={"in_data": True})
 
 
+def added_later(default: Any) -> Any:
+    """Declare a field that was added to a method whose trials are stored: with its default they stay the same trials.
+
+    Args:
+        default: Must compute what the method computed before it had the field.
+    """
+    return dataclasses.field(default=default, metadata={"identity": "unless default"})
+
+
 def sized_by(name: str, default: Any = None) -> Any:
     """Declare a size that, where it is None, is filled from the budget's field of the given name."""
     return dataclasses.field(default=default, metadata={"budget": name})

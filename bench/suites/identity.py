@@ -33,6 +33,10 @@ from bench.suites import callables, code_version, type_tags
 MAX_DEPTH = 60
 """Of values in values; a deeper one is most likely a chain that does not end."""
 
+UNLESS_DEFAULT = "unless default"
+"""In a field's metadata under "identity": the field counts unless it has its default. For fields that are added to a
+type whose trials are stored already, and whose default computes what the type computed before."""
+
 FLAX_OWN = frozenset({"parent", "name", "scope", "_state", "_parent_ref", "_id"})
 """What flax keeps on a module that is not its configuration."""
 
@@ -154,6 +158,8 @@ class Describer:
             if not told_by or (is_linen and field.name in FLAX_OWN):
                 continue
             held = getattr(value, field.name, None)
+            if told_by == UNLESS_DEFAULT and held == field.default:
+                continue
             held = told_by(held) if callable(told_by) else held
             found[_key(field.name)] = self.tell(held, f"{where}.{field.name}")
         if code_version.code_owner(type(value).__module__) == "user":

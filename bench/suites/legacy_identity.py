@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.suites import registered_types
+from bench.suites.identity import UNLESS_DEFAULT
 from models.clip.checkpoints import catalog
 from tasks.sparse_views import transforms_json
 from tasks.sparse_views.nerf_synthetic import BlenderScene
@@ -30,6 +31,8 @@ def described_v1(value: Any) -> Any:
     """Describe a value as version 1 did: a dataclass is its type's bare name and all its fields."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = [f for f in dataclasses.fields(value) if f.metadata.get("identity", True)]
+        later = {f.name for f in fields if f.metadata.get("identity") == UNLESS_DEFAULT}
+        fields = [f for f in fields if f.name not in later or getattr(value, f.name) != f.default]
         if hasattr(value, "apply"):  # a linen module: flax adds `parent` and `name`
             fields = [f for f in fields if f.name not in ("parent", "name")]
         return {"type": name_v1(type(value))} | {f.name: described_v1(getattr(value, f.name)) for f in fields}

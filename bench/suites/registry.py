@@ -46,6 +46,9 @@ VARIANTS = {
     "dream_fields_2022_lq": "models.dream_fields:DREAM_FIELDS_LQ",
     "dream_fields_2022_mq": "models.dream_fields:DREAM_FIELDS_MQ",
     "dream_fields_2022_hq": "models.dream_fields:DREAM_FIELDS_HQ",
+    "dream_fields_lq_fast": "models.dream_fields:DREAM_FIELDS_LQ_FAST",
+    "dream_fields_mq_fast": "models.dream_fields:DREAM_FIELDS_MQ_FAST",
+    "dream_fields_hq_fast": "models.dream_fields:DREAM_FIELDS_HQ_FAST",
 }
 """Named values of methods. An underscore and a year: trained as that paper's code does."""
 

@@ -32,7 +32,7 @@ from models.method import Frozen, Method
 from tasks.budgets import Budget
 from tasks.sparse_views.noise_scene import NoiseScene
 
-SCOPES = ("field", "encoder", "augmentation", "rendering", "optimizer")
+SCOPES = ("field", "encoder", "augmentation", "rendering", "proposal", "optimizer")
 """Parts of a step that are told apart, as `jax.named_scope` names them in the methods."""
 
 MIN_CHUNKS = 3

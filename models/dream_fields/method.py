@@ -15,7 +15,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -28,6 +28,8 @@ from models import augmentations
 from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
 from models.clip.networks.dual_encoder import to_unit_length
+from models.dream_fields import proposal
+from models.dream_fields.arrays import DreamFieldsData, TrainingView
 from models.dream_fields.bounds import broadcast_origin, is_in_bounds, move_origin, ray_bounds
 from models.dream_fields.cameras import sample_training_rays
 from models.dream_fields.losses import TRANSMITTANCE, Transmittance, beta_prior, opacity_target, transmittance_loss
@@ -43,6 +45,7 @@ from models.method import (
     State,
     StepWork,
     Views,
+    added_later,
     check_options,
     choice,
     hyperparameter,
@@ -66,38 +69,6 @@ ENCODING = FourierFeatures(num_octaves=4, num_directions=48, unit_directions=Tru
 with five or six octaves they fall apart into crumbs, and a wider encoding takes most of the time of a small field."""
 
 
-class DreamFieldsData(NamedTuple):
-    """Holds a trial's caption on the device.
-
-    Attributes:
-        text: The guide's embedding of the prompt, of length 1.
-        near: First `t` of interest of the scored views.
-        far: Last `t` of interest of the scored views.
-        background: Grey level behind the scored views.
-        hyperparameters: The trial's own. `render` and `field_at` read them here.
-    """
-
-    text: Float[Array, " f"]
-    near: Float[Array, ""]
-    far: Float[Array, ""]
-    background: Float[Array, ""]
-    hyperparameters: Hyperparameters
-
-
-class TrainingView(NamedTuple):
-    """Holds a rendered training view.
-
-    Attributes:
-        image: Colour multiplied by opacity, and opacity.
-        total: Sum of the sampled densities.
-        center: Centre of density.
-    """
-
-    image: Float[Array, "p p 4"]
-    total: Float[Array, ""]
-    center: Float[Array, "3"]
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DreamFields(Method):
     """Optimises a field so that every view of it fits a caption.
@@ -115,6 +86,8 @@ class DreamFields(Method):
         render_px: Width and height of the training view.
         num_samples: Samples along a ray in training.
         num_view_samples: Samples along a ray of the scored views.
+        proposal_bins: Regular bins of a training ray at which a grid of densities says where to place the samples
+            (`models.dream_fields.proposal`); None for regular samples, as published.
 
     Augmentation:
         num_crops: Crops of a training view, each over a background of its own.
@@ -173,6 +146,7 @@ class DreamFields(Method):
     render_px: int | None = None
     num_samples: int | None = sized_by("caption_samples")
     num_view_samples: int | None = sized_by("view_samples")
+    proposal_bins: int | None = added_later(None)
 
     num_crops: int | None = None
     crop_share: float = hyperparameter(0.8)
@@ -216,6 +190,11 @@ class DreamFields(Method):
             raise UsageError(
                 f"dream_fields: expected one {{}} for the caption in prompt, got {self.prompt!r}; try 'a photo of {{}}'"
             )
+        if self.proposal_bins is not None and (self.proposal_bins < 2 or not self.bounds):
+            raise UsageError(
+                f"dream_fields: expected proposal_bins from 2 together with bounds, got {self.proposal_bins} and "
+                f"bounds={self.bounds}; the grid covers the cube of the bounds: try proposal_bins=192 and bounds=True"
+            )
         if self.low_deg > self.high_deg:
             raise UsageError(
                 f"dream_fields: expected low_deg up to high_deg, got {self.low_deg:g} and {self.high_deg:g}; swap them"
@@ -253,10 +232,13 @@ class DreamFields(Method):
         )
 
     def init(self, key: PRNGKeyArray, data: DreamFieldsData) -> tuple[Params, State]:
-        """Initialise the network, and the tracked origin at the world's origin."""
+        """Initialise the network, the tracked origin, and the grid of densities if there is one."""
         one_point = ray_sampling.samples_at_points(jnp.zeros((1, 3), jnp.float32))
         params = self.field.init(key, one_point).get("params", {})
-        return params, {"origin": jnp.zeros((3,), jnp.float32)}
+        state = {"origin": jnp.zeros((3,), jnp.float32)}
+        if self.proposal_bins is not None:
+            state["density_grid"] = proposal.full_grid()
+        return params, state
 
     def loss(
         self,
@@ -296,7 +278,12 @@ class DreamFields(Method):
             "beta": beta,
         }
         origin = move_origin(hyperparameters, state["origin"], view.center, view.total > MIN_TOTAL_DENSITY)
-        return loss, ({"origin": origin}, metrics)
+        moved = {"origin": origin}
+        if self.proposal_bins is not None:
+            grid_key = jax.random.fold_in(key, 3)
+            half_width = hyperparameters["half_width"]
+            moved["density_grid"] = proposal.updated_grid(self.field, params, state, half_width, grid_key, step)
+        return loss, (moved, metrics)
 
     def optimizer(self, num_steps: int, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
         """Build Adam with a learning rate that rises exponentially and then stays constant."""
@@ -351,7 +338,19 @@ class DreamFields(Method):
             block_rays: Rays = jax.tree.map(lambda x: x[jnp.minimum(index, num_rays - 1)], rays)
             tdist_key, noise_key = jax.random.split(block_key)
             near, far = ray_bounds(hyperparameters, block_rays, hyperparameters["bounds"])
-            tdist = ray_sampling.fenceposts(near, far, num_samples, tdist_key)
+            if self.proposal_bins is None:
+                tdist = ray_sampling.fenceposts(near, far, num_samples, tdist_key)
+            else:
+                tdist = proposal.propose_fenceposts(
+                    state["density_grid"],
+                    hyperparameters["half_width"],
+                    block_rays,
+                    near,
+                    far,
+                    num_bins=self.proposal_bins,
+                    num_samples=num_samples,
+                    key=tdist_key,
+                )
             density, color, means = self.query_field(params, state, hyperparameters, block_rays, tdist, noise_key, blur)
             views, _ = compositing.render(density, color, tdist, block_rays, 0.0)
             counted = jnp.where(index[:, None] < num_rays, density, 0)
