@@ -349,7 +349,7 @@ def _pieces(size: PicturesConfig) -> Iterator[tuple[int, UInt8[np.ndarray, "n h 
         except FileNotFoundError:
             raise UsageError(
                 f"{path.parent}: expected {size.num_renders} pictures, got no {path.name}; call "
-                f"tasks.closed_world.dataset.prepare({size.num_renders}, {size.image_px}, {size.num_spp}, "
+                f"tasks.closed_world.dataset.prepare_pictures({size.num_renders}, {size.image_px}, {size.num_spp}, "
                 f"{size.family!r})"
             ) from None
         except (OSError, SafetensorError, KeyError) as error:

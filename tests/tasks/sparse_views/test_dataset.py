@@ -91,7 +91,7 @@ CHILD = """
                 time.sleep(600)
             yield example
 
-    scenes.render_views = render_views
+    scenes.render_scene = render_views
     scenes.fingerprint = "{}-{}-{}".format
     if sys.argv[3] == "stuck":
         dataset.EmbeddedScenes._generate_examples = stuck
