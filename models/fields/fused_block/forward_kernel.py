@@ -52,14 +52,10 @@ def forward(
         functools.partial(_body, tuning, machine, programs),
         out_type=jax.ShapeDtypeStruct(rows.shape, rows.dtype),
         scratch_types=(
-            (
-                parts.matrix_memory((width, hidden), rows.dtype),
-                plgpu.SMEM((hidden,), jnp.float32),
-                parts.matrix_memory((hidden, width), rows.dtype),
-                plgpu.SMEM((width,), jnp.float32),
-            ),
+            parts.Weights.memory(width, hidden, tuning.hidden_chunk, rows.dtype),
+            plgpu.SMEM((width,), jnp.float32),
             parts.matrix_memory((tiles, TILE_ROWS, width), rows.dtype),
-            plgpu.Barrier(num_arrivals=4),
+            plgpu.Barrier(num_arrivals=1 + parts.Weights.num_copies(hidden, tuning.hidden_chunk)),
             plgpu.Barrier(num_barriers=tiles),
         ),
         grid=(num_fields, programs),
@@ -73,11 +69,17 @@ def forward(
 
 def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
     """Compute the tiles of one program."""
-    rows, *weights_outside, out, weights, tiles, weights_barrier, tile_barriers = refs
+    rows, up, up_bias, down, down_bias_outside, out, memory, down_bias, tiles, weights_barrier, tile_barriers = refs
     field = lax.axis_index("field")
     warpgroup = lax.axis_index("warpgroup")
-    owner = parts.owner(weights_outside[0], field)
-    parts.copy_weights([ref.at[owner] for ref in weights_outside], weights, weights_barrier)
+    owner = parts.owner(up, field)
+    weights = parts.Weights(*memory)
+    weights.copy(up.at[owner], up_bias.at[owner], down.at[owner], weights_barrier)
+
+    @pl.when(warpgroup == 0)
+    def _copy_last_bias() -> None:
+        plgpu.copy_gmem_to_smem(down_bias_outside.at[owner], down_bias, weights_barrier)
+
     index = lax.axis_index("program") * tuning.warpgroups + warpgroup
     share = parts.Share(index, programs * tuning.warpgroups, rows.shape[1] // TILE_ROWS)
     first_slot = warpgroup * tuning.slots
@@ -90,7 +92,7 @@ def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
         plgpu.wait_smem_to_gmem(0, wait_read_only=True)
         ring.fetch(number + tuning.slots - 1)
         tile = ring.wait(number)
-        tile[...] = _block(machine, tile, weights, tuning.hidden_chunk).astype(tile.dtype)
+        tile[...] = _block(machine, tile, weights, down_bias).astype(tile.dtype)
         plgpu.commit_smem()
         plgpu.copy_smem_to_gmem(tile, out.at[field, share.place(number)])
         return carry
@@ -99,20 +101,21 @@ def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
     plgpu.wait_smem_to_gmem(0)
 
 
-def _block(machine: Hopper, tile: Ref, weights: tuple[Ref, ...], chunk: int) -> jax.Array:
+def _block(machine: Hopper, tile: Ref, weights: parts.Weights, down_bias: Ref) -> jax.Array:
     """Compute the block of one tile of rows, a chunk of hidden units at a time."""
-    up, up_bias, down, down_bias = weights
-    width, hidden = up.shape
+    num_chunks, width, chunk = weights.up.shape
     normal, _ = parts.normalize(machine.load(tile).astype(jnp.float32))
     normal = normal.astype(tile.dtype)
 
     def fill(totals: list[Ref]) -> None:
-        for start in range(0, hidden, chunk):
-            units = pl.ds(start, chunk)
-            half = machine.product(normal, up.at[:, units])
-            half += machine.load_for_columns(up_bias.at[units], half.shape)
+        def add_chunk(number: jax.Array, carry: Any) -> Any:
+            half = machine.product(normal, weights.up.at[number])
+            half += machine.load_for_columns(weights.up_bias.at[number], half.shape)
             active = half + half * jnp.tanh(half)
-            machine.add(totals[0], active.astype(tile.dtype), down.at[units, :])
+            machine.add(totals[0], active.astype(tile.dtype), weights.down.at[number])
+            return carry
+
+        machine.loop(num_chunks, add_chunk, 0, totals)
 
     (total,), _ = machine.sums([(TILE_ROWS, width)], fill)
     # The rows are read a second time, because registers are scarcer than the traffic of shared memory.

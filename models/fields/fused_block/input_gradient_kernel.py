@@ -14,7 +14,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 from jaxtyping import Array, Float
 
@@ -42,14 +41,10 @@ def input_gradient(
         functools.partial(_body, tuning, machine, programs),
         out_type=jax.ShapeDtypeStruct(rows.shape, rows.dtype),
         scratch_types=(
-            (
-                parts.matrix_memory((width, hidden), rows.dtype),
-                plgpu.SMEM((hidden,), jnp.float32),
-                parts.matrix_memory((hidden, width), rows.dtype),
-            ),
+            parts.Weights.memory(width, hidden, tuning.hidden_chunk, rows.dtype),
             parts.matrix_memory((tiles, TILE_ROWS, width), rows.dtype),
             parts.matrix_memory((tuning.warpgroups, TILE_ROWS, width), rows.dtype),
-            plgpu.Barrier(num_arrivals=3),
+            plgpu.Barrier(num_arrivals=parts.Weights.num_copies(hidden, tuning.hidden_chunk)),
             plgpu.Barrier(num_barriers=tiles),
             plgpu.Barrier(num_barriers=tuning.warpgroups),
         ),
@@ -64,12 +59,13 @@ def input_gradient(
 
 def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
     """Compute the tiles of one program."""
-    rows, gradient, *weights_outside, out, weights, tiles, gradient_tiles = refs[:-3]
+    rows, gradient, up, up_bias, down, out, memory, tiles, gradient_tiles = refs[:-3]
     weights_barrier, tile_barriers, gradient_barriers = refs[-3:]
     field = lax.axis_index("field")
     warpgroup = lax.axis_index("warpgroup")
-    owner = parts.owner(weights_outside[0], field)
-    parts.copy_weights([ref.at[owner] for ref in weights_outside], weights, weights_barrier)
+    owner = parts.owner(up, field)
+    weights = parts.Weights(*memory)
+    weights.copy(up.at[owner], up_bias.at[owner], down.at[owner], weights_barrier)
     index = lax.axis_index("program") * tuning.warpgroups + warpgroup
     share = parts.Share(index, programs * tuning.warpgroups, rows.shape[1] // TILE_ROWS)
     first_slot = warpgroup * tuning.slots
@@ -87,10 +83,13 @@ def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
         plgpu.wait_smem_to_gmem(0, wait_read_only=True)
         ring.fetch(number + tuning.slots - 1)
         tile = ring.wait(number)
-        normal = machine.load(tile).astype(jnp.float32)
-        normal = parts.normalize(normal)[0].astype(tile.dtype)
-        result = _tile_gradient(machine, (tile, normal, gradients.wait(number)), weights, tuning.hidden_chunk)
-        tile[...] = result.astype(tile.dtype)
+        normal, factor = parts.normalize(machine.load(tile).astype(jnp.float32))
+        tile[...] = normal.astype(tile.dtype)
+        plgpu.commit_smem()
+        gradient_tile = gradients.wait(number)
+        of_normal = _normal_gradient(machine, tile, gradient_tile, weights)
+        through_norm = _through_norm(of_normal, machine.load(tile), factor)
+        tile[...] = (machine.load(gradient_tile).astype(jnp.float32) + through_norm).astype(tile.dtype)
         plgpu.commit_smem()
         plgpu.copy_smem_to_gmem(tile, out.at[field, share.place(number)])
         gradients.fetch(number + 1)
@@ -100,39 +99,34 @@ def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
     plgpu.wait_smem_to_gmem(0)
 
 
-def _tile_gradient(
-    machine: Hopper, tiles: tuple[Ref, jax.Array, Ref], weights: tuple[Ref, ...], chunk: int
-) -> jax.Array:
-    """Compute the gradient of one tile of rows, a chunk of hidden units at a time.
-
-    Args:
-        machine: What runs it.
-        tiles: The rows, the normalised rows, and the gradient of the block's result.
-        weights: The block's, but for the last bias.
-        chunk: Hidden units at a time.
-    """
-    up, up_bias, down = weights
-    tile, normal, gradient = tiles
-    width, hidden = up.shape
+def _normal_gradient(machine: Hopper, normal: Ref, gradient: Ref, weights: parts.Weights) -> jax.Array:
+    """Compute the gradient with respect to one tile of normalised rows, a chunk of hidden units at a time."""
+    num_chunks, width, chunk = weights.up.shape
 
     def fill(totals: list[Ref]) -> None:
-        for start in range(0, hidden, chunk):
-            units = pl.ds(start, chunk)
+        def add_chunk(number: jax.Array, carry: Any) -> Any:
+            def multiply(products: list[Ref]) -> None:
+                machine.add(products[0], normal, weights.up.at[number])
+                machine.add(products[1], gradient, machine.transposed(weights.down.at[number]))
 
-            def multiply(products: list[Ref], units: Any = units) -> None:
-                machine.add(products[0], normal, up.at[:, units])
-                machine.add(products[1], gradient, machine.transposed(down.at[units, :]))
+            (half, of_active), _ = machine.sums([(TILE_ROWS, chunk)] * 2, multiply)
+            half += machine.load_for_columns(weights.up_bias.at[number], half.shape)
+            of_half = of_active * parts.activation_slope(half, jnp.tanh(half))
+            machine.add(totals[0], of_half.astype(gradient.dtype), machine.transposed(weights.up.at[number]))
+            return carry
 
-            (half, active_gradient), _ = machine.sums([(TILE_ROWS, chunk)] * 2, multiply)
-            half += machine.load_for_columns(up_bias.at[units], half.shape)
-            half_gradient = active_gradient * parts.activation_slope(half, jnp.tanh(half))
-            machine.add(totals[0], half_gradient.astype(tile.dtype), machine.transposed(up.at[:, units]))
+        machine.loop(num_chunks, add_chunk, 0, totals)
 
-    (normal_gradient,), _ = machine.sums([(TILE_ROWS, width)], fill)
-    # The rows are read and normalised a second time, because registers are scarcer than arithmetic.
-    normal, factor = parts.normalize(machine.load(tile).astype(jnp.float32))
-    mean = jnp.sum(normal_gradient, axis=1) * (1 / width)
-    along = jnp.sum(normal_gradient * normal, axis=1) * (1 / width)
-    shape = normal.shape
-    through_norm = normal_gradient - parts.over_columns(mean, shape) - normal * parts.over_columns(along, shape)
-    return machine.load(gradient).astype(jnp.float32) + through_norm * parts.over_columns(factor, shape)
+    (total,), _ = machine.sums([(TILE_ROWS, width)], fill)
+    return total
+
+
+def _through_norm(of_normal: jax.Array, normal: jax.Array, factor: jax.Array) -> jax.Array:
+    """Turn the gradient with respect to normalised rows into that with respect to rows."""
+    shape = of_normal.shape
+    # In the products' type, in which the normalised rows stayed in registers.
+    normal = normal.astype(jnp.float32)
+    mean = jnp.sum(of_normal, axis=1) * (1 / shape[1])
+    along = jnp.sum(of_normal * normal, axis=1) * (1 / shape[1])
+    rest = of_normal - parts.over_columns(mean, shape) - normal * parts.over_columns(along, shape)
+    return rest * parts.over_columns(factor, shape)

@@ -6,7 +6,6 @@ f: fields, n: rows, w: width, h: hidden units.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
@@ -34,8 +33,8 @@ class Tuning:
     Attributes:
         warpgroups: Groups of 128 threads in a program, each with rows of its own. The kernel of the weights' gradient
             always has two.
-        hidden_chunk: Hidden units that a warpgroup holds in registers at a time; rows, in the kernel of the weights'
-            gradient.
+        hidden_chunk: Hidden units that a warpgroup holds in registers at a time. In the kernel of the weights' gradient
+            it always holds the same 64.
         slots: Tiles of rows that a warpgroup keeps in shared memory: one is computed while the others are copied.
         programs_per_multiprocessor: Programs that are resident together, if their memory allows it.
         semantics: Which of Mosaic's two compilers lowers the kernel.
@@ -104,15 +103,15 @@ class Share:
         count: Number of tiles.
     """
 
-    def __init__(self, index: jax.Array, num_sharing: int, num_tiles: int, tile_rows: int = TILE_ROWS) -> None:
+    def __init__(self, index: jax.Array, num_sharing: int, num_tiles: int, tile_size: int = TILE_ROWS) -> None:
         self._index = index
         self._num_sharing = num_sharing
-        self._tile_rows = tile_rows
+        self._tile_size = tile_size
         self.count = lax.div(num_tiles - index + num_sharing - 1, jnp.int32(num_sharing))
 
     def place(self, number: jax.Array) -> Any:
         """Return the rows of one of its tiles."""
-        return pl.ds((self._index + number * self._num_sharing) * self._tile_rows, self._tile_rows)
+        return pl.ds((self._index + number * self._num_sharing) * self._tile_size, self._tile_size)
 
 
 class TileRing:
@@ -154,13 +153,44 @@ class TileRing:
         return self._memory.at[slot]
 
 
-def copy_weights(sources: Sequence[Ref], targets: Sequence[Ref], barrier: Ref) -> None:
-    """Let the first warpgroup of a program begin to copy weights into shared memory."""
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """Holds the weights of a block in shared memory, in chunks of hidden units.
 
-    @pl.when(lax.axis_index("warpgroup") == 0)
-    def _copy() -> None:
-        for source, target in zip(sources, targets, strict=True):
-            plgpu.copy_gmem_to_smem(source, target, barrier)
+    A loop over chunks, unlike code for each of them, leaves registers to the sums: the compiler keeps the address of
+    every factor in two of them, for as long as the kernel runs.
+    """
+
+    up: Ref
+    up_bias: Ref
+    down: Ref
+
+    @staticmethod
+    def memory(width: int, hidden: int, chunk: int, dtype: Any) -> tuple[Any, ...]:
+        """Describe the memory, in the order of the attributes."""
+        num_chunks = hidden // chunk
+        return (
+            matrix_memory((num_chunks, width, chunk), dtype),
+            plgpu.SMEM((num_chunks, chunk), jnp.float32),
+            matrix_memory((num_chunks, chunk, width), dtype),
+        )
+
+    @staticmethod
+    def num_copies(hidden: int, chunk: int) -> int:
+        """Return the number of copies that a barrier has to wait for."""
+        return 3 * (hidden // chunk)
+
+    def copy(self, up: Ref, up_bias: Ref, down: Ref, barrier: Ref) -> None:
+        """Let the first warpgroup of a program begin to copy weights into shared memory."""
+        num_chunks, _, chunk = self.up.shape
+
+        @pl.when(lax.axis_index("warpgroup") == 0)
+        def _copy() -> None:
+            for number in range(num_chunks):
+                units = pl.ds(number * chunk, chunk)
+                plgpu.copy_gmem_to_smem(up.at[:, units], self.up.at[number], barrier)
+                plgpu.copy_gmem_to_smem(up_bias.at[units], self.up_bias.at[number], barrier)
+                plgpu.copy_gmem_to_smem(down.at[units], self.down.at[number], barrier)
 
 
 def owner(weights: Ref, field: jax.Array) -> jax.Array | int:

@@ -80,7 +80,8 @@ class Report:
 def tunings(kernel: str, width: int) -> Iterator[Tuning]:
     """List the tunings that are tried: those that spill few registers."""
     yield Tuning(hidden_chunk=64)
-    yield Tuning(hidden_chunk=128)
+    if kernel != "weight_gradient":
+        yield Tuning(hidden_chunk=128)
     if width == 64 and kernel == "forward":
         yield Tuning(hidden_chunk=64, warpgroups=3)
         yield Tuning(hidden_chunk=64, warpgroups=4)

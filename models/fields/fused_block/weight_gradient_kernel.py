@@ -62,7 +62,8 @@ def weight_gradient(
     hidden = up.shape[1]
     programs = _num_programs(num_fields, hidden // PROGRAM_UNITS, num_rows // STEP_ROWS, tuning)
     matrix = jax.ShapeDtypeStruct((num_fields, programs, hidden, width), jnp.float32)
-    tiles = parts.matrix_memory((tuning.slots, STEP_ROWS, width), rows.dtype)
+    tiles = parts.matrix_memory((tuning.slots, WARPGROUPS, TILE_ROWS, width), rows.dtype)
+    rows, gradient = (value.reshape(num_fields, -1, TILE_ROWS, width) for value in (rows, gradient))
     return plgpu.kernel(
         functools.partial(_body, tuning, machine, programs),
         out_type=(matrix, jax.ShapeDtypeStruct(matrix.shape[:3], jnp.float32), matrix),
@@ -105,8 +106,13 @@ def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
     first_unit = lax.axis_index("slice") * PROGRAM_UNITS
     owner = parts.owner(weights_outside[0], field)
     units = pl.ds(first_unit, PROGRAM_UNITS)
-    parts.copy_weights([ref.at[owner, units] for ref in weights_outside], weights, weights_barrier)
-    share = parts.Share(program, programs, rows.shape[1] // STEP_ROWS, STEP_ROWS)
+
+    @pl.when(warpgroup == 0)
+    def _copy_weights() -> None:
+        for source, target in zip(weights_outside, weights, strict=True):
+            plgpu.copy_gmem_to_smem(source.at[owner, units], target, weights_barrier)
+
+    share = parts.Share(program, programs, rows.shape[1] // WARPGROUPS, WARPGROUPS)
     rings = [
         parts.TileRing(share, source.at[field], memory, barriers, first_slot=0, slots=tuning.slots)
         for source, memory, barriers in zip((rows, gradient), (tiles, gradient_tiles), tile_barriers, strict=True)
@@ -119,7 +125,7 @@ def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
 
     plgpu.barrier_wait(weights_barrier)
     fill = functools.partial(_accumulate, tuning, machine, share.count, rings, weights, normal_barrier)
-    sums, bias_sum = machine.sums([(UNITS, rows.shape[2])] * 2, fill)
+    sums, bias_sum = machine.sums([(UNITS, rows.shape[3])] * 2, fill)
     own_units = pl.ds(first_unit + warpgroup * UNITS, UNITS)
     for target, value in ((up_gradient, sums[0]), (bias_gradient, bias_sum), (down_gradient, sums[1])):
         target.at[field, program, own_units][...] = value
@@ -140,7 +146,7 @@ def _accumulate(
 
     def step(number: jax.Array, bias_gradient: jax.Array) -> jax.Array:
         tile, gradient_tile = (ring.wait(number) for ring in rings)
-        own_rows = tile.at[pl.ds(warpgroup * TILE_ROWS, TILE_ROWS)]
+        own_rows = tile.at[warpgroup]
         normal, _ = parts.normalize(machine.load(own_rows).astype(jnp.float32))
         own_rows[...] = normal.astype(own_rows.dtype)
         plgpu.commit_smem()
@@ -154,10 +160,11 @@ def _accumulate(
             for ring in rings:
                 ring.fetch(number + tuning.slots - 1)
 
-        for start in range(0, STEP_ROWS, tuning.hidden_chunk):
-            span = pl.ds(start, tuning.hidden_chunk)
-            bias_gradient += _add_tile(machine, totals, (tile.at[span], gradient_tile.at[span]), own_weights)
-        return bias_gradient
+        def add_tile(index: jax.Array, bias_gradient: jax.Array) -> jax.Array:
+            tiles = (tile.at[index], gradient_tile.at[index])
+            return bias_gradient + _add_tile(machine, totals, tiles, own_weights)
+
+        return machine.loop(WARPGROUPS, add_tile, bias_gradient, totals)
 
     return machine.loop(count, step, machine.zeros_for_rows(UNITS), totals)
 
