@@ -90,7 +90,7 @@ def main(args: argparse.Namespace) -> int:
     """Print the tables and write the page, or draw a figure."""
     if args.figure:
         return draw_figure(args)
-    check_options(args)
+    refuse_conflicts(args)
     refresh_s = common_options.every_s(args, "--live", EVERY_S)
     price = report_options.price_of(args)
     from bench.report import build
@@ -136,7 +136,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def check_options(args: argparse.Namespace) -> None:
+def refuse_conflicts(args: argparse.Namespace) -> None:
     """Refuse options that do not go together.
 
     Raises:

@@ -16,7 +16,7 @@ NUM_REPEATS = 5
 
 
 class DevicePeaks(NamedTuple):
-    """What the device at hand reaches.
+    """The measured peak rates of the device at hand.
 
     Attributes:
         bfloat16_product: Operations a second of a large product of bfloat16, with float32 sums.

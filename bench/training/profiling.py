@@ -44,7 +44,7 @@ MAX_TIMED_S = 10.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What one program costs on the device at hand.
+    """The cost of one program on the device at hand.
 
     Attributes:
         variant: Name of the method.
@@ -174,6 +174,11 @@ def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, op
     if options.traces:
         scope_ms = step_trace.milliseconds_by_scope(chunk, (state, batch, start), SCOPES, options.steps)
     work = static.work_per_step()
+    rays = points = None
+    if work is not None:
+        rays = float(work.rays)
+        points = float(work.points)
+    by_scope = flop_count.flops_by_scope(products)
     return Profile(
         variant=variant,
         method_digest=packing.method_digest(pack.trials[0]),
@@ -186,10 +191,10 @@ def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, op
         compile_warm_s=warm_s,
         step_ms=statistics.median(seconds) / options.steps * 1e3,
         spread_ms=(max(seconds) - min(seconds)) / options.steps * 1e3,
-        rays_per_step=None if work is None else float(work.rays),
-        points_per_step=None if work is None else float(work.points),
+        rays_per_step=rays,
+        points_per_step=points,
         flops_per_step=flop_count.total_flops(products) / options.steps,
-        flops_by_scope={k: v / options.steps for k, v in flop_count.flops_by_scope(products).items()},
+        flops_by_scope={scope: flops / options.steps for scope, flops in by_scope.items()},
         product_types=types_in_field(products, options.steps),
         planned_bytes=devices.memory_bytes(program),
         peak_bytes=peak_bytes(),
