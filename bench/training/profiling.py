@@ -174,11 +174,6 @@ def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, op
     if options.traces:
         scope_ms = step_trace.milliseconds_by_scope(chunk, (state, batch, start), SCOPES, options.steps)
     work = static.work_per_step()
-    rays = points = None
-    if work is not None:
-        rays = float(work.rays)
-        points = float(work.points)
-    by_scope = flop_count.flops_by_scope(products)
     return Profile(
         variant=variant,
         method_digest=packing.method_digest(pack.trials[0]),
@@ -191,10 +186,10 @@ def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, op
         compile_warm_s=warm_s,
         step_ms=statistics.median(seconds) / options.steps * 1e3,
         spread_ms=(max(seconds) - min(seconds)) / options.steps * 1e3,
-        rays_per_step=rays,
-        points_per_step=points,
+        rays_per_step=None if work is None else float(work.rays),
+        points_per_step=None if work is None else float(work.points),
         flops_per_step=flop_count.total_flops(products) / options.steps,
-        flops_by_scope={scope: flops / options.steps for scope, flops in by_scope.items()},
+        flops_by_scope=mean_flops(products, options.steps),
         product_types=types_in_field(products, options.steps),
         planned_bytes=devices.memory_bytes(program),
         peak_bytes=peak_bytes(),
@@ -202,6 +197,11 @@ def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, op
         scope_ms=scope_ms,
         random_encoders=random_encoders,
     )
+
+
+def mean_flops(products: list[flop_count.Product], num_steps: int) -> dict[str, float]:
+    """Average the operations of each named scope over steps."""
+    return {scope: flops / num_steps for scope, flops in flop_count.flops_by_scope(products).items()}
 
 
 def types_in_field(products: list[flop_count.Product], num_steps: int) -> dict[str, float]:
