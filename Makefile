@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 comma := ,
 
-.PHONY: ablations test test-slow parity lint setup clean
+.PHONY: ablations test quick test-slow parity lint setup clean
 .DEFAULT_GOAL := ablations
 
 setup: $(VENV)/.installed
@@ -26,6 +26,10 @@ ablations: setup
 test: export XLA_FLAGS ?= --xla_backend_optimization_level=0
 test: setup
 	$(RUN) -m pytest -q -n 2 --dist loadfile -m 'not slow'
+
+# Tests that need no compiled program: under a minute on two cores.
+quick: setup
+	$(RUN) -m pytest -q -n 2 --dist loadfile -m quick
 
 test-slow: setup
 	$(RUN) -m pytest -q -m slow

@@ -12,6 +12,8 @@ install_import_hook(["tasks", "models", "bench"], "beartype.beartype")
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+from tests.fixtures.quick_selection import QuickSelection  # noqa: E402
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 collect_ignore = ["fixtures/clip_originals.py"]  # no tests: imports PyTorch, which only `make parity` installs
@@ -20,6 +22,11 @@ collect_ignore = ["fixtures/clip_originals.py"]  # no tests: imports PyTorch, wh
 def pytest_addoption(parser):
     """Adds a flag to write golden files anew."""
     parser.addoption("--make-golden", action="store_true", help="write golden files anew, to be read as a diff")
+
+
+def pytest_configure(config):
+    """Registers what marks the quick tests; not as a file's hooks, which would not see examples in docstrings."""
+    config.pluginmanager.register(QuickSelection(config))
 
 
 @pytest.fixture(autouse=True, scope="session")
