@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Threads of XLA. Interpreted kernels of a GPU block one for each of their own threads, and would wait forever with two.
+os.environ.setdefault("NPROC", str(max(4, os.cpu_count() or 1)))
 
 from jaxtyping import install_import_hook  # noqa: E402
 
