@@ -19,6 +19,7 @@ from typing import Any
 from bench.errors import UsageError
 from bench.storage import json_values
 from bench.storage.record import Record
+from bench.storage.stored_scores import check_scores
 from tasks.data_dir.atomic_files import write_file
 
 END = ".parquet"
@@ -110,6 +111,8 @@ class NumberTable:
         self._offsets = values.offsets.to_numpy()
         self._values = values.values.to_numpy(zero_copy_only=False)
         self._is_missing = values.values.is_null().to_numpy(zero_copy_only=False)
+        if not numpy.isfinite(self._values[~self._is_missing]).all():
+            raise UsageError(f"{where}: expected numbers that are finite, got others; bring the file again")
         trial_of_row, trial_ids = self._words["trial_id"]
         order = numpy.argsort(trial_of_row, kind="stable")
         places, starts = numpy.unique(trial_of_row[order], return_index=True)
@@ -143,7 +146,7 @@ class NumberTable:
                 found.setdefault(protocol, []).append(row)
         return found
 
-    def scores(self, trial_id: str, protocol: str) -> bytes:
+    def scores(self, trial_id: str, protocol: str) -> dict[str, Any]:
         """Return the scores of a trial under a protocol.
 
         Raises:
@@ -152,11 +155,11 @@ class NumberTable:
         rows = self.protocols(trial_id)[protocol]
         where = f"{self._where}, {trial_id}, {protocol}"
         try:
-            rest = json.loads(self.word(rows[-1], "scores") or "")
-            per_view = {self.word(row, "metric"): self.values(row) for row in rows}
-            return json_values.to_bytes(rest | {"per_view": per_view}, where)
+            rest = json_values.from_bytes((self.word(rows[-1], "scores") or "").encode(), where)
+            scores = rest | {"per_view": {self.word(row, "metric"): self.values(row) for row in rows}}
+            return check_scores(scores, where)
         except (ValueError, TypeError) as error:
-            raise UsageError(f"{where}: expected scores, got what does not parse ({error}); bring it again") from error
+            raise UsageError(f"{where}: expected scores, got others ({error}); bring the file again") from error
 
 
 class NumberFiles(Mapping[str, bytes]):
@@ -171,7 +174,7 @@ class NumberFiles(Mapping[str, bytes]):
             return self._table.record(self._trial_id)
         for protocol in self._table.protocols(self._trial_id):
             if name == f"scores/{protocol}.json":
-                return self._table.scores(self._trial_id, protocol)
+                return json_values.to_bytes(self._table.scores(self._trial_id, protocol), name)
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -180,6 +183,11 @@ class NumberFiles(Mapping[str, bytes]):
 
     def __len__(self) -> int:
         return 1 + len(self._table.protocols(self._trial_id))
+
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """Return the scores by protocol, without writing them as a file first."""
+        protocols = self._table.protocols(self._trial_id)
+        return {protocol: self._table.scores(self._trial_id, protocol) for protocol in protocols}
 
     def values_of(self, metric: str) -> dict[str, list[float | None]]:
         """Return the values of one metric by protocol; an empty list where a protocol lacks it."""

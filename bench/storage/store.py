@@ -208,6 +208,8 @@ class Store:
     def scores(self, trial_id: str) -> dict[str, dict[str, Any]]:
         """Return a trial's scores by protocol; a file that does not parse is set aside, to be scored again."""
         self.read(trial_id)
+        if isinstance(contents := self._archived.get(trial_id), number_tables.NumberFiles):
+            return contents.scores()
         if trial_id in self._archived:
             return _parse_archived_scores(self._archived[trial_id], f"{self.root}, {trial_id} in an archive")
         found = {}

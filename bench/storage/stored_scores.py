@@ -36,6 +36,18 @@ def parse_scores(content: bytes, where: str) -> dict[str, Any]:
     Raises:
         ValueError: It is no JSON, or a field is missing or of another type; in one line.
     """
-    scores = json_values.from_bytes(content, where)
+    return check_scores(json_values.from_bytes(content, where), where)
+
+
+def check_scores(scores: Any, where: str) -> dict[str, Any]:
+    """Return scores if each field is there and of its type.
+
+    Args:
+        scores: Plain values.
+        where: Names the file in messages.
+
+    Raises:
+        ValueError: A field is missing or of another type; in one line.
+    """
     json_values.convert(scores, StoredScores, where)
     return scores

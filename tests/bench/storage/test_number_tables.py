@@ -88,3 +88,19 @@ def test_files_of_a_trial_are_named_and_counted(stored):
     assert sorted(files) == ["record.json", "scores/nerf-2020.json", "scores/std-v1.json"] and len(files) == 3
     with pytest.raises(KeyError):
         files["scores/dietnerf-2021.json"]
+
+
+def test_a_number_that_is_not_finite_is_refused(stored):
+    store, folder = stored
+    numbers = {"nerf__b__s0__1": (store.read("nerf__b__s0__1"), {"std-v1": some_scores((np.inf, 1.0))})}
+    number_tables.write_numbers(folder / NAME, numbers)
+    with pytest.raises(UsageError, match="numbers that are finite"):
+        Store.open(folder)
+
+
+def test_scores_of_another_form_are_refused(stored):
+    store, folder = stored
+    scores = {"std-v1": some_scores() | {"version": 2}}
+    number_tables.write_numbers(folder / NAME, {"nerf__b__s0__1": (store.read("nerf__b__s0__1"), scores)})
+    with pytest.raises(UsageError, match="expected scores"):
+        Store.open(folder).scores("nerf__b__s0__1")
