@@ -5,10 +5,11 @@ k: trials, n: cameras.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from bench.metrics.task_kinds import kind_of
@@ -92,6 +93,7 @@ def load_batch(pack: Pack, encoders: Frozen | None = None) -> tuple[Method, Batc
     Returns:
         The static method, the arrays on their devices, and the data that they were made of.
     """
+    devices.use_compilation_cache()
     roots = pack.roots
     static = split_hyperparameters(roots[0].method)[0]
     frozen = load_encoders(static) if encoders is None else encoders
@@ -134,8 +136,16 @@ def hyperparameters_of(method: Method) -> Hyperparameters:
 
 
 def stack_trials(trees: list[PyTree]) -> PyTree:
-    """Stack trees of arrays into one tree with a leading trial axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    """Stack trees of arrays into one tree with a leading trial axis.
+
+    On the host, as `jnp.stack` would be compiled once for every shape.
+    """
+
+    def stack(*leaves: Any) -> Any:
+        is_key = jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key)
+        return jnp.stack(leaves) if is_key else np.stack(leaves)
+
+    return jax.tree.map(stack, *jax.device_get(trees))
 
 
 def index_trial(tree: PyTree, i: int) -> PyTree:

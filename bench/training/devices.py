@@ -23,9 +23,14 @@ _LOCK = threading.Lock()
 
 
 def use_compilation_cache() -> None:
-    """Keep compiled programs on disk, so that the next process does not compile them again."""
+    """Keep compiled programs on disk, so that the next process does not compile them again.
+
+    To be called before the first array is made: what is compiled before is compiled by every process anew. Small
+    programs are kept too, as preparing a pack compiles dozens of them, and a GPU takes a fifth of a second for each.
+    """
     jax.config.update("jax_compilation_cache_dir", str(location.folder() / "programs"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def compile_once(

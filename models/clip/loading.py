@@ -129,7 +129,7 @@ def _make_encoder(
 ) -> Encoder:
     return Encoder(
         name=name,
-        params=jax.tree.map(jnp.asarray, variables),
+        params=jax.device_put(variables),  # `jnp.asarray` would compile a program for each shape
         towers=LinenTowers(dual_encoder.with_dtype(model, dtype)),
         tokenizer=tokenizer,
         sha256=sha256,

@@ -14,6 +14,7 @@ References:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import NamedTuple
 
@@ -203,8 +204,8 @@ def fold_features(num_octaves: int, num_directions: int, unit_directions: bool) 
 @functools.cache
 def fourier_vectors(num_octaves: int, num_directions: int, unit_directions: bool) -> Float[np.ndarray, "k 3"]:
     """Return the axes and the random vectors of `FourierFeatures`: integers, equal on every machine."""
-    # Outside of any trace, and with the random bits that JAX drew by default in 2022.
-    with jax.ensure_compile_time_eval(), jax.threefry_partitionable(False):
+    # Outside of any trace, on the host, and with the random bits that JAX drew by default in 2022.
+    with _on_host(), jax.ensure_compile_time_eval(), jax.threefry_partitionable(False):
         key = jax.random.key(124124)  # the released code's key
         length_key = jax.random.fold_in(key, 1) if unit_directions else key
         directions = jax.random.normal(key, (3, num_directions))
@@ -212,6 +213,14 @@ def fourier_vectors(num_octaves: int, num_directions: int, unit_directions: bool
         lengths = 2 ** (num_octaves * jax.random.uniform(length_key, (num_directions,)))
         vectors = np.trunc(np.asarray(lengths[None, :] * directions)).T
     return np.concatenate([np.eye(3), vectors]).astype(np.float32)
+
+
+def _on_host() -> contextlib.AbstractContextManager[None]:
+    """Compute on the CPU, where small programs compile faster; where that is not offered, on the default device."""
+    try:
+        return jax.default_device(jax.local_devices(backend="cpu")[0])
+    except RuntimeError:  # JAX_PLATFORMS names accelerators alone
+        return contextlib.nullcontext()
 
 
 def project(x: Float[Array, "*b 3"], vectors: Float[Array | np.ndarray, "k 3"]) -> Float[Array, "*b k"]:
