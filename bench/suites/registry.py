@@ -56,6 +56,7 @@ SUITES = {
     "ablations": "bench.suites.builtin.ablations:ABLATIONS",
     "text-to-3d": "bench.suites.builtin.text_to_3d:TEXT_TO_3D",
     "compositional": "bench.suites.builtin.compositional:COMPOSITIONAL",
+    "equivalence": "bench.suites.builtin.equivalence:EQUIVALENCE",
     "sparse-views": "bench.suites.builtin.sparse_views:SPARSE_VIEWS",
     "sparse-views-ablations": "bench.suites.builtin.sparse_views_ablations:SPARSE_VIEWS_ABLATIONS",
 }
