@@ -95,7 +95,7 @@ def fast_preset(released: DreamFields) -> DreamFields:
     samples = released.num_samples or 0
     return dataclasses.replace(
         released,
-        field=dataclasses.replace(released.field, dtype="bfloat16"),  # type: ignore[type-var, call-arg]
+        field=dataclasses.replace(released.field, dtype="bfloat16"),  # type: ignore[call-arg]
         encoder_dtype="bfloat16",
         num_samples=samples // 3,
         proposal_bins=samples,
