@@ -10,9 +10,12 @@ comma := ,
 .PHONY: ablations test quick test-slow parity lint setup clean
 .DEFAULT_GOAL := ablations
 
-setup: $(VENV)/.installed
+# A stamp of its own for each EXTRAS: what is asked for later is installed too.
+INSTALLED := $(VENV)/.installed$(if $(EXTRAS),-$(EXTRAS))
 
-$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+setup: $(INSTALLED)
+
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "PYTHON=$(PYTHON): expected Python 3.11 or later, got $$($(PYTHON) --version); run make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check uv --constraint constraints.txt

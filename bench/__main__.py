@@ -17,7 +17,7 @@ VERBS = {
     "profile": "measure what training costs here: compiling, steps, memory, arithmetic",
     "status": "say what is running now, and what is done",
     "ls": "list the trials that are stored",
-    "show": "show all that is known of one trial",
+    "show": "show all that is known of one trial, with its traceback if it failed",
     "rescore": "score stored views again, under the suite's protocols or another",
     "retry": "move failed trials aside, so that the next run trains them again",
     "report": "write the tables, figures and pictures of stored results again",
@@ -81,7 +81,7 @@ def module_of(name: str) -> str:
 
 
 def overview() -> str:
-    """Write what `--help` prints: a line a verb."""
+    """Write what `--help` prints: one line for each verb."""
     lines = [f"  {name:14} {help_line}" for name, help_line in VERBS.items()]
     return "\n".join(
         [

@@ -25,7 +25,7 @@ def count_confusions(
         captions: The retrieval set.
 
     Returns:
-        A row an arm, caption and wrong caption: `num_first`, views in which it came before the right one, and
+        One row for each arm, caption and wrong caption: `num_first`, views in which it came before the right one, and
         `num_nearest`, views in which it was the best wrong one, of `num_views`. The most frequent of an arm first.
     """
     num_nearest: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)

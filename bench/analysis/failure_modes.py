@@ -111,7 +111,7 @@ def count_failures(
 
 
 def describe_failures(found: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Describe the counts, a line a failure that occurs, with the arms that have it in their order.
+    """Describe the counts, one line for each failure that occurs, with the arms that have it in their order.
 
     Example:
         >>> describe_failures({"full": {"trials": 9}, "bare": {"trials": 4, "empty": 1, "cloud": 3}})

@@ -62,8 +62,8 @@ def measure_table(
         allow_in_loop: Let an encoder judge what it guided; its numbers are stamped.
 
     Returns:
-        A row an arm and seed, columns `COLUMNS`. Where a scene has no stored views there are no numbers, and `missing`
-        gives the reason.
+        One row for each arm and seed, columns `COLUMNS`. Where a scene has no stored views there are no numbers, and
+        `missing` gives the reason.
 
     Raises:
         UsageError: The table is not of photographs, or the features are those of an encoder that guided one of the

@@ -1,8 +1,8 @@
 """Reads a table's numbers from a store's frame: each once and finite, beside the place of its trial in the table.
 
 Frames here have these columns:
-    frame    as `bench.storage.score_frame` makes it: a row a trial, protocol, metric and view
-    places   arm, trial_id, cluster, seed: a row a trial of the table
+    frame    as `bench.storage.score_frame` makes it: one row for each trial, protocol, metric and view
+    places   arm, trial_id, cluster, seed: one row for each trial of the table
     numbers  `places` with metric, view and value
 Words in `numbers` may be categories, which pandas compares and groups many times faster than text.
 Nothing is lost on the way: `count_trials` says what became of the trials that have no number.

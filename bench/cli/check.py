@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print a line a step; 1 if one is broken."""
+    """Print one line for each step; 1 if one is broken."""
     from bench.plugins.check_method import check_method
     from bench.training import precompile
 

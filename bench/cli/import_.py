@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Import, and print a line a trial."""
+    """Import, and print one line for each trial."""
     from bench.plugins.render_import import ImportOptions, import_renders
 
     options = ImportOptions(

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pack", type=pack_sizes, default=(1,), metavar="1,8,64", help="trials trained at once (default: 1)"
     )
     parser.add_argument(
-        "--steps", type=number_of_steps, default=20, metavar="N", help="steps of a timed chunk (default: 20)"
+        "--steps", type=number_of_steps, default=20, metavar="N", help="steps that are timed together (default: 20)"
     )
     parser.add_argument("--trace", action="store_true", help="find where the time goes; compiles once more")
     parser.add_argument(

@@ -38,5 +38,5 @@ def main(args: argparse.Namespace) -> int:
 
 
 def print_scored(trial: Trial, applied: list[str]) -> None:
-    """Print a line a trial."""
+    """Print one line for each trial."""
     print(f"{trial.id}: {', '.join(applied) or 'none of these protocols is of its kind'}")

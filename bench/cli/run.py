@@ -79,6 +79,7 @@ def print_failures(num_failed: int, trials_store: Store) -> None:
         print(f"set aside, it did not parse: {name}", file=sys.stderr)
     if num_failed:
         print(
-            f"{num_failed} trials failed: python -m bench ls --failed; then python -m bench retry --all",
+            f"{num_failed} trials failed: python -m bench ls --failed lists them, show TRIAL says why, retry --all "
+            "lets the next run train them again",
             file=sys.stderr,
         )

@@ -11,7 +11,7 @@ from bench.cli.common_options import add_results
 from bench.storage.record import Record
 from bench.storage.store import Store
 
-HELP = "show all that is known of one trial"
+HELP = "show all that is known of one trial, with its traceback if it failed"
 EXAMPLE = "python -m bench show nerf__knight__8v__s0"
 
 

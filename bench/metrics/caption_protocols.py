@@ -38,8 +38,8 @@ class CaptionProtocol(Protocol):
     Attributes:
         metrics: What every judge makes, `METRIC@JUDGE`: names in `bench.metrics.registry.ENCODER_METRICS`.
         guide_metrics: What the trial's own guide makes, `METRIC@guide`.
-        field_metrics: What is no encoder's verdict on the caption: "repeats", of the ring, by the first judge's
-            embeddings; "opacity", the mean of a view.
+        field_metrics: Metrics that ignore the caption: "repeats" compares the views of the ring by the first judge's
+            embeddings, "opacity" is a view's mean opacity.
         view_ids: Which of the views of `tasks.captions.caption_task`.
         background: Grey that the views are put on: 1 is white.
         captions: Name of the retrieval set that the protocol is defined on; None if any.
@@ -66,7 +66,7 @@ class CaptionProtocol(Protocol):
                 raise ValueError(f"protocol {self.name}: expected known metrics, got {name!r}; {near}")
 
     def has_metric(self, metric: str) -> bool:
-        """Whether the protocol makes a metric; one by an encoder that nobody knows it does not make.
+        """Tell whether the protocol makes a metric. It makes none by an unknown encoder.
 
         Example:
             >>> names = ("rprec1@embedded-judge-rn", "opacity", "rank@guide", "rprec1@nobody")
@@ -118,7 +118,7 @@ class CaptionProtocol(Protocol):
     ) -> Scores:
         """Make a trial's numbers from its stored views. See `Protocol.score`.
 
-        A judge that cannot be had has no numbers, and a reason: the training is not lost for it.
+        If a judge cannot be loaded, its numbers are missing and the reason is stored; all other scores are made.
 
         Args:
             data: The task's caption, retrieval set, judges and cameras.

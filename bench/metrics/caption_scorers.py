@@ -95,7 +95,7 @@ class ScoreCollector:
 
         Args:
             name: The metric's.
-            values: A number a view.
+            values: One number for each view.
             present: Views whose number counts; the others have none.
             reason: A remark on all numbers; None without one.
             missing: Why some views have no number.

@@ -74,13 +74,13 @@ def repeats(embeddings: Float[np.ndarray, "v f"]) -> float:
 def by_azimuth(
     values: Float[np.ndarray, " n"], azimuths_deg: Float[np.ndarray, " n"], clusters: Sequence[object]
 ) -> dict[float, Float[np.ndarray, " c"]]:
-    """Group a metric by azimuth: at each azimuth a number a cluster, ready for an interval over clusters.
+    """Group a metric by azimuth: at each azimuth one number for each cluster, ready for an interval over clusters.
 
     Elevations, seeds and trials of a cluster are averaged first. Front and back differ where a caption shows only from
     one side; a score that is the same all round, of a thing that has a front, is a sign of repeated faces.
 
     Args:
-        values: A number a view, such as `rprec1`.
+        values: One number for each view, such as `rprec1`.
         azimuths_deg: Of the views; rounded to a tenth of a degree.
         clusters: Of the views: their captions.
 

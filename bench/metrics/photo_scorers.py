@@ -1,7 +1,7 @@
 """Makes the numbers of photographs: which function each metric is, and which views have none.
 
-A scorer takes all scored views with their truths and gives a number a view, or None with a reason. `SCORERS` is the
-table of them. How a number is read stands in `bench.metrics.registry`, which also says how to add one.
+A scorer takes all scored views with their truths and gives one number for each view, or None with a reason. `SCORERS`
+is the table of them. How a number is read stands in `bench.metrics.registry`, which also says how to add one.
 
 n: views, h and w: pixels of a view.
 """
@@ -36,7 +36,7 @@ class ViewsAndTruth(NamedTuple):
 
 
 Scored = tuple[list[float | None], str | None]
-"""A number a view, None where it is missing; and the reason why some are missing."""
+"""One number for each view, None where it is missing; and the reason why some are missing."""
 
 
 def _numbers(values: Float[np.ndarray, " n"]) -> list[float | None]:

@@ -1,7 +1,7 @@
 """Lists all metrics: the name, unit, direction, digits, title and limits of each.
 
 To add a metric of photographs, add to four files of `bench/metrics/`:
-1. `image.py`, or a file of its own: the function, from rendered and true images to a number an image;
+1. `image.py`, or a file of its own: the function, from rendered and true images to one number for each image;
 2. `registry.py`: a row in `METRICS`, how the number is read and printed;
 3. `photo_scorers.py`: a row in `SCORERS`, which function makes it;
 4. `photo_protocols.py`: its name in a protocol, whose version goes up.
@@ -10,6 +10,9 @@ To add a metric that an encoder makes of a caption's views, add to three:
 1. `r_precision.py`: a field of `RetrievalRanks`, the numbers of all views;
 2. `registry.py`: a row in `ENCODER_METRICS`;
 3. `caption_protocols.py`: its name in a protocol, whose version goes up.
+
+A table shows a metric if the suite names it: `metrics=` in `bench/suites/builtin/`. Stored trials get it by
+`python -m bench rescore`.
 
 Then run `python -m pytest tests/bench/metrics`: it checks that the metric prefers better views, and asks for a golden
 number that keeps it from moving.

@@ -1,4 +1,4 @@
-"""The numbers of one trial under one protocol, as they are stored: a number a view, or why there is none.
+"""The numbers of one trial under one protocol, as they are stored: one number for each view, or why there is none.
 
 `bench.metrics.protocols` makes them, of photographs itself and of captions through `bench.metrics.caption_protocols`.
 """
@@ -26,7 +26,7 @@ class Scores:
         protocol: Its name.
         version: Its version when they were made.
         view_ids: Ids of the scored views, in the order of all lists here.
-        per_view: By metric, a number a view; None where it is missing.
+        per_view: By metric, one number for each view; None where it is missing.
         reasons: By metric, why numbers are missing; also why a field counts as a miss in every view.
         context: What is known of a view and is no metric: "angle_to_nearest_deg", to the nearest training camera;
             "azimuth_deg", "elevation_deg"; "predicted@JUDGE", the place in the retrieval set of the caption that a

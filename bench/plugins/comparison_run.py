@@ -88,7 +88,8 @@ class ComparisonRun:
         """Score again what is stored here with scores of another version.
 
         Raises:
-            UsageError: Scores of another version, and no views; or renders that were imported.
+            UsageError: Scores are of another version and cannot be made again, as the views are not stored or
+                the renders were imported.
         """
         for trial in self.chosen.trials:
             if self.sources[trial.id].where == "reference" or not self.here.finished(trial.id):

@@ -46,7 +46,7 @@ class Record:
         budget: Its name.
         identity: All fields of task, method and budget, defaults included.
         environment: What it ran on, see `bench.storage.environment`.
-        curves: `step`, and beside it the loss, its terms and the like: a number a point.
+        curves: `step`, and beside it the loss, its terms and the like: one number for each point.
         timings: Seconds by phase (`prepare_s`, `compile_s`, `train_s`, `render_s`, `score_s`, `wall_s`): a pack's,
             divided by `pack_size`. `shared_s` of `wall_s` are also another trial's, which this one continues.
         num_steps: Gradient steps asked for.

@@ -1,4 +1,4 @@
-"""Puts every score of a store into one tidy data frame: a row a trial, protocol, metric and view."""
+"""Puts every score of a store into one tidy data frame: one row for each trial, protocol, metric and view."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ ANGLES = ("angle_to_nearest_deg", "azimuth_deg", "elevation_deg")
 """Columns that are known view by view and are no scores."""
 
 DTYPES = {"seed": "int64", "num_steps": "int64", "wall_s": "float64"}
-"""Types of the columns that hold a number a trial; pandas finds those of the others."""
+"""Types of the columns that hold one number for each trial; pandas finds those of the others."""
 
 
 def score_frame(trials: Iterable[tuple[Record, Mapping[str, Mapping[str, Any]]]]) -> pd.DataFrame:
-    """Return a row a trial, protocol, metric and view.
+    """Return one row for each trial, protocol, metric and view.
 
     A trial without scores has one row, whose `protocol`, `metric` and `view` are missing: a failure is never a gap.
 
@@ -89,7 +89,7 @@ class ScoreFrameBuilder:
             reason: Why values are missing.
             views: Ids of the views.
             values: A score a view.
-            context: By name, a number a view that is no score; only `ANGLES` become columns.
+            context: By name, one number for each view that is no score; only `ANGLES` become columns.
 
         Raises:
             ValueError: Values or context have another length than views.

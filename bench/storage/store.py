@@ -304,7 +304,7 @@ class Store:
         return target
 
     def frame(self) -> pandas.DataFrame:
-        """Return every score of every trial, tidy: a row a trial, protocol, metric and view.
+        """Return every score of every trial, tidy: one row for each trial, protocol, metric and view.
 
         A trial without scores has one row, whose `protocol`, `metric` and `view` are missing. `reason` says why a value
         is missing, or why the trial failed. Angles of a view are missing where they are not known.

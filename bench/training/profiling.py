@@ -21,6 +21,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jaxtyping import PyTree
 
 from bench.errors import UsageError
+from bench.metrics.task_kinds import all_kinds, kind_of_method
 from bench.suites.trial import Trial
 from bench.training import devices, flop_count, packing, programs, step_trace
 from bench.training.batch import load_batch
@@ -30,7 +31,6 @@ from models import clip
 from models.fields.fused_block.choice import only_plain
 from models.method import Frozen, Method
 from tasks.budgets import Budget
-from tasks.sparse_views.noise_scene import NoiseScene
 
 SCOPES = ("field", "encoder", "augmentation", "rendering", "proposal", "optimizer")
 """Parts of a step that are told apart, as `jax.named_scope` names them in the methods."""
@@ -263,15 +263,8 @@ def own_cache() -> Iterator[None]:
 
 def make_pack(variant: str, method: Method, budget: Budget, pack_size: int) -> Pack:
     """Make a pack of trials of a method, each with a seed of its own, on a task that is made up."""
-    from bench.metrics.task_kinds import kind_of_method
-
-    kind = kind_of_method(method)
-    if kind is not None and kind.noun == "caption":
-        from tasks.captions.caption_task import held_out_tasks
-
-        task: Any = held_out_tasks(1)[0]
-    else:
-        task = NoiseScene(image_px=budget.image_px)
+    kind = kind_of_method(method) or all_kinds()[0]
+    task = kind.made_up_task(budget.image_px)
     trials = [Trial(task=task, method=method, budget=budget, seed=seed, variant=variant) for seed in range(pack_size)]
     return Pack(trials=tuple(trials), key=f"profile-{variant}")
 

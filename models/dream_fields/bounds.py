@@ -37,7 +37,7 @@ def ray_bounds(
 
 
 def is_in_bounds(hyperparameters: Hyperparameters, points: Float[Array, "*b 3"]) -> Any:
-    """Tells which points lie in the cube; all of them if the method has no bounds."""
+    """Tell which points lie in the cube; all of them if the method has no bounds."""
     # Slightly more than the cube, because rounding may move samples at its faces just outside.
     return (jnp.max(jnp.abs(points), axis=-1) <= hyperparameters["half_width"] * 1.0001) | (
         hyperparameters["bounds"] == 0
@@ -45,7 +45,7 @@ def is_in_bounds(hyperparameters: Hyperparameters, points: Float[Array, "*b 3"])
 
 
 def broadcast_origin(origin: Float[Array, "3"], points: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
-    """Repeats the origin for every point, because rank promotion is an error in this project."""
+    """Repeat the origin for every point, because rank promotion is an error in this project."""
     return jnp.broadcast_to(origin, points.shape)
 
 

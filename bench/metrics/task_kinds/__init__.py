@@ -2,10 +2,17 @@
 
 There are two kinds: photographs (`bench.metrics.task_kinds.photos`) and captions (`bench.metrics.task_kinds.captions`).
 
-To add a kind of task: one new file in this folder, with a subclass of `bench.metrics.task_kinds.interface.TaskKind` and
-a value of it, and one line in `KINDS` below; new protocols are named in `bench.metrics.protocol_names` too. The rest of
-the project asks `kind_of(task)` and never the task's type: training, scoring, `compare`, `check`, `import`, tables and
-pages then take the new kind as it is.
+To add a kind of task, write
+
+1. a frozen dataclass with what `tasks.task.Task` has, and its data, with what `tasks.task.TaskData` has;
+2. a base class of the methods that start from it (`models.method.Method`);
+3. in a new file of this folder a subclass of `bench.metrics.task_kinds.interface.TaskKind`, and a value of it;
+4. protocols that score it (`bench.metrics.protocols.Protocol`);
+
+and name it in `KINDS` below, the types in `bench/suites/registered_types.py`, new protocols in
+`bench/metrics/protocol_names.py`, its tables in a suite of `bench/suites/builtin/`, and a key of `--only` in
+`bench/suites/option_syntax.py`. Training, scoring, `compare`, `check`, `profile`, `import`, tables and pages ask
+`kind_of(task)`, and take the new kind as it is.
 """
 
 from __future__ import annotations

@@ -60,6 +60,14 @@ class TaskKind(abc.ABC):
     def example_task(self, cluster: str = "") -> Task:
         """Make a small task that `check` tries a method on; an empty cluster stands for the first there is."""
 
+    def made_up_task(self, image_px: int) -> Task:
+        """Make a task that `profile` trains on: of any content, as only its shapes cost time.
+
+        Args:
+            image_px: Width and height of photographs, where there are some.
+        """
+        return self.example_task()
+
     @abc.abstractmethod
     def folder_name(self, task: Any) -> str:
         """Name the folder that holds a task's images where renders are imported."""

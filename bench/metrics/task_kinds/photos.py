@@ -8,6 +8,7 @@ from bench.metrics.task_kinds.interface import TaskKind
 from models.nerf import NeRF
 from tasks.scenes.scenes import SCENES
 from tasks.sparse_views.embedded import SparseViews
+from tasks.sparse_views.noise_scene import NoiseScene
 from tasks.task import Photos, SceneData, SceneTask
 
 
@@ -17,6 +18,10 @@ class PhotoKind(TaskKind):
     def example_task(self, cluster: str = "") -> SparseViews:
         """Make a task of three photographs of an embedded scene."""
         return SparseViews(scene=cluster or next(iter(SCENES)), num_views=3)
+
+    def made_up_task(self, image_px: int) -> NoiseScene:
+        """Make a scene of noise, so that no scene is rendered."""
+        return NoiseScene(image_px=image_px)
 
     def folder_name(self, task: SceneTask) -> str:
         """Give the scene's name."""

@@ -199,7 +199,7 @@ def draw_shares(
     shift: Callable[[pd.DataFrame, float], pd.Series],
     finish: Callable[[Axes], None],
 ) -> str:
-    """Draw a line an arm with its intervals, as SVG.
+    """Draw one line for each arm with its intervals, as SVG.
 
     Args:
         rows: Means and intervals by arm.

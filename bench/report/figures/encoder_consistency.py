@@ -60,7 +60,7 @@ def write_consistency_figure(
         folder: Where the files lie.
 
     Returns:
-        A line a feature of an encoder, and the files.
+        One line for each feature of an encoder, and the files.
 
     Raises:
         UsageError: An encoder is not known or not on disk, or the scenes cannot be rendered.
@@ -159,7 +159,7 @@ def histogram_edges(pairs: SimilarityPairs) -> Float[np.ndarray, " b"]:
 
 
 def draw_consistency(every: Sequence[SimilarityStatistics]) -> tuple[Figure, bytes]:
-    """Draw the figure, a row a feature of an encoder, and a small PNG of it.
+    """Draw the figure, one row for each feature of an encoder, and a small PNG of it.
 
     Args:
         every: At least one.

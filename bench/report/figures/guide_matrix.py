@@ -98,7 +98,7 @@ def is_same_encoder(judge: str, guide: str) -> bool:
 
 
 def draw_matrix(rows: Sequence[Row], guides: dict[str, str], judge_names: Sequence[str], name: str) -> str:
-    """Draw a heat map as SVG: a row an arm, a column a judge.
+    """Draw a heat map as SVG: one row for each arm, one column for each judge.
 
     Args:
         rows: Numbers by arm and judge.

@@ -32,7 +32,7 @@ BELOW_AXES_IN = 0.55
 def draw_quality_against_cost(
     result: TableResult, metric: str, cells: Sequence[TrialSlot], records: Sequence[Record]
 ) -> Figure | None:
-    """Draw a metric against the seconds of training a trial, a point an arm.
+    """Draw a metric against the seconds of training a trial, one point for each arm.
 
     What a program takes to compile is left out: it is paid once, by whichever arm comes first.
 

@@ -16,7 +16,7 @@ PLACE_COLUMNS = ["arm", "trial_id", "place", "turn"]
 def select_scores(
     frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, metric: str, columns: Sequence[str]
 ) -> pd.DataFrame:
-    """Select the numbers of finished trials: a row a place and view, without those that are missing.
+    """Select the numbers of finished trials: one row for each place and view, without those that are missing.
 
     Args:
         frame: Scores, as `bench.storage.store.Store.frame` gives them.

@@ -36,7 +36,7 @@ LEAST_WRITTEN = 0.07
 def draw_variance_shares(
     frame: pd.DataFrame, cells: Sequence[TrialSlot], result: TableResult, metric: str
 ) -> Figure | None:
-    """Draw the shares of a metric's variance, a bar an arm; see `bench.analysis.variance_components`.
+    """Draw the shares of a metric's variance, one bar for each arm; see `bench.analysis.variance_components`.
 
     Args:
         frame: Scores, as `bench.storage.store.Store.frame` gives them.

@@ -56,7 +56,7 @@ class JudgedStore(NamedTuple):
 
 
 def draw_contact_sheet(cells: Sequence[TrialSlot], judged_store: JudgedStore) -> Image.Image | None:
-    """Draw a row a caption, a column an arm: the object that was made, and the caption that the judge took it for.
+    """Draw one row for each caption and one column for each arm: the object, and the caption the judge took it for.
 
     Args:
         cells: Places of one table and seed.
@@ -99,7 +99,7 @@ def draw_arm_gallery(cells: Sequence[TrialSlot], judged_store: JudgedStore) -> I
 
 
 def draw_training_strips(cells: Sequence[TrialSlot], store: TrialReader) -> Image.Image | None:
-    """Draw one arm's objects over training: a row a caption, a column a step.
+    """Draw one arm's objects over training: one row for each caption, one column for each step.
 
     Args:
         cells: Places of one table, arm and seed.

@@ -119,7 +119,7 @@ def cells_of_first_seed(table: Table, chosen: Selection) -> list[TrialSlot]:
 def draw_photo_sheet(
     table: Table, cells: Sequence[TrialSlot], trials: Mapping[str, Trial], store: TrialReader, *, errors: bool
 ) -> Image.Image | None:
-    """Draw a row a scene: the truth and then every arm, from one test camera.
+    """Draw one row for each scene: the truth and then every arm, from one test camera.
 
     Args:
         table: Its baseline and first metric.

@@ -34,7 +34,7 @@ def print_comparison(
     found: Sequence[PairedDifference],
     spent: Sequence[ArmCost],
 ) -> None:
-    """Print a comparison: a block a metric with a row a baseline, then scenes, cost, and what was lost.
+    """Print a comparison: for each metric one row for each baseline; then scenes, cost, and what was lost.
 
     Args:
         label: Label of the method.
@@ -88,7 +88,7 @@ def legend(label: str, result: TableResult) -> str:
 
 
 def metric_grid(label: str, found: Sequence[PairedDifference], metric: str, noun: str) -> TableGrid:
-    """Make the grid of one metric: a row a baseline; numbers of trials only where some are lost."""
+    """Make the grid of one metric: one row for each baseline; numbers of trials only where some are lost."""
     of_metric = [each for each in found if each.metric == metric]
     is_short = any(each.method_result.num_lost or each.baseline_result.num_lost for each in of_metric)
     rows = [_metric_row(each, noun, is_short) for each in of_metric]
@@ -123,7 +123,10 @@ def resolution_lines(results: Sequence[TableResult], metric: str) -> list[str]:
 
 
 def clusters_grid(found: Sequence[PairedDifference], result: TableResult) -> TableGrid:
-    """Make the grid of the first metric's difference in every scene, a row a baseline; of captions a row each."""
+    """Make the grid of the first metric's differences.
+
+    Scenes are columns and baselines rows; captions, of which there are many, are rows and baselines columns.
+    """
     metric = findings.primary_metrics(found)[0]
     of_metric = [each for each in found if each.metric == metric]
     rows: list[tuple[str, list[float | None]]]

@@ -25,7 +25,7 @@ def entries_csv(result: TableResult) -> str:
 
 
 def clusters_csv(result: TableResult) -> str:
-    """Write every arm's number in every cluster: a row an arm, metric and cluster."""
+    """Write every arm's number in every cluster: one row for each arm, metric and cluster."""
     rows: list[dict[str, object]] = []
     for metric, by_arm in result.by_cluster.items():
         for arm, by_cluster in by_arm.items():

@@ -235,7 +235,7 @@ def group_by_metrics(where: Mapping[str, Sequence[str]], titles: Mapping[str, st
 
 
 def missing_number_lines(result: TableResult) -> list[str]:
-    """Say where trials or numbers are missing, and why: a line an arm and cause."""
+    """Say where trials or numbers are missing, and why: one line for each arm and cause."""
     return [line for _, line in losses_by_arm(result)]
 
 

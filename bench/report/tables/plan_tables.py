@@ -34,7 +34,7 @@ def print_plan(plan: RunPlan) -> None:
 
 
 def print_shapes(packs: list[Pack]) -> None:
-    """Print a line a variant and shape of task: what it would train, traced at full size."""
+    """Print one line for each variant and shape of task: what it would train, traced at full size."""
     trials = [trial for pack in packs for trial in pack.trials]
     run_suite.prepare_data(trials)
     printed = _table("shapes", "variant", SHAPE_COLUMNS)
@@ -54,7 +54,7 @@ def print_shapes(packs: list[Pack]) -> None:
 
 
 def _print_arms(console: Console, table: Table) -> None:
-    """Print a line an arm: how it differs from the baseline."""
+    """Print one line for each arm: how it differs from the baseline."""
     printed = _table(f"{table.name}: {table.question}", "arm")
     printed.add_column(f"differs from {table.baseline} in")
     for name in table.arms:
@@ -66,7 +66,7 @@ def _print_arms(console: Console, table: Table) -> None:
 
 
 def _print_packs(console: Console, packs: list[Pack], costs: dict[str, ProgramCost]) -> None:
-    """Print a line a program: its packs, and what the pilot measured."""
+    """Print one line for each program: its packs, and what the pilot measured."""
     printed = _table("programs", "program", PROGRAM_COLUMNS)
     for key in dict.fromkeys(pack.key for pack in packs):
         of_program = [pack for pack in packs if pack.key == key]

@@ -1,4 +1,4 @@
-"""Prints profiles: a line a program, what its field is computed in, and where its time goes."""
+"""Prints profiles: one line for each program, what its field is computed in, and where its time goes."""
 
 from __future__ import annotations
 

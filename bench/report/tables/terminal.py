@@ -45,7 +45,7 @@ def print_tables(results: Sequence[TableResult]) -> None:
 
 
 def print_result(result: TableResult, metrics: Sequence[str] | None = None, file: Any = None) -> None:
-    """Print a table: a block a metric, then what it comes to and what was lost.
+    """Print a table: one block for each metric, then what it comes to and what was lost.
 
     Args:
         result: Table that `bench.analysis.paired_comparison.compare` made.

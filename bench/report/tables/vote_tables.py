@@ -1,4 +1,4 @@
-"""Writes counted votes for a person: a row an arm, and how the numbers are to be read."""
+"""Writes counted votes for a person: one row for each arm, and how the numbers are to be read."""
 
 from __future__ import annotations
 
