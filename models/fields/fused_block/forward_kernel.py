@@ -70,6 +70,7 @@ def forward(
 def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
     """Compute the tiles of one program."""
     rows, up, up_bias, down, down_bias_outside, out, memory, down_bias, tiles, weights_barrier, tile_barriers = refs
+    machine.name_kernel(f"forward_{rows.shape[-1]}")
     field = lax.axis_index("field")
     warpgroup = lax.axis_index("warpgroup")
     owner = parts.owner(up, field)

@@ -61,6 +61,7 @@ def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
     """Compute the tiles of one program."""
     rows, gradient, up, up_bias, down, out, memory, tiles, gradient_tiles = refs[:-3]
     weights_barrier, tile_barriers, gradient_barriers = refs[-3:]
+    machine.name_kernel(f"input_gradient_{rows.shape[-1]}")
     field = lax.axis_index("field")
     warpgroup = lax.axis_index("warpgroup")
     owner = parts.owner(up, field)

@@ -15,17 +15,34 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
+from jax.extend.mlir import ir
 
 Ref: TypeAlias = Any
 """A reference to memory of the GPU, which JAX gives no public type."""
 
 Shape: TypeAlias = tuple[int, ...]
 
+_NAME_OF_FILES = "mosaic_gpu.dump_basename"
+"""Attribute of a kernel in which Mosaic finds the name for files with its machine code."""
+
 
 class Hopper:
     """Runs on the tensor cores of a Hopper GPU (compute capability 9.0)."""
 
     interpret: Any = None
+
+    def name_kernel(self, name: str) -> None:
+        """Name the kernel that is traced, so that JAX's compilation cache finds its programs again.
+
+        JAX 0.11 otherwise numbers all kernels that a process has lowered, for the names of files with their machine
+        code. These names become part of the program, and so of its key in the cache. JAX 0.12 leaves them out.
+        """
+
+        @plgpu.inline_mgpu()
+        def set_name(context: Any) -> None:
+            context.module.operation.attributes[_NAME_OF_FILES] = ir.StringAttr.get(name)
+
+        set_name()
 
     def load(self, ref: Ref) -> jax.Array:
         """Load a matrix, spread over threads as matrix instructions want it."""
@@ -103,6 +120,9 @@ class Interpreted(Hopper):
 
     def __init__(self, interpret: Any) -> None:
         self.interpret = interpret
+
+    def name_kernel(self, name: str) -> None:
+        """Do nothing: interpreted kernels are ordinary programs."""
 
     def load(self, ref: Ref) -> jax.Array:
         """Load a matrix."""

@@ -63,7 +63,8 @@ def weight_gradient(
     programs = _num_programs(num_fields, hidden // PROGRAM_UNITS, num_rows // STEP_ROWS, tuning)
     matrix = jax.ShapeDtypeStruct((num_fields, programs, hidden, width), jnp.float32)
     tiles = parts.matrix_memory((tuning.slots, WARPGROUPS, TILE_ROWS, width), rows.dtype)
-    rows, gradient = (value.reshape(num_fields, -1, TILE_ROWS, width) for value in (rows, gradient))
+    # Fields and tiles share an axis, because a copy has at most five: the layout in shared memory splits the last two.
+    rows, gradient = (value.reshape(-1, TILE_ROWS, width) for value in (rows, gradient))
     return plgpu.kernel(
         functools.partial(_body, tuning, machine, programs),
         out_type=(matrix, jax.ShapeDtypeStruct(matrix.shape[:3], jnp.float32), matrix),
@@ -100,6 +101,7 @@ def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
         :-3
     ]
     weights_barrier, tile_barriers, normal_barrier = refs[-3:]
+    machine.name_kernel(f"weight_gradient_{rows.shape[-1]}")
     field = lax.axis_index("field")
     program = lax.axis_index("program")
     warpgroup = lax.axis_index("warpgroup")
@@ -112,9 +114,11 @@ def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
         for source, target in zip(weights_outside, weights, strict=True):
             plgpu.copy_gmem_to_smem(source.at[owner, units], target, weights_barrier)
 
-    share = parts.Share(program, programs, rows.shape[1] // WARPGROUPS, WARPGROUPS)
+    field_tiles = rows.shape[0] // up_gradient.shape[0]
+    of_field = pl.ds(field * field_tiles, field_tiles)
+    share = parts.Share(program, programs, field_tiles // WARPGROUPS, WARPGROUPS)
     rings = [
-        parts.TileRing(share, source.at[field], memory, barriers, first_slot=0, slots=tuning.slots)
+        parts.TileRing(share, source.at[of_field], memory, barriers, first_slot=0, slots=tuning.slots)
         for source, memory, barriers in zip((rows, gradient), (tiles, gradient_tiles), tile_barriers, strict=True)
     ]
 
@@ -125,7 +129,7 @@ def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
 
     plgpu.barrier_wait(weights_barrier)
     fill = functools.partial(_accumulate, tuning, machine, share.count, rings, weights, normal_barrier)
-    sums, bias_sum = machine.sums([(UNITS, rows.shape[3])] * 2, fill)
+    sums, bias_sum = machine.sums([(UNITS, rows.shape[2])] * 2, fill)
     own_units = pl.ds(first_unit + warpgroup * UNITS, UNITS)
     for target, value in ((up_gradient, sums[0]), (bias_gradient, bias_sum), (down_gradient, sums[1])):
         target.at[field, program, own_units][...] = value
