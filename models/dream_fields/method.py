@@ -35,7 +35,7 @@ from models.dream_fields.cameras import sample_training_rays
 from models.dream_fields.losses import TRANSMITTANCE, Transmittance, beta_prior, opacity_target, transmittance_loss
 from models.dream_fields.ranges import check_ranges
 from models.fields.encodings import FourierFeatures
-from models.fields.networks import KEPT, ResidualMLP
+from models.fields.networks import ResidualMLP
 from models.method import (
     Frozen,
     Hyperparameters,
@@ -358,8 +358,8 @@ class DreamFields(Method):
             return jnp.concatenate([views.color, views.opacity[:, None]], axis=-1), jnp.sum(counted), weighted_sum
 
         if num_blocks > 1:
-            policy = jax.checkpoint_policies.save_only_these_names(KEPT)
-            image, total, weighted_sum = jax.lax.map(jax.checkpoint(render_block, policy=policy), (indices, keys))
+            # The backward pass computes all of it again: to keep what residual blocks return costs more than it saves.
+            image, total, weighted_sum = jax.lax.map(jax.checkpoint(render_block), (indices, keys))
         else:
             only_block = render_block((indices[0], keys[0]))
             image, total, weighted_sum = jax.tree.map(lambda x: x[None], only_block)

@@ -18,7 +18,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bench.errors import UsageError, nearest
@@ -136,22 +135,10 @@ class ResidualMLP(nn.Module):
             norm = nn.LayerNorm(dtype=jnp.dtype(dtype), name=f"norm_{i}")
             expand = dense(hidden, name=f"expand_{i}")
             reduce = dense(width, name=f"reduce_{i}")
-            h = residual_block(keep_for_backward(h), norm, expand, reduce, kernel=self.kernel)
-        h = nn.swish(dense(width, name="last")(keep_for_backward(h)))
+            h = residual_block(h, norm, expand, reduce, kernel=self.kernel)
+        h = nn.swish(dense(width, name="last")(h))
         raw = dense(4, name="color_and_density", is_head=True)(h)
         return activate_density(self, raw[..., 3], key), nn.sigmoid(raw[..., :3])
-
-
-KEPT = "block input"
-"""Name of the values that are kept where the backward pass recomputes others (`jax.checkpoint`)."""
-
-
-def keep_for_backward(h: Array) -> Array:
-    """Name the input of a residual block, so that blocks are not computed again in the backward pass.
-
-    In bfloat16 alone: float32 inputs are twice as large, and full size is to fit on a card of 24 GiB.
-    """
-    return checkpoint_name(h, KEPT) if h.dtype == jnp.bfloat16 else h
 
 
 class FoldedDense(nn.Module):

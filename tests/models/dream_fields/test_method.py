@@ -10,7 +10,6 @@ import optax
 import pytest
 
 from bench.training.batch import hyperparameters_of, stack_trials
-from bench.training.flop_count import count_products, total_flops
 from models import augmentations
 from models.dream_fields import (
     DREAM_FIELDS,
@@ -18,7 +17,6 @@ from models.dream_fields import (
     PLAIN,
 )
 from models.dream_fields.cameras import sample_training_rays
-from models.fields.networks import ResidualMLP
 from models.method import split_hyperparameters
 from models.rendering import compositing, ray_sampling
 from tasks.budgets import BUDGETS, sized
@@ -257,21 +255,3 @@ def test_adam_has_its_epsilon():
     updates, _ = optimizer.update(jnp.asarray(1e-3), optimizer.init(jnp.zeros(())))
     assert float(updates) == pytest.approx(-1e-3 / (1e-3 + 1e-2), rel=1e-3)
     assert isinstance(optimizer, optax.GradientTransformation)
-
-
-def test_residual_blocks_are_not_computed_again_in_bfloat16(monkeypatch):
-    monkeypatch.setattr("models.dream_fields.method.RAYS_AT_ONCE", 12)
-
-    def operations(dtype):
-        method = made(field=ResidualMLP(width=8, num_blocks=3, dtype=dtype))
-        params, state, _ = prepared(method)
-        hyperparameters = hyperparameters_of(method)
-        rays = sample_training_rays(hyperparameters, method.render_px, jax.random.key(1))
-
-        def loss(params):
-            view = method.render_training_view(params, state, hyperparameters, rays, jax.random.key(2), jnp.ones(()))
-            return jnp.sum(view.image)
-
-        return total_flops(count_products(jax.grad(loss), params))
-
-    assert operations("bfloat16") < 0.95 * operations("float32")
