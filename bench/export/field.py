@@ -17,7 +17,8 @@ from bench.report.images import image_grid
 from bench.suites.trial import Trial
 from bench.training import batch, devices, programs, view_rendering
 from bench.training.batch import Cameras
-from models.method import Data, Method, Params, State, Views
+from models.method import Data, Frozen, Method, Params, State, Views
+from models.rendering import ray_sampling
 from tasks.cameras import BLENDER_FOV_DEG, Intrinsics, Rays, intrinsics_from_fov, look_at
 
 RADIUS = 4.0
@@ -25,6 +26,9 @@ RADIUS = 4.0
 
 FRAME_PX = {"cpu": 80, "accelerator": 160}
 """Default width and height of a turntable's frames. They are small on a CPU: 48 frames of 160 px take minutes there."""
+
+MAX_RAYS_A_CALL = 1 << 22
+"""Rays of a turntable that one call of the compiled program renders: every call costs a transfer."""
 
 POINTS_AT_ONCE = {"cpu": 1 << 13, "accelerator": 1 << 18}
 """Points that one call of the compiled program evaluates."""
@@ -57,18 +61,23 @@ class TrainedField(NamedTuple):
         return (self.far - self.near) / 2 / math.sqrt(3)
 
 
-def field_of(trial: Trial, parameters: Mapping[str, Shaped[np.ndarray, "..."]]) -> TrainedField:
+def field_of(
+    trial: Trial, parameters: Mapping[str, Shaped[np.ndarray, "..."]], encoders: Frozen | None = None
+) -> TrainedField:
     """Build the trained field of a trial from its stored parameters.
 
     Args:
         trial: Trial that the parameters were trained for.
         parameters: Arrays by flat name, as an `Outcome` or a store holds them.
+        encoders: Those of the method, by name; None to load them.
 
     Raises:
         UsageError: Names or shapes of the parameters are not those of the trial's method.
     """
     method = trial.method
-    data = jax.tree.map(jnp.asarray, method.prepare(batch.load_encoders(method), trial.task))
+    devices.use_compilation_cache()
+    frozen = batch.load_encoders(method) if encoders is None else encoders
+    data = jax.tree.map(jnp.asarray, method.prepare(frozen, trial.task))
     params, state = jax.eval_shape(method.init, jax.random.key(trial.seed), data)
     wanted = {"params": params}
     if jax.tree.leaves(state):
@@ -115,18 +124,22 @@ def turntable(
     image_px = FRAME_PX["cpu" if devices.is_cpu() else "accelerator"] if image_px is None else image_px
     azimuth_deg = np.arange(num_frames) * 360 / num_frames
     poses = look_at(azimuth_deg, np.full(num_frames, elevation_deg), np.full(num_frames, RADIUS))
-    inner = Intrinsics(*(jnp.full(1, x, jnp.float32) for x in intrinsics_from_fov(BLENDER_FOV_DEG, image_px, image_px)))
+    num_groups, num_in_group = ray_sampling.equal_blocks(num_frames, max(1, MAX_RAYS_A_CALL // image_px**2))
+    focal = intrinsics_from_fov(BLENDER_FOV_DEG, image_px, image_px)
+    inner = Intrinsics(*(jnp.full(num_in_group, x, jnp.float32) for x in focal))
     num_at_once = programs.RAYS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
+    static = (field.method, image_px, min(num_at_once, num_in_group * image_px**2))
     near, far, center = (jnp.asarray(x, jnp.float32) for x in (field.near, field.far, 0.5))
     frames = []
-    for pose in poses:
-        cameras = Cameras(jnp.asarray(pose[None]), inner, near, far, center)
+    for group in range(num_groups):
+        # The last group is filled up with the last pose.
+        chosen = np.minimum(np.arange(num_in_group) + group * num_in_group, num_frames - 1)
+        cameras = Cameras(jax.device_put(poses[chosen]), inner, near, far, center)
         asked = (field.params, field.state, field.data, cameras)
-        static = (field.method, image_px, min(num_at_once, image_px**2))
-        seen = devices.compile_once(render_cameras, static, asked)(*asked)
-        shown = seen.color + (1 - seen.opacity[..., None]) * (background - field.background)
-        frames.append(image_grid.quantize_colors(np.asarray(shown[0])))
-    return np.stack(frames)
+        seen = jax.device_get(devices.compile_once(render_cameras, static, asked)(*asked))
+        shown = seen.color + (1 - seen.opacity[..., None]) * np.float32(background - field.background)
+        frames += [image_grid.quantize_colors(frame) for frame in shown]
+    return np.stack(frames[:num_frames])
 
 
 def render_cameras(

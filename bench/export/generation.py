@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import math
 import pathlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from bench.errors import OutOfDeviceMemory, UsageError
@@ -13,9 +16,19 @@ from bench.export.text_to_3d import PROTOCOL, WORLD, is_embedded
 from bench.storage.record import Outcome
 from bench.storage.timings import NO_LAPS, sum_timings
 from bench.suites.trial import Trial
-from bench.training import packing, precompile, trainer
+from bench.training import batch, devices, packing, precompile, trainer
 from bench.training.progress import ProgressBar
+from models.method import Frozen
 from tasks.closed_world import grammar
+
+WRITERS = (
+    "seaborn",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "skimage.measure",
+    "trimesh",
+)
+"""Packages that write an object's files."""
 
 
 class SeedResult(NamedTuple):
@@ -61,24 +74,36 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any]) 
     [pack] = packing.make_packs(trials, len(trials))
     made = []
     with ProgressBar() as bar, precompile.BackgroundCompiler() as compiler:
+        compiler.threads.submit(import_writers)
         if precompile.has_accelerator():
             compiler.begin_scores(pack, (PROTOCOL,))
         try:
             outcomes = trainer.train(pack, (PROTOCOL,), bar.on_progress)
         except OutOfDeviceMemory as error:
             raise UsageError(str(error)) from error
-        for i, (trial, outcome) in enumerate(zip(trials, outcomes, strict=True)):
-            bar.on_progress(trainer.Progress("write", i, len(trials), math.nan))
-            made.append(write_object(trial, outcome, out, sizes))
+        encoders = batch.load_encoders(trials[0].method)
+        write = functools.partial(write_object, out=out, sizes=sizes, encoders=encoders)
+        with ThreadPoolExecutor(min(len(trials), devices.num_cores())) as threads:
+            for result in threads.map(write, trials, outcomes):
+                bar.on_progress(trainer.Progress("write", len(made), len(trials), math.nan))
+                made.append(result)
     return made
 
 
-def write_object(trial: Trial, outcome: Outcome, out: pathlib.Path, sizes: dict[str, Any]) -> SeedResult:
-    """Write the files of one seed, if its training ended."""
+def import_writers() -> None:
+    """Import what writes an object's files, which takes seconds: meanwhile the objects are trained."""
+    for name in WRITERS:
+        importlib.import_module(name)
+
+
+def write_object(
+    trial: Trial, outcome: Outcome, out: pathlib.Path, sizes: dict[str, Any], encoders: Frozen
+) -> SeedResult:
+    """Write the files of one seed, if its training ended. Seeds are written side by side, in threads."""
     if outcome.record.status != "finished":
         return SeedResult(outcome, None)
     left = object_files.export_object(
-        field.field_of(trial, outcome.parameters),
+        field.field_of(trial, outcome.parameters, encoders),
         out / f"seed-{trial.seed}",
         views=outcome.views,
         curves=outcome.record.curves,

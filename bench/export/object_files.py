@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import pathlib
+import threading
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -42,6 +43,9 @@ MAX_STRIP = 24
 
 STRIP_COLUMNS = 12
 """Renders in a row of a strip."""
+
+FIGURE_LOCK = threading.Lock()
+"""Held while a figure is drawn: matplotlib's settings are those of the whole process."""
 
 TERMS = {"loss": "total loss", "negative_cosine": "negative cosine", "transmittance": "transmittance"}
 """Curves that `curves.png` shows, with their titles; `curves.csv` holds all curves."""
@@ -109,12 +113,12 @@ def views_sheet(frames: UInt8[np.ndarray, "n h w 3"]) -> Image.Image:
 
 def curves_figure(curves: Mapping[str, Sequence[float]]) -> bytes | None:
     """Plot total loss, negative cosine and transmittance over training as PNG; None if none of them was recorded."""
-    import matplotlib
-
     known = [name for name in TERMS if name in curves]
     if not known or not curves["step"]:
         return None
-    with style.figure_style(), matplotlib.rc_context({"figure.facecolor": "white"}):
+    import matplotlib
+
+    with FIGURE_LOCK, style.figure_style(), matplotlib.rc_context({"figure.facecolor": "white"}):
         figure, axes = style.make_canvas(3.0 * len(known), 2.3)
         axes.remove()
         for i, name in enumerate(known):
