@@ -74,7 +74,7 @@ def inception_shapes() -> dict[str, tuple[int, ...]]:
     """List the shape of every tensor that is needed, by name.
 
     Example:
-        >>> inception_shapes()["Conv2d_1a_3x3.conv.weight"], len(tensor_shapes())
+        >>> inception_shapes()["Conv2d_1a_3x3.conv.weight"], len(inception_shapes())
         ((32, 3, 3, 3), 470)
     """
     found: dict[str, tuple[int, ...]] = {}

@@ -316,7 +316,7 @@ def shorten_ids(ids: Sequence[int]) -> str:
     """List ids as text, without the middle of many.
 
     Example:
-        >>> shorten_ids([3]), shorten(range(25))
+        >>> shorten_ids([3]), shorten_ids(range(25))
         ('3', '0, 1, 2, ... 24')
     """
     texts = [str(i) for i in ids]

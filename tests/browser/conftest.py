@@ -111,7 +111,7 @@ def written(out: pathlib.Path) -> pathlib.Path:
     made = study()
     result = compare(made.frame, made.cells, table="parts", baseline=ARMS[0], protocol="std-v1", metrics=METRICS)
     result = result.with_text(cluster_noun="caption", question="Which part?")
-    result = dataclasses.replace(result, bounds=(ReferenceRow(BESIDE, "psnr", 21.0),))
+    result = dataclasses.replace(result, references=(ReferenceRow(BESIDE, "psnr", 21.0),))
     contents = ReportContents(
         title="made <up>",
         command="c",
