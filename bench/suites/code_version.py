@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
+from bench.suites import constants
 from bench.suites.registered_types import is_ours
 
 INSTALLED = ("site-packages", "dist-packages")
@@ -47,6 +48,7 @@ class FileState(NamedTuple):
     size: int
     mtime_ns: int
     inode: int
+    ctime_ns: int
 
 
 class Parsed(NamedTuple):
@@ -85,8 +87,8 @@ def _is_standard(file: str) -> bool:
 def code_of(module: str) -> str | None:
     """Digest the code of a user's module and of what it imports; None where its source cannot be read.
 
-    Counted are its file, those of its neighbours that it imports, module-level constants as they stand now (an
-    environment variable may have set one), and the versions of installed packages besides.
+    Counted are its file, those of its neighbours that it imports, what module-level names stood for at the import (an
+    environment variable or a file may have decided it), and the versions of installed packages besides.
     """
     files = _known_files(module)
     if module not in files:
@@ -221,8 +223,8 @@ def _state(path: pathlib.Path) -> FileState:
     try:
         found = path.stat()
     except OSError:  # gone since it was imported
-        return FileState(path, -1, 0, 0)
-    return FileState(path, found.st_size, found.st_mtime_ns, found.st_ino)
+        return FileState(path, -1, 0, 0, 0)
+    return FileState(path, found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
 
 
 @functools.cache
@@ -239,38 +241,23 @@ def _parsed(state: FileState) -> Parsed:
             dot = "" if base.endswith(".") else "."
             imports += [base, *(f"{base}{dot}{alias.name}" for alias in node.names)]
     sha256 = hashlib.sha256(content).hexdigest()
-    return Parsed(sha256, tuple(dict.fromkeys(imports)), _constant_names(tree))
+    return Parsed(sha256, tuple(dict.fromkeys(imports)), constants.names_in(tree))
 
 
-def _constant_names(tree: ast.Module) -> frozenset[str]:
-    """Collect names that a module assigns, that no function declares `global`, and that some function reads."""
-    assigned: set[str] = set()
-    read: set[str] = set()
-    changed: set[str] = set()
-    for statement in ast.walk(tree):
-        if isinstance(statement, ast.Global):
-            changed.update(statement.names)
-        elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            names = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
-            read.update(node.id for node in names if isinstance(node.ctx, ast.Load))
-        elif isinstance(statement, ast.Name) and isinstance(statement.ctx, ast.Store):
-            assigned.add(statement.id)
-    return frozenset((assigned & read) - changed)
+_CONSTANTS: dict[str, tuple[ModuleType, str]] = {}
+"""What modules held when they were first asked for: what they gather while they run is not what they are."""
 
 
 def _constants(module: ModuleType | None, names: frozenset[str]) -> str:
-    """Write a module's constants as text; what is no plain number or word is told by the source alone."""
-    values = {name: getattr(module, name, None) for name in sorted(names)}
-    return repr({name: value for name, value in values.items() if is_plain(value)})
-
-
-def is_plain(value: Any) -> bool:
-    """Tell whether a value is a number or a word, or a tuple of such; a path is not, it differs between machines."""
-    if isinstance(value, tuple):
-        return all(is_plain(each) for each in value)
-    if isinstance(value, str):
-        return "/" not in value and "\\" not in value
-    return isinstance(value, bool | int | float | complex)
+    """Write what a module's names stand for as text; what cannot be told is told by the source alone."""
+    if module is None:
+        return "{}"
+    known = _CONSTANTS.get(module.__name__)
+    if known is None or known[0] is not module:
+        told = {name: constants.told(getattr(module, name, None)) for name in sorted(names)}
+        text = repr({name: text for name, text in told.items() if text is not None})
+        known = _CONSTANTS[module.__name__] = module, text
+    return known[1]
 
 
 @functools.cache

@@ -158,7 +158,7 @@ class Describer:
             if not told_by or (is_linen and field.name in FLAX_OWN):
                 continue
             held = getattr(value, field.name, None)
-            if told_by == UNLESS_DEFAULT and held == field.default:
+            if told_by == UNLESS_DEFAULT and _equal(held, field.default):
                 continue
             held = told_by(held) if callable(told_by) else held
             found[_key(field.name)] = self.tell(held, f"{where}.{field.name}")
@@ -186,9 +186,11 @@ class Describer:
         names = list(value)
         is_plain = all(type(name) is str and name != "type" and not name.startswith("@") for name in names)
         if is_plain and code_version.code_owner(type(value).__module__) == "library":
-            return {name: self.tell(value[name], f"{where}[{name!r}]") for name in names}
+            found = {name: self.tell(value[name], f"{where}[{name!r}]") for name in names}
+            # A hash of JSON sorts keys, but code may go through a mapping in its order.
+            return found if names == sorted(names) else found | {"@order": names}
         pairs = [[self.tell(name, f"{where} key"), self.tell(value[name], f"{where}[{name!r}]")] for name in names]
-        return self._typed(value, where) | {"@mapping": sorted(pairs, key=_text)}
+        return self._typed(value, where) | {"@mapping": pairs}
 
 
 def _is_linen(value: Any) -> bool:
@@ -215,7 +217,9 @@ def _number(value: float, where: str) -> float:
 def _hidden(value: Any, names: set[str], is_linen: bool) -> dict[str, Any]:
     """Collect attributes of an instance that are no fields and were not computed from them."""
     kept = {}
-    for name, held in getattr(value, "__dict__", {}).items():
+    slots = [name for kind in type(value).__mro__ for name in _slots(kind)]
+    held_in_slots = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    for name, held in (held_in_slots | getattr(value, "__dict__", {})).items():
         if name in names or (is_linen and name in FLAX_OWN):
             continue
         if not any(isinstance(vars(kind).get(name), functools.cached_property) for kind in type(value).__mro__):
@@ -223,15 +227,24 @@ def _hidden(value: Any, names: set[str], is_linen: bool) -> dict[str, Any]:
     return kept
 
 
+def _slots(kind: type) -> tuple[str, ...]:
+    """List the names that a class keeps in slots."""
+    slots = vars(kind).get("__slots__", ())
+    names = (slots,) if isinstance(slots, str) else tuple(slots)
+    return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
+
+
 def _array(value: Any, where: str) -> dict[str, Any] | None:
     """Describe arrays and their scalars by type, shape and bytes; return None for anything else."""
     jax = sys.modules.get("jax")
+    weak: dict[str, Any] = {}
     if jax is not None and isinstance(value, jax.Array):
         if isinstance(value, jax.core.Tracer):
             raise UsageError(f"{where}: expected a value, got one that JAX is tracing; make it outside of `jit`")
         if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
             told = _array(jax.random.key_data(value), where) or {}
             return told | {"@key": str(jax.random.key_impl(value))}
+        weak = {"@weak": True} if getattr(value, "weak_type", False) else {}
         value = np.asarray(value)
     if not isinstance(value, np.ndarray | np.generic):
         return None
@@ -239,7 +252,7 @@ def _array(value: Any, where: str) -> dict[str, Any] | None:
     if array.dtype.hasobject:
         raise UsageError(f"{where}: expected an array of numbers, got one of Python objects; give it a type")
     content = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
-    return {"@array": f"{array.dtype}{list(array.shape)}", "content": content}
+    return {"@array": f"{array.dtype}{list(array.shape)}", "content": content} | weak
 
 
 def _constant(value: Any) -> dict[str, Any] | None:
@@ -297,7 +310,7 @@ def _equal(value: Any, other: Any) -> bool:
     if isinstance(value, tuple | list):
         return len(value) == len(other) and all(map(_equal, value, other))
     if isinstance(value, Mapping):
-        return value.keys() == other.keys() and all(_equal(value[name], other[name]) for name in value)
+        return list(value) == list(other) and all(_equal(value[name], other[name]) for name in value)
     if callable(value) or hasattr(value, "__array__"):
         return True
     return bool(value == other)

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from bench.errors import UsageError
 from bench.suites.identity import describe, digest, same
 from models.clip.identity import canonical_name, encoder_identity
 from models.method import Method
@@ -105,6 +106,19 @@ class Trial:
             made["encoders"] = {names[name]: encoder_identity(name) for name in self.method.encoders}
             made["method"] = _renamed(made["method"], names)
         return made
+
+    def check_same_here(self) -> None:
+        """Compare task and method with what they were where the trial was made, in another process perhaps.
+
+        Raises:
+            UsageError: They are others: a user's file was edited between both.
+        """
+        here = digest({"task": describe(self.task, "task"), "method": describe(self.method, "method")}, 16)
+        if here != self._settings:
+            raise UsageError(
+                f"{self.variant}: expected the code that the run began with, got another where it is trained; a file "
+                "was edited meanwhile: run the same command again"
+            )
 
     def identity(self) -> dict[str, Any]:
         """All that makes a trial this trial, as JSON; see `bench.suites.identity`.

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from bench.errors import UsageError
-from bench.suites import callables, code_version
+from bench.suites import callables, code_version, constants
 from bench.suites.callables import ValueDescriber
 from bench.suites.registered_types import registered
 
@@ -126,6 +126,6 @@ def _constants(kind: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if code_version.code_owner(base.__module__) == "user" and base.__module__ in sys.modules:
-            plain = {name: held for name, held in vars(base).items() if code_version.is_plain(held)}
+            plain = {name: held for name, held in vars(base).items() if constants.is_plain(held)}
             found |= {name: repr(held) for name, held in plain.items() if name not in NOT_OF_THE_BODY}
     return found

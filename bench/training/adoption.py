@@ -17,6 +17,7 @@ import functools
 import importlib
 import json
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 import jax
 
 from bench.errors import UsageError
+from bench.import_paths import OURS
 from bench.storage import archive, files, json_values, number_tables
 from bench.storage.record import SCHEMA_VERSION, Record
 from bench.storage.stored_scores import parse_scores
@@ -44,6 +46,8 @@ LEGACY_VERSION = 1
 """The schema version that is taken over."""
 
 UNKNOWN_WEIGHTS = "version 1 recorded no weights of its encoder, nor how its pixels were normalised"
+
+USERS_OBJECT = "an object of a user's stands in it, of which version 1 kept the name alone"
 
 TRAINED_TOGETHER = "was trained at once with code of a user's, which version 1 could take for it"
 
@@ -138,6 +142,8 @@ def judge(trial: OldTrial, mixed: frozenset[str]) -> Verdict:
     known = trial.record
     if trial.trial_id in mixed:
         return Verdict(trial.trial_id, None, TRAINED_TOGETHER)
+    if is_named_by_users(known["variant"]):
+        return Verdict(trial.trial_id, None, USERS_OBJECT)
     try:
         rebuilt = rebuild_trial(known)
         same_identity = legacy_identity.identity_v1(rebuilt) == known["identity"]
@@ -156,6 +162,19 @@ def judge(trial: OldTrial, mixed: frozenset[str]) -> Verdict:
     told = {"variant": today.variant, "trial_id": today.id, "identity": today.identity()}
     plain = known | {"schema_version": SCHEMA_VERSION} | told
     return Verdict(trial.trial_id, Record.from_json(plain, where=trial.trial_id))
+
+
+def is_named_by_users(variant: str) -> bool:
+    """Tell whether `--set` put an object of a user's module into a variant of version 1, which kept no digest of it.
+
+    Example:
+        >>> is_named_by_users("nerf+field=own-NET"), is_named_by_users("nerf+field=models.fields.networks-MLP")
+        (True, False)
+        >>> is_named_by_users("dream_fields+encoder=embedded-vit-8+learning_rate=1e-05")
+        False
+    """
+    modules = re.findall(r"=([A-Za-z_][\w.]*)-[A-Za-z_]\w*(?=\+|$)", variant)
+    return any(module.split(".")[0] not in OURS for module in modules)
 
 
 def is_doubtful(record: Record) -> str:

@@ -65,7 +65,10 @@ def train(
 
     Raises:
         OutOfDeviceMemory: A single trial does not fit; the message names what to turn down.
+        UsageError: The code of a user's is another one here than where the trials were made.
     """
+    for trial in pack.trials:
+        trial.check_same_here()
     try:
         return (train_once or train_together)(pack, protocol_names, report)
     except jax.errors.JaxRuntimeError as error:

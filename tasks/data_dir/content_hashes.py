@@ -1,6 +1,6 @@
 """Hashes files by their bytes, and keeps the hashes in the cache folder, so that a second start is fast.
 
-A kept hash is used while path, size, modification time and inode stay the same. A file that changed less than two
+A kept hash is used while path, size, times of change and inode stay the same. A file that changed less than two
 seconds ago is always hashed: it could change again without a change of its modification time.
 """
 
@@ -47,22 +47,25 @@ def sha256_of_all(paths: Iterable[pathlib.Path]) -> list[str]:
         for path in paths:
             name, state = _state(path)
             entry = known.get(name)
-            if entry is None or entry[:3] != state or _is_too_new(state):
+            if entry is None or entry[:-1] != state or _is_too_new(state):
                 with path.open("rb") as file:
                     entry = [*state, hashlib.file_digest(file, "sha256").hexdigest()]
                 is_new = is_new or entry != known.get(name)
                 known[name] = entry
-            found.append(entry[3])
+            found.append(entry[-1])
         if is_new:
             _remember(known)
     return found
 
 
 def _state(path: pathlib.Path) -> tuple[str, list[int]]:
-    """Return a file's absolute path, and its size, modification time and inode."""
+    """Return a file's absolute path, and its size, modification time, inode and time of any change.
+
+    The last one moves even where a program puts the modification time back.
+    """
     path = path.resolve()
     told = path.stat()
-    return str(path), [told.st_size, told.st_mtime_ns, told.st_ino]
+    return str(path), [told.st_size, told.st_mtime_ns, told.st_ino, told.st_ctime_ns]
 
 
 def _is_too_new(state: list[int]) -> bool:
@@ -86,8 +89,8 @@ def _remembered(_folder: str) -> dict[str, list[Any]]:
 
 
 def _is_entry(entry: Any) -> bool:
-    is_list = isinstance(entry, list) and len(entry) == 4
-    return is_list and all(type(x) is int for x in entry[:3]) and isinstance(entry[3], str) and len(entry[3]) == 64
+    is_list = isinstance(entry, list) and len(entry) == 5
+    return is_list and all(type(x) is int for x in entry[:-1]) and isinstance(entry[-1], str) and len(entry[-1]) == 64
 
 
 def _remember(known: dict[str, list[Any]]) -> None:

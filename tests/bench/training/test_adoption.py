@@ -126,6 +126,14 @@ def test_what_shared_a_pack_with_code_of_a_user_is_left(tmp_path):
     assert len(done.taken) == 1 and set(done.left) == {mine["trial_id"], theirs["trial_id"]}
 
 
+def test_what_set_named_in_a_users_module_is_left(tmp_path):
+    record = json.loads(json.dumps(old_trial()[1]))
+    record["variant"] += "+field=own-MLP"
+    put(tmp_path / "old", record)
+    done = adoption.adopt(tmp_path / "old", tmp_path / "new")
+    assert not done.taken and "user's" in done.left[record["trial_id"]]
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

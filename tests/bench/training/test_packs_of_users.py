@@ -1,10 +1,12 @@
 """Methods that differ in code alone: packed in one run, each gives what it gives alone."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
 
+from bench.errors import UsageError
 from bench.suites.trial import Trial
 from bench.training import devices, packing, trainer
 from models.nerf import NERF
@@ -79,3 +81,13 @@ def test_equal_by_digest_alone_is_not_enough(trials, monkeypatch):
     packs = packing.make_packs(trials, 8)
     assert [len(pack.trials) for pack in packs] == [1, 1]
     assert len({pack.key for pack in packs}) == 2
+
+
+def test_code_that_was_edited_between_driver_and_worker_is_not_trained(user, trials):
+    [pack] = packing.make_packs(trials[:1], 1)
+    assert pack.trials[0].id
+    sent = pickle.dumps(pack)
+    user.write("nets_a.py", NET.format(color=RED))
+    user.load("nets_a")
+    with pytest.raises(UsageError, match="edited meanwhile"):
+        trainer.train(pickle.loads(sent), ("std-v1",), lambda progress: None)

@@ -174,7 +174,9 @@ def test_an_interrupted_rendering_goes_on_where_it_was(painter, tmp_path):
     painter.falls_after = 37
     with pytest.raises(KeyboardInterrupt):
         prepare(60)
-    with pytest.raises(UsageError, match=r"expected 60 pictures, got no 00003\.safetensors; .*prepare_pictures\(60, 4, 2, "):
+    with pytest.raises(
+        UsageError, match=r"expected 60 pictures, got no 00003\.safetensors; .*prepare_pictures\(60, 4, 2, "
+    ):
         read(60)
     (left,) = {path.parent for path in (tmp_path / "cache").rglob("*.safetensors")}
     assert len(list(left.glob("*.safetensors"))) == 3

@@ -78,6 +78,14 @@ def test_what_changed_a_moment_ago_is_read_again(file, reads):
     assert told(file) == true(file)
 
 
+def test_an_edit_whose_time_and_size_were_put_back_is_seen(file):
+    told(file)
+    stat = file.stat()
+    file.write_bytes(bytes(reversed(file.read_bytes())))
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert told(file) == true(file)
+
+
 @pytest.mark.parametrize(
     "damage",
     ["", "{", "[]", "null", '{"a": 1}', '{"PATH": [1, 2, 3, "x"]}', '{"PATH": [3, 0, 0, null]}', "\x00\x00"],

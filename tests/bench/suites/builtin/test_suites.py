@@ -63,7 +63,8 @@ CHECKED = set()
 """Programs whose shapes were found right in this session."""
 
 
-AS_ELSEWHERE = {("sparse-views-ablations", budget) for budget in BUDGETS} | {("ablations", "paper")}
+AS_ELSEWHERE = {("sparse-views-ablations", budget) for budget in BUDGETS}
+AS_ELSEWHERE |= {("ablations", "paper"), ("ablations", "standard"), ("equivalence", "paper")}
 """Much the same arms as elsewhere, and the longest of all suites: slow tests."""
 
 
