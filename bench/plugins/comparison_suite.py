@@ -23,10 +23,17 @@ from tasks.budgets import Budget, sized
 
 
 class LabelledArm(NamedTuple):
-    """An arm under its label."""
+    """An arm under its label.
+
+    Attributes:
+        label: Its name in tables.
+        arm: What is trained.
+        module: The module that a user named it in; empty for ours.
+    """
 
     label: str
     arm: Arm
+    module: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,7 +101,7 @@ def make_comparison(
 
 def distinguish_labels(rows: Sequence[LabelledArm]) -> list[LabelledArm]:
     """Name methods that share a label by their modules too: `MyField (nets_a)`."""
-    modules = {id(row): ", ".join(identity.user_modules(row.arm.method)) for row in rows}
+    modules = {id(row): ", ".join(identity.user_modules(row.arm.method)) or row.module for row in rows}
     found = []
     for row in rows:
         module = modules[id(row)]
@@ -106,8 +113,8 @@ def distinguish_labels(rows: Sequence[LabelledArm]) -> list[LabelledArm]:
 
 
 def is_same(arm: Arm, other: Arm) -> bool:
-    """Tell whether two arms train the same method with the same changes of the task."""
-    return identity.same(arm.method, other.method) and dict(arm.task) == dict(other.task)
+    """Tell whether two arms train the same trials: methods of one identity, with the same changes of the task."""
+    return describe(arm.method) == describe(other.method) and dict(arm.task) == dict(other.task)
 
 
 def make_comparison_table(method: LabelledArm, row: LabelledArm, table: Table) -> Table:
@@ -213,7 +220,7 @@ def make_arm(name: str, recipe: str) -> LabelledArm:
     if code:
         note = f"{name}, code {code}"
     variant = folder_safe(identity.with_code(label, method))
-    return LabelledArm(label, Arm(method=method, variant=variant, note=note))
+    return LabelledArm(label, Arm(method=method, variant=variant, note=note), name.rpartition(":")[0])
 
 
 def check_kind(row: LabelledArm, table: Table) -> None:

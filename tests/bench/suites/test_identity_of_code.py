@@ -328,3 +328,16 @@ def test_two_networks_of_one_name_are_both_compared(user):
     trials, _ = study.suite.expand(budget, [0])
     packs = packing.make_packs(trials, 32)
     assert all(len({trial.variant for trial in pack.trials}) == 1 for pack in packs)
+
+
+def test_two_values_of_one_name_that_are_of_our_types_are_named_by_their_modules(user):
+    text = "from models.fields.networks import MLP\n\nNET = MLP(width={width})\n"
+    user.write("wide.py", text.format(width=24))
+    user.write("slim.py", text.format(width=8))
+    user.load_all("wide", "slim")
+    suite = registry.suite("sparse-views")
+    made = comparison_suite.make_comparison(suite, BUDGETS["smoke"], "wide:NET", ["slim:NET"])
+    [table] = made.suite.tables_at(BUDGETS["smoke"])
+    assert set(table.arms) == {"NET (wide)", "NET (slim)"}
+    with pytest.raises(UsageError, match="the same"):
+        comparison_suite.make_comparison(suite, BUDGETS["smoke"], "wide:NET", ["wide:NET"])
