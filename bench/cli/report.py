@@ -91,6 +91,8 @@ def main(args: argparse.Namespace) -> int:
     if args.figure:
         return draw_figure(args)
     refuse_conflicts(args)
+    if not args.live:  # a run that is being watched may not have made it yet
+        common_options.existing(args.results)
     refresh_s = common_options.every_s(args, "--live", EVERY_S)
     price = report_options.price_of(args)
     from bench.report import build

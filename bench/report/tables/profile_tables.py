@@ -9,9 +9,13 @@ from rich.table import Table as PrintedTable
 
 from bench.training.profiling import Profile
 
-COLUMNS = ("at once", "cold s", "warm s", "ms a step", "ms each", "Mpoints/s", "GFLOP", "GFLOP/s", "% peak", "GiB")
-"""Trials at once; seconds to compile without and with a cache; a step of all, and its share of each trial; points of
-the field; products of a step, their rate, and its share of the fastest product in the same call; planned memory."""
+COLUMNS = ("cold / warm s", "ms a step", "ms each", "Mpoints/s", "GFLOP/s", "% peak", "GiB")
+"""Seconds to compile without and with a cache; a step of all trials, and its share of each; points of the field; the
+rate of products, and its share of the fastest product in the same call; planned memory."""
+
+
+WIDTH = 100
+"""Columns of text that the table takes at least: a number that is cut is none."""
 
 
 def print_progress(variant: str, pack_size: int) -> None:
@@ -21,17 +25,17 @@ def print_progress(variant: str, pack_size: int) -> None:
 
 def print_profiles(profiles: list[Profile]) -> None:
     """Print all profiles as tables."""
-    console = Console()
+    console = Console(width=max(WIDTH, Console().width))
     if not profiles:
         return
     first = profiles[0]
     console.print(f"{first.device}; in this call: {describe_peaks(first)}", soft_wrap=True)
-    printed = PrintedTable(title=f"budget {first.budget}", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    printed.add_column("method")
+    printed = PrintedTable(title=f"budget {first.budget}", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    printed.add_column("method x trials", no_wrap=True)
     for name in COLUMNS:
-        printed.add_column(name, justify="right")
+        printed.add_column(name, justify="right", no_wrap=True)
     for found in profiles:
-        printed.add_row(found.variant, *cells(found))
+        printed.add_row(f"{found.variant} x{found.pack_size}", *cells(found))
     console.print(printed)
     for found in profiles:
         console.print(f"{found.variant}, {found.pack_size} at once: {describe_types(found)}", soft_wrap=True)
@@ -46,14 +50,11 @@ def cells(found: Profile) -> list[str]:
     """Format one profile's numbers, in the order of `COLUMNS`."""
     steps_per_s = 1e3 / found.field_step_ms
     return [
-        str(found.pack_size),
-        f"{found.trace_s + found.compile_cold_s:.1f}",
-        f"{found.trace_s + found.compile_warm_s:.1f}",
+        f"{found.trace_s + found.compile_cold_s:.1f} / {found.trace_s + found.compile_warm_s:.1f}",
         f"{found.step_ms:.4g}",
         f"{found.field_step_ms:.3g}",
         "" if found.points_per_step is None else f"{found.points_per_step * steps_per_s / 1e6:.3g}",
-        f"{found.flops_per_step / 1e9:,.3g}",
-        f"{found.flops_per_s / 1e9:,.4g}",
+        f"{found.flops_per_s / 1e9:,.0f}",
         f"{100 * found.share_of_peak:.0f}",
         "" if found.planned_bytes is None else f"{found.planned_bytes / 2**30:.2f}",
     ]

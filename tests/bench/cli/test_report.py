@@ -102,11 +102,18 @@ def test_without_views_the_numbers_stay(outcomes, tmp_path):
 
 
 def test_of_which_nothing_ran(tmp_path, capsys):
+    (tmp_path / "none").mkdir()
     assert report.main(chosen("--results", str(tmp_path / "none"), "--out", str(tmp_path / "a"))) == 0
     said = capsys.readouterr()
     assert "nothing run yet" in said.out
     for words in ("warning", "compositional at smoke", str(tmp_path / "none"), "--results"):
         assert words in said.err
+
+
+def test_a_folder_that_is_not_there_is_refused_and_draws_nothing(tmp_path):
+    with pytest.raises(UsageError, match="expected a folder of trials"):
+        report.main(chosen("--results", str(tmp_path / "none"), "--out", str(tmp_path / "a")))
+    assert not (tmp_path / "a").exists()
 
 
 def test_distances_need_photographs(root, tmp_path):
