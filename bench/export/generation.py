@@ -72,7 +72,7 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any]) 
         UsageError: The trials do not fit on the device.
     """
     [pack] = packing.make_packs(trials, len(trials))
-    made = []
+    made: list[SeedResult] = []
     with ProgressBar() as bar, precompile.BackgroundCompiler() as compiler:
         compiler.threads.submit(import_writers)
         if precompile.has_accelerator():
