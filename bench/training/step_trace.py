@@ -72,7 +72,7 @@ def sum_by_scope(trace: Any, scope_of: dict[str, str]) -> dict[str, float]:
     for plane in device_planes or planes:
         for line in plane.lines:
             for event in line.events:
-                name = operation_of(event)
+                name = operation_of(event, is_device=bool(device_planes))
                 if name not in scope_of or _HOLDS_OTHERS.match(name):
                     continue
                 scope = scope_of[name]
@@ -83,9 +83,14 @@ def sum_by_scope(trace: Any, scope_of: dict[str, str]) -> dict[str, float]:
 _HOLDS_OTHERS = re.compile(r"^(while|conditional|call|tuple|get-tuple-element|parameter)\b")
 
 
-def operation_of(event: Any) -> str:
-    """Return the name of the compiled operation that an event of a trace belongs to."""
-    for key, value in event.stats:
-        if key == "hlo_op":
-            return str(value)
+def operation_of(event: Any, *, is_device: bool) -> str:
+    """Return the name of the compiled operation that an event of a trace belongs to.
+
+    On a device the event is a kernel, and its operation one of its statistics. On a CPU the event is the operation;
+    reading the statistics of others there ends the process in JAX 0.12.
+    """
+    if is_device:
+        for key, value in event.stats:
+            if key == "hlo_op":
+                return str(value)
     return str(event.name).lstrip("%")
