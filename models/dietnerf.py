@@ -115,6 +115,11 @@ class DietNeRF(NeRF):
         """Steps of both phases."""
         return (self.num_steps or 0) + (self.finetune_steps or 0)
 
+    @property
+    def rare_every(self) -> int:
+        """Steps from one comparison to the next."""
+        return self.consistency_every
+
     def work_per_step(self) -> StepWork:
         """Count the rays and points of a step; those of the small view by the share of steps that render one."""
         pixels = super().work_per_step()

@@ -149,6 +149,11 @@ class Method(abc.ABC):
         """Steps of the whole training, including those of the method that it continues."""
         return self.num_steps or 0
 
+    @property
+    def rare_every(self) -> int:
+        """Steps from one of the expensive ones to the next; 1 where all steps cost the same. For counts of work."""
+        return 1
+
     def work_per_step(self) -> StepWork | None:
         """Count the rays and points of a step, for profiles; None if a method does not say."""
         return None

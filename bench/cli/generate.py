@@ -38,14 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an object each, trained at once (default: 0)",
     )
     parser.add_argument("--prompt", metavar="TEMPLATE", help="what the guide reads: 'a photo of {}', {} the caption")
-    parser.add_argument(
-        "--set",
-        type=suite_options.setting_text,
-        action="append",
-        default=[],
-        metavar="HEAD.FIELD=VALUE",
-        dest="settings",
-        help="change a field of `dream_fields`, `task` or `budget`: dream_fields.num_steps=500",
+    suite_options.add_settings(
+        parser, "change a field of `dream_fields`, `task` or `budget`: dream_fields.num_steps=500"
     )
     export_options.add_sizes(parser)
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="default: results/generated/CAPTION")

@@ -15,6 +15,9 @@ from bench.storage.store import Store
 HELP = "say what run would do: trials, packs, arms' differences, time"
 EXAMPLE = "python -m bench plan --suite ablations --budget standard"
 
+PROFILE_KEYS = ("method_digest", "pack_size", "trace_s", "compile_cold_s", "field_step_ms")
+"""What a plan reads of a profile."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `plan`."""
@@ -62,9 +65,6 @@ def main(args: argparse.Namespace) -> int:
     else:
         plan_tables.print_plan(plan)
     return 0
-
-
-PROFILE_KEYS = ("method_digest", "pack_size", "trace_s", "compile_cold_s", "field_step_ms")
 
 
 def read_profiles(path: pathlib.Path) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import os
 import pathlib
 
 from bench.cli import suite_options
+from bench.cli.argument_parser import whole_number
 from bench.errors import UsageError
 
 HELP = "measure what training costs here: compiling, steps, memory, arithmetic"
@@ -30,17 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pack", type=pack_sizes, default=(1,), metavar="1,8,64", help="trials trained at once (default: 1)"
     )
     parser.add_argument(
-        "--steps", type=number_of_steps, default=20, metavar="N", help="steps that are timed together (default: 20)"
+        "--steps", type=whole_number(1), default=20, metavar="N", help="steps that are timed together (default: 20)"
     )
     parser.add_argument("--trace", action="store_true", help="find where the time goes; compiles once more")
-    parser.add_argument(
-        "--set",
-        type=suite_options.setting_text,
-        action="append",
-        default=[],
-        metavar="HEAD.FIELD=VALUE",
-        dest="settings",
-        help="change a field of a method of --method, or of budget: dream_fields.field.dtype=bfloat16",
+    suite_options.add_settings(
+        parser, "change a field of a method of --method, or of budget: dream_fields.field.dtype=bfloat16"
     )
     parser.add_argument("--out", type=pathlib.Path, metavar="FILE", help="write the profiles as JSON; plan reads them")
     parser.add_argument("--json", action="store_true", help="print them as JSON")
@@ -59,13 +54,6 @@ def pack_sizes(text: str) -> tuple[int, ...]:
     if not all(word.isdigit() and int(word) >= 1 for word in words):
         raise UsageError(f"--pack: expected numbers from 1 with commas between, got {text!r}; try 1,8,64")
     return tuple(int(word) for word in words)
-
-
-def number_of_steps(text: str) -> int:
-    """Read a number of steps; UsageError says what it looks like."""
-    if not text.isdigit() or int(text) < 1:
-        raise UsageError(f"--steps: expected a whole number from 1, got {text!r}; try 20")
-    return int(text)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -35,6 +35,12 @@ def add_selection(parser: argparse.ArgumentParser, suite: str | None = None) -> 
         metavar="KEY=VALUE",
         help=f"trials of one {', '.join(option_syntax.KEYS)}; KEY=A,B of either; given twice, of both at once",
     )
+    add_settings(parser, "change a field of a variant, of `task` or of `budget`: nerf.num_rays=512")
+    add_results(parser)
+
+
+def add_settings(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add the option `--set`, which may be given several times, with its help."""
     parser.add_argument(
         "--set",
         type=setting_text,
@@ -42,9 +48,8 @@ def add_selection(parser: argparse.ArgumentParser, suite: str | None = None) -> 
         default=[],
         metavar="HEAD.FIELD=VALUE",
         dest="settings",
-        help="change a field of a variant, of `task` or of `budget`: nerf.num_rays=512",
+        help=text,
     )
-    add_results(parser)
 
 
 def add_budget(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ from bench.errors import UsageError
 from bench.import_paths import OURS, ROOT
 from bench.storage.record import Outcome, Record
 from bench.storage.store import Store
-from bench.suites import code_version, identity, registry
+from bench.suites import code_version, constants, identity, registry
 from bench.suites.trial import Trial
 from bench.training import trainer
 from bench.training.packing import Pack, program_key
@@ -177,7 +177,7 @@ def line_of(error: BaseException) -> str:
 def is_of_a_user(filename: str) -> bool:
     """Tell whether a file is neither ours nor of Python nor installed."""
     path = pathlib.Path(filename)
-    if filename.startswith("<") or set(code_version.INSTALLED) & set(path.parts):
+    if filename.startswith("<") or constants.is_installed(path):
         return False
     places = [ROOT / name for name in OURS] + [pathlib.Path(sysconfig.get_path("stdlib"))]
     return not any(path.is_relative_to(place) for place in places)

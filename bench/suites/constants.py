@@ -19,6 +19,9 @@ from typing import Any
 
 import numpy as np
 
+INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders whose modules are neighbours without knowing each other."""
+
 MAX_DEPTH = 8
 """Of containers in containers."""
 
@@ -28,6 +31,11 @@ MAX_LENGTH = 10_000
 MUTATORS = frozenset({"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove",
                       "setdefault", "update"})  # fmt: skip
 """Methods by which a function gathers into a module's container, such as a cache."""
+
+
+def is_installed(path: pathlib.Path) -> bool:
+    """Tell whether a file belongs to an installed package."""
+    return bool(INSTALLED & set(path.parts))
 
 
 def names_in(tree: ast.Module) -> frozenset[str]:
@@ -72,11 +80,11 @@ def _gathered(function: ast.AST) -> Iterator[str]:
             yield held.id
 
 
-def told(value: Any, depth: int = 0) -> Any:
+def tell_constant(value: Any, depth: int = 0) -> Any:
     """Write a value down as plain text and tuples; None for what cannot be told.
 
     Example:
-        >>> told({"gain": -1.0, "act": len}), told(object()) is None
+        >>> tell_constant({"gain": -1.0, "act": len}), tell_constant(object()) is None
         (('mapping', (("'gain'", -1.0), ("'act'", ('named', 'builtins:len')))), True)
     """
     if depth > MAX_DEPTH:
@@ -94,7 +102,8 @@ def told(value: Any, depth: int = 0) -> Any:
     if isinstance(value, ModuleType):
         return "module", value.__name__, _digest(getattr(value, "__file__", None))
     if isinstance(value, functools.partial):
-        return "partial", told(value.func, depth + 1), told(value.args, depth + 1), told(value.keywords, depth + 1)
+        parts = (value.func, value.args, value.keywords)
+        return "partial", *(tell_constant(part, depth + 1) for part in parts)
     return _named(value)
 
 
@@ -115,13 +124,14 @@ def _is_place(text: str) -> bool:
 def _mapping(value: Mapping[Any, Any], depth: int) -> Any:
     if len(value) > MAX_LENGTH:
         return None
-    return "mapping", tuple((told(name, depth + 1), told(held, depth + 1)) for name, held in value.items())
+    pairs = [(tell_constant(name, depth + 1), tell_constant(held, depth + 1)) for name, held in value.items()]
+    return "mapping", tuple(pairs)
 
 
 def _sequence(value: Any, depth: int) -> Any:
     if len(value) > MAX_LENGTH:
         return None
-    items = [told(each, depth + 1) for each in value]
+    items = [tell_constant(each, depth + 1) for each in value]
     is_ordered = isinstance(value, tuple | list)
     return type(value).__name__, tuple(items if is_ordered else sorted(items, key=repr))
 
@@ -152,15 +162,14 @@ def _named(value: Any) -> Any:
     found = ("named", f"{module}:{name}")
     if isinstance(value, FunctionType):
         file = value.__code__.co_filename
-        is_installed = {"site-packages", "dist-packages"} & set(pathlib.Path(file).parts)
-        if os.path.isfile(file) and not is_installed:
+        if os.path.isfile(file) and not is_installed(pathlib.Path(file)):
             return *found, value.__code__.co_firstlineno, _digest(file)
     return found
 
 
 def _digest(file: str | None) -> str | None:
     """Digest a file of Python; None where there is none, or where it is installed: its package has a version."""
-    if file is None or not file.endswith(".py") or {"site-packages", "dist-packages"} & set(pathlib.Path(file).parts):
+    if file is None or not file.endswith(".py") or is_installed(pathlib.Path(file)):
         return None
     try:
         return hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()[:16]

@@ -45,7 +45,7 @@ def profile_methods(suite: ProfileSuite, report: Callable[[str, int], None] | No
     Raises:
         UsageError: There is no such method or field, or a pack does not fit in the device's memory.
     """
-    methods, budget = changed(suite)
+    methods, budget = apply_settings(suite)
     peaks = device_peaks.measure_peaks()
     profiles = []
     for size in sorted(suite.pack_sizes):
@@ -64,7 +64,7 @@ def profile_methods(suite: ProfileSuite, report: Callable[[str, int], None] | No
     return profiles
 
 
-def changed(suite: ProfileSuite) -> tuple[dict[str, Method], Budget]:
+def apply_settings(suite: ProfileSuite) -> tuple[dict[str, Method], Budget]:
     """Return the methods by name, and the budget, with all settings carried out.
 
     Raises:

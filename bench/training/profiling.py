@@ -36,7 +36,10 @@ SCOPES = ("field", "encoder", "augmentation", "rendering", "proposal", "optimize
 """Parts of a step that are told apart, as `jax.named_scope` names them in the methods."""
 
 MIN_CHUNKS = 3
-"""Chunks of steps that are timed at least; the median counts."""
+"""Chunks of steps that are timed, if they do not take too long; the median counts."""
+
+MIN_TIMED_S = 0.5
+"""Short chunks are timed again until they have taken so many seconds together."""
 
 MAX_TIMED_S = 10.0
 """No further chunk is timed after so many seconds."""
@@ -129,11 +132,11 @@ class ProfileOptions:
 
 
 def count_plain_products(
-    chunk: Callable[..., PyTree], shapes: tuple[PyTree, ...], rare: float
+    chunk: Callable[..., PyTree], shapes: tuple[PyTree, ...], rare_share: float
 ) -> list[flop_count.Product]:
     """Count the products of a chunk of steps without fused kernels, inside which nothing can be counted."""
     with only_plain():
-        products = flop_count.count_products(chunk, *shapes, scopes=SCOPES, rare_share=rare)
+        products = flop_count.count_products(chunk, *shapes, scopes=SCOPES, rare_share=rare_share)
     # What was traced without fused kernels must not be compiled.
     jax.clear_caches()
     return products
@@ -162,13 +165,13 @@ def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, op
 
     arguments = (state, batch, start)
     shapes = devices.abstract_arrays(arguments)
-    products = count_plain_products(chunk, shapes, rare_share(static))
+    products = count_plain_products(chunk, shapes, 1 / static.rare_every)
     with own_cache():
-        lowered, trace_s = timed(lambda: jax.jit(chunk, donate_argnums=0).lower(*shapes))
-        program, cold_s = timed(lowered.compile)
+        lowered, trace_s = time_call(lambda: jax.jit(chunk, donate_argnums=0).lower(*shapes))
+        program, cold_s = time_call(lowered.compile)
         jax.clear_caches()
         again = jax.jit(chunk, donate_argnums=0).lower(*shapes)
-        _, warm_s = timed(again.compile)
+        _, warm_s = time_call(again.compile)
     state, seconds = time_chunks(program, state, batch, start)
     scope_ms = None
     if options.traces:
@@ -217,18 +220,11 @@ def time_chunks(program: Any, state: PyTree, batch: PyTree, start: jax.Array) ->
     """Time chunks of steps, after one to warm up; return the state and the seconds of each."""
     state, _ = jax.block_until_ready(program(state, batch, start))
     seconds: list[float] = []
-    while len(seconds) < MIN_CHUNKS or sum(seconds) < 0.5:
-        if sum(seconds) > MAX_TIMED_S and seconds:
-            break
+    while sum(seconds) <= MAX_TIMED_S and (len(seconds) < MIN_CHUNKS or sum(seconds) < MIN_TIMED_S):
         begin = time.perf_counter()
         state, _ = jax.block_until_ready(program(state, batch, start))
         seconds.append(time.perf_counter() - begin)
     return state, seconds
-
-
-def rare_share(method: Method) -> float:
-    """Tell in which share of the steps the larger branch of a step's conditions is taken."""
-    return 1 / getattr(method, "consistency_every", 1)
 
 
 def peak_bytes() -> int | None:
@@ -237,7 +233,7 @@ def peak_bytes() -> int | None:
     return None if not stats else stats.get("peak_bytes_in_use")
 
 
-def timed(function: Any) -> tuple[Any, float]:
+def time_call(function: Callable[[], Any]) -> tuple[Any, float]:
     """Call a function; return its result and the seconds that it took."""
     begin = time.perf_counter()
     result = function()
@@ -291,5 +287,8 @@ def random_encoder(name: str, dtype: Any) -> Any:
     """Make an encoder of the right shapes with small random weights."""
     encoder = clip.abstract(name, dtype=dtype)
     generator = np.random.default_rng(0)
-    draw = lambda x: jnp.asarray(generator.normal(0, 0.02, x.shape), x.dtype)  # noqa: E731
+
+    def draw(x: Any) -> jax.Array:
+        return jnp.asarray(generator.normal(0, 0.02, x.shape), x.dtype)
+
     return dataclasses.replace(encoder, params=jax.tree.map(draw, encoder.params))

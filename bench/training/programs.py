@@ -59,7 +59,6 @@ class CompiledPrograms(NamedTuple):
             state: Arrays, or their shapes.
             batch: Arrays, or their shapes.
         """
-        devices.use_compilation_cache()
         static = phase.method
         layout = pack.trials[0].task.layout()
         num_points = pack.trials[0].budget.num_curve_points

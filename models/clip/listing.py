@@ -38,14 +38,16 @@ def describe_encoder(name: str) -> dict[str, Any]:
     if name in catalog.EMBEDDED:
         return found | model_cards.model_card(name)
     entry = catalog.ENTRIES[name]
+    sources = [f"{source.repository}/{source.file}@{source.revision}" for source in entry.sources]
+    hashes = [str(source.sha256) for source in entry.sources]
     model = architectures.build(entry.architecture)
     shapes = dual_encoder.variable_shapes(model)
     num_parameters = sum(math.prod(shape) for path, shape in shapes.items() if path.startswith("params/"))
     return found | {
         "parameters": num_parameters,
         "features": ", ".join(model.image_tower.features),
-        "sources": "; ".join(f"{source.repository}/{source.file}@{source.revision}" for source in entry.sources),
-        "sha256": "; ".join(str(source.sha256) for source in entry.sources),
+        "sources": "; ".join(sources),
+        "sha256": "; ".join(hashes),
         "place": str(entry.manual_path),
         "to get it": entry.how_to_get if not found["on_disk"] else None,
     }

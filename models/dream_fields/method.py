@@ -212,6 +212,11 @@ class DreamFields(Method):
         """The field `skip_bad_steps`."""
         return self.skip_bad_steps
 
+    @property
+    def rare_every(self) -> int:
+        """Steps from one update of the grid to the next; 1 without a grid."""
+        return 1 if self.proposal_bins is None else proposal.UPDATE_EVERY
+
     def work_per_step(self) -> StepWork:
         """Count the rays and points of a step."""
         rays = (self.render_px or 0) ** 2

@@ -104,7 +104,9 @@ def updated_grid(
     )
 
 
-def look_up(grid: Float[Array, "g g g"], points: Float[Array, "*b 3"], half_width: Float[Array, ""]) -> Array:
+def look_up(
+    grid: Float[Array, "g g g"], points: Float[Array, "*b 3"], half_width: Float[Array, ""]
+) -> Float[Array, "*b"]:
     """Return the density of the cell that each point lies in; 0 outside of the cube."""
     place = (points / half_width + 1) * (0.5 * GRID_CELLS)
     cell = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, GRID_CELLS - 1)

@@ -145,7 +145,7 @@ class FoldedDense(nn.Module):
     """A dense layer on `FourierFeatures` that computes each distinct wave once.
 
     Equal features add their rows of the kernel instead, which gives the same result and the same gradients of the same
-    parameters, with fewer than half as many waves and products.
+    parameters, with fewer waves and products: 116 instead of 262 in the released encoding.
 
     Attributes:
         features: Units of the layer.

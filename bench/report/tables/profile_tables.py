@@ -13,9 +13,8 @@ COLUMNS = ("cold / warm s", "ms a step", "ms each", "Mpoints/s", "GFLOP/s", "% p
 """Seconds to compile without and with a cache; a step of all trials, and its share of each; points of the field; the
 rate of products, and its share of the fastest product in the same call; planned memory."""
 
-
 WIDTH = 100
-"""Columns of text that the table takes at least: a number that is cut is none."""
+"""Least width of the table, in characters: in a narrower one numbers would be cut."""
 
 
 def print_progress(variant: str, pack_size: int) -> None:

@@ -19,9 +19,6 @@ import functools
 from bench.suites.builtin import caption_tables
 from bench.suites.suite import Arm, Suite, Table
 
-MARGINS = {"rprec1": 0.10, "margin": 0.02}
-"""Differences that are taken for none, by metric."""
-
 REGULAR = {"smoke": 6, "quick": 24, "standard": 48, "paper": 192}
 """Samples along a ray of the arms with regular samples; a third of them where they are placed."""
 
@@ -48,14 +45,18 @@ def compare_speeds(settings: caption_tables.CaptionStudySettings) -> Table:
     types = ("method.field.dtype", "method.encoder_dtype")
     samples = ("method.num_samples", "method.proposal_bins")
     arms = {
-        "float32": Arm(method=slow, variant="dream_fields_float32", note="regular samples", **settings.size(4)),
-        "bfloat16": Arm(method=short, variant="dream_fields_bfloat16", changes=types, **settings.size(4)),
+        "float32": Arm(
+            method=slow, variant="dream_fields_float32", note="regular samples", **settings.size(caption_tables.FEW)
+        ),
+        "bfloat16": Arm(
+            method=short, variant="dream_fields_bfloat16", changes=types, **settings.size(caption_tables.FEW)
+        ),
         "bfloat16, placed samples": Arm(
             method=placed,
             variant="dream_fields_placed",
             changes=(*types, *samples),
             note="a third of the samples",
-            **settings.size(4),
+            **settings.size(caption_tables.FEW),
         ),
     }
     judges = caption_tables.judges_of(settings.tasks[0].captions)

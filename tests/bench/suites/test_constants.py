@@ -84,13 +84,13 @@ def test_a_cache_that_fills_does_not_count(user):
     ],
 )
 def test_values_that_differ_are_told_apart(value, other):
-    assert repr(constants.told(value)) != repr(constants.told(other))
+    assert repr(constants.tell_constant(value)) != repr(constants.tell_constant(other))
 
 
 @pytest.mark.parametrize("value", ["/home/me", "~/data", object(), np.asarray([None])])
 def test_places_and_what_cannot_be_told_are_left_out(value):
-    assert constants.told(value) is None
+    assert constants.tell_constant(value) is None
 
 
 def test_a_set_has_no_order():
-    assert constants.told({"b", "a"}) == constants.told({"a", "b"})
+    assert constants.tell_constant({"b", "a"}) == constants.tell_constant({"a", "b"})

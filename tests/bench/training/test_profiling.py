@@ -9,10 +9,11 @@ import pytest
 from bench.cli.plan import read_profiles
 from bench.errors import UsageError
 from bench.report.tables import profile_tables
+from bench.suites import registry
 from bench.suites.selection import Selection
 from bench.training import packing, profile_suite, run_plan
 from bench.training.device_peaks import measure_peaks
-from bench.training.profiling import SCOPES, make_pack, rare_share
+from bench.training.profiling import SCOPES, make_pack
 from models.dietnerf import DIETNERF
 from tasks.budgets import BUDGETS, sized
 from tests.fixtures.toy_studies import toy_suite
@@ -76,7 +77,7 @@ def plan_of(pack):
 def test_a_plan_reads_profiles(profiles, tmp_path):
     path = tmp_path / "profile.json"
     path.write_text(json.dumps([found.to_json() for found in profiles]))
-    methods, budget = profile_suite.changed(
+    methods, budget = profile_suite.apply_settings(
         profile_suite.ProfileSuite(methods=("simplified_nerf",), budget=SMOKE, settings=SMALL)
     )
     pack = make_pack("simplified_nerf", methods["simplified_nerf"], budget, 2)
@@ -104,11 +105,13 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_a_setting_of_no_method_is_refused():
     suite = profile_suite.ProfileSuite(methods=("nerf",), budget=SMOKE, settings=("dietnerf.num_rays=3",))
     with pytest.raises(UsageError, match="dietnerf"):
-        profile_suite.changed(suite)
+        profile_suite.apply_settings(suite)
 
 
-def test_rare_branches_count_by_their_share():
-    assert rare_share(sized(DIETNERF, SMOKE)) == pytest.approx(0.1)
+def test_methods_say_how_often_a_step_is_expensive():
+    assert sized(DIETNERF, SMOKE).rare_every == 10
+    assert registry.variant("nerf").rare_every == registry.variant("dream_fields").rare_every == 1
+    assert registry.variant("dream_fields_mq_fast").rare_every == 16
 
 
 def test_peaks_are_positive():
@@ -119,8 +122,6 @@ def test_peaks_are_positive():
 
 
 def test_methods_of_captions_get_a_caption():
-    from bench.suites.registry import variant
-
-    pack = make_pack("dream_fields", variant("dream_fields"), SMOKE, 3)
+    pack = make_pack("dream_fields", registry.variant("dream_fields"), SMOKE, 3)
     assert len(pack.trials) == 3
     assert len({packing.method_digest(trial) for trial in pack.trials}) == 1
