@@ -113,8 +113,10 @@ class Trial:
         Raises:
             UsageError: They are others: a user's file was edited between both.
         """
+        if "_described" not in self.__dict__:  # nobody asked what it is before now: there is nothing to compare with
+            return
         made_here = dataclasses.replace(self)  # remembers nothing of where it comes from
-        if made_here._settings != self._settings:
+        if made_here._described != self._described:
             raise UsageError(
                 f"{self.variant}: expected the code that the run began with, got another where it is trained; a file "
                 "was edited meanwhile: run the same command again"
