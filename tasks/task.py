@@ -142,6 +142,26 @@ class SceneTask(Task, Protocol):
         """Load the arrays; a second call is cheap."""
 
 
+class PhotoExtent(NamedTuple):
+    """What a scene's folder holds, before a task chooses from it.
+
+    Attributes:
+        num_train: Photographs that a method may be trained on.
+        image_px: Width of the photographs.
+    """
+
+    num_train: int
+    image_px: int
+
+
+@runtime_checkable
+class FolderScene(SceneTask, Protocol):
+    """Interface of a sparse-view task on a folder of photographs."""
+
+    def extent(self) -> PhotoExtent:
+        """Count the photographs and measure the first one, from the files that list them and one header."""
+
+
 def composite(straight_rgba: Float[np.ndarray, "*b 4"], background: float) -> Float[np.ndarray, "*b 3"]:
     """Composite an image with straight (not premultiplied) alpha over a grey background: 1 is white, 0 black."""
     alpha = straight_rgba[..., 3:]

@@ -33,7 +33,7 @@ from tasks.sparse_views.view_selection import (
     digest_parts,
     label,
 )
-from tasks.task import DataShapes, Photos, SceneData, composite
+from tasks.task import DataShapes, PhotoExtent, Photos, SceneData, composite
 
 Resize = Literal["premultiplied", "straight"]
 
@@ -112,6 +112,11 @@ class BlenderScene:
     def cluster(self) -> str:
         """Name of the scene."""
         return self.scene
+
+    def extent(self) -> PhotoExtent:
+        """Count the training photographs that there are, and measure the first one."""
+        known = list(self.frames().train.values())
+        return PhotoExtent(len(known), transforms_json.image_size(known[0])[0])
 
     def layout(self) -> DataShapes:
         """Return the shapes of the arrays, from the transforms files and the header of one image."""
