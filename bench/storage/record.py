@@ -56,6 +56,8 @@ class Record:
         reason: One line on why it failed; None if it did not.
         traceback: Where it failed; None if it did not, or if the reason says all.
         memory_bytes: Of each device, while its pack is trained, as the compiler plans it; None if it is not known.
+        resumed_at: Steps at which training went on from a checkpoint: one for each sitting but the first. `timings` are
+            of all sittings; `environment` is that of the last.
     """
 
     schema_version: int
@@ -77,6 +79,7 @@ class Record:
     reason: str | None
     traceback: str | None
     memory_bytes: int | None = None
+    resumed_at: list[int] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         if (self.status == "failed") != (self.reason is not None):
@@ -154,6 +157,7 @@ def make_record(
     reason: str | None = None,
     traceback: str | None = None,
     memory_bytes: int | None = None,
+    resumed_at: list[int] | None = None,
     with_device: bool = True,
 ) -> Record:
     """Return the record of a trial; to be called where it was trained.
@@ -170,6 +174,7 @@ def make_record(
         reason: As in `Record`; put on one line.
         traceback: As in `Record`; the user's folders are taken out.
         memory_bytes: As in `Record`.
+        resumed_at: As in `Record`.
         with_device: Whether to ask JAX for the device it ran on.
     """
     return Record(
@@ -192,6 +197,7 @@ def make_record(
         reason=None if reason is None else remove_user_folders(" ".join(reason.split())),
         traceback=None if traceback is None else remove_user_folders(traceback),
         memory_bytes=memory_bytes,
+        resumed_at=resumed_at or [],
     )
 
 

@@ -23,6 +23,10 @@ class PhaseTimer:
         self.laps[name] = now - self.last
         self.last = now
 
+    def laps_so_far(self, name: str) -> dict[str, float]:
+        """Return all laps, as if the one that runs had this name and ended now."""
+        return self.laps | {name: time.perf_counter() - self.last}
+
     def shared_by(self, num_trials: int) -> dict[str, float]:
         """Return each trial's share of every lap."""
         return {name: lap / num_trials for name, lap in self.laps.items()}

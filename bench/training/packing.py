@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from bench.suites.identity import Static, describe, digest
@@ -64,6 +64,10 @@ class Pack:
         of = root if len(self.roots) > 1 else (lambda trial: trial)
         parts = (tuple(t for t in self.trials if (of(t) in first) == wanted) for wanted in (True, False))
         return tuple(dataclasses.replace(self, trials=part) for part in parts if part)
+
+    def without(self, trial_ids: Collection[str]) -> Pack:
+        """Make a pack of the trials that are not among these."""
+        return dataclasses.replace(self, trials=tuple(trial for trial in self.trials if trial.id not in trial_ids))
 
     def split(self) -> tuple[Pack, ...]:
         """Make a pack of every trial, to find which of them is to blame for a failure."""

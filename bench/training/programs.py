@@ -61,8 +61,7 @@ class CompiledPrograms(NamedTuple):
         """
         static = phase.method
         layout = pack.trials[0].task.layout()
-        num_points = pack.trials[0].budget.num_curve_points
-        num_chunk = min(math.ceil((static.num_steps or 0) / num_points), phase.end - phase.start)
+        num_chunk = chunk_length(pack, phase)
         num_at_once = RAYS_AT_ONCE["cpu"]
         if not devices.is_cpu():
             num_at_once = max(1, RAYS_AT_ONCE["accelerator"] // state.alive.shape[0])
@@ -77,6 +76,12 @@ class CompiledPrograms(NamedTuple):
             look=None if has_photographs else devices.compile_once(render_progress_view, sizes, fields),
             num_chunk=num_chunk,
         )
+
+
+def chunk_length(pack: Pack, phase: TrainingPhase) -> int:
+    """Return the steps of a chunk: as many as make a point of the curves."""
+    num_points = pack.trials[0].budget.num_curve_points
+    return min(math.ceil((phase.method.num_steps or 0) / num_points), phase.end - phase.start)
 
 
 def larger_share(share: float | None, num_bytes: int | None, num_rows: int) -> float | None:

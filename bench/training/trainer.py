@@ -28,11 +28,12 @@ from bench.storage import record
 from bench.storage.record import Outcome
 from bench.storage.timings import PhaseTimer, sum_timings, total_seconds
 from bench.suites.trial import Trial
-from bench.training import devices
+from bench.training import checkpointing, devices
 from bench.training.batch import Batch, Solved, TrainState, hyperparameters_of, index_trial, load_batch, stack_trials
 from bench.training.packing import Pack, TrainingPhase, root, training_phases
 from bench.training.programs import CompiledPrograms, init_state, larger_share
 from bench.training.progress import Progress
+from bench.training.sitting import Sitting
 from bench.training.view_rendering import add_strip, is_strip_step, to_stored_views
 from models.method import num_parameters
 
@@ -50,7 +51,8 @@ def train(
     pack: Pack,
     protocol_names: tuple[str, ...],
     report: Report,
-    train_once: Callable[[Pack, tuple[str, ...], Report], list[Outcome]] | None = None,
+    sitting: Sitting | None = None,
+    train_once: Callable[[Pack, tuple[str, ...], Report, Sitting], list[Outcome]] | None = None,
 ) -> list[Outcome]:
     """Train, render and score a pack; halve it for as long as it does not fit in memory.
 
@@ -58,6 +60,7 @@ def train(
         pack: Trials of one program.
         protocol_names: The protocols that they are scored under.
         report: Called now and then with where the pack stands.
+        sitting: What the pack goes on from, and takes outcomes and checkpoints on the way; None for none of it.
         train_once: Trains a pack that fits in memory; None for `train_together`.
 
     Returns:
@@ -66,19 +69,26 @@ def train(
     Raises:
         OutOfDeviceMemory: A single trial does not fit; the message names what to turn down.
         UsageError: The code of a user's is another one here than where the trials were made.
+        TrainingStopped: The sitting is over; outcomes and checkpoints have been handed on.
     """
+    sitting = sitting or Sitting()
     for trial in pack.trials:
         trial.check_same_here()
     try:
-        return (train_once or train_together)(pack, protocol_names, report)
+        outcomes = (train_once or train_together)(pack, protocol_names, report, sitting)
+        sitting.add_outcomes(outcomes)
+        return outcomes
     except jax.errors.JaxRuntimeError as error:
         if not devices.is_out_of_memory(error):
             raise
         message = str(error)
     # Outside of the handler: the traceback of the error would keep the arrays that did not fit.
-    if len(pack.trials) == 1:
-        raise OutOfDeviceMemory(explain_out_of_memory(pack.trials[0], message))
-    return [outcome for half in pack.halves() for outcome in train(half, protocol_names, report, train_once)]
+    left = pack.without(sitting.outcomes)
+    if len(left.trials) == 1:
+        raise OutOfDeviceMemory(explain_out_of_memory(left.trials[0], message))
+    for half in left.halves():
+        train(half, protocol_names, report, sitting, train_once)
+    return [sitting.outcomes[trial.id] for trial in pack.trials]
 
 
 def explain_out_of_memory(trial: Trial, message: str) -> str:
@@ -94,16 +104,24 @@ def explain_out_of_memory(trial: Trial, message: str) -> str:
     )
 
 
-def train_together(pack: Pack, protocol_names: tuple[str, ...], report: Report) -> list[Outcome]:
-    """Train a whole pack at once: first what its trials share, then each phase that continues it."""
+def train_together(pack: Pack, protocol_names: tuple[str, ...], report: Report, sitting: Sitting) -> list[Outcome]:
+    """Train a whole pack at once: first what its trials share, then each phase that continues it.
+
+    Outcomes are handed on as each phase ends.
+    """
     first, *continuations = training_phases(pack)
-    run = PackRun.prepare(pack, first, protocol_names, report)
-    run.train_phase()
-    outcomes = run.outcomes()
+    run = PackRun.prepare(pack, first, protocol_names, report, sitting)
+    outcomes = {}
+    if first.trials or not checkpointing.can_resume(run, continuations):
+        run.train_phase()
+        outcomes = run.outcomes()
+        sitting.add_outcomes(list(outcomes.values()))
     for phase in continuations:
         branch = run.branch(phase)
         branch.train_phase()
-        outcomes |= branch.outcomes()
+        finished = branch.outcomes()
+        sitting.add_outcomes(list(finished.values()))
+        outcomes |= finished
     return [outcomes[trial.id] for trial in pack.trials]
 
 
@@ -119,19 +137,23 @@ class PackRun:
         phase: The steps that are taken, and the trials that are finished at their end.
         protocol_names: The protocols that they are scored under.
         report: Called now and then with where the pack stands.
+        sitting: What the pack goes on from, and takes outcomes and checkpoints on the way.
         roots: The trial that each row trains first.
         rows: The row of each trial of the phase.
         scenes: What each row's task holds.
         batch: Arrays that training reads.
         state: Arrays that training changes.
         timer: Started with this run.
+        seconds_earlier: Each row's seconds of earlier sittings.
+        seconds_shared: Each row's seconds, of all sittings, before a branch began; empty in the first phase.
+        resumed_at: Each row's steps at which it went on from a checkpoint.
         steps: Steps at which the curves have points.
         curves: Points by name, with a value a row; NaN where a phase has no such curve.
         strip: Views that were rendered in training, with their steps.
         memory: Bytes of a device that training took at most, each row's share; None if the compiler does not say.
-        seconds_before: Seconds of each trial before a branch began; empty in the first phase.
-        seconds_trained: Seconds of each trial when training ended.
-        counted: Roots whose seconds an outcome has counted; one set for all runs of a pack.
+        seconds_before: A row's seconds of this sitting before a branch began; empty in the first phase.
+        seconds_trained: A row's seconds of this sitting when training ended.
+        counted: Roots whose seconds an outcome has counted, with its trial; one for all runs of a pack.
         programs: Those of the phase.
     """
 
@@ -139,23 +161,29 @@ class PackRun:
     phase: TrainingPhase
     protocol_names: tuple[str, ...]
     report: Report
+    sitting: Sitting
     roots: tuple[Trial, ...]
     rows: tuple[int, ...]
     scenes: list[Solved]
     batch: Batch
     state: TrainState
     timer: PhaseTimer
+    seconds_earlier: list[dict[str, float]]
+    seconds_shared: list[dict[str, float]]
+    resumed_at: list[list[int]]
     steps: list[int] = dataclasses.field(default_factory=list)
     curves: dict[str, list[Float[np.ndarray, " k"]]] = dataclasses.field(default_factory=dict)
     strip: list[tuple[int, Float16[np.ndarray, "k h w 3"]]] = dataclasses.field(default_factory=list)
     memory: float | None = 0.0
     seconds_before: dict[str, float] = dataclasses.field(default_factory=dict)
     seconds_trained: dict[str, float] = dataclasses.field(default_factory=dict)
-    counted: set[Trial] = dataclasses.field(default_factory=set)
+    counted: dict[Trial, str] = dataclasses.field(default_factory=dict)
     programs: CompiledPrograms = dataclasses.field(init=False)
 
     @classmethod
-    def prepare(cls, pack: Pack, phase: TrainingPhase, protocol_names: tuple[str, ...], report: Report) -> PackRun:
+    def prepare(
+        cls, pack: Pack, phase: TrainingPhase, protocol_names: tuple[str, ...], report: Report, sitting: Sitting
+    ) -> PackRun:
         """Load the arrays of a pack, and initialise what its first phase trains."""
         timer = PhaseTimer()
         report(Progress("prepare", 0, phase.end, math.nan))
@@ -167,12 +195,17 @@ class PackRun:
             phase=phase,
             protocol_names=protocol_names,
             report=report,
+            sitting=sitting,
             roots=pack.roots,
             rows=tuple(pack.roots.index(root(trial)) for trial in phase.trials),
             scenes=scenes,
             batch=batch,
             state=state,
             timer=timer,
+            seconds_trained=timer.shared_by(len(pack.roots)),
+            seconds_earlier=[{} for _ in pack.roots],
+            seconds_shared=[{} for _ in pack.roots],
+            resumed_at=[[] for _ in pack.roots],
         )
 
     def branch(self, phase: TrainingPhase) -> PackRun:
@@ -197,6 +230,9 @@ class PackRun:
             curves=curves,
             strip=[],
             seconds_before=self.seconds_trained,
+            seconds_earlier=[self.seconds_earlier[row] for row in copied],
+            seconds_shared=[sum_timings(self.seconds_earlier[row], self.seconds_trained) for row in copied],
+            resumed_at=[list(self.resumed_at[row]) for row in copied],
         )
 
     def train_phase(self) -> None:
@@ -205,10 +241,13 @@ class PackRun:
         self.programs = CompiledPrograms.compile(self.pack, self.phase, self.state, self.batch)
         self.memory = larger_share(self.memory, self.programs.memory_bytes, len(self.roots))
         self.timer.lap("compile_s")
-        for start in range(self.phase.start, self.phase.end, self.programs.num_chunk):
+        checkpointing.resume(self)
+        for start in range(self.next_step, self.phase.end, self.programs.num_chunk):
             self.take_chunk(start)
+            checkpointing.keep_now_and_then(self)
         self.timer.lap("train_s")
-        self.seconds_trained = self.seconds()
+        self.seconds_trained = sum_timings(self.seconds_before, self.timer.shared_by(len(self.roots)))
+        checkpointing.keep_at_end(self)
 
     def take_chunk(self, start: int) -> None:
         """Take a chunk of steps, add a point to the curves, and now and then a view to the strip."""
@@ -235,7 +274,6 @@ class PackRun:
         trained = jax.device_get(self.state._replace(optimizer=None))
         views = self.render()
         scores = self.score(views)
-        seconds = self.seconds()
         memory_bytes = None if self.memory is None else round(self.memory * len(self.roots))
         outcomes = {}
         for trial, row, arrays, scored in zip(self.phase.trials, self.rows, views, scores, strict=True):
@@ -245,9 +283,10 @@ class PackRun:
                 arrays,
                 scored,
                 curves=self.curves_of(row),
-                timings=self.timings_of(trial, seconds),
+                timings=self.timings_of(trial, row),
                 pack_size=len(self.roots),
                 memory_bytes=memory_bytes,
+                resumed_at=self.resumed_at[row],
             )
         return outcomes
 
@@ -278,20 +317,33 @@ class PackRun:
         curves = {name: [float(point[row]) for point in points] for name, points in self.curves.items()}
         return {"step": [float(step) for step in self.steps], **curves}
 
-    def seconds(self) -> dict[str, float]:
-        """Return each trial's seconds so far, by what was done."""
-        return sum_timings(self.seconds_before, self.timer.shared_by(len(self.roots)))
+    @property
+    def next_step(self) -> int:
+        """Give the next step to be taken: the last point of the curves was made before it."""
+        return self.steps[-1] if self.steps else self.phase.start
 
-    def timings_of(self, trial: Trial, seconds: dict[str, float]) -> dict[str, float]:
+    def seconds_of(self, row: int, running: str | None = None) -> dict[str, float]:
+        """Return a row's seconds so far of all sittings, by what was done.
+
+        Args:
+            row: The row.
+            running: Name of the lap that runs now and counts too; None where it does not.
+        """
+        laps = self.timer.laps if running is None else self.timer.laps_so_far(running)
+        here = {name: lap / len(self.roots) for name, lap in laps.items()}
+        return sum_timings(self.seconds_earlier[row], self.seconds_before, here)
+
+    def timings_of(self, trial: Trial, row: int) -> dict[str, float]:
         """Return a trial's timings; `shared_s` of its seconds are counted by an earlier outcome too.
 
         A branch shares what its root had taken when it began. Equal trials of the first phase are one row, and share
         all.
         """
+        seconds = self.seconds_of(row)
         shared_s = 0.0
         if root(trial) in self.counted:
-            shared_s = total_seconds(self.seconds_before or seconds)
-        self.counted.add(root(trial))
+            shared_s = total_seconds(self.seconds_shared[row] or seconds)
+        self.counted.setdefault(root(trial), trial.id)
         return seconds | {"wall_s": total_seconds(seconds), "shared_s": shared_s}
 
 
@@ -320,6 +372,7 @@ def make_outcome(
     timings: dict[str, float],
     pack_size: int,
     memory_bytes: int | None,
+    resumed_at: list[int],
 ) -> Outcome:
     """Gather what a trial leaves; one that met a loss that was not finite has failed, and leaves no scores."""
     parameters = {"params": trained.params}
@@ -343,6 +396,7 @@ def make_outcome(
             pack_size=pack_size,
             memory_bytes=memory_bytes,
             first_bad_step=bad_step,
+            resumed_at=resumed_at,
         ),
         parameters=arrays,
         views=views,

@@ -70,16 +70,16 @@ class TestTrain:
 class TestMemory:
     """The device is not really full: the attempt at a pack says so."""
 
-    def full(self, tried, protocols, report):
+    def full(self, tried, protocols, report, sitting):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory while allocating")
 
     def test_a_pack_that_does_not_fit_is_halved(self):
         sizes = []
 
-        def attempt(tried, protocols, report):
+        def attempt(tried, protocols, report, sitting):
             sizes.append(len(tried.trials))
             if len(tried.trials) > 1:
-                self.full(tried, protocols, report)
+                self.full(tried, protocols, report, sitting)
             return [record.make_failed_outcome(tried.trials[0], "for the test")]
 
         outcomes = trainer.train(toy_pack(*[ToyMethod()] * 3), (), quiet, train_once=attempt)
@@ -91,7 +91,7 @@ class TestMemory:
             trainer.train(toy_pack(ToyMethod()), (), quiet, train_once=self.full)
 
     def test_other_errors_pass(self):
-        def attempt(tried, protocols, report):
+        def attempt(tried, protocols, report, sitting):
             raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
         with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):

@@ -1,0 +1,83 @@
+"""Tells a pack of the run around it: from where it goes on, when it leaves a checkpoint, and when it is to stop.
+
+A sitting is the time from a pack's start to its end or its stop. A long trial takes several.
+
+Imports no JAX and no NumPy: workers import it before their threads are limited.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+from bench.storage.checkpoint_files import CheckpointHead
+from bench.storage.record import Outcome
+
+
+class StoredTraining(NamedTuple):
+    """A checkpoint on its way to the driver, which writes it.
+
+    Attributes:
+        head: Says whose it is.
+        content: The whole file, the head included.
+    """
+
+    head: CheckpointHead
+    content: bytes
+
+
+Message: TypeAlias = Outcome | StoredTraining | str
+"""What a pack hands on while it is trained: an outcome, a checkpoint, or a warning in a line."""
+
+
+class TrainingStopped(Exception):
+    """A pack left before its end, because it was told to; its checkpoints hold what it had."""
+
+
+def _drop(message: Message) -> None:
+    """Hear nothing."""
+
+
+@dataclasses.dataclass(eq=False)
+class Sitting:
+    """What a pack is told of the run around it, and hands on to it.
+
+    Attributes:
+        saved: Files of the checkpoints that it goes on from, by the training's name; later ones of this sitting too.
+        every_s: Seconds from one checkpoint to the next; None where it leaves none.
+        hand_on: Takes what the pack hands on.
+        is_over: Tells whether it is to stop at the end of a chunk of steps.
+        outcomes: Those that were handed on, by the trial's id.
+        last_kept: When the last checkpoint was left, or the steps began.
+    """
+
+    saved: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    every_s: float | None = None
+    hand_on: Callable[[Message], None] = _drop
+    is_over: Callable[[], bool] = lambda: False
+    outcomes: dict[str, Outcome] = dataclasses.field(default_factory=dict)
+    last_kept: float = dataclasses.field(default_factory=time.monotonic)
+
+    def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """Hand on outcomes, each once."""
+        for outcome in outcomes:
+            if outcome.record.trial_id not in self.outcomes:
+                self.outcomes[outcome.record.trial_id] = outcome
+                self.hand_on(outcome)
+
+    def add_checkpoints(self, checkpoints: Sequence[StoredTraining]) -> None:
+        """Hand on the checkpoints of all rows of a pack, which are one step."""
+        for checkpoint in checkpoints:
+            self.saved[checkpoint.head.name] = checkpoint.content
+            self.hand_on(checkpoint)
+        self.last_kept = time.monotonic()
+
+    def begin_steps(self) -> None:
+        """Note that the steps begin: from now on there is something to keep."""
+        self.last_kept = time.monotonic()
+
+    def unkept_s(self) -> float:
+        """Return the seconds of training that a crash would lose now."""
+        return time.monotonic() - self.last_kept
