@@ -125,7 +125,7 @@ class CheckpointFolder:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for path in sorted((folder.root / FOLDER).glob(f"*{CHECKPOINT_END}")):
                 try:
-                    head = read_head(path, folder.where(path.stem))
+                    head = read_checkpoint_head(path, folder.where(path.stem))
                 except FileNotFoundError:  # its trial is finished
                     continue
                 except (ValueError, OSError) as error:
@@ -164,7 +164,7 @@ class CheckpointFolder:
             (self.root / FOLDER).rmdir()
 
 
-def read_head(path: pathlib.Path, where: str) -> CheckpointHead:
+def read_checkpoint_head(path: pathlib.Path, where: str) -> CheckpointHead:
     """Read a checkpoint's head without its arrays, which are not checked.
 
     Raises:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree, Shaped
 
@@ -118,7 +119,9 @@ def restore(run: PackRun, found: Sequence[Checkpoint]) -> None:
     for name, like in _named_leaves(run.state):
         stacked = np.stack([_decode(arrays[f"state/{name}"], _row_like(like)) for arrays in rows])
         is_key = jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key)
-        leaves.append(jax.random.wrap_key_data(stacked, impl=jax.random.key_impl(like)) if is_key else stacked)
+        leaves.append(
+            jax.random.wrap_key_data(jnp.asarray(stacked), impl=jax.random.key_impl(like)) if is_key else stacked
+        )
     run.state = devices.shard_trials(jax.tree.unflatten(jax.tree.structure(run.state), leaves))
     run.steps = rows[0]["steps"].tolist()
     run.curves = {}
