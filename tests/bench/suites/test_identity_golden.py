@@ -1,5 +1,6 @@
 """A registered version is tied to what it computes: whoever changes the one without the other hears of it here."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -28,6 +29,8 @@ def advice(name):
 @pytest.mark.parametrize("key", TYPES)
 def test_a_version_computes_what_it_computed(key, golden):
     name, version = TYPES[key]
+    if name == "ClipTokenizer" and importlib.util.find_spec("instant_clip_tokenizer") is None:
+        pytest.skip("instant-clip-tokenizer is not installed")
     assert name in golden, f"{name} is new: python -m tests.fixtures.golden_types writes it down"
     known, found = golden[name], entry(key)
     assert known["version"] == version, f"{name}/{version}: python -m tests.fixtures.golden_types writes it down"
