@@ -46,6 +46,20 @@ def sum_timings(*laps: dict[str, float]) -> dict[str, float]:
     return total
 
 
+def add_lap(timings: dict[str, float], name: str, seconds: float) -> dict[str, float]:
+    """Add a lap to a trial's timings, also to the sums; a trial that shares all of its seconds shares this lap too.
+
+    Example:
+        >>> add_lap({"train_s": 2.0, "wall_s": 2.0, "shared_s": 0.0}, "score_s", 1.0)
+        {'train_s': 2.0, 'wall_s': 3.0, 'shared_s': 0.0, 'score_s': 1.0}
+        >>> add_lap({"wall_s": 2.0, "shared_s": 2.0}, "score_s", 1.0)["shared_s"]
+        3.0
+    """
+    shares_all = timings["shared_s"] == timings["wall_s"]
+    sums = {"wall_s": timings["wall_s"] + seconds, "shared_s": timings["shared_s"] + (seconds if shares_all else 0.0)}
+    return timings | sums | {name: seconds}
+
+
 def total_seconds(laps: Mapping[str, float]) -> float:
     """Add up the seconds of all laps; timings that are sums of others do not count.
 

@@ -60,7 +60,7 @@ def score_ahead(pack: QueuedPack, protocols: tuple[str, ...]) -> None:
 
     from bench.metrics.task_kinds import kind_of
     from bench.training import batch as batches
-    from bench.training import trainer, view_rendering
+    from bench.training import scoring, view_rendering
     from bench.training.packing import Pack
     from models.method import Views
 
@@ -76,7 +76,7 @@ def score_ahead(pack: QueuedPack, protocols: tuple[str, ...]) -> None:
         near = jnp.zeros((num, batches.NEAR_PX, batches.NEAR_PX), jnp.float16)
     views = Views(color=black, opacity=black[..., 0], distance=black[..., 0])
     arrays = view_rendering.to_stored_views(scene, view_rendering.Rendered(views, near))
-    trainer.score_views(scene, arrays, protocols, first.method.encoders)
+    scoring.score_views(scene, arrays, protocols, first.method.encoders)
 
 
 def prefer_quick_compiles() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -55,6 +56,8 @@ class RunningPack(NamedTuple):
 class ProgressTable:
     """Counts the trials that are done and shows the packs that run; a context manager.
 
+    It is told from several threads: packs are scored and stored beside training.
+
     Args:
         num_trials: All that were asked for.
         num_done: Of these, how many were found finished.
@@ -71,6 +74,7 @@ class ProgressTable:
         self.running: dict[tuple[str, ...], RunningPack] = {}
         self.logged: dict[tuple[str, ...], float] = {}
         self.on_change = on_change
+        self.lock = threading.RLock()
         self.live: Live | None = None
         if self.console.is_terminal and sys.stderr.isatty():
             self.live = Live(console=self.console, refresh_per_second=4, get_renderable=self.draw)
@@ -88,28 +92,31 @@ class ProgressTable:
 
     def on_progress(self, key: str, trial_ids: tuple[str, ...], progress: Progress) -> None:
         """Note where a pack stands."""
-        self.running[trial_ids] = RunningPack(progress, len(trial_ids))
-        self.publish_state()
-        now = time.monotonic()
-        if not self.live and now - self.logged.get(trial_ids, -math.inf) > LOG_EVERY_S:
-            self.logged[trial_ids] = now
-            name = key.rsplit("-", 1)[0]
-            self.console.print(
-                f"  {name} x{len(trial_ids)}: {progress.phase} {progress.step}/{progress.num_steps}", highlight=False
-            )
+        with self.lock:
+            self.running[trial_ids] = RunningPack(progress, len(trial_ids))
+            self.publish_state()
+            now = time.monotonic()
+            if not self.live and now - self.logged.get(trial_ids, -math.inf) > LOG_EVERY_S:
+                self.logged[trial_ids] = now
+                name = key.rsplit("-", 1)[0]
+                self.console.print(
+                    f"  {name} x{len(trial_ids)}: {progress.phase} {progress.step}/{progress.num_steps}",
+                    highlight=False,
+                )
 
     def on_outcome(self, outcome: Outcome) -> None:
         """Count a trial that is stored."""
         record = outcome.record
         failed = record.status == "failed"
-        self.num_failed += failed
-        self.num_done += not failed
-        self.running = {ids: pack for ids, pack in self.running.items() if record.trial_id not in ids}
-        self.publish_state()
-        if not self.live or failed:
-            word = f"failed: {record.reason}" if failed else f"{record.timings.get('wall_s', math.nan):.1f} s"
-            line = f"[{self.num_done + self.num_failed}/{self.num_trials}] {record.trial_id} {word}"
-            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        with self.lock:
+            self.num_failed += failed
+            self.num_done += not failed
+            self.running = {ids: pack for ids, pack in self.running.items() if record.trial_id not in ids}
+            self.publish_state()
+            if not self.live or failed:
+                word = f"failed: {record.reason}" if failed else f"{record.timings.get('wall_s', math.nan):.1f} s"
+                line = f"[{self.num_done + self.num_failed}/{self.num_trials}] {record.trial_id} {word}"
+                self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def publish_state(self) -> None:
         """Hand the state on, for `bench status` in a second terminal."""
@@ -150,7 +157,9 @@ class ProgressTable:
         table.add_column("phase")
         table.add_column("")
         table.add_column("loss", justify="right")
-        for ids, pack in self.running.items():
+        with self.lock:
+            running = dict(self.running)
+        for ids, pack in running.items():
             progress = pack.progress
             loss = "" if math.isnan(progress.loss) else f"{progress.loss:.4f}"
             bar = rich_progress_bar.ProgressBar(total=1.0, completed=fraction_done(progress), width=24)

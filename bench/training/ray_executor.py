@@ -22,9 +22,10 @@ from ray.actor import ActorHandle
 from bench import import_paths
 from bench.errors import UsageError
 from bench.storage import environment
+from bench.storage.record import Outcome
+from bench.training.inline_executor import MAX_UNSCORED, OnOutcome, OnProgress
 from bench.training.queue import Attempt, Failure, Program, Queue, QueuedPack
-from bench.training.scheduler import OnOutcome, OnProgress
-from bench.training.worker import TRAINER, Worker
+from bench.training.worker import TRAINER, TrainedPack, Worker
 
 MAX_FAILED_STARTS = 3
 """Workers in a row that may die before they have started."""
@@ -52,6 +53,7 @@ class WorkerHandle:
         node: Its host, once known.
         slot: Its number on that host.
         attempt: The pack that it trains.
+        scoring: The packs that it has trained, by the answer that brings their outcomes.
         asked: The latest question for progress that has no answer yet.
         compiled: Programs that it has.
         begun: Programs that it compiles ahead, in that order.
@@ -62,6 +64,7 @@ class WorkerHandle:
     node: str | None = None
     slot: int = 0
     attempt: Attempt | None = None
+    scoring: dict[ray.ObjectRef, Attempt] = dataclasses.field(default_factory=dict)
     asked: ray.ObjectRef | None = None
     compiled: set[Program] = dataclasses.field(default_factory=set)
     begun: list[Program] = dataclasses.field(default_factory=list)
@@ -118,12 +121,12 @@ class RayExecutor:
         """
         try:
             self.workers = [self.start_worker() for _ in range(self.num_workers)]
-            while self.queue.waiting or any(worker.attempt for worker in self.workers):
+            while self.queue.waiting or any(worker.attempt or worker.scoring for worker in self.workers):
                 self.hand_out_packs()
                 self.take_answers(POLL_S)
                 self.poll_progress()
         except KeyboardInterrupt:
-            self.take_answers(0.0)  # what is finished is kept
+            self.keep_what_is_trained()
             raise
         finally:
             for worker in self.workers:
@@ -132,14 +135,15 @@ class RayExecutor:
     def start_worker(self) -> WorkerHandle:
         """Start a worker."""
         sys_path = [entry or os.getcwd() for entry in sys.path] if self.is_local else None
-        actor_class = ray.remote(concurrency_groups={"progress": 1})(self.worker)  # type: ignore[call-overload]
+        actor_class = ray.remote(concurrency_groups={"progress": 1, "outcomes": 1})(self.worker)  # type: ignore[call-overload]
         actor = actor_class.options(max_restarts=0, **self.resources).remote(sys_path, self.train)
         return WorkerHandle(actor, actor.node.remote())
 
     def hand_out_packs(self) -> None:
         """Give every free worker a pack, if one waits."""
         for worker in self.workers:
-            if worker.pending is None and self.queue.waiting:
+            is_free = worker.pending is None and len(worker.scoring) <= MAX_UNSCORED
+            if is_free and self.queue.waiting:
                 others = set().union(*(other.known for other in self.workers if other is not worker))
                 attempt = self.queue.take(worker.compiled, others, worker.begun)
                 worker.attempt = attempt
@@ -152,16 +156,38 @@ class RayExecutor:
                 worker.asked = None  # an answer would be about the pack before
                 worker.pending = worker.actor.train.remote(attempt.pack, self.protocols, ahead)
 
-    def take_answers(self, timeout_s: float) -> None:
-        """Wait for answers of workers, at most so long, and act on them."""
-        busy = {worker.pending: worker for worker in self.workers if worker.pending is not None}
-        if busy:
-            ray.wait(list(busy), num_returns=1, timeout=timeout_s)
-            for reference in ray.wait(list(busy), num_returns=len(busy), timeout=0)[0]:
-                self.take_answer(busy[reference], reference)
+    def take_answers(self, timeout_s: float, more_packs: bool = True) -> None:
+        """Wait for answers of workers, at most so long, and act on them.
 
-    def take_answer(self, worker: WorkerHandle, reference: ray.ObjectRef) -> None:
-        """Act on a worker's answer, or on its death."""
+        Args:
+            timeout_s: Seconds.
+            more_packs: Whether workers that are free get the next pack before outcomes are handed on, which writes
+                them.
+        """
+        busy = {worker.pending: worker for worker in self.workers if worker.pending is not None}
+        busy |= {reference: worker for worker in self.workers for reference in worker.scoring}
+        if not busy:
+            return
+        ray.wait(list(busy), num_returns=1, timeout=timeout_s)
+        outcomes: list[Outcome] = []
+        try:
+            for reference in ray.wait(list(busy), num_returns=len(busy), timeout=0)[0]:
+                if busy[reference] in self.workers:  # else it was replaced just now
+                    outcomes += self.take_answer(busy[reference], reference)
+            if more_packs:
+                self.hand_out_packs()
+        finally:
+            for outcome in outcomes:
+                self.on_outcome(outcome)
+
+    def keep_what_is_trained(self) -> None:
+        """Take the outcomes of packs that are trained; wait for their scores."""
+        self.take_answers(0.0, more_packs=False)
+        while any(worker.scoring for worker in self.workers):
+            self.take_answers(POLL_S, more_packs=False)
+
+    def take_answer(self, worker: WorkerHandle, reference: ray.ObjectRef) -> list[Outcome]:
+        """Act on a worker's answer, or on its death; return the outcomes that it brings."""
         errors = ray.exceptions
         try:
             answer = ray.get(reference)
@@ -169,16 +195,20 @@ class RayExecutor:
             text = _without_hosts(str(error))
             answer = Failure(text.splitlines()[-1], text)
         except errors.RayError as error:
-            self.replace_worker(worker, error)
-            return
-        worker.pending = None
-        if worker.attempt is None:
-            self.place_worker(worker, answer)
-            return
-        attempt = worker.attempt
-        worker.attempt = None
-        for outcome in self.queue.handle_error(attempt, answer) if isinstance(answer, Failure) else answer:
-            self.on_outcome(outcome)
+            return self.replace_worker(worker, error)
+        attempt = worker.scoring.pop(reference, None)
+        if attempt is None:
+            worker.pending = None
+            if worker.attempt is None:
+                self.place_worker(worker, answer)
+                return []
+            attempt = worker.attempt
+            worker.attempt = None
+        if isinstance(answer, TrainedPack):
+            asked: ray.ObjectRef = worker.actor.outcomes.options(concurrency_group="outcomes").remote(answer)
+            worker.scoring[asked] = attempt
+            return []
+        return self.queue.handle_error(attempt, answer) if isinstance(answer, Failure) else answer
 
     def place_worker(self, worker: WorkerHandle, node: str) -> None:
         """Give a worker that has started the first cores of its host that no other has."""
@@ -189,18 +219,20 @@ class RayExecutor:
         if self.cores_each:
             worker.actor.use_cores.remote(worker.slot * self.cores_each, self.cores_each)
 
-    def replace_worker(self, worker: WorkerHandle, error: Exception) -> None:
-        """Start a fresh worker in place of one that died, whose pack is tried again or given up.
+    def replace_worker(self, worker: WorkerHandle, error: Exception) -> list[Outcome]:
+        """Start a fresh worker in place of one that died, whose packs are tried again or given up.
+
+        Returns:
+            Outcomes of the trials that are given up.
 
         Raises:
             UsageError: Worker after worker died before it had started.
         """
         self.workers.remove(worker)
         ray.kill(worker.actor)  # it may only be out of reach
-        if worker.attempt is not None:
-            for outcome in self.queue.handle_death(worker.attempt, _how_it_died(error)):
-                self.on_outcome(outcome)
-        else:
+        attempts = [*worker.scoring.values(), *filter(None, [worker.attempt])]
+        outcomes = [given_up for each in attempts for given_up in self.queue.handle_death(each, _how_it_died(error))]
+        if not attempts:
             self.num_failed_starts += 1
         if self.num_failed_starts >= MAX_FAILED_STARTS:
             if not any(other.node for other in self.workers):
@@ -210,6 +242,7 @@ class RayExecutor:
                 ) from error
         elif self.queue.waiting:
             self.workers.append(self.start_worker())
+        return outcomes
 
     def poll_progress(self) -> None:
         """Hand on where busy workers stand, and ask again."""

@@ -1,6 +1,6 @@
 """Trains the trials of a suite that are not stored yet, and stores each outcome as it comes.
 
-A run that is stopped loses nothing that is finished: an outcome is stored, whole, before the next one is taken. On
+A run that is stopped loses nothing that is finished: an outcome is stored, whole, as soon as it is scored. On
 Ctrl-C `bench.training.scheduler` ends the workers; here the table on the screen and the status that `bench status`
 reads are taken down. Trials that are neither finished nor failed are what the next run trains.
 """

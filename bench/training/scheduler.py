@@ -3,13 +3,13 @@
 With Ray, workers are actors that live as long as the run: one an accelerator, or without any one a CPU core (measured
 on two cores: 8 ms a step on one core, 5.4 ms on both, so that a worker a core wins, and compiles at the same time).
 A worker keeps its compiled programs, so packs of one program go to the same worker where possible; with an accelerator
-it compiles the next programs while it trains. `inline` does the same in this process, one pack after the other.
-What becomes of a pack that fails stands in `bench.training.queue`.
+it compiles the next programs while it trains, and scores a pack while it trains the next. `inline` does the same in
+this process, one pack after the other. What becomes of a pack that fails stands in `bench.training.queue`.
 
 Ctrl-C, or SIGTERM as `kill` sends it, raises `KeyboardInterrupt` in this process. Then:
 
-1. Outcomes of packs that are finished are handed on, so they are stored. Packs in training are lost: nothing is stored
-   in the middle of a trial.
+1. Packs that are trained are scored, and their outcomes handed on, so they are stored. Packs in training are lost:
+   nothing is stored in the middle of a trial. A second Ctrl-C does not wait for scores.
 2. With Ray, the workers are killed, and the cluster that was started for the run is shut down.
 3. `KeyboardInterrupt` goes on to the caller: `bench.training.run_suite` takes down the status, and the command line
    prints one line and exits with 130. The same command again trains what is missing.
@@ -22,21 +22,16 @@ import importlib.util
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import TypeAlias
 
 from bench.errors import UsageError, nearest
-from bench.storage.record import Outcome
+from bench.training.inline_executor import InlineExecutor, OnOutcome, OnProgress
 from bench.training.precompile import BackgroundCompiler, has_accelerator
-from bench.training.progress import Progress
-from bench.training.queue import Attempt, Failure, Program, Queue, QueuedPack
-from bench.training.worker import TRAINER, try_to_train
+from bench.training.queue import Queue, QueuedPack
+from bench.training.worker import TRAINER
 
 EXECUTORS = ("ray", "inline")
-
-OnOutcome: TypeAlias = Callable[[Outcome], None]
-OnProgress: TypeAlias = Callable[[str, tuple[str, ...], Progress], None]
 
 
 def train_packs(
@@ -56,7 +51,8 @@ def train_packs(
         protocols: Names of the protocols that the trials are scored under.
         executor: `ray`, or `inline` for this process.
         address: A Ray cluster to join; None starts one on this host for the time of the run.
-        on_outcome: Called in this process with each outcome as it comes, finished or failed.
+        on_outcome: Called in this process with each outcome as it comes, finished or failed; where scores are made
+            beside training, in a thread of its own.
         on_progress: Called about once a second with a pack's key, its trials' ids and where it stands.
         train: `module:function` that takes a pack, protocols and a function to report to, and returns outcomes.
 
@@ -67,7 +63,7 @@ def train_packs(
     if choose_executor(executor, address) == "inline":
         compiler = BackgroundCompiler() if train == TRAINER and has_accelerator() else None
         with _sigterm_as_interrupt(), compiler or contextlib.nullcontext():
-            train_inline(Queue(packs), protocols, on_outcome, on_progress, train, compiler)
+            InlineExecutor(Queue(packs), protocols, on_outcome, on_progress, train, compiler).run()
     elif packs:
         from bench.training import ray_executor
 
@@ -98,45 +94,6 @@ def choose_executor(executor: str, address: str | None) -> str:
         print("Ray is not installed: one pack after the other, in this process (pip install ray)", file=sys.stderr)
         return "inline"
     return executor
-
-
-def train_inline(
-    queue: Queue,
-    protocols: tuple[str, ...],
-    on_outcome: OnOutcome,
-    on_progress: OnProgress,
-    train: str = TRAINER,
-    compiler: BackgroundCompiler | None = None,
-) -> None:
-    """Train the packs of a queue in this process, one after the other.
-
-    Args:
-        queue: Empty afterwards.
-        protocols: As in `train_packs`.
-        on_outcome: As in `train_packs`.
-        on_progress: As in `train_packs`.
-        train: As in `train_packs`.
-        compiler: Compiles the next programs meanwhile; None where nothing is compiled ahead.
-    """
-    compiled: set[Program] = set()
-    begun: list[Program] = []
-    while queue.waiting:
-        attempt = queue.take(compiled, set(), begun)
-        is_first = not compiled
-        compiled.add(attempt.program)
-        if compiler is not None:
-            if is_first:
-                compiler.begin_scores(attempt.pack, protocols)
-            upcoming = queue.upcoming_programs(compiled | set(begun))
-            begun += [other.program for other in upcoming]
-            compiler.begin([other.pack for other in upcoming])
-
-        def report(progress: Progress, attempt: Attempt = attempt) -> None:
-            on_progress(attempt.pack.key, attempt.trial_ids, progress)
-
-        result = try_to_train(train, attempt.pack, protocols, report)
-        for outcome in queue.handle_error(attempt, result) if isinstance(result, Failure) else result:
-            on_outcome(outcome)
 
 
 @contextlib.contextmanager

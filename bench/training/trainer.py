@@ -1,7 +1,7 @@
 """Trains a pack of trials: parameters, views, curves, timings and scores of each come out.
 
 `train_together` is the whole story: what the trials of a pack share is trained first, then each phase that continues
-it. The gradient steps themselves are in `bench.training.programs`.
+it. The gradient steps themselves are in `bench.training.programs`, the scores in `bench.training.scoring`.
 
 A trial whose loss is not finite ends alone: its parameters stay as they were, and it is an outcome that has failed,
 with the step. A pack that does not fit in the device's memory is halved and tried again.
@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float16, Shaped
+from jaxtyping import Float, Float16
 
 from bench.errors import OutOfDeviceMemory
-from bench.metrics.task_kinds import kind_of
 from bench.storage import record
 from bench.storage.record import Outcome
 from bench.storage.timings import PhaseTimer, sum_timings, total_seconds
@@ -33,38 +32,43 @@ from bench.training.batch import Batch, Solved, TrainState, hyperparameters_of, 
 from bench.training.packing import Pack, TrainingPhase, root, training_phases
 from bench.training.programs import CompiledPrograms, init_state, larger_share
 from bench.training.progress import Progress
+from bench.training.scoring import RenderedPhase, RenderedTrial, Report, UnscoredPack, ViewArrays, wait_for_scores
 from bench.training.sitting import Sitting
 from bench.training.view_rendering import add_strip, is_strip_step, to_stored_views
 from models.method import num_parameters
 
-Report: TypeAlias = Callable[[Progress], None]
-"""Called now and then with where a pack stands."""
+OnPhase: TypeAlias = Callable[[RenderedPhase], None]
+"""Takes the trials that ended with a phase."""
 
-ViewArrays: TypeAlias = dict[str, Shaped[np.ndarray, "..."]]
-"""A trial's views as they are stored, by name."""
-
-ScoresByProtocol: TypeAlias = dict[str, dict[str, Any]]
-"""A trial's scores as JSON, by protocol."""
+TrainOnce: TypeAlias = Callable[[Pack, Report, Sitting, OnPhase], None]
+"""Trains a pack that fits in memory."""
 
 
-def train(
-    pack: Pack,
-    protocol_names: tuple[str, ...],
-    report: Report,
-    sitting: Sitting | None = None,
-    train_once: Callable[[Pack, tuple[str, ...], Report, Sitting], list[Outcome]] | None = None,
-) -> list[Outcome]:
-    """Train, render and score a pack; halve it for as long as it does not fit in memory.
-
-    Args:
-        pack: Trials of one program.
-        protocol_names: The protocols that they are scored under.
-        report: Called now and then with where the pack stands.
-        sitting: What the pack goes on from, and takes outcomes and checkpoints on the way; None for none of it.
-        train_once: Trains a pack that fits in memory; None for `train_together`.
+def train(pack: Pack, protocol_names: tuple[str, ...], report: Report, sitting: Sitting | None = None) -> list[Outcome]:
+    """Train, render and score a pack. See `train_unscored`; trials are scored when their phase ends.
 
     Returns:
         An outcome of each trial, in the pack's order. A trial whose loss is not finite has failed; the others go on.
+    """
+    sitting = sitting or Sitting()
+
+    def score(phase: RenderedPhase) -> None:
+        sitting.add_outcomes(phase.score(protocol_names, report))
+
+    train_in_parts(pack, report, sitting, score)
+    return [sitting.outcomes[trial.id] for trial in pack.trials]
+
+
+def train_unscored(
+    pack: Pack, protocol_names: tuple[str, ...], report: Report, sitting: Sitting | None = None
+) -> UnscoredPack:
+    """Train and render a pack; halve it for as long as it does not fit in memory.
+
+    Args:
+        pack: Trials of one program.
+        protocol_names: The protocols that they are to be scored under.
+        report: Called now and then with where the pack stands.
+        sitting: What the pack goes on from, and takes outcomes and checkpoints on the way; None for none of it.
 
     Raises:
         OutOfDeviceMemory: A single trial does not fit; the message names what to turn down.
@@ -72,23 +76,45 @@ def train(
         TrainingStopped: The sitting is over; outcomes and checkpoints have been handed on.
     """
     sitting = sitting or Sitting()
+    phases: list[RenderedPhase] = []
+    train_in_parts(pack, report, sitting, phases.append)
+    trial_ids = tuple(trial.id for trial in pack.trials)
+    return UnscoredPack(trial_ids=trial_ids, protocol_names=protocol_names, phases=tuple(phases), sitting=sitting)
+
+
+def train_in_parts(
+    pack: Pack, report: Report, sitting: Sitting, on_phase: OnPhase, train_once: TrainOnce | None = None
+) -> None:
+    """Train a pack, or its halves one after the other where it does not fit in memory.
+
+    Args:
+        pack: Trials of one program.
+        report: As in `train_unscored`.
+        sitting: As in `train_unscored`.
+        on_phase: Takes the trials that ended with a phase.
+        train_once: Trains a pack that fits in memory; None for `train_together`.
+    """
     for trial in pack.trials:
         trial.check_same_here()
+    ended: set[str] = set()
+
+    def note(phase: RenderedPhase) -> None:
+        on_phase(phase)
+        ended.update(rendered.trial.id for rendered in phase.trials)
+
     try:
-        outcomes = (train_once or train_together)(pack, protocol_names, report, sitting)
-        sitting.add_outcomes(outcomes)
-        return outcomes
+        return (train_once or train_together)(pack, report, sitting, note)
     except jax.errors.JaxRuntimeError as error:
         if not devices.is_out_of_memory(error):
             raise
         message = str(error)
     # Outside of the handler: the traceback of the error would keep the arrays that did not fit.
-    left = pack.without(sitting.outcomes)
-    if len(left.trials) == 1:
+    left = pack.without(ended)
+    is_free = wait_for_scores()  # those of the pack before took memory too
+    if len(left.trials) == 1 and not is_free:
         raise OutOfDeviceMemory(explain_out_of_memory(left.trials[0], message))
-    for half in left.halves():
-        train(half, protocol_names, report, sitting, train_once)
-    return [sitting.outcomes[trial.id] for trial in pack.trials]
+    for part in [left] if is_free else left.halves():
+        train_in_parts(part, report, sitting, on_phase, train_once)
 
 
 def explain_out_of_memory(trial: Trial, message: str) -> str:
@@ -104,25 +130,21 @@ def explain_out_of_memory(trial: Trial, message: str) -> str:
     )
 
 
-def train_together(pack: Pack, protocol_names: tuple[str, ...], report: Report, sitting: Sitting) -> list[Outcome]:
+def train_together(pack: Pack, report: Report, sitting: Sitting, on_phase: OnPhase) -> None:
     """Train a whole pack at once: first what its trials share, then each phase that continues it.
 
-    Outcomes are handed on as each phase ends.
+    Trials are handed on as their phase ends.
     """
     first, *continuations = training_phases(pack)
-    run = PackRun.prepare(pack, first, protocol_names, report, sitting)
-    outcomes = {}
+    run = PackRun.prepare(pack, first, report, sitting)
     if first.trials or not checkpointing.can_resume(run, continuations):
         run.train_phase()
-        outcomes = run.outcomes()
-        sitting.add_outcomes(list(outcomes.values()))
+    if first.trials:
+        on_phase(run.render_phase())
     for phase in continuations:
         branch = run.branch(phase)
         branch.train_phase()
-        finished = branch.outcomes()
-        sitting.add_outcomes(list(finished.values()))
-        outcomes |= finished
-    return [outcomes[trial.id] for trial in pack.trials]
+        on_phase(branch.render_phase())
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -135,7 +157,6 @@ class PackRun:
     Attributes:
         pack: All trials of the pack.
         phase: The steps that are taken, and the trials that are finished at their end.
-        protocol_names: The protocols that they are scored under.
         report: Called now and then with where the pack stands.
         sitting: What the pack goes on from, and takes outcomes and checkpoints on the way.
         roots: The trial that each row trains first.
@@ -159,7 +180,6 @@ class PackRun:
 
     pack: Pack
     phase: TrainingPhase
-    protocol_names: tuple[str, ...]
     report: Report
     sitting: Sitting
     roots: tuple[Trial, ...]
@@ -181,9 +201,7 @@ class PackRun:
     programs: CompiledPrograms = dataclasses.field(init=False)
 
     @classmethod
-    def prepare(
-        cls, pack: Pack, phase: TrainingPhase, protocol_names: tuple[str, ...], report: Report, sitting: Sitting
-    ) -> PackRun:
+    def prepare(cls, pack: Pack, phase: TrainingPhase, report: Report, sitting: Sitting) -> PackRun:
         """Load the arrays of a pack, and initialise what its first phase trains."""
         timer = PhaseTimer()
         report(Progress("prepare", 0, phase.end, math.nan))
@@ -193,7 +211,6 @@ class PackRun:
         return cls(
             pack=pack,
             phase=phase,
-            protocol_names=protocol_names,
             report=report,
             sitting=sitting,
             roots=pack.roots,
@@ -267,28 +284,27 @@ class PackRun:
             points.append(means.get(name, missing))
         self.steps.append(step)
 
-    def outcomes(self) -> dict[str, Outcome]:
-        """Render and score the trials of the phase; return an outcome of each, by its id."""
-        if not self.phase.trials:
-            return {}
+    def render_phase(self) -> RenderedPhase:
+        """Render the trials of the phase; return all that they leave but scores."""
+        num_rows = len(self.roots)
         trained = jax.device_get(self.state._replace(optimizer=None))
         views = self.render()
-        scores = self.score(views)
-        memory_bytes = None if self.memory is None else round(self.memory * len(self.roots))
-        outcomes = {}
-        for trial, row, arrays, scored in zip(self.phase.trials, self.rows, views, scores, strict=True):
-            outcomes[trial.id] = make_outcome(
+        memory_bytes = None if self.memory is None else round(self.memory * num_rows)
+        rendered = []
+        for trial, row, arrays in zip(self.phase.trials, self.rows, views, strict=True):
+            outcome = make_outcome(
                 trial,
                 index_trial(trained, row),
                 arrays,
-                scored,
                 curves=self.curves_of(row),
                 timings=self.timings_of(trial, row),
-                pack_size=len(self.roots),
+                pack_size=num_rows,
                 memory_bytes=memory_bytes,
                 resumed_at=self.resumed_at[row],
             )
-        return outcomes
+            rendered.append(RenderedTrial(trial, self.scenes[row], outcome))
+        end = self.phase.end
+        return RenderedPhase(tuple(rendered), num_rows, Progress("score", end, end, self.mean_loss()))
 
     def render(self) -> list[ViewArrays]:
         """Render the test views of each trial of the phase."""
@@ -297,16 +313,6 @@ class PackRun:
         rendered = add_strip(rendered, self.strip)
         self.timer.lap("render_s")
         return [to_stored_views(self.scenes[row], index_trial(rendered, row)) for row in self.rows]
-
-    def score(self, views: Sequence[ViewArrays]) -> list[ScoresByProtocol]:
-        """Score the views of each trial of the phase."""
-        self.report(Progress("score", self.phase.end, self.phase.end, self.mean_loss()))
-        scores = [
-            score_views(self.scenes[row], arrays, self.protocol_names, trial.method.encoders)
-            for trial, row, arrays in zip(self.phase.trials, self.rows, views, strict=True)
-        ]
-        self.timer.lap("score_s")
-        return scores
 
     def mean_loss(self) -> float:
         """Return the last point of the loss, over all rows; NaN before the first."""
@@ -347,26 +353,10 @@ class PackRun:
         return seconds | {"wall_s": total_seconds(seconds), "shared_s": shared_s}
 
 
-def score_views(
-    scene: Solved, views: ViewArrays, protocol_names: Sequence[str], guides: tuple[str, ...] = ()
-) -> ScoresByProtocol:
-    """Score a trial's views under each protocol that applies to them, as `rescore` scores the stored ones.
-
-    Args:
-        scene: What the trial's task holds.
-        views: As they are stored, in float16.
-        protocol_names: The protocols.
-        guides: Encoders that took part in training.
-    """
-    known = kind_of(scene).protocols
-    return {name: known[name].score(scene, views, guides).to_json() for name in protocol_names if name in known}
-
-
 def make_outcome(
     trial: Trial,
     trained: TrainState,
     views: ViewArrays,
-    scores: ScoresByProtocol,
     *,
     curves: dict[str, list[float]],
     timings: dict[str, float],
@@ -374,7 +364,7 @@ def make_outcome(
     memory_bytes: int | None,
     resumed_at: list[int],
 ) -> Outcome:
-    """Gather what a trial leaves; one that met a loss that was not finite has failed, and leaves no scores."""
+    """Gather what a trial leaves but its scores; one that met a loss that was not finite has failed."""
     parameters = {"params": trained.params}
     if jax.tree.leaves(trained.state):
         parameters["state"] = trained.state
@@ -400,5 +390,5 @@ def make_outcome(
         ),
         parameters=arrays,
         views=views,
-        scores={} if reason else scores,
+        scores={},
     )

@@ -6,10 +6,13 @@ Imports no JAX: a worker limits its threads before JAX starts any.
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from bench import import_paths
 from bench.errors import UsageError
@@ -18,39 +21,101 @@ from bench.training.precompile import BackgroundCompiler
 from bench.training.progress import Progress
 from bench.training.queue import Failure, QueuedPack
 
-TRAINER = "bench.training.trainer:train"
+TRAINER = "bench.training.trainer:train_unscored"
 """The function that trains a pack, as `module:function`: imported where it runs, because importing it imports JAX."""
 
+ReportProgress: TypeAlias = Callable[[Progress], None]
+"""Called now and then with where a pack stands."""
 
-def try_to_train(
-    train: str, pack: QueuedPack, protocols: tuple[str, ...], report: Callable[[Progress], None]
-) -> list[Outcome] | Failure:
-    """Train a pack in this process; an exception becomes a `Failure`, whatever its type.
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Unscored(Protocol):
+    """A pack that is trained and not scored: the part of `bench.training.scoring.UnscoredPack` that is needed here."""
+
+    def score(self, report: ReportProgress) -> list[Outcome]:
+        """Return an outcome of each trial, with its scores."""
+
+
+class TrainedPack(NamedTuple):
+    """A trained pack that lies in its worker: ask for its outcomes by the number.
+
+    Attributes:
+        number: Counts the packs of the worker.
+    """
+
+    number: int
+
+
+class PackTrainer:
+    """Trains packs in this process, one after the other; scores of each may be made while the next one is trained.
 
     Args:
-        train: The trainer, as `module:function`.
-        pack: Trials of one program.
-        protocols: Names of the protocols that the trials are scored under.
-        report: Called now and then with where the pack stands.
+        train: The trainer, as `module:function`. It returns outcomes, or something `Unscored`.
     """
+
+    def __init__(self, train: str) -> None:
+        self.train_name = train
+        self.training = threading.Lock()
+
+    def train(
+        self, pack: QueuedPack, protocols: tuple[str, ...], report: ReportProgress
+    ) -> list[Outcome] | Unscored | Failure:
+        """Train a pack; an exception becomes a `Failure`, whatever its type.
+
+        Args:
+            pack: Trials of one program.
+            protocols: Names of the protocols that the trials are scored under.
+            report: Called now and then with where the pack stands.
+        """
+
+        def attempt() -> list[Outcome] | Unscored:
+            module, _, name = self.train_name.partition(":")
+            return getattr(importlib.import_module(module), name)(pack, protocols, report)
+
+        with self.training:
+            result = try_to(attempt)
+        return self.check(pack, result) if isinstance(result, list) else result
+
+    def score(self, pack: QueuedPack, trained: Unscored, report: ReportProgress) -> list[Outcome] | Failure:
+        """Score a trained pack. Where memory is too small beside a pack in training, wait until that is trained."""
+        result = try_to(lambda: trained.score(report))
+        if isinstance(result, Failure) and "RESOURCE_EXHAUSTED" in result.reason:
+            with self.training:
+                result = try_to(lambda: trained.score(report))
+        return result if isinstance(result, Failure) else self.check(pack, result)
+
+    def train_and_score(
+        self, pack: QueuedPack, protocols: tuple[str, ...], report: ReportProgress
+    ) -> list[Outcome] | Failure:
+        """Train a pack and score it."""
+        result = self.train(pack, protocols, report)
+        return self.score(pack, result, report) if isinstance(result, Unscored) else result
+
+    def check(self, pack: QueuedPack, outcomes: list[Outcome]) -> list[Outcome] | Failure:
+        """Return the outcomes, if they are those of the pack's trials."""
+        expected = [trial.id for trial in pack.trials]
+        got = [outcome.record.trial_id for outcome in outcomes]
+        if sorted(got) != sorted(expected):
+            return Failure(f"{self.train_name}: expected an outcome of each of {expected}, got those of {got}", None)
+        return outcomes
+
+
+def try_to(make: Callable[[], T]) -> T | Failure:
+    """Return what a function makes; an exception becomes a `Failure`, whatever its type."""
     try:
-        module, _, name = train.partition(":")
-        outcomes = getattr(importlib.import_module(module), name)(pack, protocols, report)
+        return make()
     except UsageError as error:
         return Failure(str(error), None, is_usage=True)
     except Exception as error:
         return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
-    expected = [trial.id for trial in pack.trials]
-    got = [outcome.record.trial_id for outcome in outcomes]
-    if sorted(got) != sorted(expected):
-        return Failure(f"{train}: expected an outcome of each of {expected}, got those of {got}", None)
-    return outcomes
 
 
 class Worker:
-    """A Ray actor: one device, one pack at a time.
+    """A Ray actor: one device, one pack in training at a time.
 
-    Ray calls `train` always on the same thread, and `progress` on another.
+    Ray calls `train` always on the same thread, `outcomes` on another, and `progress` on a third.
     """
 
     def __init__(self, sys_path: list[str] | None, train: str) -> None:
@@ -63,7 +128,9 @@ class Worker:
         if sys_path is not None:
             sys.path[:] = dict.fromkeys([*sys_path, *sys.path])
         import_paths.put_root_first()
-        self.trainer = train
+        self.trainer = PackTrainer(train)
+        self.trained: dict[int, tuple[QueuedPack, Unscored]] = {}
+        self.numbers = itertools.count()
         self.latest: Progress | None = None
         self.compiler = BackgroundCompiler()
         self.is_first = True
@@ -86,25 +153,39 @@ class Worker:
 
     def train(
         self, pack: QueuedPack, protocols: tuple[str, ...], ahead: Sequence[QueuedPack] | None
-    ) -> list[Outcome] | Failure:
+    ) -> list[Outcome] | TrainedPack | Failure:
         """Train a pack; `progress` tells meanwhile where it stands.
 
         Args:
             pack: Trials of one program.
             protocols: Names of the protocols that they are scored under.
-            ahead: Packs whose programs are compiled meanwhile, on an accelerator; None where nothing is.
+            ahead: Packs whose programs are compiled meanwhile, on an accelerator; None where nothing is done beside
+                training.
+
+        Returns:
+            Outcomes, or where scores are made beside the training of the next pack, what `outcomes` takes.
         """
 
         def report(progress: Progress) -> None:
             self.latest = progress
 
         self.latest = None
-        if ahead is not None:
-            if self.is_first:
-                self.compiler.begin_scores(pack, protocols)
-            self.compiler.begin(ahead)
+        if ahead is None:
+            return self.trainer.train_and_score(pack, protocols, report)
+        if self.is_first:
+            self.compiler.begin_scores(pack, protocols)
+        self.compiler.begin(ahead)
         self.is_first = False
-        return try_to_train(self.trainer, pack, protocols, report)
+        result = self.trainer.train(pack, protocols, report)
+        if not isinstance(result, Unscored):
+            return result
+        number = next(self.numbers)
+        self.trained[number] = (pack, result)
+        return TrainedPack(number)
+
+    def outcomes(self, trained: TrainedPack) -> list[Outcome] | Failure:
+        """Score a trained pack; return an outcome of each of its trials."""
+        return self.trainer.score(*self.trained.pop(trained.number), lambda progress: None)
 
     def progress(self) -> Progress | None:
         """Return the latest report on the current pack; None before the first."""

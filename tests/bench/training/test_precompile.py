@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from bench.suites.trial import Trial
-from bench.training import devices, packing, precompile, trainer
+from bench.training import devices, packing, precompile, scoring, trainer
 from models import clip
 from tasks.budgets import BUDGETS
 from tests.fixtures import toy_dreams
@@ -30,7 +30,7 @@ def test_the_trainer_finds_what_was_compiled_ahead(monkeypatch, pack):
 
 def test_scores_are_made_of_black_views(monkeypatch, pack):
     scored = []
-    monkeypatch.setattr(trainer, "score_views", lambda *arguments: scored.append(arguments))
+    monkeypatch.setattr(scoring, "score_views", lambda *arguments: scored.append(arguments))
     precompile.score_ahead(pack, ("std-v1",))
     ((scene, views, names, guides),) = scored
     assert names == ("std-v1",) and guides == (toy_dreams.NAME,)

@@ -205,6 +205,33 @@ def test_a_run_that_is_stopped_keeps_what_is_finished_and_leaves_no_worker(ray, 
     wait_until_gone(heard.pids())
 
 
+def test_scores_are_made_beside_the_training_of_the_next_pack(ray, fake, tmp_path):
+    """On an accelerator; a worker that dies loses what it has not scored, and that is trained again."""
+    unlucky = f"score_kill_once {tmp_path / 'killed'}"
+    packs = [
+        fake.Pack(trials=(fake.Trial("a", method=fake.Steps(3)),), key="a"),
+        fake.Pack(trials=(fake.Trial("good", method=fake.Steps(2)), fake.Trial("bad", "score_raise")), key="a"),
+        fake.Pack(trials=(fake.Trial("unlucky", unlucky),), key="a"),
+        fake.Pack(trials=(fake.Trial("last"),), key="a"),
+    ]
+    heard = Listener()
+    executor = ray_executor.RayExecutor(
+        Queue(packs),
+        ("std-v1",),
+        heard.on_outcome,
+        heard.on_progress,
+        "fake_trainer:train_unscored",
+        True,
+        worker=fake.IdleCompiler,
+    )
+    executor.num_workers = 1
+    executor.compiles_ahead = True
+    executor.run()
+    names = ("a", "good", "bad", "unlucky", "last")
+    assert heard.statuses() == {name: "failed" if name == "bad" else "finished" for name in names}
+    assert heard.of("bad").record.reason == "Odd: odd bad"
+
+
 def test_workers_that_never_start_end_the_run(ray, fake):
     queue = Queue([fake.Pack(trials=(fake.Trial("a"),), key="a")])
     heard = Listener()

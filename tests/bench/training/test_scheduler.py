@@ -8,6 +8,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.training import scheduler
+from bench.training.inline_executor import InlineExecutor
 from bench.training.precompile import BackgroundCompiler
 from bench.training.progress import Progress
 from bench.training.queue import Queue
@@ -55,9 +56,9 @@ class TestInline:
 
         packs = [fake.Pack(trials=(fake.Trial(f"t{i}"),), key=key) for i, key in enumerate("aaabc")]
         heard = Listener()
-        scheduler.train_inline(
+        InlineExecutor(
             Queue(packs), (), heard.on_outcome, heard.on_progress, "fake_trainer:train", compiler=Recorder()
-        )
+        ).run()
         assert begun == ["scores of a", "b", "c"]
         assert set(heard.statuses()) == {"t0", "t1", "t2", "t3", "t4"}
 

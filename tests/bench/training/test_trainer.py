@@ -15,6 +15,9 @@ from bench.metrics import caption_protocols
 from bench.storage import record
 from bench.storage.timings import own_seconds
 from bench.training import devices, trainer, view_rendering
+from bench.training.progress import Progress
+from bench.training.scoring import RenderedPhase, RenderedTrial
+from bench.training.sitting import Sitting
 from models import clip
 from tasks.captions.caption_task import CaptionTask
 from tests.fixtures import toy_dreams
@@ -70,32 +73,76 @@ class TestTrain:
 class TestMemory:
     """The device is not really full: the attempt at a pack says so."""
 
-    def full(self, tried, protocols, report, sitting):
+    def full(self, tried, report, sitting, on_phase):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory while allocating")
+
+    def train(self, pack, attempt):
+        phases = []
+        trainer.train_in_parts(pack, quiet, Sitting(), phases.append, attempt)
+        return [rendered.trial.seed for phase in phases for rendered in phase.trials]
+
+    def phase_of(self, trial):
+        trained = RenderedTrial(trial, None, record.make_failed_outcome(trial, "for the test"))
+        return RenderedPhase((trained,), 1, Progress("score", 23, 23, 0.5))
 
     def test_a_pack_that_does_not_fit_is_halved(self):
         sizes = []
 
-        def attempt(tried, protocols, report, sitting):
+        def attempt(tried, report, sitting, on_phase):
             sizes.append(len(tried.trials))
             if len(tried.trials) > 1:
-                self.full(tried, protocols, report, sitting)
-            return [record.make_failed_outcome(tried.trials[0], "for the test")]
+                self.full(tried, report, sitting, on_phase)
+            on_phase(self.phase_of(tried.trials[0]))
 
-        outcomes = trainer.train(toy_pack(*[ToyMethod()] * 3), (), quiet, train_once=attempt)
-        assert [outcome.record.seed for outcome in outcomes] == [0, 1, 2]
+        assert self.train(toy_pack(*[ToyMethod()] * 3), attempt) == [0, 1, 2]
         assert sizes == [3, 2, 1, 1, 1]
+
+    def test_what_has_ended_before_is_not_trained_again(self):
+        sizes = []
+
+        def attempt(tried, report, sitting, on_phase):
+            sizes.append(len(tried.trials))
+            on_phase(self.phase_of(tried.trials[0]))
+            if len(tried.trials) > 1:
+                self.full(tried, report, sitting, on_phase)
+
+        assert self.train(toy_pack(*[ToyMethod()] * 3), attempt) == [0, 1, 2]
+        assert sizes == [3, 1, 1]
+
+    def test_outcomes_of_halves_are_in_the_packs_order(self, monkeypatch):
+        whole = trainer.train_together
+
+        def attempt(tried, report, sitting, on_phase):
+            (self.full if len(tried.trials) > 2 else whole)(tried, report, sitting, on_phase)
+
+        monkeypatch.setattr(trainer, "train_together", attempt)
+        outcomes = trainer.train(toy_pack(*[ToyMethod()] * 3), (), quiet)
+        assert [outcome.record.seed for outcome in outcomes] == [0, 1, 2]
+
+    def test_what_is_scored_beside_is_waited_for_first(self, monkeypatch):
+        """Its memory is free then, and the pack is tried whole again."""
+        waited = iter([True, False, False])
+        monkeypatch.setattr(trainer, "wait_for_scores", lambda: next(waited))
+        sizes = []
+
+        def attempt(tried, report, sitting, on_phase):
+            sizes.append(len(tried.trials))
+            if len(tried.trials) > 1:
+                self.full(tried, report, sitting, on_phase)
+
+        self.train(toy_pack(*[ToyMethod()] * 2), attempt)
+        assert sizes == [2, 2, 1, 1]
 
     def test_a_single_trial_that_does_not_fit_names_the_knobs(self):
         with pytest.raises(OutOfDeviceMemory, match="even alone; .* num_rays=32, image_px=6 with --set"):
-            trainer.train(toy_pack(ToyMethod()), (), quiet, train_once=self.full)
+            self.train(toy_pack(ToyMethod()), self.full)
 
     def test_other_errors_pass(self):
-        def attempt(tried, protocols, report, sitting):
+        def attempt(tried, report, sitting, on_phase):
             raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
         with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
-            trainer.train(toy_pack(ToyMethod()), (), quiet, train_once=attempt)
+            self.train(toy_pack(ToyMethod()), attempt)
 
 
 class TestPhases:
@@ -150,7 +197,7 @@ class TestPhases:
         assert equal == laps | {"wall_s": 5, "shared_s": 5}
         for phase in phases:  # prepares nothing, and bears of what it continues what stands before rendering
             assert phase == laps | {"compile_s": 2, "train_s": 2, "wall_s": 7, "shared_s": 3}
-        num_starts = 1 + 2  # of the pack, and of what continues it
+        num_starts = 2 * (1 + 2)  # of the pack and of what continues it, and of the scores of each
         assert sum(own_seconds(each) for each in (whole, *phases, equal)) == ticks() - num_starts
         alone = trainer.train(toy_pack(ToyPhase(extra_steps=4), seeds=[3]), (), quiet)[0].record.timings
         assert alone["shared_s"] == 0.0  # nobody else bears it

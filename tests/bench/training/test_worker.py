@@ -8,9 +8,10 @@ import pytest
 from bench.import_paths import ROOT
 from bench.training.progress import Progress
 from bench.training.queue import Failure
-from bench.training.worker import Worker, try_to_train
+from bench.training.worker import PackTrainer, TrainedPack, Worker
 
 TRAIN = "fake_trainer:train"
+BESIDE = "fake_trainer:train_unscored"
 
 
 def quiet(progress):
@@ -23,32 +24,59 @@ def test_a_worker_and_its_queue_import_no_jax():
     assert done.returncode == 0, done.stderr
 
 
-class TestTryToTrain:
+class TestPackTrainer:
     def test_returns_the_trainers_outcomes(self, fake):
         pack = fake.Pack(trials=(fake.Trial("a"), fake.Trial("b")), key="a")
-        outcomes = try_to_train(TRAIN, pack, ("std-v1",), quiet)
+        outcomes = PackTrainer(TRAIN).train(pack, ("std-v1",), quiet)
         assert [outcome.record.trial_id for outcome in outcomes] == ["a", "b"]
 
     def test_an_exception_becomes_a_failure_with_its_traceback(self, fake):
-        found = try_to_train(TRAIN, fake.Pack(trials=(fake.Trial("a", "raise"),), key="a"), (), quiet)
+        found = PackTrainer(TRAIN).train(fake.Pack(trials=(fake.Trial("a", "raise"),), key="a"), (), quiet)
         assert isinstance(found, Failure) and found.reason == "Odd: odd a" and not found.is_usage
         assert "train_trial" in found.traceback
 
     def test_a_mistake_of_the_users_has_no_traceback(self, fake):
-        found = try_to_train(TRAIN, fake.Pack(trials=(fake.Trial("a", "usage"),), key="a"), (), quiet)
+        found = PackTrainer(TRAIN).train(fake.Pack(trials=(fake.Trial("a", "usage"),), key="a"), (), quiet)
         assert found == Failure("--set: expected sense, got none; do this", None, is_usage=True)
 
     def test_a_trainer_that_is_not_there_is_a_failure(self, fake):
-        found = try_to_train("no_such:train", fake.Pack(trials=(fake.Trial("a"),), key="a"), (), quiet)
+        found = PackTrainer("no_such:train").train(fake.Pack(trials=(fake.Trial("a"),), key="a"), (), quiet)
         assert found.reason == "ModuleNotFoundError: No module named 'no_such'"
 
     def test_an_outcome_that_is_missing_is_a_failure(self, fake):
         pack = fake.Pack(trials=(fake.Trial("kept"), fake.Trial("lost", "forget")), key="a")
-        assert "['kept', 'lost'], got those of ['kept']" in try_to_train(TRAIN, pack, (), quiet).reason
+        assert "['kept', 'lost'], got those of ['kept']" in PackTrainer(TRAIN).train(pack, (), quiet).reason
 
     def test_ctrl_c_is_no_failure(self, fake):
         with pytest.raises(KeyboardInterrupt):
-            try_to_train(TRAIN, fake.Pack(trials=(fake.Trial("a", "interrupt"),), key="a"), (), quiet)
+            PackTrainer(TRAIN).train(fake.Pack(trials=(fake.Trial("a", "interrupt"),), key="a"), (), quiet)
+
+    @pytest.mark.parametrize("act", ["ok", "score_raise", "score_forget"])
+    def test_scores_are_made_apart(self, fake, act):
+        pack = fake.Pack(trials=(fake.Trial("a", act),), key="a")
+        trainer = PackTrainer(BESIDE)
+        found = trainer.score(pack, trainer.train(pack, (), quiet), quiet)
+        if act == "ok":
+            assert [outcome.record.trial_id for outcome in found] == ["a"]
+        else:
+            assert isinstance(found, Failure)
+            assert found.reason.startswith({"score_raise": "Odd: odd a", "score_forget": f"{BESIDE}: expected"}[act])
+
+    def test_scores_for_which_there_is_no_room_wait_for_the_pack_in_training(self, fake):
+        class Full:
+            def __init__(self, trainer):
+                self.busy = []
+                self.trainer = trainer
+
+            def score(self, report):
+                self.busy.append(self.trainer.training.locked())
+                raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+        pack = fake.Pack(trials=(fake.Trial("a"),), key="a")
+        trainer = PackTrainer(BESIDE)
+        full = Full(trainer)
+        found = trainer.score(pack, full, quiet)
+        assert full.busy == [False, True] and found.reason == "RuntimeError: RESOURCE_EXHAUSTED: out of memory"
 
 
 class TestWorker:
@@ -69,6 +97,17 @@ class TestWorker:
         worker.train(packs["b"], (), [packs["c"]])
         worker.train(packs["c"], (), None)
         assert worker.compiler.begun == ["scores of a", "b", "c"]
+
+    def test_scores_beside_training_where_it_compiles_ahead(self, fake, monkeypatch):
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        worker = Worker(None, BESIDE)
+        worker.compiler = Recorder()
+        packs = [fake.Pack(trials=(fake.Trial(name),), key="a") for name in "abc"]
+        numbers = [worker.train(pack, (), []) for pack in packs[:2]]
+        assert numbers == [TrainedPack(0), TrainedPack(1)]
+        assert [worker.outcomes(number)[0].record.trial_id for number in numbers] == ["a", "b"]
+        assert worker.train(packs[2], (), None)[0].record.trial_id == "c"
+        assert not worker.trained
 
 
 class Recorder:

@@ -23,7 +23,7 @@ from bench.plugins import check_method
 from bench.report.page import provenance
 from bench.report.tables import grids
 from bench.suites.suite import Arm, Table, TrialSlot
-from bench.training import trainer
+from bench.training import scoring
 from models.dietnerf import DietNeRF
 from models.dream_fields import DreamFields
 from models.nerf import NeRF
@@ -233,7 +233,7 @@ def test_a_third_kind_has_its_tasks_methods_and_tables(sketches):
 def test_a_third_kind_is_scored(sketches):
     views = {"color": np.zeros((17, 4, 4, 3), np.float16), "opacity": np.full((17, 4, 4), 0.5, np.float16)}
     views["ids"] = np.arange(17, dtype=np.int32)
-    found = trainer.score_views(SketchTask(drawing="cat").load(), views, ("std-v1", "nerf-2020"))
+    found = scoring.score_views(SketchTask(drawing="cat").load(), views, ("std-v1", "nerf-2020"))
     assert list(found) == ["std-v1"]
     assert found["std-v1"]["per_view"] == {"opacity": [0.5] * 17}
 
