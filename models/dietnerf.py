@@ -28,7 +28,7 @@ from models.clip.networks.dual_encoder import to_unit_length
 from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, StepWork, hyperparameter
 from models.nerf import NERF_2021, NeRF, NeRFData
 from models.rendering import random_poses, ray_sampling
-from tasks.cameras import Intrinsics, Rays, pixel_rays
+from tasks.cameras import Rays, pixel_rays
 from tasks.task import SceneTask
 
 PoseDistribution = Literal["hemisphere", "hemisphere area", "interpolated", "observed"]
@@ -206,7 +206,7 @@ class DietNeRF(NeRF):
         shape = (rows.size,)
         return pixel_rays(
             jnp.broadcast_to(pose, (*shape, 4, 4)),
-            Intrinsics(*(jnp.broadcast_to(x[0], shape) for x in data.pixels.intrinsics)),
+            jax.tree.map(lambda x: jnp.broadcast_to(x[0], (*shape, *x.shape[1:])), data.pixels.intrinsics),
             columns.ravel(),
             rows.ravel(),
             data.pixels.near,

@@ -27,7 +27,7 @@ from models.fields.encodings import IdentityEncoding, IntegratedPositional, Posi
 from models.fields.networks import MLP
 from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, StepWork, Views, hyperparameter
 from models.rendering import compositing, ray_sampling
-from tasks.cameras import Intrinsics, Rays, pixel_rays
+from tasks.cameras import Intrinsics, Rays, pixel_rays, select_cameras
 from tasks.task import SceneTask
 
 
@@ -116,7 +116,7 @@ class NeRF(Method):
         return NeRFData(
             colors=jnp.asarray(scene.train.colors, jnp.float32),
             poses=jnp.asarray(scene.train.poses, jnp.float32),
-            intrinsics=Intrinsics(*(jnp.asarray(x, jnp.float32) for x in scene.train.intrinsics)),
+            intrinsics=jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), scene.train.intrinsics),
             near=jnp.asarray(scene.near, jnp.float32),
             far=jnp.asarray(scene.far, jnp.float32),
             pixel_center=jnp.asarray(scene.pixel_center, jnp.float32),
@@ -192,7 +192,7 @@ class NeRF(Method):
         column = jax.random.randint(column_key, (self.num_rays,), *self.pixel_range(width, step))
         rays = pixel_rays(
             data.poses[view],
-            Intrinsics(*(x[view] for x in data.intrinsics)),
+            select_cameras(data.intrinsics, view),
             column + data.pixel_center,
             row + data.pixel_center,
             data.near,

@@ -12,11 +12,14 @@ n: views, h and w: pixels of a view, *b: any leading axes.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from tasks.lens_distortion import Distortion, undistort
 
 
 class Rays(NamedTuple):
@@ -28,6 +31,7 @@ class Rays(NamedTuple):
         near: First `t` of interest.
         far: Last `t` of interest.
         radius: Radius of the pixel's cone at t = 1: the distance between neighbouring directions times 2 / sqrt(12).
+            With a distorted lens that distance changes over the picture; the derivative of the direction stands for it.
     """
 
     origins: Float[Array, "*b 3"]
@@ -38,12 +42,28 @@ class Rays(NamedTuple):
 
 
 class Intrinsics(NamedTuple):
-    """Focal lengths and principal point of a pinhole camera, in pixels; arrays with a leading view axis, or scalars."""
+    """Focal lengths and principal point of a camera, in pixels; arrays with a leading view axis, or scalars. A pytree.
+
+    To choose some use `select_cameras`, to convert them `jax.tree.map`: the distortion is a tuple of arrays, or None.
+
+    Attributes:
+        focal_x: Focal length across.
+        focal_y: Focal length down.
+        center_x: Principal point, across.
+        center_y: Principal point, down.
+        distortion: Of the lens; None for a pinhole camera. It does not change with the number of pixels.
+    """
 
     focal_x: Float[Array, "*n"]
     focal_y: Float[Array, "*n"]
     center_x: Float[Array, "*n"]
     center_y: Float[Array, "*n"]
+    distortion: Distortion | None = None
+
+
+def select_cameras(intrinsics: Intrinsics, index: Any) -> Intrinsics:
+    """Select cameras as arrays are indexed: one, some, or one for each ray."""
+    return jax.tree.map(lambda x: x[index], intrinsics)
 
 
 BLENDER_FOV_DEG = float(np.degrees(0.6911112070083618))
@@ -124,7 +144,7 @@ def pixel_rays(
     near: float | Float[Array, ""],
     far: float | Float[Array, ""],
 ) -> Rays:
-    """Compute rays through given positions of the image, one for each pose.
+    """Compute rays through given positions of the image, one for each pose; a distorted lens bends them.
 
     Args:
         poses: Camera to world.
@@ -134,17 +154,17 @@ def pixel_rays(
         near: First `t` of interest.
         far: Last `t` of interest.
     """
-    in_camera = jnp.stack(
-        [
-            (columns - intrinsics.center_x) / intrinsics.focal_x,
-            -(rows - intrinsics.center_y) / intrinsics.focal_y,
-            -jnp.ones_like(columns),
-        ],
-        axis=-1,
-    )
+    x = (columns - intrinsics.center_x) / intrinsics.focal_x
+    y = (rows - intrinsics.center_y) / intrinsics.focal_y
+    stretch = None
+    if intrinsics.distortion is not None:
+        x, y, stretch = map(jnp.asarray, undistort(intrinsics.distortion, x, y))
+    in_camera = jnp.stack([x, -y, -jnp.ones_like(columns)], axis=-1)
     # HIGHEST: the default of an accelerator (TF32, bfloat16) moves a ray by a good part of a pixel.
     directions = jnp.einsum("...ij,...j->...i", poses[..., :3, :3], in_camera, precision="highest")
     radius = 2 / np.sqrt(12) / jnp.broadcast_to(intrinsics.focal_x, columns.shape)
+    if stretch is not None:
+        radius = radius * stretch
     return Rays(
         origins=jnp.broadcast_to(poses[..., :3, 3], directions.shape),
         directions=directions,

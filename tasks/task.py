@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from tasks.cameras import Intrinsics
+from tasks.cameras import Intrinsics, select_cameras
 
 
 class Photos(NamedTuple):
@@ -23,6 +23,7 @@ class Photos(NamedTuple):
         alphas: In [0, 1]: 1 on the object; all 1 if the images have no alpha.
         poses: Camera to world, see `tasks.cameras`.
         intrinsics: In pixels, one of each number for each view.
+        masks: 1 where a pixel counts, 0 where it takes no part in losses and scores; None if all count.
     """
 
     ids: tuple[int, ...]
@@ -30,6 +31,7 @@ class Photos(NamedTuple):
     alphas: Float[np.ndarray, "n h w"]
     poses: Float[np.ndarray, "n 4 4"]
     intrinsics: Intrinsics
+    masks: Float[np.ndarray, "n h w"] | None = None
 
 
 class SceneData(NamedTuple):
@@ -162,6 +164,15 @@ class FolderScene(SceneTask, Protocol):
         """Count the photographs and measure the first one, from the files that list them and one header."""
 
 
+def optional_arrays(task: Task) -> tuple[str, ...]:
+    """Name the arrays that a task's photographs have and others lack: "distortion", "masks".
+
+    A task whose photographs have some says so in a property `optional_arrays`, without loading them. Only trials that
+    agree in it share a program.
+    """
+    return tuple(getattr(task, "optional_arrays", ()))
+
+
 def composite(straight_rgba: Float[np.ndarray, "*b 4"], background: float) -> Float[np.ndarray, "*b 3"]:
     """Composite an image with straight (not premultiplied) alpha over a grey background: 1 is white, 0 black."""
     alpha = straight_rgba[..., 3:]
@@ -176,7 +187,8 @@ def replace_views(photos: Photos, chosen: tuple[int, ...]) -> Photos:
         colors=photos.colors[index],
         alphas=photos.alphas[index],
         poses=photos.poses[index],
-        intrinsics=Intrinsics(*(x[index] for x in photos.intrinsics)),
+        intrinsics=select_cameras(photos.intrinsics, index),
+        masks=None if photos.masks is None else photos.masks[index],
     )
 
 

@@ -19,7 +19,7 @@ from bench.training import batch, devices, programs, view_rendering
 from bench.training.batch import Cameras
 from models.method import Data, Frozen, Method, Params, State, Views
 from models.rendering import ray_sampling
-from tasks.cameras import BLENDER_FOV_DEG, Intrinsics, Rays, intrinsics_from_fov, look_at
+from tasks.cameras import BLENDER_FOV_DEG, Rays, intrinsics_from_fov, look_at
 
 RADIUS = 4.0
 """Distance of the turntable's camera from the origin, the same as that of all test cameras."""
@@ -126,7 +126,7 @@ def turntable(
     poses = look_at(azimuth_deg, np.full(num_frames, elevation_deg), np.full(num_frames, RADIUS))
     num_groups, num_in_group = ray_sampling.equal_blocks(num_frames, max(1, MAX_RAYS_A_CALL // image_px**2))
     focal = intrinsics_from_fov(BLENDER_FOV_DEG, image_px, image_px)
-    inner = Intrinsics(*(jnp.full(num_in_group, x, jnp.float32) for x in focal))
+    inner = jax.tree.map(lambda x: jnp.full(num_in_group, x, jnp.float32), focal)
     num_at_once = programs.RAYS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
     static = (field.method, image_px, min(num_at_once, num_in_group * image_px**2))
     near, far, center = (jnp.asarray(x, jnp.float32) for x in (field.near, field.far, 0.5))

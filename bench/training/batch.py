@@ -118,7 +118,7 @@ def cameras_of(scene: Solved, photos: CameraViews, most: int | None = None) -> C
     """Return the cameras of photographs; the first `most` of them."""
     return Cameras(
         poses=jnp.asarray(photos.poses[:most]),
-        intrinsics=Intrinsics(*(jnp.asarray(x[:most], jnp.float32) for x in photos.intrinsics)),
+        intrinsics=jax.tree.map(lambda x: jnp.asarray(x[:most], jnp.float32), photos.intrinsics),
         near=jnp.asarray(scene.near, jnp.float32),
         far=jnp.asarray(scene.far, jnp.float32),
         pixel_center=jnp.asarray(scene.pixel_center, jnp.float32),

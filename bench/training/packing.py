@@ -14,6 +14,7 @@ from typing import NamedTuple
 from bench.suites.identity import Static, describe, digest
 from bench.suites.trial import Trial
 from models.method import Method, split_hyperparameters
+from tasks.task import optional_arrays
 
 
 class ProgramCost(NamedTuple):
@@ -90,7 +91,7 @@ ROOT_VARIANT = "root"
 def program_digest(trial: Trial) -> str:
     """Hash all that is static in what a trial trains first: equal for trials that may share a pack."""
     static, _ = split_hyperparameters(root(trial).method)
-    return digest([describe(static, "method"), list(trial.task.layout())], 16)
+    return digest([describe(static, "method"), list(shapes_of(trial))], 16)
 
 
 def method_digest(trial: Trial) -> str:
@@ -103,12 +104,17 @@ class Program(NamedTuple):
     """Identity of a compiled program: trials of equal methods and shapes are trained by one."""
 
     static: Static
-    layout: tuple[int, ...]
+    layout: tuple[int | str, ...]
 
 
 def program_of(trial: Trial) -> Program:
     """Return the program of a trial: its method without hyperparameters, and the shapes of its arrays."""
-    return Program(_static_of(trial), tuple(trial.task.layout()))
+    return Program(_static_of(trial), shapes_of(trial))
+
+
+def shapes_of(trial: Trial) -> tuple[int | str, ...]:
+    """Return the shapes of a trial's arrays, and the names of those that not all trials have."""
+    return (*trial.task.layout(), *optional_arrays(trial.task))
 
 
 def _static_of(trial: Trial) -> Static:
@@ -144,7 +150,7 @@ def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
     for trial in trials:
         if id(trial.method) not in statics:
             statics[id(trial.method)] = _static_of(trial)
-        program = Program(statics[id(trial.method)], tuple(trial.task.layout()))
+        program = Program(statics[id(trial.method)], shapes_of(trial))
         groups.setdefault(program, {}).setdefault(root(trial), []).append(trial)
     packs: list[Pack] = []
     keys: set[str] = set()

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float16, Int, Shaped
 from bench.training import devices
 from bench.training.batch import NEAR_PX, NEAR_SHARE, Batch, Cameras, Solved
 from models.method import Data, Method, Params, State, Views
-from tasks.cameras import Intrinsics, Rays, pixel_rays
+from tasks.cameras import Intrinsics, Rays, pixel_rays, select_cameras
 
 STRIP_VIEW = 1
 """The standard camera from which the strip is rendered: azimuth 45, elevation 15."""
@@ -77,7 +77,7 @@ def render_progress_view(
     one = slice(STRIP_VIEW, STRIP_VIEW + 1)
     camera = batch.cameras._replace(
         poses=batch.cameras.poses[:, one],
-        intrinsics=Intrinsics(*(x[:, one] for x in batch.cameras.intrinsics)),
+        intrinsics=select_cameras(batch.cameras.intrinsics, (slice(None), one)),
     )
     rendered = render_views(method, height, width, num_at_once, params, state, batch._replace(cameras=camera))
     return rendered.views.color[:, 0]
@@ -109,8 +109,12 @@ def add_strip(rendered: Rendered, strip: list[tuple[int, Float16[np.ndarray, "k 
 
 def scale_intrinsics(intrinsics: Intrinsics, down: float, across: float) -> Intrinsics:
     """Return the intrinsics of the same camera with another number of pixels."""
-    focal_x, focal_y, center_x, center_y = intrinsics
-    return Intrinsics(focal_x * across, focal_y * down, center_x * across, center_y * down)
+    return intrinsics._replace(
+        focal_x=intrinsics.focal_x * across,
+        focal_y=intrinsics.focal_y * down,
+        center_x=intrinsics.center_x * across,
+        center_y=intrinsics.center_y * down,
+    )
 
 
 def render_in_blocks(
@@ -133,7 +137,7 @@ def render_in_blocks(
         pixel = index % (height * width)
         rays = pixel_rays(
             cameras.poses[view],
-            Intrinsics(*(x[view] for x in cameras.intrinsics)),
+            select_cameras(cameras.intrinsics, view),
             pixel % width + cameras.pixel_center,
             pixel // width + cameras.pixel_center,
             cameras.near,

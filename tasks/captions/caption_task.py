@@ -22,6 +22,7 @@ import math
 import re
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -230,8 +231,8 @@ def views(view_px: int) -> CaptionViews:
     azimuth = np.array([*range(0, 360, 45), *range(0, 360, 45), 30], np.float32)
     elevation = np.array([15] * 8 + [45] * 8 + [45], np.float32)
     one = intrinsics_from_fov(BLENDER_FOV_DEG, view_px, view_px)
-    inner = [np.full(NUM_VIEWS, x, np.float32) for x in one]
+    intrinsics = jax.tree.map(lambda x: np.full(NUM_VIEWS, x, np.float32), one)
     poses = look_at(azimuth, elevation, np.full(NUM_VIEWS, RADIUS))
-    for array in (poses, azimuth, elevation, *inner):
+    for array in (poses, azimuth, elevation, *jax.tree.leaves(intrinsics)):
         array.setflags(write=False)  # shared by all trials of a process
-    return CaptionViews(tuple(range(NUM_VIEWS)), poses, Intrinsics(*inner), azimuth, elevation)  # type: ignore[arg-type]
+    return CaptionViews(tuple(range(NUM_VIEWS)), poses, intrinsics, azimuth, elevation)

@@ -164,7 +164,8 @@ class EmbeddedScenes(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: Split) -> Iterator[tuple[int, dict[str, Any]]]:
         assert self.rendered is not None
-        intrinsics = np.array(intrinsics_from_fov(BLENDER_FOV_DEG, *[self.builder_config.image_px] * 2), np.float32)
+        camera = intrinsics_from_fov(BLENDER_FOV_DEG, *[self.builder_config.image_px] * 2)
+        intrinsics = np.array([camera.focal_x, camera.focal_y, camera.center_x, camera.center_y], np.float32)
         for i, (image, pose) in enumerate(zip(self.rendered[split], split_poses(split), strict=True)):
             yield i, {"id": i, "image": image, "pose": pose, "intrinsics": intrinsics}
 

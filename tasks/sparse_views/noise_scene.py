@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import numpy as np
 
-from tasks.cameras import BLENDER_FOV_DEG, Intrinsics, hemisphere, intrinsics_from_fov
+from tasks.cameras import BLENDER_FOV_DEG, hemisphere, intrinsics_from_fov
 from tasks.task import DataShapes, Photos, SceneData
 
 
@@ -68,5 +69,5 @@ class NoiseScene:
             colors=generator.uniform(size=(num, px, px, 3)).astype(np.float32),
             alphas=np.ones((num, px, px), np.float32),
             poses=hemisphere(num),
-            intrinsics=Intrinsics(*(np.full(num, float(x), np.float32) for x in intrinsics)),  # type: ignore[arg-type]
+            intrinsics=jax.tree.map(lambda x: np.full(num, x, np.float32), intrinsics),
         )

@@ -13,7 +13,7 @@ from bench.errors import UsageError
 from models.fields.networks import MLP
 from models.nerf import NERF, NERF_2021, SIMPLIFIED_NERF, NeRF
 from models.rendering.ray_sampling import samples_at_points
-from tasks.cameras import hemisphere, pixel_rays
+from tasks.cameras import hemisphere, pixel_rays, select_cameras
 from tests.fixtures.toys import ToyTask
 
 SIZES = {"num_steps": 100, "num_rays": 400, "num_samples": 8, "num_importance": 4}
@@ -57,7 +57,7 @@ def test_colours_are_those_of_the_pixels_that_rays_pass_through(data):
     assert len({tuple(pixel) for pixel in pixels}) > 150  # of 192, in 400 draws
     wanted = pixel_rays(
         jnp.asarray(hemisphere(3), jnp.float32)[view],
-        type(data.intrinsics)(*(x[view] for x in data.intrinsics)),
+        select_cameras(data.intrinsics, view),
         jnp.asarray(column + 0.5, jnp.float32),
         jnp.asarray(row + 0.5, jnp.float32),
         2.0,

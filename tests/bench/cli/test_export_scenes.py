@@ -63,9 +63,7 @@ def test_export_comes_back_as_it_was(painted, tmp_path, capsys):
             np.testing.assert_allclose(theirs.alphas, ours.alphas, atol=1e-6)
             for n in range(len(ours.ids)):
                 rays = [
-                    cameras.view_rays(
-                        jnp.asarray(p.poses[n]), cameras.Intrinsics(*(x[n] for x in p.intrinsics)), 6, 6, 2.0, 6.0
-                    )
+                    cameras.view_rays(jnp.asarray(p.poses[n]), cameras.select_cameras(p.intrinsics, n), 6, 6, 2.0, 6.0)
                     for p in (ours, theirs)
                 ]
                 for a, b in zip(*rays, strict=True):

@@ -1,5 +1,6 @@
 """Which trials share a program, in which order packs are trained, and what they will cost."""
 
+import dataclasses
 import math
 
 import pytest
@@ -26,6 +27,20 @@ def test_trials_that_differ_in_hyperparameters_share_a_program():
 def test_static_fields_and_shapes_do_not():
     packs = packing.make_packs([trial(), trial(method=ToyMethod(label="b")), trial(task=ToyTask(num_views=4))], 8)
     assert len({pack.key for pack in packs}) == 3
+
+
+def test_photographs_with_lenses_or_masks_have_their_own_program():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Masked(ToyTask):
+        @property
+        def optional_arrays(self):
+            return ("masks",)
+
+    plain = trial()
+    masked = dataclasses.replace(plain, task=Masked())
+    assert packing.shapes_of(plain) == tuple(plain.task.layout())
+    assert packing.program_of(masked) != packing.program_of(plain)
+    assert packing.shapes_of(masked)[-1] == "masks"
 
 
 def test_a_renamed_trial_has_its_own_id_and_is_otherwise_the_same():

@@ -186,7 +186,7 @@ def test_views_are_those_of_the_protocols_in_their_order():
         np.testing.assert_allclose(-seen.poses[i, :3, 2], -place / 4, atol=1e-6)  # looks at the origin
     # Half the image's width at distance 1, half of NeRF Synthetic's 39.6 degrees
     assert 12 / seen.intrinsics.focal_x[0] == pytest.approx(np.tan(np.radians(cameras.BLENDER_FOV_DEG / 2)))
-    for values in seen.intrinsics:
+    for values in seen.intrinsics[:4]:
         assert values.shape == (17,) and len(set(values)) == 1 and values.dtype == np.float32
 
 
@@ -194,7 +194,7 @@ def test_views_are_shared_and_cannot_be_written():
     tasks = [dataclasses.replace(task, view_px=24) for task in caption_task.held_out_tasks(2)]
     one, other = (task.load().test for task in tasks)
     assert one is other
-    arrays = [one.poses, one.azimuth_deg, one.elevation_deg, *one.intrinsics]
+    arrays = [one.poses, one.azimuth_deg, one.elevation_deg, *one.intrinsics[:4]]
     assert not any(array.flags.writeable for array in arrays)
 
 

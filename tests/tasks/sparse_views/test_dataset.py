@@ -36,7 +36,7 @@ def test_anyone_may_open_the_data_with_tfds(painter, image_px):
     np.testing.assert_array_equal(views[24]["image"], paint(124, image_px))
     np.testing.assert_array_equal(views[24]["pose"], scene_views.split_poses("test")[24])
     np.testing.assert_array_equal(
-        views[24]["intrinsics"], cameras.intrinsics_from_fov(cameras.BLENDER_FOV_DEG, image_px, image_px)
+        views[24]["intrinsics"], cameras.intrinsics_from_fov(cameras.BLENDER_FOV_DEG, image_px, image_px)[:4]
     )
 
 

@@ -94,7 +94,7 @@ def test_load_against_slow_twin(painter):
     np.testing.assert_array_equal(data.test.poses, scene_views.split_poses("test"))
     np.testing.assert_array_equal(data.all_train_poses, scene_views.split_poses("train"))
     one = cameras.intrinsics_from_fov(cameras.BLENDER_FOV_DEG, 5, 5)
-    for values, value in zip(data.train.intrinsics, one, strict=True):
+    for values, value in zip(data.train.intrinsics[:4], one[:4], strict=True):
         np.testing.assert_array_equal(values, np.full(3, value))
     layout = task.layout()
     assert data.train.colors.shape == (layout.num_train, layout.height, layout.width, 3)
@@ -104,7 +104,13 @@ def test_load_against_slow_twin(painter):
 def test_loaded_arrays_are_shared_and_cannot_be_written(painter):
     data = tiny().load()
     assert tiny().load() is data
-    arrays = [*data.train[1:4], *data.train.intrinsics, *data.test[1:4], *data.test.intrinsics, data.all_train_poses]
+    arrays = [
+        *data.train[1:4],
+        *data.train.intrinsics[:4],
+        *data.test[1:4],
+        *data.test.intrinsics[:4],
+        data.all_train_poses,
+    ]
     assert not any(array.flags.writeable for array in arrays)
 
 
@@ -188,7 +194,7 @@ def hull(photos, pixel_center, mirror=1):
     seen = np.zeros(len(points))
     for n, pose in enumerate(photos.poses):
         inside = (points - pose[:3, 3]) @ pose[:3, :3]
-        focal_x, focal_y, center_x, center_y = (float(x[n]) for x in photos.intrinsics)
+        focal_x, focal_y, center_x, center_y = (float(x[n]) for x in photos.intrinsics[:4])
         column = center_x - mirror * focal_x * inside[:, 0] / inside[:, 2] - pixel_center
         row = center_y + focal_y * inside[:, 1] / inside[:, 2] - pixel_center
         top, left = (np.clip(np.floor(x).astype(int), 0, photos.alphas.shape[1] - 2) for x in (row, column))

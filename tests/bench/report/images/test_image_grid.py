@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from bench.errors import UsageError
 from bench.report.images import image_grid
-from tasks.cameras import Intrinsics, intrinsics_from_fov, look_at
+from tasks.cameras import intrinsics_from_fov, look_at
 from tasks.task import Photos, SceneData
 
 PX = 16
@@ -19,7 +20,7 @@ PX = 16
 def photos(azimuths_deg, colors):
     num = len(azimuths_deg)
     poses = look_at(np.array(azimuths_deg, float), np.full(num, 20.0), np.full(num, 4.0))
-    intrinsics = Intrinsics(*(np.full(num, x, np.float32) for x in intrinsics_from_fov(40.0, PX, PX)))
+    intrinsics = jax.tree.map(lambda x: np.full(num, x, np.float32), intrinsics_from_fov(40.0, PX, PX))
     ids, alphas = tuple(range(100, 100 + num)), np.ones(colors.shape[:3], np.float32)
     return Photos(ids=ids, colors=colors, alphas=alphas, poses=poses, intrinsics=intrinsics)
 
