@@ -25,8 +25,9 @@ from models.clip import preprocess
 from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
 from models.clip.networks.dual_encoder import to_unit_length
-from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, StepWork, hyperparameter
-from models.nerf import NERF_2021, NeRF, NeRFData
+from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, StepWork, added_later, hyperparameter
+from models.nerf import FIELD_2021, NERF_2021, NeRF, NeRFData
+from models.rare_loss import loss_of_some_steps
 from models.rendering import random_poses, ray_sampling
 from tasks.cameras import Rays, pixel_rays
 from tasks.task import SceneTask
@@ -34,7 +35,7 @@ from tasks.task import SceneTask
 PoseDistribution = Literal["hemisphere", "hemisphere area", "interpolated", "observed"]
 
 RAYS_AT_ONCE = 1024
-"""Most rays in one block of a small view. The backward pass recomputes activations, so that a pack fits in memory."""
+"""Most rays in one block of a small view, where a method does not say."""
 
 
 class DietNeRFData(NamedTuple):
@@ -71,6 +72,10 @@ class DietNeRF(NeRF):
         finetune_steps: Additional steps after the others, on pixels alone. Such a trial continues the one without
             them. None takes the budget's number.
         encoder_dtype: Compute type of the encoder.
+        rays_at_once: Most rays in one block of the small view. The backward pass recomputes activations block by block,
+            so that a pack fits in memory. Other blocks place samples at random anew, and change speed, but no
+            expectation. None takes `RAYS_AT_ONCE`.
+        keep_activations: Whether to keep activations for the backward pass instead, at about 5 KB a point in bfloat16.
     """
 
     encoder: str | None = None
@@ -83,6 +88,8 @@ class DietNeRF(NeRF):
     pose_distribution: PoseDistribution = "hemisphere"
     finetune_steps: int | None = 0
     encoder_dtype: Literal["float32", "bfloat16"] = "float32"
+    rays_at_once: int | None = added_later(None)
+    keep_activations: bool = dataclasses.field(default=False, metadata={"identity": False})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,6 +102,8 @@ class DietNeRF(NeRF):
             raise UsageError(f"dietnerf: expected view_share above 0 and up to 1, got {self.view_share}")
         if self.consistency_every < 1:
             raise UsageError(f"dietnerf: expected consistency_every of at least 1, got {self.consistency_every}")
+        if self.rays_at_once is not None and self.rays_at_once < 1:
+            raise UsageError(f"dietnerf: expected rays_at_once of at least 1, got {self.rays_at_once}")
         if self.finetune_steps is not None and self.finetune_steps < 0:
             raise UsageError(f"dietnerf: expected finetune_steps of at least 0, got {self.finetune_steps}")
         if self.encoder is not None:
@@ -156,18 +165,18 @@ class DietNeRF(NeRF):
         if self.finetune_steps:
             return loss, (state, metrics)
 
-        num_levels = 2 if self.num_importance else 1
-        losses = jax.lax.cond(
-            step % self.consistency_every == 0,
-            lambda: self.consistency_losses(params, frozen, data, view_key),
-            lambda: jnp.zeros((num_levels,)),
-        )
-        loss = loss + hyperparameters["consistency_weight"] * losses[-1]
-        if num_levels > 1:
-            loss = loss + hyperparameters["coarse_consistency_weight"] * losses[0]
+        def weighted(params: Params) -> tuple[Float[Array, ""], Float[Array, ""]]:
+            losses = self.consistency_losses(params, frozen, data, view_key)
+            total = hyperparameters["consistency_weight"] * losses[-1]
+            if losses.shape[0] > 1:
+                total = total + hyperparameters["coarse_consistency_weight"] * losses[0]
+            return total, losses[-1]
+
+        is_now = step % self.consistency_every == 0
+        consistency, distance = loss_of_some_steps(weighted, params, is_now)
         # The curve is a mean over all steps, and most steps have 0: scale it to the mean over comparisons.
-        metrics["consistency"] = losses[-1] * self.consistency_every
-        return loss, (state, metrics)
+        metrics["consistency"] = distance * self.consistency_every
+        return loss + consistency, (state, metrics)
 
     def consistency_losses(
         self, params: Params, frozen: Frozen, data: DietNeRFData, key: PRNGKeyArray
@@ -214,19 +223,21 @@ class DietNeRF(NeRF):
         )
 
     def render_in_blocks(self, params: Params, data: NeRFData, rays: Rays, key: PRNGKeyArray) -> Float[Array, "l r 3"]:
-        """Render the colours of each level block by block, without keeping activations for the backward pass."""
+        """Render the colours of each level block by block."""
         num_rays = rays.near.shape[0]
-        num_blocks, num_at_once = ray_sampling.equal_blocks(num_rays, RAYS_AT_ONCE)
+        num_blocks, num_at_once = ray_sampling.equal_blocks(num_rays, self.rays_at_once or RAYS_AT_ONCE)
         # The last block is filled up with the last ray.
         indices = jnp.minimum(jnp.arange(num_blocks * num_at_once), num_rays - 1).reshape(num_blocks, num_at_once)
 
-        @jax.checkpoint
         def render_block(block: tuple[Int[Array, " r"], PRNGKeyArray]) -> Float[Array, "l r 3"]:
             index, block_key = block
             levels = self.render_levels(params, data, jax.tree.map(lambda x: x[index], rays), block_key)
             return jnp.stack([views.color for views in levels])
 
-        colors = jax.lax.map(render_block, (indices, jax.random.split(key, num_blocks)))
+        render = render_block if self.keep_activations else jax.checkpoint(render_block)
+        if num_blocks == 1:
+            return render((indices[0], jax.random.split(key, 1)[0]))
+        colors = jax.lax.map(render, (indices, jax.random.split(key, num_blocks)))
         return jnp.moveaxis(colors, 0, 1).reshape(colors.shape[1], -1, 3)[:, :num_rays]
 
     def render(  # type: ignore[override]
@@ -282,3 +293,8 @@ DIETNERF_2021 = DietNeRF(**{f.name: getattr(NERF_2021, f.name) for f in dataclas
 """DietNeRF as its code trains it: weight 0.1 on both levels, every tenth step, views of 168 x 168 pixels."""
 
 DIETNERF_FINETUNED_2021 = dataclasses.replace(DIETNERF_2021, finetune_steps=None)
+
+DIETNERF_2021_FAST = dataclasses.replace(
+    DIETNERF_2021, field=dataclasses.replace(FIELD_2021, dtype="bfloat16"), encoder_dtype="bfloat16"
+)
+"""`DIETNERF_2021` with its field and its encoder in bfloat16. All else is as released."""

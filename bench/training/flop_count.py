@@ -66,7 +66,7 @@ def total_flops(products: Iterable[Product]) -> float:
         >>> total_flops([Product("a", "f", 2.0), Product("b", "f", 3.0)])
         5.0
     """
-    return sum(product.flops for product in products)
+    return sum((product.flops for product in products), 0.0)
 
 
 def flops_by_scope(products: Iterable[Product]) -> dict[str, float]:

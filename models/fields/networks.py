@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bench.errors import UsageError, nearest
+from models.fields import relu_layers
 from models.fields.encodings import DirectionEncoding, FourierFeatures, Positional
 from models.fields.fused_block.choice import Kernel, residual_block
 from models.method import sized_by
@@ -29,6 +30,7 @@ from models.rendering.ray_sampling import Samples
 DensityActivation = Literal["relu", "softplus", "shifted_softplus"]
 Initializer = Literal["lecun", "xavier"]
 Dtype = Literal["float32", "bfloat16"]
+Layers = Literal["plain", "folded"]
 
 
 class MLP(nn.Module):
@@ -44,6 +46,8 @@ class MLP(nn.Module):
         density_noise: Standard deviation of the noise that is added before this activation if a key is given.
         initializer: "lecun" is Flax's default; "xavier" is uniform with the activation's gain, as in DietNeRF.
         dtype: Type of hidden layers; None takes the budget's `field_dtype`. Parameters and results are always float32.
+        layers: How the same function is computed: as it is written in the paper ("plain"), or with fewer products and
+            fewer passes over memory ("folded"; see `models.fields.relu_layers`). Both round differently.
     """
 
     width: int | None = None
@@ -55,6 +59,7 @@ class MLP(nn.Module):
     density_noise: float = 0.0
     initializer: Initializer = "lecun"
     dtype: Dtype | None = sized_by("field_dtype", "float32")
+    layers: Layers = dataclasses.field(default="folded", metadata={"identity": False})
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -62,31 +67,99 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(
-        self, samples: Samples, *, key: PRNGKeyArray | None = None
+        self,
+        samples: Samples,
+        *,
+        key: PRNGKeyArray | None = None,
+        ray_directions: Float[Array, "*r 3"] | None = None,
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
-        """Compute density and colour of samples."""
-        width = filled_size(self, "width")
-        depth = filled_size(self, "depth")
+        """Compute density and colour of samples.
+
+        Args:
+            samples: Where; their directions count if the colour depends on them.
+            key: For the noise of densities; None adds none.
+            ray_directions: The directions, if they are the same along the last axis of samples, for each ray once.
+        """
         dtype = filled_size(self, "dtype")
-        hidden = functools.partial(dense_layer, self.initializer, dtype, gain=2**0.5)
-        head = functools.partial(dense_layer, self.initializer, dtype, is_head=True)
         encoded = self.encoding(samples).astype(dtype)
-        h = encoded
-        for i in range(depth):
-            if i > 0 and i == depth // 2 + 1:
-                h = jnp.concatenate([encoded, h], axis=-1)
-            h = nn.relu(hidden(width, name=f"layer_{i}")(h))
-        if self.view_directions:
-            raw_density = head(1, name="density")(h)[..., 0]
-            feature = dense_layer(self.initializer, dtype, width, name="feature")(h)
-            directions = self.direction_encoding(samples).astype(dtype)
-            h = nn.relu(hidden(max(width // 2, 1), name="view")(jnp.concatenate([feature, directions], axis=-1)))
-            raw_color = head(3, name="color")(h)
-        else:
+        head = functools.partial(dense_layer, self.initializer, dtype, is_head=True)
+        h = self._plain_trunk(encoded) if self.layers == "plain" else self._trunk(encoded)
+        if not self.view_directions:
             raw = head(4, name="color_and_density")(h)
-            raw_color = raw[..., :3]
-            raw_density = raw[..., 3]
-        return activate_density(self, raw_density, key), nn.sigmoid(raw_color)
+            return activate_density(self, raw[..., 3], key), nn.sigmoid(raw[..., :3])
+        raw_density = head(1, name="density")(h)[..., 0]
+        if self.layers == "plain":
+            h = self._plain_view_branch(h, self.direction_encoding(samples).astype(dtype))
+        else:
+            h = self._view_branch(h, samples, ray_directions)
+        return activate_density(self, raw_density, key), nn.sigmoid(head(3, name="color")(h))
+
+    def _ends_skip(self, layer: int) -> bool:
+        """Tell whether a layer sees the encoding a second time."""
+        return layer > 0 and layer == filled_size(self, "depth") // 2 + 1
+
+    def _plain_trunk(self, encoded: Float[Array, "*b k"]) -> Float[Array, "*b f"]:
+        """Compute the hidden layers as they are written in the paper."""
+        h = encoded
+        for i in range(filled_size(self, "depth")):
+            if self._ends_skip(i):
+                h = jnp.concatenate([encoded, h], axis=-1)
+            width = filled_size(self, "width")
+            layer = dense_layer(self.initializer, filled_size(self, "dtype"), width, name=f"layer_{i}", gain=2**0.5)
+            h = nn.relu(layer(h))
+        return h
+
+    def _trunk(self, encoded: Float[Array, "*b k"]) -> Float[Array, "*b f"]:
+        """Compute the hidden layers, without joining the encoding and the features of the layer before."""
+        num_encoded = encoded.shape[-1]
+        filled = relu_layers.fill_up(encoded)
+        width = filled_size(self, "width")
+        h = filled
+        for i in range(filled_size(self, "depth")):
+            inputs = [filled, h] if self._ends_skip(i) else [h]
+            sizes = [num_encoded] if i == 0 else [num_encoded, width][-len(inputs) :]
+            kernel, bias = self._parameters(f"layer_{i}", sum(sizes), width, gain=2**0.5)
+            kernels = jnp.split(kernel, sizes[:-1])
+            h = relu_layers.relu_layer(inputs, kernels, relu_layers.for_all(bias, h.ndim))
+        return h
+
+    def _plain_view_branch(self, h: Float[Array, "*b f"], directions: Float[Array, "*b k"]) -> Float[Array, "*b g"]:
+        """Compute the layers between density and colour as they are written in the paper."""
+        dtype = filled_size(self, "dtype")
+        width = filled_size(self, "width")
+        feature = dense_layer(self.initializer, dtype, width, name="feature")(h)
+        view = dense_layer(self.initializer, dtype, max(width // 2, 1), name="view", gain=2**0.5)
+        return nn.relu(view(jnp.concatenate([feature, directions], axis=-1)))
+
+    def _view_branch(
+        self, h: Float[Array, "*b f"], samples: Samples, ray_directions: Float[Array, "*r 3"] | None
+    ) -> Float[Array, "*b g"]:
+        """Compute the layers between density and colour as one.
+
+        The first of them has no activation, so the product of both kernels is taken once for all samples. Directions
+        add to the result, once for each ray where they are the ray's.
+        """
+        width = filled_size(self, "width")
+        directions = samples.directions if ray_directions is None else ray_directions[..., None, :]
+        still = jnp.zeros(directions.shape[:-1], jnp.float32)
+        encoded = self.direction_encoding(Samples(directions, directions, still, still))
+        feature_kernel, feature_bias = self._parameters("feature", width, width)
+        kernel, bias = self._parameters("view", width + encoded.shape[-1], max(width // 2, 1), gain=2**0.5)
+        from_feature, from_directions = jnp.split(kernel, [width])
+        precision = "highest" if h.dtype == jnp.float32 else None
+        product = functools.partial(jnp.matmul, precision=precision)
+        shift = relu_layers.for_all(bias + product(feature_bias, from_feature), h.ndim)
+        folded = product(feature_kernel, from_feature)
+        if ray_directions is not None:
+            return relu_layers.relu_layer([h], [folded], shift + product(encoded, from_directions))
+        filled = relu_layers.fill_up(encoded.astype(h.dtype))
+        return relu_layers.relu_layer([h, filled], [folded, from_directions], shift)
+
+    def _parameters(
+        self, name: str, inputs: int, features: int, gain: float = 1.0
+    ) -> tuple[Float[Array, "k f"], Float[Array, " f"]]:
+        """Return the kernel and the bias of a layer, which are those of `dense_layer`."""
+        return relu_layers.DenseParameters(inputs, features, kernel_initializer(self.initializer, gain), name=name)()
 
 
 class ResidualMLP(nn.Module):
@@ -225,14 +298,18 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+def kernel_initializer(initializer: Initializer, gain: float = 1.0) -> Callable[..., Array]:
+    """Return what draws the kernel of a dense layer."""
+    if initializer == "xavier":
+        return nn.initializers.variance_scaling(gain**2, "fan_avg", "uniform")
+    return nn.initializers.lecun_normal()
+
+
 def dense_layer(
     initializer: Initializer, dtype: Dtype, features: int, *, name: str, gain: float = 1.0, is_head: bool = False
 ) -> nn.Dense:
     """Make a dense layer with zero bias. The results of a head are float32, even if it multiplies bfloat16."""
-    if initializer == "xavier":
-        kernel_init = nn.initializers.variance_scaling(gain**2, "fan_avg", "uniform")
-    else:
-        kernel_init = nn.initializers.lecun_normal()
+    kernel_init = kernel_initializer(initializer, gain)
     dot_general = _head_dot_general if is_head and dtype == "bfloat16" else None
     return nn.Dense(features, dtype=jnp.dtype(dtype), kernel_init=kernel_init, name=name, dot_general=dot_general)
 
@@ -294,6 +371,7 @@ _CHOICES = {
     "initializer": get_args(Initializer),
     "dtype": get_args(Dtype),
     "kernel": get_args(Kernel),
+    "layers": get_args(Layers),
 }
 _COUNTS = ("width", "depth", "hidden", "num_blocks")
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
+from bench.training.flop_count import count_products
 from models.clip.encoder import Encoder, LinenTowers
 from models.clip.networks import dual_encoder
 from models.clip.networks.dual_encoder import DualEncoder
 from models.clip.networks.vit import VisionTransformer
-from models.dietnerf import DIETNERF_2021, DietNeRF
+from models.dietnerf import DIETNERF_2021, DIETNERF_2021_FAST, DietNeRF
 from tasks.budgets import BUDGETS, sized
 from tasks.cameras import select_cameras, view_rays
 from tests.fixtures.toys import ToyTask
@@ -88,6 +89,41 @@ def test_blocks_of_rays_give_what_one_block_gives(encoder, monkeypatch):
         block = levels(params, data.pixels, jax.tree.map(lambda x, at=index: x[at], rays), key)[0].color
         mine = in_blocks[0, 22 * i : 22 * (i + 1)]
         np.testing.assert_allclose(mine, block[: len(mine)], atol=1e-5)
+
+
+@pytest.mark.parametrize("changes", [{"rays_at_once": 64}, {"rays_at_once": 64, "keep_activations": True}])
+def test_activations_are_kept_or_computed_again(encoder, changes):
+    params, _, data = prepared(made(), encoder)
+
+    def gradient(method):
+        def loss(params):
+            return method.consistency_losses(params, {NAME: encoder}, data, jax.random.key(0)).sum()
+
+        return jax.jit(jax.grad(loss))(params)
+
+    found = gradient(made(**changes))
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(gradient(made())), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.abs(b).max()) + 1e-9)
+
+
+def test_bfloat16_arrives_in_every_product(encoder):
+    """Of the pixels, of the small view, of its encoder (12 pixels need no resizing), and of their gradients."""
+    half = dataclasses.replace(encoder.towers.model.image_tower, dtype=jnp.bfloat16)
+    towers = LinenTowers(dataclasses.replace(encoder.towers.model, image_tower=half))
+    frozen = {NAME: dataclasses.replace(encoder, towers=towers)}
+    field = dataclasses.replace(DIETNERF_2021_FAST.field, width=32, depth=4)
+    method = made(num_rays=512, consistency_px=12, field=field, encoder_dtype=DIETNERF_2021_FAST.encoder_dtype)
+    params, state, data = prepared(method, encoder)
+
+    def step(params):
+        steps = (hyperparameters(method), jax.random.key(0), jnp.asarray(0))
+        return jax.grad(lambda params: method.loss(params, state, frozen, data, *steps)[0])(params)
+
+    found = count_products(step, params, scopes=("field", "encoder"))
+    for scope in ("field", "encoder"):
+        types = {product.types: product.flops for product in found if product.scope == scope}
+        exact = sum(flops for name, flops in types.items() if "float32 x" in name or " x float32" in name)
+        assert exact < 0.02 * sum(types.values()), types
 
 
 def test_a_whole_view_is_the_photographs_rays(encoder):
@@ -183,6 +219,7 @@ def test_features_by_name(encoder):
     ("changes", "message"),
     [
         ({"view_share": 0.0}, r"expected view_share above 0 and up to 1, got 0.0"),
+        ({"rays_at_once": 0}, r"expected rays_at_once of at least 1, got 0"),
         ({"consistency_every": 0}, r"expected consistency_every of at least 1, got 0"),
         ({"finetune_steps": -1}, r"expected finetune_steps of at least 0, got -1"),
         ({"encoder": "embedded-judge-rn"}, r"expected one that may guide, got 'embedded-judge-rn'"),
