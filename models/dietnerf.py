@@ -28,7 +28,7 @@ from models.clip.networks.dual_encoder import to_unit_length
 from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, StepWork, added_later, hyperparameter
 from models.nerf import FIELD_2021, NERF_2021, NeRF, NeRFData
 from models.rare_loss import loss_of_some_steps
-from models.rendering import random_poses, ray_sampling
+from models.rendering import pixel_masks, random_poses, ray_sampling
 from tasks.cameras import Rays, pixel_rays
 from tasks.task import SceneTask
 
@@ -139,9 +139,10 @@ class DietNeRF(NeRF):
         """Load the task's photographs and compute their features."""
         pixels = super().prepare(frozen, task)
         encoder = frozen[self.encoders[0]]
+        shown = pixel_masks.fill_outside(pixels.colors, pixels.masks)
         return DietNeRFData(
             pixels=pixels,
-            features=_photo_features(self.resolve_feature(encoder), encoder, pixels.colors),
+            features=_photo_features(self.resolve_feature(encoder), encoder, shown),
             radius=jnp.mean(jnp.linalg.norm(pixels.poses[:, :3, 3], axis=-1)),
         )
 

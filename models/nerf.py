@@ -26,7 +26,7 @@ from bench.errors import UsageError
 from models.fields.encodings import IdentityEncoding, IntegratedPositional, Positional
 from models.fields.networks import MLP
 from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, StepWork, Views, hyperparameter
-from models.rendering import compositing, ray_sampling
+from models.rendering import compositing, pixel_masks, ray_sampling
 from tasks.cameras import Intrinsics, Rays, pixel_rays, select_cameras
 from tasks.task import SceneTask
 
@@ -42,6 +42,7 @@ class NeRFData(NamedTuple):
         far: Last `t` of interest.
         pixel_center: Position in a pixel that its ray passes through: 0.5 is the middle.
         background: Grey level behind the field.
+        masks: 1 where a pixel counts in the loss, 0 where it does not; None if all count.
     """
 
     colors: Float[Array, "v h w 3"]
@@ -51,6 +52,7 @@ class NeRFData(NamedTuple):
     far: Float[Array, ""]
     pixel_center: Float[Array, ""]
     background: Float[Array, ""]
+    masks: Float[Array, "v h w"] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,6 +123,7 @@ class NeRF(Method):
             far=jnp.asarray(scene.far, jnp.float32),
             pixel_center=jnp.asarray(scene.pixel_center, jnp.float32),
             background=jnp.asarray(getattr(task, "background", 1.0), jnp.float32),
+            masks=None if scene.train.masks is None else jnp.asarray(scene.train.masks, jnp.float32),
         )
 
     def init(self, key: PRNGKeyArray, data: NeRFData) -> tuple[Params, State]:
@@ -144,16 +147,17 @@ class NeRF(Method):
     ) -> tuple[Float[Array, ""], tuple[State, Metrics]]:
         """Compute the mean squared error of colours on both levels (NeRF, equation 6)."""
         pixel_key, ray_key = jax.random.split(key)
-        rays, colors = self.sample_pixel_batch(data, pixel_key, step)
+        rays, colors, weights = self.sample_pixel_batch(data, pixel_key, step)
         levels = self.render_levels(params, data, rays, ray_key)
-        errors = [jnp.mean((views.color - colors) ** 2) for views in levels]
+        errors = [pixel_masks.mean_inside((views.color - colors) ** 2, weights) for views in levels]
         loss = errors[-1]
         if len(errors) > 1:
             loss = loss + hyperparameters["coarse_weight"] * errors[0]
         metrics = {
             "mse": errors[-1],
-            "psnr_train": -10 * jnp.log10(errors[-1]),
-            "opacity": jnp.mean(levels[-1].opacity),
+            # Where no ray of a step counts, the error is 0.
+            "psnr_train": -10 * jnp.log10(errors[-1] if weights is None else jnp.maximum(errors[-1], 1e-10)),
+            "opacity": pixel_masks.mean_inside(levels[-1].opacity, weights),
         }
         return loss, (state, metrics)
 
@@ -181,8 +185,8 @@ class NeRF(Method):
 
     def sample_pixel_batch(
         self, data: NeRFData, key: PRNGKeyArray, step: Int[Array, ""]
-    ) -> tuple[Rays, Float[Array, "r 3"]]:
-        """Sample pixels, and return their rays and photographed colours."""
+    ) -> tuple[Rays, Float[Array, "r 3"], Float[Array, " r"] | None]:
+        """Sample pixels, and return their rays, photographed colours, and weights in the loss (None if all count)."""
         assert self.num_rays, "nerf: num_rays is open; give the method to tasks.budgets.sized first"
         num_views, height, width, _ = data.colors.shape
         view_key, row_key, column_key = jax.random.split(key, 3)
@@ -198,7 +202,8 @@ class NeRF(Method):
             data.near,
             data.far,
         )
-        return rays, data.colors[view, row, column]
+        weights = None if data.masks is None else data.masks[view, row, column]
+        return rays, data.colors[view, row, column], weights
 
     def pixel_range(self, size: int, step: Int[Array, ""]) -> tuple[int | Int[Array, ""], int | Int[Array, ""]]:
         """Return the first pixel along a side, and the end (exclusive), that a step may sample from."""

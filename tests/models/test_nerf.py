@@ -46,7 +46,7 @@ def data():
 
 def batch(method, data, step=0, seed=0):
     sample = jax.jit(method.sample_pixel_batch)
-    rays, colors = sample(data, jax.random.key(seed), jnp.asarray(step))
+    rays, colors, _ = sample(data, jax.random.key(seed), jnp.asarray(step))
     return rays, np.asarray(colors).astype(int)
 
 
