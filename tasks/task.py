@@ -150,10 +150,12 @@ class PhotoExtent(NamedTuple):
     Attributes:
         num_train: Photographs that a method may be trained on.
         image_px: Width of the photographs.
+        num_absent: Further photographs for training that are listed, but whose files are not there; they are left out.
     """
 
     num_train: int
     image_px: int
+    num_absent: int = 0
 
 
 @runtime_checkable

@@ -106,6 +106,32 @@ class ReferenceRow(NamedTuple):
     high: float | None = None
 
 
+class SceneDifference(NamedTuple):
+    """An arm minus the baseline on one scene by itself.
+
+    Attributes:
+        metric: As in `ArmResult`.
+        arm: Row.
+        cluster: The scene.
+        mean: Over its held-out views.
+        low: Lower end of the mean's 95% interval over views; None with a single one.
+        high: Upper end, likewise.
+        num_better: Views where the arm is better; None where the metric has no better direction.
+        views: Ids of the views that both have.
+        by_view: The difference in each of them.
+    """
+
+    metric: str
+    arm: str
+    cluster: str
+    mean: float
+    low: float | None
+    high: float | None
+    num_better: int | None
+    views: tuple[int, ...]
+    by_view: tuple[float, ...]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableResult:
     """A table with all that is needed to print it.
@@ -128,6 +154,7 @@ class TableResult:
         published: Numbers that papers print of the same question.
         tests_beside: By metric, how many comparisons of other tables p is corrected for besides those of this one.
         references: Rows below the arms: true renders, chance.
+        scene_differences: Differences of each scene by itself, where scenes are too few for a verdict.
     """
 
     table: str
@@ -147,6 +174,7 @@ class TableResult:
     published: tuple[Published, ...] = ()
     tests_beside: dict[str, int] = dataclasses.field(default_factory=dict)
     references: tuple[ReferenceRow, ...] = ()
+    scene_differences: tuple[SceneDifference, ...] = ()
 
     def entry(self, arm: str, metric: str) -> ArmResult:
         """Find the entry of a row and a column."""

@@ -69,6 +69,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.report import build
     from bench.report.figures.figure import slugify
     from bench.report.tables import comparison_tables, costs
+    from bench.suites import scene_study
 
     here = Store.open(args.results)
     compared = start_comparison(comparison_options(args), here)
@@ -83,6 +84,8 @@ def main(args: argparse.Namespace) -> int:
         media=report_options.plan_media(chosen, both, report_options.MediaOptions()),
     )
     name = f"compare-{slugify(args.method)}-{args.suite}-{slugify(chosen.budget.name)}"
+    if chosen.suite.folders:
+        name += f"-{scene_study.label_folders(chosen.suite.folders)}"
     report = build.draw_report(contents, args.out or ROOT / "reports" / name)
     results = contents.results
     differences = findings.collect_differences(results, contents.frame, chosen.cells, study.label)
@@ -115,6 +118,7 @@ def comparison_options(args: argparse.Namespace) -> ComparisonOptions:
         seeds=args.seeds,
         only=tuple(args.only),
         settings=tuple(args.settings),
+        scenes=args.scenes,
     )
 
 

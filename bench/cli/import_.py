@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", required=True, help="what the method is called in tables and in `compare`")
     suite_options.add_budget(parser)
+    suite_options.add_scenes(parser)
     parser.add_argument(
         "--num-views", type=whole_number(1), metavar="N", help="photographs it saw (default: as in the suite)"
     )
@@ -86,6 +87,7 @@ def main(args: argparse.Namespace) -> int:
         num_views=args.num_views,
         seed=args.seed,
         captions=args.captions,
+        scenes=args.scenes,
     )
     imported = []
     for trial in import_renders(options, Store.open(args.results)):

@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.training import run_plan
 
     plan = run_plan.make_plan(
-        suite_options.selection(args),
+        suite_options.selection(args, allow_missing=True),
         Store.open(args.results),
         pack_size=args.pack_size,
         num_workers=args.workers,

@@ -263,6 +263,7 @@ def unused_with_figure(args: argparse.Namespace) -> list[str]:
     given = {
         "--suite": bool(args.suite),
         "--only": bool(args.only),
+        "--scenes": bool(args.scenes),
         "--set": bool(args.settings),
         "--seeds": bool(args.seeds),
         "--live": args.live,

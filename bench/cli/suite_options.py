@@ -26,6 +26,7 @@ def add_selection(parser: argparse.ArgumentParser, suite: str | None = None) -> 
         help=f"one of {', '.join(registry.SUITES)}{default_suite}",
     )
     add_budget(parser)
+    add_scenes(parser)
     parser.add_argument("--seeds", type=seeds_text, metavar="0-4", help="seeds, instead of the suite's")
     parser.add_argument(
         "--only",
@@ -37,6 +38,15 @@ def add_selection(parser: argparse.ArgumentParser, suite: str | None = None) -> 
     )
     add_settings(parser, "change a field of a variant, of `task` or of `budget`: nerf.num_rays=512")
     add_results(parser)
+
+
+def add_scenes(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--scenes`."""
+    parser.add_argument(
+        "--scenes",
+        metavar="FOLDER,FOLDER",
+        help="your own photographs in place of the suite's scenes: a folder of scenes, or scene folders",
+    )
 
 
 def add_settings(parser: argparse.ArgumentParser, text: str) -> None:
@@ -85,8 +95,12 @@ def setting_text(text: str) -> str:
     return text
 
 
-def selection(args: argparse.Namespace) -> Selection:
+def selection(args: argparse.Namespace, *, allow_missing: bool = False) -> Selection:
     """Select the trials that the command line asks for.
+
+    Args:
+        args: The command line.
+        allow_missing: Whether trials whose data is not here are listed apart, instead of an error.
 
     Raises:
         UsageError: An unknown arm, scene, field or value.
@@ -99,8 +113,9 @@ def selection(args: argparse.Namespace) -> Selection:
         seeds=args.seeds,
         only=tuple(args.only),
         settings=tuple(args.settings),
+        scenes=args.scenes,
     )
-    return select_trials(options)
+    return select_trials(options, allow_missing=allow_missing)
 
 
 def chosen_budget(args: argparse.Namespace) -> budgets.Budget:
@@ -114,6 +129,7 @@ def command_line(verb: str, args: argparse.Namespace) -> str:
     """Write the command that makes this again, without where results lie."""
     words = [f"python -m bench {verb}", f"--suite {args.suite}"]
     words += [f"--{name} {getattr(args, name)}" for name in ("budget", "seeds") if getattr(args, name)]
+    words += [f"--scenes {shlex.quote(args.scenes)}"] if args.scenes else []
     words += [f"--only {shlex.quote(condition)}" for condition in args.only]
     words += [f"--set {shlex.quote(setting)}" for setting in args.settings]
     return " ".join(words)

@@ -12,8 +12,8 @@ from bench.plugins import comparison_suite, trial_sources
 from bench.plugins.comparison_suite import Comparison, StoredTrial
 from bench.plugins.trial_sources import MergedStore, TrialSource
 from bench.storage.store import Store
-from bench.suites import option_syntax, overrides, registry
-from bench.suites.selection import Selection
+from bench.suites import option_syntax, overrides, registry, scene_study
+from bench.suites.selection import Selection, check_places
 from bench.training import run_suite
 from bench.training.rescore import rescore_trial
 from bench.training.run_suite import TrainingOptions
@@ -32,6 +32,7 @@ class ComparisonOptions:
         seeds: Such as `0-4`; None for the suite's own.
         only: Conditions `KEY=VALUE` that all hold.
         settings: Changes `HEAD.FIELD=VALUE` of variants, of tasks or of the budget.
+        scenes: Folders of photographs in place of the suite's scenes, with commas between; None for the suite's own.
     """
 
     method: str
@@ -41,6 +42,7 @@ class ComparisonOptions:
     seeds: str | None = None
     only: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    scenes: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,11 +130,15 @@ def select_comparison(options: ComparisonOptions, here: Store) -> tuple[Comparis
     """
     records = list(here.records())
     suite = registry.suite(options.suite)
+    if options.scenes is not None:
+        suite = scene_study.put_on_folders(suite, options.budget, options.scenes, options.only)
     study = comparison_suite.make_comparison(suite, options.budget, options.method, options.against, records)
     changed, budget = overrides.apply(study.suite, options.budget, options.settings)
+    changed = scene_study.fit_to_photographs(changed, budget)
     study = dataclasses.replace(study, suite=changed)
     seeds = option_syntax.parse_seeds(options.seeds) if options.seeds else None
     trials, cells = comparison_suite.expand(study, budget, seeds, options.only, records)
+    check_places(cells)
     return study, Selection(suite=changed, budget=budget, trials=trials, cells=cells)
 
 

@@ -16,10 +16,11 @@ from bench.metrics.task_kinds import kind_of, kind_of_method
 from bench.storage.record import Record
 from bench.suites import identity, overrides, registry
 from bench.suites.identity import describe
-from bench.suites.suite import Arm, Suite, Table, TrialSlot, base_name
+from bench.suites.suite import Arm, Placement, Suite, Table, TrialSlot, base_name, place_trials
 from bench.suites.trial import Trial
 from bench.suites.variant_names import folder_safe
 from tasks.budgets import Budget, sized
+from tasks.task import Task
 
 
 class LabelledArm(NamedTuple):
@@ -95,6 +96,7 @@ def make_comparison(
         tables={base_name(budget): tuple(make_comparison_table(method, row, table) for row in distinct.values())},
         num_seeds={base_name(budget): suite.num_seeds[base_name(budget)]},
         read_together=True,
+        folders=suite.folders,
     )
     return Comparison(label=method.label, suite=of_comparison, suite_name=suite.name, stored=stored)
 
@@ -114,7 +116,12 @@ def distinguish_labels(rows: Sequence[LabelledArm]) -> list[LabelledArm]:
 
 def is_same(arm: Arm, other: Arm) -> bool:
     """Tell whether two arms train the same trials: methods of one identity, with the same changes of the task."""
-    return describe(arm.method) == describe(other.method) and dict(arm.task) == dict(other.task)
+    return describe(arm.method) == describe(other.method) and task_changes(arm) == task_changes(other)
+
+
+def task_changes(arm: Arm) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return how an arm changes its tasks: all of them, and single ones otherwise."""
+    return dict(arm.task), dict(arm.task_exceptions)
 
 
 def make_comparison_table(method: LabelledArm, row: LabelledArm, table: Table) -> Table:
@@ -166,7 +173,7 @@ def find_arm(word: str, table: Table) -> LabelledArm | None:
     if word in table.arms:
         return LabelledArm(word, table.arms[word])
     found = [LabelledArm(label, arm) for label, arm in table.arms.items() if arm.variant == word]
-    return next(iter(sorted(found, key=lambda row: bool(row.arm.task))), None)
+    return next(iter(sorted(found, key=lambda row: any(task_changes(row.arm)))), None)
 
 
 def find_arm_in_tables(word: str, table: Table, tables: Sequence[Table]) -> LabelledArm | None:
@@ -275,44 +282,46 @@ def expand(
     Raises:
         UsageError: No trial meets the conditions, or stored trials are of other tasks or of another budget.
     """
-    trials, cells = chosen.suite.expand(budget, seeds)
+    placements = chosen.suite.placements(budget, seeds)
     if chosen.stored is not None:
-        cells = [cell for cell in cells if cell.arm != chosen.label]
-        ids = {cell.trial_id for cell in cells}
-        stored, places = stored_trials(chosen, budget, cells, records)
-        trials = [*stored, *(trial for trial in trials if trial.id in ids)]
-        cells = [*places, *cells]
-    return overrides.only(trials, cells, conditions)
+        others = [placement for placement in placements if placement.arm != chosen.label]
+        placements = [*stored_placements(chosen, budget, others, records), *others]
+    return place_trials(overrides.only(placements, conditions))
 
 
-def stored_trials(
-    chosen: Comparison, budget: Budget, cells: Sequence[TrialSlot], records: Sequence[Record]
-) -> tuple[list[StoredTrial], list[TrialSlot]]:
+def stored_placements(
+    chosen: Comparison, budget: Budget, placements: Sequence[Placement], records: Sequence[Record]
+) -> list[Placement]:
     """Find the trials that are stored under the method's name, on tasks where the baseline has a trial too.
 
     Raises:
         UsageError: There are none.
     """
     of_method = [record for record in records if record.variant == chosen.stored]
-    trials: dict[str, StoredTrial] = {}
-    found: list[TrialSlot] = []
+    found: list[Placement] = []
     for table in chosen.suite.tables_at(budget):
         tasks = {task.cluster: sized(task, budget) for task in table.tasks}
         method = table.arms[table.baseline].method
-        for cell in [cell for cell in cells if cell.table == table.name]:
-            task = tasks[cell.cluster]
-            wanted = (cell.cluster, cell.seed, budget.name, describe(task))
+        for placement in [placement for placement in placements if placement.table == table.name]:
+            task = tasks[placement.trial.task.cluster]
+            wanted = (task.cluster, placement.trial.seed, budget.name, describe(task))
             for record in of_method:
-                if (record.cluster, record.seed, record.budget, record.identity.get("task")) == wanted:
-                    found.append(TrialSlot(table.name, chosen.label, record.trial_id, record.cluster, record.seed))
-                    trials[record.trial_id] = StoredTrial(
+                told = (record.cluster, record.seed, record.budget, record.identity.get("task"))
+                if told == wanted and is_of_data(record, task):
+                    trial = StoredTrial(
                         task=task, method=method, budget=budget, seed=record.seed, variant=record.variant, record=record
                     )
+                    found.append(Placement(table.name, chosen.label, trial))
     if not found:
         budgets = ", ".join(sorted({record.budget for record in of_method}))
         raise UsageError(
             f"compare {chosen.stored}: expected stored trials on tasks of {chosen.suite_name} at {budget.name}, got "
-            f"{len(of_method)} of others (budget {budgets}); choose --suite, --budget and --seeds as they were made "
-            "with"
+            f"{len(of_method)} of others (budget {budgets}); choose --suite, --budget, --seeds and --scenes as they "
+            "were made with"
         )
-    return list(trials.values()), found
+    return found
+
+
+def is_of_data(record: Record, task: Task) -> bool:
+    """Tell whether a record is of a task's data: two scenes of one name may hold other photographs."""
+    return record.identity.get("fingerprint") == task.fingerprint()

@@ -24,12 +24,13 @@ from bench.plugins.render_files import Files
 from bench.storage import record
 from bench.storage.record import Outcome, Record
 from bench.storage.store import Store
-from bench.suites import registry
+from bench.suites import registry, scene_study
 from bench.suites.identity import describe
 from bench.suites.registered_types import registered
 from bench.suites.trial import Trial
 from models.method import Method
 from tasks.budgets import BUDGETS, Budget, sized
+from tasks.captions import unlisted
 from tasks.captions.caption_sets import normalized
 from tasks.captions.caption_task import tasks_of
 from tasks.task import SceneData, Task, composite
@@ -90,7 +91,11 @@ class ImportRequest(NamedTuple):
 
 
 def find_tasks(
-    text: str, budget: Budget, num_views: int | None = None, caption_set: str = "closed-world"
+    text: str,
+    budget: Budget,
+    num_views: int | None = None,
+    caption_set: str = "closed-world",
+    scenes: str | None = None,
 ) -> ImportRequest:
     """Find the tasks that `--task` names.
 
@@ -99,6 +104,7 @@ def find_tasks(
         budget: The budget that sets the sizes of the tasks.
         num_views: Number of photographs that the method saw, if not that of the suite.
         caption_set: The set that `captions:` means.
+        scenes: Folders of a user's photographs, in place of the suite's scenes.
 
     Raises:
         UsageError: There is no such suite, scene or caption.
@@ -113,8 +119,12 @@ def find_tasks(
         known = (*registry.SUITES, CAPTIONS)
         raise UsageError(f"--task: expected SUITE:SCENE or captions:CAPTION, got {text!r}; {nearest(kind, known)}")
     suite = registry.suite(SUITE_OF_CAPTIONS if kind == CAPTIONS else kind)
+    if scenes is not None:
+        only = (f"scene={name}",) if name in scene_study.choose_folders(scenes) else ()
+        suite = scene_study.fit_to_photographs(scene_study.put_on_folders(suite, budget, scenes, only), budget)
     tables = suite.tables_at(budget)
     of_suite = [task for table in tables for task in table.tasks]
+    unlisted.check_listed(of_suite)
     by_folder: dict[str, Task] = {}
     for task in tasks_of(caption_set) if kind == CAPTIONS else of_suite:
         by_folder.setdefault(kind_of(task).folder_name(task), sized(_with_views(task, num_views), budget))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import shlex
 import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ class ImportOptions:
         num_views: Photographs that the method saw; None for as many as in the suite.
         seed: Which repetition it is.
         captions: Set of the captions of `captions:`.
+        scenes: Folders of photographs in place of the suite's scenes, with commas between; None for the suite's own.
     """
 
     renders: pathlib.Path
@@ -43,12 +45,15 @@ class ImportOptions:
     num_views: int | None = None
     seed: int = 0
     captions: str = "closed-world"
+    scenes: str | None = None
 
     def next_command(self, results: pathlib.Path) -> str:
         """Write the command that compares the renders with baselines."""
         kind = self.task.partition(":")[0]
         suite = imported_renders.SUITE_OF_CAPTIONS if kind == imported_renders.CAPTIONS else kind
-        return f"python -m bench compare {self.name} --suite {suite} --budget {self.budget.name} --results {results}"
+        words = [f"python -m bench compare {self.name} --suite {suite} --budget {self.budget.name}"]
+        words += [f"--scenes {shlex.quote(self.scenes)}"] if self.scenes else []
+        return " ".join([*words, f"--results {results}"])
 
 
 class ImportedTrial(NamedTuple):
@@ -77,7 +82,9 @@ def import_renders(options: ImportOptions, trials_store: Store) -> Iterator[Impo
     Raises:
         UsageError: A name that is taken, or images that do not fit their task.
     """
-    wanted = imported_renders.find_tasks(options.task, options.budget, options.num_views, options.captions)
+    wanted = imported_renders.find_tasks(
+        options.task, options.budget, options.num_views, options.captions, options.scenes
+    )
     imported_renders.check_free_name(options.name, list(trials_store.records()), wanted.arms)
     of_folders = match_folders(options, wanted)
     run_suite.check_scorers(task for task, _ in of_folders.values())

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from bench.analysis import paired_comparison
+from bench.analysis import paired_comparison, view_differences
 from bench.analysis.table_result import TableResult
 from bench.import_paths import ROOT
 from bench.metrics.task_kinds import kind_of
@@ -27,12 +27,16 @@ from bench.report.images.interactive_media import InteractiveMedia
 from bench.report.images.table_sheets import is_stored, plan_sheets
 from bench.report.page import compact, report_files
 from bench.report.report_contents import NO_MEDIA, DeferredDrawing, ReportContents
+from bench.report.tables import footers
 from bench.report.tables.costs import DevicePrice
 from bench.report.tables.words import pluralize
 from bench.storage.score_frame import score_frame
 from bench.storage.trial_reader import TrialReader
 from bench.suites import selection
 from bench.suites.suite import Table
+
+MOST_NAMES = 8
+"""A title names so many scenes of a user's, and counts the others."""
 
 
 class DrawnReport(NamedTuple):
@@ -93,7 +97,7 @@ def gather_contents(
         result = compare_table(table, chosen, frame, contexts.get(table.name))
         results.append(add_notes(result, degenerate_field_notes(table, chosen.cells, store)))
     return ReportContents(
-        title=chosen.suite.name,
+        title=study_title(chosen),
         question=chosen.suite.question,
         notes=tuple(head_notes(chosen, store, results, is_small)),
         command=command,
@@ -110,6 +114,16 @@ def gather_contents(
     )
 
 
+def study_title(chosen: selection.Selection) -> str:
+    """Name a study for its page: by its suite, and by the scenes that are a user's own."""
+    names = chosen.suite.folders
+    if not names:
+        return chosen.suite.name
+    shown = ", ".join(names[:MOST_NAMES])
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{chosen.suite.name}: {shown}{more}"
+
+
 def head_notes(
     chosen: selection.Selection, store: TrialReader, results: Sequence[TableResult], is_small: bool
 ) -> list[str]:
@@ -119,6 +133,7 @@ def head_notes(
         f"Budget {chosen.budget.name}. A small study of the {' and '.join(nouns)} below; "
         "its numbers are not those of a paper."
     ]
+    notes += dict.fromkeys(filter(None, map(footers.few_scenes, results)))
     if is_small:
         notes.append(compact.NOTE)
     if shows_captions(chosen, store):
@@ -168,7 +183,7 @@ def compare_table(
     )
     result = dataclasses.replace(result, published=table.published)
     if context is None:
-        return result
+        return view_differences.add_scene_differences(result, frame, cells)
     gap = caption_notes.guide_judge_gap(result, context.judge)
     references = caption_notes.find_reference_rows(context, table.metrics, clusters)
     return dataclasses.replace(add_notes(result, [gap] if gap else []), references=references)

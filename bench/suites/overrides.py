@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
 
 from flax import linen
 
@@ -19,10 +19,10 @@ from bench import import_paths
 from bench.errors import UsageError, nearest
 from bench.suites import identity
 from bench.suites.option_syntax import parse_condition, parse_setting
-from bench.suites.suite import Arm, Suite, Table, TrialSlot, base_name
-from bench.suites.trial import Trial
+from bench.suites.suite import Arm, Placement, Suite, Table, base_name
 from bench.suites.variant_names import folder_safe, snake, without_paths
 from tasks.budgets import Budget
+from tasks.captions import unlisted
 
 T = typing.TypeVar("T")
 
@@ -49,8 +49,18 @@ def apply(suite: Suite, budget: Budget, settings: Sequence[str]) -> tuple[Suite,
 
 
 def _with_task_field(table: Table, field: str, text: str, setting: str) -> Table:
-    """Change a field of a table's tasks; arms that set the field themselves keep their value."""
-    return dataclasses.replace(table, tasks=tuple(with_field(task, field, text, setting) for task in table.tasks))
+    """Change a field of a table's tasks; arms that set the field themselves keep their value.
+
+    Raises:
+        UsageError: The field does not fit, or tasks that differed become one: their trials would share a place.
+    """
+    if field in ("scene", "caption"):
+        raise UsageError(
+            f"--set {setting}: expected a setting, got which {field} it is, and all rows would be of one; choose with "
+            f"--only {field}={text}, or name folders of your own photographs with --scenes FOLDER"
+        )
+    tasks = tuple(with_field(task, field, text, setting) for task in table.tasks)
+    return dataclasses.replace(table, tasks=tuple(dict.fromkeys(tasks)))
 
 
 def _with_method_field(tables: tuple[Table, ...], head: str, field: str, text: str, setting: str) -> tuple[Table, ...]:
@@ -159,34 +169,43 @@ def typed(text: str, kind: Any, setting: str) -> Any:
     raise UsageError(f"--set {setting}: expected {name}, got {text!r}")
 
 
-def only(
-    trials: Sequence[Trial], cells: Sequence[TrialSlot], conditions: Sequence[str]
-) -> tuple[list[Trial], list[TrialSlot]]:
-    """Select the trials and cells that meet every condition, such as `scene=kettle,rook` for one of the two.
+def only(placements: Sequence[Placement], conditions: Sequence[str]) -> list[Placement]:
+    """Select the placements that meet every condition, such as `scene=kettle,rook` for one of the two.
+
+    Nothing is asked of the data of trials that are left out.
 
     Raises:
         UsageError: A key or value is unknown, and the nearest is named; or no trial meets all conditions.
     """
-    by_id = {trial.id: trial for trial in trials}
-    kept = list(cells)
+    kept = list(placements)
     for condition in conditions:
         key, wanted = parse_condition(condition)
-        values = {cell: _value(key, cell, by_id) for cell in cells}
+        if key == "caption":
+            unlisted.check_listed(placement.trial.task for placement in placements)
+        known = {_value(key, placement) for placement in placements}
         for word in wanted:
-            if word not in values.values():
-                article = "an" if key == "arm" else "a"
-                raise UsageError(
-                    f"--only {condition}: expected {article} {key} of the suite, got {word!r}; "
-                    f"{nearest(word, set(values.values()))}"
-                )
-        kept = [cell for cell in kept if values[cell] in wanted]
+            if word not in known:
+                refuse_value(condition, key, word, known)
+        kept = [placement for placement in kept if _value(key, placement) in wanted]
     if conditions and not kept:
         raise UsageError(
             f"--only {' --only '.join(conditions)}: expected conditions that some trial meets together, got none; "
             "for one or the other write --only KEY=A,B"
         )
-    ids = {cell.trial_id for cell in kept}
-    return [trial for trial in trials if trial.id in ids], kept
+    return kept
+
+
+def refuse_value(condition: str, key: str, word: str, known: Iterable[str]) -> NoReturn:
+    """Refuse a value of `--only` that no trial has.
+
+    Raises:
+        UsageError: Always; the nearest value is named.
+    """
+    article = "an" if key == "arm" else "a"
+    own = "; folders of your own are named with --scenes" if key == "scene" else ""
+    raise UsageError(
+        f"--only {condition}: expected {article} {key} of the suite, got {word!r}; {nearest(word, set(known))}{own}"
+    )
 
 
 def with_tables_of(suite: Suite, budget: Budget, conditions: Sequence[str]) -> Suite:
@@ -204,14 +223,14 @@ def with_tables_of(suite: Suite, budget: Budget, conditions: Sequence[str]) -> S
     return dataclasses.replace(suite, tables={**suite.tables, base_name(budget): kept})
 
 
-def _value(key: str, cell: TrialSlot, by_id: Mapping[str, Trial]) -> str:
-    """Return a cell's value for a key of `--only`."""
-    trial = by_id[cell.trial_id]
+def _value(key: str, placement: Placement) -> str:
+    """Return a placement's value for a key of `--only`."""
+    trial = placement.trial
     return {
-        "scene": cell.cluster,
-        "caption": cell.cluster,
-        "arm": cell.arm,
+        "scene": trial.task.cluster,
+        "caption": trial.task.cluster,
+        "arm": placement.arm,
         "variant": trial.variant,
-        "table": cell.table,
-        "seed": str(cell.seed),
+        "table": placement.table,
+        "seed": str(trial.seed),
     }[key]

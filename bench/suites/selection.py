@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Sequence
 
 from bench.errors import UsageError
-from bench.suites import option_syntax, overrides, registry
-from bench.suites.suite import Suite, Table, TrialSlot
+from bench.suites import option_syntax, overrides, registry, scene_study
+from bench.suites.suite import Placement, Suite, Table, TrialSlot, place_trials
 from bench.suites.trial import Trial
 from tasks.budgets import Budget
+from tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,7 @@ class SelectionOptions:
         seeds: Such as `0-4`; None for the suite's own.
         only: Conditions `KEY=VALUE` that all hold.
         settings: Changes `HEAD.FIELD=VALUE` of variants, of tasks or of the budget.
+        scenes: Folders of photographs in place of the suite's scenes, with commas between; None for the suite's own.
     """
 
     suite: str
@@ -29,6 +32,7 @@ class SelectionOptions:
     seeds: str | None = None
     only: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    scenes: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,17 +44,21 @@ class Selection:
         budget: With its changed sizes.
         trials: Those that were chosen, each once.
         cells: Their places in the suite's tables.
+        without_data: Places of further trials whose data is not here. Only a plan has them.
+        missing: What these lack, a line each.
     """
 
     suite: Suite
     budget: Budget
     trials: list[Trial]
     cells: list[TrialSlot]
+    without_data: tuple[Placement, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def tables(self) -> tuple[Table, ...]:
         """List the tables of which some trial was chosen."""
-        chosen = {cell.table for cell in self.cells}
+        chosen = {place.table for place in (*self.cells, *self.without_data)}
         return tuple(table for table in self.suite.tables_at(self.budget) if table.name in chosen)
 
     @property
@@ -59,23 +67,77 @@ class Selection:
         return self.suite.protocols_at(self.budget)
 
 
-def select_trials(options: SelectionOptions) -> Selection:
-    """Carry out a user's choices.
+def select_trials(options: SelectionOptions, *, allow_missing: bool = False) -> Selection:
+    """Carry out a user's choices. Data is asked for of chosen trials alone.
+
+    Args:
+        options: The choices.
+        allow_missing: Whether trials whose data is not here go to `Selection.without_data`, instead of an error.
 
     Raises:
-        UsageError: An unknown suite, arm, scene, key or value.
+        UsageError: An unknown suite, arm, scene, key or value; or data is not here.
     """
-    suite, budget = overrides.apply(registry.suite(options.suite), options.budget, options.settings)
-    suite = overrides.with_tables_of(suite, budget, options.only)
+    suite = registry.suite(options.suite)
+    if options.scenes is not None:
+        suite = scene_study.put_on_folders(suite, options.budget, options.scenes, options.only)
+    suite, budget = overrides.apply(suite, options.budget, options.settings)
+    suite = scene_study.fit_to_photographs(overrides.with_tables_of(suite, budget, options.only), budget)
     seeds = option_syntax.parse_seeds(options.seeds) if options.seeds else None
-    trials, cells = suite.expand(budget, seeds)
-    trials, cells = overrides.only(trials, cells, options.only)
-    return Selection(suite=suite, budget=budget, trials=trials, cells=cells)
+    placements = overrides.only(suite.placements(budget, seeds), options.only)
+    without: tuple[Placement, ...] = ()
+    missing: tuple[str, ...] = ()
+    if allow_missing:
+        placements, without, missing = split_by_data(placements)
+    trials, cells = place_trials(placements)
+    check_places(cells)
+    return Selection(suite=suite, budget=budget, trials=trials, cells=cells, without_data=without, missing=missing)
+
+
+def split_by_data(
+    placements: Sequence[Placement],
+) -> tuple[list[Placement], tuple[Placement, ...], tuple[str, ...]]:
+    """Split placements into those whose data is here and those whose is not, with what is missing."""
+    reasons: dict[Task, str] = {}
+    for placement in placements:
+        task = placement.trial.task
+        if task not in reasons:
+            reasons[task] = why_data_is_missing(task)
+    here = [placement for placement in placements if not reasons[placement.trial.task]]
+    without = tuple(placement for placement in placements if reasons[placement.trial.task])
+    return here, without, tuple(dict.fromkeys(filter(None, reasons.values())))
+
+
+def why_data_is_missing(task: Task) -> str:
+    """Say why a task cannot be told from others by its data, or its shapes are not known; empty where they are."""
+    try:
+        task.fingerprint()
+        task.layout()
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+def check_places(cells: Sequence[TrialSlot]) -> None:
+    """Refuse two trials at one place, before they are trained: no table could show both.
+
+    Raises:
+        UsageError: An arm has two trials on one cluster with one seed.
+    """
+    seen: dict[tuple[str, str, str, int], str] = {}
+    for cell in cells:
+        place = (cell.table, cell.arm, cell.cluster, cell.seed)
+        first = seen.setdefault(place, cell.trial_id)
+        if first != cell.trial_id:
+            raise UsageError(
+                f"table {cell.table}: expected one trial for an arm, cluster and seed, got {first} and {cell.trial_id} "
+                f"for {cell.arm!r} on {cell.cluster!r}; choose one of them, or make arms of them"
+            )
 
 
 def study_name(chosen: Selection) -> str:
     """Return the name of a study: of the archive of its trials, and of the folder of its report."""
-    return f"{chosen.suite.name}-{chosen.budget.name}"
+    name = f"{chosen.suite.name}-{chosen.budget.name}"
+    return f"{name}-{scene_study.label_folders(chosen.suite.folders)}" if chosen.suite.folders else name
 
 
 def find_trial(start: str, trials: list[Trial], where: str) -> Trial:

@@ -19,7 +19,7 @@ from bench.suites.identity import digest
 from bench.suites.trial import Trial
 from models.method import Method
 from tasks.budgets import Budget, sized
-from tasks.task import Task
+from tasks.task import FolderScene, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,8 @@ class Arm:
         note: A sentence for the table's foot.
         exceptions: Clusters on which another variant is trained, because papers tune scene by scene: cluster ->
             (variant, method). Tables say so.
+        task_exceptions: Clusters on which it changes the task otherwise, as scenes have more or fewer photographs:
+            cluster -> the fields in place of `task`.
         num_tasks: Number of the table's tasks, counted from the first, that it is trained on; None for all.
         num_seeds: Number of the suite's seeds, counted from the first, that it takes; None for all.
     """
@@ -45,12 +47,26 @@ class Arm:
     changes: tuple[str, ...] = ()
     note: str = ""
     exceptions: Mapping[str, tuple[str, Method]] = dataclasses.field(default_factory=dict)
+    task_exceptions: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     num_tasks: int | None = None
     num_seeds: int | None = None
 
     def on(self, cluster: str) -> tuple[str, Method]:
         """Return the variant and the method that it trains on a cluster."""
         return self.exceptions.get(cluster, (self.variant, self.method))
+
+    def changed_task(self, task: Task) -> Task:
+        """Return one of the table's tasks as this arm changes it."""
+        fields = dict(self.task_exceptions.get(task.cluster, self.task))
+        return dataclasses.replace(task, **fields) if fields else task  # type: ignore[type-var]
+
+
+class Placement(NamedTuple):
+    """A trial at its place in a table, before anybody asks for its data: a trial's id holds the data's fingerprint."""
+
+    table: str
+    arm: str
+    trial: Trial
 
 
 class TrialSlot(NamedTuple):
@@ -142,8 +158,8 @@ class Table:
             if key not in of_methods:
                 of_methods[key] = differences(*methods, of_both=of_both)
             here = {f"method.{k}": v for k, v in of_methods[key].items()}
-            if dict(arm.task) != dict(baseline.task):
-                tasks = (dataclasses.replace(task, **dict(side.task)) for side in (arm, baseline))  # type: ignore[type-var]
+            if (arm.task, arm.task_exceptions) != (baseline.task, baseline.task_exceptions):
+                tasks = (side.changed_task(task) for side in (arm, baseline))
                 here |= {f"task.{k}": v for k, v in differences(*tasks, of_both=of_both).items()}
             found = here | found
         return found
@@ -183,7 +199,7 @@ class Table:
                     if id(method) not in sized_methods:
                         sized_methods[id(method)] = sized(method, budget)
                     trial = Trial(
-                        task=dataclasses.replace(task, **dict(arm.task)),  # type: ignore[type-var]
+                        task=arm.changed_task(task),
                         method=sized_methods[id(method)],
                         budget=budget,
                         seed=seed,
@@ -204,6 +220,9 @@ class Suite:
             makes them only when they are needed: it takes a while, and may need files that not everybody has.
         num_seeds: Number of seeds by budget.
         read_together: Whether its tables answer one question, so that p is corrected over all of them.
+        tables_of_folders: Makes its tables at a budget, of which it gets the name, on scenes in a user's folders; None
+            for a suite that does not start from photographs.
+        folders: Names of the user's scenes that its tables are on; empty for the suite's own.
     """
 
     name: str
@@ -211,6 +230,8 @@ class Suite:
     tables: Mapping[str, tuple[Table, ...] | Callable[[], tuple[Table, ...]]]
     num_seeds: Mapping[str, int]
     read_together: bool = False
+    tables_of_folders: Callable[[str, tuple[FolderScene, ...]], tuple[Table, ...]] | None = None
+    folders: tuple[str, ...] = ()
 
     def tables_at(self, budget: Budget) -> tuple[Table, ...]:
         """Return the tables of a budget; one changed with `--set` keeps the first part of its name."""
@@ -233,17 +254,30 @@ class Suite:
         """Name the protocols that score its trials."""
         return tuple(dict.fromkeys(table.protocol for table in self.tables_at(budget)))
 
+    def placements(self, budget: Budget, seeds: Iterable[int] | None = None) -> list[Placement]:
+        """List its trials at their places, table by table; no data is asked for."""
+        seeds = self.seeds_at(budget) if seeds is None else tuple(seeds)
+        tables = self.tables_at(budget)
+        return [Placement(table.name, arm, trial) for table in tables for arm, trial in table.trials(budget, seeds)]
+
     def expand(self, budget: Budget, seeds: Iterable[int] | None = None) -> tuple[list[Trial], list[TrialSlot]]:
         """List all trials, each once, and their places in the tables."""
-        seeds = self.seeds_at(budget) if seeds is None else tuple(seeds)
-        trials: dict[str, Trial] = {}
-        cells = []
-        for table in self.tables_at(budget):
-            for arm, trial in table.trials(budget, seeds):
-                trials.setdefault(trial.id, trial)
-                cells.append(TrialSlot(table.name, arm, trial.id, trial.task.cluster, trial.seed))
-        order = sorted(trials.values(), key=lambda trial: trial.seed)  # stable: balanced blocks finish first
-        return order, cells
+        return place_trials(self.placements(budget, seeds))
+
+
+def place_trials(placements: Iterable[Placement]) -> tuple[list[Trial], list[TrialSlot]]:
+    """List the trials of placements, each once, and their slots; this asks for their data.
+
+    Raises:
+        UsageError: Data of a trial is not here.
+    """
+    trials: dict[str, Trial] = {}
+    cells = []
+    for table, arm, trial in placements:
+        trials.setdefault(trial.id, trial)
+        cells.append(TrialSlot(table, arm, trial.id, trial.task.cluster, trial.seed))
+    order = sorted(trials.values(), key=lambda trial: trial.seed)  # stable: balanced blocks finish first
+    return order, cells
 
 
 def check_twins(trials: Iterable[Trial]) -> None:

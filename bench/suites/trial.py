@@ -96,8 +96,9 @@ class Trial:
     @functools.cached_property
     def _identity(self) -> dict[str, Any]:
         """Made once, and taken along to a worker: the driver says which trial it is."""
+        fingerprint = self.task.fingerprint()  # first: it says what is missing where data is not here
         made = self._described | {
-            "fingerprint": self.task.fingerprint(),
+            "fingerprint": fingerprint,
             "budget": self.budget.name,
             "seed": self.seed,
         }

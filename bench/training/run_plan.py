@@ -9,6 +9,7 @@ from typing import Any
 from bench.errors import UsageError
 from bench.storage.store import Store
 from bench.suites.selection import Selection
+from bench.suites.trial import Trial
 from bench.training import devices, packing, run_suite
 
 
@@ -21,17 +22,30 @@ class RunPlan:
         packs: Packs of the trials that are not finished.
         num_workers: Workers that would train them.
         costs: What each program takes, by the key of its packs; empty where no pilot measured it.
+        missing: What is not here and is needed before it can run, a line each.
     """
 
     chosen: Selection
     packs: list[packing.Pack]
     num_workers: int
     costs: dict[str, packing.ProgramCost] = dataclasses.field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+    @property
+    def without_data(self) -> list[Trial]:
+        """List the trials whose data is not here, each once; their ids and programs are not known."""
+        trials = [placement.trial for placement in self.chosen.without_data]
+        return list({(trial.variant, trial.task.name, trial.seed): trial for trial in trials}.values())
+
+    @property
+    def num_trials(self) -> int:
+        """Count all trials of the study."""
+        return len(self.chosen.trials) + len(self.without_data)
 
     @property
     def num_missing(self) -> int:
         """Count the trials that would be trained."""
-        return sum(len(pack.trials) for pack in self.packs)
+        return sum(len(pack.trials) for pack in self.packs) + len(self.without_data)
 
     @property
     def left_s(self) -> float | None:
@@ -54,6 +68,8 @@ class RunPlan:
             "suite": self.chosen.suite.name,
             "budget": self.chosen.budget.name,
             "trials": [trial.id for trial in self.chosen.trials],
+            "without_data": [f"{trial.variant}__{trial.task.name}__s{trial.seed}" for trial in self.without_data],
+            "missing": list(self.missing),
             "packs": packs,
             "differences": differences,
             "costs": costs,
@@ -73,10 +89,12 @@ def make_plan(
         num_workers: Workers; None for one an accelerator, or one a core where there is none.
     """
     missing = [trial for trial in chosen.trials if not trials_store.finished(trial.id)]
+    run_suite.warn_of_absent_photographs(missing)
     return RunPlan(
         chosen=chosen,
         packs=run_suite.TrainingOptions(pack_size=pack_size).make_packs(missing),
         num_workers=num_workers or devices.num_accelerators() or devices.num_cores(),
+        missing=chosen.missing,
     )
 
 
@@ -111,12 +129,20 @@ def costs_from_profiles(plan: RunPlan, profiles: list[dict[str, Any]]) -> RunPla
 
 
 def measure_costs(plan: RunPlan) -> RunPlan:
-    """Compile each program and time a few of its steps; return the plan with what they cost."""
+    """Compile each program and time a few of its steps; return the plan with what they cost.
+
+    Where an encoder or other weights are not here, nothing is timed, and the plan says what is missing.
+    """
     from bench.training import programs
 
     if not plan.packs:
         return plan
-    run_suite.prepare_data([trial for pack in plan.packs for trial in pack.trials])
+    trials = [trial for pack in plan.packs for trial in pack.trials]
+    try:
+        run_suite.check_encoders(trials)
+    except UsageError as error:
+        return dataclasses.replace(plan, missing=(*plan.missing, str(error)))
+    run_suite.prepare_data(trials)
     first = {pack.key: pack for pack in reversed(plan.packs)}
     print(f"compiling and timing {len(first)} programs; --no-pilot leaves that out", file=sys.stderr, flush=True)
     return dataclasses.replace(plan, costs={key: programs.run_pilot(pack) for key, pack in first.items()})

@@ -19,7 +19,7 @@ from bench.suites.selection import Selection
 from bench.suites.trial import Trial
 from bench.training import devices, packing, scheduler
 from bench.training.progress import ProgressTable
-from tasks.task import Task
+from tasks.task import FolderScene, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +66,7 @@ def train_missing(options: TrainingOptions, chosen: Selection, trials_store: Sto
     check_scorers(trial.task for trial in missing)
     check_encoders(missing)
     warn_of_unknown_words(missing)
+    warn_of_absent_photographs(missing)
     prepare_data(missing)
     num_done = sum(trials_store.finished(trial.id) for trial in chosen.trials)
     with ProgressTable(len(chosen.trials), num_done, trials_store.write_status) as table:
@@ -107,6 +108,19 @@ def warn_of_unknown_words(trials: list[Trial]) -> None:
     warnings = [kind_of(trial.task).guide_warning(trial.task, trial.method.encoders) for trial in trials]
     for warning in dict.fromkeys(filter(None, warnings)):
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def warn_of_absent_photographs(trials: list[Trial]) -> None:
+    """Warn, once a scene, that photographs are listed whose files are not there."""
+    scenes = {trial.task.cluster: trial.task for trial in trials if isinstance(trial.task, FolderScene)}
+    for name, task in scenes.items():
+        extent = task.extent()
+        if extent.num_absent:
+            print(
+                f"warning: scene {name}: {extent.num_absent} of {extent.num_train + extent.num_absent} training "
+                "photographs that are listed are not there; they are left out",
+                file=sys.stderr,
+            )
 
 
 def prepare_data(trials: list[Trial]) -> None:

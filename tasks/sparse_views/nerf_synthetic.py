@@ -48,6 +48,17 @@ class SceneFrames(NamedTuple):
     train: dict[int, transforms_json.Frame]
     test: dict[int, transforms_json.Frame]
 
+    def photographed(self) -> list[int]:
+        """List the ids of training views whose photos are there; a listed view may have lost its file.
+
+        Raises:
+            UsageError: None is there.
+        """
+        found = [i for i, frame in self.train.items() if frame.image.exists()]
+        if not found:
+            transforms_json.image_size(next(iter(self.train.values())))  # raises the error that explains what is wrong
+        return found
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BlenderScene:
@@ -115,8 +126,11 @@ class BlenderScene:
 
     def extent(self) -> PhotoExtent:
         """Count the training photographs that there are, and measure the first one."""
-        known = list(self.frames().train.values())
-        return PhotoExtent(len(known), transforms_json.image_size(known[0])[0])
+        frames = self.frames()
+        there = frames.photographed()
+        return PhotoExtent(
+            len(there), transforms_json.image_size(frames.train[there[0]])[0], len(frames.train) - len(there)
+        )
 
     def layout(self) -> DataShapes:
         """Return the shapes of the arrays, from the transforms files and the header of one image."""
@@ -133,7 +147,8 @@ class BlenderScene:
         """
         frames = self.frames()
         told = [hashlib.sha256(file.read_bytes()).hexdigest() for file in frames.files]
-        listed = (*frames.train.values(), *frames.test.values())
+        wanted = {*frames.photographed(), *(self.views or ())}
+        listed = [*(frame for i, frame in frames.train.items() if i in wanted), *frames.test.values()]
         try:
             hashes = content_hashes.sha256_of_all(frame.image for frame in listed)
         except OSError:
@@ -191,14 +206,16 @@ class BlenderScene:
         return SceneFrames(files, {frame.id: frame for frame in train}, {frame.id: frame for frame in held_out})
 
     def _view_ids(self, frames: SceneFrames) -> tuple[int, ...]:
-        """Return the ids of the task's training views."""
+        """Return the ids of the task's training views: the first of a permutation whose photos are there."""
         known = tuple(frames.train)
         if self.views is None:
-            if self.num_views > len(known):
+            there = set(frames.photographed())
+            if self.num_views > len(there):
                 raise UsageError(
-                    f"{frames.files[0]}: expected {self.num_views} training views, got {len(known)}; lower num_views"
+                    f"{frames.files[0]}: expected {self.num_views} training views, got {len(there)}; lower num_views"
                 )
-            return tuple(known[i] for i in choose_training_views(self.num_views, self.subset_seed, len(known)))
+            order = choose_training_views(len(known), self.subset_seed, len(known))
+            return tuple(known[i] for i in order if known[i] in there)[: self.num_views]
         for view in self.views:
             if view not in frames.train:
                 why = "held out" if len(frames.files) == 1 and view in frames.test else "not there"
@@ -233,7 +250,7 @@ def default_root() -> pathlib.Path:
         raise UsageError(
             "NeRF Realistic Synthetic: expected to be told where it is, got neither BENCH_BLENDER_DIR (a folder with "
             "chair, drums, ...) nor BENCH_BLENDER_URL and BENCH_BLENDER_SHA256 (a zip file); set one of them, "
-            "or task.folder"
+            "or name your own folders with --scenes"
         )
     unpacked = download.download_archive(url, sha256, location.folder() / "nerf_synthetic")
     found = sorted(p for p in unpacked.rglob("transforms_train.json") if "__MACOSX" not in p.parts)

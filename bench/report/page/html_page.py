@@ -108,6 +108,9 @@ def prepare_section(section: TableSection, place: int, form: ReportFormat) -> di
         "published": grids.published_grid(result),
         "by_metric": by_metric,
         "by_cluster": by_cluster,
+        "by_scene": [view_scenes(result, metric) for metric in primary] if result.scene_differences else [],
+        "by_view": list(view_views(result)),
+        "about_scenes": footers.ABOUT_SCENES.format(result.cluster_noun),
         "cluster_rows": "clusters" if has_many_clusters else "arms",
         "costs": costs.cost_grid(section.costs),
         "cost_note": costs.HOW_TIMED,
@@ -128,9 +131,11 @@ def footer_lines(result: TableResult) -> list[str]:
 def list_files(result: TableResult, form: ReportFormat) -> list[tuple[str, str]]:
     """List paths and names of a table's files."""
     stem = f"tables/{slugify(result.table)}"
+    by_view = [(form.at(f"{stem}-views.csv"), "by view (CSV)")] if result.scene_differences else []
     return [
         (form.at(f"{stem}.csv"), "all numbers (CSV)"),
         (form.at(f"{stem}-scenes.csv"), f"by {result.cluster_noun} (CSV)"),
+        *by_view,
         (form.at(f"{stem}.tex"), "for a paper (LaTeX)"),
     ]
 
@@ -147,6 +152,18 @@ def view_metric(result: TableResult, metric: str) -> MetricView:
 def view_clusters(result: TableResult, metric: str) -> MetricView:
     """Prepare one metric cluster by cluster."""
     return MetricView(metric_direction(metric), grids.cluster_grid(result, metric))
+
+
+def view_scenes(result: TableResult, metric: str) -> MetricView:
+    """Prepare the differences of each scene by itself."""
+    return MetricView(metric_direction(metric), grids.scene_grid(result, metric))
+
+
+def view_views(result: TableResult) -> Iterator[MetricView]:
+    """Prepare the differences in each view of a scene, by the first metric."""
+    metric = result.metrics[0]
+    for cluster in dict.fromkeys(each.cluster for each in result.scene_differences if each.metric == metric):
+        yield MetricView(f"{cluster}: {metric_direction(metric)}", grids.view_grid(result, metric, cluster))
 
 
 def prepare_figure_groups(section: TableSection, form: ReportFormat) -> list[tuple[str, list[dict[str, Any]]]]:

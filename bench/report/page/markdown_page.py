@@ -47,6 +47,9 @@ def section_blocks(section: TableSection) -> Iterator[str]:
     for metric in result.metrics[: grids.NUM_PRIMARY]:
         yield f"**By {escape_markdown(result.cluster_noun)}: {escape_markdown(metric_direction(metric))}**"
         yield grid_markdown(grids.cluster_grid(result, metric))
+        if result.scene_differences:
+            yield f"**Minus {escape_markdown(result.baseline)}, ± over the views of each {result.cluster_noun}**"
+            yield grid_markdown(grids.scene_grid(result, metric))
     yield "**What each arm took**"
     yield grid_markdown(costs.cost_grid(section.costs))
     yield escape_markdown(costs.HOW_TIMED)

@@ -104,6 +104,8 @@ def table_files(section: TableSection) -> Iterator[tuple[str, str]]:
     yield f"{stem}.csv", csv_files.entries_csv(section.result)
     yield f"{stem}.tex", latex.table_latex(section.result)
     yield f"{stem}-scenes.csv", csv_files.clusters_csv(section.result)
+    if section.result.scene_differences:
+        yield f"{stem}-views.csv", csv_files.views_csv(section.result)
     for figure in (*section.figures.forests, *section.figures.lines):
         yield f"figures/{figure.name}.svg", standalone_svg(figure.svg)
         yield f"figures/{figure.name}.csv", csv_files.rows_csv(figure.rows)

@@ -35,6 +35,16 @@ def clusters_csv(result: TableResult) -> str:
     return rows_csv(rows)
 
 
+def views_csv(result: TableResult) -> str:
+    """Write every arm's difference to the baseline in every view of a scene, where scenes are few."""
+    rows: list[dict[str, object]] = []
+    for each in result.scene_differences:
+        place = {"table": result.table, "metric": each.metric, "arm": each.arm, "cluster": each.cluster}
+        for view, difference in zip(each.views, each.by_view, strict=True):
+            rows.append({**place, "view": view, "difference": difference})
+    return rows_csv(rows)
+
+
 def rows_csv(rows: Sequence[dict[str, object]]) -> str:
     """Write rows, whose keys are the header."""
     out = io.StringIO()

@@ -19,6 +19,12 @@ BOLD = (
 """Explains what `bench.report.tables.grids.best_arm` marks."""
 
 
+ABOUT_SCENES = (
+    "Differences of each {0} have a 95% interval over its held-out views, which says nothing about another {0}."
+)
+"""Explains what `bench.report.tables.grids.scene_grid` shows."""
+
+
 # --- how it was made and how to read it -------------------------------------------------------------------------------
 
 
@@ -52,6 +58,10 @@ def table_legend(result: TableResult, *, with_needs: bool = True) -> str:
         with_needs: Whether to explain what `~ 40 scenes` means.
     """
     noun = result.cluster_noun
+    if result.scene_differences:
+        over_scenes = describe_intervals(result) if len(result.clusters) > 1 else ""
+        paired = f"Differences to {result.baseline} are paired by {noun}, seed and view."
+        return join_sentences([over_scenes, paired, ABOUT_SCENES.format(noun)])
     has_direction = {metric_named(metric).higher_is_better is not None for metric in result.metrics}
     judge = primary_judge(result.metrics)
     sentences = [
@@ -151,6 +161,14 @@ def describe_references(result: TableResult, metric: str) -> str:
     return ", ".join(parts)
 
 
+def few_scenes(result: TableResult) -> str:
+    """Say that there is no verdict across scenes, and what there is instead; empty where scenes are enough."""
+    if not result.scene_differences:
+        return ""
+    count = format_count(len(result.clusters), result.cluster_noun)
+    return f"{count}: no verdict across {pluralize(result.cluster_noun)}. {ABOUT_SCENES.format(result.cluster_noun)}"
+
+
 def join_sentences(sentences: Sequence[str]) -> str:
     """Join sentences, but for empty ones."""
     return " ".join(sentence for sentence in sentences if sentence)
@@ -176,7 +194,11 @@ def conclude(result: TableResult) -> list[tuple[Tone, str]]:
         ("too few", f"Too few {clusters} for a verdict", "quiet"),
         ("no data", "No data", "quiet"),
     ]
-    lines = []
+    lines: list[tuple[Tone, str]] = []
+    if result.scene_differences:
+        count = format_count(len(result.clusters), result.cluster_noun)
+        lines.append(("quiet", f"{count}: no verdict across {clusters}; differences by {result.cluster_noun} below"))
+        phrases = [phrase for phrase in phrases if phrase[0] != "too few"]
     for verdict, phrase, tone in phrases:
         metrics_by_arm = {arm: metrics_with_verdict(result, arm, titles, verdict) for arm in result.arms}
         for under, arms in group_by_metrics(metrics_by_arm, titles):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bench.analysis.table_result import ArmResult, TableResult
+from bench.analysis.table_result import ArmResult, SceneDifference, TableResult
 from bench.metrics.registry import metric_named
 from bench.metrics.task_kinds import kind_named
 from bench.report.tables import cells
 from bench.report.tables.cells import DASH, TableCell
-from bench.report.tables.words import column_heading
+from bench.report.tables.words import column_heading, format_count
 from bench.suites.suite import Published
 
 NUM_PRIMARY = 3
@@ -150,6 +150,48 @@ def cluster_grid(result: TableResult, metric: str) -> TableGrid:
         lines = [(arm, [*by_arm[arm].values(), mean]) for arm, mean in zip(result.arms, means, strict=True)]
     rows = [(TableCell(name), *(cells.number_cell(value, digits) for value in values)) for name, values in lines]
     return TableGrid(header, tuple(rows))
+
+
+def scene_grid(result: TableResult, metric: str) -> TableGrid:
+    """Lay out each arm's difference to the baseline on each scene by itself, and in how many views it is better."""
+    digits = metric_named(metric).digits
+    found = {(each.arm, each.cluster): each for each in result.scene_differences if each.metric == metric}
+    has_direction = metric_named(metric).higher_is_better is not None
+    arms = [arm for arm in result.arms if arm != result.baseline]
+    columns: list[Column] = [("arm", tuple(map(TableCell, arms)))]
+    for cluster in result.clusters:
+        of_scene = [found.get((arm, cluster)) for arm in arms]
+        columns.append((cluster, tuple(scene_cell(each, digits) for each in of_scene)))
+        if has_direction:
+            columns.append(("better in", tuple(better_views_cell(each) for each in of_scene)))
+    return grid_of_columns(columns)
+
+
+def scene_cell(found: SceneDifference | None, digits: int) -> TableCell:
+    """Write a difference with its interval over views; a dash for None."""
+    if found is None:
+        return TableCell(DASH, tone="quiet")
+    aside = cells.format_interval_ends(found.mean, found.low, found.high, digits)
+    return TableCell(cells.format_number(found.mean, digits, signed=True), aside, is_number=True)
+
+
+def better_views_cell(found: SceneDifference | None) -> TableCell:
+    """Count the views in which an arm is better than the baseline."""
+    if found is None:
+        return TableCell(DASH, tone="quiet")
+    return TableCell(f"{found.num_better} of {format_count(len(found.views), 'view')}", tone="quiet")
+
+
+def view_grid(result: TableResult, metric: str, cluster: str) -> TableGrid:
+    """Lay out each arm's difference to the baseline in each held-out view of a scene."""
+    digits = metric_named(metric).digits
+    here = [each for each in result.scene_differences if (each.metric, each.cluster) == (metric, cluster)]
+    by_arm = {each.arm: dict(zip(each.views, each.by_view, strict=True)) for each in here}
+    views = sorted({view for values in by_arm.values() for view in values})
+    columns: list[Column] = [("view", tuple(TableCell(str(view)) for view in views))]
+    for arm, values in by_arm.items():
+        columns.append((arm, tuple(cells.number_cell(values.get(view), digits, signed=True) for view in views)))
+    return grid_of_columns(columns)
 
 
 def best_arm(result: TableResult, metric: str) -> str | None:

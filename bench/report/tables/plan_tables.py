@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table as PrintedTable
+from rich.text import Text
 
 from bench.suites.suite import Table
+from bench.suites.trial import Trial
 from bench.training import dry_run, run_suite
-from bench.training.packing import Pack, ProgramCost
+from bench.training.packing import Pack
 from bench.training.progress import format_seconds
 from bench.training.run_plan import RunPlan
 
@@ -21,16 +25,35 @@ def print_plan(plan: RunPlan) -> None:
     console = Console()
     for table in plan.chosen.tables:
         _print_arms(console, table)
-    _print_packs(console, plan.packs, plan.costs)
-    num_trials = len(plan.chosen.trials)
+    _print_packs(console, plan)
     console.print(
-        f"{num_trials} trials at budget {plan.chosen.budget.name}, {num_trials - plan.num_missing} of them finished"
+        f"{plan.num_trials} trials at budget {plan.chosen.budget.name}, "
+        f"{plan.num_trials - plan.num_missing} of them finished"
     )
     if plan.left_s is not None:
         console.print(
             f"about {format_seconds(plan.left_s)} on {plan.num_workers} workers of this kind, from a pilot of each "
             "program"
         )
+    for line in describe_missing(plan.missing):
+        console.print(Text(line), soft_wrap=True)
+
+
+def describe_missing(missing: Sequence[str]) -> list[str]:
+    """Say what must be here before a run, a line for each kind of thing.
+
+    Example:
+        >>> describe_missing(["scene: expected 'chair', got none", "scene: expected 'drums', got none", "list: none"])
+        ["not here yet: scene: expected 'chair', got none (and 1 more like it)", 'not here yet: list: none']
+    """
+    kinds: dict[str, list[str]] = {}
+    for message in missing:
+        kinds.setdefault(message.partition(":")[0], []).append(message)
+    lines = []
+    for messages in kinds.values():
+        more = f" (and {len(messages) - 1} more like it)" if len(messages) > 1 else ""
+        lines.append(f"not here yet: {messages[0]}{more}")
+    return lines
 
 
 def print_shapes(packs: list[Pack]) -> None:
@@ -65,8 +88,10 @@ def _print_arms(console: Console, table: Table) -> None:
     console.print(printed)
 
 
-def _print_packs(console: Console, packs: list[Pack], costs: dict[str, ProgramCost]) -> None:
-    """Print one line for each program: its packs, and what the pilot measured."""
+def _print_packs(console: Console, plan: RunPlan) -> None:
+    """Print one line for each program: its packs, and what the pilot measured; then trials without data by variant."""
+    packs = plan.packs
+    costs = plan.costs
     printed = _table("programs", "program", PROGRAM_COLUMNS)
     for key in dict.fromkeys(pack.key for pack in packs):
         of_program = [pack for pack in packs if pack.key == key]
@@ -75,6 +100,12 @@ def _print_packs(console: Console, packs: list[Pack], costs: dict[str, ProgramCo
         cost = costs.get(key)
         measured = (f"{cost.compile_s:.1f} s", f"{1e3 * cost.step_s:.2f}") if cost else ("", "")
         printed.add_row(key, str(len(of_program)), str(num_trials), str(num_steps), *measured)
+    variants: dict[str, list[Trial]] = {}
+    for trial in plan.without_data:
+        variants.setdefault(trial.variant, []).append(trial)
+    for variant, trials in variants.items():
+        steps = max(trial.method.total_steps for trial in trials)
+        printed.add_row(f"{variant}, without its data", "?", str(len(trials)), str(steps), "", "")
     console.print(printed)
 
 

@@ -76,13 +76,16 @@ def print_result(result: TableResult, metrics: Sequence[str] | None = None, file
 
 
 def metric_blocks(result: TableResult, metric: str, with_run: bool) -> list[Block]:
-    """Set one metric: a heading, its numbers, and what could be resolved."""
-    return [
+    """Set one metric: a heading, its numbers, and what could be resolved; of few scenes the differences of each."""
+    blocks: list[Block] = [
         Text(),
         to_text(metric_direction(metric), "bold"),
         to_rich_table(grids.verdict_grid(result, metric, with_run=with_run)),
-        to_text(footers.resolution_summary(result, metric), "dim"),
     ]
+    if result.scene_differences:
+        title = f"minus {result.baseline}, by {result.cluster_noun} ± over its views"
+        return [*blocks, to_text(title, "dim"), to_rich_table(grids.scene_grid(result, metric))]
+    return [*blocks, to_text(footers.resolution_summary(result, metric), "dim")]
 
 
 def make_console(file: Any) -> Console:

@@ -21,7 +21,8 @@ from models.fields.encodings import IntegratedPositional, Positional
 from models.fields.networks import MLP, ResidualMLP
 from tasks.budgets import BUDGETS, Budget, sized
 from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES, judges_of
-from tasks.captions.caption_task import CaptionTask, held_out_tasks, tasks_of
+from tasks.captions.caption_task import CaptionTask, held_out_tasks
+from tasks.captions.unlisted import tasks_or_places
 
 FEW = 4
 """Captions of an arm at `quick`."""
@@ -30,6 +31,8 @@ SOME = 12
 """Captions at `quick` of the two arms that get a verdict there."""
 
 NUM_CAPTIONS = 64
+
+NUM_PUBLISHED_CAPTIONS = 153
 
 MAIN_SEEDS = 2
 """Seeds of the full recipe and of the arm without crops and backgrounds; others have one."""
@@ -318,9 +321,9 @@ def embedded_settings(budget: str) -> CaptionStudySettings:
 
 
 def published_settings() -> CaptionStudySettings:
-    """Return the paper's settings, on its 153 captions; download the captions if they are missing."""
+    """Return the paper's settings, on its captions; download these if they are missing, or let a plan count them."""
     return CaptionStudySettings(
-        tasks=tasks_of("coco-153"),
+        tasks=tasks_or_places("coco-153", NUM_PUBLISHED_CAPTIONS),
         base=DREAM_FIELDS_2022,
         variant="dream_fields_2022",
         num_octaves=6,

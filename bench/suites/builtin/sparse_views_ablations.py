@@ -1,4 +1,4 @@
-"""The suite `sparse-views-ablations`: fifteen tables on DietNeRF's consistency loss and its photographs.
+"""The suite `sparse-views-ablations`: sixteen tables on DietNeRF's consistency loss and its photographs.
 
     python -m bench run --suite sparse-views-ablations --only table=encoders
 
@@ -6,7 +6,10 @@ Seven tables have DietNeRF as their baseline and change one setting of its consi
 its feature (`features`), the steps between two losses (`interval`), the weight (`weight`), the size of the rendered
 view (`view size`), the distribution of poses (`poses`), and the steps of the last phase (`fine-tuning`). The others
 compare DietNeRF with NeRF: by number of photographs (`N views`), on other choices of as many photographs (`other
-photographs`), and on photographs from one side only (`unseen side`).
+photographs`, `still others`), and on photographs from one side only (`unseen side`).
+
+`--scenes FOLDER` puts them on a user's photographs (`ablations_of_folders`): `N views` as far as every scene has so
+many, and `unseen side` where the side is known, which is lego's at `paper`.
 
 Arms that are equal are trained once; the three lengths of fine-tuning continue one trial.
 """
@@ -18,7 +21,14 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from bench.suites.builtin.sparse_views import CONSISTENCY, NUM_VIEWS
+from bench.suites.builtin.sparse_views import (
+    CONSISTENCY,
+    NUM_VIEWS,
+    as_in_paper,
+    is_of_paper,
+    tasks_at_paper,
+    with_num_views,
+)
 from bench.suites.suite import Arm, Suite, Table
 from bench.suites.variant_names import slug
 from models.dietnerf import DIETNERF, DIETNERF_2021, DietNeRF
@@ -28,7 +38,7 @@ from tasks.scenes.scenes import SCENES as EMBEDDED_SCENES
 from tasks.sparse_views.embedded import SparseViews
 from tasks.sparse_views.nerf_synthetic import SCENES as BLENDER_SCENES
 from tasks.sparse_views.nerf_synthetic import BlenderScene
-from tasks.task import SceneTask
+from tasks.task import FolderScene, SceneTask
 
 SCENES = tuple(EMBEDDED_SCENES)
 
@@ -49,8 +59,7 @@ class AblationSettings:
         dietnerf: The baseline of most tables.
         nerf: The method that it is built on.
         tasks: Scenes with few photographs.
-        one_side: Scenes photographed from one side only.
-        others: The same scenes with other choices of photographs.
+        one_side: Scenes photographed from one side only; without any there is no such table.
         encoders: Names of encoders to compare views with.
         view_px: Sizes of the small view.
         weights: Weights of the consistency loss.
@@ -64,7 +73,6 @@ class AblationSettings:
     nerf: Any
     tasks: tuple[SceneTask, ...]
     one_side: tuple[SceneTask, ...]
-    others: tuple[SceneTask, ...]
     encoders: tuple[str, ...]
     view_px: tuple[int, ...]
     weights: tuple[float, ...]
@@ -75,7 +83,7 @@ class AblationSettings:
 
 
 def ablation_tables(settings: AblationSettings) -> tuple[Table, ...]:
-    """Make the fifteen tables of the study."""
+    """Make the tables of the study."""
     base = settings.dietnerf
     steps = settings.finetune_steps
     encoders = {name: {"encoder": name} for name in settings.encoders}
@@ -147,9 +155,12 @@ def ablation_tables(settings: AblationSettings) -> tuple[Table, ...]:
         question = f"What does consistency bring with {num} photographs?"
         tables.append(_table_with_nerf(settings, f"{num} views", question, tasks))
     others = "Does a gain survive another choice of photographs?"
+    for seed, name in enumerate(("other photographs", "still others"), start=1):
+        tasks = tuple(dataclasses.replace(task, subset_seed=seed) for task in settings.tasks)  # type: ignore[type-var]
+        tables.append(_table_with_nerf(settings, name, others, tasks))
     one_side = "What becomes of the side that no photograph shows?"
-    tables.append(_table_with_nerf(settings, "other photographs", others, settings.others))
-    tables.append(_table_with_nerf(settings, "unseen side", one_side, settings.one_side))
+    if settings.one_side:
+        tables.append(_table_with_nerf(settings, "unseen side", one_side, settings.one_side))
     return tuple(tables)
 
 
@@ -205,43 +216,69 @@ def _both_weights(weight: float) -> dict[str, float]:
 
 def embedded(budget: str, scenes: tuple[str, ...] = SCENES) -> tuple[Table, ...]:
     """Make the study on embedded scenes."""
-    px = BUDGETS[budget].consistency_px
     tasks = tuple(SparseViews(scene=scene, num_views=NUM_VIEWS) for scene in scenes)
+    one_side = tuple(SparseViews(scene=scene, views=ONE_SIDE) for scene in scenes)
     num_views = (2, 4, 8) if budget == "smoke" else (2, 4, 8, 14, 25, 100)
-    settings = AblationSettings(
+    return ablation_tables(small_settings(budget, tasks, one_side, num_views))
+
+
+def small_settings(
+    budget: str, tasks: tuple[SceneTask, ...], one_side: tuple[SceneTask, ...], num_views: tuple[int, ...]
+) -> AblationSettings:
+    """Return the settings of a study with our own recipes; arguments as in `AblationSettings`."""
+    px = BUDGETS[budget].consistency_px
+    return AblationSettings(
         dietnerf=DIETNERF,
         nerf=NERF,
         tasks=tasks,
-        one_side=tuple(SparseViews(scene=scene, views=ONE_SIDE) for scene in scenes),
-        others=tuple(dataclasses.replace(task, subset_seed=seed) for task in tasks for seed in (1, 2)),
+        one_side=one_side,
         encoders=("embedded-vit-16", "embedded-vit-8-labels"),
         view_px=(px // 2, 3 * px // 2),
         weights=(0.01, 0.1),
         finetune_steps=BUDGETS[budget].finetune_steps,
         num_views=num_views,
     )
-    return ablation_tables(settings)
 
 
 def as_published() -> tuple[Table, ...]:
     """Make the study with the settings of the paper's code, on its scenes, with OpenAI's encoders."""
-    tasks = tuple(BlenderScene(scene=scene, resize="straight", pixel_center=0.0) for scene in BLENDER_SCENES)
+    tasks = tuple(as_in_paper(BlenderScene(scene=scene)) for scene in BLENDER_SCENES)
     lego = tasks[BLENDER_SCENES.index("lego")]
-    settings = AblationSettings(
+    return ablation_tables(paper_settings(tasks, (dataclasses.replace(lego, views=LEGO_ONE_SIDE),)))
+
+
+def paper_settings(
+    tasks: tuple[SceneTask, ...],
+    one_side: tuple[SceneTask, ...],
+    num_views: tuple[int, ...] = (2, 4, 14, 25, 100),
+) -> AblationSettings:
+    """Return the settings of a study with the paper's recipes; arguments as in `AblationSettings`."""
+    return AblationSettings(
         dietnerf=DIETNERF_2021,
         nerf=NERF_2021,
         tasks=tasks,
-        one_side=(dataclasses.replace(lego, views=LEGO_ONE_SIDE),),
-        others=tuple(dataclasses.replace(task, subset_seed=seed) for task in tasks for seed in (1, 2)),
+        one_side=one_side,
         encoders=("openai-vit-b-16", "openai-rn50"),
         view_px=(84, 252),
         weights=(0.01, 1.0),
         finetune_steps=BUDGETS["paper"].finetune_steps,
-        num_views=(2, 4, 14, 25, 100),
+        num_views=num_views,
         metrics=("psnr", "ssim_sk7", "lpips_vgg_01", "lpips_vgg"),
         protocol="dietnerf-2021",
     )
-    return ablation_tables(settings)
+
+
+def ablations_of_folders(budget: str, scenes: tuple[FolderScene, ...]) -> tuple[Table, ...]:
+    """Make the tables of a budget on scenes in a user's folders."""
+    fewest = min(scene.extent().num_train for scene in scenes)
+    if budget != "paper":
+        num_views = tuple(num for num in (2, 4, 8, 14, 25, 100) if num <= fewest)
+        return ablation_tables(small_settings(budget, with_num_views(scenes, NUM_VIEWS), (), num_views))
+    tasks = tasks_at_paper(scenes)
+    lego = [task for task, scene in zip(tasks, scenes, strict=True) if scene.cluster == "lego" and is_of_paper(scene)]
+    one_side = tuple(dataclasses.replace(task, views=LEGO_ONE_SIDE) for task in lego)  # type: ignore[type-var]
+    num_views = tuple(num for num in (2, 4, 14, 25, 100) if num <= fewest)
+    return ablation_tables(paper_settings(tasks, one_side, num_views))
 
 
 SPARSE_VIEWS_ABLATIONS = Suite(
@@ -254,4 +291,5 @@ SPARSE_VIEWS_ABLATIONS = Suite(
         "paper": as_published,
     },
     num_seeds={"smoke": 1, "quick": 1, "standard": 1, "paper": 1},
+    tables_of_folders=ablations_of_folders,
 )

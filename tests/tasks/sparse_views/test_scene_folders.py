@@ -29,7 +29,7 @@ def test_a_link_carries_the_name(tmp_path):
 def test_an_opened_scene_knows_its_photographs(tmp_path):
     task = scene_folders.open_scene(write_scene(tmp_path / "toy", num_train=3, num_test=2, px=6))
     assert isinstance(task, FolderScene)
-    assert task.extent() == (3, 6)
+    assert task.extent() == (3, 6, 0)
 
 
 @pytest.mark.parametrize(

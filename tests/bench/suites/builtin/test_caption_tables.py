@@ -9,6 +9,7 @@ import pytest
 from bench.suites import overrides, registry
 from bench.suites.builtin import caption_tables
 from bench.suites.builtin.ablations import from_captions
+from bench.suites.suite import place_trials
 from tasks.budgets import budget_named, sized
 from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES
 
@@ -35,8 +36,8 @@ def test_the_last_steps_are_arms_of_other_tables(tables):
 def test_names_do_not_depend_on_the_chosen_tables():
     suite, budget = registry.suite("ablations"), budget_named("standard")
     conditions = [f"table={PRIORS}"]
-    alone = overrides.with_tables_of(suite, budget, conditions).expand(budget)
-    _, chosen = overrides.only(*alone, conditions)
+    alone = overrides.with_tables_of(suite, budget, conditions).placements(budget)
+    _, chosen = place_trials(overrides.only(alone, conditions))
     _, cells = suite.expand(budget)
     assert chosen == [cell for cell in cells if cell.table == PRIORS] and chosen
 
