@@ -38,7 +38,7 @@ VERBS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; 0 is good, 1 a trial or a check that failed, 2 a mistake of the user's, 130 Ctrl-C."""
+    """Run one verb; 0 is good, 1 a trial or a check that failed, 2 a mistake of the user's, 130 Ctrl-C, 143 SIGTERM."""
     import_paths.put_root_first()
     argv = sys.argv[1:] if argv is None else argv
     try:
@@ -46,9 +46,9 @@ def main(argv: list[str] | None = None) -> int:
     except UsageError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("\nbench: stopped; what is finished is stored, the same command continues", file=sys.stderr)
-        return 130
+        return 143 if "SIGTERM" in stop.args else 130
     except BrokenPipeError:  # `bench ls | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

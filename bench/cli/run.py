@@ -8,9 +8,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from bench.cli import report_options, suite_options
-from bench.cli.argument_parser import whole_number
+from bench.cli import report_options, status, suite_options
+from bench.cli.argument_parser import number_from_zero, positive_number, whole_number
 from bench.storage.store import Store
+from bench.training.sitting import CHECKPOINT_MINUTES
 
 if TYPE_CHECKING:
     from bench.training.run_suite import TrainingOptions
@@ -23,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `run`."""
     suite_options.add_selection(parser)
     add_training(parser)
+    parser.add_argument(
+        "--minutes",
+        type=positive_number,
+        metavar="M",
+        help="take no more steps after so many minutes; the same command goes on from the checkpoints",
+    )
     parser.add_argument("--json", action="store_true", help="print the tables as JSON")
 
 
@@ -31,13 +38,26 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--executor", choices=("ray", "inline"), default="ray", help="ray workers, or this process")
     parser.add_argument("--address", metavar="ADDRESS", help="join the Ray cluster at this address")
     parser.add_argument("--pack-size", type=whole_number(1), metavar="N", help="trials trained at once by one program")
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=number_from_zero,
+        metavar="M",
+        default=CHECKPOINT_MINUTES,
+        help="minutes from one checkpoint of a pack in training to the next; 0 for none (default: %(default)g)",
+    )
 
 
 def training_options(args: argparse.Namespace) -> TrainingOptions:
     """Read the options that `add_training` adds."""
     from bench.training.run_suite import TrainingOptions
 
-    return TrainingOptions(executor=args.executor, address=args.address, pack_size=args.pack_size)
+    return TrainingOptions(
+        executor=args.executor,
+        address=args.address,
+        pack_size=args.pack_size,
+        checkpoint_minutes=args.checkpoint_minutes,
+        minutes=getattr(args, "minutes", None),
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -52,6 +72,7 @@ def main(args: argparse.Namespace) -> int:
     trials_store = Store.open(args.results)
     with trials_store.lock():
         num_new = train_missing(training_options(args), chosen, trials_store)
+    num_left = sum(not (trials_store.finished(t.id) or trials_store.failed(t.id)) for t in chosen.trials)
     contents = build.gather_contents(
         chosen,
         trials_store,
@@ -64,13 +85,23 @@ def main(args: argparse.Namespace) -> int:
     else:
         terminal.print_tables(contents.results)
         print(f"report: {report.describe()}")
-        print(
-            f"{num_new} trials trained, {len(chosen.trials) - num_new} found finished, "
-            f"in {format_seconds(time.monotonic() - start)}"
-        )
+        num_found = len(chosen.trials) - num_new - num_left
+        print(f"{num_new} trials trained, {num_found} found finished, in {format_seconds(time.monotonic() - start)}")
     num_failed = sum(trials_store.failed(trial.id) for trial in chosen.trials)
     print_failures(num_failed, trials_store)
+    if num_left:
+        print_unfinished(num_left, len(chosen.trials), trials_store)
     return 1 if num_failed else 0
+
+
+def print_unfinished(num_left: int, num_trials: int, trials_store: Store) -> None:
+    """Say what the time was too short for, and how far it came."""
+    begun = status.describe_begun(trials_store)
+    print("\n".join(begun), file=sys.stderr)
+    print(
+        f"time is up: {num_left} of {num_trials} trials are not finished; the same command continues",
+        file=sys.stderr,
+    )
 
 
 def print_failures(num_failed: int, trials_store: Store) -> None:

@@ -13,6 +13,7 @@ from bench.cli import common_options
 from bench.cli.common_options import add_results, existing
 from bench.errors import UsageError
 from bench.storage import store
+from bench.storage.checkpoint_files import CheckpointFolder
 from bench.storage.store import Store
 
 HELP = "say what is running now, and what is done"
@@ -47,7 +48,8 @@ def main(args: argparse.Namespace) -> int:
     trials = Store.open(existing(args.results))
     status = trials.read_status()
     if args.json:
-        print(json.dumps({"stored": counts(trials), "set_aside": trials.set_aside, "running": status}, indent=1))
+        told = {"stored": counts(trials), "set_aside": trials.set_aside, "begun": begun_trials(trials)}
+        print(json.dumps(told | {"running": status}, indent=1))
         return 0
     print("\n".join([*describe_store(trials), *_described(status)]))
     return 0
@@ -103,7 +105,26 @@ def describe_store(trials: Store) -> list[str]:
     """Describe in lines what is stored."""
     stored = counts(trials)
     first = f"stored in {trials.root}: {stored['num_finished']} finished, {stored['num_failed']} failed"
-    return [first, *(f"set aside, it did not parse: {name}" for name in trials.set_aside)]
+    set_aside = [f"set aside, it did not parse: {name}" for name in trials.set_aside]
+    return [first, *set_aside, *describe_begun(trials)]
+
+
+def begun_trials(trials: Store) -> dict[str, dict[str, Any]]:
+    """Return how far the trials have come that have a checkpoint and are not stored, by their id."""
+    begun: dict[str, dict[str, Any]] = {}
+    for head in CheckpointFolder.open(trials.root).heads.values():
+        for trial_id, num_steps in head.trials.items():
+            is_further = head.step > begun.get(trial_id, {"step": -1})["step"]
+            if not trials.finished(trial_id) and is_further:
+                seconds = sum(head.seconds.values())
+                begun[trial_id] = {"step": head.step, "num_steps": num_steps, "seconds": seconds}
+    return dict(sorted(begun.items()))
+
+
+def describe_begun(trials: Store) -> list[str]:
+    """Describe in lines the trials that are trained in part."""
+    lines = [f"  {found['step']}/{found['num_steps']} steps: {name}" for name, found in begun_trials(trials).items()]
+    return [f"trained in part: {len(lines)}", *lines] if lines else []
 
 
 def _described(status: dict[str, Any] | None) -> list[str]:

@@ -65,14 +65,14 @@ class CheckpointHead:
     memory: float | None
 
 
-class Checkpoint(NamedTuple):
+class TrainingCheckpoint(NamedTuple):
     """A training that is not finished: its head, and its arrays by flat names."""
 
     head: CheckpointHead
     arrays: dict[str, numpy.ndarray]
 
 
-def checkpoint_to_bytes(checkpoint: Checkpoint) -> bytes:
+def checkpoint_to_bytes(checkpoint: TrainingCheckpoint) -> bytes:
     """Return a checkpoint as the content of its file."""
     import safetensors.numpy
 
@@ -81,7 +81,7 @@ def checkpoint_to_bytes(checkpoint: Checkpoint) -> bytes:
     return safetensors.numpy.save(checkpoint.arrays, metadata={"head": text, "sha256": checksum})
 
 
-def parse_checkpoint(content: bytes, where: str) -> Checkpoint:
+def parse_checkpoint(content: bytes, where: str) -> TrainingCheckpoint:
     """Read what `checkpoint_to_bytes` wrote.
 
     Args:
@@ -101,7 +101,7 @@ def parse_checkpoint(content: bytes, where: str) -> Checkpoint:
         raise ValueError(f"{where}: expected a checkpoint, got a damaged file ({type(error).__name__})") from error
     if metadata.get("sha256") != _checksum(metadata["head"], arrays):
         raise ValueError(f"{where}: expected a checkpoint, got a damaged file (its SHA-256 is another)")
-    return Checkpoint(head, arrays)
+    return TrainingCheckpoint(head, arrays)
 
 
 class CheckpointFolder:
@@ -110,13 +110,13 @@ class CheckpointFolder:
     Attributes:
         root: The store's folder.
         heads: What is there, by the training's name.
-        refused: A line on each file that cannot be used.
+        refused: A line on each file that cannot be used, by the training's name.
     """
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
         self.heads: dict[str, CheckpointHead] = {}
-        self.refused: list[str] = []
+        self.refused: dict[str, str] = {}
 
     @classmethod
     def open(cls, root: str | os.PathLike[str]) -> CheckpointFolder:
@@ -129,7 +129,7 @@ class CheckpointFolder:
                 except FileNotFoundError:  # its trial is finished
                     continue
                 except (ValueError, OSError) as error:
-                    folder.refused.append(str(error))
+                    folder.refused[path.stem] = str(error)
                 else:
                     folder.heads[path.stem] = head
         return folder
@@ -155,10 +155,17 @@ class CheckpointFolder:
         self.root.mkdir(parents=True, exist_ok=True)
         write_file(self.path(head.name), content, temporary=files.temporary_path(self.root))
         self.heads[head.name] = head
+        self.refused.pop(head.name, None)
+
+    def refuse(self, name: str, why: str) -> None:
+        """Note that a file whose head could be read cannot be used."""
+        self.heads.pop(name, None)
+        self.refused[name] = why
 
     def remove(self, name: str) -> None:
         """Remove a checkpoint, and the folder with the last of them."""
         self.heads.pop(name, None)
+        self.refused.pop(name, None)
         self.path(name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             (self.root / FOLDER).rmdir()

@@ -17,8 +17,8 @@ from jaxtyping import PyTree, Shaped
 
 from bench.storage.checkpoint_files import (
     CHECKPOINT_VERSION,
-    Checkpoint,
     CheckpointHead,
+    TrainingCheckpoint,
     checkpoint_to_bytes,
     parse_checkpoint,
 )
@@ -107,11 +107,11 @@ def keep(run: PackRun, running: str | None = None) -> None:
         arrays["strip_steps"] = np.asarray([step for step, _ in run.strip], np.int64)
         if run.strip:
             arrays["strip"] = np.stack([np.asarray(view[row]) for _, view in run.strip])
-        checkpoints[head.name] = StoredTraining(head, checkpoint_to_bytes(Checkpoint(head, arrays)))
+        checkpoints[head.name] = StoredTraining(head, checkpoint_to_bytes(TrainingCheckpoint(head, arrays)))
     run.sitting.add_checkpoints(list(checkpoints.values()))
 
 
-def restore(run: PackRun, found: Sequence[Checkpoint]) -> None:
+def restore(run: PackRun, found: Sequence[TrainingCheckpoint]) -> None:
     """Set a run to where its checkpoints, one a row, left it."""
     heads = [checkpoint.head for checkpoint in found]
     rows = [checkpoint.arrays for checkpoint in found]
@@ -143,7 +143,7 @@ def restore(run: PackRun, found: Sequence[Checkpoint]) -> None:
             run.counted.setdefault(root(training), others[0])
 
 
-def find_checkpoints(run: PackRun, phase: TrainingPhase) -> list[Checkpoint] | None:
+def find_checkpoints(run: PackRun, phase: TrainingPhase) -> list[TrainingCheckpoint] | None:
     """Return a checkpoint of each row of a phase, all at one step; None where there are none.
 
     Those that do not fit are named in a line each, and none of the pack's is used.
@@ -168,7 +168,7 @@ def find_checkpoints(run: PackRun, phase: TrainingPhase) -> list[Checkpoint] | N
     return found
 
 
-def _check_fits(checkpoint: Checkpoint, run: PackRun, phase: TrainingPhase, training: Trial) -> None:
+def _check_fits(checkpoint: TrainingCheckpoint, run: PackRun, phase: TrainingPhase, training: Trial) -> None:
     """Raise ValueError unless a checkpoint is of this training, at the end of a chunk, with these arrays."""
     head = checkpoint.head
     if head.identity != identity_digest(training):

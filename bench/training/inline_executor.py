@@ -6,18 +6,15 @@ JAX lets go of Python's lock while the device works, so that one thread is enoug
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from bench.storage.record import Outcome
 from bench.training.precompile import BackgroundCompiler
 from bench.training.progress import Progress
-from bench.training.queue import Attempt, Failure, Program, Queue
-from bench.training.worker import TRAINER, PackTrainer, ReportProgress, Unscored
-
-OnOutcome: TypeAlias = Callable[[Outcome], None]
-OnProgress: TypeAlias = Callable[[str, tuple[str, ...], Progress], None]
+from bench.training.queue import Attempt, Failure, Program, Queue, Stopped
+from bench.training.run_handlers import NotStored, RunHandlers
+from bench.training.sitting import Message, Sitting
+from bench.training.worker import PackTrainer, ReportProgress, Unscored
 
 MAX_UNSCORED = 1
 """Packs of a device that wait for their scores while one is trained: their views lie in the host's memory."""
@@ -28,73 +25,84 @@ class ScoredBeside(NamedTuple):
 
     Attributes:
         attempt: The pack.
+        sitting: Has its outcomes.
         failure: Why it could not be scored, once that is known; None if its outcomes were handed on.
     """
 
     attempt: Attempt
-    failure: Future[Failure | None]
+    sitting: Sitting
+    failure: Future[Failure | Stopped | None]
 
 
 class InlineExecutor:
     """The packs of a run that is trained in this process.
 
     Args:
-        queue: Empty afterwards.
-        protocols: As in `bench.training.scheduler.train_packs`.
-        on_outcome: As there.
-        on_progress: As there.
-        train: As there.
+        queue: Empty afterwards, unless the run was stopped.
+        handlers: What is done with what packs leave.
         compiler: Compiles the next programs meanwhile; None where nothing is done beside training.
     """
 
-    def __init__(
-        self,
-        queue: Queue,
-        protocols: tuple[str, ...],
-        on_outcome: OnOutcome,
-        on_progress: OnProgress,
-        train: str = TRAINER,
-        compiler: BackgroundCompiler | None = None,
-    ) -> None:
+    def __init__(self, queue: Queue, handlers: RunHandlers, compiler: BackgroundCompiler | None = None) -> None:
         self.queue = queue
-        self.protocols = protocols
-        self.on_outcome = on_outcome
-        self.on_progress = on_progress
+        self.handlers = handlers
         self.compiler = compiler
-        self.trainer = PackTrainer(train)
+        self.trainer = PackTrainer(handlers.train)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="score")
         self.scored: deque[ScoredBeside] = deque()
         self.compiled: set[Program] = set()
         self.begun: list[Program] = []
 
     def run(self) -> None:
-        """Train until nothing waits and everything is handed on.
+        """Train until nothing waits or the run is to stop, and everything is handed on.
 
         Raises:
             KeyboardInterrupt: Outcomes of packs that were trained have been handed on.
         """
+        stop = self.handlers.stop
         try:
-            while self.queue.waiting or self.scored:
-                if self.queue.waiting:
+            while (self.queue.waiting and not stop.is_due()) or self.scored:
+                if self.queue.waiting and not stop.is_due():
                     self.train_next()
-                self.settle(MAX_UNSCORED if self.queue.waiting else 0)
+                self.settle(MAX_UNSCORED if self.queue.waiting and not stop.is_due() else 0)
         except KeyboardInterrupt:
             self.settle(0)
             raise
+        except NotStored as refusal:
+            raise refusal.error from None
         finally:
+            stop.is_patient = False
             self.thread.shutdown(wait=False, cancel_futures=True)
 
     def train_next(self) -> None:
         """Train the next pack, and begin its scores."""
         attempt = self.queue.take(self.compiled, set(), self.begun)
         self.compile_ahead(attempt)
-        result = self.trainer.train(attempt.pack, self.protocols, self.reporter(attempt))
+        checkpoints = self.handlers.checkpoints
+        sitting = Sitting(
+            saved=checkpoints.saved_for(attempt.pack),
+            every_s=checkpoints.every_s,
+            hand_on=self.hand_on,
+            is_over=self.handlers.stop.is_due,
+            scores_beside=self.compiler is not None,
+        )
+        try:
+            result = self.trainer.train(attempt.pack, self.handlers.protocols, self.reporter(attempt, sitting), sitting)
+        finally:
+            self.handlers.stop.is_patient = False
         if isinstance(result, Unscored) and self.compiler is not None:
-            self.scored.append(ScoredBeside(attempt, self.thread.submit(self.finish, attempt, result)))
+            ended = self.thread.submit(self.finish, attempt, result, sitting)
+            self.scored.append(ScoredBeside(attempt, sitting, ended))
             return
-        failure = self.finish(attempt, result)
-        if failure is not None:
-            self.give_up(attempt, failure)
+        failure = self.finish(attempt, result, sitting)
+        self.give_up(attempt, failure, sitting)
+
+    def hand_on(self, message: Message) -> None:
+        """Store what a pack hands on, in the thread that makes it."""
+        try:
+            self.handlers.take_message(message)
+        except Exception as error:
+            raise NotStored(error) from error
 
     def compile_ahead(self, attempt: Attempt) -> None:
         """Begin to compile the programs of the packs behind one that is trained now."""
@@ -103,34 +111,40 @@ class InlineExecutor:
         if self.compiler is None:
             return
         if is_first:
-            self.compiler.begin_scores(attempt.pack, self.protocols)
+            self.compiler.begin_scores(attempt.pack, self.handlers.protocols)
         upcoming = self.queue.upcoming_programs(self.compiled | set(self.begun))
         self.begun += [other.program for other in upcoming]
         self.compiler.begin([other.pack for other in upcoming])
 
-    def reporter(self, attempt: Attempt) -> ReportProgress:
+    def reporter(self, attempt: Attempt, sitting: Sitting) -> ReportProgress:
         """Return the function that is told where a pack stands."""
-        return lambda progress: self.on_progress(attempt.pack.key, attempt.trial_ids, progress)
 
-    def finish(self, attempt: Attempt, result: list[Outcome] | Unscored | Failure) -> Failure | None:
-        """Score a pack if that is not done yet, and hand its outcomes on; return why it has none."""
+        def report(progress: Progress) -> None:
+            if progress.phase != "score" or self.compiler is None:  # else another pack may be in training
+                # A signal waits for the end of a chunk, where there is something to keep.
+                self.handlers.stop.is_patient = progress.phase == "train" and sitting.every_s is not None
+            left = attempt.without(sitting.outcomes)
+            if left.trial_ids:
+                self.handlers.on_progress(attempt.pack.key, left.trial_ids, progress)
+
+        return report
+
+    def finish(
+        self, attempt: Attempt, result: Unscored | Failure | Stopped | None, sitting: Sitting
+    ) -> Failure | Stopped | None:
+        """Score a pack if that is not done yet; return why not all of its outcomes were handed on."""
         if isinstance(result, Unscored):
-            result = self.trainer.score(attempt.pack, result, self.reporter(attempt))
-        if isinstance(result, Failure):
-            return result
-        for outcome in result:
-            self.on_outcome(outcome)
-        return None
+            return self.trainer.score(attempt.pack, result, self.reporter(attempt, sitting), sitting)
+        return result
 
     def settle(self, num_left: int) -> None:
         """Look after the packs that were scored meanwhile; wait until no more than so many are not."""
         while self.scored and (len(self.scored) > num_left or self.scored[0].failure.done()):
-            attempt, ended = self.scored.popleft()
-            failure = ended.result()
-            if failure is not None:
-                self.give_up(attempt, failure)
+            attempt, sitting, ended = self.scored.popleft()
+            self.give_up(attempt, ended.result(), sitting)
 
-    def give_up(self, attempt: Attempt, failure: Failure) -> None:
+    def give_up(self, attempt: Attempt, failure: Failure | Stopped | None, sitting: Sitting) -> None:
         """Put the trials of a pack that failed back into the queue one by one, or hand their failures on."""
-        for outcome in self.queue.handle_error(attempt, failure):
-            self.on_outcome(outcome)
+        if isinstance(failure, Failure):
+            for outcome in self.queue.handle_error(attempt.without(sitting.outcomes), failure):
+                self.handlers.on_outcome(outcome)

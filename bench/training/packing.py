@@ -136,43 +136,65 @@ def default_pack_size(platform: str) -> int:
     return 4 if platform == "cpu" else 32
 
 
-def make_packs(trials: Iterable[Trial], pack_size: int) -> list[Pack]:
+class ResumePoint(NamedTuple):
+    """The place from which a trial goes on; trials of one pack have one, as the step is never mapped.
+
+    Attributes:
+        phase: The phase, by its method; None for what a trial trains first.
+        step: Gradient steps that were taken.
+    """
+
+    phase: Static | None
+    step: int
+
+
+AFRESH = ResumePoint(None, 0)
+
+
+def make_packs(trials: Iterable[Trial], pack_size: int, points: Mapping[str, ResumePoint] | None = None) -> list[Pack]:
     """Make packs of at most `pack_size`, of even sizes within a program so that it is compiled for few of them.
 
     A trial is in the pack of what it continues, and does not count there. Packs of low seeds come first, and within a
     seed and program those of the first scenes or captions, with all arms that share the program: what is finished when
     a run is stopped is all arms on some of them, not some arms on all, as far as that compiles nothing twice.
+
+    Args:
+        trials: To be trained.
+        pack_size: Trials of a pack.
+        points: From where trials go on, by their id; the others start afresh.
     """
+    points = points or {}
     trials = list(trials)
     places = {cluster: i for i, cluster in enumerate(dict.fromkeys(trial.task.cluster for trial in trials))}
-    groups: dict[Program, dict[Trial, list[Trial]]] = {}
+    groups: dict[tuple[Program, ResumePoint], dict[Trial, list[Trial]]] = {}
     statics: dict[int, Static] = {}  # by the method's address: the trials of an arm share theirs
     for trial in trials:
         if id(trial.method) not in statics:
             statics[id(trial.method)] = _static_of(trial)
         program = Program(statics[id(trial.method)], shapes_of(trial))
-        groups.setdefault(program, {}).setdefault(root(trial), []).append(trial)
+        point = points.get(trial.id, AFRESH) if points else AFRESH  # an id takes a look at the data
+        groups.setdefault((program, point), {}).setdefault(root(trial), []).append(trial)
     packs: list[Pack] = []
-    keys: set[str] = set()
-    for families in groups.values():
+    keys: dict[Program, str] = {}
+    for (program, _), families in groups.items():
         members = sorted(families.values(), key=lambda family: schedule_key(family, places))
         num_packs = math.ceil(len(members) / pack_size)
         size = math.ceil(len(members) / num_packs)
-        key = _free_key(program_key(members[0][0]), keys)
+        if program not in keys:
+            keys[program] = _free_key(program_key(members[0][0]), keys.values())
         for i in range(0, len(members), size):
             together = tuple(trial for family in members[i : i + size] for trial in family)
-            packs.append(Pack(trials=together, key=key))
+            packs.append(Pack(trials=together, key=keys[program]))
     return sorted(packs, key=lambda pack: min(trial.seed for trial in pack.trials))
 
 
-def _free_key(key: str, taken: set[str]) -> str:
+def _free_key(key: str, taken: Collection[str]) -> str:
     """Return a key that no other program has, should two that are not equal have one digest."""
     found = key
     num = 1
     while found in taken:
         num += 1
         found = f"{key}-{num}"
-    taken.add(found)
     return found
 
 

@@ -18,7 +18,7 @@ not finite ends alone (both in `bench.training.trainer`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from bench.storage import record
@@ -69,6 +69,9 @@ class QueuedPack(Protocol):
     def split(self) -> Sequence[QueuedPack]:
         """Make a pack of every trial."""
 
+    def without(self, trial_ids: Collection[str]) -> QueuedPack:
+        """Make a pack of the trials that are not among these."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Attempt:
@@ -97,6 +100,10 @@ class Attempt:
         """Give the block that it belongs to: low seeds first, so that a run that is stopped has complete seeds."""
         return min(trial.seed for trial in self.pack.trials)
 
+    def without(self, trial_ids: Collection[str]) -> Attempt:
+        """Return the attempt at the trials that are not among these: those have left the pack with their outcomes."""
+        return dataclasses.replace(self, pack=self.pack.without(trial_ids))
+
 
 class Failure(NamedTuple):
     """Why a pack left no outcomes.
@@ -110,6 +117,16 @@ class Failure(NamedTuple):
     reason: str
     traceback: str | None
     is_usage: bool = False
+
+
+class Stopped(NamedTuple):
+    """A pack that was told to stop: its trials are neither finished nor failed.
+
+    Attributes:
+        place: Where it stood, in words.
+    """
+
+    place: str
 
 
 class Queue:
@@ -155,6 +172,8 @@ class Queue:
 
     def handle_death(self, attempt: Attempt, how: str) -> list[Outcome]:
         """Try a pack again whose worker died: whole, then trial by trial; return the outcome of one given up."""
+        if not attempt.pack.trials:  # all of them have left it
+            return []
         num_deaths = attempt.num_deaths + 1
         if num_deaths < MAX_DEATHS:
             self.waiting.append(dataclasses.replace(attempt, num_deaths=num_deaths))

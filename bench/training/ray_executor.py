@@ -6,26 +6,29 @@ The one module that imports Ray at its top: it is imported only where Ray is ask
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import os
 import re
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from typing import TypeAlias
 
 import ray
-from ray.actor import ActorHandle
 
 from bench import import_paths
 from bench.errors import UsageError
 from bench.storage import environment
 from bench.storage.record import Outcome
-from bench.training.inline_executor import MAX_UNSCORED, OnOutcome, OnProgress
-from bench.training.queue import Attempt, Failure, Program, Queue, QueuedPack
-from bench.training.worker import TRAINER, TrainedPack, Worker
+from bench.training.inline_executor import MAX_UNSCORED
+from bench.training.queue import Failure, Queue, QueuedPack
+from bench.training.ray_worker_handle import WorkerHandle
+from bench.training.run_handlers import RunHandlers
+from bench.training.sitting import StoredTraining
+from bench.training.stopping import GRACE_S
+from bench.training.worker import TRAINER, News, TrainedPack, Worker
 
 MAX_FAILED_STARTS = 3
 """Workers in a row that may die before they have started."""
@@ -43,47 +46,12 @@ Resources: TypeAlias = dict[str, int | dict[str, int]]
 """Resources of one worker, in Ray's words."""
 
 
-@dataclasses.dataclass(eq=False)
-class WorkerHandle:
-    """One worker, as the driver knows it.
-
-    Attributes:
-        actor: Ray's handle.
-        pending: The answer that is waited for: of `node` at first, then of `train`; None when the worker is free.
-        node: Its host, once known.
-        slot: Its number on that host.
-        attempt: The pack that it trains.
-        scoring: The packs that it has trained, by the answer that brings their outcomes.
-        asked: The latest question for progress that has no answer yet.
-        compiled: Programs that it has.
-        begun: Programs that it compiles ahead, in that order.
-    """
-
-    actor: ActorHandle
-    pending: ray.ObjectRef | None
-    node: str | None = None
-    slot: int = 0
-    attempt: Attempt | None = None
-    scoring: dict[ray.ObjectRef, Attempt] = dataclasses.field(default_factory=dict)
-    asked: ray.ObjectRef | None = None
-    compiled: set[Program] = dataclasses.field(default_factory=set)
-    begun: list[Program] = dataclasses.field(default_factory=list)
-
-    @property
-    def known(self) -> set[Program]:
-        """Return the programs that it has or will have."""
-        return self.compiled | set(self.begun)
-
-
 class RayExecutor:
     """The workers of a run, seen from the driver.
 
     Args:
         queue: The packs to be trained.
-        protocols: As in `bench.training.scheduler.train_packs`.
-        on_outcome: As there.
-        on_progress: As there.
-        train: As there.
+        handlers: What is done with what they leave.
         is_local: Whether the workers run on this host.
         worker: The class of the actors.
     """
@@ -91,56 +59,66 @@ class RayExecutor:
     def __init__(
         self,
         queue: Queue,
-        protocols: tuple[str, ...],
-        on_outcome: OnOutcome,
-        on_progress: OnProgress,
-        train: str,
+        handlers: RunHandlers,
         is_local: bool,
         worker: type = Worker,
     ) -> None:
         self.queue = queue
-        self.protocols = protocols
-        self.on_outcome = on_outcome
-        self.on_progress = on_progress
-        self.train = train
+        self.handlers = handlers
         self.is_local = is_local
         self.worker = worker
         self.resources, num_slots = worker_resources(ray.cluster_resources(), is_local)
         self.num_workers = max(1, min(num_slots, len(queue.waiting)))
         is_core = self.resources == {"num_cpus": 1}
         self.cores_each = num_slots // self.num_workers if is_core else 0
-        self.compiles_ahead = train == TRAINER and not is_core
+        self.compiles_ahead = handlers.train == TRAINER and not is_core
         self.num_failed_starts = 0
         self.workers: list[WorkerHandle] = []
+        self.stopped_at: float | None = None
 
     def run(self) -> None:
-        """Train until nothing waits and nobody works.
+        """Train until nothing waits and nobody works, or until the run is to stop.
 
         Raises:
             KeyboardInterrupt: Outcomes that were there have been handed on, and the workers are killed.
         """
+        stop = self.handlers.stop
+        stop.is_patient = self.handlers.checkpoints.every_s is not None
         try:
             self.workers = [self.start_worker() for _ in range(self.num_workers)]
-            while self.queue.waiting or any(worker.attempt or worker.scoring for worker in self.workers):
+            while (self.queue.waiting and not stop.is_due()) or any(worker.is_busy for worker in self.workers):
+                if stop.is_due() and self.must_leave():
+                    break
                 self.hand_out_packs()
                 self.take_answers(POLL_S)
-                self.poll_progress()
+                self.poll_news()
         except KeyboardInterrupt:
             self.keep_what_is_trained()
             raise
         finally:
+            stop.is_patient = False
             for worker in self.workers:
                 ray.kill(worker.actor)
+
+    def must_leave(self) -> bool:
+        """Tell the workers to stop, once; tell whether they have had enough time since a signal."""
+        if self.stopped_at is None:
+            self.stopped_at = time.monotonic()
+            for worker in self.workers:
+                worker.actor.stop.options(concurrency_group="news").remote()
+        return self.handlers.stop.signal_name is not None and time.monotonic() - self.stopped_at > GRACE_S
 
     def start_worker(self) -> WorkerHandle:
         """Start a worker."""
         sys_path = [entry or os.getcwd() for entry in sys.path] if self.is_local else None
-        actor_class = ray.remote(concurrency_groups={"progress": 1, "outcomes": 1})(self.worker)  # type: ignore[call-overload]
-        actor = actor_class.options(max_restarts=0, **self.resources).remote(sys_path, self.train)
+        actor_class = ray.remote(concurrency_groups={"news": 1, "outcomes": 1})(self.worker)  # type: ignore[call-overload]
+        actor = actor_class.options(max_restarts=0, **self.resources).remote(sys_path, self.handlers.train)
         return WorkerHandle(actor, actor.node.remote())
 
     def hand_out_packs(self) -> None:
-        """Give every free worker a pack, if one waits."""
+        """Give every free worker a pack, if one waits and the run is not to stop."""
+        if self.handlers.stop.is_due():
+            return
         for worker in self.workers:
             is_free = worker.pending is None and len(worker.scoring) <= MAX_UNSCORED
             if is_free and self.queue.waiting:
@@ -154,46 +132,65 @@ class RayExecutor:
                     worker.begun += [other.program for other in upcoming]
                     ahead = [other.pack for other in upcoming]
                 worker.asked = None  # an answer would be about the pack before
-                worker.pending = worker.actor.train.remote(attempt.pack, self.protocols, ahead)
+                checkpoints = self.handlers.checkpoints
+                saved = checkpoints.saved_for(attempt.pack)
+                worker.pending = worker.actor.train.remote(
+                    attempt.pack, self.handlers.protocols, ahead, saved, checkpoints.every_s
+                )
 
     def take_answers(self, timeout_s: float, more_packs: bool = True) -> None:
         """Wait for answers of workers, at most so long, and act on them.
 
         Args:
             timeout_s: Seconds.
-            more_packs: Whether workers that are free get the next pack before outcomes are handed on, which writes
-                them.
+            more_packs: Whether workers that are free get the next pack before what they left is stored.
         """
         busy = {worker.pending: worker for worker in self.workers if worker.pending is not None}
         busy |= {reference: worker for worker in self.workers for reference in worker.scoring}
         if not busy:
             return
         ray.wait(list(busy), num_returns=1, timeout=timeout_s)
-        outcomes: list[Outcome] = []
+        left: list[tuple[WorkerHandle, News]] = []
+        given_up: list[Outcome] = []
         try:
             for reference in ray.wait(list(busy), num_returns=len(busy), timeout=0)[0]:
-                if busy[reference] in self.workers:  # else it was replaced just now
-                    outcomes += self.take_answer(busy[reference], reference)
+                worker = busy[reference]
+                if worker in self.workers:  # else it was replaced just now
+                    given_up += self.take_answer(worker, reference, left)
             if more_packs:
                 self.hand_out_packs()
         finally:
-            for outcome in outcomes:
-                self.on_outcome(outcome)
+            for worker, news in left:
+                self.take_messages(worker, news)
+            for outcome in given_up:
+                self.handlers.on_outcome(outcome)
 
     def keep_what_is_trained(self) -> None:
         """Take the outcomes of packs that are trained; wait for their scores."""
+        self.poll_news()
         self.take_answers(0.0, more_packs=False)
         while any(worker.scoring for worker in self.workers):
             self.take_answers(POLL_S, more_packs=False)
 
-    def take_answer(self, worker: WorkerHandle, reference: ray.ObjectRef) -> list[Outcome]:
-        """Act on a worker's answer, or on its death; return the outcomes that it brings."""
+    def take_answer(
+        self, worker: WorkerHandle, reference: ray.ObjectRef, left: list[tuple[WorkerHandle, News]]
+    ) -> list[Outcome]:
+        """Act on a worker's answer, or on its death.
+
+        Args:
+            worker: The worker.
+            reference: The answer.
+            left: Gets what packs have handed on, to be stored when all workers have something to do.
+
+        Returns:
+            Outcomes of the trials that are given up.
+        """
         errors = ray.exceptions
         try:
             answer = ray.get(reference)
         except (errors.RayTaskError, errors.UnserializableException) as error:  # what could not be sent there or back
             text = _without_hosts(str(error))
-            answer = Failure(text.splitlines()[-1], text)
+            answer = News(None, {}, Failure(text.splitlines()[-1], text))
         except errors.RayError as error:
             return self.replace_worker(worker, error)
         attempt = worker.scoring.pop(reference, None)
@@ -204,11 +201,26 @@ class RayExecutor:
                 return []
             attempt = worker.attempt
             worker.attempt = None
-        if isinstance(answer, TrainedPack):
-            asked: ray.ObjectRef = worker.actor.outcomes.options(concurrency_group="outcomes").remote(answer)
+        if isinstance(answer.result, TrainedPack):
+            asked: ray.ObjectRef = worker.actor.outcomes.options(concurrency_group="outcomes").remote(answer.result)
             worker.scoring[asked] = attempt
+        left.append((worker, answer))
+        if not isinstance(answer.result, Failure):
             return []
-        return self.queue.handle_error(attempt, answer) if isinstance(answer, Failure) else answer
+        stored = [message.record.trial_id for message in answer.messages.values() if isinstance(message, Outcome)]
+        return self.queue.handle_error(attempt.without(stored), answer.result)
+
+    def take_messages(self, worker: WorkerHandle, news: News) -> None:
+        """Store what a worker handed on, each message once; trials that have an outcome leave their pack."""
+        for number, message in sorted(news.messages.items()):
+            if number <= worker.num_seen:
+                continue
+            worker.num_seen = number
+            self.handlers.take_message(message)
+            if isinstance(message, Outcome):
+                worker.remove_trial(message.record.trial_id)
+            elif isinstance(message, StoredTraining):
+                worker.forgive_deaths(message)
 
     def place_worker(self, worker: WorkerHandle, node: str) -> None:
         """Give a worker that has started the first cores of its host that no other has."""
@@ -230,7 +242,8 @@ class RayExecutor:
         """
         self.workers.remove(worker)
         ray.kill(worker.actor)  # it may only be out of reach
-        attempts = [*worker.scoring.values(), *filter(None, [worker.attempt])]
+        self.take_last_news(worker)
+        attempts = [attempt for attempt in (*worker.scoring.values(), worker.attempt) if attempt is not None]
         outcomes = [given_up for each in attempts for given_up in self.queue.handle_death(each, _how_it_died(error))]
         if not attempts:
             self.num_failed_starts += 1
@@ -244,20 +257,32 @@ class RayExecutor:
             self.workers.append(self.start_worker())
         return outcomes
 
-    def poll_progress(self) -> None:
-        """Hand on where busy workers stand, and ask again."""
+    def poll_news(self) -> None:
+        """Hand on where busy workers stand and what they left, and ask again."""
         for worker in self.workers:
-            if worker.attempt is None:
+            if not worker.is_busy:
                 worker.asked = None
                 continue
             if worker.asked is not None and ray.wait([worker.asked], timeout=0)[0]:
-                with contextlib.suppress(ray.exceptions.RayError):  # it died: `take_answer` learns of it
-                    progress = ray.get(worker.asked)
-                    if progress is not None:
-                        self.on_progress(worker.attempt.pack.key, worker.attempt.trial_ids, progress)
+                asked = worker.asked
                 worker.asked = None
+                with contextlib.suppress(ray.exceptions.RayError):  # it died: `take_answer` learns of it
+                    self.take_news(worker, ray.get(asked))
             if worker.asked is None:
-                worker.asked = worker.actor.progress.options(concurrency_group="progress").remote()
+                worker.asked = worker.actor.news.options(concurrency_group="news").remote(worker.num_seen)
+
+    def take_last_news(self, worker: WorkerHandle) -> None:
+        """Store what a worker handed on before it died, as far as it has come."""
+        if worker.asked is not None and ray.wait([worker.asked], timeout=0)[0]:
+            with contextlib.suppress(ray.exceptions.RayError):
+                self.take_messages(worker, ray.get(worker.asked))
+
+    def take_news(self, worker: WorkerHandle, news: News) -> None:
+        """Store what a busy worker handed on, and tell where the pack stands that it trains."""
+        self.take_messages(worker, news)
+        attempt = worker.attempt
+        if news.progress is not None and attempt is not None and attempt.trial_ids:
+            self.handlers.on_progress(attempt.pack.key, attempt.trial_ids, news.progress)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from bench.errors import UsageError
 from bench.metrics.task_kinds import kind_of
@@ -19,6 +19,9 @@ from bench.suites.selection import Selection
 from bench.suites.trial import Trial
 from bench.training import devices, packing, scheduler
 from bench.training.progress import ProgressTable
+from bench.training.resume_points import StoredCheckpoints
+from bench.training.sitting import CHECKPOINT_MINUTES
+from bench.training.stopping import StopRequest
 from tasks.task import FolderScene, Task
 
 
@@ -30,11 +33,15 @@ class TrainingOptions:
         executor: `ray`, or `inline` for this process.
         address: A Ray cluster to join; None starts one on this host for the time of the run.
         pack_size: Trials trained at once by one program; None for as many as suit the device.
+        checkpoint_minutes: Minutes from one checkpoint of a pack to the next; 0 for none.
+        minutes: Minutes after which no more steps are taken; None for no limit.
     """
 
     executor: str = "ray"
     address: str | None = None
     pack_size: int | None = None
+    checkpoint_minutes: float = CHECKPOINT_MINUTES
+    minutes: float | None = None
 
     def __post_init__(self) -> None:
         if self.pack_size is not None and self.pack_size < 1:
@@ -42,14 +49,31 @@ class TrainingOptions:
                 f"--pack-size: expected 1 trial or more, got {self.pack_size}; leave it out for what suits the device"
             )
 
-    def make_packs(self, trials: list[Trial]) -> list[packing.Pack]:
-        """Make packs of trials, of a size that suits the device where none is asked for."""
+        if self.minutes is not None and not self.checkpoint_minutes:
+            raise UsageError(
+                "--checkpoint-minutes: expected checkpoints beside --minutes, got 0; leave it out, or training is lost"
+            )
+
+    @property
+    def checkpoint_s(self) -> float | None:
+        """Give the seconds from one checkpoint to the next; None for none."""
+        return 60 * self.checkpoint_minutes or None
+
+    def make_packs(
+        self, trials: list[Trial], points: Mapping[str, packing.ResumePoint] | None = None
+    ) -> list[packing.Pack]:
+        """Make packs of trials, of a size that suits the device where none is asked for.
+
+        Args:
+            trials: To be trained.
+            points: From where they go on, by their id; the others start afresh.
+        """
         platform = "accelerator" if devices.num_accelerators() else "cpu"
-        return packing.make_packs(trials, self.pack_size or packing.default_pack_size(platform))
+        return packing.make_packs(trials, self.pack_size or packing.default_pack_size(platform), points)
 
 
 def train_missing(options: TrainingOptions, chosen: Selection, trials_store: Store) -> int:
-    """Train the trials that are neither finished nor failed; return how many there were.
+    """Train the trials that are neither finished nor failed; return how many left an outcome: all, unless time is up.
 
     Args:
         options: Where they are trained.
@@ -58,8 +82,9 @@ def train_missing(options: TrainingOptions, chosen: Selection, trials_store: Sto
 
     Raises:
         UsageError: Weights of a scorer or an encoder are missing or altered, or workers do not start.
-        KeyboardInterrupt: Ctrl-C; outcomes that were there are stored.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; outcomes that were there are stored, and checkpoints of the others.
     """
+    stop = StopRequest(options.minutes)
     missing = [t for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if not missing:
         return 0
@@ -69,24 +94,34 @@ def train_missing(options: TrainingOptions, chosen: Selection, trials_store: Sto
     warn_of_absent_photographs(missing)
     prepare_data(missing)
     num_done = sum(trials_store.finished(trial.id) for trial in chosen.trials)
+    checkpoints = StoredCheckpoints.open(trials_store, options.checkpoint_s)
+    points = checkpoints.resume_points(missing)
+    if points:
+        print(f"{len(points)} trials go on from checkpoints", file=sys.stderr)
+    num_stored = 0
     with ProgressTable(len(chosen.trials), num_done, trials_store.write_status) as table:
 
         def keep(outcome: Outcome) -> None:
+            nonlocal num_stored
             trials_store.write(outcome)
+            num_stored += 1
+            checkpoints.forget(outcome.record)
             table.on_outcome(outcome)
 
         try:
             scheduler.train_packs(
-                options.make_packs(missing),
+                options.make_packs(missing, points),
                 chosen.protocols,
                 executor=options.executor,
                 address=options.address,
                 on_outcome=keep,
                 on_progress=table.on_progress,
+                checkpoints=checkpoints,
+                stop=stop,
             )
         finally:
             trials_store.clear_status()
-    return len(missing)
+    return num_stored
 
 
 def check_scorers(tasks: Iterable[Task]) -> None:

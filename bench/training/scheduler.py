@@ -6,29 +6,35 @@ A worker keeps its compiled programs, so packs of one program go to the same wor
 it compiles the next programs while it trains, and scores a pack while it trains the next. `inline` does the same in
 this process, one pack after the other. What becomes of a pack that fails stands in `bench.training.queue`.
 
-Ctrl-C, or SIGTERM as `kill` sends it, raises `KeyboardInterrupt` in this process. Then:
+Outcomes and checkpoints come to this process, which stores them, as they are made: with those of a phase a trial
+leaves its pack, whatever becomes of the rest.
 
-1. Packs that are trained are scored, and their outcomes handed on, so they are stored. Packs in training are lost:
-   nothing is stored in the middle of a trial. A second Ctrl-C does not wait for scores.
-2. With Ray, the workers are killed, and the cluster that was started for the run is shut down.
-3. `KeyboardInterrupt` goes on to the caller: `bench.training.run_suite` takes down the status, and the command line
-   prints one line and exits with 130. The same command again trains what is missing.
+Ctrl-C, or SIGTERM as `kill` and machines that are taken away send it, stops a run, and so does the end of its time
+(`bench.training.stopping`):
+
+1. Packs take the steps of their chunk and leave checkpoints. Where a run leaves none, or no steps are taken yet, a
+   signal does not wait. With Ray, workers have `GRACE_S` after a signal to come to the end of their chunk.
+2. Packs that are trained are scored, and their outcomes handed on, so they are stored; a second signal does not wait.
+3. With Ray, the workers are killed, and the cluster that was started for the run is shut down.
+4. After a signal `KeyboardInterrupt` goes on to the caller, with its name: `bench.training.run_suite` takes down the
+   status, and the command line prints one line and exits with 130, or 143 after SIGTERM. The same command again goes
+   on from the checkpoints.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from types import FrameType
+from collections.abc import Sequence
 
 from bench.errors import UsageError, nearest
-from bench.training.inline_executor import InlineExecutor, OnOutcome, OnProgress
+from bench.training.inline_executor import InlineExecutor
 from bench.training.precompile import BackgroundCompiler, has_accelerator
 from bench.training.queue import Queue, QueuedPack
+from bench.training.run_handlers import OnOutcome, OnProgress, RunHandlers
+from bench.training.sitting import RunCheckpoints
+from bench.training.stopping import StopRequest
 from bench.training.worker import TRAINER
 
 EXECUTORS = ("ray", "inline")
@@ -43,8 +49,10 @@ def train_packs(
     on_outcome: OnOutcome,
     on_progress: OnProgress,
     train: str = TRAINER,
+    checkpoints: RunCheckpoints | None = None,
+    stop: StopRequest | None = None,
 ) -> None:
-    """Train packs, each once; return when every trial has an outcome.
+    """Train packs, each once; return when every trial has an outcome, or when the time is up.
 
     Args:
         packs: Values of `bench.training.packing.Pack`.
@@ -54,16 +62,22 @@ def train_packs(
         on_outcome: Called in this process with each outcome as it comes, finished or failed; where scores are made
             beside training, in a thread of its own.
         on_progress: Called about once a second with a pack's key, its trials' ids and where it stands.
-        train: `module:function` that takes a pack, protocols and a function to report to, and returns outcomes.
+        train: `module:function` that takes a pack, protocols, a function to report to and a
+            `bench.training.sitting.Sitting`, and returns outcomes.
+        checkpoints: What packs go on from, and where they leave checkpoints; None for neither.
+        stop: Says when to stop; None for signals alone.
 
     Raises:
         UsageError: No such executor, or Ray does not start or cannot be joined.
         KeyboardInterrupt: Ctrl-C or SIGTERM: see the top of this file.
     """
+    checkpoints = checkpoints or RunCheckpoints()
+    stop = stop or StopRequest()
+    handlers = RunHandlers(protocols, on_outcome, on_progress, train, checkpoints, stop)
     if choose_executor(executor, address) == "inline":
         compiler = BackgroundCompiler() if train == TRAINER and has_accelerator() else None
-        with _sigterm_as_interrupt(), compiler or contextlib.nullcontext():
-            InlineExecutor(Queue(packs), protocols, on_outcome, on_progress, train, compiler).run()
+        with stop.catch_signals(), compiler or contextlib.nullcontext():
+            InlineExecutor(Queue(packs), handlers, compiler).run()
     elif packs:
         from bench.training import ray_executor
 
@@ -71,9 +85,9 @@ def train_packs(
         with (
             contextlib.redirect_stdout(sys.stderr),
             ray_executor.connect_ray(address) as is_local,
-            _sigterm_as_interrupt(),
+            stop.catch_signals(),
         ):
-            ray_executor.RayExecutor(Queue(packs), protocols, on_outcome, on_progress, train, is_local).run()
+            ray_executor.RayExecutor(Queue(packs), handlers, is_local).run()
 
 
 def choose_executor(executor: str, address: str | None) -> str:
@@ -94,20 +108,3 @@ def choose_executor(executor: str, address: str | None) -> str:
         print("Ray is not installed: one pack after the other, in this process (pip install ray)", file=sys.stderr)
         return "inline"
     return executor
-
-
-@contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let `kill` end a run as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt("SIGTERM")
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -78,27 +79,59 @@ class RenderedPhase(NamedTuple):
         ]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class UnscoredPack:
-    """A pack that is trained and rendered, and not scored yet.
+    """A pack in training, or trained, whose trials are scored as their phase ends.
 
-    Attributes:
+    Where something may be done beside training, a thread scores them while the phases that follow are trained.
+
+    Args:
         trial_ids: Of all its trials, in the pack's order.
         protocol_names: The protocols that they are scored under.
-        phases: What each of its phases left.
         sitting: Takes the outcomes.
+        report: Called when a phase is scored in this thread.
     """
 
-    trial_ids: tuple[str, ...]
-    protocol_names: tuple[str, ...]
-    phases: tuple[RenderedPhase, ...]
-    sitting: Sitting
+    def __init__(
+        self, trial_ids: tuple[str, ...], protocol_names: tuple[str, ...], sitting: Sitting, report: Report
+    ) -> None:
+        self.trial_ids = trial_ids
+        self.protocol_names = protocol_names
+        self.sitting = sitting
+        self.report = report
+        self.phases: list[RenderedPhase] = []
+        self.begun: list[Future[None]] = []
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="score") if sitting.scores_beside else None
+
+    def add(self, phase: RenderedPhase) -> None:
+        """Take the trials that ended with a phase, and score them, beside training or now."""
+        self.phases.append(phase)
+        if self.thread is None:
+            self.score_phase(phase, self.report)
+        else:
+            self.begun.append(self.thread.submit(self.score_phase, phase, lambda progress: None))
+
+    def score_phase(self, phase: RenderedPhase, report: Report) -> None:
+        """Score the trials of a phase, and hand their outcomes on."""
+        with _SCORING:
+            self.sitting.add_outcomes(phase.score(self.protocol_names, report))
+
+    def wait(self) -> None:
+        """Wait for what is scored beside; what could not be scored is left for `score`."""
+        if self.thread is not None:
+            self.thread.shutdown()
 
     def score(self, report: Report) -> list[Outcome]:
-        """Score the views of all trials; return an outcome of each, in the pack's order."""
-        with _SCORING:
-            for phase in self.phases:
-                self.sitting.add_outcomes(phase.score(self.protocol_names, report))
+        """Score what is not scored yet; return an outcome of each trial, in the pack's order."""
+        if self.thread is not None:
+            report(self.phases[-1].progress)
+        self.wait()
+        for begun in self.begun:
+            error = begun.exception()
+            if error is not None and not isinstance(error, Exception):
+                raise error  # no fault of the trials'
+        for phase in self.phases:
+            if any(rendered.trial.id not in self.sitting.outcomes for rendered in phase.trials):
+                self.score_phase(phase, report)
         return [self.sitting.outcomes[trial_id] for trial_id in self.trial_ids]
 
 

@@ -14,6 +14,10 @@ from typing import NamedTuple, TypeAlias
 
 from bench.storage.checkpoint_files import CheckpointHead
 from bench.storage.record import Outcome
+from bench.training.queue import QueuedPack
+
+CHECKPOINT_MINUTES = 5.0
+"""Minutes from one checkpoint of a pack to the next, if nobody says others."""
 
 
 class StoredTraining(NamedTuple):
@@ -49,6 +53,7 @@ class Sitting:
         every_s: Seconds from one checkpoint to the next; None where it leaves none.
         hand_on: Takes what the pack hands on.
         is_over: Tells whether it is to stop at the end of a chunk of steps.
+        scores_beside: Whether trials are scored in a thread, beside the training of what follows.
         outcomes: Those that were handed on, by the trial's id.
         last_kept: When the last checkpoint was left, or the steps began.
     """
@@ -57,6 +62,7 @@ class Sitting:
     every_s: float | None = None
     hand_on: Callable[[Message], None] = _drop
     is_over: Callable[[], bool] = lambda: False
+    scores_beside: bool = False
     outcomes: dict[str, Outcome] = dataclasses.field(default_factory=dict)
     last_kept: float = dataclasses.field(default_factory=time.monotonic)
 
@@ -81,3 +87,20 @@ class Sitting:
     def unkept_s(self) -> float:
         """Return the seconds of training that a crash would lose now."""
         return time.monotonic() - self.last_kept
+
+
+class RunCheckpoints:
+    """The checkpoints of a run that leaves none; `bench.training.resume_points` has those of one that does.
+
+    Attributes:
+        every_s: Seconds from one checkpoint of a pack to the next; None for none.
+    """
+
+    every_s: float | None = None
+
+    def saved_for(self, pack: QueuedPack) -> dict[str, bytes]:
+        """Return the files that a pack goes on from, by the training's name."""
+        return {}
+
+    def keep(self, training: StoredTraining) -> None:
+        """Write a checkpoint."""

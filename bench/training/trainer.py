@@ -76,10 +76,13 @@ def train_unscored(
         TrainingStopped: The sitting is over; outcomes and checkpoints have been handed on.
     """
     sitting = sitting or Sitting()
-    phases: list[RenderedPhase] = []
-    train_in_parts(pack, report, sitting, phases.append)
-    trial_ids = tuple(trial.id for trial in pack.trials)
-    return UnscoredPack(trial_ids=trial_ids, protocol_names=protocol_names, phases=tuple(phases), sitting=sitting)
+    unscored = UnscoredPack(tuple(trial.id for trial in pack.trials), protocol_names, sitting, report)
+    try:
+        train_in_parts(pack, report, sitting, unscored.add)
+    except Exception:
+        unscored.wait()  # what ended before is kept
+        raise
+    return unscored
 
 
 def train_in_parts(

@@ -7,7 +7,7 @@ import pytest
 from bench.training.inline_executor import InlineExecutor
 from bench.training.precompile import BackgroundCompiler
 from bench.training.queue import Queue
-from tests.fixtures.scheduling import Listener
+from tests.fixtures.scheduling import Listener, handlers
 
 BESIDE = "fake_trainer:train_unscored"
 
@@ -23,10 +23,7 @@ class Compiler(BackgroundCompiler):
 
 
 def run(packs, heard, compiler=None):
-    executor = InlineExecutor(
-        Queue(packs), ("std-v1",), heard.on_outcome, heard.on_progress, BESIDE, compiler or Compiler()
-    )
-    executor.run()
+    InlineExecutor(Queue(packs), handlers(heard, train=BESIDE), compiler or Compiler()).run()
     return heard
 
 
@@ -58,7 +55,7 @@ def test_without_anything_beside_all_is_done_in_this_thread(fake):
     names = set()
     heard.on_outcome = lambda outcome: names.add(threading.current_thread().name)
     packs = [fake.Pack(trials=(fake.Trial(name),), key=name) for name in "ab"]
-    InlineExecutor(Queue(packs), (), heard.on_outcome, heard.on_progress, BESIDE).run()
+    InlineExecutor(Queue(packs), handlers(heard, train=BESIDE)).run()
     assert names == {threading.current_thread().name}
 
 

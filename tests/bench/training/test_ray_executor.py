@@ -15,7 +15,7 @@ from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.training import devices, ray_executor
 from bench.training.queue import Queue
-from tests.fixtures.scheduling import Listener, check_failures, failing_packs, train
+from tests.fixtures.scheduling import Listener, check_failures, failing_packs, handlers, train
 
 
 @pytest.mark.parametrize(
@@ -215,15 +215,8 @@ def test_scores_are_made_beside_the_training_of_the_next_pack(ray, fake, tmp_pat
         fake.Pack(trials=(fake.Trial("last"),), key="a"),
     ]
     heard = Listener()
-    executor = ray_executor.RayExecutor(
-        Queue(packs),
-        ("std-v1",),
-        heard.on_outcome,
-        heard.on_progress,
-        "fake_trainer:train_unscored",
-        True,
-        worker=fake.IdleCompiler,
-    )
+    beside = handlers(heard, train="fake_trainer:train_unscored")
+    executor = ray_executor.RayExecutor(Queue(packs), beside, True, worker=fake.IdleCompiler)
     executor.num_workers = 1
     executor.compiles_ahead = True
     executor.run()
@@ -235,9 +228,7 @@ def test_scores_are_made_beside_the_training_of_the_next_pack(ray, fake, tmp_pat
 def test_workers_that_never_start_end_the_run(ray, fake):
     queue = Queue([fake.Pack(trials=(fake.Trial("a"),), key="a")])
     heard = Listener()
-    executor = ray_executor.RayExecutor(
-        queue, (), heard.on_outcome, heard.on_progress, "fake_trainer:train", True, worker=fake.BrokenWorker
-    )
+    executor = ray_executor.RayExecutor(queue, handlers(heard), True, worker=fake.BrokenWorker)
     with pytest.raises(UsageError, match="got 3 in a row that did not .* --executor inline"):
         executor.run()
     assert heard.outcomes == []

@@ -12,7 +12,7 @@ from bench.training.inline_executor import InlineExecutor
 from bench.training.precompile import BackgroundCompiler
 from bench.training.progress import Progress
 from bench.training.queue import Queue
-from tests.fixtures.scheduling import Listener, check_failures, failing_packs, train
+from tests.fixtures.scheduling import Listener, check_failures, failing_packs, handlers, train
 
 
 def train_here(packs, listener):
@@ -56,9 +56,7 @@ class TestInline:
 
         packs = [fake.Pack(trials=(fake.Trial(f"t{i}"),), key=key) for i, key in enumerate("aaabc")]
         heard = Listener()
-        InlineExecutor(
-            Queue(packs), (), heard.on_outcome, heard.on_progress, "fake_trainer:train", compiler=Recorder()
-        ).run()
+        InlineExecutor(Queue(packs), handlers(heard), Recorder()).run()
         assert begun == ["scores of a", "b", "c"]
         assert set(heard.statuses()) == {"t0", "t1", "t2", "t3", "t4"}
 

@@ -8,6 +8,7 @@ import pytest
 from bench.import_paths import ROOT
 from bench.training.progress import Progress
 from bench.training.queue import Failure
+from bench.training.sitting import Sitting
 from bench.training.worker import PackTrainer, TrainedPack, Worker
 
 TRAIN = "fake_trainer:train"
@@ -27,37 +28,39 @@ def test_a_worker_and_its_queue_import_no_jax():
 class TestPackTrainer:
     def test_returns_the_trainers_outcomes(self, fake):
         pack = fake.Pack(trials=(fake.Trial("a"), fake.Trial("b")), key="a")
-        outcomes = PackTrainer(TRAIN).train(pack, ("std-v1",), quiet)
-        assert [outcome.record.trial_id for outcome in outcomes] == ["a", "b"]
+        sitting = Sitting()
+        assert PackTrainer(TRAIN).train(pack, ("std-v1",), quiet, sitting) is None
+        assert list(sitting.outcomes) == ["a", "b"]
 
     def test_an_exception_becomes_a_failure_with_its_traceback(self, fake):
-        found = PackTrainer(TRAIN).train(fake.Pack(trials=(fake.Trial("a", "raise"),), key="a"), (), quiet)
+        found = PackTrainer(TRAIN).train(fake.Pack(trials=(fake.Trial("a", "raise"),), key="a"), (), quiet, Sitting())
         assert isinstance(found, Failure) and found.reason == "Odd: odd a" and not found.is_usage
         assert "train_trial" in found.traceback
 
     def test_a_mistake_of_the_users_has_no_traceback(self, fake):
-        found = PackTrainer(TRAIN).train(fake.Pack(trials=(fake.Trial("a", "usage"),), key="a"), (), quiet)
+        found = PackTrainer(TRAIN).train(fake.Pack(trials=(fake.Trial("a", "usage"),), key="a"), (), quiet, Sitting())
         assert found == Failure("--set: expected sense, got none; do this", None, is_usage=True)
 
     def test_a_trainer_that_is_not_there_is_a_failure(self, fake):
-        found = PackTrainer("no_such:train").train(fake.Pack(trials=(fake.Trial("a"),), key="a"), (), quiet)
+        found = PackTrainer("no_such:train").train(fake.Pack(trials=(fake.Trial("a"),), key="a"), (), quiet, Sitting())
         assert found.reason == "ModuleNotFoundError: No module named 'no_such'"
 
     def test_an_outcome_that_is_missing_is_a_failure(self, fake):
         pack = fake.Pack(trials=(fake.Trial("kept"), fake.Trial("lost", "forget")), key="a")
-        assert "['kept', 'lost'], got those of ['kept']" in PackTrainer(TRAIN).train(pack, (), quiet).reason
+        assert "['kept', 'lost'], got those of ['kept']" in PackTrainer(TRAIN).train(pack, (), quiet, Sitting()).reason
 
     def test_ctrl_c_is_no_failure(self, fake):
         with pytest.raises(KeyboardInterrupt):
-            PackTrainer(TRAIN).train(fake.Pack(trials=(fake.Trial("a", "interrupt"),), key="a"), (), quiet)
+            PackTrainer(TRAIN).train(fake.Pack(trials=(fake.Trial("a", "interrupt"),), key="a"), (), quiet, Sitting())
 
     @pytest.mark.parametrize("act", ["ok", "score_raise", "score_forget"])
     def test_scores_are_made_apart(self, fake, act):
         pack = fake.Pack(trials=(fake.Trial("a", act),), key="a")
         trainer = PackTrainer(BESIDE)
-        found = trainer.score(pack, trainer.train(pack, (), quiet), quiet)
+        sitting = Sitting()
+        found = trainer.score(pack, trainer.train(pack, (), quiet, sitting), quiet, sitting)
         if act == "ok":
-            assert [outcome.record.trial_id for outcome in found] == ["a"]
+            assert found is None and list(sitting.outcomes) == ["a"]
         else:
             assert isinstance(found, Failure)
             assert found.reason.startswith({"score_raise": "Odd: odd a", "score_forget": f"{BESIDE}: expected"}[act])
@@ -75,7 +78,7 @@ class TestPackTrainer:
         pack = fake.Pack(trials=(fake.Trial("a"),), key="a")
         trainer = PackTrainer(BESIDE)
         full = Full(trainer)
-        found = trainer.score(pack, full, quiet)
+        found = trainer.score(pack, full, quiet, Sitting())
         assert full.busy == [False, True] and found.reason == "RuntimeError: RESOURCE_EXHAUSTED: out of memory"
 
 
@@ -83,10 +86,17 @@ class TestWorker:
     def test_tells_of_the_pack_that_it_trains(self, fake, monkeypatch):
         monkeypatch.setattr(sys, "path", [*sys.path])
         worker = Worker(["/the/drivers"], TRAIN)
-        assert worker.progress() is None and "/the/drivers" in sys.path
-        [outcome] = worker.train(fake.Pack(trials=(fake.Trial("a"),), key="a"), ("std-v1",), None)
-        assert outcome.record.trial_id == "a"
-        assert worker.progress() == Progress("ok", 1, 9, 0.5)
+        assert worker.news() == (None, {}, None) and "/the/drivers" in sys.path
+        news = worker.train(fake.Pack(trials=(fake.Trial("a"),), key="a"), ("std-v1",), None)
+        assert {number: outcome.record.trial_id for number, outcome in news.messages.items()} == {1: "a"}
+        assert news.progress == Progress("ok", 1, 9, 0.5) and news.result is None
+        assert list(worker.news().messages) == [1]  # nobody said that it came
+        assert worker.news(1).messages == {}
+
+    def test_tells_of_a_failure(self, fake):
+        worker = Worker(None, TRAIN)
+        news = worker.train(fake.Pack(trials=(fake.Trial("a", "raise"),), key="a"), ("std-v1",), None)
+        assert news.messages == {} and news.result.reason == "Odd: odd a"
 
     def test_compiles_ahead_only_where_it_is_told_to(self, fake, monkeypatch):
         monkeypatch.setattr(sys, "path", [*sys.path])
@@ -103,10 +113,10 @@ class TestWorker:
         worker = Worker(None, BESIDE)
         worker.compiler = Recorder()
         packs = [fake.Pack(trials=(fake.Trial(name),), key="a") for name in "abc"]
-        numbers = [worker.train(pack, (), []) for pack in packs[:2]]
+        numbers = [worker.train(pack, (), []).result for pack in packs[:2]]
         assert numbers == [TrainedPack(0), TrainedPack(1)]
-        assert [worker.outcomes(number)[0].record.trial_id for number in numbers] == ["a", "b"]
-        assert worker.train(packs[2], (), None)[0].record.trial_id == "c"
+        assert [worker.outcomes(number).messages[number.number + 1].record.trial_id for number in numbers] == ["a", "b"]
+        assert worker.train(packs[2], (), None).messages[3].record.trial_id == "c"
         assert not worker.trained
 
 

@@ -1,0 +1,63 @@
+"""Remembers of a Ray worker what its driver needs to know: where it is, what it trains, what it has handed on."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from bench.training.queue import Attempt, Program
+from bench.training.sitting import StoredTraining
+
+if TYPE_CHECKING:
+    import ray
+    from ray.actor import ActorHandle
+
+
+@dataclasses.dataclass(eq=False)
+class WorkerHandle:
+    """One worker, as the driver knows it.
+
+    Attributes:
+        actor: Ray's handle.
+        pending: The answer that is waited for: of `node` at first, then of `train`; None when the worker is free.
+        node: Its host, once known.
+        slot: Its number on that host.
+        attempt: The pack that it trains, without the trials that have left it.
+        scoring: The packs that it has trained, by the answer that brings their outcomes.
+        asked: The latest question for news that has no answer yet.
+        num_seen: Messages of its that were stored.
+        compiled: Programs that it has.
+        begun: Programs that it compiles ahead, in that order.
+    """
+
+    actor: ActorHandle
+    pending: ray.ObjectRef | None
+    node: str | None = None
+    slot: int = 0
+    attempt: Attempt | None = None
+    scoring: dict[ray.ObjectRef, Attempt] = dataclasses.field(default_factory=dict)
+    asked: ray.ObjectRef | None = None
+    num_seen: int = 0
+    compiled: set[Program] = dataclasses.field(default_factory=set)
+    begun: list[Program] = dataclasses.field(default_factory=list)
+
+    @property
+    def known(self) -> set[Program]:
+        """Return the programs that it has or will have."""
+        return self.compiled | set(self.begun)
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether it trains or scores."""
+        return self.attempt is not None or bool(self.scoring)
+
+    def remove_trial(self, trial_id: str) -> None:
+        """Take a trial that has an outcome out of its pack."""
+        if self.attempt is not None:
+            self.attempt = self.attempt.without([trial_id])
+        self.scoring = {reference: attempt.without([trial_id]) for reference, attempt in self.scoring.items()}
+
+    def forgive_deaths(self, training: StoredTraining) -> None:
+        """Count deaths of workers anew, if its pack came further: what ended them is not to be blamed on it."""
+        if self.attempt is not None and set(self.attempt.trial_ids) & set(training.head.trials):
+            self.attempt = dataclasses.replace(self.attempt, num_deaths=0)
