@@ -105,9 +105,14 @@ def _backward(saved: Any, gradient: Any) -> tuple[Any, ...]:
     for rows, kernel, is_needed in zip(inputs, kernels, needed, strict=True):
         input_gradients.append(jnp.matmul(passed, kernel.astype(rows.dtype).T) if is_needed else None)
         flat_rows = rows.reshape(-1, rows.shape[-1])
-        kernel_gradients.append(jnp.matmul(flat_rows.T, flat, preferred_element_type=jnp.float32))
+        kernel_gradients.append(_kernel_gradient(flat_rows, flat))
     shift_gradient = jnp.sum(passed, axis=places, keepdims=True, dtype=jnp.float32)
     return tuple(input_gradients), tuple(kernel_gradients), shift_gradient
+
+
+def _kernel_gradient(rows: Array, gradient: Array) -> Array:
+    """Multiply a layer's inputs by the gradients of its sums, and keep float32."""
+    return jnp.matmul(rows.T, gradient, preferred_element_type=jnp.float32)
 
 
 @jax.tree_util.register_static
