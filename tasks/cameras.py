@@ -211,7 +211,8 @@ def angle_to_nearest_deg(
 
     def unit(x: Float[np.ndarray, "k 4 4"]) -> Float[np.ndarray, "k 3"]:
         positions = np.asarray(x, np.float64)[:, :3, 3]
-        return positions / np.linalg.norm(positions, axis=-1, keepdims=True)
+        # A camera at the origin is in no direction: 90 degrees from any other.
+        return positions / np.maximum(np.linalg.norm(positions, axis=-1, keepdims=True), 1e-12)
 
     cosines = np.clip(unit(poses) @ unit(others).T, -1, 1)
     return np.degrees(np.arccos(cosines.max(axis=1)))

@@ -5,6 +5,9 @@ what is fed to them: clipped or not, on 8 bits or not (`bench.metrics.photo_prot
 
 To add a metric: write its function here, then add it to the lists that `bench/metrics/registry.py` names.
 
+A mask is 1 where a pixel counts and 0 where it does not. What lies outside of it, in either image, changes no number:
+sums are divided by the mask's area, and SSIM takes the windows that lie wholly inside.
+
 *b: any leading axes, h and w: pixels of a view, n: views.
 """
 
@@ -29,14 +32,48 @@ _CHUNK_VIEWS = 5  # divides 25 and 200, the test views of the protocols: no chun
 _CHUNK_PX = 2**18  # 400 px views one by one: VGG keeps 256 bytes a pixel for each of its first layers
 
 
-def mse(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b"]:
+def mse(
+    prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], mask: Float[Array, "*b h w"] | None = None
+) -> Float[Array, "*b"]:
     """Average the squared error over pixels and channels.
+
+    Args:
+        prediction: The rendered view.
+        truth: In [0, 1].
+        mask: Weight of each pixel; None if all count.
 
     Example:
         >>> print(mse(jnp.full((2, 2, 3), 0.5), jnp.zeros((2, 2, 3))))
         0.25
     """
-    return jnp.mean(jnp.square(prediction - truth), axis=(-3, -2, -1))
+    errors = jnp.square(prediction - truth)
+    return jnp.mean(errors, axis=(-3, -2, -1)) if mask is None else mean_in_mask(jnp.mean(errors, axis=-1), mask)
+
+
+def mean_in_mask(values: Float[Array, "*b h w"], mask: Float[Array, "*b h w"]) -> Float[Array, "*b"]:
+    """Average values over a mask, divided by its area; 0 where it is empty.
+
+    Example:
+        >>> print(mean_in_mask(jnp.array([[1.0, 3.0], [5.0, 7.0]]), jnp.array([[1.0, 1.0], [0.0, 0.0]])))
+        2.0
+    """
+    area = jnp.sum(mask, axis=(-2, -1))
+    # `where`, not a product alone: what does not count need not be finite.
+    return jnp.sum(jnp.where(mask > 0, values, 0) * mask, axis=(-2, -1)) / jnp.where(area > 0, area, 1)
+
+
+def whole_windows(mask: Float[Array, "*b h w"], window_px: int) -> Float[Array, "*b i j"]:
+    """Tell of each window with pixels from the image alone whether all of them count: 1 if so, else 0.
+
+    Example:
+        >>> mask = jnp.ones((4, 5)).at[0, 0].set(0)
+        >>> print(whole_windows(mask, 3))
+        [[0. 1. 1.]
+         [1. 1. 1.]]
+    """
+    window = (*(1,) * (mask.ndim - 2), window_px, window_px)
+    least = jax.lax.reduce_window(mask, jnp.inf, jax.lax.min, window, (1,) * mask.ndim, "valid")
+    return (least > 0).astype(jnp.float32)
 
 
 def decibels(squared_error: Float[Array, "*b"]) -> Float[Array, "*b"]:
@@ -50,13 +87,18 @@ def decibels(squared_error: Float[Array, "*b"]) -> Float[Array, "*b"]:
 
 
 def psnr(
-    prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], *, clip: bool = True
+    prediction: Float[Array, "*b h w 3"],
+    truth: Float[Array, "*b h w 3"],
+    mask: Float[Array, "*b h w"] | None = None,
+    *,
+    clip: bool = True,
 ) -> Float[Array, "*b"]:
     """Compute the peak signal-to-noise ratio in dB, at most 100.
 
     Args:
         prediction: The rendered view.
         truth: In [0, 1].
+        mask: See `mse`.
         clip: Bring the prediction to [0, 1] first. DietNeRF's code does not.
 
     Example:
@@ -65,7 +107,7 @@ def psnr(
         >>> print(f"{psnr(bright, white):.2f} {psnr(bright, white, clip=False):.2f}")
         100.00 20.00
     """
-    return decibels(mse(jnp.clip(prediction, 0, 1) if clip else prediction, truth))
+    return decibels(mse(jnp.clip(prediction, 0, 1) if clip else prediction, truth, mask))
 
 
 def to_8bit(image: Float[Array, "*b h w 3"], rounding: Literal["round", "truncate"]) -> Float[Array, "*b h w 3"]:
@@ -84,7 +126,9 @@ def to_8bit(image: Float[Array, "*b h w 3"], rounding: Literal["round", "truncat
     return (jnp.round(levels) if rounding == "round" else jnp.floor(levels)) / 255
 
 
-def psnr_u8(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b"]:
+def psnr_u8(
+    prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], mask: Float[Array, "*b h w"] | None = None
+) -> Float[Array, "*b"]:
     """Compute PSNR of both images rounded to 8 bits, as from saved PNG files; it differs above 40 dB only.
 
     Example:
@@ -92,11 +136,14 @@ def psnr_u8(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"
         >>> print(psnr_u8(image, image + 0.001))  # 127.50 and 127.755 of 255: both are saved as 128
         100.0
     """
-    return psnr(to_8bit(prediction, "round"), to_8bit(truth, "round"))
+    return psnr(to_8bit(prediction, "round"), to_8bit(truth, "round"), mask)
 
 
 def psnr_foreground(
-    prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], alpha: Float[Array, "*b h w"]
+    prediction: Float[Array, "*b h w 3"],
+    truth: Float[Array, "*b h w 3"],
+    alpha: Float[Array, "*b h w"],
+    mask: Float[Array, "*b h w"] | None = None,
 ) -> tuple[Float[Array, "*b"], Bool[Array, "*b"]]:
     """Compute PSNR over the pixels on the object: a wide white background otherwise adds some dB for every method.
 
@@ -104,6 +151,7 @@ def psnr_foreground(
         prediction: The rendered view; clipped to [0, 1].
         truth: In [0, 1].
         alpha: The true one; above 0.5 is foreground.
+        mask: See `mse`.
 
     Returns:
         The number, and whether there is any foreground; without any the number means nothing.
@@ -118,15 +166,24 @@ def psnr_foreground(
     """
     inside = (alpha > 0.5).astype(jnp.float32)
     errors = jnp.mean(jnp.square(jnp.clip(prediction, 0, 1) - truth), axis=-1)
+    if mask is not None:
+        return decibels(mean_in_mask(errors, inside * mask)), jnp.sum(inside * mask, axis=(-2, -1)) > 0
     # Divided by the mask's area, not by the image's: the latter grows with the background (nerfbaselines does that).
     num_inside = jnp.sum(inside, axis=(-2, -1))
     return decibels(jnp.sum(errors * inside, axis=(-2, -1)) / jnp.maximum(num_inside, 1)), num_inside > 0
 
 
-def ssim(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b"]:
+def ssim(
+    prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], mask: Float[Array, "*b h w"] | None = None
+) -> Float[Array, "*b"]:
     """Compute SSIM with a Gaussian window of 11 px and sigma 1.5 where it is whole, range 1, mean over channels.
 
     This is the definition of `tf.image.ssim`, dm_pix and torchmetrics.
+
+    Args:
+        prediction: The rendered view.
+        truth: In [0, 1].
+        mask: Then a window is whole where it lies in the mask; 0 where there is none. None if all pixels count.
 
     Raises:
         ValueError: If the images are smaller than the window.
@@ -143,14 +200,30 @@ def ssim(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) 
 
     _check_size("ssim", prediction.shape, SSIM_MIN_PX)
     flat_shape = (-1, *prediction.shape[-3:])
-    values = dm_pix.ssim(prediction.reshape(flat_shape), truth.reshape(flat_shape), precision=jax.lax.Precision.HIGHEST)
-    return values.reshape(prediction.shape[:-3])
+    has_mask = mask is not None
+    values = dm_pix.ssim(
+        prediction.reshape(flat_shape),
+        truth.reshape(flat_shape),
+        precision=jax.lax.Precision.HIGHEST,
+        return_map=has_mask,
+    )
+    if mask is None:
+        return values.reshape(prediction.shape[:-3])
+    similarity = jnp.mean(values, axis=-1).reshape(*prediction.shape[:-3], *values.shape[-3:-1])
+    return mean_in_mask(similarity, whole_windows(mask, SSIM_MIN_PX))
 
 
-def ssim_sk7(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b"]:
+def ssim_sk7(
+    prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], mask: Float[Array, "*b h w"] | None = None
+) -> Float[Array, "*b"]:
     """Compute SSIM as in scikit-image: uniform 7 x 7 window, sample covariance, border of 3 px left out.
 
     These are the defaults of scikit-image before 0.18 at range 1, as DietNeRF and pixelNeRF use them.
+
+    Args:
+        prediction: The rendered view.
+        truth: In [0, 1].
+        mask: See `ssim`.
 
     Raises:
         ValueError: If the images are smaller than the window.
@@ -187,6 +260,8 @@ def ssim_sk7(prediction: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3
     similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
         (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
     )
+    if mask is not None:
+        return mean_in_mask(jnp.mean(similarity, axis=-1), whole_windows(mask, SSIM_SK7_MIN_PX))
     return jnp.mean(similarity, axis=(-3, -2, -1))
 
 

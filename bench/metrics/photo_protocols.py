@@ -2,6 +2,9 @@
 
 `PHOTO_PROTOCOLS` lists the protocols. The functions that make the numbers are in `bench.metrics.photo_scorers`.
 
+Where photographs have masks, what is outside of them does not count in any protocol, and scores say so in `about` and
+`context`. `std-v1` is defined so. The protocols of papers are not: these had no masks, and the scores say that too.
+
 n: scored views, h and w: pixels of a view.
 """
 
@@ -17,7 +20,7 @@ from jaxtyping import Float, Int, Shaped
 
 from bench.errors import UsageError, nearest
 from bench.metrics import image, stored_views
-from bench.metrics.photo_scorers import SCORERS, ViewsAndTruth
+from bench.metrics.photo_scorers import SCORERS, ViewsAndTruth, hide_outside
 from bench.metrics.protocols import EncoderLoader, Protocol
 from bench.metrics.scores import NOT_FINITE, Scores
 from tasks.cameras import angle_to_nearest_deg
@@ -84,9 +87,14 @@ class PhotoProtocol(Protocol):
         """Make a trial's numbers from its stored views; no encoder takes part. See `Protocol.score`."""
         chosen = choose_views(self, data, views)
         color = views["color"][chosen.rows].astype(np.float32)
+        masks = masks_of(data, chosen.places)
+        if masks is not None:
+            color = np.where(masks[..., None] > 0, color, 0)
         finite = np.isfinite(color).all(axis=(1, 2, 3))
         prepared = match_levels(self, np.nan_to_num(color, posinf=0, neginf=0), data, chosen.places)
         prepared = prepared._replace(near_opacity=views.get("near_opacity"))
+        if prepared.near_opacity is not None and data.train.masks is not None:
+            prepared = prepared._replace(near_masks=data.train.masks[: len(prepared.near_opacity)])
         per_view = {}
         reasons = {}
         for name in self.metrics:
@@ -98,17 +106,28 @@ class PhotoProtocol(Protocol):
                 reasons[name] = "; ".join(told)
         angles = angle_to_nearest_deg(data.test.poses[chosen.places], data.train.poses)
         opacity = views["opacity"][chosen.rows].astype(np.float32) if "opacity" in views else None
+        context = {"angle_to_nearest_deg": [float(angle) for angle in angles]}
+        if masks is not None:
+            context["mask_share"] = [float(share) for share in masks.mean(axis=(1, 2))]
         return Scores(
             protocol=self.name,
             version=self.version,
             view_ids=tuple(int(data.test.ids[place]) for place in chosen.places),
             per_view=per_view,
             reasons=reasons,
-            context={"angle_to_nearest_deg": [float(angle) for angle in angles]},
+            context=context,
             departs="; ".join(chosen.departs) or None,
-            field_state=stored_views.field_state(opacity, data.test.alphas[chosen.places]),
+            field_state=stored_views.field_state(opacity, data.test.alphas[chosen.places], masks),
+            about={} if masks is None else {"masks": MASKED},
         )
 
+
+MASKED = (
+    "only pixels inside of the photographs' masks count: errors are divided by the mask's area, SSIM is the mean over "
+    "windows wholly inside, LPIPS the mean over the mask of each layer's distances, with both pictures filled outside "
+    "with the photograph's mean colour inside"
+)
+"""What is said of scores of photographs with masks."""
 
 PHOTO_PROTOCOLS: dict[str, PhotoProtocol] = {
     protocol.name: protocol
@@ -217,6 +236,8 @@ def choose_views(
     layout = DataShapes(len(data.train.ids), len(ids), expected[0], expected[1])
     deviation = protocol_deviation(protocol, layout, background_of(data))
     departs = [deviation] if deviation else []
+    if data.test.masks is not None and protocol.image_px is not None:
+        departs.append(f"{protocol.name} is defined on whole photographs; of these only what is inside of masks counts")
     if wanted is not None and len(ids) == len(wanted) and set(ids) != set(wanted):
         few = f"{wanted[0]}, {wanted[1]}, ... {wanted[-1]}"
         departs.append(f"{protocol.name} is defined on the views {few}; these are others")
@@ -227,19 +248,31 @@ def choose_views(
 
 def background_of(data: SceneData) -> float | None:
     """Measure the grey where there is no object at all; None where the object is everywhere."""
-    empty = data.test.colors[data.test.alphas < 1e-3]
+    is_empty = data.test.alphas < 1e-3
+    if data.test.masks is not None:
+        is_empty &= data.test.masks > 0
+    empty = data.test.colors[is_empty]
     return float(np.median(empty)) if len(empty) else None
+
+
+def masks_of(data: SceneData, places: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n h w"] | None:
+    """Return the masks of some test views; None where all pixels count."""
+    return None if data.test.masks is None else data.test.masks[places].astype(np.float32)
 
 
 def match_levels(
     protocol: PhotoProtocol, color: Float[np.ndarray, "n h w 3"], data: SceneData, places: Int[np.ndarray, " n"]
 ) -> ViewsAndTruth:
-    """Bring rendered and true colours to the levels that the protocol compares."""
+    """Bring rendered and true colours to the levels that the protocol compares; alike where masks leave them out."""
     truth = data.test.colors[places].astype(np.float32)
+    masks = masks_of(data, places)
+    if masks is not None:
+        color = hide_outside(color, truth, masks)
+        truth = hide_outside(truth, truth, masks)
     if protocol.levels == "clip":
         color = np.clip(color, 0, 1)
     elif protocol.levels == "truncate":
         to_8bit = functools.partial(image.to_8bit, rounding="truncate")
         color = image.per_image(to_8bit, color)
         truth = image.per_image(to_8bit, truth)
-    return ViewsAndTruth(color, truth, data.test.alphas[places].astype(np.float32))
+    return ViewsAndTruth(color, truth, data.test.alphas[places].astype(np.float32), masks=masks)

@@ -29,11 +29,13 @@ class Scores:
         per_view: By metric, one number for each view; None where it is missing.
         reasons: By metric, why numbers are missing; also why a field counts as a miss in every view.
         context: What is known of a view and is no metric: "angle_to_nearest_deg", to the nearest training camera;
+            "mask_share", the share of its pixels that counts, where photographs have masks;
             "azimuth_deg", "elevation_deg"; "predicted@JUDGE", the place in the retrieval set of the caption that a
             judge found, and "wrong@JUDGE", that of the best wrong one; None where a render was not finite.
         departs: Where the task is not what the protocol is defined on; None if it is.
         field_state: "empty" or "solid" if training ended in such a volume, "unknown" if opacity cannot tell.
-        about: What the numbers were made with: a retrieval set and what chance gives in it, judges and their weights.
+        about: What the numbers were made with: a retrieval set and what chance gives in it, judges and their weights,
+            masks.
     """
 
     protocol: str

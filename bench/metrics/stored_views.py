@@ -50,7 +50,9 @@ def check_ids(stored: Sequence[int], known: Sequence[int]) -> None:
 
 
 def field_state(
-    opacity: Float[np.ndarray, "n h w"] | None, true_alphas: Float[np.ndarray, "n h w"] | None = None
+    opacity: Float[np.ndarray, "n h w"] | None,
+    true_alphas: Float[np.ndarray, "n h w"] | None = None,
+    masks: Float[np.ndarray, "n h w"] | None = None,
 ) -> FieldState:
     """Tell whether training ended in an empty or a solid volume, which a mean over scenes hides.
 
@@ -58,6 +60,7 @@ def field_state(
         opacity: Of the rendered views; None where it was not stored.
         true_alphas: Of the true views; None where there are none. A scene that fills every view may be solid, and one
             that shows nothing may be empty.
+        masks: 1 where a pixel counts, 0 where it does not; None if all do.
 
     Example:
         >>> [field_state(np.full((2, 4, 4), x, np.float32)) for x in (0.001, 0.5, 0.999)]
@@ -67,6 +70,9 @@ def field_state(
         >>> field_state(None)
         'unknown'
     """
+    if opacity is not None and masks is not None and (masks > 0).any():
+        opacity = opacity[masks > 0].reshape(1, 1, -1)
+        true_alphas = None if true_alphas is None else true_alphas[masks > 0].reshape(1, 1, -1)
     if opacity is None or not np.isfinite(opacity).all():
         return "unknown"
     may_be_empty = true_alphas is not None and true_alphas.mean() < LEAST_OPACITY
