@@ -8,6 +8,7 @@ h and w: pixels of an image, c: 3 channels or 4.
 
 from __future__ import annotations
 
+import codecs
 import functools
 import json
 import math
@@ -19,10 +20,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from bench.errors import UsageError
+from tasks.sparse_views import photo_files, transforms_keys
 
 DISTORTIONS = ("k1", "k2", "k3", "k4", "p1", "p2")
 PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "PERSPECTIVE")
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class Frame(NamedTuple):
@@ -60,14 +61,29 @@ def read_frames(path: pathlib.Path) -> list[Frame]:
 
 @functools.lru_cache(maxsize=64)  # every trial asks for the shapes
 def _parsed(path: pathlib.Path, mtime_ns: int, num_bytes: int) -> tuple[Frame, ...]:
+    told = read_json(path)
+    top = {key: value for key, value in told.items() if key != "frames"}
+    transforms_keys.check_refused(str(path), top)
+    transforms_keys.check_single_images(str(path), top, (*transforms_keys.SPLIT_KEYS, "mask_path"))
+    return tuple(_frame(path, i, top, frame) for i, frame in enumerate(told["frames"]))
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Read a transforms file, which has frames, in any of the encodings that editors save JSON in.
+
+    Raises:
+        UsageError: It is no JSON, or has no frames.
+        OSError: It cannot be read.
+    """
+    content = path.read_bytes()
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = json.loads(content.decode("utf-16" if is_wide else "utf-8-sig"))
     except ValueError as error:  # JSON or UTF-8
         raise UsageError(f"{path}: expected JSON, got {error}; was it downloaded whole?") from error
     if not isinstance(told, dict) or not isinstance(told.get("frames"), list) or not told["frames"]:
         raise UsageError(f"{path}: expected a key 'frames' with at least one frame; is it a transforms file?")
-    top = {key: value for key, value in told.items() if key != "frames"}
-    return tuple(_frame(path, i, top, frame) for i, frame in enumerate(told["frames"]))
+    return told
 
 
 def _frame(path: pathlib.Path, i: int, top: Mapping[str, Any], frame: Any) -> Frame:
@@ -79,25 +95,23 @@ def _frame(path: pathlib.Path, i: int, top: Mapping[str, Any], frame: Any) -> Fr
             raise UsageError(
                 f"{where}: expected a key {key!r} with a {kind.__name__}, got {frame.get(key)!r:.40}; add it"
             )
+    transforms_keys.check_refused(where, frame)
+    transforms_keys.check_single_images(where, frame, ("split", "mask_path"))
     return Frame(
         id=i,
         where=where,
-        image=_image(path.parent, frame["file_path"]),
-        pose=_pose(where, frame["transform_matrix"]),
+        image=photo_files.find_photo(path.parent, frame["file_path"]),
+        pose=read_pose(where, frame["transform_matrix"]),
         camera={**top, **frame},
     )
 
 
-def _image(folder: pathlib.Path, file_path: str) -> pathlib.Path:
-    """Find the path of an image; the original NeRF files leave out its extension."""
-    image = folder / file_path
-    if image.suffix.lower() in EXTENSIONS:
-        return image
-    others = (image.with_name(image.name + extension) for extension in EXTENSIONS[1:])
-    return next((other for other in others if other.exists()), image.with_name(image.name + EXTENSIONS[0]))
+def read_pose(where: str, matrix: list[Any]) -> Float[np.ndarray, "4 4"]:
+    """Read a pose, camera to world, of 3 rows or 4.
 
-
-def _pose(where: str, matrix: list[Any]) -> Float[np.ndarray, "4 4"]:
+    Raises:
+        UsageError: It is no rotation and translation.
+    """
     try:
         pose = np.asarray(matrix, np.float64)
     except (TypeError, ValueError):
@@ -161,13 +175,8 @@ def _number(frame: Frame, key: str, default: float | int) -> float:
 
 def image_size(frame: Frame) -> tuple[int, int]:
     """Read the width and height of a frame's image, from its header only."""
-    from PIL import Image
-
-    try:
-        with Image.open(frame.image) as image:
-            return image.size
-    except OSError as error:
-        raise _unreadable(frame, error) from error
+    header = photo_files.read_header(frame.image, frame.where)
+    return header.width, header.height
 
 
 def read_image(frame: Frame) -> UInt8[np.ndarray, "h w c"]:
@@ -176,26 +185,7 @@ def read_image(frame: Frame) -> UInt8[np.ndarray, "h w c"]:
     Raises:
         UsageError: The image is missing, damaged or has more than 8 bits.
     """
-    from PIL import Image
-
-    try:
-        with Image.open(frame.image) as image:
-            if image.mode in ("1", "F") or image.mode.startswith("I"):
-                raise UsageError(
-                    f"{frame.where}: expected an image of 8 bits, got mode {image.mode} in {frame.image}; convert it"
-                )
-            alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
-            return np.asarray(image.convert("RGBA" if alpha else "RGB"))
-    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError on some broken PNG files
-        raise _unreadable(frame, error) from error
-
-
-def _unreadable(frame: Frame, error: Exception) -> UsageError:
-    missing = isinstance(error, FileNotFoundError)
-    got = "no such file" if missing else str(error).splitlines()[0]
-    return UsageError(
-        f"{frame.where}: expected an image {frame.image}, got {got!r}; put it there, or correct file_path"
-    )
+    return photo_files.read_photo(frame.image, frame.where)
 
 
 def area_filter(image: Float[np.ndarray, "h w c"], height: int, width: int) -> Float[np.ndarray, "h2 w2 c"]:

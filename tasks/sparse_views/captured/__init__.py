@@ -1,0 +1,1 @@
+"""Scenes that somebody photographed: readers of their folders, checks, and the task on them."""
