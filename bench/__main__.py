@@ -28,6 +28,7 @@ VERBS = {
     "archive": "keep a suite's stored trials in one small file: records, scores, a few pictures",
     "adopt": "take over results that an earlier version stored",
     "compare": "set a method of your own against baselines: train what is missing, print paired differences",
+    "scene": "look at a folder of photographs before training: format, split, cameras, near and far, doubts",
     "export-scenes": "write the embedded scenes in the layout of NeRF Realistic Synthetic",
     "import": "score images that another program rendered, and store them beside trained trials",
     "new-method": "write a commented file that a network or a recipe of your own can start from",

@@ -61,6 +61,7 @@ TYPES: dict[str, Registered] = {
     # tasks
     "tasks.sparse_views.embedded:SparseViews": Registered("SparseViews", 1),
     "tasks.sparse_views.nerf_synthetic:BlenderScene": Registered("BlenderScene", 1),
+    "tasks.sparse_views.captured.captured_scene:CapturedScene": Registered("CapturedScene", 1),
     "tasks.sparse_views.noise_scene:NoiseScene": Registered("NoiseScene", 1),
     "tasks.captions.caption_task:CaptionTask": Registered("CaptionTask", 1),
     "tasks.captions.caption_sets:CaptionSet": Registered("CaptionSet", 1),

@@ -19,7 +19,7 @@ LEAST_SPREAD = 2e-3
 cameras that turn by about five degrees; with less, the place where they meet is not known along the axes."""
 
 CLEARLY_UP = 0.2
-"""Share of the turns about the axis up in all turns of the cameras, below which right-hand axes do not tell what is up."""
+"""Share of the turns about the axis up in all turns of the cameras, below which right-hand axes do not tell."""
 
 
 class MeetingPoint(NamedTuple):

@@ -16,6 +16,7 @@ import functools
 import hashlib
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import jax
@@ -24,8 +25,8 @@ from jaxtyping import Float
 
 from bench.errors import UsageError, nearest
 from tasks.cameras import Intrinsics
-from tasks.data_dir import content_hashes, download, location
-from tasks.sparse_views import transforms_json
+from tasks.data_dir import download, location
+from tasks.sparse_views import photo_checks, transforms_json
 from tasks.sparse_views.view_selection import (
     background_label,
     checked_num_views,
@@ -143,20 +144,16 @@ class BlenderScene:
         """Hash the bytes of the transforms files and of the photos in them; hashes of photos are kept for next time.
 
         Raises:
-            UsageError: A file is missing.
+            UsageError: A file is missing, a photo is both trained on and held out, or nothing that the cameras look at
+                lies between near and far.
         """
         frames = self.frames()
         told = [hashlib.sha256(file.read_bytes()).hexdigest() for file in frames.files]
         wanted = {*frames.photographed(), *(self.views or ())}
-        listed = [*(frame for i, frame in frames.train.items() if i in wanted), *frames.test.values()]
-        try:
-            hashes = content_hashes.sha256_of_all(frame.image for frame in listed)
-        except OSError:
-            for frame in listed:
-                transforms_json.image_size(frame)  # raises the error that explains what is wrong
-            raise
-        told += [f"{frame.id} {found}" for frame, found in zip(listed, hashes, strict=True)]
-        return digest_parts(told)
+        train = {i: frame for i, frame in frames.train.items() if i in wanted}
+        hashes = self._checked_hashes(frames, train)
+        listed = (*train.values(), *frames.test.values())
+        return digest_parts([*told, *(f"{frame.id} {hashes[frame.image]}" for frame in listed)])
 
     def load(self) -> SceneData:
         """Load the arrays, read-only."""
@@ -204,6 +201,21 @@ class BlenderScene:
                     "held out; raise test_every"
                 )
         return SceneFrames(files, {frame.id: frame for frame in train}, {frame.id: frame for frame in held_out})
+
+    def _checked_hashes(
+        self, frames: SceneFrames, train: Mapping[int, transforms_json.Frame]
+    ) -> dict[pathlib.Path, str]:
+        """Hash photos, and refuse those of both splits, and cameras that see nothing between near and far."""
+        where = str(self.place())
+        poses = np.stack([frame.pose for frame in frames.train.values()])
+        photo_checks.refuse_empty_range(where, poses, self.near, self.far)
+        by_split = ({number: frame.image for number, frame in part.items()} for part in (train, frames.test))
+        try:
+            return photo_checks.refuse_shared_photos(where, *by_split)
+        except OSError:
+            for frame in (*train.values(), *frames.test.values()):
+                transforms_json.image_size(frame)  # raises the error that explains what is wrong
+            raise
 
     def _view_ids(self, frames: SceneFrames) -> tuple[int, ...]:
         """Return the ids of the task's training views: the first of a permutation whose photos are there."""
@@ -263,6 +275,7 @@ def default_root() -> pathlib.Path:
 def _load(task: BlenderScene) -> SceneData:
     frames = task.frames()
     train = [frames.train[i] for i in task._view_ids(frames)]
+    task._checked_hashes(frames, {frame.id: frame for frame in train})
     data = SceneData(
         train=_photos(task, train),
         test=_photos(task, list(frames.test.values())),

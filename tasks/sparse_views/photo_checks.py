@@ -42,8 +42,8 @@ def refuse_shared_photos(
         other_number, other = trained[hashes[path]]
         if not _is_of_one_color(path, where):
             raise UsageError(
-                f"{where}: expected photos that are either trained on or held out, got {len(shared)} of {len(test)} held-"
-                f"out photos among those to train on: {path.name} (held out, id {number}) is {other.name} (id "
+                f"{where}: expected photos that are either trained on or held out, got {len(shared)} of {len(test)} "
+                f"held-out photos among those to train on: {path.name} (held out, id {number}) is {other.name} (id "
                 f"{other_number}); take them out of one split, or list each photo once"
             )
     return hashes
@@ -86,6 +86,7 @@ def refuse_empty_range(where: str, poses: Float[np.ndarray, "n 4 4"], near: floa
     if meets and not ((depths >= near) & (depths <= far)).any():
         raise UsageError(
             f"{where}: expected cameras that look at something between near={near:g} and far={far:g}, got cameras that "
-            f"all look at a place {depths.min():.3g} to {depths.max():.3g} away; set task.near={0.5 * depths.min():.2g} and "
-            f"task.far={1.5 * depths.max():.2g}, or give the folder as a captured scene (--scenes FOLDER)"
+            f"all look at a place {depths.min():.3g} to {depths.max():.3g} away; set "
+            f"task.near={0.5 * depths.min():.2g} and task.far={1.5 * depths.max():.2g}, or give the folder "
+            "as a captured scene (--scenes FOLDER)"
         )

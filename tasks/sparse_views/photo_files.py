@@ -200,7 +200,7 @@ def _opened(path: pathlib.Path, where: str) -> Iterator[object]:
             if width * height > MOST_PIXELS:
                 raise UsageError(
                     f"{where}: expected a photo of at most {MOST_PIXELS / 1e6:.0f} megapixels, got {path} of {width} x "
-                    f"{height} ({width * height / 1e6:.0f}); make the photos smaller, for example by mogrify -resize 25%"
+                    f"{height} ({width * height / 1e6:.0f}); make the photos smaller (mogrify -resize 25%)"
                 )
             yield image
     except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError on some broken PNG files

@@ -10,12 +10,23 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
+
 from bench.errors import UsageError, nearest
+from tasks.sparse_views import photo_checks, transforms_json
+from tasks.sparse_views.captured.captured_scene import CapturedScene
 from tasks.sparse_views.nerf_synthetic import BlenderScene
 from tasks.task import FolderScene
 
-MARKS = ("transforms_train.json", "transforms_test.json", "transforms.json")
+MARKS = (
+    "transforms_train.json", "transforms_test.json", "transforms.json", "poses_bounds.npy", "sparse/0/cameras.bin",
+    "sparse/0/cameras.txt", "sparse/cameras.bin", "sparse/cameras.txt", "colmap/sparse/0/cameras.bin",
+    "colmap/sparse/0/cameras.txt", "cameras.bin", "cameras.txt",
+)  # fmt: skip
 """Files and folders of which a scene has one at least; each is a path from the scene's folder."""
+
+SYNTHETIC_KEYS = frozenset({"camera_angle_x", "frames", "file_path", "rotation", "transform_matrix"})
+"""Keys of the files of NeRF Realistic Synthetic."""
 
 
 def find_scene_folders(path: pathlib.Path) -> list[pathlib.Path]:
@@ -33,7 +44,8 @@ def find_scene_folders(path: pathlib.Path) -> list[pathlib.Path]:
     if not found:
         raise UsageError(
             f"--scenes: expected a scene, or a folder of scenes, got {path}, where no folder holds "
-            f"{' or '.join(MARKS)}; name the folder that holds the photographs and their cameras"
+            "transforms_train.json, transforms.json, poses_bounds.npy or a COLMAP model (sparse/0); name the folder "
+            "that holds the photographs and their cameras"
         )
     return found
 
@@ -50,7 +62,28 @@ def open_scene(folder: pathlib.Path) -> FolderScene:
         folder: One that `find_scene_folders` found. Its name is the scene's; where it lies is no part of the task's
             identity.
     """
-    return BlenderScene(scene=folder.name, folder=str(folder.parent))
+    if is_synthetic(folder):
+        return BlenderScene(scene=folder.name, folder=str(folder.parent))
+    return CapturedScene(scene=folder.name, folder=str(folder.parent))
+
+
+def is_synthetic(folder: pathlib.Path) -> bool:
+    """Tell whether a folder is like those of NeRF Realistic Synthetic: two splits, and cameras 4 from the scene."""
+    files = [folder / f"transforms_{split}.json" for split in ("train", "test")]
+    if not all(file.is_file() for file in files):
+        return False
+    try:
+        for file in files:
+            told = transforms_json.read_json(file)
+            keys = {*told, *(key for frame in told["frames"] for key in frame)}
+            if not keys <= SYNTHETIC_KEYS:
+                return False
+        task = BlenderScene(scene=folder.name, folder=str(folder.parent))
+        poses = np.stack([frame.pose for frame in transforms_json.read_frames(files[0])])
+        photo_checks.refuse_empty_range(str(folder), poses, task.near, task.far)
+    except (UsageError, OSError, TypeError):
+        return False  # the reader of captured scenes says what is wrong
+    return True
 
 
 def name_scenes(folders: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:

@@ -1,7 +1,7 @@
-"""Lists the keys that `transforms.json` may have: those that are read, those that do not matter, those that are refused.
+"""Lists the keys that `transforms.json` may have: those that are read, that do not matter, and that are refused.
 
-A key that says how a lens bends light, which photos are held out, or which pixels count, changes what a scene is. Such a
-key is read, or the file is refused; one that is not known here but sounds like it is warned of.
+A key that says how a lens bends light, which photos are held out, or which pixels count, changes what a scene is. Such
+a key is read, or the file is refused; one that is not known here but sounds like it is warned of.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ SPLIT_KEYS = ("train_filenames", "val_filenames", "test_filenames")
 READ = (
     "frames", "file_path", "transform_matrix", "camera_model", "camera_angle_x", "camera_angle_y", "fl_x", "fl_y", "cx",
     "cy", "w", "h", *COEFFICIENTS, *SPLIT_KEYS, "split", "mask_path", "ply_file_path", "applied_transform",
-    "applied_scale", "aabb_scale",
+    "applied_scale", "aabb_scale", "scale", "offset",
 )  # fmt: skip
-"""Keys that change what is loaded; `aabb_scale` says whether a scene has an end."""
+"""Keys that change what is loaded; `aabb_scale`, `scale` and `offset` say how far it reaches."""
 
 HARMLESS = {
     "rotation": "the turntable's step in Blender, which no reader uses",
@@ -39,8 +39,6 @@ HARMLESS = {
     "depth_unit_scale_factor": "depth is not used",
     "integer_depth_scale": "depth is not used",
     "enable_depth_loading": "depth is not used",
-    "scale": "instant-ngp's own placement; poses are brought to one scale here",
-    "offset": "instant-ngp's own placement; poses are brought to one centre here",
     "orientation_override": "nerfstudio's own placement; poses are turned upright here",
     "auto_scale_poses_override": "nerfstudio's own placement; poses are brought to one scale here",
     "render_aabb": "a viewer's box",

@@ -1,7 +1,7 @@
 """Defines what every reader of a folder of photographs gives, whatever format the folder has.
 
-Poses are camera to world with OpenGL's camera axes, as in `tasks.cameras`. The world is the file's own: of any unit, any
-centre, and any axis up. `tasks.sparse_views.captured.placement` brings it to the axes of `tasks.cameras`.
+Poses are camera to world with OpenGL's camera axes, as in `tasks.cameras`. The world is the file's own: of any unit,
+any centre, and any axis up. `tasks.sparse_views.captured.placement` brings it to the axes of `tasks.cameras`.
 
 k: sparse points.
 """
@@ -106,10 +106,12 @@ class Capture(NamedTuple):
         points: Sparse points; None if there are none.
         bounds: Nearest and farthest depth of what each frame shows, in the file's units; None where not known.
         world: What the file says of the scene's surroundings; None if nothing.
+        box: Lowest and highest corner of all that is of interest, in the file's world; None where it does not say.
         read: Keys or files that were read.
         ignored: Keys or files that were not, each with the reason.
         doubts: Lines about what is odd.
         numbers: All that was read and decides the arrays, for a fingerprint: plain values in lists and dicts.
+        has_test_file: Whether held-out views have a file of their own, of which a task may use every nth.
     """
 
     kind: str
@@ -119,7 +121,9 @@ class Capture(NamedTuple):
     points: SparsePoints | None
     bounds: Float[np.ndarray, "n 2"] | None
     world: World | None
+    box: Float[np.ndarray, "2 3"] | None
     read: tuple[str, ...]
     ignored: tuple[str, ...]
     doubts: tuple[str, ...]
     numbers: Any
+    has_test_file: bool = False

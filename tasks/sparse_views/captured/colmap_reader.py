@@ -1,7 +1,7 @@
 """Reads a scene of COLMAP: a sparse model beside the folder of its photographs.
 
-Photographs are numbered in the order of their names. COLMAP's cameras look along +z with y down; its world has no unit and
-no axis up.
+Photographs are numbered in the order of their names. COLMAP's cameras look along +z with y down; its world has no unit
+and no axis up.
 """
 
 from __future__ import annotations
@@ -55,9 +55,11 @@ def read_colmap(folder: pathlib.Path, image_px: int | None) -> Capture:
     for place, (image, path) in present.items():
         where = f"{files[1]}, {image.name}"
         if image.camera_id not in cameras:
-            raise UsageError(f"{where}: expected its camera in {files[0].name}, got number {image.camera_id}, which is "
-                             "not there; export the model again")  # fmt: skip
-        frames.append(_read_frame(where, place, image, path, cameras[image.camera_id], chosen, splits, doubts))
+            raise UsageError(
+                f"{where}: expected its camera in {files[0].name}, got number {image.camera_id}, which is not there; "
+                "export the model again"
+            )
+        frames.append(_read_frame(folder, where, place, image, path, cameras[image.camera_id], chosen, splits, doubts))
     points = _points(files, [image for image, _ in present.values()])
     _doubt_others(chosen, len(images), doubts)
     return Capture(
@@ -68,6 +70,7 @@ def read_colmap(folder: pathlib.Path, image_px: int | None) -> Capture:
         points=points,
         bounds=None,
         world=None,
+        box=None,
         read=(*(str(file.relative_to(folder)) for file in files), *split_files, chosen.path.name),
         ignored=(),
         doubts=doubts.lines(),
@@ -106,9 +109,7 @@ def _doubt_others(chosen: PhotoFolder, num_images: int, doubts: Doubts) -> None:
         doubts.add(f"{len(chosen.photos) - num_images} photos in {chosen.path.name} have no camera in the model")
 
 
-def _splits(
-    model: pathlib.Path, images: list[ColmapImage], doubts: Doubts
-) -> tuple[dict[str, Split], tuple[str, ...]]:
+def _splits(model: pathlib.Path, images: list[ColmapImage], doubts: Doubts) -> tuple[dict[str, Split], tuple[str, ...]]:
     """Read the lists of held-out photographs, where somebody put them beside the model."""
     found: dict[str, Split] = {}
     read = []
@@ -123,7 +124,9 @@ def _splits(
             doubts.add(f"{name} names {len(unknown)} photos that the model does not have; the first is {unknown[0]}")
         both = [each for each in names if each in found]
         if both:
-            raise UsageError(f"{file}: expected photos that train.txt does not name, got {both[0]!r}; take it out of one")
+            raise UsageError(
+                f"{file}: expected photos that train.txt does not name, got {both[0]!r}; take it out of one"
+            )
         found |= dict.fromkeys(names, split)
         read.append(name)
     if found and "test" not in found.values():
@@ -134,6 +137,7 @@ def _splits(
 
 
 def _read_frame(
+    folder: pathlib.Path,
     where: str,
     place: int,
     image: ColmapImage,
@@ -152,12 +156,18 @@ def _read_frame(
         id=place,
         where=where,
         image=path,
-        mask=None,
+        mask=_mask(folder, image.name),
         pose=_pose(where, image),
         camera=fit_camera(where, known, image.name, header, doubts),
         split=splits.get(image.name),
         has_alpha=header.has_alpha,
     )
+
+
+def _mask(folder: pathlib.Path, name: str) -> pathlib.Path | None:
+    """Find the mask of a photograph, which COLMAP looks for under the photograph's whole name with `.png` behind it."""
+    mask = folder / "masks" / f"{name}.png"
+    return mask if mask.is_file() else None
 
 
 def photo_camera(where: str, camera: ColmapCamera) -> PhotoCamera:

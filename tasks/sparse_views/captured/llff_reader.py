@@ -1,8 +1,8 @@
 """Reads a scene of LLFF: `poses_bounds.npy` beside the folders `images`, `images_4`, `images_8`.
 
-Row i belongs to the i-th photograph by name. It holds a matrix of 3 x 5, whose columns are the camera's axes down, right
-and backward, its position, and height, width and focal length of the full-size photograph; then the nearest and the
-farthest depth of what the photograph shows.
+Row i belongs to the i-th photograph by name. It holds a matrix of 3 x 5, whose columns are the camera's axes down,
+right and backward, its position, and height, width and focal length of the full-size photograph; then the nearest and
+the farthest depth of what the photograph shows.
 
 References:
     LLFF: Mildenhall et al. 2019, https://github.com/Fyusion/LLFF, "Using your own poses without running COLMAP".
@@ -57,6 +57,7 @@ def read_llff(folder: pathlib.Path, image_px: int | None) -> Capture:
         points=None,
         bounds=rows[:, 15:17],
         world=None,
+        box=None,
         read=(FILE, chosen.path.name),
         ignored=(),
         doubts=doubts.lines(),
@@ -73,7 +74,7 @@ def _read_rows(file: pathlib.Path) -> Float[np.ndarray, "n 17"]:
         raise UsageError(f"{file}: expected rows of 17 numbers, got an array of {rows.shape}; run LLFF again")
     rows = rows.astype(np.float64)
     if not np.isfinite(rows).all() or (rows[:, 15] <= 0).any() or (rows[:, 16] <= rows[:, 15]).any():
-        raise UsageError(f"{file}: expected finite numbers with 0 < nearest depth < farthest, got others; run LLFF again")
+        raise UsageError(f"{file}: expected finite numbers, 0 < nearest depth < farthest, got others; run LLFF again")
     return rows
 
 

@@ -1,9 +1,9 @@
-"""Decides where a captured scene lies in the world of `tasks.cameras`: its axis up, its centre, its scale, near and far.
+"""Decides where a captured scene lies in the world of `tasks.cameras`: what is up, its centre, its scale, near and far.
 
 A file's world has any unit and any axis up. Here, by what lies around the scene:
 
-- bounded: the centre is where the cameras look, and they stand about 4 from it, as in NeRF Realistic Synthetic; z is up.
-- unbounded: the same centre, and all cameras stand in the unit ball, as mip-NeRF 360 has it for its contraction; z is up.
+- bounded: the centre is where the cameras look, they stand about 4 from it, as in NeRF Realistic Synthetic; z is up.
+- unbounded: the same centre, and all cameras stand in the unit ball, as mip-NeRF 360 has it for its contraction.
 - forward-facing: the centre is the cameras' mean position, they look along -z with y up, and `near` is 1, as for NDC.
 
 n: frames, k: points.

@@ -57,13 +57,16 @@ def read_points_beside(
             "were turned after COLMAP"
         )
         return None, ()
-    positions = colmap_files.read_point_file(file_of_points).positions @ transform[:, :3].T + transform[:, 3]
+    read = colmap_files.read_point_file(file_of_points).positions
+    # Without a matrix product, whose rounding differs between machines: positions are a part of the fingerprint.
+    columns = [sum(read[:, i] * row[i] for i in range(3)) + row[3] for row in transform]
+    positions = np.stack(columns, axis=-1)
     name = str(file_of_points.relative_to(folder))
     return SparsePoints(positions, None, f"{len(positions)} points of {name}"), (name,)
 
 
 def _applied(top: Mapping[str, Any]) -> Float[np.ndarray, "3 4"] | None:
-    """Return what nerfstudio did to COLMAP's world: `applied_transform`, then `applied_scale`; None if it is not told."""
+    """Return what nerfstudio did to COLMAP's world: `applied_transform`, then `applied_scale`; None if not told."""
     if "applied_transform" not in top:
         return None
     scale = top.get("applied_scale", 1.0)

@@ -78,8 +78,8 @@ def check_alpha(capture: Capture, frames: Sequence[CapturedFrame], doubts: Doubt
     for frame in with_alpha:
         if photo_files.read_photo(frame.image, frame.where)[..., 3].min() < 255:
             raise UsageError(
-                f"{capture.folder}: expected photos that all have alpha or none, got {len(with_alpha)} of {len(frames)} "
-                f"with it, such as {frame.image.name}; save all of them in one way"
+                f"{capture.folder}: expected photos that all have alpha or none, got {len(with_alpha)} of "
+                f"{len(frames)} with it, such as {frame.image.name}; save all of them in one way"
             )
     doubts.add(f"{len(with_alpha)} of {len(frames)} photos have an alpha channel, which is 1 everywhere")
 

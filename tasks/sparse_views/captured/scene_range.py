@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bench.errors import UsageError
-from tasks.sparse_views.camera_geometry import MeetingPoint
+from tasks.sparse_views.camera_geometry import MeetingPoint, view_axes
 from tasks.sparse_views.captured.capture import Capture, CapturedFrame, World
 
 QUANTILES = (0.01, 0.99)
@@ -106,7 +106,24 @@ def _known_depths(
     if meeting.is_known and np.median(meeting.depths) > 0:
         ahead = meeting.depths > 0
         depths[ahead] = meeting.depths[ahead, None]
-    return depths, "the cameras: the place where their axes meet", CAMERA_FACTORS[world]
+    margins = CAMERA_FACTORS[world]
+    source = "the cameras: the place where their axes meet"
+    if capture.box is not None and world != "bounded" and np.isfinite(depths).any():
+        # The file says where the scene ends; near stays as the cameras have it.
+        depths[:, 1] = np.maximum(depths[:, 1], _exit_depths(poses, capture.box))
+        margins = (margins[0], MARGINS[1])
+        source = "the cameras, where their axes meet, and the box of aabb_scale"
+    return depths, source, margins
+
+
+def _exit_depths(poses: Float[np.ndarray, "n 4 4"], box: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, " n"]:
+    """Compute the depth at which each camera's axis leaves a box; 0 where it does not meet it."""
+    axes = view_axes(poses)
+    safe = np.where(np.abs(axes) > 1e-9, axes, 1e-9)
+    crossings = (box[None] - poses[:, None, :3, 3]) / safe[:, None]
+    enter = crossings.min(axis=1).max(axis=1)
+    leave = crossings.max(axis=1).min(axis=1)
+    return np.where(leave > np.maximum(enter, 0), leave, 0.0)
 
 
 def point_depths(capture: Capture) -> Float[np.ndarray, "n 2"]:

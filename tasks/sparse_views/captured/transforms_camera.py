@@ -1,7 +1,7 @@
-"""Reads the camera of a frame of `transforms.json`: focal lengths, principal point and lens, for the picture that is there.
+"""Reads the camera of a frame of `transforms.json`: focal lengths, principal point and lens, for its picture.
 
-The numbers may be meant for a picture of another size. Where both sizes differ by one factor the numbers are scaled, and
-that is said; where they do not, the frame is refused.
+The numbers may be meant for a picture of another size. Where both sizes differ by one factor the numbers are scaled,
+and that is said; where they do not, the frame is refused.
 """
 
 from __future__ import annotations
@@ -151,9 +151,7 @@ def _focal_lengths(where: str, told: Mapping[str, Any], width: int, height: int)
 def _focal_of_angle(where: str, told: Mapping[str, Any], key: str, num_px: int) -> float:
     angle = read_number(where, told, key, 0.0)
     if not 0 < angle < math.pi:
-        raise UsageError(
-            f"{where}: expected {key} in radians, above 0 and below 3.14, got {angle:g}; correct the file"
-        )
+        raise UsageError(f"{where}: expected {key} in radians, above 0 and below 3.14, got {angle:g}; correct the file")
     return 0.5 * num_px / math.tan(0.5 * angle)
 
 

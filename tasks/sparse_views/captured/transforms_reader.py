@@ -1,7 +1,7 @@
 """Reads a folder with `transforms.json`, as NeRF, instant-ngp and nerfstudio write it, or with one such file a split.
 
-Keys are listed in `tasks.sparse_views.transforms_keys`. Frames whose photograph is missing are left out, and that is said:
-the publishers of some scenes list more frames than they give photographs.
+Keys are listed in `tasks.sparse_views.transforms_keys`. Frames whose photograph is missing are left out, and that is
+said: the publishers of some scenes list more frames than they give photographs.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from tasks.sparse_views import photo_files, transforms_json, transforms_keys
 from tasks.sparse_views.captured.capture import Capture, CapturedFrame, Split, World
 from tasks.sparse_views.captured.doubts import Doubts
 from tasks.sparse_views.captured.point_files import read_points_beside
-from tasks.sparse_views.captured.transforms_camera import read_camera
+from tasks.sparse_views.captured.transforms_camera import read_camera, read_number
 from tasks.sparse_views.captured.transforms_splits import ListedFrame, split_frames
 
 ONE_FILE = "transforms.json"
 
 FILE_A_SPLIT: dict[Split, str] = {split: f"transforms_{split}.json" for split in ("train", "val", "test")}  # type: ignore[misc]
 
-LARGEST_BOUNDED = 1.0
-"""`aabb_scale` of instant-ngp up to which all of a scene lies in the unit cube."""
+UNIT_SCALE = 0.33
+"""Factor from positions to instant-ngp's unit cube, where the file gives no `scale`."""
 
 
 class TransformsFile(NamedTuple):
@@ -66,6 +66,7 @@ def read_transforms(folder: pathlib.Path) -> Capture:
         listed += split_frames(str(file.path), file.path.parent, file.top, found, doubts)
     frames = [_read_frame(folder, each, doubts) for each in _present(folder, listed, doubts)]
     top = files[0].top
+    box = _box(str(files[0].path), top)
     points, points_read = read_points_beside(folder, top, doubts)
     _doubt_keys(files, doubts)
     return Capture(
@@ -76,10 +77,12 @@ def read_transforms(folder: pathlib.Path) -> Capture:
         points=points,
         bounds=None,
         world=_world(top),
-        read=tuple(dict.fromkeys([*(key for file in files for key in file.keys.read if key != "frames"), *points_read])),
+        box=box,
+        read=(*_keys_read(files), *points_read),
         ignored=_ignored(files),
         doubts=doubts.lines(),
-        numbers=[_numbers(frame) for frame in frames] + [_world(top)],
+        numbers=[_numbers(frame) for frame in frames] + [None if box is None else box.tolist()],
+        has_test_file=any(file.split == "test" for file in files),
     )
 
 
@@ -185,11 +188,29 @@ def _mask(folder: pathlib.Path, each: ListedFrame) -> pathlib.Path | None:
     return mask
 
 
+def _box(where: str, top: Mapping[str, Any]) -> Float[np.ndarray, "2 3"] | None:
+    """Return the box that `aabb_scale` of instant-ngp puts around the scene, in the unit cubes of its `scale`."""
+    if "aabb_scale" not in top:
+        return None
+    cubes = read_number(where, top, "aabb_scale", 1)
+    scale = read_number(where, top, "scale", UNIT_SCALE)
+    offset = top.get("offset", 0.5)
+    try:
+        middle = (0.5 - np.broadcast_to(np.asarray(offset, np.float64), 3)) / scale
+    except (TypeError, ValueError, ZeroDivisionError):
+        raise UsageError(f"{where}: expected 3 numbers as offset, got {offset!r:.40}; correct the file") from None
+    if cubes <= 0 or scale <= 0:
+        raise UsageError(
+            f"{where}: expected aabb_scale and scale above 0, got {cubes:g} and {scale:g}; correct the file"
+        )
+    return np.stack([middle - 0.5 * cubes / scale, middle + 0.5 * cubes / scale])
+
+
 def _world(top: Mapping[str, Any]) -> World | None:
-    """Tell what `aabb_scale` of instant-ngp says of the scene's surroundings."""
+    """Tell what `aabb_scale` says of the scene's surroundings: with 1, all of it lies in the unit cube."""
     scale = top.get("aabb_scale")
     is_number = isinstance(scale, int | float) and not isinstance(scale, bool)
-    return "bounded" if is_number and 0 < scale <= LARGEST_BOUNDED else None
+    return "bounded" if is_number and 0 < scale <= 1 else None
 
 
 def _kind(files: list[TransformsFile]) -> str:
@@ -201,6 +222,10 @@ def _kind(files: list[TransformsFile]) -> str:
     if keys & {"aabb_scale", "sharpness", "fl_x"}:
         return f"{name} of instant-ngp"
     return f"{name} of NeRF"
+
+
+def _keys_read(files: list[TransformsFile]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key for file in files for key in file.keys.read if key != "frames"))
 
 
 def _ignored(files: list[TransformsFile]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Decides which frames of a transforms file are trained on and which are held out, where the file itself says so.
 
-nerfstudio names the photographs of each part in `train_filenames`, `val_filenames` and `test_filenames`; others give each
-frame a key `split`. What `test_filenames` names is held out, else what `val_filenames` names.
+nerfstudio names the photographs of each part in `train_filenames`, `val_filenames` and `test_filenames`; others give
+each frame a key `split`. What `test_filenames` names is held out, else what `val_filenames` names.
 """
 
 from __future__ import annotations

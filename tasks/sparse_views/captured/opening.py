@@ -1,0 +1,58 @@
+"""Decides which format a folder of photographs has, and reads it once while its files of cameras stay the same.
+
+A transforms file comes first, because whoever made it corrected what lay there before; then LLFF, then COLMAP.
+"""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+
+from bench.errors import UsageError
+from tasks.sparse_views.captured.capture import Capture
+from tasks.sparse_views.captured.colmap_reader import has_colmap_model, read_colmap
+from tasks.sparse_views.captured.llff_reader import has_poses_bounds, read_llff
+from tasks.sparse_views.captured.transforms_reader import has_transforms, read_transforms
+
+CAMERA_FILES = (
+    "transforms*.json", "poses_bounds.npy", "sparse/*.*", "sparse/0/*.*", "colmap/sparse/0/*.*", "*.bin", "*.txt",
+    "*.ply", "images", "images_*",
+)  # fmt: skip
+"""What a scene is read from besides the bytes of its photographs."""
+
+
+def is_capture(folder: pathlib.Path) -> bool:
+    """Tell whether a folder has cameras in a format that is read here."""
+    return has_transforms(folder) or has_poses_bounds(folder) or has_colmap_model(folder)
+
+
+def open_capture(folder: pathlib.Path, image_px: int | None) -> Capture:
+    """Read a folder of photographs with their cameras.
+
+    Args:
+        folder: The scene's folder.
+        image_px: The width that photographs will be shrunk to; it chooses among folders of several sizes.
+
+    Raises:
+        UsageError: It has no cameras, or something in it is not what it should be.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: expected a folder of photos with their cameras, got none; correct the path")
+    states = []
+    for pattern in CAMERA_FILES:
+        states += [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(folder.glob(pattern))]
+    return _open(folder.absolute(), image_px, tuple(states))
+
+
+@functools.lru_cache(maxsize=64)  # every trial asks for the shapes
+def _open(folder: pathlib.Path, image_px: int | None, _states: tuple[tuple[str, int, int], ...]) -> Capture:
+    if has_transforms(folder):
+        return read_transforms(folder)
+    if has_poses_bounds(folder):
+        return read_llff(folder, image_px)
+    if has_colmap_model(folder):
+        return read_colmap(folder, image_px)
+    raise UsageError(
+        f"{folder}: expected cameras: transforms.json (NeRF, instant-ngp, nerfstudio), poses_bounds.npy (LLFF) or "
+        "sparse/0 (COLMAP), got none; run COLMAP on the photos first"
+    )
