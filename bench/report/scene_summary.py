@@ -15,6 +15,7 @@ from tasks.sparse_views.captured.captured_scene import CapturedScene, CaptureSpl
 from tasks.sparse_views.captured.photo_arrays import describe_lens
 from tasks.sparse_views.captured.placement import Placement
 from tasks.sparse_views.nerf_synthetic import BlenderScene
+from tasks.task import FolderScene
 
 SHOWN_IDS = 12
 
@@ -39,7 +40,7 @@ class SceneLook(NamedTuple):
     doubts: tuple[str, ...]
 
 
-def look_at_scene(task: CapturedScene | BlenderScene) -> SceneLook:
+def look_at_scene(task: FolderScene) -> SceneLook:
     """Read a scene's folder and check it, without reading its photographs into arrays.
 
     Raises:
@@ -48,6 +49,7 @@ def look_at_scene(task: CapturedScene | BlenderScene) -> SceneLook:
     if isinstance(task, CapturedScene):
         capture = task.capture()
         return SceneLook(task, capture, task.split(capture), task.placement(), task.doubts())
+    assert isinstance(task, BlenderScene)
     task.fingerprint()  # refuses what the task itself refuses
     place = task.place()
     same = CapturedScene(scene=place.name, folder=str(place.parent), near=task.near, far=task.far, world="bounded")

@@ -13,12 +13,15 @@ import functools
 import pathlib
 import threading
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
 """Of photographs that are read."""
@@ -117,7 +120,7 @@ def _of_another_computer(folder: pathlib.Path, name: str) -> pathlib.Path | None
     return None
 
 
-def read_header(path: pathlib.Path, where: str) -> PhotoHeader:
+def read_photo_header(path: pathlib.Path, where: str) -> PhotoHeader:
     """Read the size and kind of a photograph, from its header only.
 
     Args:
@@ -131,7 +134,8 @@ def read_header(path: pathlib.Path, where: str) -> PhotoHeader:
         orientation = 1
         with contextlib.suppress(Exception):  # broken EXIF data of a picture that is good
             orientation = image.getexif().get(0x0112, 1)
-        return PhotoHeader(*image.size, _has_alpha(image), orientation not in (0, 1))
+        width, height = image.size
+        return PhotoHeader(width, height, _has_alpha(image), orientation not in (0, 1))
 
 
 def read_photo(path: pathlib.Path, where: str) -> UInt8[np.ndarray, "h w c"]:
@@ -142,7 +146,7 @@ def read_photo(path: pathlib.Path, where: str) -> UInt8[np.ndarray, "h w c"]:
         where: What named it, for messages.
 
     Raises:
-        UsageError: As `read_header`, or it is damaged, or has more than 8 bits.
+        UsageError: As `read_photo_header`, or it is damaged, or has more than 8 bits.
     """
     with _opened(path, where) as image:
         if image.mode in ("1", "F") or image.mode.startswith("I"):
@@ -158,12 +162,13 @@ def read_mask(path: pathlib.Path, where: str) -> UInt8[np.ndarray, "h w"]:
         where: What named it, for messages.
 
     Raises:
-        UsageError: As `read_header`, or it is damaged.
+        UsageError: As `read_photo_header`, or it is damaged.
     """
     with _opened(path, where) as image:
         if _has_alpha(image):
-            image = image.convert("RGBA")
-        values = np.asarray(image.convert("RGB") if image.mode in ("P", "PA", "CMYK", "YCbCr", "LAB") else image)
+            values = np.asarray(image.convert("RGBA"))
+        else:
+            values = np.asarray(image.convert("RGB") if image.mode in ("P", "CMYK", "YCbCr", "LAB") else image)
     if values.ndim == 3:
         colors = values[..., :3].max(axis=-1)
         # A mask that is cut out of a white sheet holds what it says in its alpha.
@@ -171,14 +176,14 @@ def read_mask(path: pathlib.Path, where: str) -> UInt8[np.ndarray, "h w"]:
     return np.where(values > 0, 255, 0).astype(np.uint8)
 
 
-def _has_alpha(image: object) -> bool:
-    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info  # type: ignore[attr-defined]
+def _has_alpha(image: Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
 
 
 @contextlib.contextmanager
-def _opened(path: pathlib.Path, where: str) -> Iterator[object]:
+def _opened(path: pathlib.Path, where: str) -> Iterator[Image]:
     """Open a photograph; whatever is wrong with it is one line."""
-    from PIL import Image
+    from PIL import Image as pillow
 
     if path.suffix.lower() in OTHER_FORMATS:
         kind = path.suffix.lower().lstrip(".")
@@ -189,12 +194,12 @@ def _opened(path: pathlib.Path, where: str) -> Iterator[object]:
     try:
         # Pillow warns of large pictures, and refuses larger ones, as if they came from strangers. These are the user's.
         with _LOCK:
-            limit = Image.MAX_IMAGE_PIXELS
-            Image.MAX_IMAGE_PIXELS = None
+            limit = pillow.MAX_IMAGE_PIXELS
+            pillow.MAX_IMAGE_PIXELS = None
             try:
-                image = Image.open(path)
+                image: Image = pillow.open(path)
             finally:
-                Image.MAX_IMAGE_PIXELS = limit
+                pillow.MAX_IMAGE_PIXELS = limit
         with image:
             width, height = image.size
             if width * height > MOST_PIXELS:

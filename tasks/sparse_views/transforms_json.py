@@ -175,7 +175,7 @@ def _number(frame: Frame, key: str, default: float | int) -> float:
 
 def image_size(frame: Frame) -> tuple[int, int]:
     """Read the width and height of a frame's image, from its header only."""
-    header = photo_files.read_header(frame.image, frame.where)
+    header = photo_files.read_photo_header(frame.image, frame.where)
     return header.width, header.height
 
 

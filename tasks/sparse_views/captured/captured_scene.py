@@ -23,7 +23,7 @@ from bench.errors import UsageError, nearest
 from tasks.sparse_views.captured.capture import Capture, CapturedFrame, World
 from tasks.sparse_views.captured.doubts import Doubts
 from tasks.sparse_views.captured.opening import open_capture
-from tasks.sparse_views.captured.photo_arrays import read_photos, view_size
+from tasks.sparse_views.captured.photo_arrays import check_lenses, has_distortion, read_photos, view_size
 from tasks.sparse_views.captured.placement import Placement, estimate_placement, place_poses
 from tasks.sparse_views.captured.scene_checks import check_alpha, doubt_cameras, doubt_photos
 from tasks.sparse_views.photo_checks import refuse_shared_photos
@@ -126,6 +126,14 @@ class CapturedScene:
     def cluster(self) -> str:
         """Name of the scene."""
         return self.scene
+
+    @property
+    def optional_arrays(self) -> tuple[str, ...]:
+        """Arrays that the scene's photographs have and others lack."""
+        split = self.split(self.capture())
+        frames = [*split.train.values(), *split.test.values()]
+        names = ["distortion"] if any(map(has_distortion, frames)) else []
+        return tuple(names + (["masks"] if any(frame.mask for frame in frames) else []))
 
     def place(self) -> pathlib.Path:
         """Return the scene's folder."""
@@ -245,6 +253,7 @@ class CapturedScene:
         split = self.split(capture)
         found = Doubts()
         doubt_cameras(capture, self.placement(), found)
+        check_lenses([*split.train.values(), *split.test.values()])
         check_alpha(capture, [*split.train.values(), *split.test.values()], found)
         train = list(split.train.values())
         doubt_photos(capture, train, list(split.test.values()), self.photo_hashes(split), found)
@@ -267,11 +276,13 @@ def _load(task: CapturedScene) -> SceneData:
     chosen = [split.train[i] for i in task.chosen_views(split)]
     held_out = list(split.test.values())
     check_alpha(capture, [*chosen, *held_out], Doubts())
+    check_lenses([*chosen, *held_out])
     placement = task.placement()
     size = view_size(capture, task.image_px)
+    optional = task.optional_arrays
     data = SceneData(
-        train=read_photos(chosen, placement, size, task.background),
-        test=read_photos(held_out, placement, size, task.background),
+        train=read_photos(chosen, placement, size, task.background, optional),
+        test=read_photos(held_out, placement, size, task.background, optional),
         near=placement.near,
         far=placement.far,
         pixel_center=0.5,

@@ -109,7 +109,7 @@ def read_cameras(file: pathlib.Path) -> dict[int, ColmapCamera]:
     return {camera.id: camera for camera in _parsed(file, _binary_cameras, _text_cameras)}
 
 
-def read_images(file: pathlib.Path) -> list[ColmapImage]:
+def read_image_list(file: pathlib.Path) -> list[ColmapImage]:
     """Read the photographs, sorted by name.
 
     Raises:
@@ -211,7 +211,7 @@ def _binary_images(file: pathlib.Path, content: _Bytes) -> Iterator[ColmapImage]
         name = content.word()
         (num_points,) = content.take("Q")
         ids = np.frombuffer(content.skip(num_points * point.itemsize), point)["id"]
-        yield ColmapImage(name, camera_id, tuple(pose[:4]), tuple(pose[4:]), ids[ids >= 0].astype(np.int64))  # type: ignore[arg-type]
+        yield ColmapImage(name, camera_id, tuple(pose[:4]), tuple(pose[4:]), ids[ids >= 0].astype(np.int64))
 
 
 def _text_images(file: pathlib.Path, lines: list[str]) -> Iterator[ColmapImage]:
@@ -222,11 +222,12 @@ def _text_images(file: pathlib.Path, lines: list[str]) -> Iterator[ColmapImage]:
         if not line.strip() or line.startswith("#"):
             continue
         words = line.split(maxsplit=9)
-        pose = [float(word) for word in words[1:8]]
+        w, x, y, z, *translation = (float(word) for word in words[1:8])
+        along_x, along_y, along_z = translation
         points = lines[place].split() if place < len(lines) else []  # the line is there, and empty where none was seen
         place += 1
         ids = np.array(points[2::3], np.int64)
-        yield ColmapImage(words[9].strip(), int(words[8]), tuple(pose[:4]), tuple(pose[4:]), ids[ids >= 0])  # type: ignore[arg-type]
+        yield ColmapImage(words[9].strip(), int(words[8]), (w, x, y, z), (along_x, along_y, along_z), ids[ids >= 0])
 
 
 def _binary_points(file: pathlib.Path, content: _Bytes) -> Iterator[tuple[float, ...]]:

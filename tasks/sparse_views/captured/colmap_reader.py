@@ -44,7 +44,7 @@ def read_colmap(folder: pathlib.Path, image_px: int | None) -> Capture:
     assert model is not None
     files = [found for part in colmap_files.PARTS if (found := colmap_files.part_file(model, part))]
     cameras = colmap_files.read_cameras(files[0])
-    images = colmap_files.read_images(files[1])
+    images = colmap_files.read_image_list(files[1])
     if not images:
         raise UsageError(f"{files[1]}: expected photos, got none; COLMAP placed no camera, so take more photos")
     chosen = choose_photo_folder(folder, image_px)
@@ -147,7 +147,7 @@ def _read_frame(
     splits: dict[str, Split],
     doubts: Doubts,
 ) -> CapturedFrame:
-    header = photo_files.read_header(path, where)
+    header = photo_files.read_photo_header(path, where)
     known = photo_camera(where, camera)
     is_copy = chosen.path.name != "images"  # smaller copies are what is expected
     if is_copy and is_same_shape((known.width, known.height), (header.width, header.height)):

@@ -83,7 +83,7 @@ def _read_frame(
 ) -> CapturedFrame:
     where = f"{folder / FILE}, row {place}"
     image = chosen.photos[place]
-    header = photo_files.read_header(image, where)
+    header = photo_files.read_photo_header(image, where)
     matrix = row[:15].reshape(3, 5)
     down, right, backward, position, size = matrix.T
     height, width, focal = size

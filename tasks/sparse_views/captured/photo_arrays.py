@@ -6,14 +6,14 @@ n: views, h and w: pixels of a view.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from bench.errors import UsageError
 from tasks.cameras import Intrinsics
-from tasks.lens_distortion import lens_distortion, stack_distortions
+from tasks.lens_distortion import Distortion, check_lens, lens_distortion, stack_distortions
 from tasks.sparse_views import photo_files
 from tasks.sparse_views.captured.capture import Capture, CapturedFrame, PhotoCamera
 from tasks.sparse_views.captured.placement import Placement, place_poses
@@ -58,7 +58,11 @@ def view_size(capture: Capture, image_px: int) -> tuple[int, int]:
 
 
 def read_photos(
-    frames: Sequence[CapturedFrame], placement: Placement, size: tuple[int, int], background: float
+    frames: Sequence[CapturedFrame],
+    placement: Placement,
+    size: tuple[int, int],
+    background: float,
+    optional_arrays: Sequence[str] = (),
 ) -> Photos:
     """Read photographs with their cameras in the world of `tasks.cameras`.
 
@@ -67,30 +71,71 @@ def read_photos(
         placement: Where the scene lies.
         size: Height and width that they are shrunk to.
         background: Grey behind photographs that have alpha: 1 is white.
+        optional_arrays: Those that the scene has, though these photographs may do without: see `tasks.task`.
 
     Raises:
         UsageError: A photograph or a mask is missing, damaged or of another shape.
     """
     views = [_read_view(frame, size, background) for frame in frames]
     masks = None
-    if any(view.mask is not None for view in views):
+    if "masks" in optional_arrays:
         masks = np.stack([np.ones(size, np.float32) if view.mask is None else view.mask for view in views])
     return Photos(
         ids=tuple(frame.id for frame in frames),
         colors=np.stack([view.colors for view in views]),
         alphas=np.stack([view.alphas for view in views]),
         poses=place_poses(placement, np.stack([frame.pose for frame in frames])),
-        intrinsics=stack_cameras([(frame.where, frame.camera.resized(size[1], size[0])) for frame in frames]),
+        intrinsics=stack_cameras(
+            [(frame.where, frame.camera.resized(size[1], size[0])) for frame in frames],
+            with_distortion="distortion" in optional_arrays,
+        ),
         masks=masks,
     )
 
 
-def stack_cameras(cameras: Sequence[tuple[str, PhotoCamera]]) -> Intrinsics:
-    """Make intrinsics of cameras, each with its file for messages."""
-    lenses = [lens_distortion(where, camera.model, dict(camera.coefficients)) for where, camera in cameras]
-    names = ("focal_x", "focal_y", "center_x", "center_y")
-    numbers = (np.array([getattr(camera, name) for _, camera in cameras], np.float32) for name in names)
-    return Intrinsics(*numbers, distortion=stack_distortions(lenses))  # type: ignore[arg-type]
+def stack_cameras(cameras: Sequence[tuple[str, PhotoCamera]], with_distortion: bool) -> Intrinsics:
+    """Make intrinsics of cameras, each with its file for messages.
+
+    Args:
+        cameras: Of photographs of one size.
+        with_distortion: Whether there is an array of distortions, of zeros where no lens has any.
+    """
+
+    def stacked(name: str) -> Any:
+        return np.array([getattr(camera, name) for _, camera in cameras], np.float32)
+
+    none = Distortion(np.zeros(6), np.zeros(2), np.zeros(()))
+    lenses = [lens_distortion(where, camera.model, dict(camera.coefficients)) or none for where, camera in cameras]
+    return Intrinsics(
+        focal_x=stacked("focal_x"),
+        focal_y=stacked("focal_y"),
+        center_x=stacked("center_x"),
+        center_y=stacked("center_y"),
+        distortion=stack_distortions(lenses) if with_distortion else None,  # type: ignore[arg-type]
+    )
+
+
+def has_distortion(frame: CapturedFrame) -> bool:
+    """Tell whether a photograph's lens bends light."""
+    return lens_distortion(frame.where, frame.camera.model, dict(frame.camera.coefficients)) is not None
+
+
+def check_lenses(frames: Sequence[CapturedFrame]) -> None:
+    """Refuse lenses that do not map rays to pixels one to one, where pixels count.
+
+    Raises:
+        UsageError: There is one.
+    """
+    checked = set()
+    for frame in frames:
+        camera = frame.camera
+        lens = lens_distortion(frame.where, camera.model, dict(camera.coefficients))
+        if lens is None or (camera, frame.mask) in checked:
+            continue
+        checked.add((camera, frame.mask))
+        shape = (camera.height, camera.width)
+        mask = _read_mask(frame, shape)
+        check_lens(frame.where, lens, (camera.focal_x, camera.focal_y), (camera.center_x, camera.center_y), shape, mask)
 
 
 def _read_view(frame: CapturedFrame, size: tuple[int, int], background: float) -> ViewArrays:

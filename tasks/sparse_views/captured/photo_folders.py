@@ -65,6 +65,6 @@ def _measure(path: pathlib.Path) -> PhotoFolder | None:
     if not photos:
         others = sorted(each for each in path.rglob("*") if each.suffix.lower() in photo_files.OTHER_FORMATS)
         if others:
-            photo_files.read_header(others[0], str(path))  # says that the format is not read
+            photo_files.read_photo_header(others[0], str(path))  # says that the format is not read
         return None
-    return PhotoFolder(path, tuple(photos), photo_files.read_header(photos[0], str(photos[0])).width)
+    return PhotoFolder(path, tuple(photos), photo_files.read_photo_header(photos[0], str(photos[0])).width)

@@ -94,6 +94,11 @@ def estimate_placement(
         UsageError: Near and far cannot be estimated, or nothing that the photographs show lies between them.
     """
     poses = np.stack([frame.pose for frame in capture.frames])
+    if np.ptp(poses[:, :3, 3], axis=0).max() < 1e-9:
+        raise UsageError(
+            f"{capture.folder}: expected several positions, got one for all cameras; photos from one place show no "
+            "depth, so take them from several"
+        )
     meeting = find_meeting_point(poses)
     chosen, why_world = (world, "as given") if world is not None else _world(capture, poses)
     found = estimate_range(capture, poses, meeting, chosen, near, far)
@@ -166,9 +171,4 @@ def _scale(
     if world == "forward-facing":
         return 1 / found.near
     distances = np.linalg.norm(poses[:, :3, 3] - origin, axis=1)
-    if distances.max() < 1e-9:
-        raise UsageError(
-            "the cameras: expected several positions, got one for all; photos from one place show no depth, so take "
-            "them from several"
-        )
     return BOUNDED_RADIUS / float(np.median(distances)) if world == "bounded" else 1 / float(distances.max())

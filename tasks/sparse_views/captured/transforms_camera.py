@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.errors import UsageError
+from tasks.lens_distortion import COEFFICIENTS as LENS_COEFFICIENTS
 from tasks.lens_distortion import lens_distortion
 from tasks.sparse_views.captured.capture import PhotoCamera
 from tasks.sparse_views.captured.doubts import Doubts
 from tasks.sparse_views.photo_files import PhotoHeader
-from tasks.sparse_views.transforms_keys import COEFFICIENTS, PINHOLE_MODELS
+from tasks.sparse_views.transforms_keys import COEFFICIENTS, PINHOLE_MODELS, UNDISTORT
 
 MOST_OFF_CENTER = 0.25
 """Distance of a principal point from the middle of the picture, in pictures, from which it is doubted."""
@@ -97,7 +98,7 @@ def fit_camera(where: str, camera: PhotoCamera, photo: str, header: PhotoHeader,
     return camera
 
 
-def is_same_shape(told: tuple[float, float], found: tuple[int, int]) -> bool:
+def is_same_shape(told: tuple[int, int], found: tuple[int, int]) -> bool:
     """Tell whether two sizes differ by one factor, but for the rounding of the smaller one to whole pixels."""
     factors = sorted((found[0] / told[0], found[1] / told[1]))
     smaller = min(*told, *found)
@@ -161,11 +162,15 @@ def _lens(where: str, told: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, fl
     coefficients = tuple((key, value) for key, value in numbers if value)
     model = told.get("camera_model") or ("OPENCV" if coefficients else "PINHOLE")
     model = "PINHOLE" if model in PINHOLE_MODELS else model
-    lens_distortion(where, str(model), dict(coefficients))  # refuses a model that is not known
+    if model not in LENS_COEFFICIENTS:
+        raise UsageError(
+            f"{where}: expected a camera_model among {', '.join(LENS_COEFFICIENTS)}, got {model!r:.40}; {UNDISTORT}"
+        )
+    lens_distortion(where, str(model), dict(coefficients))  # refuses coefficients that the model does not have
     return str(model), coefficients
 
 
-def read_number(where: str, told: Mapping[str, Any], key: str, default: float) -> float:
+def read_number(where: str, told: Mapping[str, Any], key: str, default: float | int) -> float:
     """Read a number of a file.
 
     Raises:

@@ -23,7 +23,7 @@ from tasks.sparse_views.captured.transforms_splits import ListedFrame, split_fra
 
 ONE_FILE = "transforms.json"
 
-FILE_A_SPLIT: dict[Split, str] = {split: f"transforms_{split}.json" for split in ("train", "val", "test")}  # type: ignore[misc]
+FILE_A_SPLIT: dict[Split, str] = {split: f"transforms_{split}.json" for split in ("train", "val", "test")}
 
 UNIT_SCALE = 0.33
 """Factor from positions to instant-ngp's unit cube, where the file gives no `scale`."""
@@ -141,7 +141,7 @@ def _present(folder: pathlib.Path, listed: list[ListedFrame], doubts: Doubts) ->
 
 
 def _read_frame(folder: pathlib.Path, each: ListedFrame, doubts: Doubts) -> CapturedFrame:
-    header = photo_files.read_header(each.image, each.where)
+    header = photo_files.read_photo_header(each.image, each.where)
     return CapturedFrame(
         id=each.id,
         where=each.where,
@@ -209,8 +209,7 @@ def _box(where: str, top: Mapping[str, Any]) -> Float[np.ndarray, "2 3"] | None:
 def _world(top: Mapping[str, Any]) -> World | None:
     """Tell what `aabb_scale` says of the scene's surroundings: with 1, all of it lies in the unit cube."""
     scale = top.get("aabb_scale")
-    is_number = isinstance(scale, int | float) and not isinstance(scale, bool)
-    return "bounded" if is_number and 0 < scale <= 1 else None
+    return "bounded" if isinstance(scale, int | float) and 0 < scale <= 1 else None
 
 
 def _kind(files: list[TransformsFile]) -> str:
