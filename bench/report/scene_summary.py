@@ -13,7 +13,7 @@ import numpy as np
 from tasks.sparse_views.captured.capture import Capture, CapturedFrame
 from tasks.sparse_views.captured.captured_scene import CapturedScene, CaptureSplit
 from tasks.sparse_views.captured.photo_arrays import describe_lens
-from tasks.sparse_views.captured.placement import Placement
+from tasks.sparse_views.captured.placement import ScenePlacement
 from tasks.sparse_views.nerf_synthetic import BlenderScene
 from tasks.task import FolderScene
 
@@ -36,7 +36,7 @@ class SceneLook(NamedTuple):
     task: CapturedScene | BlenderScene
     capture: Capture
     split: CaptureSplit
-    placement: Placement
+    placement: ScenePlacement
     doubts: tuple[str, ...]
 
 

@@ -24,7 +24,7 @@ from tasks.sparse_views.captured.capture import Capture, CapturedFrame, World
 from tasks.sparse_views.captured.doubts import Doubts
 from tasks.sparse_views.captured.opening import open_capture
 from tasks.sparse_views.captured.photo_arrays import check_lenses, has_distortion, read_photos, view_size
-from tasks.sparse_views.captured.placement import Placement, estimate_placement, place_poses
+from tasks.sparse_views.captured.placement import ScenePlacement, estimate_placement, place_poses
 from tasks.sparse_views.captured.scene_checks import check_alpha, doubt_cameras, doubt_photos
 from tasks.sparse_views.photo_checks import refuse_shared_photos
 from tasks.sparse_views.view_selection import (
@@ -160,7 +160,7 @@ class CapturedScene:
         self.chosen_views(split)
         return DataShapes(self.num_views, len(split.test), *view_size(capture, self.image_px))
 
-    def placement(self) -> Placement:
+    def placement(self) -> ScenePlacement:
         """Estimate where the scene lies, its scale, near and far, as far as the task does not give them."""
         return _placement(dataclasses.replace(self, num_views=8, views=None, subset_seed=0, background=1.0))
 
@@ -261,7 +261,7 @@ class CapturedScene:
 
 
 @functools.lru_cache(maxsize=64)
-def _placement(task: CapturedScene) -> Placement:
+def _placement(task: CapturedScene) -> ScenePlacement:
     return estimate_placement(
         task.capture(), world=task.world, center=task.center, scale=task.scale, near=task.near, far=task.far
     )

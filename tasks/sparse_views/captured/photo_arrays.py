@@ -16,7 +16,7 @@ from tasks.cameras import Intrinsics
 from tasks.lens_distortion import Distortion, check_lens, lens_distortion, stack_distortions
 from tasks.sparse_views import photo_files
 from tasks.sparse_views.captured.capture import Capture, CapturedFrame, PhotoCamera
-from tasks.sparse_views.captured.placement import Placement, place_poses
+from tasks.sparse_views.captured.placement import ScenePlacement, place_poses
 from tasks.sparse_views.captured.transforms_camera import is_same_shape
 from tasks.sparse_views.transforms_json import area_filter
 from tasks.task import Photos
@@ -59,7 +59,7 @@ def view_size(capture: Capture, image_px: int) -> tuple[int, int]:
 
 def read_photos(
     frames: Sequence[CapturedFrame],
-    placement: Placement,
+    placement: ScenePlacement,
     size: tuple[int, int],
     background: float,
     optional_arrays: Sequence[str] = (),

@@ -34,7 +34,7 @@ FORWARD_DEG = 30.0
 """Angle from the mean axis that nine tenths of the cameras of a forward-facing scene keep to."""
 
 
-class Placement(NamedTuple):
+class ScenePlacement(NamedTuple):
     """The map from a file's world to the world of `tasks.cameras`, and what was found on the way.
 
     Attributes:
@@ -58,12 +58,12 @@ class Placement(NamedTuple):
     depths: Float[np.ndarray, "n 2"]
 
 
-def place_points(placement: Placement, points: Float[np.ndarray, "*k 3"]) -> Float[np.ndarray, "*k 3"]:
+def place_points(placement: ScenePlacement, points: Float[np.ndarray, "*k 3"]) -> Float[np.ndarray, "*k 3"]:
     """Bring points of the file's world to ours."""
     return (points - placement.center) @ placement.rotation.T * placement.scale
 
 
-def place_poses(placement: Placement, poses: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "n 4 4"]:
+def place_poses(placement: ScenePlacement, poses: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "n 4 4"]:
     """Bring poses of the file's world to ours, as float32."""
     placed = np.array(poses, np.float64)
     placed[:, :3, :3] = placement.rotation @ placed[:, :3, :3]
@@ -79,7 +79,7 @@ def estimate_placement(
     scale: float | None = None,
     near: float | None = None,
     far: float | None = None,
-) -> Placement:
+) -> ScenePlacement:
     """Place a scene; what is given is taken, and the rest is estimated.
 
     Args:
@@ -108,7 +108,7 @@ def estimate_placement(
         why_center = "as given"
     rotation, why_up = _rotation(poses, chosen)
     factor = scale if scale is not None else _scale(poses, origin, chosen, found)
-    return Placement(
+    return ScenePlacement(
         rotation=rotation,
         center=origin,
         scale=float(factor),

@@ -15,7 +15,7 @@ from tasks.sparse_views import photo_files
 from tasks.sparse_views.camera_geometry import find_meeting_point, view_axes
 from tasks.sparse_views.captured.capture import Capture, CapturedFrame
 from tasks.sparse_views.captured.doubts import Doubts
-from tasks.sparse_views.captured.placement import Placement
+from tasks.sparse_views.captured.placement import ScenePlacement
 from tasks.sparse_views.photo_checks import repeated_photos
 
 NEAR_TWIN = 1e-4
@@ -24,7 +24,7 @@ NEAR_TWIN = 1e-4
 FEW_VIEWS = 8
 
 
-def doubt_cameras(capture: Capture, placement: Placement, doubts: Doubts) -> None:
+def doubt_cameras(capture: Capture, placement: ScenePlacement, doubts: Doubts) -> None:
     """Say which cameras look away from the scene, and whose photographs show nothing between near and far.
 
     Args:
