@@ -60,6 +60,7 @@ SUITES = {
     "compositional": "bench.suites.builtin.compositional:COMPOSITIONAL",
     "equivalence": "bench.suites.builtin.equivalence:EQUIVALENCE",
     "sparse-views": "bench.suites.builtin.sparse_views:SPARSE_VIEWS",
+    "sparse-views-equivalence": "bench.suites.builtin.sparse_views_equivalence:SPARSE_VIEWS_EQUIVALENCE",
     "sparse-views-ablations": "bench.suites.builtin.sparse_views_ablations:SPARSE_VIEWS_ABLATIONS",
 }
 

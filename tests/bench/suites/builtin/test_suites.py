@@ -64,6 +64,7 @@ CHECKED = set()
 
 
 AS_ELSEWHERE = {("sparse-views-ablations", budget) for budget in BUDGETS}
+AS_ELSEWHERE |= {("sparse-views-equivalence", budget) for budget in ("quick", "standard", "paper")}
 AS_ELSEWHERE |= {("ablations", "paper"), ("ablations", "standard"), ("equivalence", "paper")}
 """Much the same arms as elsewhere, and the longest of all suites: slow tests."""
 
