@@ -28,6 +28,7 @@ from models.clip.networks.dual_encoder import to_unit_length
 from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, StepWork, added_later, hyperparameter
 from models.nerf import FIELD_2021, NERF_2021, NeRF, NeRFData
 from models.rare_loss import loss_of_some_steps
+from models.ray_split import join_rays, split_rays
 from models.rendering import pixel_masks, random_poses, ray_sampling
 from tasks.cameras import Rays, pixel_rays
 from tasks.task import SceneTask
@@ -232,8 +233,9 @@ class DietNeRF(NeRF):
 
         def render_block(block: tuple[Int[Array, " r"], PRNGKeyArray]) -> Float[Array, "l r 3"]:
             index, block_key = block
-            levels = self.render_levels(params, data, jax.tree.map(lambda x: x[index], rays), block_key)
-            return jnp.stack([views.color for views in levels])
+            block_rays = split_rays(jax.tree.map(lambda x: x[index], rays))
+            levels = self.render_levels(params, data, block_rays, block_key)
+            return jnp.stack([join_rays(views.color) for views in levels])
 
         render = render_block if self.keep_activations else jax.checkpoint(render_block)
         if num_blocks == 1:

@@ -26,6 +26,7 @@ from bench.errors import UsageError
 from models.fields.encodings import IdentityEncoding, IntegratedPositional, Positional
 from models.fields.networks import MLP
 from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, StepWork, Views, hyperparameter
+from models.ray_split import split_rays
 from models.rendering import compositing, pixel_masks, ray_sampling
 from tasks.cameras import Intrinsics, Rays, pixel_rays, select_cameras
 from tasks.task import SceneTask
@@ -148,7 +149,7 @@ class NeRF(Method):
         """Compute the mean squared error of colours on both levels (NeRF, equation 6)."""
         pixel_key, ray_key = jax.random.split(key)
         rays, colors, weights = self.sample_pixel_batch(data, pixel_key, step)
-        levels = self.render_levels(params, data, rays, ray_key)
+        levels = self.render_levels(params, data, split_rays(rays), ray_key)
         errors = [pixel_masks.mean_inside((views.color - colors) ** 2, weights) for views in levels]
         loss = errors[-1]
         if len(errors) > 1:

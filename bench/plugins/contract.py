@@ -193,7 +193,7 @@ def check_packing(subject: ContractFixture) -> str:
 def train_parameters(pack: Pack) -> PyTree:
     """Train a pack without rendering; return its parameters."""
     static, batch, _ = load_batch(pack)
-    carry = devices.shard_trials(programs.init_state(static, batch))
+    carry = programs.init_state(static, batch, len(pack.roots))
     start = jnp.zeros((), jnp.int32)
     static_arguments = (static, 0, static.total_steps, 1)
     advance = devices.compile_once(programs.train_chunk, static_arguments, (carry, batch, start), donate=(0,))

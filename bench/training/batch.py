@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from bench.metrics.task_kinds import kind_of
-from bench.training import devices
+from bench.training import device_mesh, devices
 from bench.training.packing import Pack
 from models import clip
 from models.method import Data, Frozen, Hyperparameters, Method, Params, State, split_hyperparameters
@@ -66,6 +66,8 @@ Solved: TypeAlias = TaskData
 class Batch(NamedTuple):
     """The arrays of a pack that training only reads; all but `frozen` have a leading trial axis.
 
+    Where several devices have trials of their own, copies of the last trial fill it up (`bench.training.device_mesh`).
+
     Attributes:
         frozen: Encoders, shared by all trials.
         data: What `Method.prepare` returned.
@@ -108,10 +110,17 @@ def load_batch(pack: Pack, encoders: Frozen | None = None) -> tuple[Method, Batc
     ]
     stacked_photographers = stack_trials(photographers) if photographers else None
     keys = jnp.stack([jax.random.key(trial.seed) for trial in roots])
-    mapped = devices.shard_trials(
-        (stack_trials(data), stack_trials(hyperparameters), keys, stack_trials(cameras), stacked_photographers)
+    mesh = device_mesh.choose_mesh(len(roots), points_per_step(static))
+    mapped = device_mesh.place_trials(
+        (stack_trials(data), stack_trials(hyperparameters), keys, stack_trials(cameras), stacked_photographers), mesh
     )
-    return static, Batch(devices.replicate(frozen), *mapped), scenes
+    return static, Batch(device_mesh.replicate(frozen, mesh), *mapped), scenes
+
+
+def points_per_step(method: Method) -> float | None:
+    """Count the points at which a trial evaluates its field in a step; None if the method does not say."""
+    work = method.work_per_step()
+    return None if work is None else float(work.points)
 
 
 def cameras_of(scene: Solved, photos: CameraViews, most: int | None = None) -> Cameras:

@@ -1,4 +1,4 @@
-"""Compiles programs once, keeps them on disk, and spreads the trials of a pack over the local devices."""
+"""Compiles programs once, keeps them on disk, and says what this machine has to run them on."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from concurrent.futures import Future
 from typing import Any
 
 import jax
-import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import PyTree
 
 from bench.suites.identity import Static
+from bench.training import device_mesh
 from tasks.data_dir import location
 
 _PROGRAMS: dict[Any, Future[jax.stages.Compiled]] = {}
@@ -42,7 +42,7 @@ def compile_once(
     that ask for the same program wait for the first of them.
 
     Args:
-        function: Traced once.
+        function: Traced once; all its results have a leading trial axis.
         static: Leading arguments that are not traced (a method, sizes); told apart as `bench.suites.identity` does.
         dynamic: Arrays as they will be passed, or their `jax.ShapeDtypeStruct`: only shapes, types and places count.
         donate: Places in `dynamic` whose memory the results may take over.
@@ -55,8 +55,8 @@ def compile_once(
         program = _PROGRAMS.setdefault(key, made)
     if program is made:
         try:
-            jitted = jax.jit(lambda *arrays: function(*static, *arrays), donate_argnums=donate)
-            made.set_result(jitted.lower(*dynamic).compile())
+            lowered = device_mesh.lower(lambda *arrays: function(*static, *arrays), dynamic, donate)
+            made.set_result(lowered.compile())
         except BaseException as error:
             del _PROGRAMS[key]  # who asks next tries again
             made.set_exception(error)
@@ -91,38 +91,9 @@ def map_trials(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     An accelerator takes all trials at once (`jax.vmap`). A core takes one after the other (`lax.map`): batched
     products of small matrices gain nothing there, and its cache holds one trial's activations but not a pack's.
     """
-    if not is_cpu() or num_local_devices() > 1:
+    if not is_cpu():
         return jax.vmap(function)
     return lambda *arguments: jax.lax.map(lambda one: function(*one), arguments)
-
-
-def shard_trials(tree: PyTree) -> PyTree:
-    """Spread the leading trial axis over the local devices; whole copies go to each where it does not divide."""
-    devices = jax.local_devices()
-    if len(devices) == 1:
-        return jax.device_put(tree, devices[0])
-    mesh = jax.sharding.Mesh(np.asarray(devices), ("trial",))
-
-    def put(x: Array) -> Array:
-        spread = x.ndim > 0 and x.shape[0] % len(devices) == 0
-        spec = jax.sharding.PartitionSpec("trial") if spread else jax.sharding.PartitionSpec()
-        return jax.device_put(x, jax.sharding.NamedSharding(mesh, spec))
-
-    return jax.tree.map(put, tree)
-
-
-def replicate(tree: PyTree) -> PyTree:
-    """Put a whole copy on every local device."""
-    devices = jax.local_devices()
-    if len(devices) == 1:
-        return jax.device_put(tree, devices[0])
-    mesh = jax.sharding.Mesh(np.asarray(devices), ("trial",))
-    return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
-
-
-def num_local_devices() -> int:
-    """Count the devices that this process sees."""
-    return len(jax.local_devices())
 
 
 def is_cpu() -> bool:

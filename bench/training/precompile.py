@@ -50,7 +50,8 @@ def compile_ahead(pack: QueuedPack) -> None:
     assert isinstance(pack, packing.Pack), "only the trainer's own packs are compiled ahead"
     first = packing.training_phases(pack)[0]
     static, batch, _ = batches.load_batch(pack)
-    state, batch = devices.abstract_arrays((devices.shard_trials(programs.init_state(static, batch)), batch))
+    state = programs.init_state(static, batch, len(pack.roots))
+    state, batch = devices.abstract_arrays((state, batch))
     programs.CompiledPrograms.compile(pack, first, state, batch)
 
 

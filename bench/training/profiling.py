@@ -156,7 +156,7 @@ def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, op
     phase = training_phases(pack)[0]
     frozen, random_encoders = load_or_make_up_encoders(phase.method)
     static, batch, _ = load_batch(pack, frozen)
-    state = devices.shard_trials(programs.init_state(static, batch))
+    state = programs.init_state(static, batch, len(pack.roots))
     start = jnp.zeros((), jnp.int32)
     end = options.steps * 1_000_000
 

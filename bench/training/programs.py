@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 from jax.stages import Compiled
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from bench.storage.timings import PhaseTimer
-from bench.training import devices
+from bench.training import device_mesh, devices
 from bench.training.batch import Batch, TrainState, load_batch
 from bench.training.packing import Pack, ProgramCost, TrainingPhase, training_phases
 from bench.training.view_rendering import render_progress_view, render_views
@@ -64,7 +65,8 @@ class CompiledPrograms(NamedTuple):
         num_chunk = chunk_length(pack, phase)
         num_at_once = RAYS_AT_ONCE["cpu"]
         if not devices.is_cpu():
-            num_at_once = max(1, RAYS_AT_ONCE["accelerator"] // state.alive.shape[0])
+            num_at_once = RAYS_AT_ONCE["accelerator"] * device_mesh.num_ray_parts(state)
+            num_at_once = max(1, num_at_once // device_mesh.rows_per_device(state.alive))
         first_step = jnp.zeros((), jnp.int32)
         steps = (static, phase.start, phase.end, num_chunk)
         sizes = (static, layout.height, layout.width, num_at_once)
@@ -94,17 +96,21 @@ def larger_share(share: float | None, num_bytes: int | None, num_rows: int) -> f
     return None if share is None or num_bytes is None else max(share, num_bytes / num_rows)
 
 
-def init_state(method: Method, batch: Batch) -> TrainState:
-    """Initialise every trial of a batch."""
-    init = functools.partial(init_trial, method)
-    return jax.jit(jax.vmap(init))(batch.data, batch.hyperparameters, batch.keys)
+def init_state(method: Method, batch: Batch, num_trials: int) -> TrainState:
+    """Initialise every trial of a batch, where its arrays are; the rows that fill it up are dead from the start."""
+    is_real = jax.device_put(np.arange(batch.keys.shape[0]) < num_trials, batch.keys.sharding)
+    arguments = (batch.data, batch.hyperparameters, batch.keys, is_real)
+    init = jax.vmap(functools.partial(init_trial, method))
+    return device_mesh.lower(init, arguments).compile()(*arguments)
 
 
-def init_trial(method: Method, data: Data, hyperparameters: Hyperparameters, key: PRNGKeyArray) -> TrainState:
+def init_trial(
+    method: Method, data: Data, hyperparameters: Hyperparameters, key: PRNGKeyArray, is_real: Bool[Array, ""]
+) -> TrainState:
     """Initialise one trial."""
     params, state = method.init(jax.random.fold_in(key, 0), data)
     optimizer = method.optimizer(method.num_steps or 0, hyperparameters).init(params)
-    return TrainState(params, state, optimizer, jnp.asarray(True), jnp.asarray(-1, jnp.int32))
+    return TrainState(params, state, optimizer, is_real, jnp.asarray(-1, jnp.int32))
 
 
 def train_step(
@@ -171,7 +177,7 @@ def run_pilot(pack: Pack) -> ProgramCost:
     """Measure what a program costs here: compile it, take two chunks of steps, render once."""
     first = training_phases(pack)[0]
     static, batch, _ = load_batch(pack)
-    state = devices.shard_trials(init_state(static, batch))
+    state = init_state(static, batch, len(pack.roots))
     timer = PhaseTimer()
     programs = CompiledPrograms.compile(pack, first, state, batch)
     timer.lap("compile_s")

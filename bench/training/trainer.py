@@ -27,8 +27,17 @@ from bench.storage import record
 from bench.storage.record import Outcome
 from bench.storage.timings import PhaseTimer, sum_timings, total_seconds
 from bench.suites.trial import Trial
-from bench.training import checkpointing, devices
-from bench.training.batch import Batch, Solved, TrainState, hyperparameters_of, index_trial, load_batch, stack_trials
+from bench.training import checkpointing, device_mesh, devices
+from bench.training.batch import (
+    Batch,
+    Solved,
+    TrainState,
+    hyperparameters_of,
+    index_trial,
+    load_batch,
+    points_per_step,
+    stack_trials,
+)
 from bench.training.packing import Pack, TrainingPhase, root, training_phases
 from bench.training.programs import CompiledPrograms, init_state, larger_share
 from bench.training.progress import Progress
@@ -154,7 +163,7 @@ def train_together(pack: Pack, report: Report, sitting: Sitting, on_phase: OnPha
 class PackRun:
     """A phase of a pack while it is trained: its arrays, and what they have cost so far.
 
-    Row i of all arrays belongs to `roots[i]`. In the first phase every root has one row; in a branch every trial has
+    Row i of all arrays belongs to `roots[i]`; there may be more rows, to give several devices equally many. In the first phase every root has one row; in a branch every trial has
     one, and its root is what it continues.
 
     Attributes:
@@ -209,7 +218,7 @@ class PackRun:
         timer = PhaseTimer()
         report(Progress("prepare", 0, phase.end, math.nan))
         static, batch, scenes = load_batch(pack)
-        state = devices.shard_trials(init_state(static, batch))
+        state = init_state(static, batch, len(pack.roots))
         timer.lap("prepare_s")
         return cls(
             pack=pack,
@@ -235,7 +244,8 @@ class PackRun:
         copied = np.asarray([self.roots.index(each) for each in roots])
         state, batch = jax.tree.map(lambda x: x[copied], (self.state, self.batch._replace(frozen={})))
         hyperparameters = stack_trials([hyperparameters_of(trial.method) for trial in phase.trials])
-        state, batch = devices.shard_trials((state, batch._replace(hyperparameters=hyperparameters)))
+        mesh = device_mesh.choose_mesh(len(roots), points_per_step(phase.method))
+        state, batch = device_mesh.place_trials((state, batch._replace(hyperparameters=hyperparameters)), mesh)
         curves = {name: [point[copied] for point in points] for name, points in self.curves.items()}
         return dataclasses.replace(
             self,
@@ -243,7 +253,7 @@ class PackRun:
             roots=roots,
             rows=tuple(range(len(roots))),
             scenes=[self.scenes[row] for row in copied],
-            batch=batch._replace(frozen=self.batch.frozen),
+            batch=batch._replace(frozen=device_mesh.replicate(self.batch.frozen, mesh)),
             state=state,
             timer=timer,
             steps=list(self.steps),
@@ -273,7 +283,8 @@ class PackRun:
         """Take a chunk of steps, add a point to the curves, and now and then a view to the strip."""
         end = min(start + self.programs.num_chunk, self.phase.end)
         self.state, means = self.programs.advance(self.state, self.batch, jnp.asarray(start, jnp.int32))
-        self.add_to_curves(end, jax.device_get(means))
+        num_trials = len(self.roots)  # what follows fills the devices up
+        self.add_to_curves(end, {name: values[:num_trials] for name, values in jax.device_get(means).items()})
         self.report(Progress("train", end, self.phase.end, self.mean_loss()))
         if self.programs.look is not None and is_strip_step(end, start, self.phase.end):
             view = self.programs.look(self.state.params, self.state.state, self.batch)

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float16, Int, Shaped
 from bench.training import devices
 from bench.training.batch import NEAR_PX, NEAR_SHARE, Batch, Cameras, Solved
 from models.method import Data, Method, Params, State, Views
+from models.ray_split import split_rays
 from tasks.cameras import Intrinsics, Rays, pixel_rays, select_cameras
 
 STRIP_VIEW = 1
@@ -143,7 +144,7 @@ def render_in_blocks(
             cameras.near,
             cameras.far,
         )
-        return render_rays(rays)
+        return render_rays(split_rays(rays))
 
     def to_images(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         return x.reshape((-1, *x.shape[2:]))[:num_rays].reshape((num_views, height, width, *x.shape[2:]))

@@ -54,6 +54,7 @@ from models.method import (
     split_hyperparameters,
     subset,
 )
+from models.ray_split import join_rays, split_rays
 from models.rendering import compositing, ray_sampling
 from tasks.cameras import Rays
 from tasks.captions.caption_task import CaptionTask
@@ -340,7 +341,7 @@ class DreamFields(Method):
 
         def render_block(block: tuple[Int[Array, " r"], PRNGKeyArray]) -> tuple[Array, Array, Array]:
             index, block_key = block
-            block_rays: Rays = jax.tree.map(lambda x: x[jnp.minimum(index, num_rays - 1)], rays)
+            block_rays: Rays = split_rays(jax.tree.map(lambda x: x[jnp.minimum(index, num_rays - 1)], rays))
             tdist_key, noise_key = jax.random.split(block_key)
             near, far = ray_bounds(hyperparameters, block_rays, hyperparameters["bounds"])
             if self.proposal_bins is None:
@@ -360,7 +361,8 @@ class DreamFields(Method):
             views, _ = compositing.render(density, color, tdist, block_rays, 0.0)
             counted = jnp.where(index[:, None] < num_rays, density, 0)
             weighted_sum = jnp.sum(counted[..., None] * means, axis=(0, 1))
-            return jnp.concatenate([views.color, views.opacity[:, None]], axis=-1), jnp.sum(counted), weighted_sum
+            image = join_rays(jnp.concatenate([views.color, views.opacity[:, None]], axis=-1))
+            return image, jnp.sum(counted), weighted_sum
 
         if num_blocks > 1:
             # The backward pass computes all of it again: to keep what residual blocks return costs more than it saves.
@@ -420,7 +422,7 @@ class DreamFields(Method):
             return augmentations.composite_over(background, crop[..., :3], crop[..., 3])
 
         with jax.named_scope("augmentation"):
-            crops = jax.vmap(augment)(jax.random.split(key, self.num_crops))
+            crops = split_rays(jax.vmap(augment)(split_rays(jax.random.split(key, self.num_crops))))
         with jax.named_scope("encoder"):
             features = to_unit_length(encoder.image_features(encoder.params, crops))
         return jnp.einsum("nf,f->n", features, data.text, precision="highest")

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float
 
 from models.fields.fused_block.kernel_parts import Tuning
 from models.fields.fused_block.machine import Hopper
+from models.ray_split import compute_row_parts
 
 ROW_MULTIPLE = 128
 """Rows are filled up with zeros to a multiple of this."""
@@ -132,16 +133,22 @@ _folded_block.defvjp(_keep_inputs, _gradients)
 def _forward(settings: Settings, rows: Array, *weights: Array) -> Float[Array, "f n w"]:
     from models.fields.fused_block.forward_kernel import forward
 
-    result = forward(_filled_up(rows), *weights, tuning=settings.forward, machine=settings.machine)
-    return result[:, : rows.shape[1]]
+    def compute(rows: Array, *weights: Array) -> Array:
+        result = forward(_filled_up(rows), *weights, tuning=settings.forward, machine=settings.machine)
+        return result[:, : rows.shape[1]]
+
+    return compute_row_parts(compute, [rows], weights, adds_up=False)
 
 
 def _input_gradient(settings: Settings, rows: Array, gradient: Array, *weights: Array) -> Float[Array, "f n w"]:
     from models.fields.fused_block.input_gradient_kernel import input_gradient
 
-    both = (_filled_up(rows), _filled_up(gradient))
-    result = input_gradient(*both, *weights, tuning=settings.input_gradient, machine=settings.machine)
-    return result[:, : rows.shape[1]]
+    def compute(rows: Array, gradient: Array, *weights: Array) -> Array:
+        both = (_filled_up(rows), _filled_up(gradient))
+        result = input_gradient(*both, *weights, tuning=settings.input_gradient, machine=settings.machine)
+        return result[:, : rows.shape[1]]
+
+    return compute_row_parts(compute, [rows, gradient], weights, adds_up=False)
 
 
 def _weight_gradient(
@@ -149,10 +156,13 @@ def _weight_gradient(
 ) -> tuple[Float[Array, "f w h"], Float[Array, "f h"], Float[Array, "f h w"]]:
     from models.fields.fused_block.weight_gradient_kernel import weight_gradient
 
-    both = (_filled_up(rows), _filled_up(gradient))
-    transposed = jnp.swapaxes(up, 1, 2)
-    parts = weight_gradient(*both, transposed, up_bias, down, tuning=settings.weight_gradient, machine=settings.machine)
-    of_up, of_up_bias, of_down = (jnp.sum(part, axis=1) for part in parts)
+    def compute(rows: Array, gradient: Array, *weights: Array) -> tuple[Array, ...]:
+        both = (_filled_up(rows), _filled_up(gradient))
+        parts = weight_gradient(*both, *weights, tuning=settings.weight_gradient, machine=settings.machine)
+        return tuple(jnp.sum(part, axis=1) for part in parts)
+
+    weights = (jnp.swapaxes(up, 1, 2), up_bias, down)
+    of_up, of_up_bias, of_down = compute_row_parts(compute, [rows, gradient], weights, adds_up=True)
     return jnp.swapaxes(of_up, 1, 2), of_up_bias, of_down
 
 

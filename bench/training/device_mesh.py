@@ -1,0 +1,174 @@
+"""Decides how several local devices share the work of a pack: each trains some of its trials, or some of its rays.
+
+Where a pack has a trial or more for every device, each device runs the whole program on its own trials, and nothing is
+sent between them. Where it has fewer, and a step is large enough, the devices share the rays of every trial, and add
+their gradients up. A small step stays on as many devices as there are trials: to add up gradients would take longer
+than it saves.
+
+k: trials, one a row of every array, filled up with copies of the last so that each device has equally many.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
+from jaxtyping import Array, PyTree
+
+from bench.errors import UsageError
+from models import ray_split
+
+TRIALS = "trial"
+"""Name of the axis of devices over which trials are spread."""
+
+VARIABLE = "BENCH_SPLIT_RAYS"
+"""Environment variable: 0 never splits the rays of a step, 1 always does where a pack is smaller than the devices."""
+
+MIN_POINTS = 1 << 15
+"""Least points of a step and device for which rays are split: fewer take a device less time than the sums do."""
+
+_limit: list[int] = []
+
+
+@contextlib.contextmanager
+def only_first_devices(count: int) -> Iterator[None]:
+    """Use only the first of the local devices, for example to compare.
+
+    Raises:
+        UsageError: There are not that many.
+    """
+    if count > jax.local_device_count():
+        raise UsageError(
+            f"devices: expected up to {jax.local_device_count()}, which this process sees, got {count}; "
+            "see CUDA_VISIBLE_DEVICES"
+        )
+    _limit.append(count)
+    try:
+        yield
+    finally:
+        _limit.pop()
+
+
+def used_devices() -> list[jax.Device]:
+    """List the local devices that packs are trained on."""
+    devices = jax.local_devices()
+    return devices[: _limit[-1]] if _limit else devices
+
+
+def choose_mesh(num_trials: int, points_per_trial: float | None) -> Mesh:
+    """Choose the devices of a pack, and what they share.
+
+    Args:
+        num_trials: Of the pack.
+        points_per_trial: Points at which a trial evaluates its field in a step; None if it is not known.
+    """
+    devices = used_devices()
+    if splits_rays(num_trials, points_per_trial, len(devices)):
+        return ray_split.ray_mesh(devices)
+    # As few devices as take no longer: five trials on four devices take as long as on three.
+    rows_each = math.ceil(num_trials / len(devices))
+    return _trial_mesh(tuple(devices[: math.ceil(num_trials / rows_each)]))
+
+
+def splits_rays(num_trials: int, points_per_trial: float | None, num_devices: int) -> bool:
+    """Decide whether devices share the rays of every trial, instead of having trials of their own.
+
+    Raises:
+        UsageError: The environment variable that decides it is neither 0 nor 1.
+    """
+    asked = os.environ.get(VARIABLE, "")
+    if asked not in ("", "0", "1"):
+        raise UsageError(f"{VARIABLE}: expected 0 or 1, got {asked!r}; leave it out to split the rays of large steps")
+    if num_trials >= num_devices or asked == "0":
+        return False
+    points = (points_per_trial or 0) * num_trials / num_devices
+    return asked == "1" or points >= MIN_POINTS
+
+
+@functools.cache
+def _trial_mesh(devices: tuple[jax.Device, ...]) -> Mesh:
+    return Mesh(np.asarray(devices), (TRIALS,), axis_types=(AxisType.Auto,))
+
+
+def mesh_of(tree: PyTree) -> Mesh | None:
+    """Return the devices on which arrays, or their shapes, were placed; None if that is one alone."""
+    for leaf in jax.tree.leaves(tree):
+        sharding = getattr(leaf, "sharding", None)
+        if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, Mesh) and sharding.mesh.size > 1:
+            return sharding.mesh
+    return None
+
+
+def place_trials(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Place arrays with a leading trial axis: filled up and spread over the devices, or a whole copy on each."""
+    if mesh.size == 1:
+        return jax.device_put(tree, mesh.devices.flat[0])
+    if mesh.axis_names != (TRIALS,):
+        return replicate(tree, mesh)
+    sharding = NamedSharding(mesh, PartitionSpec(TRIALS))
+    return jax.tree.map(lambda x: jax.device_put(_fill_up(x, mesh.size), sharding), tree)
+
+
+def _fill_up(x: Array, multiple: int) -> Array:
+    """Repeat the last row until there is a multiple of so many."""
+    missing = -x.shape[0] % multiple
+    return x if not missing else x[np.minimum(np.arange(x.shape[0] + missing), x.shape[0] - 1)]
+
+
+def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Put a whole copy on every device."""
+    if mesh.size == 1:
+        return jax.device_put(tree, mesh.devices.flat[0])
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def rows_per_device(rows: Array | jax.ShapeDtypeStruct) -> int:
+    """Count the trials of an array that each device computes, all or some of their rays."""
+    sharding: Any = rows.sharding
+    return rows.shape[0] if sharding is None else sharding.shard_shape(rows.shape)[0]
+
+
+def num_ray_parts(tree: PyTree) -> int:
+    """Count the devices that share the rays of the trials of some arrays; 1 if none are shared."""
+    mesh = mesh_of(tree)
+    return mesh.size if mesh is not None and mesh.axis_names == (ray_split.AXIS,) else 1
+
+
+def lower(
+    function: Callable[..., PyTree], arguments: tuple[PyTree, ...], donate: tuple[int, ...] = ()
+) -> jax.stages.Lowered:
+    """Lower a function of a pack for the devices on which its arguments are.
+
+    Args:
+        function: All its results have a leading trial axis.
+        arguments: Arrays, or their shapes, types and places.
+        donate: Places of arguments whose memory the results may take over.
+    """
+    mesh = mesh_of(arguments)
+    if mesh is None:
+        return jax.jit(function, donate_argnums=donate).lower(*arguments)
+    if mesh.axis_names == (TRIALS,):
+        # Not left to XLA, which cannot split kernels of our own, and might send what need not be sent.
+        specs = jax.tree.map(_spec_of, arguments)
+        function = jax.shard_map(
+            function, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(TRIALS), check_vma=False
+        )
+        return jax.jit(function, donate_argnums=donate).lower(*arguments)
+    with jax.set_mesh(mesh):
+        whole = NamedSharding(mesh, PartitionSpec())
+        return jax.jit(function, donate_argnums=donate, out_shardings=whole).lower(*arguments)
+
+
+def _spec_of(x: Array | jax.ShapeDtypeStruct) -> PartitionSpec:
+    sharding = x.sharding
+    if isinstance(sharding, SingleDeviceSharding) or sharding is None:
+        return PartitionSpec()
+    assert isinstance(sharding, NamedSharding), sharding
+    return sharding.spec
