@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import pathlib
@@ -28,7 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     suite_options.add_budget(parser)
     parser.add_argument(
-        "--pack", type=pack_sizes, default=(1,), metavar="1,8,64", help="trials trained at once (default: 1)"
+        "--pack",
+        type=functools.partial(numbers, "--pack"),
+        default=(1,),
+        metavar="1,8,64",
+        help="trials trained at once (default: 1)",
+    )
+    parser.add_argument(
+        "--devices",
+        type=functools.partial(numbers, "--devices"),
+        default=(None,),
+        metavar="1,2,4",
+        help="devices of this host that train them (default: all). BENCH_SPLIT_RAYS=0 or 1 says whether devices share "
+        "the rays of packs that have fewer trials than there are devices",
     )
     parser.add_argument(
         "--steps", type=whole_number(1), default=20, metavar="N", help="steps that are timed together (default: 20)"
@@ -48,11 +61,11 @@ def method_name(text: str) -> str:
     return registry.check_method_name(text)
 
 
-def pack_sizes(text: str) -> tuple[int, ...]:
-    """Read sizes of packs, such as `1,8,64`; UsageError says what they look like."""
+def numbers(option: str, text: str) -> tuple[int, ...]:
+    """Read numbers such as `1,8,64`; UsageError says what they look like."""
     words = text.split(",")
     if not all(word.isdigit() and int(word) >= 1 for word in words):
-        raise UsageError(f"--pack: expected numbers from 1 with commas between, got {text!r}; try 1,8,64")
+        raise UsageError(f"{option}: expected numbers from 1 with commas between, got {text!r}; try 1,8,64")
     return tuple(int(word) for word in words)
 
 
@@ -67,6 +80,7 @@ def main(args: argparse.Namespace) -> int:
         methods=tuple(args.method or DEFAULT_METHODS),
         budget=suite_options.chosen_budget(args),
         pack_sizes=args.pack,
+        num_devices=args.devices,
         steps=args.steps,
         traces=args.trace,
         settings=tuple(args.settings),

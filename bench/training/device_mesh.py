@@ -11,6 +11,7 @@ k: trials, one a row of every array, filled up with copies of the last so that e
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import math
 import os
@@ -19,7 +20,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from bench.errors import UsageError
@@ -34,32 +35,31 @@ VARIABLE = "BENCH_SPLIT_RAYS"
 MIN_POINTS = 1 << 15
 """Least points of a step and device for which rays are split: fewer take a device less time than the sums do."""
 
-_limit: list[int] = []
+_limit: contextvars.ContextVar[int | None] = contextvars.ContextVar("limit", default=None)
 
 
 @contextlib.contextmanager
-def only_first_devices(count: int) -> Iterator[None]:
-    """Use only the first of the local devices, for example to compare.
+def only_first_devices(count: int | None) -> Iterator[None]:
+    """Use only the first of the local devices, for example to compare; None for all.
 
     Raises:
         UsageError: There are not that many.
     """
-    if count > jax.local_device_count():
+    if count is not None and count > jax.local_device_count():
         raise UsageError(
             f"devices: expected up to {jax.local_device_count()}, which this process sees, got {count}; "
             "see CUDA_VISIBLE_DEVICES"
         )
-    _limit.append(count)
+    token = _limit.set(count)
     try:
         yield
     finally:
-        _limit.pop()
+        _limit.reset(token)
 
 
 def used_devices() -> list[jax.Device]:
     """List the local devices that packs are trained on."""
-    devices = jax.local_devices()
-    return devices[: _limit[-1]] if _limit else devices
+    return jax.local_devices()[: _limit.get()]
 
 
 def choose_mesh(num_trials: int, points_per_trial: float | None) -> Mesh:
@@ -72,9 +72,7 @@ def choose_mesh(num_trials: int, points_per_trial: float | None) -> Mesh:
     devices = used_devices()
     if splits_rays(num_trials, points_per_trial, len(devices)):
         return ray_split.ray_mesh(devices)
-    # As few devices as take no longer: five trials on four devices take as long as on three.
-    rows_each = math.ceil(num_trials / len(devices))
-    return _trial_mesh(tuple(devices[: math.ceil(num_trials / rows_each)]))
+    return _trial_mesh(tuple(devices[: count_used(num_trials, len(devices))]))
 
 
 def splits_rays(num_trials: int, points_per_trial: float | None, num_devices: int) -> bool:
@@ -90,6 +88,17 @@ def splits_rays(num_trials: int, points_per_trial: float | None, num_devices: in
         return False
     points = (points_per_trial or 0) * num_trials / num_devices
     return asked == "1" or points >= MIN_POINTS
+
+
+def count_used(num_trials: int, num_devices: int) -> int:
+    """Count the devices that trials are spread over: as few as take no longer.
+
+    Example:
+        >>> [count_used(num_trials, 4) for num_trials in (1, 3, 4, 5, 6, 7, 8, 9)]
+        [1, 3, 4, 3, 3, 4, 4, 3]
+    """
+    rows_each = math.ceil(num_trials / num_devices)
+    return math.ceil(num_trials / rows_each)
 
 
 @functools.cache
@@ -154,21 +163,17 @@ def lower(
     mesh = mesh_of(arguments)
     if mesh is None:
         return jax.jit(function, donate_argnums=donate).lower(*arguments)
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=_on_mesh(x)), arguments)
     if mesh.axis_names == (TRIALS,):
         # Not left to XLA, which cannot split kernels of our own, and might send what need not be sent.
-        specs = jax.tree.map(_spec_of, arguments)
-        function = jax.shard_map(
-            function, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(TRIALS), check_vma=False
-        )
-        return jax.jit(function, donate_argnums=donate).lower(*arguments)
+        specs = jax.tree.map(lambda x: PartitionSpec() if x.sharding is None else x.sharding.spec, shapes)
+        function = jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(TRIALS), check_vma=False)
+        return jax.jit(function, donate_argnums=donate).lower(*shapes)
     with jax.set_mesh(mesh):
         whole = NamedSharding(mesh, PartitionSpec())
-        return jax.jit(function, donate_argnums=donate, out_shardings=whole).lower(*arguments)
+        return jax.jit(function, donate_argnums=donate, out_shardings=whole).lower(*shapes)
 
 
-def _spec_of(x: Array | jax.ShapeDtypeStruct) -> PartitionSpec:
-    sharding = x.sharding
-    if isinstance(sharding, SingleDeviceSharding) or sharding is None:
-        return PartitionSpec()
-    assert isinstance(sharding, NamedSharding), sharding
-    return sharding.spec
+def _on_mesh(x: Array | jax.ShapeDtypeStruct) -> NamedSharding | None:
+    """Return how an array is placed on several devices; None for a number that any device may be given."""
+    return x.sharding if isinstance(x.sharding, NamedSharding) else None

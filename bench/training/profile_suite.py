@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 
 from bench.errors import OutOfDeviceMemory, UsageError, nearest
@@ -22,6 +23,7 @@ class ProfileSuite:
         methods: Names of methods.
         budget: Of the sizes that they leave open.
         pack_sizes: Trials that are trained at once.
+        num_devices: Local devices that may train them, a profile each; None for one on all.
         steps: Steps of a timed chunk.
         traces: Whether to find where the time goes.
         settings: Changes of fields, as `--set` takes them.
@@ -30,6 +32,7 @@ class ProfileSuite:
     methods: tuple[str, ...]
     budget: Budget
     pack_sizes: tuple[int, ...] = (1,)
+    num_devices: tuple[int | None, ...] = (None,)
     steps: int = 20
     traces: bool = False
     settings: tuple[str, ...] = ()
@@ -48,19 +51,17 @@ def profile_methods(suite: ProfileSuite, report: Callable[[str, int], None] | No
     methods, budget = apply_settings(suite)
     peaks = device_peaks.measure_peaks()
     profiles = []
-    for size in sorted(suite.pack_sizes):
-        options = ProfileOptions(pack_size=size, steps=suite.steps, traces=suite.traces)
-        for name, method in methods.items():
-            if report is not None:
-                report(name, size)
-            try:
-                profiles.append(profile(name, method, budget, peaks, options))
-            except Exception as error:
-                if not devices.is_out_of_memory(error):
-                    raise
-                raise OutOfDeviceMemory(
-                    f"{name}: {size} trials do not fit in memory; try --pack {size // 2}"
-                ) from error
+    sizes = sorted(suite.pack_sizes)
+    for size, num_devices, name in itertools.product(sizes, suite.num_devices, methods):
+        options = ProfileOptions(pack_size=size, num_devices=num_devices, steps=suite.steps, traces=suite.traces)
+        if report is not None:
+            report(name, size)
+        try:
+            profiles.append(profile(name, methods[name], budget, peaks, options))
+        except Exception as error:
+            if not devices.is_out_of_memory(error):
+                raise
+            raise OutOfDeviceMemory(f"{name}: {size} trials do not fit in memory; try --pack {size // 2}") from error
     return profiles
 
 

@@ -12,7 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from jaxtyping import PyTree
 from bench.errors import UsageError
 from bench.metrics.task_kinds import all_kinds, kind_of_method
 from bench.suites.trial import Trial
-from bench.training import devices, flop_count, packing, programs, step_trace
+from bench.training import device_mesh, devices, flop_count, packing, programs, step_trace
 from bench.training.batch import load_batch
 from bench.training.device_peaks import DevicePeaks
 from bench.training.packing import Pack, training_phases
@@ -55,6 +55,8 @@ class Profile:
         budget: Name of the budget.
         device: Kind of the device.
         pack_size: Trials that are trained at once.
+        num_devices: Devices that train them.
+        shared: What the devices share: "trials" if each trains some of them, "rays" if each trains some rays of all.
         steps_timed: Steps in each timed chunk.
         trace_s: Seconds of tracing and lowering, in Python.
         compile_cold_s: Seconds of compiling with an empty cache, without tracing.
@@ -78,6 +80,8 @@ class Profile:
     budget: str
     device: str
     pack_size: int
+    num_devices: int
+    shared: Literal["trials", "rays"]
     steps_timed: int
     trace_s: float
     compile_cold_s: float
@@ -107,8 +111,8 @@ class Profile:
 
     @property
     def share_of_peak(self) -> float:
-        """Share of the fastest product measured in the same call."""
-        return self.flops_per_s / self.peaks.fastest_product
+        """Share of the fastest product that a device reached in the same call, times the devices."""
+        return self.flops_per_s / (self.peaks.fastest_product * self.num_devices)
 
     def to_json(self) -> dict[str, Any]:
         """Return the profile as plain values, with what follows from them."""
@@ -122,11 +126,13 @@ class ProfileOptions:
 
     Attributes:
         pack_size: Trials that are trained at once.
+        num_devices: Local devices that may train them; None for all.
         steps: Steps of a timed chunk.
         traces: Whether to find where the time goes; this compiles once more.
     """
 
     pack_size: int = 1
+    num_devices: int | None = None
     steps: int = 20
     traces: bool = False
 
@@ -152,6 +158,12 @@ def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, op
         peaks: Of this device.
         options: Sizes of the profile.
     """
+    with device_mesh.only_first_devices(options.num_devices):
+        return _profile_here(variant, method, budget, peaks, options)
+
+
+def _profile_here(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, options: ProfileOptions) -> Profile:
+    """Profile on the devices that may be used."""
     pack = make_pack(variant, method, budget, options.pack_size)
     phase = training_phases(pack)[0]
     frozen, random_encoders = load_or_make_up_encoders(phase.method)
@@ -166,23 +178,28 @@ def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, op
     arguments = (state, batch, start)
     shapes = devices.abstract_arrays(arguments)
     products = count_plain_products(chunk, shapes, 1 / static.rare_every)
+    # Rows that only give all devices equally many are no work that anybody needs.
+    counted_steps = options.steps * state.alive.shape[0] / options.pack_size
     with own_cache():
-        lowered, trace_s = time_call(lambda: jax.jit(chunk, donate_argnums=0).lower(*shapes))
+        lowered, trace_s = time_call(lambda: device_mesh.lower(chunk, shapes, (0,)))
         program, cold_s = time_call(lowered.compile)
         jax.clear_caches()
-        again = jax.jit(chunk, donate_argnums=0).lower(*shapes)
+        again = device_mesh.lower(chunk, shapes, (0,))
         _, warm_s = time_call(again.compile)
     state, seconds = time_chunks(program, state, batch, start)
     scope_ms = None
     if options.traces:
         scope_ms = step_trace.milliseconds_by_scope(chunk, (state, batch, start), SCOPES, options.steps)
     work = static.work_per_step()
+    mesh = device_mesh.mesh_of(state)
     return Profile(
         variant=variant,
         method_digest=packing.method_digest(pack.trials[0]),
         budget=budget.name,
         device=jax.local_devices()[0].device_kind,
         pack_size=options.pack_size,
+        num_devices=1 if mesh is None else mesh.size,
+        shared="rays" if device_mesh.num_ray_parts(state) > 1 else "trials",
         steps_timed=options.steps,
         trace_s=trace_s,
         compile_cold_s=cold_s,
@@ -191,9 +208,9 @@ def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, op
         spread_ms=(max(seconds) - min(seconds)) / options.steps * 1e3,
         rays_per_step=None if work is None else float(work.rays),
         points_per_step=None if work is None else float(work.points),
-        flops_per_step=flop_count.total_flops(products) / options.steps,
-        flops_by_scope=mean_flops(products, options.steps),
-        product_types=types_in_field(products, options.steps),
+        flops_per_step=flop_count.total_flops(products) / counted_steps,
+        flops_by_scope=mean_flops(products, counted_steps),
+        product_types=types_in_field(products, counted_steps),
         planned_bytes=devices.memory_bytes(program),
         peak_bytes=peak_bytes(),
         peaks=peaks,
@@ -202,12 +219,12 @@ def profile(variant: str, method: Method, budget: Budget, peaks: DevicePeaks, op
     )
 
 
-def mean_flops(products: list[flop_count.Product], num_steps: int) -> dict[str, float]:
+def mean_flops(products: list[flop_count.Product], num_steps: float) -> dict[str, float]:
     """Average the operations of each named scope over steps."""
     return {scope: flops / num_steps for scope, flops in flop_count.flops_by_scope(products).items()}
 
 
-def types_in_field(products: list[flop_count.Product], num_steps: int) -> dict[str, float]:
+def types_in_field(products: list[flop_count.Product], num_steps: float) -> dict[str, float]:
     """Sum the operations of a step in the field by the types of the product."""
     sums: dict[str, float] = {}
     for product in products:

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 from jaxtyping import PyTree
 
+from bench.training import device_mesh
 from bench.training.flop_count import OTHER, innermost_scope
 
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.\-]+) = .*?op_name=\"([^\"]*)\"", re.MULTILINE)
@@ -35,7 +36,7 @@ def milliseconds_by_scope(
         num_steps: What the times are divided by.
     """
     options = NO_GRAPHS if jax.default_backend() == "gpu" else None
-    program = jax.jit(function).lower(*arguments).compile(compiler_options=options)
+    program = device_mesh.lower(function, arguments).compile(compiler_options=options)
     jax.block_until_ready(program(*arguments))
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
@@ -61,7 +62,7 @@ def scope_of_instructions(text: str, scopes: tuple[str, ...]) -> dict[str, str]:
 
 
 def sum_by_scope(trace: Any, scope_of: dict[str, str]) -> dict[str, float]:
-    """Sum the nanoseconds of a trace's operations by scope.
+    """Sum the nanoseconds of a trace's operations by scope; the mean over devices.
 
     On an accelerator the lines of its own plane count; on a CPU the threads that run operations. An operation that
     holds others (a loop, a call) is left out, as those are in the trace too.
@@ -77,7 +78,8 @@ def sum_by_scope(trace: Any, scope_of: dict[str, str]) -> dict[str, float]:
                     continue
                 scope = scope_of[name]
                 sums[scope] = sums.get(scope, 0.0) + event.duration_ns
-    return sums or {OTHER: 0.0}
+    num_devices = max(1, len(device_planes))
+    return {scope: ns / num_devices for scope, ns in sums.items()} or {OTHER: 0.0}
 
 
 _HOLDS_OTHERS = re.compile(r"^(while|conditional|call|tuple|get-tuple-element|parameter)\b")

@@ -163,8 +163,8 @@ def train_together(pack: Pack, report: Report, sitting: Sitting, on_phase: OnPha
 class PackRun:
     """A phase of a pack while it is trained: its arrays, and what they have cost so far.
 
-    Row i of all arrays belongs to `roots[i]`; there may be more rows, to give several devices equally many. In the first phase every root has one row; in a branch every trial has
-    one, and its root is what it continues.
+    Row i of all arrays belongs to `roots[i]`; more rows may follow, so that several devices have equally many. In the
+    first phase every root has one row; in a branch every trial has one, and its root is what it continues.
 
     Attributes:
         pack: All trials of the pack.

@@ -34,15 +34,28 @@ def print_profiles(profiles: list[Profile]) -> None:
     for name in COLUMNS:
         printed.add_column(name, justify="right", no_wrap=True)
     for found in profiles:
-        printed.add_row(f"{found.variant} x{found.pack_size}", *cells(found))
+        printed.add_row(describe_program(found), *cells(found))
     console.print(printed)
     for found in profiles:
-        console.print(f"{found.variant}, {found.pack_size} at once: {describe_types(found)}", soft_wrap=True)
+        where = "" if found.num_devices == 1 else f" on {found.num_devices} devices"
+        console.print(f"{found.variant}, {found.pack_size} at once{where}: {describe_types(found)}", soft_wrap=True)
         if found.scope_ms is not None:
             console.print(f"  ms a step: {describe_scopes(found.scope_ms)}")
     made_up = sorted({name for found in profiles for name in found.random_encoders})
     if made_up:
         console.print(f"random weights, as the files are not here: {', '.join(made_up)}")
+
+
+def describe_program(found: Profile) -> str:
+    """Name what is profiled: method, trials, and the devices that share them or their rays.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> describe_program(SimpleNamespace(variant="nerf", pack_size=1, num_devices=4, shared="rays"))
+        'nerf x1 on 4, rays'
+    """
+    name = f"{found.variant} x{found.pack_size}"
+    return name if found.num_devices == 1 else f"{name} on {found.num_devices}, {found.shared}"
 
 
 def cells(found: Profile) -> list[str]:

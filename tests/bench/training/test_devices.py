@@ -1,4 +1,4 @@
-"""One compiled program however many ask, what it takes of a device, and how trials are spread over devices."""
+"""One compiled program however many ask, and what it takes of a device."""
 
 import threading
 
@@ -56,13 +56,13 @@ def test_static_arguments_and_shapes_make_another_program():
 
 
 def test_shapes_serve_in_place_of_arrays():
-    arrays = devices.shard_trials({"x": jnp.ones((2, 3))})
+    arrays = {"x": jnp.ones((2, 3))}
     program = devices.compile_once(lambda tree: tree["x"] + 1, (), (devices.abstract_arrays(arrays),))
     np.testing.assert_array_equal(program(arrays), np.full((2, 3), 2.0))
 
 
 def test_memory_counts_what_results_take_over_once():
-    x = devices.shard_trials(jnp.ones((64, 64)))
+    x = jnp.ones((64, 64))
     kept = devices.memory_bytes(devices.compile_once(lambda x, y: x + y, (), (x, x)))
     taken_over = devices.memory_bytes(devices.compile_once(lambda x, y: x + y, (), (x, x), donate=(0,)))
     assert kept - taken_over == x.nbytes

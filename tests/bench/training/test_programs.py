@@ -2,9 +2,6 @@
 
 import dataclasses
 import math
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -88,31 +85,3 @@ class TestCompiled:
     )
     def test_memory_is_the_larger_share_and_unknown_if_either_is(self, share, num_bytes, expected):
         assert programs.larger_share(share, num_bytes, 4) == expected
-
-
-SHARDED = """
-import jax
-from bench.training import devices, trainer
-from tests.fixtures.toy_packs import quiet, toy_pack
-from tests.fixtures.toys import ToyMethod
-assert len(jax.local_devices()) == 2
-put = devices.shard_trials(jax.numpy.zeros((4, 3)))
-assert len(put.sharding.device_set) == 2 and put.addressable_shards[0].data.shape == (2, 3)
-methods = [ToyMethod(learning_rate=r) for r in (0.1, 0.2, 0.3, 0.4)]
-outcomes = trainer.train(toy_pack(*methods), (), quiet)
-print(*(x for o in outcomes for x in o.parameters["params/mean"]))
-"""
-
-
-def test_the_trial_axis_is_sharded_over_devices(tmp_path):
-    env = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-        "BENCH_DATA_DIR": str(tmp_path),
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": os.getcwd(),
-    }
-    done = subprocess.run([sys.executable, "-c", SHARDED], env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    methods = [ToyMethod(learning_rate=r) for r in (0.1, 0.2, 0.3, 0.4)]
-    here = [x for o in trainer.train(toy_pack(*methods), (), quiet) for x in o.parameters["params/mean"]]
-    np.testing.assert_allclose([float(x) for x in done.stdout.split()], here, rtol=1e-5)
