@@ -24,7 +24,7 @@ from bench.storage.checkpoint_files import (
 )
 from bench.suites.identity import digest
 from bench.suites.trial import Trial
-from bench.training import devices
+from bench.training import device_mesh
 from bench.training.packing import ROOT_VARIANT, TrainingPhase, root
 from bench.training.programs import chunk_length
 from bench.training.sitting import StoredTraining, TrainingStopped
@@ -122,7 +122,8 @@ def restore(run: PackRun, found: Sequence[TrainingCheckpoint]) -> None:
         leaves.append(
             jax.random.wrap_key_data(jnp.asarray(stacked), impl=jax.random.key_impl(like)) if is_key else stacked
         )
-    run.state = devices.shard_trials(jax.tree.unflatten(jax.tree.structure(run.state), leaves))
+    state = jax.tree.unflatten(jax.tree.structure(run.state), leaves)
+    run.state = device_mesh.place_trials(state, device_mesh.mesh_of(run.batch))
     run.steps = rows[0]["steps"].tolist()
     run.curves = {}
     for name in sorted(name for name in rows[0] if name.startswith("curves/")):  # in their order, by number

@@ -115,11 +115,14 @@ def mesh_of(tree: PyTree) -> Mesh | None:
     return None
 
 
-def place_trials(tree: PyTree, mesh: Mesh) -> PyTree:
-    """Place arrays with a leading trial axis: filled up and spread over the devices, or a whole copy on each."""
-    if mesh.size == 1:
-        return jax.device_put(tree, mesh.devices.flat[0])
-    if mesh.axis_names != (TRIALS,):
+def place_trials(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """Place arrays with a leading trial axis: filled up and spread over the devices, or a whole copy on each.
+
+    Args:
+        tree: Of arrays.
+        mesh: The devices; None for the first alone.
+    """
+    if mesh is None or mesh.size == 1 or mesh.axis_names != (TRIALS,):
         return replicate(tree, mesh)
     sharding = NamedSharding(mesh, PartitionSpec(TRIALS))
     return jax.tree.map(lambda x: jax.device_put(_fill_up(x, mesh.size), sharding), tree)
@@ -131,8 +134,10 @@ def _fill_up(x: Array, multiple: int) -> Array:
     return x if not missing else x[np.minimum(np.arange(x.shape[0] + missing), x.shape[0] - 1)]
 
 
-def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
-    """Put a whole copy on every device."""
+def replicate(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """Put a whole copy on every device; on the first alone where there is no mesh."""
+    if mesh is None:
+        return jax.device_put(tree, jax.local_devices()[0])
     if mesh.size == 1:
         return jax.device_put(tree, mesh.devices.flat[0])
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))

@@ -180,12 +180,7 @@ def _profile_here(variant: str, method: Method, budget: Budget, peaks: DevicePea
     products = count_plain_products(chunk, shapes, 1 / static.rare_every)
     # Rows that only give all devices equally many are no work that anybody needs.
     counted_steps = options.steps * state.alive.shape[0] / options.pack_size
-    with own_cache():
-        lowered, trace_s = time_call(lambda: device_mesh.lower(chunk, shapes, (0,)))
-        program, cold_s = time_call(lowered.compile)
-        jax.clear_caches()
-        again = device_mesh.lower(chunk, shapes, (0,))
-        _, warm_s = time_call(again.compile)
+    program, trace_s, cold_s, warm_s = time_compiles(chunk, shapes)
     state, seconds = time_chunks(program, state, batch, start)
     scope_ms = None
     if options.traces:
@@ -217,6 +212,17 @@ def _profile_here(variant: str, method: Method, budget: Budget, peaks: DevicePea
         scope_ms=scope_ms,
         random_encoders=random_encoders,
     )
+
+
+def time_compiles(chunk: Callable[..., PyTree], shapes: tuple[PyTree, ...]) -> tuple[Any, float, float, float]:
+    """Compile a chunk of steps; return it, and seconds of tracing, of compiling and of reading it from the cache."""
+    with own_cache():
+        lowered, trace_s = time_call(lambda: device_mesh.lower(chunk, shapes, (0,)))
+        program, cold_s = time_call(lowered.compile)
+        jax.clear_caches()
+        again = device_mesh.lower(chunk, shapes, (0,))
+        _, warm_s = time_call(again.compile)
+    return program, trace_s, cold_s, warm_s
 
 
 def mean_flops(products: list[flop_count.Product], num_steps: float) -> dict[str, float]:

@@ -20,7 +20,7 @@ import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float16
+from jaxtyping import Float, Float16, PyTree
 
 from bench.errors import OutOfDeviceMemory
 from bench.storage import record
@@ -283,12 +283,15 @@ class PackRun:
         """Take a chunk of steps, add a point to the curves, and now and then a view to the strip."""
         end = min(start + self.programs.num_chunk, self.phase.end)
         self.state, means = self.programs.advance(self.state, self.batch, jnp.asarray(start, jnp.int32))
-        num_trials = len(self.roots)  # what follows fills the devices up
-        self.add_to_curves(end, {name: values[:num_trials] for name, values in jax.device_get(means).items()})
+        self.add_to_curves(end, self.real_rows(means))
         self.report(Progress("train", end, self.phase.end, self.mean_loss()))
         if self.programs.look is not None and is_strip_step(end, start, self.phase.end):
             view = self.programs.look(self.state.params, self.state.state, self.batch)
-            self.strip.append((end, jax.device_get(view)))
+            self.strip.append((end, self.real_rows(view)))
+
+    def real_rows(self, tree: PyTree) -> PyTree:
+        """Fetch arrays from their devices, without the rows that only give all devices equally many."""
+        return jax.tree.map(lambda x: x[: len(self.roots)], jax.device_get(tree))
 
     def add_to_curves(self, step: int, means: dict[str, Float[np.ndarray, " k"]]) -> None:
         """Add a point to every curve: NaN to one that the phase has not, and NaN before it to one that is new."""
@@ -323,7 +326,7 @@ class PackRun:
     def render(self) -> list[ViewArrays]:
         """Render the test views of each trial of the phase."""
         self.report(Progress("render", self.phase.end, self.phase.end, self.mean_loss()))
-        rendered = jax.device_get(self.programs.render(self.state.params, self.state.state, self.batch))
+        rendered = self.real_rows(self.programs.render(self.state.params, self.state.state, self.batch))
         rendered = add_strip(rendered, self.strip)
         self.timer.lap("render_s")
         return [to_stored_views(self.scenes[row], index_trial(rendered, row)) for row in self.rows]

@@ -361,15 +361,14 @@ class DreamFields(Method):
             views, _ = compositing.render(density, color, tdist, block_rays, 0.0)
             counted = jnp.where(index[:, None] < num_rays, density, 0)
             weighted_sum = jnp.sum(counted[..., None] * means, axis=(0, 1))
-            image = join_rays(jnp.concatenate([views.color, views.opacity[:, None]], axis=-1))
-            return image, jnp.sum(counted), weighted_sum
+            pixels = jnp.concatenate([views.color, views.opacity[:, None]], axis=-1)
+            return join_rays(pixels), jnp.sum(counted), weighted_sum
 
         if num_blocks > 1:
             # The backward pass computes all of it again: to keep what residual blocks return costs more than it saves.
             image, total, weighted_sum = jax.lax.map(jax.checkpoint(render_block), (indices, keys))
         else:
-            only_block = render_block((indices[0], keys[0]))
-            image, total, weighted_sum = jax.tree.map(lambda x: x[None], only_block)
+            image, total, weighted_sum = jax.tree.map(lambda x: x[None], render_block((indices[0], keys[0])))
         image = image.reshape(-1, 4)[:num_rays].reshape(self.render_px, self.render_px, 4)
         total, weighted_sum = jax.lax.stop_gradient((jnp.sum(total), jnp.sum(weighted_sum, axis=0)))
         return TrainingView(image, total, weighted_sum / jnp.maximum(total, MIN_TOTAL_DENSITY))
