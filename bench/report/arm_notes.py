@@ -1,4 +1,4 @@
-"""Writes notes on the arms of a table: differences from the baseline, missing trials, and fields that degenerated."""
+"""Writes notes on the arms of a table: differences from the baseline, missing trials, degenerate fields, encoders."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from bench.report.tables.words import format_count, to_sentence
 from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import Table, TrialSlot
+from bench.suites.trial import Trial
+from models.imagenet.catalog import IMAGENET
 
 
 def write_arm_notes(table: Table, cells: Sequence[TrialSlot], noun: str) -> dict[str, str]:
@@ -85,6 +87,28 @@ def degenerate_field_notes(table: Table, cells: Sequence[TrialSlot], store: Tria
             fields = format_count(len(where), f"{state} field")
             notes.append(f"{arm}: {fields} of {len(of_arm)}: {list_some(where)}")
     return notes
+
+
+def imagenet_encoder_notes(table: Table, cells: Sequence[TrialSlot], trials: Sequence[Trial]) -> list[str]:
+    """Say which arms see through an encoder that ImageNet's labels trained: it is no CLIP, and no paper's.
+
+    Args:
+        table: The table.
+        cells: Places of trials in tables.
+        trials: All chosen trials.
+    """
+    encoders = {trial.id: trial.method.encoders for trial in trials}
+    arms: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        if cell.table == table.name:
+            for name in encoders.get(cell.trial_id, ()):
+                if name in IMAGENET:
+                    arms.setdefault(name, {})[cell.arm] = None
+    return [
+        f"{list_some(list(found))}: the encoder {name} was trained on ImageNet's labels. It is not CLIP: the numbers are "
+        "not those of a paper that used CLIP."
+        for name, found in arms.items()
+    ]
 
 
 def list_some(names: Sequence[str], most: int = 4) -> str:

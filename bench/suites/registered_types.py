@@ -56,6 +56,10 @@ TYPES: dict[str, Registered] = {
     "models.clip.networks.text_transformer:TextTransformer": Registered("TextTransformer", 1),
     "models.clip.networks.transformer:Attention": Registered("Attention", 1),
     "models.clip.networks.transformer:Block": Registered("Block", 1),
+    "models.imagenet.efficientnet_lite:EfficientNetLite": Registered("EfficientNetLite", 1),
+    "models.imagenet.efficientnet_lite:InvertedResidual": Registered("InvertedResidual", 1),
+    "models.imagenet.windows:DepthwiseConvolution": Registered("DepthwiseConvolution", 1),
+    "models.imagenet.convolution_stack:ConvolutionStack": Registered("ConvolutionStack", 1),
     "models.clip.tokenizers:ClipTokenizer": Registered("ClipTokenizer", 1),
     "models.clip.tokenizers:WordTokenizer": Registered("WordTokenizer", 1),
     # tasks

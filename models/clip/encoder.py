@@ -1,4 +1,4 @@
-"""Defines `Encoder`, through which the rest of the project uses a CLIP model: features of pixels and of texts.
+"""Defines `Encoder`, through which the rest of the project uses CLIP and its like: features of pixels and of texts.
 
 *b: any leading axes, h and w: pixels, t: tokens, f: features, n: texts, i: images, j: texts.
 """
@@ -87,14 +87,14 @@ class LinenTowers:
 
     def image(self, params: PyTree, images: Float[Array, "b h w 3"], feature: str) -> Float[Array, "b f"]:
         """Compute a feature of normalised images."""
-        with _precision(self.model.image_tower.dtype):
+        with matmul_precision(self.model.image_tower.dtype):
             features: Any = self.model.apply(params, images, feature, method="image")
         return features
 
     def text(self, params: PyTree, tokens: Int[Array, "b t"], feature: str) -> Float[Array, "b f"]:
         """Compute a feature of tokens."""
         assert self.model.text_tower is not None
-        with _precision(self.model.text_tower.dtype):
+        with matmul_precision(self.model.text_tower.dtype):
             features: Any = self.model.apply(params, tokens, feature, method="text")
         return features
 
@@ -110,7 +110,7 @@ class LinenTowers:
 )
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Encoder:
-    """A frozen CLIP model.
+    """A frozen CLIP model, or a frozen network that only sees (`models.imagenet`).
 
     It is a pytree whose only leaves are its parameters, so that it can be an argument of a compiled function.
 
@@ -224,7 +224,7 @@ class Encoder:
         self, params: PyTree, image_features: Float[Array, "i f"], text_features: Float[Array, "j f"]
     ) -> Float[Array, "i j"]:
         """Compute the cosines of embeddings times the trained scale."""
-        with _precision(jnp.float32):
+        with matmul_precision(jnp.float32):
             cosines = to_unit_length(image_features) @ to_unit_length(text_features).T
         return self.towers.logit_scale(params) * cosines
 
@@ -235,7 +235,7 @@ class Encoder:
             )
 
 
-def _precision(dtype: Any) -> Any:
+def matmul_precision(dtype: Any) -> Any:
     """Ask for full float32 precision if the type is float32. A GPU's default, TF32, changes the third digit."""
     if jnp.dtype(dtype) == jnp.float32:
         return jax.default_matmul_precision("highest")

@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from flax import linen
+
 from models.clip.checkpoints import catalog, hub
 from models.clip.checkpoints.catalog import EMBEDDED, EMBEDDED_FOLDER, ENTRIES
 from models.clip.checkpoints.files import read_header, tokenizer_to_json
@@ -22,6 +24,8 @@ from models.clip.encoder import OPENAI_MEAN, OPENAI_STD
 from models.clip.networks import architectures
 from models.clip.networks.dual_encoder import DualEncoder
 from models.clip.tokenizers import ClipTokenizer
+from models.imagenet.architectures import CLASSIFIERS
+from models.imagenet.catalog import IMAGENET
 
 SCHEME = "clip"
 """Begins the name of an encoder by its content, which `canonical_name` gives; nothing is loaded by such a name."""
@@ -48,6 +52,8 @@ def encoder_identity(name: str) -> dict[str, Any]:
         return _of_our_file(EMBEDDED_FOLDER / f"{name}.safetensors", EMBEDDED[name])
     if name in ENTRIES:
         return _of_entry(name)
+    if name in IMAGENET:
+        return _of_classifier(name)
     path = path_of(name)
     if path is None:
         return {"weights": None}
@@ -144,6 +150,14 @@ def _of_entry(name: str) -> dict[str, Any]:
     return _parts(catalog.weights_fingerprint(name), model, OPENAI_MEAN, OPENAI_STD, tokenizer)
 
 
+@functools.lru_cache(maxsize=64)
+def _of_classifier(name: str) -> dict[str, Any]:
+    """Describe a network that was trained on ImageNet's labels as it is pinned, on disk or not."""
+    checkpoint = IMAGENET[name]
+    model = CLASSIFIERS[checkpoint.architecture]
+    return _parts(checkpoint.sha256, model, checkpoint.mean, checkpoint.std, None)
+
+
 @functools.lru_cache(maxsize=64)  # a suite asks once a trial
 def _of_our_file(path: pathlib.Path, sha256: str) -> dict[str, Any]:
     header = read_header(path, path.name)
@@ -151,12 +165,13 @@ def _of_our_file(path: pathlib.Path, sha256: str) -> dict[str, Any]:
 
 
 def _parts(
-    sha256: str | None, model: DualEncoder, mean: Sequence[float], std: Sequence[float], tokenizer: Any
+    sha256: str | None, model: linen.Module, mean: Sequence[float], std: Sequence[float], tokenizer: Any
 ) -> dict[str, Any]:
+    tower: Any = model.image_tower if isinstance(model, DualEncoder) else model
     return {
         "weights": sha256,
         "architecture": _digest(architectures.to_json(model)),
-        "image_px": model.image_tower.image_px,
+        "image_px": tower.image_px,
         "mean": list(mean),
         "std": list(std),
         "tokenizer": _digest(tokenizer) if tokenizer else None,

@@ -4,6 +4,7 @@
 |---|---|
 | `openai-vit-b-32` ... | an entry of `ENTRIES` with pinned revision and SHA-256, from disk or over the network |
 | an entry of `EMBEDDED` | a small encoder that comes with the project |
+| an entry of `IMAGENET` | an image classifier, from a package of weights; it reads no text |
 | `open_clip:ARCHITECTURE/PATH` | a safetensors file in open_clip's layout; `hf:OWNER/NAME@COMMIT` may stand for PATH |
 | `hf:PATH`, `hf:OWNER/NAME@COMMIT` | a folder or repository of `transformers.CLIPModel`, in one file or in shards |
 | `openai:PATH` | OpenAI's original TorchScript file; needs torch |
@@ -33,6 +34,7 @@ from models.clip.encoder import Encoder, LinenTowers
 from models.clip.networks import architectures, dual_encoder
 from models.clip.networks.dual_encoder import DualEncoder
 from models.clip.tokenizers import ClipTokenizer, Tokenizer
+from models.imagenet.catalog import IMAGENET
 
 
 def load(name: str, *, dtype: Any = jnp.float32) -> Encoder:
@@ -54,6 +56,8 @@ def load(name: str, *, dtype: Any = jnp.float32) -> Encoder:
         return _load_published(ENTRIES[name], dtype)
     if name in EMBEDDED:
         return _load_embedded(name, dtype)
+    if name in IMAGENET:
+        return _imagenet_loading().load_imagenet(name, dtype)
     if colon and scheme in SCHEMES:
         return SCHEMES[scheme](name, rest, dtype)
     raise unknown(name)
@@ -62,7 +66,7 @@ def load(name: str, *, dtype: Any = jnp.float32) -> Encoder:
 def unknown(name: str) -> UsageError:
     """Return the error for a name that no encoder has."""
     return UsageError(
-        f"encoder: expected one of the catalog, got {name!r}; {nearest(name, [*ENTRIES, *EMBEDDED])}; others are "
+        f"encoder: expected one of the catalog, got {name!r}; {nearest(name, [*ENTRIES, *EMBEDDED, *IMAGENET])}; others are "
         f"written {', '.join(f'{scheme}:...' for scheme in SCHEMES)}; python -m bench encoders lists them"
     )
 
@@ -77,6 +81,8 @@ def abstract(name: str, *, dtype: Any = jnp.float32) -> Encoder:
     Raises:
         UsageError: As `load`.
     """
+    if name in IMAGENET:
+        return _imagenet_loading().abstract_imagenet(name, dtype)
     if name in ENTRIES:
         header = Checkpoint(
             model=architectures.build(ENTRIES[name].architecture), variables=None, tokenizer=ClipTokenizer()
@@ -261,6 +267,13 @@ def _read_torchscript(path: pathlib.Path, where: str) -> tuple[DualEncoder, PyTr
     model = architectures.build(name + architectures.QUICK)
     layouts.check_tensors(model, "open_clip", shapes, where)
     return model, layouts.to_variables(model, "open_clip", lambda key: tensors[key])
+
+
+def _imagenet_loading() -> Any:
+    """Import the other loader, which itself imports `Encoder` of this package."""
+    from models.imagenet import loading
+
+    return loading
 
 
 def _load_clip_jax(name: str, rest: str, dtype: Any) -> Encoder:

@@ -36,6 +36,7 @@ from models.dream_fields.losses import TRANSMITTANCE, Transmittance, beta_prior,
 from models.dream_fields.ranges import check_ranges
 from models.fields.encodings import FourierFeatures
 from models.fields.networks import ResidualMLP
+from models.imagenet.catalog import check_reads_text
 from models.method import (
     Frozen,
     Hyperparameters,
@@ -202,6 +203,7 @@ class DreamFields(Method):
             )
         if self.encoder is not None:
             catalog.check_guide(self.encoder)
+            check_reads_text(self.encoder, "dream_fields")
 
     @property
     def encoders(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Lists the encoders that have names of their own, and finds their weights on disk.
 
-`loading.load` accepts these names, and names that contain the path of a file.
+`loading.load` accepts these names, those of `models.imagenet.catalog`, and names that contain the path of a file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import pathlib
 from bench.errors import UsageError
 from models.clip.checkpoints import hub
 from models.clip.checkpoints.hub import HubFile
+from models.imagenet.catalog import IMAGENET
 from tasks.data_dir import location
 
 EMBEDDED_FOLDER = pathlib.Path(__file__).parent.parent / "embedded"
@@ -165,6 +166,8 @@ def weights_fingerprint(name: str) -> str | None:
     """Return the SHA-256 of an encoder's weights, from the catalog or of a named file; None if there is neither."""
     if name in EMBEDDED:
         return EMBEDDED[name]
+    if name in IMAGENET:
+        return IMAGENET[name].sha256
     if name in ENTRIES:
         entry = ENTRIES[name]
         return entry.sources[0].sha256 if entry.sources else entry.openai_sha256
@@ -181,6 +184,8 @@ def find_weights(name: str) -> pathlib.Path | None:
     """Return the path of an entry's weights on disk; None if there are none. Uses no network and hashes no file."""
     if name in EMBEDDED:
         return EMBEDDED_FOLDER / f"{name}.safetensors"
+    if name in IMAGENET:
+        return IMAGENET[name].find()
     entry = ENTRIES[name]
     if entry.manual_path.is_file():
         return entry.manual_path

@@ -21,6 +21,8 @@ from models.clip.checkpoints.settings import Triple
 from models.clip.networks import architectures
 from models.clip.networks.dual_encoder import DualEncoder
 from models.clip.tokenizers import ClipTokenizer, Tokenizer
+from models.imagenet.architectures import CLASSIFIERS
+from models.imagenet.catalog import IMAGENET, ImageNetCheckpoint
 
 
 def encoder_parts(name: str) -> dict[str, Any]:
@@ -44,6 +46,8 @@ def encoder_parts(name: str) -> dict[str, Any]:
     if name in catalog.EMBEDDED:
         path = catalog.EMBEDDED_FOLDER / f"{name}.safetensors"
         return _of_own_file(name, path, catalog.EMBEDDED[name])
+    if name in IMAGENET:
+        return _of_classifier(IMAGENET[name])
     if colon and scheme in _SCHEMES:
         return _SCHEMES[scheme](name, rest)
     raise loading.unknown(name)
@@ -76,6 +80,18 @@ def _of_entry(entry: PublishedCheckpoint) -> dict[str, Any]:
     pinned = catalog.weights_fingerprint(entry.name) or ""
     file = entry.sources[0].file if entry.sources else f"{entry.name}.pt"
     return _parts({file: pinned}, pinned, architectures.build(entry.architecture), Pixels(), ClipTokenizer())
+
+
+def _of_classifier(checkpoint: ImageNetCheckpoint) -> dict[str, Any]:
+    """Return the parts of a network that was trained on ImageNet's labels, which follow from its pinned hash."""
+    model = CLASSIFIERS[checkpoint.architecture]
+    return {
+        "weights": {pathlib.PurePath(checkpoint.file).name: checkpoint.sha256},
+        "sha256": checkpoint.sha256,
+        "architecture": architectures.to_json(model),
+        **_pixel_parts(model.image_px, checkpoint.mean, checkpoint.std),
+        **_tokenizer_parts(None),
+    }
 
 
 def _of_own_file(name: str, path: pathlib.Path, sha256: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ _ROWS = pytest.StashKey[list]()
 
 def pytest_configure(config):
     config.stash[_ROWS] = []
-    config.addinivalue_line("markers", "parity: towers against their PyTorch originals; `make parity` runs them")
+    config.addinivalue_line("markers", "parity: encoders against their PyTorch originals; `make parity` runs them")
 
 
 @pytest.fixture(scope="session")
