@@ -65,8 +65,9 @@ def load(name: str, *, dtype: Any = jnp.float32) -> Encoder:
 
 def unknown(name: str) -> UsageError:
     """Return the error for a name that no encoder has."""
+    near = nearest(name, [*ENTRIES, *EMBEDDED, *IMAGENET])
     return UsageError(
-        f"encoder: expected one of the catalog, got {name!r}; {nearest(name, [*ENTRIES, *EMBEDDED, *IMAGENET])}; others are "
+        f"encoder: expected one of the catalog, got {name!r}; {near}; others are "
         f"written {', '.join(f'{scheme}:...' for scheme in SCHEMES)}; python -m bench encoders lists them"
     )
 

@@ -67,7 +67,9 @@ class ImageOnlyTowers:
 
 
 def _reads_no_text() -> UsageError:
-    return UsageError("encoder: expected one that reads text, got one of ImageNet, which only sees; choose a CLIP model")
+    return UsageError(
+        "encoder: expected one that reads text, got one of ImageNet, which only sees; choose a CLIP model"
+    )
 
 
 def load_imagenet(name: str, dtype: Any = jnp.float32) -> Encoder:

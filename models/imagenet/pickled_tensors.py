@@ -214,8 +214,8 @@ class _Array:
         _, shape, dtype, is_fortran, content = state
         if type(dtype) is not _DType or type(content) is not bytes:
             raise ValueError("an array without numbers")
-        order = "F" if is_fortran else "C"
-        self.array = np.frombuffer(content, "<f4").reshape(_shape(shape), order=order).copy()
+        numbers = np.frombuffer(content, "<f4")
+        self.array = numbers.reshape(_shape(shape), order="F" if is_fortran else "C").copy()
 
 
 _NUMPY: dict[tuple[str, str], Any] = {

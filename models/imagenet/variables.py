@@ -43,10 +43,11 @@ def read_variables(content: bytes, architecture: str, model: ImageClassifier, wh
         tree = pickled_tensors.read_numpy_tree(content, where)
         found = dict(_convolutions(tree.get(LPIPS_NAMES[architecture], {}), model))
     shapes = classifier_shapes(model)
-    wrong = sorted(path for path in {*shapes, *found} if shapes.get(path) != np.shape(found.get(path)))
+    got_shapes = {path: array.shape for path, array in found.items()}
+    wrong = sorted(path for path in {*shapes, *found} if shapes.get(path) != got_shapes.get(path))
     if wrong:
         path = wrong[0]
-        got = f"shape {np.shape(found[path])}" if path in found else "no such tensor"
+        got = f"shape {got_shapes[path]}" if path in found else "no such tensor"
         raise UsageError(f"{where}: expected {path} of shape {shapes.get(path)}, got {got}; install its package again")
     return unflatten({path: np.asarray(array, np.float32) for path, array in found.items()})
 

@@ -162,7 +162,9 @@ def test_a_state_that_lacks_a_tensor_or_has_one_more():
         dict(variables.fold_efficientnet(state, SMALL, "small"))
 
 
-@pytest.mark.parametrize(("name", "num_parameters"), [("EfficientNet-Lite0", 4_652_008), ("EfficientNet-Lite2", 6_092_072)])
+@pytest.mark.parametrize(
+    ("name", "num_parameters"), [("EfficientNet-Lite0", 4_652_008), ("EfficientNet-Lite2", 6_092_072)]
+)
 def test_full_sizes_have_the_published_number_of_parameters(name, num_parameters):
     """As the originals count them: a scale and a shift for each channel, of which folding leaves the shift."""
     shapes = variables.classifier_shapes(CLASSIFIERS[name])

@@ -84,7 +84,7 @@ def test_a_picture_becomes_more_alike_along_the_gradient():
     image = jnp.asarray(np.clip(prepared("cat", 96) + noise, 0, 1), jnp.float32)
     first, slope = distance(image, encoder)
     then, _ = distance(image - 0.5 * slope / jnp.linalg.norm(slope), encoder)
-    assert 0.1 < first and then < 0.9 * first
+    assert first > 0.1 and then < 0.9 * first
     other, other_slope = distance(image, half)
     assert float(other) == pytest.approx(float(first), abs=0.01)
     assert jnp.vdot(slope, other_slope) / jnp.linalg.norm(slope) / jnp.linalg.norm(other_slope) > 0.95
@@ -103,7 +103,9 @@ def test_shapes_are_known_without_a_file(name, monkeypatch):
 
 def test_pixels_are_normalised_as_each_was_trained():
     lite = clip.abstract("efficientnet-lite0")
-    np.testing.assert_allclose((np.array([0, 127, 255]) / 255 - lite.mean[0]) / lite.std[0], [-127 / 128, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(
+        (np.array([0, 127, 255]) / 255 - lite.mean[0]) / lite.std[0], [-127 / 128, 0, 1], atol=1e-6
+    )
     vgg = clip.abstract("imagenet-vgg16")
     # LPIPS writes the same for pictures in [-1, 1].
     np.testing.assert_allclose(2 * np.array(vgg.mean) - 1, [-0.030, -0.088, -0.188], atol=1e-6)
@@ -127,7 +129,9 @@ def test_an_altered_file_is_refused_before_it_is_read(monkeypatch, tmp_path):
         stream.seek(10_000)
         stream.write(b"\0\1")
     monkeypatch.setattr(type(IMAGENET["imagenet-alexnet"]), "find", lambda self: file)
-    with pytest.raises(UsageError, match=r"imagenet-alexnet: expected .*alexnet.ckpt with SHA-256 443c5bc35.*; do `pip"):
+    with pytest.raises(
+        UsageError, match=r"imagenet-alexnet: expected .*alexnet.ckpt with SHA-256 443c5bc35.*; do `pip"
+    ):
         clip.load("imagenet-alexnet")
 
 

@@ -60,7 +60,9 @@ def test_torch_itself_reads_the_same():
 def test_nothing_in_a_file_runs(tmp_path, where):
     evil = Evil(tmp_path / "made")
     content = write_state(state(evil=evil)) if where == "under a name" else write_state(evil)
-    with pytest.raises(UsageError, match=r"lite: expected a state dict of PyTorch and nothing else, got the name posix"):
+    with pytest.raises(
+        UsageError, match=r"lite: expected a state dict of PyTorch and nothing else, got the name posix"
+    ):
         read_torch_tensors(content, "lite")
     with pytest.raises(UsageError, match=r"vgg: expected a pickled dict of NumPy arrays .*, got the name posix\.mkdir"):
         read_numpy_tree(pickle.dumps({"a": evil}), "vgg")
@@ -105,7 +107,10 @@ def test_a_truncated_file_is_refused_wherever_it_ends():
 
 
 def test_a_tree_of_arrays():
-    tree = {"A": {"kernel": NUMBERS.reshape(4, 6), "turned": np.asfortranarray(NUMBERS.reshape(4, 6))}, "b": NUMBERS[:0]}
+    tree = {
+        "A": {"kernel": NUMBERS.reshape(4, 6), "turned": np.asfortranarray(NUMBERS.reshape(4, 6))},
+        "b": NUMBERS[:0],
+    }
     for protocol in (3, 4):
         found = read_numpy_tree(pickle.dumps(tree, protocol), "x")
         np.testing.assert_array_equal(found["A"]["kernel"], tree["A"]["kernel"])
