@@ -166,6 +166,14 @@ class FolderScene(SceneTask, Protocol):
         """Count the photographs and measure the first one, from the files that list them and one header."""
 
 
+def scene_surroundings(task: Task) -> str:
+    """Name what lies around a task's scene: "bounded" (nothing), "unbounded" or "forward-facing".
+
+    A task on a captured scene says so in a property `surroundings`; any other scene is bounded.
+    """
+    return str(getattr(task, "surroundings", "bounded"))
+
+
 def optional_arrays(task: Task) -> tuple[str, ...]:
     """Name the arrays that a task's photographs have and others lack: "distortion", "masks".
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from bench.errors import UsageError
 from bench.suites import overrides, registry
+from bench.suites.captured_arms import fit_to_surroundings
 from bench.suites.option_syntax import parse_condition
 from bench.suites.suite import Suite, Table, base_name
 from bench.suites.variant_names import folder_safe
@@ -44,7 +45,7 @@ def put_on_folders(suite: Suite, budget: Budget, text: str, conditions: Sequence
         )
     folders = choose_folders(text, conditions)
     tasks = tuple(scene_folders.open_scene(folder) for folder in folders.values())
-    tables = suite.tables_of_folders(base_name(budget), tasks)
+    tables = tuple(map(fit_to_surroundings, suite.tables_of_folders(base_name(budget), tasks)))
     return dataclasses.replace(suite, tables={base_name(budget): tables}, folders=tuple(folders))
 
 

@@ -22,6 +22,7 @@ from bench.training.progress import ProgressTable
 from bench.training.resume_points import StoredCheckpoints
 from bench.training.sitting import CHECKPOINT_MINUTES
 from bench.training.stopping import StopRequest
+from tasks.sparse_views.captured.captured_scene import CapturedScene
 from tasks.task import FolderScene, Task
 
 
@@ -91,6 +92,7 @@ def train_missing(options: TrainingOptions, chosen: Selection, trials_store: Sto
     check_scorers(trial.task for trial in missing)
     check_encoders(missing)
     warn_of_unknown_words(missing)
+    warn_of_odd_scenes(missing)
     warn_of_absent_photographs(missing)
     prepare_data(missing)
     num_done = sum(trials_store.finished(trial.id) for trial in chosen.trials)
@@ -156,6 +158,14 @@ def warn_of_absent_photographs(trials: list[Trial]) -> None:
                 "photographs that are listed are not there; they are left out",
                 file=sys.stderr,
             )
+
+
+def warn_of_odd_scenes(trials: list[Trial]) -> None:
+    """Warn, once a scene, of what is odd about a folder of photographs."""
+    folders = {trial.task.place(): trial.task for trial in trials if isinstance(trial.task, CapturedScene)}
+    for place, task in folders.items():
+        for line in task.doubts():
+            print(f"warning: {place}: {line}", file=sys.stderr)
 
 
 def prepare_data(trials: list[Trial]) -> None:

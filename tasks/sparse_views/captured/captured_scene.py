@@ -128,6 +128,11 @@ class CapturedScene:
         return self.scene
 
     @property
+    def surroundings(self) -> World:
+        """What lies around the scene, as given or estimated."""
+        return self.world or self.placement().world
+
+    @property
     def optional_arrays(self) -> tuple[str, ...]:
         """Arrays that the scene's photographs have and others lack."""
         split = self.split(self.capture())
