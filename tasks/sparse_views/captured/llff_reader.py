@@ -20,7 +20,7 @@ from tasks.sparse_views import photo_files, transforms_json
 from tasks.sparse_views.captured.capture import Capture, CapturedFrame, PhotoCamera
 from tasks.sparse_views.captured.doubts import Doubts
 from tasks.sparse_views.captured.photo_folders import PhotoFolder, choose_photo_folder
-from tasks.sparse_views.captured.transforms_camera import fit_camera
+from tasks.sparse_views.captured.transforms_camera import fit_camera, is_same_shape
 
 FILE = "poses_bounds.npy"
 
@@ -89,7 +89,8 @@ def _read_frame(
     height, width, focal = size
     pose = np.stack([right, -down, backward, position], axis=-1)
     camera = PhotoCamera(round(width), round(height), focal, focal, width / 2, height / 2)
-    if chosen.path.name != "images":  # smaller copies are what is expected
+    is_copy = chosen.path.name != "images"  # smaller copies are what is expected
+    if is_copy and is_same_shape((camera.width, camera.height), (header.width, header.height)):
         camera = camera.resized(header.width, header.height)
     return CapturedFrame(
         id=place,
