@@ -54,7 +54,10 @@ def test_what_is_refused(tmp_path):
         (rows[:8], "expected a row for each photo, got 8 rows and 9 photos in images_4; put back the photos"),
         (rows[:, :16], r"expected rows of 17 numbers, got an array of \(9, 16\); run LLFF again"),
         (np.where(rows == 40.0, 1.0, rows), "expected finite numbers, 0 < nearest depth < farthest, got others"),
-        (np.where(np.arange(17) == 4, 33 * 48, rows), "expected a photo of the shape 48 x 1584, got 12 x 8 in image000.png"),
+        (
+            np.where(np.arange(17) == 4, 33 * 48, rows),
+            "expected a photo of the shape 48 x 1584, got 12 x 8 in image000.png",
+        ),
     ):
         np.save(file, wrong)
         with pytest.raises(UsageError, match=message):
