@@ -7,10 +7,14 @@ import functools
 import json
 import os
 import pathlib
+from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
 from bench.cli.argument_parser import whole_number
 from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.metrics.scoring_speed import SpeedRow
 
 HELP = "measure what training costs here: compiling, steps, memory, arithmetic"
 EXAMPLE = "python -m bench profile --method dream_fields --pack 1,8"
@@ -50,6 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     suite_options.add_settings(
         parser, "change a field of a method of --method, or of budget: dream_fields.field.dtype=bfloat16"
     )
+    parser.add_argument("--scoring", action="store_true", help="time the scorers instead, beside torchmetrics")
+    parser.add_argument(
+        "--image-px", type=whole_number(16), default=400, metavar="N", help="with --scoring: size of photographs (400)"
+    )
+    parser.add_argument(
+        "--views", type=whole_number(1), default=25, metavar="N", help="with --scoring: photographs (25)"
+    )
     parser.add_argument("--out", type=pathlib.Path, metavar="FILE", help="write the profiles as JSON; plan reads them")
     parser.add_argument("--json", action="store_true", help="print them as JSON")
 
@@ -73,6 +84,8 @@ def main(args: argparse.Namespace) -> int:
     """Profile every method at every size of pack, and print a table."""
     # Weights that are not here are drawn at random: nothing is looked for on the network.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if args.scoring:
+        return profile_scoring(args)
     from bench.report.tables import profile_tables
     from bench.training import profile_suite
 
@@ -96,3 +109,37 @@ def main(args: argparse.Namespace) -> int:
     else:
         profile_tables.print_profiles(profiles)
     return 0
+
+
+def profile_scoring(args: argparse.Namespace) -> int:
+    """Time every scorer, and print and write a row each."""
+    import jax
+
+    from bench.metrics import scoring_speed
+
+    options = scoring_speed.ScoringSpeedOptions(image_px=args.image_px, num_views=args.views)
+    device = jax.local_devices()[0].device_kind
+    if not args.json:
+        print(f"{args.views} views of {args.image_px} px on {device}")
+        print(f"{'':28} {'first s':>8} {'ms a view':>10} {'views a s':>10}  largest differences from float32 here")
+    rows = []
+    for row in scoring_speed.measure_scoring(options):
+        rows.append(row._asdict())
+        if not args.json:
+            print(describe_speed(row), flush=True)
+    text = json.dumps({"device": device, "image_px": args.image_px, "rows": rows}, indent=1)
+    if args.out is not None:
+        from tasks.data_dir.atomic_files import write_file
+
+        write_file(args.out, text + "\n")
+    if args.json:
+        print(text)
+    return 0
+
+
+def describe_speed(row: SpeedRow) -> str:
+    """Write a row of the table."""
+    if row.note:
+        return f"{row.what:28} {row.note}"
+    differences = ", ".join(f"{name} {value:g}" for name, value in row.largest_differences.items())
+    return f"{row.what:28} {row.first_s:8.2f} {row.ms_a_view:10.3f} {row.views_a_second:10.1f}  {differences}".rstrip()

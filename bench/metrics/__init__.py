@@ -9,4 +9,5 @@ caption_scorers        numbers of captions, by r_precision and multiview_consist
 fid_kid, inception     distances between sets of images
 judges                 which encoders may judge
 stored_views, scores   what goes in, what comes out
+scoring_speed          how fast all that is, beside torchmetrics
 """

@@ -13,7 +13,8 @@ sums are divided by the mask's area, and SSIM takes the windows that lie wholly 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -28,7 +29,13 @@ SSIM_SK7_MIN_PX = 7
 MSE_FLOOR = 1e-10
 """Equal images get 100 dB, not infinity: a single one would decide a mean."""
 
+_C1 = 0.01**2
+_C2 = 0.03**2
+_SSIM_SIGMA = 1.5
+_SMALLEST_VARIANCE = float(np.finfo(np.float32).eps) ** 2
+
 _CHUNK_VIEWS = 5  # divides 25 and 200, the test views of the protocols: no chunk is filled up in vain
+_CHUNKS_AHEAD = 2  # on the device, beside the one that is read
 _CHUNK_PX = 2**18  # 400 px views one by one: VGG keeps 256 bytes a pixel for each of its first layers
 
 
@@ -178,7 +185,7 @@ def ssim(
 ) -> Float[Array, "*b"]:
     """Compute SSIM with a Gaussian window of 11 px and sigma 1.5 where it is whole, range 1, mean over channels.
 
-    This is the definition of `tf.image.ssim`, dm_pix and torchmetrics.
+    This is the definition of `tf.image.ssim` and dm_pix; torchmetrics counts windows over the border too.
 
     Args:
         prediction: The rendered view.
@@ -196,21 +203,39 @@ def ssim(
         >>> print(f"{ssim(truth, truth):.4f} {ssim(1 - truth, truth):.2f}")
         1.0000 -0.93
     """
-    import dm_pix
-
     _check_size("ssim", prediction.shape, SSIM_MIN_PX)
-    flat_shape = (-1, *prediction.shape[-3:])
-    has_mask = mask is not None
-    values = dm_pix.ssim(
-        prediction.reshape(flat_shape),
-        truth.reshape(flat_shape),
-        precision=jax.lax.Precision.HIGHEST,
-        return_map=has_mask,
+    mean_x = _blur(prediction)
+    mean_y = _blur(truth)
+    # Rounding may take a variance below 0, and a covariance above what variances allow.
+    variance_x = jnp.maximum(_blur(prediction**2) - mean_x**2, _SMALLEST_VARIANCE)
+    variance_y = jnp.maximum(_blur(truth**2) - mean_y**2, _SMALLEST_VARIANCE)
+    covariance = _blur(prediction * truth) - mean_x * mean_y
+    most = jnp.sqrt(variance_x * variance_y)
+    covariance = jnp.clip(covariance, -most, most)
+    similarity = ((2 * mean_x * mean_y + _C1) * (2 * covariance + _C2)) / (
+        (mean_x**2 + mean_y**2 + _C1) * (variance_x + variance_y + _C2)
     )
-    if mask is None:
-        return values.reshape(prediction.shape[:-3])
-    similarity = jnp.mean(values, axis=-1).reshape(*prediction.shape[:-3], *values.shape[-3:-1])
-    return mean_in_mask(similarity, whole_windows(mask, SSIM_MIN_PX))
+    if mask is not None:
+        return mean_in_mask(jnp.mean(similarity, axis=-1), whole_windows(mask, SSIM_MIN_PX))
+    return jnp.mean(similarity, axis=(-3, -2, -1))
+
+
+def _blur(x: Float[Array, "*b h w 3"]) -> Float[Array, "*b i j 3"]:
+    """Average over a Gaussian window, across and then down: sums of shifted images, which compile to two loops.
+
+    As convolutions of one channel they take several times as long, on a GPU and on a CPU.
+    """
+    offsets = np.arange(SSIM_MIN_PX) - SSIM_MIN_PX // 2
+    weights = np.exp(-0.5 * (offsets / _SSIM_SIGMA) ** 2)
+    weights /= weights.sum()
+    for axis in (x.ndim - 2, x.ndim - 3):
+        size = x.shape[axis] - SSIM_MIN_PX + 1
+        shifted = [jax.lax.slice_in_dim(x, k, k + size, axis=axis) for k in range(SSIM_MIN_PX)]
+        total = jnp.zeros_like(shifted[0])
+        for weight, part in zip(weights, shifted, strict=True):
+            total += float(weight) * part
+        x = jax.lax.optimization_barrier(total)  # else the second loop computes the first one again at every pixel
+    return x
 
 
 def ssim_sk7(
@@ -234,8 +259,6 @@ def ssim_sk7(
         1.0000 -0.83
     """
     _check_size("ssim_sk7", prediction.shape, SSIM_SK7_MIN_PX)
-    c1 = 0.01**2
-    c2 = 0.03**2
     num_px = 7 * 7
 
     def window_mean(x: Float[Array, "*b h w 3"]) -> Float[Array, "*b i j 3"]:
@@ -257,8 +280,8 @@ def ssim_sk7(
     covariance = sample * (window_mean(x * y) - mean_x * mean_y)
     mean_x += offset
     mean_y += offset
-    similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
-        (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
+    similarity = ((2 * mean_x * mean_y + _C1) * (2 * covariance + _C2)) / (
+        (mean_x**2 + mean_y**2 + _C1) * (variance_x + variance_y + _C2)
     )
     if mask is not None:
         return mean_in_mask(jnp.mean(similarity, axis=-1), whole_windows(mask, SSIM_SK7_MIN_PX))
@@ -282,13 +305,37 @@ def per_image(score: Callable[..., Any], *images: Shaped[np.ndarray, "n h w ..."
         >>> print(per_image(jax.jit(mse), views, views + np.float32(0.5)))
         [0.25 0.25 0.25 0.25 0.25 0.25 0.25]
     """
+    [scores] = per_image_by_each([score], *images)
+    return scores
+
+
+def per_image_by_each(scores: Sequence[Callable[..., Any]], *images: Shaped[np.ndarray, "n h w ..."]) -> list[Any]:
+    """Call several compiled scorers as `per_image` does; views go to the device once for all of them.
+
+    The device does not wait for this process: it gets the next chunk before the numbers of the last one are read.
+
+    Example:
+        >>> views = np.zeros((7, 4, 4, 3), np.float32)
+        >>> errors, decibels = per_image_by_each([jax.jit(mse), jax.jit(psnr)], views, views + np.float32(0.1))
+        >>> print(errors[0].round(3), decibels[0].round(3))
+        0.01 20.0
+    """
     num_views, height, width = images[0].shape[:3]
     chunk = max(1, min(_CHUNK_VIEWS, _CHUNK_PX // (height * width)))
-    parts = []
+    running: deque[list[Any]] = deque()
+    parts: list[list[Any]] = []
     for start in range(0, num_views, chunk):
         index = np.minimum(np.arange(start, start + chunk), num_views - 1)
-        parts.append(jax.tree.map(np.asarray, score(*(jnp.asarray(x[index]) for x in images))))
-    return jax.tree.map(lambda *chunks: np.concatenate(chunks)[:num_views], *parts)
+        views = jax.device_put([x[index] for x in images])
+        running.append([score(*views) for score in scores])
+        if len(running) > _CHUNKS_AHEAD:
+            parts.append(jax.device_get(running.popleft()))
+    parts += jax.device_get(list(running))
+
+    def join(*chunks: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
+        return np.concatenate(chunks)[:num_views]
+
+    return [jax.tree.map(join, *of_one) for of_one in zip(*parts, strict=True)]
 
 
 def _check_size(name: str, shape: tuple[int, ...], min_px: int) -> None:

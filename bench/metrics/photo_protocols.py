@@ -20,7 +20,7 @@ from jaxtyping import Float, Int, Shaped
 
 from bench.errors import UsageError, nearest
 from bench.metrics import image, stored_views
-from bench.metrics.photo_scorers import SCORERS, ViewsAndTruth, hide_outside
+from bench.metrics.photo_scorers import METRIC_NAMES, ViewsAndTruth, hide_outside, score_photos
 from bench.metrics.protocols import EncoderLoader, Protocol
 from bench.metrics.scores import NOT_FINITE, Scores
 from tasks.cameras import angle_to_nearest_deg
@@ -32,7 +32,7 @@ class PhotoProtocol(Protocol):
     """Says how views are compared with photographs. Views from float16 cap PSNR near 77 dB.
 
     Attributes:
-        metrics: Names in `bench.metrics.photo_scorers.SCORERS`.
+        metrics: Names in `bench.metrics.photo_scorers.METRIC_NAMES`.
         levels: How colours are prepared: "clip" brings the prediction to [0, 1], "raw" leaves it, "truncate" turns
             prediction and truth into the values of an 8-bit PNG as NeRF's `to8b` writes it.
         image_px: Width and height that the protocol is defined at; None if any.
@@ -51,8 +51,8 @@ class PhotoProtocol(Protocol):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in self.metrics:
-            if name not in SCORERS:
-                near = nearest(name, SCORERS)
+            if name not in METRIC_NAMES:
+                near = nearest(name, METRIC_NAMES)
                 raise ValueError(f"protocol {self.name}: expected known metrics, got {name!r}; {near}")
         if self.view_ids is not None and len(self.view_ids) != self.num_views:
             raise ValueError(f"protocol {self.name}: expected {self.num_views} view_ids, got {len(self.view_ids)}")
@@ -97,8 +97,7 @@ class PhotoProtocol(Protocol):
             prepared = prepared._replace(near_masks=data.train.masks[: len(prepared.near_opacity)])
         per_view = {}
         reasons = {}
-        for name in self.metrics:
-            values, reason = SCORERS[name](prepared)
+        for name, (values, reason) in score_photos(self.metrics, prepared).items():
             per_view[name] = [value if ok else None for value, ok in zip(values, finite, strict=True)]
             not_finite = None if finite.all() else NOT_FINITE
             told = [text for text in (reason, not_finite) if text]

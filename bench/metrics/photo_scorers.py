@@ -1,6 +1,6 @@
 """Makes the numbers of photographs: which function each metric is, and which views have none.
 
-A scorer takes all scored views with their truths and gives one number for each view, or None with a reason. `SCORERS`
+A scorer takes all scored views with their truths and gives one number for each view, or None with a reason. `_SCORERS`
 is the table of them. How a number is read stands in `bench.metrics.registry`, which also says how to add one.
 
 Where photographs have masks, only pixels inside of them count: errors are divided by the mask's area, SSIM is the mean
@@ -13,7 +13,7 @@ n: views, h and w: pixels of a view, m: photographs' cameras, p: pixels along a 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -43,12 +43,16 @@ class ViewsAndTruth(NamedTuple):
     near_masks: Float[np.ndarray, "m h w"] | None = None
 
 
-Scored = tuple[list[float | None], str | None]
-"""One number for each view, None where it is missing; and the reason why some are missing."""
+class Scored(NamedTuple):
+    """The numbers of a metric.
 
+    Attributes:
+        values: One for each view; None where it is missing.
+        reason: Why some are missing; None if none is.
+    """
 
-def _numbers(values: Float[np.ndarray, " n"]) -> list[float | None]:
-    return [float(value) for value in values]
+    values: list[float | None]
+    reason: str | None
 
 
 def hide_outside(
@@ -75,20 +79,28 @@ def hide_outside(
     return np.where(weights > 0, images, inside.astype(np.float32))
 
 
-def _with_numbers(values: Float[np.ndarray, " n"], present: Bool[np.ndarray, " n"], lacking: str) -> Scored:
-    """Leave out the numbers of views that have none, with the reason."""
-    reason = None if present.all() else f"{lacking} in {(~present).sum()} of {len(present)} views"
-    return [value if ok else None for value, ok in zip(_numbers(values), present, strict=True)], reason
+class Scorer(NamedTuple):
+    """A metric's way from views to numbers.
+
+    Attributes:
+        compute: Takes colours, truths, alphas and, where there are some, masks, on the device; gives a number for each
+            view, and where views may lack one, whether it is there.
+        min_px: Width and height below which views have no number.
+        lacking: Why a view has no number.
+        why_none: Tells why no view has a number, before anything is computed; None where they have.
+    """
+
+    compute: Callable[..., Any]
+    min_px: int = 1
+    lacking: str = "the mask leaves nothing"
+    why_none: Callable[[ViewsAndTruth], str | None] = lambda views: None
 
 
-def _by_image(
-    function: Callable[..., Any], name: str, min_px: int = 1, window_px: int = 1
-) -> Callable[[ViewsAndTruth], Scored]:
-    """Make a scorer of a function of prediction, truth and perhaps a mask.
+def _of_pair(function: Callable[..., Any], min_px: int = 1, window_px: int = 1) -> Scorer:
+    """Make a scorer of a compiled function of prediction, truth and perhaps a mask.
 
     Args:
         function: Gives a number for each view.
-        name: Name of the metric.
         min_px: Smaller views have no number.
         window_px: Pixels along a side of what must lie wholly inside a mask, or there is no number.
     """
@@ -97,70 +109,110 @@ def _by_image(
     def has_window(masks: Float[Array, "n h w"]) -> Bool[Array, " n"]:
         return image.whole_windows(masks, window_px).max(axis=(-2, -1)) > 0
 
-    def scorer(views: ViewsAndTruth) -> Scored:
-        num_views, height, width = views.alphas.shape
-        if min(height, width) < min_px:
-            return [None] * num_views, f"{name} needs views of at least {min_px} px, these are {width} x {height}"
-        if views.masks is None:
-            return _numbers(image.per_image(function, views.color, views.truth)), None
-        values = image.per_image(function, views.color, views.truth, views.masks)
-        present = image.per_image(has_window, views.masks)
-        lacking = "the mask leaves nothing" if window_px == 1 else f"no {window_px} px window fits into the mask"
-        return _with_numbers(values, present, lacking)
+    def compute(
+        color: Float[Array, "n h w 3"],
+        truth: Float[Array, "n h w 3"],
+        alphas: Float[Array, "n h w"],
+        masks: Float[Array, "n h w"] | None = None,
+    ) -> Any:
+        if masks is None:
+            return function(color, truth)
+        return function(color, truth, masks), has_window(masks)
 
-    return scorer
-
-
-_psnr_foreground = jax.jit(image.psnr_foreground)
+    lacking = f"no {window_px} px window fits into the mask" if window_px > 1 else "the mask leaves nothing"
+    return Scorer(compute, min_px, lacking)
 
 
-def _psnr_fg(views: ViewsAndTruth) -> Scored:
+def _lpips(network: lpips.Network, legacy_01: bool = False) -> Scorer:
+    function = functools.partial(lpips.lpips, network=network, legacy_01=legacy_01)
+    return _of_pair(function, lpips.MIN_PX[network])
+
+
+def _no_background(views: ViewsAndTruth) -> str | None:
     counted = views.alphas if views.masks is None else views.alphas[views.masks > 0]
     if (counted > 0.5).all():
-        return [None] * len(views.alphas), "there is no background: the true views bring no alpha, or nothing else"
-    masks = () if views.masks is None else (views.masks,)
-    values, present = image.per_image(_psnr_foreground, views.color, views.truth, views.alphas, *masks)
-    return _with_numbers(values, present, "no foreground")
+        return "there is no background: the true views bring no alpha, or nothing else"
+    return None
 
 
-def _lpips(name: str, network: lpips.Network, legacy_01: bool = False) -> Callable[[ViewsAndTruth], Scored]:
-    function = functools.partial(lpips.lpips, network=network, legacy_01=legacy_01)
-    return _by_image(function, name, lpips.MIN_PX[network])
+# `psnr` does not clip here: the protocol decides whether colours are clipped first.
+_SCORERS: dict[str, Scorer] = {
+    "psnr": _of_pair(jax.jit(functools.partial(image.psnr, clip=False))),
+    "psnr_fg": Scorer(jax.jit(image.psnr_foreground), lacking="no foreground", why_none=_no_background),
+    "psnr_u8": _of_pair(jax.jit(image.psnr_u8)),
+    "mse": _of_pair(jax.jit(image.mse)),
+    "ssim": _of_pair(jax.jit(image.ssim), image.SSIM_MIN_PX, window_px=image.SSIM_MIN_PX),
+    "ssim_sk7": _of_pair(jax.jit(image.ssim_sk7), image.SSIM_SK7_MIN_PX, window_px=image.SSIM_SK7_MIN_PX),
+    "lpips_vgg": _lpips("vgg"),
+    "lpips_alex": _lpips("alex"),
+    "lpips_vgg_01": _lpips("vgg", legacy_01=True),
+}
+"""By the metric's name, the function that makes it of images."""
+
+METRIC_NAMES = (*_SCORERS, "floaters")
+"""All metrics of photographs."""
 
 
-def _floaters(views: ViewsAndTruth) -> Scored:
+def score_photos(names: Sequence[str], views: ViewsAndTruth) -> dict[str, Scored]:
+    """Make the numbers of several metrics; the views go to the device once for all of them.
+
+    Args:
+        names: Of the metrics.
+        views: At least one.
+    """
+    found: dict[str, Scored] = {}
+    computed: list[str] = []
+    for name in names:
+        reason = None if name == "floaters" else _why_none(name, views)
+        if name == "floaters":
+            found[name] = _score_floaters(views)
+        elif reason is not None:
+            found[name] = Scored([None] * len(views.alphas), reason)
+        else:
+            computed.append(name)
+    if computed:
+        masks = () if views.masks is None else (views.masks,)
+        functions = [_SCORERS[name].compute for name in computed]
+        answers = image.per_image_by_each(functions, views.color, views.truth, views.alphas, *masks)
+        found |= {name: _read_answer(name, answer) for name, answer in zip(computed, answers, strict=True)}
+    return {name: found[name] for name in names}
+
+
+def _why_none(name: str, views: ViewsAndTruth) -> str | None:
+    """Tell why no view has a number of a metric; None where they have."""
+    _, height, width = views.alphas.shape
+    min_px = _SCORERS[name].min_px
+    if min(height, width) < min_px:
+        return f"{name} needs views of at least {min_px} px, these are {width} x {height}"
+    return _SCORERS[name].why_none(views)
+
+
+def _read_answer(name: str, answer: Any) -> Scored:
+    """Read the numbers of a metric, and where views may lack one, whether it is there."""
+    if not isinstance(answer, tuple):
+        return Scored([float(value) for value in answer], None)
+    values, present = answer
+    reason = None if present.all() else f"{_SCORERS[name].lacking} in {(~present).sum()} of {len(present)} views"
+    return Scored([float(value) if ok else None for value, ok in zip(values, present, strict=True)], reason)
+
+
+def _score_floaters(views: ViewsAndTruth) -> Scored:
     """Measure the opacity right before the photographs' cameras, in percent; one number for all views.
 
     With too few photographs a field may explain each of them by a sheet before its camera. Test views do not show it.
     """
     num_views = len(views.alphas)
     if views.near_opacity is None:
-        return [None] * num_views, "nothing was stored of what stands right before the photographs' cameras"
+        return Scored([None] * num_views, "nothing was stored of what stands right before the photographs' cameras")
     near_opacity = views.near_opacity
     if views.near_masks is not None:
         near_opacity = near_opacity[_sample_masks(views.near_masks, near_opacity.shape) > 0]
         if not near_opacity.size:
-            return [None] * num_views, "the photographs' masks leave nothing"
-    return [100 * float(near_opacity.mean(dtype=np.float64))] * num_views, None
+            return Scored([None] * num_views, "the photographs' masks leave nothing")
+    return Scored([100 * float(near_opacity.mean(dtype=np.float64))] * num_views, None)
 
 
 def _sample_masks(masks: Float[np.ndarray, "m h w"], shape: tuple[int, ...]) -> Float[np.ndarray, "m p p"]:
     """Look masks up at the middles of the pixels of other pictures."""
     places = [((np.arange(new) + 0.5) * old / new).astype(int) for old, new in zip(masks.shape, shape, strict=True)]
     return masks[:, places[1]][:, :, places[2]]
-
-
-# `psnr` does not clip here: the protocol decides whether colours are clipped first.
-SCORERS: dict[str, Callable[[ViewsAndTruth], Scored]] = {
-    "psnr": _by_image(jax.jit(functools.partial(image.psnr, clip=False)), "psnr"),
-    "psnr_fg": _psnr_fg,
-    "psnr_u8": _by_image(jax.jit(image.psnr_u8), "psnr_u8"),
-    "mse": _by_image(jax.jit(image.mse), "mse"),
-    "ssim": _by_image(jax.jit(image.ssim), "ssim", image.SSIM_MIN_PX, window_px=image.SSIM_MIN_PX),
-    "ssim_sk7": _by_image(jax.jit(image.ssim_sk7), "ssim_sk7", image.SSIM_SK7_MIN_PX, window_px=image.SSIM_SK7_MIN_PX),
-    "lpips_vgg": _lpips("lpips_vgg", "vgg"),
-    "lpips_alex": _lpips("lpips_alex", "alex"),
-    "lpips_vgg_01": _lpips("lpips_vgg_01", "vgg", legacy_01=True),
-    "floaters": _floaters,
-}
-"""By the metric's name, the function that makes it."""

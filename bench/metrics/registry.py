@@ -3,7 +3,7 @@
 To add a metric of photographs, add to four files of `bench/metrics/`:
 1. `image.py`, or a file of its own: the function, from rendered and true images to one number for each image;
 2. `registry.py`: a row in `METRICS`, how the number is read and printed;
-3. `photo_scorers.py`: a row in `SCORERS`, which function makes it;
+3. `photo_scorers.py`: a row in `_SCORERS`, which function makes it;
 4. `photo_protocols.py`: its name in a protocol, whose version goes up.
 
 To add a metric that an encoder makes of a caption's views, add to three:

@@ -61,11 +61,12 @@ def score_ahead(pack: QueuedPack, protocols: tuple[str, ...]) -> None:
 
     from bench.metrics.task_kinds import kind_of
     from bench.training import batch as batches
-    from bench.training import scoring, view_rendering
+    from bench.training import devices, scoring, view_rendering
     from bench.training.packing import Pack
     from models.method import Views
 
     assert isinstance(pack, Pack), "only the trainer's own packs are compiled ahead"
+    devices.use_compilation_cache()  # before the first program: what is compiled without it is not kept
     first = pack.trials[0]
     scene = first.task.load()
     layout = first.task.layout()

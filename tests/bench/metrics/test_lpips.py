@@ -96,6 +96,28 @@ def test_vgg_halves_four_times_at_64_px():
     )
 
 
+def test_split_products_are_as_good_as_float32_where_products_are_tf32(monkeypatch):
+    """A CPU has no TF32: here its factors are cut to the bits that it keeps."""
+    convolve = jax.lax.conv_general_dilated
+
+    def as_tensor_cores_do(x, kernel, *arguments, precision, **options):
+        if precision != jax.lax.Precision.HIGHEST:
+            x, kernel = (lpips._split(factor)[0] for factor in (x, kernel))
+        return convolve(x, kernel, *arguments, precision=precision, **options)
+
+    monkeypatch.setattr(jax.lax, "conv_general_dilated", as_tensor_cores_do)
+    key = np.random.default_rng(0)
+    x = key.random((1, 6, 5, 32), np.float32)
+    kernel = key.standard_normal((3, 3, 32, 4), np.float32)
+    padded = np.pad(x[0], ((1, 1), (1, 1), (0, 0)))
+    exact = np.tensordot(windows(np.float64(padded), 3, 1), np.float64(kernel), axes=3)
+    errors = {
+        precision: np.abs(lpips._convolve(jnp.array(x), jnp.array(kernel), lpips.Convolution(), precision)[0] - exact)
+        for precision in lpips.PRECISIONS
+    }
+    assert errors["split"].max() < 3 * errors["float32"].max() < 0.01 * errors["tf32"].max()
+
+
 @pytest.mark.parametrize("network", ["alex", "vgg"])
 def test_equal_views_are_at_distance_zero_and_order_does_not_matter(network):
     prediction, truth = (jnp.array(x) for x in pair(32, 32))

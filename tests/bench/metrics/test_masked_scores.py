@@ -8,7 +8,7 @@ from skimage.metrics import structural_similarity
 
 from bench.metrics import photo_scorers
 from bench.metrics.photo_protocols import PHOTO_PROTOCOLS
-from bench.metrics.photo_scorers import SCORERS, ViewsAndTruth
+from bench.metrics.photo_scorers import ViewsAndTruth
 from bench.metrics.scores import Scores
 from bench.metrics.stored_views import field_state
 from tasks.cameras import hemisphere, intrinsics_from_fov
@@ -126,7 +126,9 @@ def test_a_small_mask_does_not_make_small_distances():
     masks[1, 32:] = 0
     alphas = np.ones((2, 64, 64), np.float32)
     color = photo_scorers.hide_outside(noisy, truth, masks)
-    values, _ = SCORERS["lpips_alex"](ViewsAndTruth(color, truth, alphas, masks=masks))
+    values, _ = photo_scorers.score_photos(["lpips_alex"], ViewsAndTruth(color, truth, alphas, masks=masks))[
+        "lpips_alex"
+    ]
     assert values[1] == pytest.approx(values[0], rel=0.15)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.metrics.photo_scorers import SCORERS, ViewsAndTruth
+from bench.metrics.photo_scorers import METRIC_NAMES, ViewsAndTruth, score_photos
 from bench.metrics.registry import metric_named
 
 
@@ -20,10 +20,10 @@ def made(noise, px=32, num_views=2):
     return ViewsAndTruth(np.clip(color, 0, 1), truth, np.stack([disc] * num_views), near)
 
 
-@pytest.mark.parametrize("name", SCORERS)
+@pytest.mark.parametrize("name", METRIC_NAMES)
 def test_every_metric_prefers_the_better_views(name):
-    good, _ = SCORERS[name](made(0.02))
-    bad, _ = SCORERS[name](made(0.2))
+    good, _ = score_photos([name], made(0.02))[name]
+    bad, _ = score_photos([name], made(0.2))[name]
     assert len(good) == len(bad) == 2
     for better, worse in zip(good, bad, strict=True):
         assert better > worse if metric_named(name).higher_is_better else better < worse
@@ -31,17 +31,17 @@ def test_every_metric_prefers_the_better_views(name):
 
 @pytest.mark.parametrize(("name", "min_px"), [("ssim_sk7", 7), ("ssim", 11), ("lpips_vgg", 16), ("lpips_alex", 31)])
 def test_small_views_have_no_number_and_a_reason(name, min_px):
-    values, reason = SCORERS[name](made(0.1, px=min_px - 1))
+    values, reason = score_photos([name], made(0.1, px=min_px - 1))[name]
     assert values == [None, None] and f"at least {min_px} px" in reason
 
 
 def test_a_view_without_foreground_has_none():
     views = made(0.1)
     views.alphas[0] = 0
-    values, reason = SCORERS["psnr_fg"](views)
+    values, reason = score_photos(["psnr_fg"], views)["psnr_fg"]
     assert values[0] is None and values[1] is not None and reason == "no foreground in 1 of 2 views"
 
 
 def test_without_opacity_near_the_cameras_there_are_no_floaters():
-    values, reason = SCORERS["floaters"](made(0.1)._replace(near_opacity=None))
+    values, reason = score_photos(["floaters"], made(0.1)._replace(near_opacity=None))["floaters"]
     assert values == [None, None] and "nothing was stored" in reason

@@ -8,13 +8,13 @@ import pytest
 
 from bench.errors import UsageError
 from bench.metrics.photo_protocols import PHOTO_PROTOCOLS
-from bench.metrics.photo_scorers import SCORERS
+from bench.metrics.photo_scorers import METRIC_NAMES
 from bench.metrics.registry import ENCODER_METRICS, METRICS, is_metric, metric_named
 
 
 def test_every_metric_of_photographs_has_a_scorer_and_a_protocol():
-    assert set(METRICS) - set(SCORERS) == {"repeats", "opacity"}  # of captions
-    assert {metric for protocol in PHOTO_PROTOCOLS.values() for metric in protocol.metrics} == set(SCORERS)
+    assert set(METRICS) - set(METRIC_NAMES) == {"repeats", "opacity"}  # of captions
+    assert {metric for protocol in PHOTO_PROTOCOLS.values() for metric in protocol.metrics} == set(METRIC_NAMES)
 
 
 def test_every_metric_stands_under_its_own_name():
