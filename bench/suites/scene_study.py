@@ -107,12 +107,10 @@ def fit_to_photographs(suite: Suite, budget: Budget) -> Suite:
 
 def fit_table(table: Table, budget: Budget) -> Table:
     """Check that a table's scenes have the photographs that its arms ask for, and fit their sizes."""
-    tasks = []
+    tasks: list[Task] = []
     for task in table.tasks:
-        extent = task.extent() if isinstance(task, FolderScene) else None
-        if extent is None:
-            tasks.append(task)
-            continue
+        assert isinstance(task, FolderScene), f"{task.name}: a suite on folders has other tasks"
+        extent = task.extent()
         for arm in table.arms.values():
             check_enough_photographs(arm.changed_task(task), extent.num_train)
         if task.image_px is None and budget.image_px > extent.image_px:

@@ -58,7 +58,7 @@ class Selection:
     @property
     def tables(self) -> tuple[Table, ...]:
         """List the tables of which some trial was chosen."""
-        chosen = {place.table for place in (*self.cells, *self.without_data)}
+        chosen = {cell.table for cell in self.cells} | {placement.table for placement in self.without_data}
         return tuple(table for table in self.suite.tables_at(self.budget) if table.name in chosen)
 
     @property
