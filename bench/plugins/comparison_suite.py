@@ -16,7 +16,7 @@ from bench.metrics.task_kinds import kind_of, kind_of_method
 from bench.storage.record import Record
 from bench.suites import identity, overrides, registry
 from bench.suites.identity import describe
-from bench.suites.suite import Arm, Placement, Suite, Table, TrialSlot, base_name, place_trials
+from bench.suites.suite import Arm, Placement, Suite, Table, TrialSlot, base_name, fill_slots
 from bench.suites.trial import Trial
 from bench.suites.variant_names import folder_safe
 from tasks.budgets import Budget, sized
@@ -286,7 +286,7 @@ def expand(
     if chosen.stored is not None:
         others = [placement for placement in placements if placement.arm != chosen.label]
         placements = [*stored_placements(chosen, budget, others, records), *others]
-    return place_trials(overrides.only(placements, conditions))
+    return fill_slots(overrides.only(placements, conditions))
 
 
 def stored_placements(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from bench.errors import UsageError
 from bench.suites import option_syntax, overrides, registry, scene_study
-from bench.suites.suite import Placement, Suite, Table, TrialSlot, place_trials
+from bench.suites.suite import Placement, Suite, Table, TrialSlot, fill_slots
 from bench.suites.trial import Trial
 from tasks.budgets import Budget
 from tasks.task import Task
@@ -88,7 +88,7 @@ def select_trials(options: SelectionOptions, *, allow_missing: bool = False) -> 
     missing: tuple[str, ...] = ()
     if allow_missing:
         placements, without, missing = split_by_data(placements)
-    trials, cells = place_trials(placements)
+    trials, cells = fill_slots(placements)
     check_places(cells)
     return Selection(suite=suite, budget=budget, trials=trials, cells=cells, without_data=without, missing=missing)
 

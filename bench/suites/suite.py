@@ -262,10 +262,10 @@ class Suite:
 
     def expand(self, budget: Budget, seeds: Iterable[int] | None = None) -> tuple[list[Trial], list[TrialSlot]]:
         """List all trials, each once, and their places in the tables."""
-        return place_trials(self.placements(budget, seeds))
+        return fill_slots(self.placements(budget, seeds))
 
 
-def place_trials(placements: Iterable[Placement]) -> tuple[list[Trial], list[TrialSlot]]:
+def fill_slots(placements: Iterable[Placement]) -> tuple[list[Trial], list[TrialSlot]]:
     """List the trials of placements, each once, and their slots; this asks for their data.
 
     Raises:

@@ -3,8 +3,9 @@
 A scene is a folder. It has `transforms_train.json` and `transforms_test.json`, and every nth test view is used; or it
 has one `transforms.json`, and every nth view is held out.
 
-Scenes are looked for in `folder`, else in `BENCH_BLENDER_DIR`, else in the archive at `BENCH_BLENDER_URL` with the hash
-`BENCH_BLENDER_SHA256`, which is downloaded once. There is no default address: that of the original archive is dead.
+Scenes are looked for in `folder` (which `--scenes` fills), else in `BENCH_BLENDER_DIR`, else in the archive at
+`BENCH_BLENDER_URL` with the hash `BENCH_BLENDER_SHA256`, which is downloaded once. There is no default address: that of
+the original archive is dead. Training photographs that are listed and whose files are not there are left out.
 
 n: views, h and w: pixels of a view.
 """

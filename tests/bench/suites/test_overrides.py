@@ -5,7 +5,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.suites import overrides
-from bench.suites.suite import Arm, Suite, Table, place_trials
+from bench.suites.suite import Arm, Suite, Table, fill_slots
 from tasks.budgets import BUDGETS
 from tests.fixtures.toys import ToyMethod, ToyTask
 
@@ -109,7 +109,7 @@ class TestSet:
 
 class TestOnly:
     def chosen(self, *conditions):
-        return place_trials(overrides.only(suite().placements(SMOKE), conditions))
+        return fill_slots(overrides.only(suite().placements(SMOKE), conditions))
 
     def test_conditions_are_met_together(self):
         trials, cells = self.chosen("scene=dark", "arm=quiet")

@@ -9,7 +9,7 @@ import pytest
 from bench.suites import overrides, registry
 from bench.suites.builtin import caption_tables
 from bench.suites.builtin.ablations import from_captions
-from bench.suites.suite import place_trials
+from bench.suites.suite import fill_slots
 from tasks.budgets import budget_named, sized
 from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES
 
@@ -37,7 +37,7 @@ def test_names_do_not_depend_on_the_chosen_tables():
     suite, budget = registry.suite("ablations"), budget_named("standard")
     conditions = [f"table={PRIORS}"]
     alone = overrides.with_tables_of(suite, budget, conditions).placements(budget)
-    _, chosen = place_trials(overrides.only(alone, conditions))
+    _, chosen = fill_slots(overrides.only(alone, conditions))
     _, cells = suite.expand(budget)
     assert chosen == [cell for cell in cells if cell.table == PRIORS] and chosen
 
