@@ -48,8 +48,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
+        from bench.training.stopping import exit_code
+
         print("\nbench: stopped; what is finished is stored, the same command continues", file=sys.stderr)
-        return 143 if "SIGTERM" in stop.args else 130
+        return exit_code(stop)
     except BrokenPipeError:  # `bench ls | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

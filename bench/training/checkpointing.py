@@ -8,7 +8,7 @@ its rows go on. The rows of a pack go on together if all of them are at the same
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +100,7 @@ def keep(run: PackRun, running: str | None = None) -> None:
         if training_name(training) in checkpoints:  # trials of a branch that differ in name only: one file
             continue
         head = _head(run, row, training, running)
-        arrays = {f"state/{name}": _encode(leaf[row]) for name, leaf in leaves}
+        arrays = {f"state/{name}": _encode(np.asarray(leaf[row])) for name, leaf in leaves}
         for i, (name, points) in enumerate(run.curves.items()):
             arrays[f"curves/{i:03}/{name}"] = np.asarray([point[row] for point in points], np.float64)
         arrays["steps"] = np.asarray(run.steps, np.int64)
@@ -230,7 +230,7 @@ def _plain_keys(tree: PyTree) -> PyTree:
     return jax.tree.map(plain, tree)
 
 
-def _named_leaves(tree: PyTree) -> list[tuple[str, jax.Array]]:
+def _named_leaves(tree: PyTree) -> list[tuple[str, Any]]:
     """Name the arrays of a tree by the way to them."""
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
 

@@ -61,10 +61,11 @@ class InlineExecutor:
         """
         stop = self.handlers.stop
         try:
-            while (self.queue.waiting and not stop.is_due()) or self.scored:
-                if self.queue.waiting and not stop.is_due():
+            while (self.queue.waiting and stop.may_begin()) or self.scored:
+                if self.queue.waiting and stop.may_begin():
+                    stop.has_begun = True
                     self.train_next()
-                self.settle(MAX_UNSCORED if self.queue.waiting and not stop.is_due() else 0)
+                self.settle(MAX_UNSCORED if self.queue.waiting and stop.may_begin() else 0)
         except KeyboardInterrupt:
             self.settle(0)
             raise

@@ -86,8 +86,8 @@ class RayExecutor:
         stop.is_patient = self.handlers.checkpoints.every_s is not None
         try:
             self.workers = [self.start_worker() for _ in range(self.num_workers)]
-            while (self.queue.waiting and not stop.is_due()) or any(worker.is_busy for worker in self.workers):
-                if stop.is_due() and self.must_leave():
+            while (self.queue.waiting and stop.may_begin()) or any(worker.is_busy for worker in self.workers):
+                if stop.is_due() and not stop.may_begin() and self.must_leave():
                     break
                 self.hand_out_packs()
                 self.take_answers(POLL_S)
@@ -117,13 +117,14 @@ class RayExecutor:
 
     def hand_out_packs(self) -> None:
         """Give every free worker a pack, if one waits and the run is not to stop."""
-        if self.handlers.stop.is_due():
+        if not self.handlers.stop.may_begin():
             return
         for worker in self.workers:
             is_free = worker.pending is None and len(worker.scoring) <= MAX_UNSCORED
             if is_free and self.queue.waiting:
                 others = set().union(*(other.known for other in self.workers if other is not worker))
                 attempt = self.queue.take(worker.compiled, others, worker.begun)
+                self.handlers.stop.has_begun = True
                 worker.attempt = attempt
                 worker.compiled.add(attempt.program)
                 ahead: list[QueuedPack] | None = None

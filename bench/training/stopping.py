@@ -31,16 +31,23 @@ class StopRequest:
         deadline: When its time is up, on the clock of `time.monotonic`.
         signal_name: The signal that asked for it; None where none did.
         is_patient: Whether a signal waits for the end of a chunk: only while there is something to keep.
+        has_begun: Whether a pack was begun: a run whose time is short takes a chunk of steps nevertheless, so that it
+            comes further.
     """
 
     def __init__(self, minutes: float | None = None) -> None:
         self.deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
         self.signal_name: str | None = None
         self.is_patient = False
+        self.has_begun = False
 
     def is_due(self) -> bool:
         """Tell whether no further steps are to be taken."""
         return self.signal_name is not None or time.monotonic() >= self.deadline
+
+    def may_begin(self) -> bool:
+        """Tell whether another pack may be begun."""
+        return self.signal_name is None and (not self.is_due() or not self.has_begun)
 
     @contextlib.contextmanager
     def catch_signals(self) -> Iterator[None]:
@@ -69,3 +76,13 @@ class StopRequest:
         self.signal_name = name
         line = f"{name}: leaving checkpoints at the end of this chunk of steps; once more ends at once\n"
         os.write(2, line.encode())  # `print` may be at work already
+
+
+def exit_code(stop: KeyboardInterrupt) -> int:
+    """Return what a process exits with that a signal has stopped.
+
+    Example:
+        >>> exit_code(KeyboardInterrupt("SIGTERM")), exit_code(KeyboardInterrupt())
+        (143, 130)
+    """
+    return 143 if "SIGTERM" in stop.args else 130

@@ -1,0 +1,62 @@
+"""Trials whose process is killed at random moments end as those that were left alone: the same bits, on a CPU."""
+
+import random
+import signal
+import time
+
+import pytest
+
+from bench.storage.store import Store
+from tests.fixtures import killing
+
+NUM_STEPS = 600
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("what", ["photographs", "phases", "captions"])
+def test_five_kills_change_no_bit(what, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    killing.finish(whole, what, NUM_STEPS, checkpoint_minutes=0)
+    chance = random.Random(what)
+    places = [killing.kill_in_training(killed, what, NUM_STEPS, chance)[0] for _ in range(5)]
+    assert all(places), f"each left something: {places}"
+    killing.finish(killed, what, NUM_STEPS)
+    killing.check_equal(killed, whole)
+    records = list(Store.open(killed).records())
+    assert sum(len(record.resumed_at) for record in records) >= 5, places
+    assert all(record.timings["wall_s"] > 0 for record in records)
+    assert not (killed / ".checkpoints").exists()  # nothing waits any more
+
+
+def test_packs_may_be_put_together_differently(tmp_path):
+    """Two in a pack, then one, then with Ray: what differs is what packs of other sizes differ by, if anything."""
+    folder = tmp_path / "results"
+    chance = random.Random(0)
+    killing.kill_in_training(folder, "phases", NUM_STEPS, chance)
+    killing.kill_in_training(folder, "phases", NUM_STEPS, chance, pack_size=1)
+    killing.kill_in_training(folder, "phases", NUM_STEPS, chance, executor="ray")
+    killing.finish(folder, "phases", NUM_STEPS, executor="ray", pack_size=1)
+    records = list(Store.open(folder).records())
+    assert [record.status for record in records] == ["finished"] * 4
+    assert max(len(record.resumed_at) for record in records) == 3
+    whole = tmp_path / "whole"
+    killing.finish(whole, "phases", NUM_STEPS, pack_size=1)
+    killing.check_equal(folder, whole)
+
+
+@pytest.mark.parametrize("executor", ["inline", "ray"])
+def test_sigterm_leaves_within_20_seconds_and_says_so(executor, tmp_path):
+    folder = tmp_path / "results"
+    chance = random.Random(executor)
+    begin = time.monotonic()
+    left, code = killing.kill_in_training(
+        folder, "photographs", NUM_STEPS, chance, signal.SIGTERM, executor=executor, checkpoint_minutes=0.02
+    )
+    assert code == 143, killing.said(folder)
+    assert "leaving checkpoints" in killing.said(folder)
+    after = killing.steps(folder)
+    assert sum(after.values()) >= sum(left.values())
+    assert begin < time.monotonic()
+    killing.finish(folder, "photographs", NUM_STEPS, executor=executor)
+    assert {record.status for record in Store.open(folder).records()} == {"finished"}
