@@ -82,7 +82,7 @@ def trace_phase(
     key = jax.random.key(trial.seed)
 
     def init(data: Data) -> TrainState:
-        return programs.init_trial(method, data, hyperparameters, key)
+        return programs.init_trial(method, data, hyperparameters, key, jnp.asarray(True))
 
     def step(frozen: Frozen, state: TrainState, data: Data) -> tuple[TrainState, dict[str, jax.Array]]:
         first = jnp.zeros((), jnp.int32)
