@@ -24,13 +24,13 @@ from bench.errors import UsageError, nearest
 from models.fields import relu_layers
 from models.fields.encodings import DirectionEncoding, FourierFeatures, Positional
 from models.fields.fused_block.choice import Kernel, residual_block
+from models.fields.fused_relu.choice import Layers, folded_trunk, trunk_settings
 from models.method import sized_by
 from models.rendering.ray_sampling import Samples
 
 DensityActivation = Literal["relu", "softplus", "shifted_softplus"]
 Initializer = Literal["lecun", "xavier"]
 Dtype = Literal["float32", "bfloat16"]
-Layers = Literal["plain", "folded"]
 
 
 class MLP(nn.Module):
@@ -46,8 +46,9 @@ class MLP(nn.Module):
         density_noise: Standard deviation of the noise that is added before this activation if a key is given.
         initializer: "lecun" is Flax's default; "xavier" is uniform with the activation's gain, as in DietNeRF.
         dtype: Type of hidden layers; None takes the budget's `field_dtype`. Parameters and results are always float32.
-        layers: How the same function is computed: as it is written in the paper ("plain"), or with fewer products and
-            fewer passes over memory ("folded"; see `models.fields.relu_layers`). Both round differently.
+        layers: How the same function is computed: as it is written in the paper ("plain"), with fewer products and
+            fewer passes over memory ("folded"; see `models.fields.relu_layers`), in fused kernels on a Hopper GPU
+            ("fused"), or in fused kernels where they can run ("auto"). These round differently.
     """
 
     width: int | None = None
@@ -59,7 +60,7 @@ class MLP(nn.Module):
     density_noise: float = 0.0
     initializer: Initializer = "lecun"
     dtype: Dtype | None = sized_by("field_dtype", "float32")
-    layers: Layers = dataclasses.field(default="folded", metadata={"identity": False})
+    layers: Layers = dataclasses.field(default="auto", metadata={"identity": False})
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -114,14 +115,19 @@ class MLP(nn.Module):
         num_encoded = encoded.shape[-1]
         filled = relu_layers.fill_up(encoded)
         width = filled_size(self, "width")
-        h = filled
+        kernels = []
+        biases = []
         for i in range(filled_size(self, "depth")):
-            inputs = [filled, h] if self._ends_skip(i) else [h]
-            sizes = [num_encoded] if i == 0 else [num_encoded, width][-len(inputs) :]
+            sizes = [num_encoded] if i == 0 else [width]
+            if self._ends_skip(i):
+                sizes = [num_encoded, width]
             kernel, bias = self._parameters(f"layer_{i}", sum(sizes), width, gain=2**0.5)
-            kernels = jnp.split(kernel, sizes[:-1])
-            h = relu_layers.relu_layer(inputs, kernels, relu_layers.for_all(bias, h.ndim))
-        return h
+            kernels.append(tuple(jnp.split(kernel, sizes[:-1])))
+            biases.append(bias)
+        settings = None if self.is_initializing() else trunk_settings(self.layers, encoded.dtype, width)
+        if settings is None:
+            return folded_trunk(filled, tuple(kernels), tuple(biases))
+        return _fused_rows(filled, kernels, biases, settings)
 
     def _plain_view_branch(self, h: Float[Array, "*b f"], directions: Float[Array, "*b k"]) -> Float[Array, "*b g"]:
         """Compute the layers between density and colour as they are written in the paper."""
@@ -160,6 +166,24 @@ class MLP(nn.Module):
     ) -> tuple[Float[Array, "k f"], Float[Array, " f"]]:
         """Return the kernel and the bias of a layer, which are those of `dense_layer`."""
         return relu_layers.DenseParameters(inputs, features, kernel_initializer(self.initializer, gain), name=name)()
+
+
+def _fused_rows(
+    filled: Float[Array, "*b k"], kernels: list[tuple[Array, ...]], biases: list[Array], settings: Any
+) -> Float[Array, "*b f"]:
+    """Compute hidden layers in the fused kernels."""
+    from models.fields.fused_relu.operation import fused_trunk
+
+    flat = filled.reshape(-1, filled.shape[-1])
+    missing = flat.shape[-1] - kernels[0][0].shape[0]
+    wider = []
+    for i, factors in enumerate(kernels):
+        first, *others = factors
+        if i == 0 or others:
+            first = jnp.pad(first, [(0, missing), (0, 0)])
+        wider.append((first, *others))
+    result = fused_trunk(flat, tuple(wider), tuple(biases), settings)
+    return result.reshape(*filled.shape[:-1], result.shape[-1])
 
 
 class ResidualMLP(nn.Module):

@@ -84,13 +84,18 @@ def only_plain() -> Iterator[None]:
         _only_plain.reset(token)
 
 
+def is_only_plain() -> bool:
+    """Tell whether layers compute what is traced now."""
+    return _only_plain.get()
+
+
 def fused_settings(kernel: Kernel, dtype: jnp.dtype, width: int, hidden: int) -> Settings | None:
     """Return the settings of the fused kernels; None if the layers compute the block.
 
     Raises:
         UsageError: The kernel is "fused", which cannot run here.
     """
-    if kernel == "plain" or _only_plain.get():
+    if kernel == "plain" or is_only_plain():
         return None
     reason = _unfit(jnp.dtype(dtype), width, hidden)
     if reason is None:
@@ -110,6 +115,11 @@ def _unfit(dtype: jnp.dtype, width: int, hidden: int) -> str | None:
         return f"{dtype} instead of bfloat16"
     if width not in WIDTHS or hidden != 2 * width:
         return f"width {width} and {hidden} hidden units instead of 64 and 128, or 128 and 256"
+    return unfit_device()
+
+
+def unfit_device() -> str | None:
+    """Say why fused kernels cannot run on this process's devices; None if they can."""
     device = jax.local_devices()[0]
     if getattr(device, "compute_capability", None) != "9.0":
         return f"{device.device_kind} instead of a Hopper GPU"

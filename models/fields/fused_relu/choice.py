@@ -1,0 +1,111 @@
+"""Decides whether NeRF's hidden layers are computed in the fused kernels.
+
+They need a Hopper GPU, bfloat16, and a width whose weights fit on the chip. Before they are used in a process, they are
+compiled for a few rows and compared with the layers; if that fails, the layers compute them, and one line on standard
+error says why.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from bench.errors import UsageError
+from models.fields import relu_layers
+from models.fields.fused_block.choice import MAX_PROBE_ERROR, is_only_plain, unfit_device
+
+if TYPE_CHECKING:  # Mosaic is imported only where it is used: it takes time, and not every platform has it.
+    from models.fields.fused_relu.operation import ReluSettings
+
+Layers = Literal["auto", "plain", "folded", "fused"]
+"""As the paper writes them ("plain"), in fewer passes ("folded"), in fused kernels, or as is fastest here ("auto")."""
+
+TRUNK_WIDTHS = (128, 256)
+"""Widths whose weights fit into a multiprocessor's shared memory, and that slices of 128 inputs divide."""
+
+
+def trunk_settings(layers: Layers, dtype: jnp.dtype, width: int) -> ReluSettings | None:
+    """Return the settings of the fused kernels; None if layers compute the trunk.
+
+    Raises:
+        UsageError: The layers are "fused", which cannot run here.
+    """
+    if layers in ("plain", "folded") or is_only_plain():
+        return None
+    reason = None
+    if jnp.dtype(dtype) != jnp.bfloat16:
+        reason = f"{dtype} instead of bfloat16"
+    elif width not in TRUNK_WIDTHS:
+        reason = f"width {width} instead of {' or '.join(map(str, TRUNK_WIDTHS))}"
+    reason = reason or unfit_device() or trunk_probe_failure(width)
+    if reason is None:
+        from models.fields.fused_relu.operation import ReluSettings
+
+        return ReluSettings()
+    if layers == "fused":
+        raise UsageError(f'layers: expected "fused" to be able to run, got {reason}; write layers="auto"')
+    return None
+
+
+@functools.cache
+def trunk_probe_failure(width: int) -> str | None:
+    """Compile the fused kernels and compare them with the layers; say what is wrong with them, once."""
+    try:
+        from models.fields.fused_relu.operation import ReluSettings
+
+        # In a thread of its own, which is not inside the program that is traced here, nor split over its devices.
+        with ThreadPoolExecutor(1) as thread:
+            error = thread.submit(trunk_probe_error, ReluSettings(), width).result()
+        failure = None if error <= MAX_PROBE_ERROR else f"gradients that differ by {error:.2g} from those of the layers"
+    except Exception as problem:  # noqa: BLE001  Mosaic's interface is unstable: anything may be missing or refused.
+        failure = f"{type(problem).__name__} while compiling: {str(problem).strip().splitlines()[-1:]}"
+    if failure is not None:
+        print(f"fused layers of width {width}: {failure}; layers compute them instead", file=sys.stderr)
+    return failure
+
+
+def trunk_probe_error(settings: ReluSettings, width: int) -> float:
+    """Return the largest difference of gradients between the fused kernels and the layers, relative to its norm.
+
+    It runs at once, even while a program that uses the kernels is traced.
+    """
+    from models.fields.fused_relu.operation import fused_trunk
+
+    generator = np.random.default_rng(0)
+    shapes = (((64, width),), ((width, width),), ((64, width), (width, width)))
+    kernels = tuple(
+        tuple((generator.normal(size=(2, *shape)) * (2 / shape[0]) ** 0.5).astype(np.float32) for shape in factors)
+        for factors in shapes
+    )
+    biases = tuple(generator.normal(size=(2, width)).astype(np.float32) for _ in shapes)
+    encoded = generator.normal(size=(2, 300, 64)).astype(jnp.bfloat16)
+
+    def gradients(is_fused: bool) -> list[np.ndarray]:
+        def total(kernels: tuple[tuple[Array, ...], ...], biases: tuple[Array, ...], encoded: Array) -> Array:
+            compute = functools.partial(fused_trunk, settings=settings) if is_fused else folded_trunk
+            return jnp.sum(jnp.sin(compute(encoded, kernels, biases).astype(jnp.float32)))
+
+        arguments = (kernels, biases, encoded)
+        given = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
+        found = jax.jit(jax.vmap(jax.grad(total, (0, 1)))).lower(*given).compile()(*arguments)
+        return [np.asarray(value, np.float32) for value in jax.tree.leaves(found)]
+
+    pairs = zip(gradients(True), gradients(False), strict=True)
+    errors = [float(np.linalg.norm(fused - folded) / np.linalg.norm(folded)) for fused, folded in pairs]
+    return max(errors)
+
+
+def folded_trunk(encoded: Array, kernels: tuple[tuple[Array, ...], ...], biases: tuple[Array, ...]) -> Array:
+    """Compute what `fused_trunk` computes, layer by layer."""
+    features: list[Array] = []
+    for factors, bias in zip(kernels, biases, strict=True):
+        inputs = [encoded, *features] if len(factors) > 1 else features or [encoded]
+        features = [relu_layers.relu_layer(inputs, factors, relu_layers.for_all(bias, encoded.ndim))]
+    return features[0]

@@ -1,0 +1,110 @@
+"""The fused kernels of NeRF's layers against the layers: interpreted, and lowered for a GPU that is not here."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bench.errors import UsageError
+from models.fields import networks
+from models.fields.fused_block.machine import interpreted
+from models.fields.fused_relu.choice import folded_trunk, trunk_settings
+from models.fields.fused_relu.operation import ReluSettings, fused_trunk
+from models.fields.networks import MLP
+from models.rendering.ray_sampling import samples_at_points
+
+MAX_ERROR = 1e-5
+"""Of each gradient's norm, in float32."""
+
+FEATURES = 64
+
+INTERPRETED = ReluSettings(machine=interpreted())
+
+
+def draw(width, num_rows, num_fields):
+    """Encodings and weights of three layers, of which the last sees the encoding again."""
+    generator = np.random.default_rng(0)
+    sizes = ((FEATURES,), (width,), (FEATURES, width))
+
+    def normal(*shape, scale=1.0):
+        return jnp.asarray(scale * generator.normal(size=(num_fields, *shape)), jnp.float32)
+
+    kernels = tuple(tuple(normal(size, width, scale=(2 / size) ** 0.5) for size in layer) for layer in sizes)
+    biases = tuple(normal(width) for _ in sizes)
+    return normal(num_rows, FEATURES), kernels, biases
+
+
+def gradients(compute, arguments, axes=0):
+    def loss(*arguments):
+        return jnp.sum(jnp.sin(compute(*arguments).astype(jnp.float32)))
+
+    with jax.default_matmul_precision("highest"):
+        return jax.jit(jax.vmap(jax.value_and_grad(loss, (0, 1, 2)), axes))(*arguments)
+
+
+def errors(found, truth):
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(truth), strict=True)
+    return [float(jnp.linalg.norm((a - b).ravel()) / jnp.linalg.norm(b.ravel())) for a, b in pairs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("num_rows", "num_fields"), [(1, 1), (300, 2)])
+def test_float32_is_the_layers(num_rows, num_fields, monkeypatch):
+    # One multiprocessor: every warpgroup has several tiles, and uses its slots of memory again.
+    monkeypatch.setattr("models.fields.fused_block.kernel_parts.MULTIPROCESSORS", 1)
+    arguments = draw(128, num_rows, num_fields)
+    fused = gradients(lambda *given: fused_trunk(*given, settings=INTERPRETED), arguments)
+    assert max(errors(fused, gradients(folded_trunk, arguments))) < MAX_ERROR
+
+
+@pytest.mark.slow
+def test_two_slices_of_width_256():
+    arguments = draw(256, 100, 1)
+    fused = gradients(lambda *given: fused_trunk(*given, settings=INTERPRETED), arguments)
+    assert max(errors(fused, gradients(folded_trunk, arguments))) < MAX_ERROR
+
+
+def lowered(width, num_fields):
+    encoded, kernels, biases = jax.eval_shape(lambda: draw(width, 300, num_fields))
+    encoded = jax.ShapeDtypeStruct(encoded.shape, jnp.bfloat16)
+
+    def loss(*arguments):
+        return jnp.sum(fused_trunk(*arguments, settings=ReluSettings()).astype(jnp.float32))
+
+    mapped = jax.jit(jax.vmap(jax.grad(loss, (1, 2))))
+    return mapped.trace(encoded, kernels, biases).lower(lowering_platforms=("cuda",)).as_text()
+
+
+@pytest.mark.parametrize(("width", "num_fields"), [(128, 2), (256, 1)])
+def test_kernels_lower(width, num_fields):
+    # Of three layers the middle one has both inputs in the kernels, the last one its features' gradients.
+    assert lowered(width, num_fields).count("@mosaic_gpu_v2(") == 3
+
+
+def test_the_field_uses_them_where_they_can_run(monkeypatch):
+    field = MLP(width=256, depth=8, dtype="bfloat16")
+    samples = samples_at_points(jnp.zeros((4, 3)))
+    params = jax.eval_shape(field.init, jax.random.key(0), samples)
+
+    def program():
+        step = jax.jit(jax.grad(lambda params, samples: field.apply(params, samples)[1].sum()))
+        return step.trace(params, samples).lower(lowering_platforms=("cuda",)).as_text()
+
+    assert "mosaic_gpu" not in program()
+    monkeypatch.setattr(networks, "trunk_settings", lambda *_: ReluSettings())
+    assert program().count("@mosaic_gpu_v2(") == 6 + 7
+
+
+def test_who_asks_for_them_hears_why_they_cannot_run():
+    assert trunk_settings("auto", jnp.dtype("bfloat16"), 256) is None
+    for dtype, width, reason in (
+        ("float32", 256, "float32"),
+        ("bfloat16", 64, "width 64"),
+        ("bfloat16", 256, "Hopper"),
+    ):
+        with pytest.raises(UsageError, match=f'expected "fused" to be able to run, got .*{reason}.*layers="auto"'):
+            trunk_settings("fused", jnp.dtype(dtype), width)
+    with pytest.raises(UsageError, match="expected layers to be one of"):
+        dataclasses.replace(MLP(), layers="fuse")
