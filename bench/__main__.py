@@ -15,6 +15,7 @@ VERBS = {
     "run": "train what is missing of a suite, score it, print its tables and write its report",
     "plan": "say what run would do: trials, packs, arms' differences, time",
     "profile": "measure what training costs here: compiling, steps, memory, arithmetic",
+    "scaling": "measure how much faster a suite is trained on more devices of this host",
     "status": "say what is running now, and what is done",
     "ls": "list the trials that are stored",
     "show": "show all that is known of one trial, with its traceback if it failed",

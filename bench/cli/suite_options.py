@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 
 def add_selection(parser: argparse.ArgumentParser, suite: str | None = None) -> None:
+    """Add the options that choose trials, and where they are stored."""
+    add_trials(parser, suite)
+    add_results(parser)
+
+
+def add_trials(parser: argparse.ArgumentParser, suite: str | None = None) -> None:
     """Add the options that choose trials; `--suite` must be given where none is the default."""
     default_suite = f" (default: {suite})" if suite else ""
     parser.add_argument(
@@ -37,7 +43,6 @@ def add_selection(parser: argparse.ArgumentParser, suite: str | None = None) -> 
         help=f"trials of one {', '.join(option_syntax.KEYS)}; KEY=A,B of either; given twice, of both at once",
     )
     add_settings(parser, "change a field of a variant, of `task` or of `budget`: nerf.num_rays=512")
-    add_results(parser)
 
 
 def add_scenes(parser: argparse.ArgumentParser) -> None:

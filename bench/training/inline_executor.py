@@ -87,10 +87,12 @@ class InlineExecutor:
             is_over=self.handlers.stop.is_due,
             scores_beside=self.compiler is not None,
         )
+        self.handlers.note("begun", 0, attempt.trial_ids)
         try:
             result = self.trainer.train(attempt.pack, self.handlers.protocols, self.reporter(attempt, sitting), sitting)
         finally:
             self.handlers.stop.is_patient = False
+        self.handlers.note("trained", 0, attempt.trial_ids)
         if isinstance(result, Unscored) and self.compiler is not None:
             ended = self.thread.submit(self.finish, attempt, result, sitting)
             self.scored.append(ScoredBeside(attempt, sitting, ended))
@@ -134,9 +136,11 @@ class InlineExecutor:
         self, attempt: Attempt, result: Unscored | Failure | Stopped | None, sitting: Sitting
     ) -> Failure | Stopped | None:
         """Score a pack if that is not done yet; return why not all of its outcomes were handed on."""
+        failure = result
         if isinstance(result, Unscored):
-            return self.trainer.score(attempt.pack, result, self.reporter(attempt, sitting), sitting)
-        return result
+            failure = self.trainer.score(attempt.pack, result, self.reporter(attempt, sitting), sitting)
+        self.handlers.note("ended", 0, attempt.trial_ids)
+        return failure
 
     def settle(self, num_left: int) -> None:
         """Look after the packs that were scored meanwhile; wait until no more than so many are not."""

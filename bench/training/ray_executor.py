@@ -73,6 +73,7 @@ class RayExecutor:
         self.cores_each = num_slots // self.num_workers if is_core else 0
         self.compiles_ahead = handlers.train == TRAINER and not is_core
         self.num_failed_starts = 0
+        self.num_started = 0
         self.workers: list[WorkerHandle] = []
         self.stopped_at: float | None = None
 
@@ -113,7 +114,8 @@ class RayExecutor:
         sys_path = [entry or os.getcwd() for entry in sys.path] if self.is_local else None
         actor_class = ray.remote(concurrency_groups={"news": 1, "outcomes": 1})(self.worker)  # type: ignore[call-overload]
         actor = actor_class.options(max_restarts=0, **self.resources).remote(sys_path, self.handlers.train)
-        return WorkerHandle(actor, actor.node.remote())
+        self.num_started += 1
+        return WorkerHandle(actor, actor.node.remote(), number=self.num_started - 1)
 
     def hand_out_packs(self) -> None:
         """Give every free worker a pack, if one waits and the run is not to stop."""
@@ -126,6 +128,7 @@ class RayExecutor:
                 attempt = self.queue.take(worker.compiled, others, worker.begun)
                 self.handlers.stop.has_begun = True
                 worker.attempt = attempt
+                self.handlers.note("begun", worker.number, attempt.trial_ids)
                 worker.compiled.add(attempt.program)
                 ahead: list[QueuedPack] | None = None
                 if self.compiles_ahead:
@@ -202,9 +205,12 @@ class RayExecutor:
                 return []
             attempt = worker.attempt
             worker.attempt = None
+            self.handlers.note("trained", worker.number, attempt.trial_ids)
         if isinstance(answer.result, TrainedPack):
             asked: ray.ObjectRef = worker.actor.outcomes.options(concurrency_group="outcomes").remote(answer.result)
             worker.scoring[asked] = attempt
+        else:
+            self.handlers.note("ended", worker.number, attempt.trial_ids)
         left.append((worker, answer))
         if not isinstance(answer.result, Failure):
             return []

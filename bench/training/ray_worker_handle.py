@@ -22,6 +22,7 @@ class WorkerHandle:
         pending: The answer that is waited for: of `node` at first, then of `train`; None when the worker is free.
         node: Its host, once known.
         slot: Its number on that host.
+        number: Its number in the run.
         attempt: The pack that it trains, without the trials that have left it.
         scoring: The packs that it has trained, by the answer that brings their outcomes.
         asked: The latest question for news that has no answer yet.
@@ -34,6 +35,7 @@ class WorkerHandle:
     pending: ray.ObjectRef | None
     node: str | None = None
     slot: int = 0
+    number: int = 0
     attempt: Attempt | None = None
     scoring: dict[ray.ObjectRef, Attempt] = dataclasses.field(default_factory=dict)
     asked: ray.ObjectRef | None = None

@@ -6,8 +6,9 @@ Imports no JAX: workers import it before their threads are limited.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from bench.storage.record import Outcome
 from bench.training.progress import Progress
@@ -16,6 +17,26 @@ from bench.training.stopping import StopRequest
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 OnProgress: TypeAlias = Callable[[str, tuple[str, ...], Progress], None]
+
+
+class PackEvent(NamedTuple):
+    """What became of a pack, and when: to see afterwards what each worker did.
+
+    Attributes:
+        kind: `begun` when a worker is given the pack, `trained` when it may be given the next, `ended` when it is
+            scored too. Each worker's packs go through each in the same order.
+        worker: Counted from 0; one that takes the place of another has a number of its own.
+        trial_ids: Of the pack.
+        seconds: As `time.time` tells it.
+    """
+
+    kind: Literal["begun", "trained", "ended"]
+    worker: int
+    trial_ids: tuple[str, ...]
+    seconds: float
+
+
+OnEvent: TypeAlias = Callable[[PackEvent], None]
 
 
 class NotStored(BaseException):
@@ -36,6 +57,7 @@ class RunHandlers(NamedTuple):
         train: As in `bench.training.scheduler.train_packs`.
         checkpoints: What packs go on from, and where they leave checkpoints.
         stop: Says when to stop.
+        on_event: As in `bench.training.scheduler.train_packs`.
     """
 
     protocols: tuple[str, ...]
@@ -44,6 +66,11 @@ class RunHandlers(NamedTuple):
     train: str
     checkpoints: RunCheckpoints
     stop: StopRequest
+    on_event: OnEvent = lambda event: None
+
+    def note(self, kind: Literal["begun", "trained", "ended"], worker: int, trial_ids: tuple[str, ...]) -> None:
+        """Say what became of a pack just now."""
+        self.on_event(PackEvent(kind, worker, trial_ids, time.time()))
 
     def take_message(self, message: Message) -> None:
         """Store what a pack handed on, or print what it says."""

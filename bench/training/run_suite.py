@@ -8,6 +8,7 @@ reads are taken down. Trials that are neither finished nor failed are what the n
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from collections.abc import Iterable, Mapping
 
@@ -20,6 +21,7 @@ from bench.suites.trial import Trial
 from bench.training import devices, packing, scheduler
 from bench.training.progress import ProgressTable
 from bench.training.resume_points import StoredCheckpoints
+from bench.training.run_handlers import OnEvent
 from bench.training.sitting import CHECKPOINT_MINUTES
 from bench.training.stopping import StopRequest
 from tasks.sparse_views.captured.captured_scene import CapturedScene
@@ -63,23 +65,44 @@ class TrainingOptions:
     def make_packs(
         self, trials: list[Trial], points: Mapping[str, packing.ResumePoint] | None = None
     ) -> list[packing.Pack]:
-        """Make packs of trials, of a size that suits the device where none is asked for.
+        """Make packs of trials, of a size that suits the devices where none is asked for.
 
         Args:
             trials: To be trained.
             points: From where they go on, by their id; the others start afresh.
         """
-        platform = "accelerator" if devices.num_accelerators() else "cpu"
-        return packing.make_packs(trials, self.pack_size or packing.default_pack_size(platform), points)
+        return packing.make_packs(trials, self.pack_size or self.suitable_pack_size(len(trials)), points)
+
+    def suitable_pack_size(self, num_trials: int) -> int:
+        """Return how many of so many trials to train at once on this host's devices.
+
+        In this process all accelerators train one pack. A Ray worker has one accelerator, and packs are small enough
+        that each has two of them to train: else some would wait for the last.
+        """
+        num_devices = devices.num_accelerators()
+        if not num_devices:
+            return packing.default_pack_size("cpu")
+        most = packing.default_pack_size("accelerator")
+        if scheduler.is_inline(self.executor):
+            return most * num_devices
+        share = math.ceil(num_trials / (2 * num_devices))
+        return most if num_devices == 1 else min(most, max(MIN_PACK, share))
 
 
-def train_missing(options: TrainingOptions, chosen: Selection, trials_store: Store) -> int:
+MIN_PACK = 8
+"""Trials of a pack, at least, that is made small to keep several accelerators busy."""
+
+
+def train_missing(
+    options: TrainingOptions, chosen: Selection, trials_store: Store, on_event: OnEvent = lambda event: None
+) -> int:
     """Train the trials that are neither finished nor failed; return how many left an outcome: all, unless time is up.
 
     Args:
         options: Where they are trained.
         chosen: The trials, and the protocols that they are scored under.
         trials_store: Where outcomes are stored; the caller holds its lock.
+        on_event: As in `bench.training.scheduler.train_packs`.
 
     Raises:
         UsageError: Weights of a scorer or an encoder are missing or altered, or workers do not start.
@@ -120,6 +143,7 @@ def train_missing(options: TrainingOptions, chosen: Selection, trials_store: Sto
                 on_progress=table.on_progress,
                 checkpoints=checkpoints,
                 stop=stop,
+                on_event=on_event,
             )
         finally:
             trials_store.clear_status()

@@ -32,7 +32,7 @@ from bench.errors import UsageError, nearest
 from bench.training.inline_executor import InlineExecutor
 from bench.training.precompile import BackgroundCompiler, has_accelerator
 from bench.training.queue import Queue, QueuedPack
-from bench.training.run_handlers import OnOutcome, OnProgress, RunHandlers
+from bench.training.run_handlers import OnEvent, OnOutcome, OnProgress, RunHandlers
 from bench.training.sitting import RunCheckpoints
 from bench.training.stopping import StopRequest
 from bench.training.worker import TRAINER
@@ -51,6 +51,7 @@ def train_packs(
     train: str = TRAINER,
     checkpoints: RunCheckpoints | None = None,
     stop: StopRequest | None = None,
+    on_event: OnEvent = lambda event: None,
 ) -> None:
     """Train packs, each once; return when every trial has an outcome, or when the time is up.
 
@@ -66,6 +67,7 @@ def train_packs(
             `bench.training.sitting.Sitting`, and returns outcomes.
         checkpoints: What packs go on from, and where they leave checkpoints; None for neither.
         stop: Says when to stop; None for signals alone.
+        on_event: Called when a worker is given a pack, has trained it, and has scored it.
 
     Raises:
         UsageError: No such executor, or Ray does not start or cannot be joined.
@@ -73,7 +75,7 @@ def train_packs(
     """
     checkpoints = checkpoints or RunCheckpoints()
     stop = stop or StopRequest()
-    handlers = RunHandlers(protocols, on_outcome, on_progress, train, checkpoints, stop)
+    handlers = RunHandlers(protocols, on_outcome, on_progress, train, checkpoints, stop, on_event)
     if choose_executor(executor, address) == "inline":
         compiler = BackgroundCompiler() if train == TRAINER and has_accelerator() else None
         with stop.catch_signals(), compiler or contextlib.nullcontext():
@@ -90,6 +92,11 @@ def train_packs(
             ray_executor.RayExecutor(Queue(packs), handlers, is_local).run()
 
 
+def is_inline(executor: str) -> bool:
+    """Tell whether packs are trained in this process: where that is asked for, or Ray is not installed."""
+    return executor == "inline" or importlib.util.find_spec("ray") is None
+
+
 def choose_executor(executor: str, address: str | None) -> str:
     """Return the executor that is asked for, or `inline`, with one line that says so, where Ray is not installed.
 
@@ -102,7 +109,7 @@ def choose_executor(executor: str, address: str | None) -> str:
         )
     if address is not None and executor != "ray":
         raise UsageError(f"--address: expected --executor ray with it, got {executor}; leave one of them out")
-    if executor == "ray" and importlib.util.find_spec("ray") is None:
+    if executor == "ray" and is_inline(executor):
         if address is not None:
             raise UsageError("--address: expected Ray to be installed, got none; pip install ray")
         print("Ray is not installed: one pack after the other, in this process (pip install ray)", file=sys.stderr)
