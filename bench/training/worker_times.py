@@ -15,8 +15,8 @@ PARTS = ("start", *LAPS.values(), "score", "queue", "other")
 """Parts of a worker's time.
 
 `start` is all before its first pack: imports, data of the suite, Ray, workers. `data` loads a pack's arrays and
-initialises its fields. `score` is time in which it did nothing but score, `queue` time in which no pack was left for it,
-and `other` the rest.
+initialises its fields. `score` is time in which it did nothing but score, `queue` time in which no pack was left for
+it, and `other` the rest.
 """
 
 
