@@ -75,11 +75,11 @@ def main(args: argparse.Namespace) -> int:
             if place and num_devices == 1:
                 continue
             print(f"training {len(chosen.trials)} trials, {executor} on {num_devices}", file=sys.stderr, flush=True)
-            found.append(scaling.measure(words, executor, num_devices))
+            found.append(scaling.train_apart(words, executor, num_devices))
             write_measurements(args.out, [*earlier, *found])
     everything = [*earlier, *found]
     scaling_tables.print_measurements(everything)
-    print(json.dumps(to_json(everything), allow_nan=False))
+    print(json.dumps(plain_measurements(everything), allow_nan=False))
     return 1 if any(measurement.num_failed for measurement in found) else 0
 
 
@@ -116,9 +116,9 @@ def write_measurements(path: pathlib.Path | None, measurements: list[Measurement
     from tasks.data_dir.atomic_files import write_file
 
     if path is not None:
-        write_file(path, json.dumps(to_json(measurements), indent=1, allow_nan=False) + "\n")
+        write_file(path, json.dumps(plain_measurements(measurements), indent=1, allow_nan=False) + "\n")
 
 
-def to_json(measurements: list[Measurement]) -> list[dict[str, object]]:
+def plain_measurements(measurements: list[Measurement]) -> list[dict[str, object]]:
     """Return measurements as plain values."""
     return [dataclasses.asdict(measurement) for measurement in measurements]

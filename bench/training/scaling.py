@@ -110,7 +110,7 @@ def train_once(options: TrainingOptions, chosen: Selection, results: pathlib.Pat
     )
 
 
-def measure(words: Sequence[str], executor: str, num_devices: int) -> Measurement:
+def train_apart(words: Sequence[str], executor: str, num_devices: int) -> Measurement:
     """Train trials in a process that sees some of the devices.
 
     Args:
