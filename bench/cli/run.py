@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=positive_number,
         metavar="M",
-        help="take no more steps after so many minutes; the same command goes on from the checkpoints",
+        help="take no more steps after so many minutes, and exit with 0; the same command goes on from there",
     )
     parser.add_argument("--json", action="store_true", help="print the tables as JSON")
 
@@ -61,7 +61,7 @@ def training_options(args: argparse.Namespace) -> TrainingOptions:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run; 1 if a trial failed."""
+    """Run; 1 if a trial failed, 0 if none did, also where the time was too short for all of them."""
     from bench.report import build
     from bench.report.tables import terminal
     from bench.training.progress import format_seconds
@@ -72,7 +72,12 @@ def main(args: argparse.Namespace) -> int:
     trials_store = Store.open(args.results)
     with trials_store.lock():
         num_new = train_missing(training_options(args), chosen, trials_store)
-    num_left = sum(not (trials_store.finished(t.id) or trials_store.failed(t.id)) for t in chosen.trials)
+    num_failed = sum(trials_store.failed(trial.id) for trial in chosen.trials)
+    left = [t.id for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
+    if left:
+        print_unfinished(left, len(chosen.trials), trials_store)
+        print_failures(num_failed, trials_store)
+        return 1 if num_failed else 0
     contents = build.gather_contents(
         chosen,
         trials_store,
@@ -85,23 +90,20 @@ def main(args: argparse.Namespace) -> int:
     else:
         terminal.print_tables(contents.results)
         print(f"report: {report.describe()}")
-        num_found = len(chosen.trials) - num_new - num_left
+        num_found = len(chosen.trials) - num_new
         print(f"{num_new} trials trained, {num_found} found finished, in {format_seconds(time.monotonic() - start)}")
-    num_failed = sum(trials_store.failed(trial.id) for trial in chosen.trials)
     print_failures(num_failed, trials_store)
-    if num_left:
-        print_unfinished(num_left, len(chosen.trials), trials_store)
     return 1 if num_failed else 0
 
 
-def print_unfinished(num_left: int, num_trials: int, trials_store: Store) -> None:
-    """Say what the time was too short for, and how far it came."""
-    begun = status.describe_begun(trials_store)
-    print("\n".join(begun), file=sys.stderr)
-    print(
-        f"time is up: {num_left} of {num_trials} trials are not finished; the same command continues",
-        file=sys.stderr,
+def print_unfinished(left: list[str], num_trials: int, trials_store: Store) -> None:
+    """Say what the time was too short for, and how far it came; tables and page are left for when all is there."""
+    lines = status.describe_begun(trials_store, left)
+    lines.append(
+        f"time is up: {len(left)} of {num_trials} trials are not finished; the same command continues, and `report` "
+        "draws what is there"
     )
+    print("\n".join(lines), file=sys.stderr)
 
 
 def print_failures(num_failed: int, trials_store: Store) -> None:

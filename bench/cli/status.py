@@ -7,6 +7,7 @@ import json
 import pathlib
 import sys
 import time
+from collections.abc import Collection
 from typing import Any
 
 from bench.cli import common_options
@@ -121,9 +122,10 @@ def begun_trials(trials: Store) -> dict[str, dict[str, Any]]:
     return dict(sorted(begun.items()))
 
 
-def describe_begun(trials: Store) -> list[str]:
-    """Describe in lines the trials that are trained in part."""
-    lines = [f"  {found['step']}/{found['num_steps']} steps: {name}" for name, found in begun_trials(trials).items()]
+def describe_begun(trials: Store, only: Collection[str] | None = None) -> list[str]:
+    """Describe in lines the trials that are trained in part: all, or only some."""
+    begun = {name: found for name, found in begun_trials(trials).items() if only is None or name in only}
+    lines = [f"  {found['step']}/{found['num_steps']} steps: {name}" for name, found in begun.items()]
     return [f"trained in part: {len(lines)}", *lines] if lines else []
 
 

@@ -180,6 +180,32 @@ class TestRun:
         assert (other / "record.json").read_text() == text
 
 
+def test_a_run_whose_time_is_short_says_so_and_is_continued(tmp_path, capsys):
+    words = [*RUN, "--only", "arm=NeRF", "--results", tmp_path, "--executor", "inline"]
+    assert bench(*words, "--minutes", "1e-9") == 0
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "trained in part: 1\n  4/20 steps: nerf__kettle__8v__s0__" in printed.err
+    assert "time is up: 1 of 1 trials are not finished; the same command continues" in printed.err
+    assert bench("status", "--results", tmp_path, "--json") == 0
+    [(name, begun)] = json.loads(capsys.readouterr().out)["begun"].items()
+    assert (begun["step"], begun["num_steps"]) == (4, 20) and begun["seconds"] > 0
+    assert bench(*words) == 0
+    assert "1 trials go on from checkpoints" in capsys.readouterr().err
+    assert Store.open(tmp_path).read(name).resumed_at == [4]
+    assert bench("status", "--results", tmp_path) == 0
+    assert "trained in part" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "got"), [("--minutes", "0"), ("--minutes", "x"), ("--checkpoint-minutes", "-1"), ("--minutes", "nan")]
+)
+def test_minutes_are_numbers(option, got, tmp_path, capsys):
+    assert bench(*RUN, "--results", tmp_path, f"{option}={got}") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"bench: {option}: expected a number ") and f"got '{got}'" in line
+
+
 @pytest.mark.slow
 def test_a_killed_driver_loses_nothing_that_is_finished(tmp_path):
     """`kill -9` in the middle, then the same command: what is finished is neither lost nor run again."""
