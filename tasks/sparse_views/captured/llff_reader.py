@@ -59,7 +59,7 @@ def read_llff(folder: pathlib.Path, image_px: int | None) -> Capture:
         world=None,
         box=None,
         read=(FILE, chosen.path.name),
-        ignored=(),
+        ignored=("sparse (poses_bounds.npy was made of it)",) if (folder / "sparse").is_dir() else (),
         doubts=doubts.lines(),
         numbers=rows.tolist(),
     )

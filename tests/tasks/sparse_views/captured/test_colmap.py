@@ -164,6 +164,15 @@ def test_cameras_that_look_away_from_their_points(tmp_path):
         captured(write(tmp_path / "vase", poses=poses)).placement()
 
 
+def test_half_a_model(tmp_path):
+    place = write(tmp_path / "vase")
+    (place / "sparse" / "0" / "images.bin").unlink()
+    with pytest.raises(
+        UsageError, match="sparse/0: expected a whole COLMAP model, got cameras.bin without images.bin or"
+    ):
+        captured(place).layout()
+
+
 def test_a_model_without_photos(tmp_path):
     place = write(tmp_path / "vase", binary=False)
     (place / "sparse" / "0" / "images.txt").write_text("# nothing\n")
