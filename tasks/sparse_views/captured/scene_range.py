@@ -30,11 +30,12 @@ BOUND_MARGINS = (0.9, 1.1)
 
 CAMERA_FACTORS: dict[World, tuple[float, float]] = {
     "bounded": (0.5, 1.5),
-    "unbounded": (0.1, 8.0),
-    "forward-facing": (0.3, 8.0),
+    "unbounded": (0.25, 40.0),
+    "forward-facing": (0.3, 40.0),
 }
 """Near and far in distances to the place where the axes meet, where nothing else is known. 0.5 and 1.5 are 2 and 6 of
-NeRF Realistic Synthetic, whose cameras stand at 4."""
+NeRF Realistic Synthetic, whose cameras stand at 4. Where a scene has no end, samples are spaced in inverse depth: a far
+end that is too far costs next to nothing, and a near one that is too near costs most samples."""
 
 
 class DepthRange(NamedTuple):

@@ -35,7 +35,7 @@ def test_the_place_that_cameras_look_at_becomes_the_origin(tmp_path, shift):
 
 def test_an_unbounded_scene_reaches_to_the_box_of_instant_ngp(tmp_path):
     _, placement, (near, far) = placed(tmp_path, ring(16, 3.0), top={"aabb_scale": 4})
-    assert placement.world == "unbounded" and near == pytest.approx(0.3, rel=1e-4)
+    assert placement.world == "unbounded" and near == pytest.approx(0.75, rel=1e-4)
     # The box is 4 / 0.33 wide about the origin. An axis falls by 20 degrees, and leaves through a side.
     half = 2 / 0.33
     longest = max(
@@ -86,7 +86,7 @@ def test_one_estimate_beside_a_number_that_is_given(tmp_path):
 def test_a_forward_facing_scene_without_bounds(tmp_path):
     _, placement, (near, far) = placed(tmp_path, row(16, width=3.0))
     assert placement.world == "forward-facing" and placement.near == pytest.approx(1)
-    assert 0.3 * 19 < near < 0.3 * 21 and 8 * 19 < far < 8 * 21
+    assert 0.3 * 19 < near < 0.3 * 21 and 40 * 19 < far < 40 * 21
     with pytest.raises(
         UsageError, match="cameras that all look in one direction; set task.near and task.far in the unit"
     ):
