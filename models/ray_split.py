@@ -51,7 +51,7 @@ def join_rays(tree: Tree) -> Tree:
 
 
 def compute_row_parts(
-    function: Callable[..., Any], rows: Sequence[Array], weights: Sequence[Array], *, adds_up: bool
+    function: Callable[..., Any], rows: Sequence[Array], weights: Sequence[Array], *, adds_up: bool | tuple[bool, ...]
 ) -> Any:
     """Compute a function of rows, which XLA cannot split by itself, on each device's part of the rows.
 
@@ -59,7 +59,8 @@ def compute_row_parts(
         function: Of all `rows` and all `weights`.
         rows: Arrays with axes of fields, rows and columns.
         weights: Needed whole by every device.
-        adds_up: Whether the results are sums over rows, or else have rows as their second axis.
+        adds_up: Whether the results are sums over rows, or else have rows as their second axis. One value for each
+            result, if they differ.
     """
     mesh = current_mesh()
     if mesh is None:
@@ -70,12 +71,24 @@ def compute_row_parts(
         rows = [jnp.pad(value, ((0, 0), (0, missing), (0, 0))) for value in rows]
     part = PartitionSpec(None, AXIS)
 
-    def compute_part(*arguments: Array) -> Any:
-        result = function(*arguments)
-        return jax.lax.psum(result, AXIS) if adds_up else result
+    def finish(result: Any, is_sum: bool) -> Any:
+        return jax.lax.psum(result, AXIS) if is_sum else result
+
+    def cut(result: Any, is_sum: bool) -> Any:
+        return result if is_sum or not missing else jax.tree.map(lambda x: x[:, :num_rows], result)
+
+    def each(change: Callable[[Any, bool], Any], result: Any) -> Any:
+        if isinstance(adds_up, bool):
+            return change(result, adds_up)
+        return tuple(change(*pair) for pair in zip(result, adds_up, strict=True))
 
     specs = (part,) * len(rows) + (PartitionSpec(),) * len(weights)
-    result = jax.shard_map(
-        compute_part, mesh=mesh, in_specs=specs, out_specs=PartitionSpec() if adds_up else part, check_vma=False
-    )(*rows, *weights)
-    return result if adds_up or not missing else jax.tree.map(lambda x: x[:, :num_rows], result)
+    results = jax.tree.map(lambda is_sum: PartitionSpec() if is_sum else part, adds_up)
+    compute_part = jax.shard_map(
+        lambda *arguments: each(finish, function(*arguments)),
+        mesh=mesh,
+        in_specs=specs,
+        out_specs=results,
+        check_vma=False,
+    )
+    return each(cut, compute_part(*rows, *weights))

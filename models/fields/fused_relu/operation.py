@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from models.fields.fused_block.kernel_parts import Tuning
 from models.fields.fused_block.machine import Hopper
+from models.ray_split import compute_row_parts
 
 TILE_MULTIPLE = 64
 """Rows are filled up with zeros to a multiple of this."""
@@ -113,8 +114,11 @@ _trunk.defvjp(_keep_results, _gradients, symbolic_zeros=True)
 def _forward(settings: ReluSettings, rows: Array, kernel: Array, bias: Array) -> Float[Array, "f n w"]:
     from models.fields.fused_relu.forward_kernel import forward_relu
 
-    result = forward_relu(_filled_up(rows), kernel, bias, tuning=settings.forward, machine=settings.machine)
-    return result[:, : rows.shape[1]]
+    def compute(rows: Array, *weights: Array) -> Array:
+        result = forward_relu(_filled_up(rows), *weights, tuning=settings.forward, machine=settings.machine)
+        return result[:, : rows.shape[1]]
+
+    return compute_row_parts(compute, [rows], [kernel, bias], adds_up=False)
 
 
 def _backward(
@@ -122,9 +126,12 @@ def _backward(
 ) -> tuple[Float[Array, "f n w"], Float[Array, "f w w"], Float[Array, "f w"]]:
     from models.fields.fused_relu.backward_kernel import backward_relu
 
-    both = (_filled_up(gradient), _filled_up(rows))
-    passed, of_kernel, of_bias = backward_relu(*both, kernel, tuning=settings.backward, machine=settings.machine)
-    return passed[:, : rows.shape[1]], jnp.sum(of_kernel, axis=1), jnp.sum(of_bias, axis=(1, 2))
+    def compute(gradient: Array, rows: Array, kernel: Array) -> tuple[Array, ...]:
+        both = (_filled_up(gradient), _filled_up(rows))
+        passed, of_kernel, of_bias = backward_relu(*both, kernel, tuning=settings.backward, machine=settings.machine)
+        return passed[:, : rows.shape[1]], jnp.sum(of_kernel, axis=1), jnp.sum(of_bias, axis=(1, 2))
+
+    return compute_row_parts(compute, [gradient, rows], [kernel], adds_up=(False, True, True))
 
 
 _NUM_ROW_ARGUMENTS: dict[Any, int] = {_forward: 1, _backward: 2}

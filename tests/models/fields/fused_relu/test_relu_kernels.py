@@ -49,6 +49,35 @@ def errors(found, truth):
     return [float(jnp.linalg.norm((a - b).ravel()) / jnp.linalg.norm(b.ravel())) for a, b in pairs]
 
 
+def array_forward(rows, kernel, bias, *, tuning, machine):
+    """Compute what the forward kernel does, with ordinary arrays."""
+    return jnp.maximum(jnp.einsum("fnw,fwv->fnv", rows, kernel) + bias[:, None], 0)
+
+
+def array_backward(gradient, rows, kernel, *, tuning, machine):
+    """Compute what the backward kernel does, with ordinary arrays; its parts are two halves."""
+    passed = jnp.where(rows > 0, jnp.einsum("fnv,fwv->fnw", gradient, kernel), 0)
+    half = jnp.einsum("fnw,fnv->fwv", rows, gradient) / 2
+    bias = jnp.sum(passed, axis=1)[:, None] / 2
+    return passed, jnp.stack([half, half], axis=1), jnp.stack([bias, bias], axis=1)
+
+
+@pytest.mark.parametrize("shares_weights", [False, True])
+def test_many_fields_are_computed_at_once(shares_weights, monkeypatch):
+    folder = "models.fields.fused_relu"
+    monkeypatch.setattr(f"{folder}.forward_kernel.forward_relu", array_forward)
+    monkeypatch.setattr(f"{folder}.backward_kernel.backward_relu", array_backward)
+    encoded, kernels, biases = draw(128, 70, 3)
+    axes = 0
+    if shares_weights:
+        kernels, biases = jax.tree.map(lambda x: x[0], (kernels, biases))
+        axes = (0, None, None)
+    settings = ReluSettings()
+    fused = gradients(lambda *given: fused_trunk(*given, settings=settings), (encoded, kernels, biases), axes)
+    truth = gradients(folded_trunk, (encoded, kernels, biases), axes)
+    assert max(errors(fused, truth)) < MAX_ERROR
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("num_rows", "num_fields"), [(1, 1), (300, 2)])
 def test_float32_is_the_layers(num_rows, num_fields, monkeypatch):
