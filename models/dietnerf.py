@@ -31,7 +31,7 @@ from models.rare_loss import loss_of_some_steps
 from models.ray_split import join_rays, split_rays
 from models.rendering import pixel_masks, random_poses, ray_sampling
 from tasks.cameras import Rays, pixel_rays
-from tasks.task import SceneTask
+from tasks.task import SceneTask, World
 
 PoseDistribution = Literal["hemisphere", "hemisphere area", "interpolated", "observed"]
 
@@ -129,6 +129,11 @@ class DietNeRF(NeRF):
     def rare_every(self) -> int:
         """Steps from one comparison to the next."""
         return self.consistency_every
+
+    def fit_to_world(self, world: World, *, has_alpha: bool | None = None) -> NeRF:
+        """Fit as NeRF does; where cameras do not stand around an object, small views are seen from between them."""
+        method = self if world == "bounded" else dataclasses.replace(self, pose_distribution="interpolated")
+        return NeRF.fit_to_world(method, world, has_alpha=has_alpha)
 
     def work_per_step(self) -> StepWork:
         """Count the rays and points of a step; those of the small view by the share of steps that render one."""

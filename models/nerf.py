@@ -8,6 +8,7 @@ v: photographs, h and w: their pixels, r: rays of a step, s: samples of a ray, n
 References:
     NeRF: Mildenhall et al. 2020, https://arxiv.org/abs/2003.08934.
     mip-NeRF: Barron et al. 2021, https://arxiv.org/abs/2103.13415.
+    mip-NeRF 360: Barron et al. 2022, https://arxiv.org/abs/2111.12077.
     Simplified NeRF and all settings of 2021: DietNeRF, Jain et al. 2021, https://arxiv.org/abs/2104.00677.
 """
 
@@ -25,11 +26,22 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from bench.errors import UsageError
 from models.fields.encodings import IdentityEncoding, IntegratedPositional, Positional
 from models.fields.networks import MLP
-from models.method import Frozen, Hyperparameters, Method, Metrics, Params, State, StepWork, Views, hyperparameter
+from models.method import (
+    Frozen,
+    Hyperparameters,
+    Method,
+    Metrics,
+    Params,
+    State,
+    StepWork,
+    Views,
+    added_later,
+    hyperparameter,
+)
 from models.ray_split import split_rays
-from models.rendering import compositing, pixel_masks, ray_sampling
+from models.rendering import compositing, contraction, ndc, pixel_masks, ray_sampling
 from tasks.cameras import Intrinsics, Rays, pixel_rays, select_cameras
-from tasks.task import SceneTask
+from tasks.task import SceneTask, World
 
 
 class NeRFData(NamedTuple):
@@ -44,6 +56,7 @@ class NeRFData(NamedTuple):
         pixel_center: Position in a pixel that its ray passes through: 0.5 is the middle.
         background: Grey level behind the field.
         masks: 1 where a pixel counts in the loss, 0 where it does not; None if all count.
+        frustum: What becomes the cube of normalised device coordinates; None for a method that does not use them.
     """
 
     colors: Float[Array, "v h w 3"]
@@ -54,6 +67,7 @@ class NeRFData(NamedTuple):
     pixel_center: Float[Array, ""]
     background: Float[Array, ""]
     masks: Float[Array, "v h w"] | None = None
+    frustum: ndc.Frustum | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,6 +83,13 @@ class NeRF(Method):
         share_levels: Whether both levels use one network.
         far_wall: Whether the last point of a ray stands for everything behind it, as in the released NeRF codes. A
             density there makes an opaque wall in front of the background.
+        opaque_end: Whether the last bin of a ray stops all light that reaches it, so that nothing of the background is
+            seen. For photographs without alpha, which have a colour everywhere: mip-NeRF 360 does so for them.
+        lindisp: Whether samples are spaced, and placed by the first level, in inverse depth. For scenes whose far end
+            is many times as far as their near one.
+        contraction: Whether the field sees all of space contracted into a ball of radius 2 (mip-NeRF 360, equation 10).
+            For scenes without an end.
+        ndc: Whether the field sees normalised device coordinates (NeRF, appendix C). For forward-facing scenes.
         batching: Whether a step's rays come from all photographs, or from one that is sampled anew in each step.
         precrop_steps: For this many first steps rays come only from the middle half of the photographs.
         coarse_weight: Weight of the first level's loss.
@@ -92,8 +113,21 @@ class NeRF(Method):
     learning_rate: float = hyperparameter(1e-3)
     final_rate: float = hyperparameter(0.1)
     warmup: float = hyperparameter(0.1)
+    opaque_end: bool = added_later(False)
+    lindisp: bool = added_later(False)
+    contraction: bool = added_later(False)
+    ndc: bool = added_later(False)
 
     def __post_init__(self) -> None:
+        if self.ndc and (self.cones or self.contraction or self.lindisp):
+            raise UsageError(
+                "nerf: expected ndc without cones, contraction and lindisp, got both: in these coordinates depth is "
+                "inverse already, nothing is far, and cones are none; set ndc=False, or the others to False"
+            )
+        if self.opaque_end and self.far_wall:
+            raise UsageError(
+                "nerf: expected opaque_end or far_wall, got both; both end a ray in a wall: set opaque_end=False"
+            )
         if self.cones and self.far_wall:
             raise UsageError(
                 "nerf: expected cones or far_wall, got both; cones end where the ray does: set far_wall=False"
@@ -102,6 +136,31 @@ class NeRF(Method):
             raise UsageError(
                 "nerf: expected two levels to share a network, got num_importance=0; set share_levels=False"
             )
+
+    def fit_to_world(self, world: World, *, has_alpha: bool | None = None) -> NeRF:
+        """Return this method with the sampling that a scene's surroundings ask for; all else is as it was.
+
+        - bounded: unchanged.
+        - unbounded: contraction, and samples in inverse depth.
+        - forward-facing: samples in inverse depth between the scene's near and far; of a method with a far wall, as the
+          released codes have it, normalised device coordinates, as these codes take them.
+
+        Without alpha rays end opaque, as there is no background to be seen.
+
+        Args:
+            world: What lies around the scene.
+            has_alpha: Whether the photographs have alpha; None: those of bounded scenes have.
+        """
+        if has_alpha is None:
+            has_alpha = world == "bounded"
+        takes_ndc = world == "forward-facing" and self.far_wall
+        return dataclasses.replace(
+            self,
+            opaque_end=not has_alpha and not self.far_wall,
+            contraction=world == "unbounded",
+            lindisp=world != "bounded" and not takes_ndc,
+            ndc=takes_ndc,
+        )
 
     def work_per_step(self) -> StepWork:
         """Count the rays and points of a step."""
@@ -125,6 +184,7 @@ class NeRF(Method):
             pixel_center=jnp.asarray(scene.pixel_center, jnp.float32),
             background=jnp.asarray(getattr(task, "background", 1.0), jnp.float32),
             masks=None if scene.train.masks is None else jnp.asarray(scene.train.masks, jnp.float32),
+            frustum=ndc.scene_frustum(scene) if self.ndc else None,
         )
 
     def init(self, key: PRNGKeyArray, data: NeRFData) -> tuple[Params, State]:
@@ -182,7 +242,11 @@ class NeRF(Method):
         self, params: Params, state: State, data: NeRFData, points: Float[Array, "*b 3"]
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Return density and colour of the last level at points, as seen from above."""
-        return self.query_field(params, "fine", ray_sampling.samples_at_points(points), None)
+        if data.frustum is None:
+            return self.query_field(params, "fine", ray_sampling.samples_at_points(points), None)
+        samples = ray_sampling.samples_at_points(ndc.convert_points_to_ndc(points, data.frustum))
+        density, color = self.query_field(params, "fine", samples, None)
+        return density * ndc.length_ratio(points, data.frustum), color
 
     def sample_pixel_batch(
         self, data: NeRFData, key: PRNGKeyArray, step: Int[Array, ""]
@@ -232,34 +296,55 @@ class NeRF(Method):
         keys = jax.random.split(key, 4) if key is not None else (None,) * 4
         num_samples = num_samples or self.num_samples
         num_bins = num_samples if self.cones else num_samples - 1
-        coarse_t = ray_sampling.fenceposts(rays.near, rays.far, num_bins, keys[0])
-        coarse_views, weights = self.render_level(params, "coarse", data, rays, coarse_t, keys[1])
+        first, last = self.sampled_range(data, rays)
+        coarse_s = ray_sampling.fenceposts(first, last, num_bins, keys[0])
+        coarse_views, weights = self.render_level(params, "coarse", data, rays, coarse_s, keys[1])
         if not self.num_importance:
             return [coarse_views]
         num_importance = self.num_importance * num_samples // self.num_samples
         if self.cones:
-            fine_t = ray_sampling.resample_fenceposts(coarse_t, weights, num_samples + num_importance, keys[2])
+            fine_s = ray_sampling.resample_fenceposts(coarse_s, weights, num_samples + num_importance, keys[2])
         else:
-            fine_t = ray_sampling.add_importance_points(coarse_t, weights, num_importance, keys[2])
-        fine_views, _ = self.render_level(params, "fine", data, rays, fine_t, keys[3])
+            fine_s = ray_sampling.add_importance_points(coarse_s, weights, num_importance, keys[2])
+        fine_views, _ = self.render_level(params, "fine", data, rays, fine_s, keys[3])
         return [coarse_views, fine_views]
 
     def render_level(
-        self, params: Params, level: str, data: NeRFData, rays: Rays, t: Float[Array, "*b s"], key: PRNGKeyArray | None
+        self, params: Params, level: str, data: NeRFData, rays: Rays, s: Float[Array, "*b s"], key: PRNGKeyArray | None
     ) -> tuple[Views, Float[Array, "*b n"]]:
-        """Query a level's field along rays, and composite the result."""
+        """Query a level's field along rays, and composite the result; `s` is what `sampled_range` says."""
+        marched = rays if data.frustum is None else ndc.convert_to_ndc(rays, data.frustum)
+        ends_opaque = rays.far >= data.far if self.opaque_end else None
+        t = self.distances(rays, s)
         if self.cones:
-            samples = ray_sampling.conical_frustums(rays, t)
-            density, color = self.query_field(params, level, samples, key, rays.directions)
-            return compositing.render(density, color, t, rays, data.background)
-        samples = ray_sampling.samples_on_rays(rays, t)
-        if self.far_wall:
-            density, color = self.query_field(params, level, samples, key, rays.directions)
-            return compositing.render_points(density, color, t, rays, data.background)
-        # Each point stands for a bin that ends halfway to its neighbours, so that no bin lies behind the last point.
-        edges = jnp.concatenate([t[..., :1], 0.5 * (t[..., 1:] + t[..., :-1]), t[..., -1:]], axis=-1)
+            samples = ray_sampling.conical_frustums(marched, t)
+            edges = t
+        else:
+            samples = ray_sampling.samples_on_rays(marched, t)
+            # Each point stands for a bin that ends halfway to its neighbours, so that no bin lies behind the last one.
+            middles = self.distances(rays, 0.5 * (s[..., 1:] + s[..., :-1]))
+            edges = jnp.concatenate([t[..., :1], middles, t[..., -1:]], axis=-1)
+        if data.frustum is not None:  # colours depend on directions in the world
+            samples = samples._replace(directions=jnp.broadcast_to(rays.directions[..., None, :], samples.means.shape))
         density, color = self.query_field(params, level, samples, key, rays.directions)
-        return compositing.render(density, color, edges, rays, data.background)
+        if self.far_wall:
+            views, weights = compositing.render_points(density, color, t, marched, data.background)
+        else:
+            views, weights = compositing.render(density, color, edges, marched, data.background, ends_opaque)
+        if data.frustum is not None:
+            views = views._replace(distance=ndc.depth_from_ndc(rays, data.frustum, views.distance))
+        return views, weights
+
+    def sampled_range(self, data: NeRFData, rays: Rays) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
+        """Return the range in which samples are spaced: `t`, `t` of the converted rays, or a share of the way."""
+        if self.lindisp:
+            return jnp.zeros_like(rays.near), jnp.ones_like(rays.far)
+        marched = rays if data.frustum is None else ndc.convert_to_ndc(rays, data.frustum)
+        return marched.near, marched.far
+
+    def distances(self, rays: Rays, s: Float[Array, "*b s"]) -> Float[Array, "*b s"]:
+        """Turn what samples are spaced in into `t`."""
+        return ray_sampling.space_inverse_depths(rays.near, rays.far, s) if self.lindisp else s
 
     @jax.named_scope("field")
     def query_field(
@@ -279,6 +364,8 @@ class NeRF(Method):
             key: For the noise of densities; None adds none.
             ray_directions: Directions of the rays that the samples lie on; None if they lie on no rays.
         """
+        if self.contraction:
+            samples = contraction.contract_samples(samples, has_extent=self.cones)
         variables = {"params": params[level if level in params else "coarse"]}
         # Only NeRF's own network reads the direction of a ray once; others take it from every sample.
         of_rays: dict[str, Any] = {"ray_directions": ray_directions} if type(self.field) is MLP else {}

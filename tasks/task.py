@@ -6,12 +6,15 @@ n: views, h and w: pixels of a view.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
 from tasks.cameras import Intrinsics, select_cameras
+
+World = Literal["bounded", "unbounded", "forward-facing"]
+"""What lies around a scene: nothing; more of the world, without an end; or a view in one direction."""
 
 
 class Photos(NamedTuple):

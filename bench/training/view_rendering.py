@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float16, Int, Shaped
+from jaxtyping import Array, Float, Float16, Int, Shaped
 
 from bench.training import devices
 from bench.training.batch import NEAR_PX, NEAR_SHARE, Batch, Cameras, Solved
@@ -24,6 +24,9 @@ from tasks.cameras import Intrinsics, Rays, pixel_rays, select_cameras
 
 STRIP_VIEW = 1
 """The standard camera from which the strip is rendered: azimuth 45, elevation 15."""
+
+FAR_RATIO = 20
+"""Ratio of far to near from which a fifth of the way is measured in inverse depth: else it would hold the scene."""
 
 NUM_STRIP = 8
 """Views of a strip: how often an object that grows from a caption is rendered in training."""
@@ -63,7 +66,7 @@ def render_views(
             return Rendered(views, None)
         near = photographers._replace(
             intrinsics=scale_intrinsics(photographers.intrinsics, NEAR_PX / height, NEAR_PX / width),
-            far=photographers.near + NEAR_SHARE * (photographers.far - photographers.near),
+            far=near_end(photographers.near, photographers.far),
             pixel_center=jnp.asarray(0.5),
         )
         return Rendered(views, render_in_blocks(near, NEAR_PX, NEAR_PX, num_at_once, render_rays).opacity)
@@ -106,6 +109,12 @@ def add_strip(rendered: Rendered, strip: list[tuple[int, Float16[np.ndarray, "k 
     colors = np.stack([view for _, view in strip], axis=1)
     steps = np.asarray([step for step, _ in strip], np.int32)
     return rendered._replace(strip=colors, strip_steps=np.tile(steps, (len(colors), 1)))
+
+
+def near_end(near: Float[Array, "*k"], far: Float[Array, "*k"]) -> Float[Array, "*k"]:
+    """Return where the first part of a ray ends, in which nothing should stand; of a far scene, in inverse depth."""
+    inverse = 1 / ((1 - NEAR_SHARE) / near + NEAR_SHARE / far)
+    return jnp.where(far > FAR_RATIO * near, inverse, near + NEAR_SHARE * (far - near))
 
 
 def scale_intrinsics(intrinsics: Intrinsics, down: float, across: float) -> Intrinsics:

@@ -235,12 +235,29 @@ def project(x: Float[Array, "*b 3"], vectors: Float[Array | np.ndarray, "k 3"]) 
 
 def projected_variance(samples: Samples, vectors: Float[Array | np.ndarray, "k 3"]) -> Float[Array, "*b k"]:
     """Compute the variance of each sample along fixed vectors, scaled by the squared length of the vector."""
+    if samples.covariance is not None:
+        return _projected_covariance(samples.covariance, vectors)
     norm_squared = jnp.maximum(jnp.sum(samples.directions**2, axis=-1), 1e-20)
     excess = (samples.t_var - samples.r_var / norm_squared)[..., None]
     lengths_squared = (vectors**2).sum(axis=1).reshape(*(1,) * samples.t_var.ndim, -1)
     along = project(samples.directions, vectors) * project(samples.directions * excess, vectors)
     # Rounding may give a negative value where a vector points along a ray.
     return jnp.maximum(along + samples.r_var[..., None] * lengths_squared, 0)
+
+
+def _projected_covariance(
+    covariance: Float[Array, "*b 3 3"], vectors: Float[Array | np.ndarray, "k 3"]
+) -> Float[Array, "*b k"]:
+    """Compute v C v of each vector, in full float32."""
+    found = jnp.zeros((*covariance.shape[:-2], len(vectors)), jnp.float32)
+    for row in range(3):
+        for column in range(row, 3):
+            # The matrix is symmetric: what is off its diagonal counts twice.
+            factor = (vectors[:, row] * vectors[:, column] * (1 if row == column else 2)).reshape(
+                *(1,) * (covariance.ndim - 2), -1
+            )
+            found = found + covariance[..., row, column, None] * factor
+    return jnp.maximum(found, 0)
 
 
 # pi / 2 as a sum of four parts. The first three have so few bits that their product with integers to 2^17 is exact.

@@ -12,13 +12,16 @@ References:
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from models.method import Views
 from tasks.cameras import Rays
 
 Background = float | Float[Array, ""] | Float[Array, "3"] | Float[Array, "*b 3"]
 """Grey level, one colour, or a colour for every ray."""
+
+OPAQUE = 1e8
+"""Optical depth that no light passes."""
 
 
 def render(
@@ -27,6 +30,7 @@ def render(
     tdist: Float[Array, "*b n+1"],
     rays: Rays,
     background: Background,
+    ends_opaque: Bool[Array, "*b"] | None = None,
 ) -> tuple[Views, Float[Array, "*b n"]]:
     """Composite bins of constant density and colour; return the views and the weights of the bins.
 
@@ -36,10 +40,15 @@ def render(
         tdist: Sorted fenceposts.
         rays: Light that is not stopped shows the background, at the distance `rays.far`.
         background: Behind the field.
+        ends_opaque: Rays whose last bin stops all light that reaches it, whatever its density; None if there are none.
     """
     lengths = jnp.diff(tdist, axis=-1) * _norm(rays)
     middles = 0.5 * (tdist[..., 1:] + tdist[..., :-1])
-    return _composite(_optical_depth(density, lengths), color, middles, rays.far, background)
+    optical_depth = _optical_depth(density, lengths)
+    if ends_opaque is not None:
+        last = jnp.where(ends_opaque, OPAQUE, optical_depth[..., -1])
+        optical_depth = jnp.concatenate([optical_depth[..., :-1], last[..., None]], axis=-1)
+    return _composite(optical_depth, color, middles, rays.far, background)
 
 
 def render_points(
@@ -75,9 +84,9 @@ def ray_weights(optical_depth: Float[Array, "*b n"]) -> tuple[Float[Array, "*b n
 
 
 def _optical_depth(density: Float[Array, "*b n"], lengths: Float[Array, "*b n"]) -> Float[Array, "*b n"]:
-    # At 1e8 no light passes. Without this bound an infinite density makes inf * 0 in a bin of length 0 and in
-    # gradients; with it every product and sum is finite. Where the bound acts, true gradients are zero too.
-    return jnp.minimum(jnp.minimum(density, 1e25) * lengths, 1e8)
+    # Without this bound an infinite density makes inf * 0 in a bin of length 0 and in gradients; with it every product
+    # and sum is finite. Where the bound acts, true gradients are zero too.
+    return jnp.minimum(jnp.minimum(density, 1e25) * lengths, OPAQUE)
 
 
 def _norm(rays: Rays) -> Float[Array, "*b 1"]:

@@ -8,6 +8,7 @@ instead; its points are fenceposts too (see `fenceposts`). No function here pass
 References:
     NeRF: Mildenhall et al. 2020, https://arxiv.org/abs/2003.08934.
     mip-NeRF: Barron et al. 2021, https://arxiv.org/abs/2103.13415.
+    mip-NeRF 360: Barron et al. 2022, https://arxiv.org/abs/2111.12077.
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ class Samples(NamedTuple):
         directions: Direction of the ray, not normalised.
         t_var: Variance along the ray, in units of `t`; zero for a point.
         r_var: Variance across the ray, in scene units; zero for a point.
+        covariance: Stands for both variances where a Gaussian is not symmetric about its ray; else None.
     """
 
     means: Float[Array, "*b 3"]
     directions: Float[Array, "*b 3"]
     t_var: Float[Array, "*b"]
     r_var: Float[Array, "*b"]
+    covariance: Float[Array, "*b 3 3"] | None = None
 
 
 def fenceposts(
@@ -68,6 +71,25 @@ def fenceposts(
     # Rounding is monotone, so that this formula keeps the order; `minimum` and `where` keep every bit within the ray.
     tdist = jnp.minimum(near + (far - near) * fractions, far)
     return jnp.where(fractions < 1, tdist, far)
+
+
+def space_inverse_depths(
+    near: Float[Array, "*b"], far: Float[Array, "*b"], shares: Float[Array, "*b p"]
+) -> Float[Array, "*b p"]:
+    """Turn shares of the way from near to far into `t`, so that equal steps are equal steps of inverse depth.
+
+    Of a scene without an end, half of the samples then lie within twice the near depth. mip-NeRF 360, equation 11.
+
+    Args:
+        near: First `t`, above 0.
+        far: Last `t`, at least near.
+        shares: Sorted, from 0 (near) to 1 (far).
+    """
+    near = near[..., None]
+    far = far[..., None]
+    t = 1 / ((1 - shares) / near + shares / far)
+    # The reciprocal of a reciprocal is not exact, and no sample may leave the ray.
+    return jnp.where(shares < 1, jnp.clip(t, near, far), far)
 
 
 def invert_cdf(
@@ -210,7 +232,8 @@ def conical_frustums(rays: Rays, tdist: Float[Array, "*b p"], *, variance_scale:
 
 def scale_covariances(samples: Samples, scale: float | Float[Array, ""]) -> Samples:
     """Multiply the standard deviations of samples. Dream Fields anneals its encoding so, from 2 to 1."""
-    return samples._replace(t_var=samples.t_var * scale**2, r_var=samples.r_var * scale**2)
+    covariance = None if samples.covariance is None else samples.covariance * scale**2
+    return samples._replace(t_var=samples.t_var * scale**2, r_var=samples.r_var * scale**2, covariance=covariance)
 
 
 def _expand(x: Float[Array | np.ndarray, " k"], num_leading: int) -> Float[Array, "*ones k"]:

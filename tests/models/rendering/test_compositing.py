@@ -204,3 +204,17 @@ def test_vmap_over_trials_equals_a_loop():
     for i, field in enumerate(fields):
         alone = jit_render(*field, rays, 1.0)
         jax.tree.map(lambda both, one, i=i: np.testing.assert_allclose(both[i], one, atol=1e-6), packed, alone)
+
+
+def test_an_opaque_end_stops_all_light_there_and_only_there():
+    density = jnp.asarray([[0.3, 0.0, 0.0]] * 2)
+    color = jnp.broadcast_to(jnp.asarray([[0.1], [0.2], [0.9]]), (2, 3, 3))
+    tdist = jnp.asarray([[1.0, 2.0, 3.0, 4.0]] * 2)
+    ends = jnp.full(2, 4.0)
+    rays = Rays(jnp.zeros((2, 3)), jnp.asarray([[0.0, 0.0, -1.0]] * 2), ends - 3, ends, ends * 0)
+    views, weights = jit_render(density, color, tdist, rays, 0.5, jnp.asarray([True, False]))
+    passed = np.exp(-0.3)
+    np.testing.assert_allclose(views.opacity, [1, 1 - passed], atol=1e-6)
+    np.testing.assert_allclose(views.color[0], 0.1 * (1 - passed) + 0.9 * passed, atol=1e-6)
+    np.testing.assert_allclose(views.color[1], 0.1 * (1 - passed) + 0.5 * passed, atol=1e-6)
+    np.testing.assert_allclose(weights[0], [1 - passed, 0, passed], atol=1e-6)

@@ -21,6 +21,7 @@ SEEDS = st.integers(0, 2**31 - 1)
 jit_fenceposts = jax.jit(ray_sampling.fenceposts, static_argnums=2)
 jit_invert_cdf = jax.jit(ray_sampling.invert_cdf)
 jit_importance = jax.jit(ray_sampling.add_importance_points, static_argnums=2)
+jit_inverse_depths = jax.jit(ray_sampling.space_inverse_depths)
 jit_resample = jax.jit(ray_sampling.resample_fenceposts, static_argnums=2, static_argnames="padding")
 jit_frustums = jax.jit(ray_sampling.conical_frustums, static_argnames="variance_scale")
 
@@ -307,3 +308,21 @@ def test_variance_scale_and_widened_scale_what_they_say():
     wide = ray_sampling.scale_covariances(plain, 2.0)
     np.testing.assert_allclose(wide.r_var, 4 * plain.r_var)
     np.testing.assert_allclose(wide.t_var, 4 * plain.t_var)
+
+
+@pytest.mark.parametrize(("near", "far"), [(0.1, 1000.0), (2.0, 6.0), (1.0, 1.0), (0.3, 0.7)])
+def test_inverse_depths_are_evenly_spaced_and_stay_on_the_ray(near, far):
+    shares = jit_fenceposts(jnp.zeros(2), jnp.ones(2), 16)
+    t = np.asarray(jit_inverse_depths(jnp.full(2, near), jnp.full(2, far), shares))
+    assert (t[:, 0] == np.float32(near)).all() and (t[:, -1] == np.float32(far)).all()
+    assert (np.diff(t, axis=-1) >= 0).all()
+    np.testing.assert_allclose(1 / t, np.linspace(1 / near, 1 / far, 17)[None].repeat(2, 0), rtol=2e-5)
+
+
+@given(st.floats(0.01, 2.0), st.floats(1.0, 1e5), st.integers(0, 2**16))
+@FEW
+def test_jittered_inverse_depths_are_sorted_and_stay_on_the_ray(near, ratio, seed):
+    ends = np.float32([near]), np.float32([near * ratio])
+    shares = jit_fenceposts(jnp.zeros(1), jnp.ones(1), 9, jax.random.key(seed))
+    t = np.asarray(jit_inverse_depths(*map(jnp.asarray, ends), shares))
+    assert (np.diff(t) >= 0).all() and t.min() >= ends[0][0] and t.max() <= ends[1][0]
