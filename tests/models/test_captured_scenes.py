@@ -17,13 +17,13 @@ from tasks.budgets import BUDGETS
 from tests.fixtures.small_captures import SmallCapture
 from tests.fixtures.toy_packs import quiet
 
-FIELD = MLP(width=32, depth=3, encoding=Positional(num_octaves=4), density_activation="shifted_softplus")
+FIELD = MLP(width=32, depth=2, encoding=Positional(num_octaves=4), density_activation="shifted_softplus")
 METHOD = dataclasses.replace(NERF, field=FIELD, learning_rate=2e-3, num_importance=0).fit_to_world("unbounded")
 
 
 def trained(num_steps, *tasks):
     budget = dataclasses.replace(
-        BUDGETS["smoke"], num_steps=num_steps, num_rays=192, num_samples=16, num_curve_points=5
+        BUDGETS["smoke"], num_steps=num_steps, num_rays=128, num_samples=12, num_curve_points=5
     )
     trials = tuple(Trial(task=task, method=METHOD, budget=budget, seed=0, variant="nerf") for task in tasks)
     return trainer.train(Pack(trials=trials, key=program_key(trials[0])), ("std-v1",), quiet)
@@ -36,7 +36,7 @@ def mean_psnr(outcome):
 @pytest.fixture(scope="module")
 def outcomes():
     """Two captures that differ outside of their masks alone, trained in one pack."""
-    return trained(400, SmallCapture(), SmallCapture(garbage_seed=1))
+    return trained(150, SmallCapture(), SmallCapture(garbage_seed=1))
 
 
 def test_training_improves_on_one_colour(outcomes):
@@ -46,7 +46,7 @@ def test_training_improves_on_one_colour(outcomes):
         [(x[i] - x[i].mean(axis=0)).ravel() for x, i in zip(scene.test.colors, inside, strict=True)]
     )
     one_color = -10 * np.log10(np.mean(spread**2))
-    assert mean_psnr(outcomes[0]) > one_color + 8
+    assert mean_psnr(outcomes[0]) > one_color + 5
 
 
 def test_what_is_masked_out_changes_nothing_at_all(outcomes):
@@ -70,6 +70,6 @@ def test_rays_end_in_the_field_and_what_stands_before_the_cameras_is_told(outcom
 
 @pytest.mark.slow
 def test_a_lens_that_is_ignored_costs_quality(outcomes):
-    ignored = trained(400, SmallCapture(ignore_lens=True))[0]
-    assert mean_psnr(ignored) < mean_psnr(outcomes[0]) - 0.5
+    ignored = trained(150, SmallCapture(ignore_lens=True))[0]
+    assert mean_psnr(ignored) < mean_psnr(outcomes[0]) - 0.2
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(ignored.parameters))
