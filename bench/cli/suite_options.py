@@ -49,7 +49,7 @@ def add_scenes(parser: argparse.ArgumentParser) -> None:
     """Add the option `--scenes`."""
     parser.add_argument(
         "--scenes",
-        metavar="FOLDER,FOLDER",
+        metavar="FOLDERS",
         help="your own photographs in place of the suite's scenes: a folder of scenes, or scene folders",
     )
 

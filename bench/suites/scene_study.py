@@ -19,7 +19,7 @@ from bench.suites.suite import Suite, Table, base_name
 from bench.suites.variant_names import folder_safe
 from tasks.budgets import Budget
 from tasks.sparse_views import scene_folders
-from tasks.task import FolderScene, Task
+from tasks.task import FolderScene, PhotoExtent, Task
 
 MAX_LABEL = 40
 """Letters that names of scenes may take in the name of a report's folder; longer ones become a number and a hash."""
@@ -101,16 +101,25 @@ def fit_to_photographs(suite: Suite, budget: Budget) -> Suite:
     """
     if not suite.folders:
         return suite
-    tables = tuple(fit_table(table, budget) for table in suite.tables_at(budget))
+    extents: dict[str, PhotoExtent] = {}  # a look at hundreds of photographs takes a while, and tables share scenes
+    tables = tuple(fit_table(table, budget, extents) for table in suite.tables_at(budget))
     return dataclasses.replace(suite, tables={base_name(budget): tables})
 
 
-def fit_table(table: Table, budget: Budget) -> Table:
-    """Check that a table's scenes have the photographs that its arms ask for, and fit their sizes."""
+def fit_table(table: Table, budget: Budget, extents: dict[str, PhotoExtent]) -> Table:
+    """Check that a table's scenes have the photographs that its arms ask for, and fit their sizes.
+
+    Args:
+        table: The table.
+        budget: The budget.
+        extents: What scenes hold, by name; those that are asked for first are added.
+    """
     tasks: list[Task] = []
     for task in table.tasks:
         assert isinstance(task, FolderScene), f"{task.name}: a suite on folders has other tasks"
-        extent = task.extent()
+        if task.cluster not in extents:
+            extents[task.cluster] = task.extent()
+        extent = extents[task.cluster]
         for arm in table.arms.values():
             check_enough_photographs(arm.changed_task(task), extent.num_train)
         if task.image_px is None and budget.image_px > extent.image_px:
