@@ -15,6 +15,7 @@ import dataclasses
 import functools
 from typing import Any
 
+from bench.suites.builtin.sparse_views import as_in_paper, tasks_at_paper, with_num_views
 from bench.suites.suite import Arm, Suite, Table
 from models.dietnerf import DIETNERF, DIETNERF_2021, DietNeRF
 from models.nerf import NERF, NERF_2021, NeRF
@@ -22,7 +23,7 @@ from tasks.scenes.scenes import SCENES
 from tasks.sparse_views.embedded import SparseViews
 from tasks.sparse_views.nerf_synthetic import SCENES as BLENDER_SCENES
 from tasks.sparse_views.nerf_synthetic import BlenderScene
-from tasks.task import SceneTask
+from tasks.task import FolderScene, SceneTask
 
 NUM_VIEWS = 8
 """Photographs of a scene, as in DietNeRF's main table."""
@@ -33,7 +34,11 @@ MARGIN_DB = 0.25
 
 def embedded(scenes: tuple[str, ...]) -> tuple[Table, ...]:
     """Make the study on embedded scenes."""
-    tasks = tuple(SparseViews(scene=scene, num_views=NUM_VIEWS) for scene in scenes)
+    return compare_recipes(tuple(SparseViews(scene=scene, num_views=NUM_VIEWS) for scene in scenes))
+
+
+def compare_recipes(tasks: tuple[SceneTask, ...]) -> tuple[Table, ...]:
+    """Make both tables with our own recipes."""
     metrics = ("psnr", "ssim", "lpips_vgg", "psnr_fg")
     return (
         compare_types("NeRF", "nerf", NERF, tasks, metrics, "std-v1"),
@@ -43,12 +48,23 @@ def embedded(scenes: tuple[str, ...]) -> tuple[Table, ...]:
 
 def as_published() -> tuple[Table, ...]:
     """Make the study with the settings of DietNeRF's code, on its scenes."""
-    tasks = tuple(BlenderScene(scene=scene, resize="straight", pixel_center=0.0) for scene in BLENDER_SCENES)
+    return compare_published(tuple(as_in_paper(BlenderScene(scene=scene)) for scene in BLENDER_SCENES))
+
+
+def compare_published(tasks: tuple[SceneTask, ...]) -> tuple[Table, ...]:
+    """Make both tables with the recipes of DietNeRF's code."""
     metrics = ("psnr", "ssim_sk7", "lpips_vgg_01", "lpips_vgg")
     return (
         compare_types("NeRF", "nerf_2021", NERF_2021, tasks, metrics, "dietnerf-2021"),
         compare_types("DietNeRF", "dietnerf_2021", DIETNERF_2021, tasks, metrics, "dietnerf-2021"),
     )
+
+
+def equivalence_of_folders(budget: str, scenes: tuple[FolderScene, ...]) -> tuple[Table, ...]:
+    """Make the tables of a budget on scenes in a user's folders."""
+    if budget == "paper":
+        return compare_published(tasks_at_paper(scenes))
+    return compare_recipes(with_num_views(scenes, NUM_VIEWS))
 
 
 def compare_types(
@@ -96,4 +112,5 @@ SPARSE_VIEWS_EQUIVALENCE = Suite(
         "paper": as_published,
     },
     num_seeds={"smoke": 1, "quick": 1, "standard": 3, "paper": 1},
+    tables_of_folders=equivalence_of_folders,
 )

@@ -242,7 +242,8 @@ class TestReference:
         assert {name: found[name].why for name in theirs if found[name].where != "reference"} == {}
 
 
-def test_the_verb_and_its_default_suite(capsys):
+def test_the_verb_and_its_default_suite(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # names with dashes are broken in narrow terminals
     with pytest.raises(SystemExit):
         command_line.main(["compare", "--help"])
     said = printed(capsys)
