@@ -28,7 +28,8 @@ class Budget:
         num_importance: Additional samples of the fine network.
         width: Units of a hidden layer.
         depth: Hidden layers.
-        num_curve_points: Points of a training curve.
+        num_curve_points: Points of a training curve. The steps between two are taken at once: a run that is to stop
+            takes them to their end.
         consistency_px: Width and height of the render that an encoder sees.
         num_crops: Augmented crops of one render.
         finetune_steps: Steps of the last phase, for a method that has one.
@@ -186,7 +187,7 @@ BUDGETS = {
             num_importance=128,
             width=256,
             depth=8,
-            num_curve_points=200,
+            num_curve_points=800,
             consistency_px=168,
             finetune_steps=50_000,
             encoder="openai-vit-b-32",

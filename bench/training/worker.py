@@ -25,6 +25,9 @@ from bench.training.sitting import Message, Sitting, StoredTraining, TrainingSto
 TRAINER = "bench.training.trainer:train_unscored"
 """The function that trains a pack, as `module:function`: imported where it runs, because importing it imports JAX."""
 
+MAX_NEWS_BYTES = 64 * 2**20
+"""Of checkpoints in one answer of a worker: they lie in the object store on their way."""
+
 ReportProgress: TypeAlias = Callable[[Progress], None]
 """Called now and then with where a pack stands."""
 
@@ -143,11 +146,23 @@ class Outbox:
             self.num_put += 1
             self.messages[self.num_put] = message
 
-    def after(self, number: int) -> dict[int, Message]:
-        """Forget the messages up to a number, which have come; return the others."""
+    def after(self, number: int, max_bytes: int | None = None) -> dict[int, Message]:
+        """Forget the messages up to a number, which have come; return those that follow.
+
+        Args:
+            number: Of the last that has come.
+            max_bytes: Of checkpoints that are returned at once, the others being for the next time; None for any.
+        """
+        found: dict[int, Message] = {}
+        size = 0
         with self.lock:
             self.messages = {n: message for n, message in self.messages.items() if n > number}
-            return dict(self.messages)
+            for n, message in self.messages.items():
+                size += len(message.content) if isinstance(message, StoredTraining) else 0
+                if found and max_bytes is not None and size > max_bytes:
+                    break
+                found[n] = message
+        return found
 
 
 class News(NamedTuple):
@@ -262,7 +277,7 @@ class Worker:
 
     def news(self, num_seen: int = 0) -> News:
         """Return the latest report on the current pack, and what was handed on after so many messages."""
-        return News(self.latest, self.outbox.after(num_seen))
+        return News(self.latest, self.outbox.after(num_seen, MAX_NEWS_BYTES))
 
     def stop(self) -> None:
         """Let the pack in training end at the end of its chunk of steps, with checkpoints."""

@@ -2,7 +2,6 @@
 
 import random
 import signal
-import time
 
 import pytest
 
@@ -19,7 +18,7 @@ def test_five_kills_change_no_bit(what, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     killing.finish(whole, what, NUM_STEPS, checkpoint_minutes=0)
     chance = random.Random(what)
-    places = [killing.kill_in_training(killed, what, NUM_STEPS, chance)[0] for _ in range(5)]
+    places = [killing.kill_in_training(killed, what, NUM_STEPS, chance).steps for _ in range(5)]
     assert all(places), f"each left something: {places}"
     killing.finish(killed, what, NUM_STEPS)
     killing.check_equal(killed, whole)
@@ -39,24 +38,22 @@ def test_packs_may_be_put_together_differently(tmp_path):
     killing.finish(folder, "phases", NUM_STEPS, executor="ray", pack_size=1)
     records = list(Store.open(folder).records())
     assert [record.status for record in records] == ["finished"] * 4
-    assert max(len(record.resumed_at) for record in records) == 3
+    assert sum(len(record.resumed_at) for record in records) >= 3
     whole = tmp_path / "whole"
     killing.finish(whole, "phases", NUM_STEPS, pack_size=1)
     killing.check_equal(folder, whole)
 
 
-@pytest.mark.parametrize("executor", ["inline", "ray"])
-def test_sigterm_leaves_within_20_seconds_and_says_so(executor, tmp_path):
+@pytest.mark.parametrize(("executor", "num_steps"), [("inline", NUM_STEPS), ("ray", 10 * NUM_STEPS)])
+def test_sigterm_leaves_within_20_seconds_and_says_so(executor, num_steps, tmp_path):
     folder = tmp_path / "results"
     chance = random.Random(executor)
-    begin = time.monotonic()
-    left, code = killing.kill_in_training(
-        folder, "photographs", NUM_STEPS, chance, signal.SIGTERM, executor=executor, checkpoint_minutes=0.02
+    killed = killing.kill_in_training(
+        folder, "photographs", num_steps, chance, signal.SIGTERM, executor=executor, checkpoint_minutes=0.02
     )
-    assert code == 143, killing.said(folder)
+    assert killed.code == 143, killing.said(folder)
     assert "leaving checkpoints" in killing.said(folder)
+    assert killed.leaving_s < 20
     after = killing.steps(folder)
-    assert sum(after.values()) >= sum(left.values())
-    assert begin < time.monotonic()
-    killing.finish(folder, "photographs", NUM_STEPS, executor=executor)
-    assert {record.status for record in Store.open(folder).records()} == {"finished"}
+    assert all(after[name] > step for name, step in killed.steps.items()), (after, killed)
+    assert Store.open(folder).ids() == []

@@ -1,5 +1,6 @@
 """How Ray is asked, and runs on its workers."""
 
+import contextlib
 import itertools
 import logging
 import os
@@ -15,7 +16,8 @@ from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.training import devices, ray_executor
 from bench.training.queue import Queue
-from tests.fixtures.scheduling import Listener, check_failures, failing_packs, handlers, train
+from bench.training.stopping import StopRequest
+from tests.fixtures.scheduling import Kept, Listener, check_failures, failing_packs, handlers, train
 
 
 @pytest.mark.parametrize(
@@ -223,6 +225,44 @@ def test_scores_are_made_beside_the_training_of_the_next_pack(ray, fake, tmp_pat
     names = ("a", "good", "bad", "unlucky", "last")
     assert heard.statuses() == {name: "failed" if name == "bad" else "finished" for name in names}
     assert heard.of("bad").record.reason == "Odd: odd bad"
+
+
+def leaving_pack(fake, what, path):
+    return fake.Pack(trials=(fake.Trial("first"), fake.Trial("second", f"leave {what} {path}")), key="a")
+
+
+def test_a_worker_that_dies_has_left_outcomes_and_checkpoints(ray, fake, tmp_path):
+    kept = Kept(tmp_path / "left")
+    heard = train([leaving_pack(fake, "kill", kept.path)], Listener(), checkpoints=kept)
+    assert heard.statuses() == {"first": "finished", "second": "finished"}
+    assert heard.seen("first")["early"]
+    seen = heard.seen("second")
+    assert seen["ids"] == ["second"]  # the first had left the pack
+    assert seen["saved"] == {"second": "three steps"} and seen["every_s"] == 300.0
+
+
+@pytest.mark.parametrize("reason", ["SIGTERM", "time"])
+def test_workers_stop_at_the_end_of_a_chunk(ray, fake, tmp_path, reason):
+    kept = Kept(tmp_path / "left")
+    heard = Listener()
+    stop = StopRequest(1e-9 if reason == "time" else None)
+    keep = heard.on_outcome
+
+    def on_outcome(outcome):
+        keep(outcome)
+        if reason == "SIGTERM":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    heard.on_outcome = on_outcome
+    packs = [leaving_pack(fake, "wait", kept.path), fake.Pack(trials=(fake.Trial("later", seed=1),), key="b")]
+    start = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        if reason == "SIGTERM":
+            stack.enter_context(pytest.raises(KeyboardInterrupt, match="SIGTERM"))
+        train(packs, heard, checkpoints=kept, stop=stop)
+    assert time.monotonic() - start < 300
+    assert kept.contents == {"second": b"three steps"}
+    assert "second" not in heard.statuses() and heard.statuses()["first"] == "finished"
 
 
 def test_workers_that_never_start_end_the_run(ray, fake):

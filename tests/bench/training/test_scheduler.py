@@ -12,11 +12,12 @@ from bench.training.inline_executor import InlineExecutor
 from bench.training.precompile import BackgroundCompiler
 from bench.training.progress import Progress
 from bench.training.queue import Queue
-from tests.fixtures.scheduling import Listener, check_failures, failing_packs, handlers, train
+from bench.training.stopping import StopRequest
+from tests.fixtures.scheduling import Kept, Listener, check_failures, failing_packs, handlers, train
 
 
-def train_here(packs, listener):
-    return train(packs, listener, executor="inline")
+def train_here(packs, listener, **options):
+    return train(packs, listener, executor="inline", **options)
 
 
 class TestInline:
@@ -59,6 +60,29 @@ class TestInline:
         InlineExecutor(Queue(packs), handlers(heard), Recorder()).run()
         assert begun == ["scores of a", "b", "c"]
         assert set(heard.statuses()) == {"t0", "t1", "t2", "t3", "t4"}
+
+
+class TestLeft:
+    """What a pack hands on before its end stays, whatever becomes of the rest."""
+
+    def pack(self, fake, what, path):
+        return fake.Pack(trials=(fake.Trial("first"), fake.Trial("second", f"leave {what} {path}")), key="a")
+
+    def test_by_a_pack_that_raises(self, fake, tmp_path):
+        kept = Kept()
+        heard = train_here([self.pack(fake, "raise", tmp_path / "left")], Listener(), checkpoints=kept)
+        assert heard.statuses() == {"first": "finished", "second": "failed"}
+        assert heard.seen("first")["early"] and len(heard.outcomes) == 2
+        assert heard.of("second").record.reason == "Odd: odd second"
+        assert kept.contents == {"second": b"three steps"}
+
+    def test_by_a_pack_whose_time_is_up(self, fake, tmp_path):
+        kept = Kept()
+        packs = [self.pack(fake, "wait", tmp_path / "left"), fake.Pack(trials=(fake.Trial("later", seed=1),), key="b")]
+        heard = train_here(packs, Listener(), checkpoints=kept, stop=StopRequest(1e-9))
+        assert heard.statuses() == {"first": "finished"}  # and no failure of the others
+        heard = train_here([packs[0].without(["first"])], heard, checkpoints=kept)
+        assert heard.seen("second")["saved"] == {"second": "three steps"}
 
 
 class TestStopped:

@@ -6,10 +6,11 @@ import sys
 import pytest
 
 from bench.import_paths import ROOT
+from bench.storage.checkpoint_files import CheckpointHead
 from bench.training.progress import Progress
 from bench.training.queue import Failure
-from bench.training.sitting import Sitting
-from bench.training.worker import PackTrainer, TrainedPack, Worker
+from bench.training.sitting import Sitting, StoredTraining
+from bench.training.worker import Outbox, PackTrainer, TrainedPack, Worker
 
 TRAIN = "fake_trainer:train"
 BESIDE = "fake_trainer:train_unscored"
@@ -118,6 +119,43 @@ class TestWorker:
         assert [worker.outcomes(number).messages[number.number + 1].record.trial_id for number in numbers] == ["a", "b"]
         assert worker.train(packs[2], (), None).messages[3].record.trial_id == "c"
         assert not worker.trained
+
+
+def some_training(name, step, num_bytes=10):
+    head = CheckpointHead(
+        version=1, name=name, identity="", step=step, trials={}, counted_by=[], resumed_at=[], seconds={},
+        seconds_shared={}, memory=None,
+    )  # fmt: skip
+    return StoredTraining(head, bytes(num_bytes))
+
+
+class TestOutbox:
+    def test_keeps_what_has_not_come(self):
+        outbox = Outbox()
+        for word in "abc":
+            outbox.put(word)
+        assert outbox.after(0) == outbox.after(0) == {1: "a", 2: "b", 3: "c"}
+        assert outbox.after(2) == {3: "c"}
+        outbox.put("d")
+        assert outbox.after(2) == {3: "c", 4: "d"}
+        assert outbox.after(4) == {}
+
+    def test_keeps_of_a_trainings_checkpoints_only_the_last(self):
+        outbox = Outbox()
+        for step in (5, 10):
+            for name in "ab":
+                outbox.put(some_training(name, step))
+        assert [(n, each.head.name, each.head.step) for n, each in outbox.after(0).items()] == [
+            (3, "a", 10),
+            (4, "b", 10),
+        ]
+
+    def test_sends_large_ones_one_after_the_other(self):
+        outbox = Outbox()
+        for name in "abc":
+            outbox.put(some_training(name, 5, 40))
+        assert list(outbox.after(0, 100)) == [1, 2] and list(outbox.after(2, 100)) == [3]
+        assert list(outbox.after(0, 1)) == [3]  # one in any case
 
 
 class Recorder:
