@@ -125,6 +125,11 @@ def far(pairs: SimilarityPairs) -> SimilarityPairs:
     return within.where(within.angles_deg >= FAR_DEG)
 
 
+def mean_within(pairs: SimilarityPairs) -> float | None:
+    """Average the cosines of pairs of one scene, at all angles."""
+    return mean_cosine(pairs.of("within"))
+
+
 def far_within(pairs: SimilarityPairs) -> float | None:
     """Average the cosines of pairs of one scene from different sides."""
     return mean_cosine(far(pairs))

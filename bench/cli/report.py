@@ -244,16 +244,18 @@ def draw_figure(args: argparse.Namespace) -> int:
     unused = unused_with_figure(args)
     if unused:
         raise UsageError(
-            f"--figure {args.figure}: expected only --encoder, --budget and --out beside it, got {', '.join(unused)}; "
-            "leave it out"
+            f"--figure {args.figure}: expected only --encoder, --scenes, --budget and --out beside it, got "
+            f"{', '.join(unused)}; leave it out"
         )
     from bench.report.figures import encoder_consistency
+    from bench.suites import scene_study
     from models.clip.checkpoints import catalog
 
     budget = budget_named(args.budget or "quick")
     names = args.encoder or list(catalog.EMBEDDED)
     folder = args.out or ROOT / "reports" / "figures"
-    lines, paths = encoder_consistency.write_consistency_figure(names, budget, folder)
+    scenes = scene_study.choose_folders(args.scenes).values() if args.scenes else ()
+    lines, paths = encoder_consistency.write_consistency_figure(names, budget, folder, tuple(scenes))
     print("\n".join([*lines, *(f"report: {path}" for path in paths)]))
     return 0
 
@@ -263,7 +265,6 @@ def unused_with_figure(args: argparse.Namespace) -> list[str]:
     given = {
         "--suite": bool(args.suite),
         "--only": bool(args.only),
-        "--scenes": bool(args.scenes),
         "--set": bool(args.settings),
         "--seeds": bool(args.seeds),
         "--live": args.live,

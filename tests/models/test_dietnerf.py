@@ -1,6 +1,7 @@
 """DietNeRF's parts against plain twins, with an encoder so small that it is made here."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -8,12 +9,18 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
+from bench.suites.trial import Trial
+from bench.training import dry_run
 from bench.training.flop_count import count_products
+from models import clip
 from models.clip.encoder import Encoder, LinenTowers
 from models.clip.networks import dual_encoder
 from models.clip.networks.dual_encoder import DualEncoder
 from models.clip.networks.vit import VisionTransformer
 from models.dietnerf import DIETNERF_2021, DIETNERF_2021_FAST, DietNeRF
+from models.imagenet.architectures import CLASSIFIERS
+from models.imagenet.catalog import IMAGENET
+from models.imagenet.variables import classifier_shapes
 from tasks.budgets import BUDGETS, sized
 from tasks.cameras import select_cameras, view_rays
 from tests.fixtures.toys import ToyTask
@@ -235,3 +242,36 @@ def test_unknown_pose_distribution():
     object.__setattr__(method, "pose_distribution", "hemisfere")  # the constructor's annotation is checked in tests
     with pytest.raises(UsageError, match=r"expected a pose_distribution, got 'hemisfere'; .*hemisphere"):
         method.__post_init__()
+
+
+@pytest.mark.parametrize("name", IMAGENET)
+def test_the_published_setting_traces_through_an_encoder_of_imagenet(name):
+    method = dataclasses.replace(DIETNERF_2021, encoder=name)
+    budget = BUDGETS["paper"]
+    method = sized(method, budget)
+    assert (method.consistency_px, method.consistency_every, method.num_samples) == (168, 10, 64)
+    trial = Trial(task=ToyTask(num_views=2, image_px=40), method=method, budget=budget, seed=0, variant="d")
+    found = dry_run.trace_trial(trial)
+    shapes = classifier_shapes(CLASSIFIERS[IMAGENET[name].architecture])
+    assert found.num_encoder_parameters == sum(math.prod(shape) for shape in shapes.values())
+    assert "consistency" in found.metrics
+
+
+def test_a_step_through_an_encoder_of_imagenet_moves_the_field():
+    name = "imagenet-alexnet"
+    method = sized(DietNeRF(encoder=name, consistency_px=8), BUDGETS["smoke"])
+    encoder = clip.load(name)
+    assert method.resolve_feature(encoder) == "embedding"
+    data = method.prepare({name: encoder}, ToyTask(image_px=16, num_views=2))
+    np.testing.assert_allclose(jnp.linalg.norm(data.features, axis=-1), 1, rtol=1e-5)
+    params, _ = method.init(jax.random.key(0), data)
+
+    @jax.jit
+    @jax.value_and_grad
+    def distance(params, encoder):
+        return method.consistency_losses(params, {name: encoder}, data, jax.random.key(1)).sum()
+
+    found, gradient = distance(params, encoder)
+    assert 0 < float(found) < 2
+    sizes = [float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient)]
+    assert np.isfinite(sizes).all() and np.mean(np.array(sizes) > 0) > 0.9

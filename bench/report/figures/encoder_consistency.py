@@ -1,10 +1,10 @@
 """Draws the figure `clip-consistency`: are views of one scene more alike to an encoder than views of two?
 
-The plot of the DietNeRF authors' talk. Photographs of the embedded scenes go through an encoder, and cosines of pairs
-of photographs are shown as histograms and against the angle between their cameras: pairs of one scene, and pairs of
-different scenes. A photograph is never paired with itself, which the authors' own histogram did. Two features are
-shown where they differ: the embedding, and what DietNeRF compares by default. Intervals are over scenes, because views
-of a scene are not drawn independently, and pairs even less.
+The plot of the DietNeRF authors' talk. Photographs of the embedded scenes, or of a user's (`--scenes`), go through an
+encoder, and cosines of pairs of photographs are shown as histograms and against the angle between their cameras: pairs
+of one scene, and pairs of different scenes. A photograph is never paired with itself, which the authors' own histogram
+did. Two features are shown where they differ: the embedding, and what DietNeRF compares by default. Intervals are over
+scenes, because views of a scene are not drawn independently, and pairs even less.
 
 b: edges of bins.
 """
@@ -23,12 +23,18 @@ from bench.analysis.statistics import Interval
 from bench.analysis.table_result import FEWEST_CLUSTERS
 from bench.analysis.view_pair_similarity import FAR_DEG, Kind, SimilarityPairs, far, leave_one_out, mean_cosine
 from bench.report.defaults import ENCODER_FIGURE
-from bench.report.figures.encoder_features import SimilarityStatistics, load_photos, measure_similarity
+from bench.report.figures.encoder_features import (
+    SimilarityStatistics,
+    load_folder_photos,
+    load_photos,
+    measure_similarity,
+)
 from bench.report.figures.figure import Figure, Row
-from bench.report.figures.style import INK, escape_math, figure_style, make_canvas
+from bench.report.figures.style import INK, escape_math, figure_style, make_canvas, shorten
 from bench.report.figures.svg import standalone_svg, to_svg
 from bench.report.tables.csv_files import rows_csv
 from models.clip import loading
+from models.imagenet.catalog import IMAGENET
 from tasks.budgets import Budget
 from tasks.data_dir.atomic_files import write_file
 
@@ -50,7 +56,7 @@ LOOKS: dict[Kind, dict[str, Any]] = {
 
 
 def write_consistency_figure(
-    names: Sequence[str], budget: Budget, folder: pathlib.Path
+    names: Sequence[str], budget: Budget, folder: pathlib.Path, scenes: Sequence[pathlib.Path] = ()
 ) -> tuple[list[str], list[pathlib.Path]]:
     """Make the figure and write it as SVG, CSV and PNG.
 
@@ -58,6 +64,7 @@ def write_consistency_figure(
         names: Names of encoders, as `models.clip.loading.load` takes them.
         budget: Size of the photographs.
         folder: Where the files lie.
+        scenes: Folders of a user's scenes; empty for the embedded ones.
 
     Returns:
         One line for each feature of an encoder, and the files.
@@ -66,9 +73,9 @@ def write_consistency_figure(
         UsageError: An encoder is not known or not on disk, or the scenes cannot be rendered.
     """
     encoders = [loading.load(name) for name in dict.fromkeys(names)]  # before anything is rendered
-    photos = load_photos(budget)
+    photos = load_folder_photos(scenes, budget) if scenes else load_photos(budget)
     found = [statistics for encoder in encoders for statistics in measure_similarity(encoder, photos)]
-    figure, png = draw_consistency(found)
+    figure, png = draw_consistency(found, ", ".join(photos.names))
     files: dict[str, str | bytes] = {"svg": standalone_svg(figure.svg), "csv": rows_csv(figure.rows), "png": png}
     paths = [folder / f"{ENCODER_FIGURE}.{end}" for end in files]
     for path, content in zip(paths, files.values(), strict=True):
@@ -84,7 +91,11 @@ def consistency_rows(found: SimilarityStatistics) -> Iterator[Row]:
     for kind in LOOKS:
         yield from density_rows(found, kind)
         yield from cosine_rows(found, kind)
-    parts = {"far_within": ("within", far(found.pairs)), "mean_across": ("across", found.pairs.of("across"))}
+    parts = {
+        "mean_within": ("within", found.pairs.of("within")),
+        "far_within": ("within", far(found.pairs)),
+        "mean_across": ("across", found.pairs.of("across")),
+    }
     for name, value in found.summary().items():
         if value is not None:
             kinds, pairs = parts.get(name, ("both", found.pairs))
@@ -158,11 +169,12 @@ def histogram_edges(pairs: SimilarityPairs) -> Float[np.ndarray, " b"]:
 # --- the figure -------------------------------------------------------------------------------------------------------
 
 
-def draw_consistency(every: Sequence[SimilarityStatistics]) -> tuple[Figure, bytes]:
+def draw_consistency(every: Sequence[SimilarityStatistics], scenes: str = "") -> tuple[Figure, bytes]:
     """Draw the figure, one row for each feature of an encoder, and a small PNG of it.
 
     Args:
         every: At least one.
+        scenes: Names of a user's scenes, for the head.
     """
     rows = tuple(row for found in every for row in consistency_rows(found))
     with figure_style():
@@ -175,6 +187,8 @@ def draw_consistency(every: Sequence[SimilarityStatistics]) -> tuple[Figure, byt
         grid[-1][0].set_xlabel("cosine of two views")
         grid[-1][1].set_xlabel("angle between their cameras [degrees]")
         sheet.align_ylabels(grid[:, 1])
+        if scenes:
+            sheet.suptitle(escape_math(f"photographs of {shorten(scenes, 80)}"), fontsize=8.5)
         handles, labels = grid[0][1].get_legend_handles_labels()
         sheet.legend(handles, labels, frameon=False, loc="outside lower center", ncols=2)
         svg = to_svg(sheet, ENCODER_FIGURE)
@@ -191,13 +205,23 @@ def draw_panels(left: Axes, right: Axes, found: SimilarityStatistics, rows: Sequ
     draw_histogram(left, [row for row in rows if row["what"] == "density"])
     draw_angles(right, [row for row in rows if row["what"] == "cosine by angle"])
     whose = " (DietNeRF's)" if found.is_default else ""
-    name = found.encoder
-    if len(name) > LONGEST_NAME:  # the end of a long name is what tells two files of one folder apart
-        name = "…" + name[1 - LONGEST_NAME :]
+    name = name_of(found.encoder, LONGEST_NAME)
     left.set_title(escape_math(f"{name}: {found.feature}{whose}"), loc="left", fontsize=8.5)
     right.set_title(f"AUC {format_interval(found.summary()['auc'])}", loc="right", fontsize=8.5)
     left.xaxis.set_major_locator(MaxNLocator(5))
     right.yaxis.set_major_locator(MaxNLocator(4))
+
+
+def name_of(encoder: str, most: int | None = None) -> str:
+    """Name an encoder, and say where it is no CLIP model.
+
+    Example:
+        >>> name_of("embedded-vit-8"), name_of("efficientnet-lite0"), name_of("file:/a/long/path.safetensors", 12)
+        ('embedded-vit-8', 'efficientnet-lite0 [ImageNet]', '…safetensors')
+    """
+    # The end of a long name is what tells two files of one folder apart.
+    short = encoder if most is None or len(encoder) <= most else "…" + encoder[1 - most :]
+    return f"{short} [ImageNet]" if encoder in IMAGENET else short
 
 
 def draw_histogram(axes: Axes, rows: Sequence[Row]) -> None:
@@ -243,14 +267,15 @@ def summarize_similarity(found: SimilarityStatistics) -> str:
     summary = found.summary()
     num_scenes = len(pairs.scenes)
     default = " (DietNeRF compares this)" if found.is_default else ""
-    head = f"{found.encoder}, {found.feature}{default}: "
+    head = f"{name_of(found.encoder)}, {found.feature}{default}: "
     num_pairs = f"{len(pairs.of('within').cosines)} pairs within, {len(pairs.of('across').cosines)} across"
     if summary["auc"] is None:
         return f"{head}no AUC: it needs two scenes, and two views of one ({num_scenes} scenes, {num_pairs})"
     parts = [f"AUC {format_interval(summary['auc'])}", f"overlap {format_interval(summary['overlap'])}"]
     if summary["far_gap"] is not None:
         parts.append(
-            f"{format_mean(summary['far_within'])} within at {FAR_DEG:.0f} degrees and more, "
+            f"{format_mean(summary['far_within'])} within at {FAR_DEG:.0f} degrees and more "
+            f"({format_mean(summary['mean_within'])} at all angles), "
             f"{format_mean(summary['mean_across'])} across, difference {format_interval(summary['far_gap'])}"
         )
     sure = f"95% over {num_scenes} scenes"

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table as PrintedTable
 from rich.text import Text
 
+from bench.report.arm_notes import imagenet_encoder_notes
 from bench.suites.suite import Table
 from bench.suites.trial import Trial
 from bench.training import dry_run, run_suite
@@ -25,6 +26,8 @@ def print_plan(plan: RunPlan) -> None:
     console = Console()
     for table in plan.chosen.tables:
         _print_arms(console, table)
+        for note in imagenet_encoder_notes(table, plan.chosen.cells, plan.chosen.trials):
+            console.print(f"note: {note}")
     _print_packs(console, plan)
     console.print(
         f"{plan.num_trials} trials at budget {plan.chosen.budget.name}, "

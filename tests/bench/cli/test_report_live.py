@@ -146,7 +146,7 @@ def test_what_a_running_driver_writes_is_left_alone(story, made):
         (("--distances",), "--live: expected no --distances beside it, got both; ask for them when all trials are"),
         (
             ("--figure", "clip-consistency"),
-            "expected only --encoder, --budget and --out beside it, got --suite, --only, --live",
+            "expected only --encoder, --scenes, --budget and --out beside it, got --suite, --only, --live",
         ),
         (("--price-per-hour", "-2"), "--price-per-hour: expected a number from 0 on, got -2.0; try 2.5"),
     ],

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+
+from bench import __main__ as command_line
+from bench.cli import suite_options
 from bench.report import arm_notes
 from bench.suites.suite import TrialSlot
 from tests.fixtures.toy_studies import SMOKE, toy_suite
@@ -21,3 +25,33 @@ def test_differences_from_the_baseline_are_named():
     assert notes["Base"] == ""
     assert "learning_rate 0.2 instead of " in notes["Fast"] and "label fast instead of base" in notes["Fast"]
     assert "task.num_views 5 instead of " in notes["Base, 5 views"]
+
+
+def chosen(*words):
+    parser = argparse.ArgumentParser()
+    suite_options.add_selection(parser)
+    return suite_options.selection(parser.parse_args(["--suite", "sparse-views", "--budget", "smoke", *words]))
+
+
+def notes_of(*words):
+    picked = chosen(*words)
+    [table] = picked.tables
+    return arm_notes.imagenet_encoder_notes(table, picked.cells, picked.trials)
+
+
+def test_a_table_says_which_arms_see_through_an_encoder_of_imagenet():
+    assert notes_of() == []
+    assert notes_of("--set", "dietnerf.encoder=efficientnet-lite0") == [
+        "DietNeRF: the encoder efficientnet-lite0 was trained on ImageNet's labels. It is not CLIP, and the numbers "
+        "are not those of a paper that used CLIP."
+    ]
+    others = ["--set", "dietnerf.encoder=imagenet-vgg16", "--set", "dietnerf_finetuned.encoder=imagenet-vgg16"]
+    [note] = notes_of(*others)
+    assert note.startswith("DietNeRF, DietNeRF, fine-tuned: the encoder imagenet-vgg16 was trained")
+
+
+def test_the_plan_says_it_too(capsys, tmp_path):
+    words = ["plan", "--suite", "sparse-views", "--budget", "smoke", "--no-pilot", "--results", str(tmp_path)]
+    assert command_line.main([*words, "--set", "dietnerf.encoder=efficientnet-lite0"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "note: DietNeRF: the encoder efficientnet-lite0 was trained on ImageNet's labels. It is not CLIP" in printed

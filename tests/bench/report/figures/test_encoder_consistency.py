@@ -29,8 +29,9 @@ from models.clip.networks.vit import VisionTransformer
 from tasks import cameras
 from tasks.budgets import BUDGETS
 from tasks.cameras import look_at
-from tasks.sparse_views import embedded, scene_views
+from tasks.sparse_views import embedded, scene_folders, scene_views
 from tasks.task import Photos, SceneData
+from tests.fixtures.photo_scenes import write_scene
 
 
 def made_up(num_scenes=6, num_views=5, spread=0.7, seed=0, dim=12):
@@ -98,6 +99,8 @@ class TestNumbers:
         far = np.mean([c for c, angle, a, b in rows if a == b and angle >= 90])
         across = np.mean([c for c, _, a, b in rows if a != b])
         summary = measured().summary()
+        within = np.mean([c for c, _, a, b in rows if a == b])
+        assert summary["mean_within"].mean == pytest.approx(within) and abs(within - far) > 1e-3
         assert summary["far_within"].mean == pytest.approx(far)
         assert summary["mean_across"].mean == pytest.approx(across)
         assert summary["far_gap"].mean == pytest.approx(far - across)
@@ -164,7 +167,15 @@ class TestIntervals:
         text = encoder_consistency.summarize_similarity(found)
         assert text.startswith(f"tiny, embedding (DietNeRF compares this): AUC {summary['auc']:.3f} [")
         assert f"overlap {summary['overlap']:.3f}; {summary['far_within']:.3f} within at 90 degrees and more" in text
-        assert f"{summary['mean_across']:.3f} across, difference {summary['far_gap']:.3f} [" in text
+        assert f"more ({summary['mean_within']:.3f} at all angles), {summary['mean_across']:.3f} across" in text
+        assert f"across, difference {summary['far_gap']:.3f} [" in text
+
+    def test_an_encoder_of_imagenet_is_not_taken_for_clip(self):
+        found = measured("efficientnet-lite0", num_scenes=3)
+        assert encoder_consistency.summarize_similarity(found).startswith("efficientnet-lite0 [ImageNet], embedding")
+        figure, _ = encoder_consistency.draw_consistency([found, measured("embedded-vit-8", num_scenes=3)])
+        assert "efficientnet-lite0 [ImageNet]: embedding" in figure.svg
+        assert "embedded-vit-8: embedding" in figure.svg
 
 
 @pytest.fixture(scope="module")
@@ -254,8 +265,8 @@ def tiny(kind):
 def looked(num_scenes=6, num_views=3, image_px=16):
     rng = np.random.default_rng(1)
     _, poses, scenes = made_up(num_scenes=num_scenes, num_views=num_views)
-    colors = rng.uniform(size=(len(scenes), image_px, image_px, 3)).astype(np.float32)
-    return encoder_features.ScenePhotos(colors, poses, scenes)
+    colors = rng.uniform(size=(num_scenes, num_views, image_px, image_px, 3)).astype(np.float32)
+    return encoder_features.ScenePhotos(tuple(colors), poses, scenes)
 
 
 class TestEncoders:
@@ -264,7 +275,7 @@ class TestEncoders:
         embedding, token = encoder_features.measure_similarity(encoder, seen)
         assert [(m.feature, m.is_default) for m in (embedding, token)] == [("embedding", False), ("class_token", True)]
         for found in (embedding, token):
-            features = np.asarray(dietnerf._image_features(found.feature, encoder, jax.numpy.asarray(seen.colors)))
+            features = np.asarray(dietnerf._image_features(found.feature, encoder, jax.numpy.concatenate(seen.colors)))
             expected = [cosine(a, b) for a, b in itertools.combinations(features, 2)]
             np.testing.assert_allclose(found.pairs.cosines, expected, atol=1e-5)
 
@@ -290,14 +301,29 @@ class TestEncoders:
         monkeypatch.setattr(embedded.SparseViews, "load", load)
         monkeypatch.setattr(embedded, "prepare_all", lambda tasks: None)
         found = encoder_features.load_photos(BUDGETS["smoke"], ("kettle", "chess"))
-        assert found.colors.shape == (80, 16, 16, 3)
+        assert [colors.shape for colors in found.colors] == 2 * [(40, 16, 16, 3)] and found.names == ()
         assert found.scenes.tolist() == [0] * 40 + [1] * 40
         for split, numbers in (("train", slice(0, 32)), ("test", slice(32, 40))):
-            ids = found.colors[numbers, 0, 0, 0].astype(int)
+            ids = found.colors[0][numbers, 0, 0, 0].astype(int)
             np.testing.assert_array_equal(found.poses[numbers], scene_views.split_poses(split)[ids])
             assert np.diff(ids).min() >= 3 and np.diff(ids).max() <= 4, "even in their order"
         every = encoder_features.load_photos(BUDGETS["smoke"], ("kettle",), most=1000)
         assert len(every.scenes) == 125
+
+    def test_a_users_scenes_may_have_other_sizes(self, tmp_path):
+        small = write_scene(tmp_path / "small", num_train=3, num_test=9, px=12)
+        large = write_scene(tmp_path / "large", num_train=12, num_test=17, px=24)
+        found = encoder_features.load_folder_photos([small, large], BUDGETS["smoke"], most=8)
+        # Of the test photographs every eighth is held out: two, and three.
+        assert [colors.shape for colors in found.colors] == [(5, 12, 12, 3), (8, 16, 16, 3)]
+        assert found.scenes.tolist() == [0] * 5 + [1] * 8 and found.names == ("small", "large")
+        data = dataclasses.replace(scene_folders.open_scene(large), num_views=8, image_px=16).load()
+        every = np.concatenate([data.train.colors, data.test.colors])
+        assert len(every) == 11
+        np.testing.assert_array_equal(found.colors[1], every[[0, 1, 3, 4, 6, 7, 9, 10]])
+        np.testing.assert_array_equal(found.poses[-1], data.test.poses[-1])
+        [measured] = encoder_features.measure_similarity(tiny("blocks"), found)
+        assert len(measured.pairs.of("within").cosines) == 10 + 28
 
 
 class TestVerb:
@@ -320,13 +346,25 @@ class TestVerb:
         assert printed[3:] == [f"report: {path}" for path in paths]
         assert sorted(tmp_path.iterdir()) == sorted(paths)
         ElementTree.parse(paths[0])
+        assert "photographs of" not in paths[0].read_text()
         rows = list(csv.DictReader(paths[1].read_text().splitlines()))
         assert {r["what"] for r in rows} == {
-            "density", "cosine by angle", "auc", "overlap", "far_within", "mean_across", "far_gap"
+            "density", "cosine by angle", "auc", "overlap", "mean_within", "far_within", "mean_across", "far_gap"
         }  # fmt: skip
         assert {(r["encoder"], r["feature"]) for r in rows} == {
             ("file:vit", "embedding"), ("file:vit", "class_token"), ("file:blocks", "embedding")
         }  # fmt: skip
+
+    def test_on_a_users_scenes(self, tmp_path, capsys):
+        for name in ("lego", "ship"):
+            write_scene(tmp_path / name, num_train=3, num_test=9)
+        words = ["report", "--figure", "clip-consistency", "--budget", "smoke", "--out", str(tmp_path / "out")]
+        assert command_line.main([*words, "--encoder", "file:blocks", "--scenes", str(tmp_path)]) == 0
+        [line, *_] = capsys.readouterr().out.splitlines()
+        assert "too few scenes for intervals: 2 of 5; 20 pairs within, 25 across" in line
+        assert "photographs of lego, ship" in (tmp_path / "out" / "clip-consistency.svg").read_text()
+        assert command_line.main([*words, "--encoder", "file:blocks", "--scenes", str(tmp_path / "leg")]) == 2
+        assert "--scenes: expected a folder, got" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("words", "message"),
@@ -334,8 +372,8 @@ class TestVerb:
             (["--suite", "ablations", "--encoder", "x"], "--encoder: expected --figure clip-consistency beside it"),
             (
                 ["--figure", "clip-consistency", "--suite", "ablations", "--seeds", "1"],
-                "--figure clip-consistency: expected only --encoder, --budget and --out beside it, got --suite, "
-                "--seeds; leave it out",
+                "--figure clip-consistency: expected only --encoder, --scenes, --budget and --out beside it, got "
+                "--suite, --seeds; leave it out",
             ),
             (["--figure", "clip-consistency", "--budget", "quik"], "'quik'"),
         ],
