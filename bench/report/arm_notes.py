@@ -105,7 +105,7 @@ def imagenet_encoder_notes(table: Table, cells: Sequence[TrialSlot], trials: Seq
                 if name in IMAGENET:
                     arms.setdefault(name, {})[cell.arm] = None
     return [
-        f"{list_some(list(found))}: the encoder {name} was trained on ImageNet's labels. It is not CLIP, and the "
+        f"{' · '.join(found)}: the encoder {name} was trained on ImageNet's labels. It is not CLIP, and the "
         "numbers are not those of a paper that used CLIP."
         for name, found in arms.items()
     ]

@@ -244,7 +244,7 @@ def test_unknown_pose_distribution():
         method.__post_init__()
 
 
-@pytest.mark.parametrize("name", IMAGENET)
+@pytest.mark.parametrize("name", [pytest.param("efficientnet-lite0", marks=pytest.mark.slow), "imagenet-vgg16"])
 def test_the_published_setting_traces_through_an_encoder_of_imagenet(name):
     method = dataclasses.replace(DIETNERF_2021, encoder=name)
     budget = BUDGETS["paper"]

