@@ -131,8 +131,12 @@ class DietNeRF(NeRF):
         return self.consistency_every
 
     def fit_to_world(self, world: World, *, has_alpha: bool | None = None) -> NeRF:
-        """Fit as NeRF does; where cameras do not stand around an object, small views are seen from between them."""
-        method = self if world == "bounded" else dataclasses.replace(self, pose_distribution="interpolated")
+        """Fit as NeRF does; small views are seen from between the cameras, as released for captured scenes.
+
+        On a hemisphere around a room they would be seen from in its walls, and before a facade from behind it.
+        """
+        is_around = self.pose_distribution.startswith("hemisphere") and world != "bounded"
+        method = dataclasses.replace(self, pose_distribution="interpolated") if is_around else self
         return NeRF.fit_to_world(method, world, has_alpha=has_alpha)
 
     def work_per_step(self) -> StepWork:

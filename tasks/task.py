@@ -169,12 +169,17 @@ class FolderScene(SceneTask, Protocol):
         """Count the photographs and measure the first one, from the files that list them and one header."""
 
 
-def scene_surroundings(task: Task) -> str:
+def scene_surroundings(task: Task) -> World:
     """Name what lies around a task's scene: "bounded" (nothing), "unbounded" or "forward-facing".
 
     A task on a captured scene says so in a property `surroundings`; any other scene is bounded.
     """
-    return str(getattr(task, "surroundings", "bounded"))
+    return getattr(task, "surroundings", "bounded")
+
+
+def photos_have_alpha(task: Task) -> bool | None:
+    """Tell whether a task's photographs have alpha; None if the task has no property `has_alpha`, which says it."""
+    return getattr(task, "has_alpha", None)
 
 
 def optional_arrays(task: Task) -> tuple[str, ...]:

@@ -14,8 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-World = Literal["bounded", "unbounded", "forward-facing"]
-"""What lies around the scene: nothing; more of the world, without an end; or a view in one direction."""
+from tasks.task import World
 
 Split = Literal["train", "test", "val"]
 

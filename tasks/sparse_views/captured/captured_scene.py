@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from bench.errors import UsageError, nearest
-from tasks.sparse_views.captured.capture import Capture, CapturedFrame, World
+from tasks.sparse_views.captured.capture import Capture, CapturedFrame
 from tasks.sparse_views.captured.doubts import Doubts
 from tasks.sparse_views.captured.opening import open_capture
 from tasks.sparse_views.captured.photo_arrays import check_lenses, has_distortion, read_photos, view_size
@@ -34,7 +34,7 @@ from tasks.sparse_views.view_selection import (
     digest_parts,
     label,
 )
-from tasks.task import DataShapes, PhotoExtent, SceneData
+from tasks.task import DataShapes, PhotoExtent, SceneData, World
 
 ESTIMATES_VERSION = 1
 """Part of every fingerprint; raise it when `placement` or `scene_range` place a scene elsewhere than before."""
@@ -131,6 +131,11 @@ class CapturedScene:
     def surroundings(self) -> World:
         """What lies around the scene, as given or estimated."""
         return self.world or self.placement().world
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the photographs have alpha, and so a background behind what they show."""
+        return any(frame.has_alpha for frame in self.capture().frames)
 
     @property
     def optional_arrays(self) -> tuple[str, ...]:

@@ -24,8 +24,9 @@ from tasks.sparse_views.camera_geometry import (
     find_up_axis,
     view_axes,
 )
-from tasks.sparse_views.captured.capture import Capture, World
+from tasks.sparse_views.captured.capture import Capture
 from tasks.sparse_views.captured.scene_range import DepthRange, estimate_range
+from tasks.task import World
 
 BOUNDED_RADIUS = 4.0
 """Distance of the cameras from the centre of a bounded scene."""

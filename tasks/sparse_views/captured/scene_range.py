@@ -14,7 +14,8 @@ from jaxtyping import Float
 
 from bench.errors import UsageError
 from tasks.sparse_views.camera_geometry import MeetingPoint, view_axes
-from tasks.sparse_views.captured.capture import Capture, CapturedFrame, World
+from tasks.sparse_views.captured.capture import Capture, CapturedFrame
+from tasks.task import World
 
 QUANTILES = (0.01, 0.99)
 """Of the depths of a frame's points: the few beyond are mistakes of the matching as often as not."""

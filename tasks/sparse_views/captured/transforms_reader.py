@@ -15,11 +15,12 @@ from jaxtyping import Float
 
 from bench.errors import UsageError
 from tasks.sparse_views import photo_files, transforms_json, transforms_keys
-from tasks.sparse_views.captured.capture import Capture, CapturedFrame, Split, World
+from tasks.sparse_views.captured.capture import Capture, CapturedFrame, Split
 from tasks.sparse_views.captured.doubts import Doubts
 from tasks.sparse_views.captured.point_files import read_points_beside
 from tasks.sparse_views.captured.transforms_camera import read_camera, read_number
 from tasks.sparse_views.captured.transforms_splits import ListedFrame, split_frames
+from tasks.task import World
 
 ONE_FILE = "transforms.json"
 

@@ -1,4 +1,4 @@
-"""Arms on captured scenes: DietNeRF looks from between the cameras where a hemisphere would stand in a wall."""
+"""Arms on captured scenes: how samples lie, and where DietNeRF looks from, follow what lies around a scene."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from bench.suites import captured_arms
 from bench.suites.selection import SelectionOptions, select_trials
 from models.dietnerf import DIETNERF, DIETNERF_2021, DietNeRF
+from models.dream_fields import DREAM_FIELDS
 from models.nerf import NERF
 from tasks.budgets import BUDGETS
 from tasks.task import scene_surroundings
@@ -20,12 +21,21 @@ from tests.fixtures.photo_scenes import write_scene
 def test_dietnerf_on_scenes_that_are_not_bounded(surroundings):
     for variant, method in (("dietnerf", DIETNERF), ("dietnerf_2021", DIETNERF_2021)):
         fitted = captured_arms.fitted_method(variant, method, surroundings)
-        expected = dataclasses.replace(method, pose_distribution="interpolated")
-        assert fitted == (f"{variant}+pose_distribution=interpolated", expected)
+        assert fitted == (f"{variant}+world={surroundings}", method.fit_to_world(surroundings))
+        assert fitted[1].pose_distribution == "interpolated"
         assert captured_arms.fitted_method(variant, method, "bounded") == (variant, method)
     observed = dataclasses.replace(DIETNERF, pose_distribution="observed")
-    assert captured_arms.fitted_method("a", observed, surroundings) == ("a", observed)
-    assert captured_arms.fitted_method("nerf", NERF, surroundings) == ("nerf", NERF)
+    assert captured_arms.fitted_method("a", observed, surroundings)[1].pose_distribution == "observed"
+    variant, method = captured_arms.fitted_method("nerf", NERF, surroundings)
+    assert variant == f"nerf+world={surroundings}" and method.lindisp and method.opaque_end
+    assert method.contraction == (surroundings == "unbounded")
+
+
+def test_bounded_scenes_stay_as_they_are_unless_nothing_says_what_is_behind():
+    assert captured_arms.fitted_method("nerf", NERF, "bounded", has_alpha=True) == ("nerf", NERF)
+    variant, method = captured_arms.fitted_method("nerf", NERF, "bounded", has_alpha=False)
+    assert variant == "nerf+opaque_end=True" and method == dataclasses.replace(NERF, opaque_end=True)
+    assert captured_arms.fitted_method("a", DREAM_FIELDS, "unbounded") == ("a", DREAM_FIELDS)
 
 
 def test_a_table_of_scenes_of_several_kinds(tmp_path):
@@ -43,5 +53,9 @@ def test_a_table_of_scenes_of_several_kinds(tmp_path):
         if isinstance(trial.method, DietNeRF) and not trial.method.finetune_steps
     }
     hemisphere = ("dietnerf", "hemisphere")
-    interpolated = ("dietnerf+pose_distribution=interpolated", "interpolated")
-    assert found == {"lego": hemisphere, "vase": hemisphere, "room": interpolated, "wall": interpolated}
+    assert found == {
+        "lego": hemisphere,
+        "vase": hemisphere,
+        "room": ("dietnerf+world=unbounded", "interpolated"),
+        "wall": ("dietnerf+world=forward-facing", "interpolated"),
+    }
