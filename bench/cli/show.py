@@ -40,6 +40,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _head(record: Record) -> list[str]:
     why = "" if record.reason is None else f": {record.reason}"
+    resumed_at = record.resumed_at
     timings = ", ".join(f"{name.removesuffix('_s')} {seconds:.1f}" for name, seconds in record.timings.items())
     return [
         record.trial_id,
@@ -47,6 +48,7 @@ def _head(record: Record) -> list[str]:
         f"  {record.variant} on {record.task} (cluster {record.cluster}), seed {record.seed}, budget {record.budget}",
         f"  {record.num_steps} steps, {record.num_parameters} parameters, in a pack of {record.pack_size}",
         *([f"  seconds: {timings}"] if timings else []),
+        *([f"  went on from checkpoints at steps {', '.join(map(str, resumed_at))}"] if resumed_at else []),
     ]
 
 

@@ -1,6 +1,7 @@
 """Packs that stop at the end of a chunk and go on from their checkpoints: on a CPU the same bits."""
 
 import dataclasses
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.storage.checkpoint_files import checkpoint_to_bytes, parse_checkpoint
-from bench.training import checkpointing, trainer
+from bench.training import checkpointing, scoring, trainer
 from bench.training.checkpointing import training_name
 from bench.training.packing import root
 from bench.training.sitting import Sitting, StoredTraining, TrainingStopped
@@ -161,7 +162,9 @@ class TestWhatIsLeft:
         sat = Sat(toy_pack(ToyPhase(), ToyPhase(extra_steps=9), seeds=[3, 3]), every_s=None)
         assert sat.heads == [] and len(sat.sitting.outcomes) == 2
 
-    def test_outcomes_leave_when_their_phase_ends(self, monkeypatch):
+    @pytest.mark.parametrize("beside", [False, True])
+    @pytest.mark.parametrize("train", [trainer.train, trainer.train_unscored])
+    def test_outcomes_leave_when_their_phase_ends(self, train, beside, monkeypatch):
         pack = toy_pack(ToyPhase(), ToyPhase(extra_steps=9), seeds=[3, 3])
 
         def dies(run, phase):
@@ -170,8 +173,48 @@ class TestWhatIsLeft:
         monkeypatch.setattr(trainer.PackRun, "branch", dies)
         heard = []
         with pytest.raises(RuntimeError, match="it died"):
-            trainer.train(pack, (), quiet, Sitting(hand_on=heard.append))
+            train(pack, ("std-v1",), quiet, Sitting(hand_on=heard.append, scores_beside=beside))
         assert [outcome.record.trial_id for outcome in heard] == [pack.trials[0].id]
+        assert heard[0].scores["std-v1"]
+
+    def test_a_phase_is_scored_beside_the_next(self, monkeypatch):
+        """The first phase is scored only when the second is in training; both are handed on once."""
+        pack = toy_pack(ToyPhase(), ToyPhase(extra_steps=9), seeds=[3, 3])
+        begun = threading.Event()
+        score_views = scoring.score_views
+        threads = []
+
+        def wait(*arguments):
+            threads.append(threading.current_thread().name.split("_")[0])
+            assert begun.wait(60)
+            return score_views(*arguments)
+
+        monkeypatch.setattr(scoring, "score_views", wait)
+        heard = []
+
+        def report(progress):
+            if progress.step > 23:
+                begun.set()
+
+        sitting = Sitting(hand_on=heard.append, scores_beside=True)
+        unscored = trainer.train_unscored(pack, ("std-v1",), report, sitting)
+        outcomes = unscored.score(quiet)
+        assert [outcome.record.trial_id for outcome in outcomes] == [trial.id for trial in pack.trials]
+        assert heard == outcomes and set(threads) == {"score"}
+
+    def test_scores_for_which_there_was_no_room_beside_are_made_later(self, monkeypatch):
+        pack = toy_pack(ToyPhase(), ToyPhase(extra_steps=9), seeds=[3, 3])
+        score_views = scoring.score_views
+
+        def full(*arguments):
+            if threading.current_thread().name.startswith("score"):
+                raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
+            return score_views(*arguments)
+
+        monkeypatch.setattr(scoring, "score_views", full)
+        sitting = Sitting(scores_beside=True)
+        unscored = trainer.train_unscored(pack, ("std-v1",), quiet, sitting)
+        assert all(outcome.scores["std-v1"] for outcome in unscored.score(quiet))
 
 
 class TestSeconds:

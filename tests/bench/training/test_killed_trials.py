@@ -55,5 +55,5 @@ def test_sigterm_leaves_within_20_seconds_and_says_so(executor, num_steps, tmp_p
     assert "leaving checkpoints" in killing.said(folder)
     assert killed.leaving_s < 20
     after = killing.steps(folder)
-    assert all(after[name] > step for name, step in killed.steps.items()), (after, killed)
+    assert all(after[name] >= step for name, step in killed.steps.items()), (after, killed)
     assert Store.open(folder).ids() == []
