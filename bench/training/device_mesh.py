@@ -128,7 +128,7 @@ def place_trials(tree: PyTree, mesh: Mesh | None) -> PyTree:
     return jax.tree.map(lambda x: jax.device_put(_fill_up(x, mesh.size), sharding), tree)
 
 
-def _fill_up(x: Array, multiple: int) -> Array:
+def _fill_up(x: Array | np.ndarray, multiple: int) -> Array | np.ndarray:
     """Repeat the last row until there is a multiple of so many."""
     missing = -x.shape[0] % multiple
     return x if not missing else x[np.minimum(np.arange(x.shape[0] + missing), x.shape[0] - 1)]

@@ -12,7 +12,7 @@ from bench.errors import UsageError
 from bench.training import device_mesh, trainer
 from tests.fixtures.several_devices import NUM_DEVICES, PackCase, compare_packs
 from tests.fixtures.toy_packs import quiet, toy_pack
-from tests.fixtures.toys import ToyMethod
+from tests.fixtures.toys import ToyMethod, ToyPhase
 
 SAME = 1e-5
 """Of each gradient's norm: the order of sums."""
@@ -83,19 +83,29 @@ def test_every_method_on_several_devices(variant, tmp_path):
 
 WHOLE_RUN = """
 import json
-from bench.training import trainer
+import os
+from bench.training import devices, trainer
 from tests.fixtures.toy_packs import quiet, toy_pack
-from tests.fixtures.toys import ToyMethod
-methods = [ToyMethod(learning_rate=r) for r in (0.1, 0.2, 0.3)]
-outcomes = trainer.train(toy_pack(*methods), (), quiet)
-for outcome in outcomes:
-    means = [float(x) for x in outcome.parameters["params/mean"]]
-    total = outcome.views["color"].sum().item()
-    print(json.dumps([means, outcome.record.curves["loss"], outcome.record.pack_size, total]))
+from tests.fixtures.toys import ToyMethod, ToyPhase
+
+def train(*methods):
+    for outcome in trainer.train(toy_pack(*methods), (), quiet):
+        means = [float(x) for x in outcome.parameters["params/mean"]]
+        total = outcome.views["color"].sum().item()
+        print(json.dumps([means, outcome.record.curves["loss"], outcome.record.pack_size, total]))
+
+train(*(ToyMethod(learning_rate=rate) for rate in (0.1, 0.2, 0.3)))
+train(*(ToyPhase(extra_steps=steps) for steps in (0, 9, 9)))
+before = devices.num_compiled()
+train(*(ToyMethod(learning_rate=rate) for rate in (0.4, 0.5, 0.6)))
+assert devices.num_compiled() == before
+os.environ["BENCH_SPLIT_RAYS"] = "1"
+train(ToyMethod())
 """
+"""Packs of three trials, of a trial and two that continue others, and of one whose rays are split."""
 
 
-def test_a_whole_pack_is_as_on_one_device(tmp_path):
+def test_whole_packs_are_as_on_one_device(tmp_path):
     """Three trials on two devices: a fourth row fills them up, and is neither stored nor counted."""
     env = os.environ | {
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
@@ -106,10 +116,15 @@ def test_a_whole_pack_is_as_on_one_device(tmp_path):
     done = subprocess.run([sys.executable, "-c", WHOLE_RUN], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     there = [json.loads(line) for line in done.stdout.splitlines()]
-    methods = [ToyMethod(learning_rate=r) for r in (0.1, 0.2, 0.3)]
-    here = trainer.train(toy_pack(*methods), (), quiet)
+    packs = [
+        [ToyMethod(learning_rate=rate) for rate in (0.1, 0.2, 0.3)],
+        [ToyPhase(extra_steps=steps) for steps in (0, 9, 9)],
+        [ToyMethod(learning_rate=rate) for rate in (0.4, 0.5, 0.6)],
+        [ToyMethod()],
+    ]
+    here = [outcome for methods in packs for outcome in trainer.train(toy_pack(*methods), (), quiet)]
     for outcome, (means, losses, pack_size, total) in zip(here, there, strict=True):
         np.testing.assert_allclose(means, outcome.parameters["params/mean"], rtol=1e-5)
         np.testing.assert_allclose(losses, outcome.record.curves["loss"], rtol=1e-5)
-        assert pack_size == outcome.record.pack_size == 3
+        assert pack_size == outcome.record.pack_size
         assert total == pytest.approx(outcome.views["color"].sum().item(), rel=1e-3)

@@ -17,6 +17,7 @@ from bench.import_paths import ROOT
 from bench.storage.store import Store
 from bench.suites.selection import Selection
 from bench.suites.trial import Trial
+from bench.training import devices
 from bench.training.run_suite import TrainingOptions, train_missing
 from tasks.budgets import BUDGETS
 from tests.fixtures import toy_studies
@@ -49,6 +50,15 @@ class TestTrainingOptions:
         ]
         assert [len(pack.trials) for pack in TrainingOptions(pack_size=8).make_packs(trials)] == [8]
         assert [len(pack.trials) for pack in TrainingOptions().make_packs(trials)] == [4, 4]  # on a CPU
+
+    @pytest.mark.parametrize(
+        ("executor", "num_devices", "num_trials", "expected"),
+        [("ray", 1, 200, 32), ("inline", 1, 200, 32), ("inline", 4, 20, 128), ("ray", 4, 400, 32), ("ray", 4, 96, 12)]
+        + [("ray", 4, 9, 8)],
+    )
+    def test_packs_keep_all_accelerators_busy(self, executor, num_devices, num_trials, expected, monkeypatch):
+        monkeypatch.setattr(devices, "num_accelerators", lambda: num_devices)
+        assert TrainingOptions(executor=executor).suitable_pack_size(num_trials) == expected
 
     @pytest.mark.parametrize("pack_size", [0, -3])
     def test_a_pack_has_a_trial(self, pack_size):

@@ -33,6 +33,15 @@ class TestInline:
         assert ("a", ("a0", "a1"), Progress("ok", 2, 9, 0.5)) in heard.progress
         assert ("b", ("b0",), Progress("ok", 1, 9, 0.5)) in heard.progress
 
+    def test_a_pack_is_begun_and_trained_and_scored(self, fake):
+        packs = [fake.Pack(trials=(fake.Trial(name),), key=name) for name in ("a", "b")]
+        events = []
+        train(packs, Listener(), executor="inline", on_event=events.append)
+        assert [(event.kind, event.worker, event.trial_ids) for event in events] == [
+            (kind, 0, (name,)) for name in ("a", "b") for kind in ("begun", "trained", "ended")
+        ]
+        assert [event.seconds for event in events] == sorted(event.seconds for event in events)
+
     def test_exceptions_end_one_trial_each(self, fake):
         check_failures(train_here(failing_packs(fake), Listener()))
 
