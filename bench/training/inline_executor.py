@@ -136,9 +136,10 @@ class InlineExecutor:
         self, attempt: Attempt, result: Unscored | Failure | Stopped | None, sitting: Sitting
     ) -> Failure | Stopped | None:
         """Score a pack if that is not done yet; return why not all of its outcomes were handed on."""
-        failure = result
         if isinstance(result, Unscored):
             failure = self.trainer.score(attempt.pack, result, self.reporter(attempt, sitting), sitting)
+        else:
+            failure = result
         self.handlers.note("ended", 0, attempt.trial_ids)
         return failure
 
