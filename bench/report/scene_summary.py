@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tasks.sparse_views.captured.capture import Capture, CapturedFrame
-from tasks.sparse_views.captured.captured_scene import CapturedScene, CaptureSplit
+from tasks.sparse_views.captured.capture_split import CaptureSplit
+from tasks.sparse_views.captured.captured_scene import CapturedScene
 from tasks.sparse_views.captured.photo_arrays import describe_lens
 from tasks.sparse_views.captured.placement import ScenePlacement
 from tasks.sparse_views.nerf_synthetic import BlenderScene

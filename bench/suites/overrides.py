@@ -136,9 +136,10 @@ def typed(text: str, kind: Any, setting: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if text == "None" and type(None) in choices:
             return None
-        for choice in choices:
-            if choice is type(None):
-                continue
+        others = [choice for choice in choices if choice is not type(None)]
+        if len(others) == 1:  # its own message says what it takes
+            return typed(text, others[0], setting)
+        for choice in others:
             try:
                 return typed(text, choice, setting)
             except UsageError:

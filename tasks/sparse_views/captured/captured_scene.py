@@ -14,13 +14,14 @@ import functools
 import hashlib
 import json
 import pathlib
-from typing import NamedTuple, get_args
+from typing import get_args
 
 import jax
 import numpy as np
 
 from bench.errors import UsageError, nearest
-from tasks.sparse_views.captured.capture import Capture, CapturedFrame
+from tasks.sparse_views.captured.capture import Capture
+from tasks.sparse_views.captured.capture_split import CaptureSplit, split_capture
 from tasks.sparse_views.captured.doubts import Doubts
 from tasks.sparse_views.captured.opening import open_capture
 from tasks.sparse_views.captured.photo_arrays import check_lenses, has_distortion, read_photos, view_size
@@ -38,20 +39,6 @@ from tasks.task import DataShapes, PhotoExtent, SceneData, World
 
 ESTIMATES_VERSION = 1
 """Part of every fingerprint; raise it when `placement` or `scene_range` place a scene elsewhere than before."""
-
-
-class CaptureSplit(NamedTuple):
-    """The photographs of a scene that a task may use, by id.
-
-    Attributes:
-        train: Those that may be trained on.
-        test: Those that are held out and scored.
-        source: What decides it, for people.
-    """
-
-    train: dict[int, CapturedFrame]
-    test: dict[int, CapturedFrame]
-    source: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,6 +101,8 @@ class CapturedScene:
             value = getattr(self, name)
             if value is not None and not 0 < value < np.inf:
                 raise UsageError(f"{where}: expected {name} above 0, got {value}; leave it out to have it estimated")
+        if self.center is not None and len(self.center) != 3:
+            raise UsageError(f"{where}: expected center as three numbers, got {self.center}; write task.center=0,0,0.5")
         if self.near is not None and self.far is not None and self.near >= self.far:
             raise UsageError(f"{where}: expected near below far, got near={self.near}, far={self.far}")
 
@@ -199,30 +188,8 @@ class CapturedScene:
         return _load(self)
 
     def split(self, capture: Capture) -> CaptureSplit:
-        """Decide which photographs may be trained on and which are held out.
-
-        Raises:
-            UsageError: One of the parts would be empty.
-        """
-        frames = capture.frames
-        if any(frame.split == "train" for frame in frames):
-            train = [frame for frame in frames if frame.split == "train"]
-            test = [frame for frame in frames if frame.split == "test"]
-            test = test or [frame for frame in frames if frame.split == "val"]
-            source = "as the files say"
-            if capture.has_test_file:
-                test = test[:: self.test_every]
-                source = f"every {self.test_every}th view of the file of held-out views"
-        else:
-            test = list(frames[:: self.test_every])
-            train = [frame for place, frame in enumerate(frames) if place % self.test_every]
-            source = f"every {self.test_every}th photo is held out"
-        if not train or not test:
-            raise UsageError(
-                f"{capture.folder}: expected photos to train on and photos to hold out, got {len(train)} and "
-                f"{len(test)}; give more photos, or correct the split in the files of cameras"
-            )
-        return CaptureSplit({frame.id: frame for frame in train}, {frame.id: frame for frame in test}, source)
+        """Decide which photographs may be trained on and which are held out."""
+        return split_capture(capture, self.test_every)
 
     def chosen_views(self, split: CaptureSplit) -> tuple[int, ...]:
         """Return the ids of the task's training views.

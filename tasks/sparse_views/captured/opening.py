@@ -55,8 +55,8 @@ def _open(folder: pathlib.Path, image_px: int | None, _states: tuple[tuple[str, 
     half = [path for pattern in ("cameras.*", "sparse/**/cameras.*") for path in sorted(folder.glob(pattern))]
     if half:
         raise UsageError(
-            f"{half[0].parent}: expected a whole COLMAP model, got {half[0].name} without images.bin or images.txt; copy "
-            "all files of the model"
+            f"{half[0].parent}: expected a whole COLMAP model, got {half[0].name} without images.bin or images.txt; "
+            "copy all files of the model"
         )
     raise UsageError(
         f"{folder}: expected cameras: transforms.json (NeRF, instant-ngp, nerfstudio), poses_bounds.npy (LLFF) or "

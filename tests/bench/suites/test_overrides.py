@@ -95,7 +95,7 @@ class TestSet:
             ("toi.num_rays=1", "got 'toi'; the nearest is 'toy'"),
             ("toy.num_ray=1", "expected a field of ToyMethod, got 'num_ray'; the nearest is 'num_rays'"),
             ("toy.num_rays=many", "expected .*got 'many'"),
-            ("toy.num_rays=1.5", "expected .*got '1.5'"),
+            ("toy.num_rays=1.5", "expected int, got '1.5'"),
             ("other.shape=sqare", "expected one of round, square, got 'sqare'; the nearest is 'square'"),
             ("other.sizes=100", "sizes: at most 99"),
             ("toy.label.deep=1", "label has no fields of its own; set label itself"),

@@ -253,13 +253,17 @@ def test_mistakes_in_fields_are_told(fields, message):
         CapturedScene(**{"scene": "garden", "folder": "."} | fields)
 
 
-def test_a_world_that_is_none():
+def test_a_world_that_is_none_and_a_center_of_two_numbers():
     task = object.__new__(CapturedScene)  # past the type checker of the tests, which users do not have
     for field in dataclasses.fields(CapturedScene):
         object.__setattr__(
             task, field.name, {"scene": "a", "folder": ".", "world": "flat"}.get(field.name, field.default)
         )
     with pytest.raises(UsageError, match="expected a world among bounded, unbounded, forward-facing, got 'flat'"):
+        task.__post_init__()
+    object.__setattr__(task, "world", None)
+    object.__setattr__(task, "center", (1.0, 2.0))
+    with pytest.raises(UsageError, match="expected center as three numbers, got .1.0, 2.0.; write task.center=0,0,0.5"):
         task.__post_init__()
 
 
