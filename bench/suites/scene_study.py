@@ -45,7 +45,7 @@ def put_on_folders(suite: Suite, budget: Budget, text: str, conditions: Sequence
         )
     folders = choose_folders(text, conditions)
     tasks = tuple(scene_folders.open_scene(folder) for folder in folders.values())
-    tables = tuple(map(fit_to_surroundings, suite.tables_of_folders(base_name(budget), tasks)))
+    tables = suite.tables_of_folders(base_name(budget), tasks)
     return dataclasses.replace(suite, tables={base_name(budget): tables}, folders=tuple(folders))
 
 
@@ -92,7 +92,7 @@ def split_paths(text: str) -> list[pathlib.Path]:
 
 
 def fit_to_photographs(suite: Suite, budget: Budget) -> Suite:
-    """Return a suite on a user's scenes whose sizes fit them; one on its own scenes as it is.
+    """Return a suite on a user's scenes whose sizes and arms fit them; one on its own scenes as it is.
 
     Photographs are made smaller only: where a budget's are larger than a scene's own, these keep their size.
 
@@ -102,7 +102,7 @@ def fit_to_photographs(suite: Suite, budget: Budget) -> Suite:
     if not suite.folders:
         return suite
     extents: dict[str, PhotoExtent] = {}  # a look at hundreds of photographs takes a while, and tables share scenes
-    tables = tuple(fit_table(table, budget, extents) for table in suite.tables_at(budget))
+    tables = tuple(fit_to_surroundings(fit_table(table, budget, extents)) for table in suite.tables_at(budget))
     return dataclasses.replace(suite, tables={base_name(budget): tables})
 
 

@@ -123,8 +123,8 @@ class CapturedScene:
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the photographs have alpha, and so a background behind what they show."""
-        return any(frame.has_alpha for frame in self.capture().frames)
+        """Whether the photographs have alpha, so that nothing is seen behind the scene."""
+        return all(frame.has_alpha for frame in self.capture().frames)
 
     @property
     def optional_arrays(self) -> tuple[str, ...]:
