@@ -51,6 +51,7 @@ def quickly(monkeypatch, tmp_path):
 
     monkeypatch.setattr(run_suite.scheduler, "train_packs", train_packs)
     monkeypatch.setattr(run_suite, "check_scorers", lambda tasks: None)
+    monkeypatch.setattr(run_suite, "check_encoders", lambda trials: None)
     monkeypatch.setattr(build, "ROOT", tmp_path)
     monkeypatch.setattr(trial_sources, "REFERENCE", tmp_path / "reference")
 
