@@ -4,7 +4,8 @@ With Ray, workers are actors that live as long as the run: one an accelerator, o
 on two cores: 8 ms a step on one core, 5.4 ms on both, so that a worker a core wins, and compiles at the same time).
 A worker keeps its compiled programs, so packs of one program go to the same worker where possible; with an accelerator
 it compiles the next programs while it trains, and scores a pack while it trains the next. `inline` does the same in
-this process, one pack after the other. What becomes of a pack that fails stands in `bench.training.queue`.
+this process, one pack after the other, each on all devices that the process sees (`bench.training.device_mesh`). What
+becomes of a pack that fails stands in `bench.training.queue`.
 
 Outcomes and checkpoints come to this process, which stores them, as they are made: with those of a phase a trial
 leaves its pack, whatever becomes of the rest.
