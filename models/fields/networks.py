@@ -83,16 +83,23 @@ class MLP(nn.Module):
         """
         dtype = filled_size(self, "dtype")
         encoded = self.encoding(samples).astype(dtype)
+        settings = None if self.is_initializing() else trunk_settings(self.layers, dtype, filled_size(self, "width"))
         head = functools.partial(dense_layer, self.initializer, dtype, is_head=True)
-        h = self._plain_trunk(encoded) if self.layers == "plain" else self._trunk(encoded)
-        if not self.view_directions:
-            raw = head(4, name="color_and_density")(h)
-            return activate_density(self, raw[..., 3], key), nn.sigmoid(raw[..., :3])
-        raw_density = head(1, name="density")(h)[..., 0]
-        if self.layers == "plain":
-            h = self._plain_view_branch(h, self.direction_encoding(samples).astype(dtype))
+        if settings is not None:
+            raw_density, h = self._fused_layers(encoded, samples, ray_directions, settings)
+        elif self.layers == "plain":
+            h = self._plain_trunk(encoded)
+            if self.view_directions:
+                raw_density = head(1, name="density")(h)[..., 0]
+                h = self._plain_view_branch(h, self.direction_encoding(samples).astype(dtype))
         else:
-            h = self._view_branch(h, samples, ray_directions)
+            h = folded_trunk(relu_layers.fill_up(encoded), *self._hidden_weights(encoded.shape[-1]))
+            if self.view_directions:
+                raw_density = head(1, name="density")(h)[..., 0]
+                h = self._view_branch(h, samples, ray_directions)
+        if not self.view_directions:
+            raw = h if settings is not None else head(4, name="color_and_density")(h)
+            return activate_density(self, raw[..., 3], key), nn.sigmoid(raw[..., :3])
         return activate_density(self, raw_density, key), nn.sigmoid(head(3, name="color")(h))
 
     def _ends_skip(self, layer: int) -> bool:
@@ -110,10 +117,10 @@ class MLP(nn.Module):
             h = nn.relu(layer(h))
         return h
 
-    def _trunk(self, encoded: Float[Array, "*b k"]) -> Float[Array, "*b f"]:
-        """Compute the hidden layers, without joining the encoding and the features of the layer before."""
-        num_encoded = encoded.shape[-1]
-        filled = relu_layers.fill_up(encoded)
+    def _hidden_weights(
+        self, num_encoded: int
+    ) -> tuple[tuple[tuple[Float[Array, "_ f"], ...], ...], tuple[Float[Array, " f"], ...]]:
+        """Return the kernels of the hidden layers, those of the encoding apart, and the biases."""
         width = filled_size(self, "width")
         kernels = []
         biases = []
@@ -124,10 +131,34 @@ class MLP(nn.Module):
             kernel, bias = self._parameters(f"layer_{i}", sum(sizes), width, gain=2**0.5)
             kernels.append(tuple(jnp.split(kernel, sizes[:-1])))
             biases.append(bias)
-        settings = None if self.is_initializing() else trunk_settings(self.layers, encoded.dtype, width)
-        if settings is None:
-            return folded_trunk(filled, tuple(kernels), tuple(biases))
-        return _fused_rows(filled, kernels, biases, settings)
+        return tuple(kernels), tuple(biases)
+
+    def _fused_layers(
+        self,
+        encoded: Float[Array, "*b k"],
+        samples: Samples,
+        ray_directions: Float[Array, "*r 3"] | None,
+        settings: Any,
+    ) -> tuple[Float[Array, "*b"], Float[Array, "*b g"]]:
+        """Compute density before its activation, and the features that colour is made of, in the fused kernels.
+
+        Without view directions the features are colour and density before their activations.
+        """
+        from models.fields.fused_relu.operation import fused_trunk
+
+        width = filled_size(self, "width")
+        weights = self._hidden_weights(encoded.shape[-1])
+        if not self.view_directions:
+            kernel, bias = self._parameters("color_and_density", width, 4)
+            [raw] = fused_trunk(encoded, *weights, (kernel,), settings)
+            raw = raw + relu_layers.for_all(bias, raw.ndim)
+            return raw[..., 3], raw
+        density_kernel, density_bias = self._parameters("density", width, 1)
+        folded, shift, others = self._view_weights(encoded, samples, ray_directions)
+        view, raw = fused_trunk(encoded, *weights, (folded, density_kernel), settings)
+        for rows, kernel in others:
+            view = view + jnp.matmul(rows, kernel.astype(rows.dtype))
+        return raw[..., 0] + density_bias[0], relu_layers.relu_of_sum(view, shift)
 
     def _plain_view_branch(self, h: Float[Array, "*b f"], directions: Float[Array, "*b k"]) -> Float[Array, "*b g"]:
         """Compute the layers between density and colour as they are written in the paper."""
@@ -140,10 +171,18 @@ class MLP(nn.Module):
     def _view_branch(
         self, h: Float[Array, "*b f"], samples: Samples, ray_directions: Float[Array, "*r 3"] | None
     ) -> Float[Array, "*b g"]:
-        """Compute the layers between density and colour as one.
+        """Compute the layers between density and colour as one."""
+        folded, shift, others = self._view_weights(h, samples, ray_directions)
+        inputs = [h, *(rows for rows, _ in others)]
+        return relu_layers.relu_layer(inputs, [folded, *(kernel for _, kernel in others)], shift)
+
+    def _view_weights(
+        self, like: Float[Array, "*b _"], samples: Samples, ray_directions: Float[Array, "*r 3"] | None
+    ) -> tuple[Float[Array, "f g"], Float[Array, "*#b g"], list[tuple[Array, Array]]]:
+        """Return the kernel and the shift of the layers between density and colour as one, and what else they add.
 
         The first of them has no activation, so the product of both kernels is taken once for all samples. Directions
-        add to the result, once for each ray where they are the ray's.
+        are in the shift where they are the rays'; otherwise they are rows with a kernel of their own.
         """
         width = filled_size(self, "width")
         directions = samples.directions if ray_directions is None else ray_directions[..., None, :]
@@ -152,38 +191,21 @@ class MLP(nn.Module):
         feature_kernel, feature_bias = self._parameters("feature", width, width)
         kernel, bias = self._parameters("view", width + encoded.shape[-1], max(width // 2, 1), gain=2**0.5)
         from_feature, from_directions = jnp.split(kernel, [width])
-        precision = "highest" if h.dtype == jnp.float32 else None
+        precision = "highest" if like.dtype == jnp.float32 else None
         product = functools.partial(jnp.matmul, precision=precision)
-        shift = relu_layers.for_all(bias + product(feature_bias, from_feature), h.ndim)
+        shift = relu_layers.for_all(bias + product(feature_bias, from_feature), like.ndim)
         folded = product(feature_kernel, from_feature)
         if ray_directions is not None:
-            return relu_layers.relu_layer([h], [folded], shift + product(encoded, from_directions))
-        filled = relu_layers.fill_up(encoded.astype(h.dtype))
-        return relu_layers.relu_layer([h, filled], [folded, from_directions], shift)
+            return folded, shift + product(encoded, from_directions), []
+        filled = relu_layers.fill_up(encoded.astype(like.dtype))
+        missing = filled.shape[-1] - encoded.shape[-1]
+        return folded, shift, [(filled, jnp.pad(from_directions, [(0, missing), (0, 0)]))]
 
     def _parameters(
         self, name: str, inputs: int, features: int, gain: float = 1.0
     ) -> tuple[Float[Array, "k f"], Float[Array, " f"]]:
         """Return the kernel and the bias of a layer, which are those of `dense_layer`."""
         return relu_layers.DenseParameters(inputs, features, kernel_initializer(self.initializer, gain), name=name)()
-
-
-def _fused_rows(
-    filled: Float[Array, "*b k"], kernels: list[tuple[Array, ...]], biases: list[Array], settings: Any
-) -> Float[Array, "*b f"]:
-    """Compute hidden layers in the fused kernels."""
-    from models.fields.fused_relu.operation import fused_trunk
-
-    flat = filled.reshape(-1, filled.shape[-1])
-    missing = flat.shape[-1] - kernels[0][0].shape[0]
-    wider = []
-    for i, factors in enumerate(kernels):
-        first, *others = factors
-        if i == 0 or others:
-            first = jnp.pad(first, [(0, missing), (0, 0)])
-        wider.append((first, *others))
-    result = fused_trunk(flat, tuple(wider), tuple(biases), settings)
-    return result.reshape(*filled.shape[:-1], result.shape[-1])
 
 
 class ResidualMLP(nn.Module):

@@ -47,9 +47,9 @@ class DenseParameters(nn.Module):
         return kernel, bias
 
 
-def fill_up(rows: Float[Array, "*b k"]) -> Float[Array, "*b filled"]:
+def fill_up(rows: Float[Array, "*b k"], multiple: int = MULTIPLE) -> Float[Array, "*b filled"]:
     """Append zeros to the features of rows, up to a multiple that products like."""
-    missing = -rows.shape[-1] % MULTIPLE
+    missing = -rows.shape[-1] % multiple
     return jnp.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, missing)])
 
 
@@ -89,8 +89,7 @@ def _forward(inputs: Any, kernels: Any, shift: Any) -> tuple[Array, Any]:
     inputs = tuple(rows.value for rows in inputs)
     kernels = tuple(kernel.value for kernel in kernels)
     result = _relu_of_products(inputs, kernels, shift.value)
-    places = tuple(axis for axis in range(result.ndim) if shift.value.shape[axis] == 1 != result.shape[axis])
-    return result, (inputs, kernels, result, _Static((needed, places)))
+    return result, (inputs, kernels, result, _Static((needed, _repeated_axes(result, shift.value))))
 
 
 def _backward(saved: Any, gradient: Any) -> tuple[Any, ...]:
@@ -113,6 +112,31 @@ def _backward(saved: Any, gradient: Any) -> tuple[Any, ...]:
 def _kernel_gradient(rows: Array, gradient: Array) -> Array:
     """Multiply a layer's inputs by the gradients of its sums, and keep float32."""
     return jnp.matmul(rows.T, gradient, preferred_element_type=jnp.float32)
+
+
+@jax.custom_vjp
+def relu_of_sum(rows: Float[Array, "*b f"], shift: Float[Array, "*#b f"]) -> Float[Array, "*b f"]:
+    """Compute the ReLU of rows and a shift, as `relu_layer` takes it."""
+    return nn.relu(rows.astype(jnp.float32) + shift).astype(rows.dtype)
+
+
+def _sum_forward(rows: Array, shift: Array) -> tuple[Array, Any]:
+    result = relu_of_sum(rows, shift)
+    return result, (result, _Static(_repeated_axes(result, shift)))
+
+
+def _sum_backward(saved: Any, gradient: Array) -> tuple[Array, Array]:
+    result, places = saved
+    passed = jnp.where(result > 0, gradient, jnp.zeros((), gradient.dtype))
+    return passed, jnp.sum(passed, axis=places.value, keepdims=True, dtype=jnp.float32)
+
+
+relu_of_sum.defvjp(_sum_forward, _sum_backward)
+
+
+def _repeated_axes(result: Array, shift: Array) -> tuple[int, ...]:
+    """Return the axes along which a shift is the same for all."""
+    return tuple(axis for axis in range(result.ndim) if shift.shape[axis] == 1 != result.shape[axis])
 
 
 @jax.tree_util.register_static

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ TRUNK_WIDTHS = (128, 256)
 """Widths whose weights fit into a multiprocessor's shared memory, and that slices of 128 inputs divide."""
 
 
-def trunk_settings(layers: Layers, dtype: jnp.dtype, width: int) -> ReluSettings | None:
+def trunk_settings(layers: Layers, dtype: str, width: int) -> ReluSettings | None:
     """Return the settings of the fused kernels; None if layers compute the trunk.
 
     Raises:
@@ -40,7 +40,7 @@ def trunk_settings(layers: Layers, dtype: jnp.dtype, width: int) -> ReluSettings
     if layers in ("plain", "folded") or is_only_plain():
         return None
     reason = None
-    if jnp.dtype(dtype) != jnp.bfloat16:
+    if dtype != "bfloat16":
         reason = f"{dtype} instead of bfloat16"
     elif width not in TRUNK_WIDTHS:
         reason = f"width {width} instead of {' or '.join(map(str, TRUNK_WIDTHS))}"
@@ -85,16 +85,18 @@ def trunk_probe_error(settings: ReluSettings, width: int) -> float:
         for factors in shapes
     )
     biases = tuple(generator.normal(size=(2, width)).astype(np.float32) for _ in shapes)
+    heads = tuple((generator.normal(size=(2, width, columns)) / width**0.5).astype(np.float32) for columns in (64, 1))
     encoded = generator.normal(size=(2, 300, 64)).astype(jnp.bfloat16)
 
     def gradients(is_fused: bool) -> list[np.ndarray]:
-        def total(kernels: tuple[tuple[Array, ...], ...], biases: tuple[Array, ...], encoded: Array) -> Array:
-            compute = functools.partial(fused_trunk, settings=settings) if is_fused else folded_trunk
-            return jnp.sum(jnp.sin(compute(encoded, kernels, biases).astype(jnp.float32)))
+        def total(weights: tuple[Any, ...], encoded: Array) -> Array:
+            compute = functools.partial(fused_trunk, settings=settings) if is_fused else folded_products
+            products = [jnp.sin(value.astype(jnp.float32)) for value in compute(encoded, *weights)]
+            return jnp.sum(jnp.concatenate(products, axis=-1))
 
-        arguments = (kernels, biases, encoded)
+        arguments = ((kernels, biases, heads), encoded)
         given = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
-        found = jax.jit(jax.vmap(jax.grad(total, (0, 1)))).lower(*given).compile()(*arguments)
+        found = jax.jit(jax.vmap(jax.grad(total))).lower(*given).compile()(*arguments)
         return [np.asarray(value, np.float32) for value in jax.tree.leaves(found)]
 
     pairs = zip(gradients(True), gradients(False), strict=True)
@@ -103,9 +105,17 @@ def trunk_probe_error(settings: ReluSettings, width: int) -> float:
 
 
 def folded_trunk(encoded: Array, kernels: tuple[tuple[Array, ...], ...], biases: tuple[Array, ...]) -> Array:
-    """Compute what `fused_trunk` computes, layer by layer."""
+    """Compute hidden layers one by one, as `fused_trunk` takes their weights."""
     features: list[Array] = []
     for factors, bias in zip(kernels, biases, strict=True):
         inputs = [encoded, *features] if len(factors) > 1 else features or [encoded]
         features = [relu_layers.relu_layer(inputs, factors, relu_layers.for_all(bias, encoded.ndim))]
     return features[0]
+
+
+def folded_products(
+    encoded: Array, kernels: tuple[tuple[Array, ...], ...], biases: tuple[Array, ...], heads: tuple[Array, ...]
+) -> tuple[Array, ...]:
+    """Compute what `fused_trunk` computes, layer by layer."""
+    features = folded_trunk(encoded, kernels, biases)
+    return tuple(jnp.matmul(features, head.astype(features.dtype)).astype(jnp.float32) for head in heads)

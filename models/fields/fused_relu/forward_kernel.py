@@ -3,7 +3,7 @@
 Each program keeps the kernel of one field in shared memory and goes through tiles of rows. Its warpgroups work on tiles
 of their own and never wait for each other, so one multiplies while others copy.
 
-f: fields, n: rows (a multiple of 64), w: width, one: f, or 1 where all fields share their weights.
+f: fields, n: rows (a multiple of 64), k: inputs, w: width, one: f, or 1 where all fields share their weights.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ COLUMN_CHUNK = 128
 
 
 def forward_relu(
-    rows: Float[Array, "f n w"],
-    kernel: Float[Array, "one w w"],
+    rows: Float[Array, "f n k"],
+    kernel: Float[Array, "one k w"],
     bias: Float[Array, "one w"],
     *,
     tuning: Tuning,
@@ -43,16 +43,19 @@ def forward_relu(
         tuning: How the work is divided. A warpgroup has one slot of memory.
         machine: What runs it.
     """
-    num_fields, num_rows, width = rows.shape
+    num_fields, num_rows, num_inputs = rows.shape
+    width = kernel.shape[2]
     chunk = min(COLUMN_CHUNK, width)
     programs = parts.num_programs(num_fields, num_rows // TILE_ROWS, tuning)
     return plgpu.kernel(
         functools.partial(_body, tuning, machine, programs),
-        out_type=jax.ShapeDtypeStruct(rows.shape, rows.dtype),
+        out_type=jax.ShapeDtypeStruct((num_fields, num_rows, width), rows.dtype),
         scratch_types=(
-            parts.matrix_memory((width // chunk, width, chunk), rows.dtype),
+            parts.matrix_memory((width // chunk, num_inputs, chunk), rows.dtype),
             plgpu.SMEM((width // chunk, chunk), jnp.float32),
-            parts.matrix_memory((tuning.warpgroups, TILE_ROWS, width), rows.dtype),
+            parts.matrix_memory((tuning.warpgroups, TILE_ROWS, num_inputs), rows.dtype),
+            # Results of as many columns are written where the rows were.
+            () if num_inputs == width else parts.matrix_memory((tuning.warpgroups, TILE_ROWS, width), rows.dtype),
             plgpu.Barrier(num_arrivals=2 * (width // chunk)),
             plgpu.Barrier(num_barriers=tuning.warpgroups),
         ),
@@ -67,8 +70,9 @@ def forward_relu(
 
 def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
     """Compute the tiles of one program."""
-    rows, kernel_outside, bias_outside, out, kernel, bias, tiles, weights_barrier, tile_barriers = refs
-    machine.name_kernel(f"forward_relu_{rows.shape[-1]}")
+    rows, kernel_outside, bias_outside, out, kernel, bias, tiles, results, *barriers = refs
+    weights_barrier, tile_barriers = barriers
+    machine.name_kernel(f"forward_relu_{rows.shape[-1]}_{out.shape[-1]}")
     num_chunks, _, chunk = kernel.shape
     field = lax.axis_index("field")
     warpgroup = lax.axis_index("warpgroup")
@@ -89,16 +93,17 @@ def _body(tuning: Tuning, machine: Hopper, programs: int, *refs: Any) -> None:
 
     def compute_tile(number: jax.Array, carry: Any) -> Any:
         tile = ring.wait(number)
-        results = []
+        result = results.at[warpgroup] if results else tile
+        computed = []
         for place in range(num_chunks):
             total = machine.product(tile, kernel.at[place])
             total += machine.load_for_columns(bias.at[place], total.shape)
-            results.append(jnp.maximum(total, 0.0).astype(tile.dtype))
-        # All products have read the rows, so that results are written where these were.
-        for place, result in enumerate(results):
-            tile.at[:, pl.ds(place * chunk, chunk)][...] = result
+            computed.append(jnp.maximum(total, 0.0).astype(tile.dtype))
+        # All products have read the rows, which may be overwritten.
+        for place, columns in enumerate(computed):
+            result.at[:, pl.ds(place * chunk, chunk)][...] = columns
         plgpu.commit_smem()
-        plgpu.copy_smem_to_gmem(tile, out.at[field, share.place(number)])
+        plgpu.copy_smem_to_gmem(result, out.at[field, share.place(number)])
         plgpu.wait_smem_to_gmem(0, wait_read_only=True)
         ring.fetch(number + 1)
         return carry

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,10 +19,18 @@ from jaxtyping import Array, Float
 
 from models.fields.fused_block.kernel_parts import Tuning
 from models.fields.fused_block.machine import Hopper
+from models.fields.relu_layers import fill_up
 from models.ray_split import compute_row_parts
 
-TILE_MULTIPLE = 64
-"""Rows are filled up with zeros to a multiple of this."""
+MULTIPLE = 64
+"""Rows and features are filled up with zeros to a multiple of this."""
+
+
+MOST_FEATURES = 128
+"""Features of an encoding whose kernel fits on a multiprocessor, with rows and results beside it."""
+
+MOST_OUTPUTS = 4
+"""A head of so few columns gives densities and colours, and no features."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,81 +43,124 @@ class ReluSettings:
 
 
 def fused_trunk(
-    encoded: Float[Array, "n k"],
+    encoded: Float[Array, "*b k"],
     kernels: tuple[tuple[Float[Array, "_ w"], ...], ...],
     biases: tuple[Float[Array, " w"], ...],
+    heads: tuple[Float[Array, "w _"], ...],
     settings: ReluSettings,
-) -> Float[Array, "n w"]:
-    """Compute the hidden layers of NeRF's network.
+) -> tuple[Float[Array, "*b _"], ...]:
+    """Compute products of the hidden features of NeRF's network.
 
     Args:
         encoded: Its type is that of all products, whose sums are float32.
-        kernels: Of each layer, in float32: of the encoding for the first layer; of the features before for others; of
-            both, the encoding's first, for a layer that sees it again.
-        biases: Of each layer, in float32.
+        kernels: Of each hidden layer, in float32: of the encoding for the first layer; of the features before for
+            others; of both, the encoding's first, for a layer that sees it again.
+        biases: Of each hidden layer, in float32.
+        heads: What the last features are multiplied by, in float32; together at most as many columns as features.
         settings: What runs the kernels.
+
+    Returns:
+        The product with each head; of at most `MOST_OUTPUTS` columns in float32, else in the type of all products.
     """
-    return _trunk(settings, encoded, kernels, biases)
+    filled = fill_up(encoded, MULTIPLE)
+    missing = filled.shape[-1] - encoded.shape[-1]
+    wider = []
+    for place, (first, *others) in enumerate(kernels):
+        if place == 0 or others:
+            first = jnp.pad(first, ((0, missing), (0, 0)))
+        wider.append((first, *others))
+    found = _trunk(settings, filled.reshape(-1, filled.shape[-1]), tuple(wider), biases, heads)
+    return tuple(value.reshape(*encoded.shape[:-1], value.shape[-1]) for value in found)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _trunk(settings: ReluSettings, encoded: Array, kernels: Any, biases: Any) -> Array:
-    return _layers(settings, encoded, kernels, biases)[-1]
+def _trunk(settings: ReluSettings, encoded: Array, kernels: Any, biases: Any, heads: Any) -> tuple[Array, ...]:
+    return _products(_layers(settings, encoded, kernels, biases)[-1], heads)
+
+
+def _products(features: Array, heads: Any) -> tuple[Array, ...]:
+    """Multiply features by each head."""
+    found = []
+    for head in heads:
+        dtype = jnp.float32 if head.shape[1] <= MOST_OUTPUTS else features.dtype
+        found.append(jnp.matmul(features, head.astype(features.dtype), preferred_element_type=dtype))
+    return tuple(found)
 
 
 def _layers(settings: ReluSettings, encoded: Array, kernels: Any, biases: Any) -> list[Array]:
     """Compute the results of all layers."""
     results: list[Array] = []
     for factors, bias in zip(kernels, biases, strict=True):
-        if len(factors) == 1 and results:
+        rows = results[-1] if results else encoded
+        if len(factors) == 1 and rows.shape[-1] in (bias.shape[0], *range(MULTIPLE, MOST_FEATURES + 1, MULTIPLE)):
             kernel = factors[0].astype(encoded.dtype)
-            [result] = _mapped(_forward, settings)(results[-1][None], kernel[None], bias[None])
+            [result] = _mapped(_forward, settings)(rows[None], kernel[None], bias[None])
         else:
-            inputs = [encoded, *results[-1:]]
             total = bias[None]
-            for rows, factor in zip(inputs, factors, strict=True):
-                total = total + jnp.matmul(rows, factor.astype(rows.dtype)).astype(jnp.float32)
+            for part, factor in zip([encoded, *results[-1:]], factors, strict=True):
+                total = total + jnp.matmul(part, factor.astype(part.dtype)).astype(jnp.float32)
             result = jnp.maximum(total, 0).astype(encoded.dtype)
         results.append(result)
     return results
 
 
-def _keep_results(settings: ReluSettings, encoded: Any, kernels: Any, biases: Any) -> tuple[Array, Any]:
+def _keep_results(
+    settings: ReluSettings, encoded: Any, kernels: Any, biases: Any, heads: Any
+) -> tuple[tuple[Array, ...], Any]:
     is_needed = encoded.perturbed
-    encoded, kernels, biases = jax.tree.map(lambda x: x.value, (encoded, kernels, biases))
+    encoded, kernels, biases, heads = jax.tree.map(lambda x: x.value, (encoded, kernels, biases, heads))
     results = _layers(settings, encoded, kernels, biases)
-    return results[-1], (encoded, kernels, results, (None,) if is_needed else ())
+    return _products(results[-1], heads), (encoded, kernels, heads, results, (None,) if is_needed else ())
 
 
-def _gradients(settings: ReluSettings, saved: Any, gradient: Any) -> tuple[Any, ...]:
-    encoded, kernels, results, needed = saved
-    if isinstance(gradient, SymbolicZero):
-        gradient = jnp.zeros(gradient.shape, gradient.dtype)
-    passed = jnp.where(results[-1] > 0, gradient, jnp.zeros((), gradient.dtype))
-    bias_gradients = [jnp.sum(passed, axis=0, dtype=jnp.float32)]
+def _gradients(settings: ReluSettings, saved: Any, gradients: Any) -> tuple[Any, ...]:
+    encoded, kernels, heads, results, needed = saved
+    # All heads as one layer behind the last, filled up with columns of zeros.
+    head = _side_by_side(heads, encoded.dtype)
+    passed = _side_by_side([_as_array(gradient) for gradient in gradients], encoded.dtype, width=head.shape[1])
+    behind = [*(factors[-1].astype(encoded.dtype) for factors in kernels[1:]), head]
+    bias_gradients: list[Array] = []
     kernel_gradients: list[tuple[Array, ...]] = []
     encoded_gradient = jnp.zeros((), jnp.float32)
+    of_kernels: list[Array] = []
     for place in reversed(range(len(kernels))):
-        factors = kernels[place]
-        before = passed
+        found = _mapped(_backward, settings)(passed[None], results[place][None], behind[place][None])
+        [passed], [of_kernel], [of_bias] = found
+        of_kernels.append(of_kernel)
+        bias_gradients.append(of_bias)
         of_layer: tuple[Array, ...] = ()
-        if place > 0:
-            kernel = factors[-1].astype(encoded.dtype)
-            found = _mapped(_backward, settings)(before[None], results[place - 1][None], kernel[None])
-            [passed], [of_kernel], [of_bias] = found
-            of_layer = (of_kernel,)
-            bias_gradients.append(of_bias)
-        if place == 0 or len(factors) > 1:
-            of_encoding = jnp.matmul(encoded.T, before, preferred_element_type=jnp.float32)
-            of_layer = (of_encoding, *of_layer)
+        if place == 0 or len(kernels[place]) > 1:
+            of_layer = (jnp.matmul(encoded.T, passed, preferred_element_type=jnp.float32),)
             if needed:
-                encoded_gradient += jnp.matmul(before, factors[0].astype(encoded.dtype).T).astype(jnp.float32)
+                of_rows = jnp.matmul(passed, kernels[place][0].astype(encoded.dtype).T)
+                encoded_gradient += of_rows.astype(jnp.float32)
         kernel_gradients.append(of_layer)
+    of_head, *of_features = of_kernels
+    of_layers = [kernel_gradients[-1]]
+    for of_encoding, of_kernel in zip(kernel_gradients[-2::-1], of_features[::-1], strict=True):
+        of_layers.append((*of_encoding, of_kernel))
     of_encoded = encoded_gradient.astype(encoded.dtype) if needed else None
-    return of_encoded, tuple(kernel_gradients[::-1]), tuple(bias_gradients[::-1])
+    return of_encoded, tuple(of_layers), tuple(bias_gradients[::-1]), _columns(of_head, heads)
 
 
 _trunk.defvjp(_keep_results, _gradients, symbolic_zeros=True)
+
+
+def _as_array(gradient: Any) -> Array:
+    """Return a gradient, or zeros where there is none."""
+    return jnp.zeros(gradient.shape, gradient.dtype) if isinstance(gradient, SymbolicZero) else gradient
+
+
+def _side_by_side(parts: Sequence[Array], dtype: Any, width: int | None = None) -> Array:
+    """Join columns, and fill up with zeros to a width, or to a square."""
+    joined = jnp.concatenate([part.astype(dtype) for part in parts], axis=1)
+    return jnp.pad(joined, ((0, 0), (0, (width or joined.shape[0]) - joined.shape[1])))
+
+
+def _columns(joined: Array, parts: Sequence[Array]) -> tuple[Array, ...]:
+    """Divide columns as the parts had them."""
+    ends = list(itertools.accumulate(part.shape[1] for part in parts))
+    return tuple(jnp.split(joined[:, : ends[-1]], ends[:-1], axis=1))
 
 
 def _forward(settings: ReluSettings, rows: Array, kernel: Array, bias: Array) -> Float[Array, "f n w"]:
@@ -139,8 +191,8 @@ _NUM_ROW_ARGUMENTS: dict[Any, int] = {_forward: 1, _backward: 2}
 
 
 def _filled_up(rows: Float[Array, "f n w"]) -> Float[Array, "f m w"]:
-    """Add rows of zeros, so that their number is a multiple of `TILE_MULTIPLE`."""
-    missing = -rows.shape[1] % TILE_MULTIPLE
+    """Add rows of zeros, so that their number is a multiple of `MULTIPLE`."""
+    missing = -rows.shape[1] % MULTIPLE
     return jnp.pad(rows, ((0, 0), (0, missing), (0, 0))) if missing else rows
 
 

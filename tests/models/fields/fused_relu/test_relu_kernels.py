@@ -9,8 +9,9 @@ import pytest
 
 from bench.errors import UsageError
 from models.fields import networks
+from models.fields.encodings import Positional
 from models.fields.fused_block.machine import interpreted
-from models.fields.fused_relu.choice import folded_trunk, trunk_settings
+from models.fields.fused_relu.choice import folded_products, trunk_settings
 from models.fields.fused_relu.operation import ReluSettings, fused_trunk
 from models.fields.networks import MLP
 from models.rendering.ray_sampling import samples_at_points
@@ -24,7 +25,7 @@ INTERPRETED = ReluSettings(machine=interpreted())
 
 
 def draw(width, num_rows, num_fields):
-    """Encodings and weights of three layers, of which the last sees the encoding again."""
+    """Encodings and weights of three layers, of which the last sees the encoding again, and of two heads."""
     generator = np.random.default_rng(0)
     sizes = ((FEATURES,), (width,), (FEATURES, width))
 
@@ -33,15 +34,16 @@ def draw(width, num_rows, num_fields):
 
     kernels = tuple(tuple(normal(size, width, scale=(2 / size) ** 0.5) for size in layer) for layer in sizes)
     biases = tuple(normal(width) for _ in sizes)
-    return normal(num_rows, FEATURES), kernels, biases
+    heads = tuple(normal(width, columns, scale=width**-0.5) for columns in (60, 1))
+    return normal(num_rows, FEATURES), kernels, biases, heads
 
 
 def gradients(compute, arguments, axes=0):
     def loss(*arguments):
-        return jnp.sum(jnp.sin(compute(*arguments).astype(jnp.float32)))
+        return sum(jnp.sum(jnp.sin(value.astype(jnp.float32))) for value in compute(*arguments))
 
     with jax.default_matmul_precision("highest"):
-        return jax.jit(jax.vmap(jax.value_and_grad(loss, (0, 1, 2)), axes))(*arguments)
+        return jax.jit(jax.vmap(jax.value_and_grad(loss, (0, 1, 2, 3)), axes))(*arguments)
 
 
 def errors(found, truth):
@@ -51,7 +53,7 @@ def errors(found, truth):
 
 def array_forward(rows, kernel, bias, *, tuning, machine):
     """Compute what the forward kernel does, with ordinary arrays."""
-    return jnp.maximum(jnp.einsum("fnw,fwv->fnv", rows, kernel) + bias[:, None], 0)
+    return jnp.maximum(jnp.einsum("fnk,fkw->fnw", rows, kernel) + bias[:, None], 0)
 
 
 def array_backward(gradient, rows, kernel, *, tuning, machine):
@@ -67,14 +69,14 @@ def test_many_fields_are_computed_at_once(shares_weights, monkeypatch):
     folder = "models.fields.fused_relu"
     monkeypatch.setattr(f"{folder}.forward_kernel.forward_relu", array_forward)
     monkeypatch.setattr(f"{folder}.backward_kernel.backward_relu", array_backward)
-    encoded, kernels, biases = draw(128, 70, 3)
+    encoded, *weights = draw(128, 70, 3)
     axes = 0
     if shares_weights:
-        kernels, biases = jax.tree.map(lambda x: x[0], (kernels, biases))
-        axes = (0, None, None)
+        weights = jax.tree.map(lambda x: x[0], weights)
+        axes = (0, None, None, None)
     settings = ReluSettings()
-    fused = gradients(lambda *given: fused_trunk(*given, settings=settings), (encoded, kernels, biases), axes)
-    truth = gradients(folded_trunk, (encoded, kernels, biases), axes)
+    fused = gradients(lambda *given: fused_trunk(*given, settings=settings), (encoded, *weights), axes)
+    truth = gradients(folded_products, (encoded, *weights), axes)
     assert max(errors(fused, truth)) < MAX_ERROR
 
 
@@ -85,31 +87,31 @@ def test_float32_is_the_layers(num_rows, num_fields, monkeypatch):
     monkeypatch.setattr("models.fields.fused_block.kernel_parts.MULTIPROCESSORS", 1)
     arguments = draw(128, num_rows, num_fields)
     fused = gradients(lambda *given: fused_trunk(*given, settings=INTERPRETED), arguments)
-    assert max(errors(fused, gradients(folded_trunk, arguments))) < MAX_ERROR
+    assert max(errors(fused, gradients(folded_products, arguments))) < MAX_ERROR
 
 
 @pytest.mark.slow
 def test_two_slices_of_width_256():
     arguments = draw(256, 100, 1)
     fused = gradients(lambda *given: fused_trunk(*given, settings=INTERPRETED), arguments)
-    assert max(errors(fused, gradients(folded_trunk, arguments))) < MAX_ERROR
+    assert max(errors(fused, gradients(folded_products, arguments))) < MAX_ERROR
 
 
 def lowered(width, num_fields):
-    encoded, kernels, biases = jax.eval_shape(lambda: draw(width, 300, num_fields))
+    encoded, *weights = jax.eval_shape(lambda: draw(width, 300, num_fields))
     encoded = jax.ShapeDtypeStruct(encoded.shape, jnp.bfloat16)
 
     def loss(*arguments):
-        return jnp.sum(fused_trunk(*arguments, settings=ReluSettings()).astype(jnp.float32))
+        return sum(value.astype(jnp.float32).sum() for value in fused_trunk(*arguments, settings=ReluSettings()))
 
-    mapped = jax.jit(jax.vmap(jax.grad(loss, (1, 2))))
-    return mapped.trace(encoded, kernels, biases).lower(lowering_platforms=("cuda",)).as_text()
+    mapped = jax.jit(jax.vmap(jax.grad(loss, (1, 2, 3))))
+    return mapped.trace(encoded, *weights).lower(lowering_platforms=("cuda",)).as_text()
 
 
 @pytest.mark.parametrize(("width", "num_fields"), [(128, 2), (256, 1)])
 def test_kernels_lower(width, num_fields):
-    # Of three layers the middle one has both inputs in the kernels, the last one its features' gradients.
-    assert lowered(width, num_fields).count("@mosaic_gpu_v2(") == 3
+    # Forward but for the layer that sees the encoding again, and the gradients of all.
+    assert lowered(width, num_fields).count("@mosaic_gpu_v2(") == 2 + 3
 
 
 def test_the_field_uses_them_where_they_can_run(monkeypatch):
@@ -123,17 +125,44 @@ def test_the_field_uses_them_where_they_can_run(monkeypatch):
 
     assert "mosaic_gpu" not in program()
     monkeypatch.setattr(networks, "trunk_settings", lambda *_: ReluSettings())
-    assert program().count("@mosaic_gpu_v2(") == 6 + 7
+    assert program().count("@mosaic_gpu_v2(") == 7 + 8
+
+
+@pytest.mark.parametrize("changes", [{}, {"view_directions": False}, {"encoding": Positional(6)}])
+@pytest.mark.parametrize("with_rays", [False, True])
+def test_a_field_with_them_is_the_field_without(changes, with_rays, monkeypatch):
+    folder = "models.fields.fused_relu"
+    monkeypatch.setattr(f"{folder}.forward_kernel.forward_relu", array_forward)
+    monkeypatch.setattr(f"{folder}.backward_kernel.backward_relu", array_backward)
+    field = MLP(width=64, depth=4, **changes)
+    draw = np.random.default_rng(0)
+    directions = jnp.asarray(draw.normal(size=(5, 3)), jnp.float32)
+    samples = samples_at_points(jnp.asarray(draw.normal(size=(5, 7, 3)), jnp.float32))
+    samples = samples._replace(directions=jnp.broadcast_to(directions[:, None], (5, 7, 3)))
+    params = jax.jit(field.init)(jax.random.key(0), samples)
+    options = {"ray_directions": directions} if with_rays else {}
+
+    def found():
+        def loss(params):
+            density, color = field.apply(params, samples, **options)
+            return jnp.sum(density**2) + jnp.sum(color**2)
+
+        return jax.jit(jax.value_and_grad(loss))(params)
+
+    truth = found()
+    monkeypatch.setattr(networks, "trunk_settings", lambda *_: ReluSettings())
+    # Of a bias whose gradient is 0 by chance, nothing is left but rounding.
+    assert max(errors(found(), truth)) < 1e-4
 
 
 def test_who_asks_for_them_hears_why_they_cannot_run():
-    assert trunk_settings("auto", jnp.dtype("bfloat16"), 256) is None
+    assert trunk_settings("auto", "bfloat16", 256) is None
     for dtype, width, reason in (
         ("float32", 256, "float32"),
         ("bfloat16", 64, "width 64"),
         ("bfloat16", 256, "Hopper"),
     ):
         with pytest.raises(UsageError, match=f'expected "fused" to be able to run, got .*{reason}.*layers="auto"'):
-            trunk_settings("fused", jnp.dtype(dtype), width)
+            trunk_settings("fused", dtype, width)
     with pytest.raises(UsageError, match="expected layers to be one of"):
         dataclasses.replace(MLP(), layers="fuse")
