@@ -89,6 +89,24 @@ def degenerate_field_notes(table: Table, cells: Sequence[TrialSlot], store: Tria
     return notes
 
 
+def masked_score_notes(table: Table, cells: Sequence[TrialSlot], store: TrialReader) -> list[str]:
+    """Say on which clusters only what masks leave counts in the numbers, and how they are made then.
+
+    Args:
+        table: The table.
+        cells: Places of trials in tables.
+        store: Where scores lie.
+    """
+    clusters: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        if cell.table != table.name or not store.finished(cell.trial_id):
+            continue
+        about = store.scores(cell.trial_id).get(table.protocol, {}).get("about", {}).get("masks")
+        if about:
+            clusters.setdefault(about, {})[cell.cluster] = None
+    return [f"{list_some(list(found))}: {about}." for about, found in clusters.items()]
+
+
 def imagenet_encoder_notes(table: Table, cells: Sequence[TrialSlot], trials: Sequence[Trial]) -> list[str]:
     """Say which arms see through an encoder that ImageNet's labels trained: it is no CLIP, and no paper's.
 

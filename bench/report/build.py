@@ -20,7 +20,7 @@ from bench.analysis.table_result import TableResult
 from bench.import_paths import ROOT
 from bench.metrics.task_kinds import kind_of
 from bench.report import caption_notes, manifest
-from bench.report.arm_notes import degenerate_field_notes, imagenet_encoder_notes, write_arm_notes
+from bench.report.arm_notes import degenerate_field_notes, imagenet_encoder_notes, masked_score_notes, write_arm_notes
 from bench.report.caption_context import CaptionTableContext, find_retrieval_set, gather_context
 from bench.report.images import caption_sheets
 from bench.report.images.interactive_media import InteractiveMedia
@@ -96,6 +96,7 @@ def gather_contents(
     for table in chosen.tables:
         result = compare_table(table, chosen, frame, contexts.get(table.name))
         notes = degenerate_field_notes(table, chosen.cells, store)
+        notes += masked_score_notes(table, chosen.cells, store)
         notes += imagenet_encoder_notes(table, chosen.cells, chosen.trials)
         results.append(add_notes(result, notes))
     return ReportContents(

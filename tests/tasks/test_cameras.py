@@ -162,6 +162,13 @@ def test_angle_to_nearest_against_slow_twin():
     assert cameras.angle_to_nearest_deg(poses, poses).max() < 1e-3
 
 
+def test_a_camera_at_the_origin_is_in_no_direction():
+    poses = cameras.hemisphere(3)
+    there = poses[:1].copy()
+    there[:, :3, 3] = 0
+    assert cameras.angle_to_nearest_deg(there, poses) == pytest.approx([90])
+
+
 @given(st.tuples(*[st.floats(0, 1)] * 4), st.floats(0, 1))
 def test_composite_against_slow_twin(rgba, background):
     got = task.composite(np.array(rgba, np.float64), background)

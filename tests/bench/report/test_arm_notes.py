@@ -7,8 +7,10 @@ import argparse
 from bench import __main__ as command_line
 from bench.cli import suite_options
 from bench.report import arm_notes
+from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
-from tests.fixtures.toy_studies import SMOKE, toy_suite
+from bench.suites.trial import Trial
+from tests.fixtures.toy_studies import BASE, SMOKE, outcome, toy_suite
 
 
 def test_fewer_captions_and_seeds():
@@ -25,6 +27,21 @@ def test_differences_from_the_baseline_are_named():
     assert notes["Base"] == ""
     assert "learning_rate 0.2 instead of " in notes["Fast"] and "label fast instead of base" in notes["Fast"]
     assert "task.num_views 5 instead of " in notes["Base, 5 views"]
+
+
+def test_masked_scores_are_told_scene_by_scene(tmp_path):
+    table = toy_suite().tables_at(SMOKE)[0]
+    trials_store = Store.open(tmp_path)
+    cells = []
+    for task in table.tasks[:3]:
+        trial = Trial(task=task, method=BASE, budget=SMOKE, seed=0, variant="toy_base")
+        cells.append(TrialSlot(table.name, "Base", trial.id, task.cluster, 0))
+        trials_store.write(outcome(trial))
+    assert arm_notes.masked_score_notes(table, cells, trials_store) == []
+    masked = trials_store.scores(cells[1].trial_id)["std-v1"] | {"about": {"masks": "only pixels inside count"}}
+    trials_store.write_scores(cells[1].trial_id, "std-v1", masked)
+    found = arm_notes.masked_score_notes(table, cells, trials_store)
+    assert found == [f"{cells[1].cluster}: only pixels inside count."]
 
 
 def chosen(*words):
