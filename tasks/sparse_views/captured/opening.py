@@ -9,6 +9,7 @@ import functools
 import pathlib
 
 from bench.errors import UsageError
+from tasks.sparse_views import photo_files
 from tasks.sparse_views.captured.capture import Capture
 from tasks.sparse_views.captured.colmap_reader import has_colmap_model, read_colmap
 from tasks.sparse_views.captured.llff_reader import has_poses_bounds, read_llff
@@ -41,17 +42,19 @@ def open_capture(folder: pathlib.Path, image_px: int | None) -> Capture:
     states = []
     for pattern in CAMERA_FILES:
         states += [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(folder.glob(pattern))]
+    if has_transforms(folder):
+        image_px = None  # such a file names the photographs themselves
     return _open(folder.absolute(), image_px, tuple(states))
 
 
 @functools.lru_cache(maxsize=64)  # every trial asks for the shapes
 def _open(folder: pathlib.Path, image_px: int | None, _states: tuple[tuple[str, int, int], ...]) -> Capture:
     if has_transforms(folder):
-        return read_transforms(folder)
+        return without_idle_alpha(read_transforms(folder))
     if has_poses_bounds(folder):
-        return read_llff(folder, image_px)
+        return without_idle_alpha(read_llff(folder, image_px))
     if has_colmap_model(folder):
-        return read_colmap(folder, image_px)
+        return without_idle_alpha(read_colmap(folder, image_px))
     half = [path for pattern in ("cameras.*", "sparse/**/cameras.*") for path in sorted(folder.glob(pattern))]
     if half:
         raise UsageError(
@@ -62,3 +65,19 @@ def _open(folder: pathlib.Path, image_px: int | None, _states: tuple[tuple[str, 
         f"{folder}: expected cameras: transforms.json (NeRF, instant-ngp, nerfstudio), poses_bounds.npy (LLFF) or "
         "sparse/0 (COLMAP), got none; run COLMAP on the photos first"
     )
+
+
+def without_idle_alpha(capture: Capture) -> Capture:
+    """Take photographs for ones without alpha where it is 1 everywhere, as in the PNG files of many phones.
+
+    Three of them are read for it. Else a room would be taken for a thing that stands before nothing.
+    """
+    frames = capture.frames
+    if not all(frame.has_alpha for frame in frames):
+        return capture
+    for frame in (frames[0], frames[len(frames) // 2], frames[-1]):
+        if photo_files.read_photo(frame.image, frame.where)[..., 3].min() < 255:
+            return capture
+    doubt = "the photos have an alpha channel that is 1 everywhere: they are taken for photos without alpha"
+    opaque = tuple(frame._replace(has_alpha=False) for frame in frames)
+    return capture._replace(frames=opaque, doubts=(*capture.doubts, doubt))

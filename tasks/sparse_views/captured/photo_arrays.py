@@ -141,6 +141,8 @@ def check_lenses(frames: Sequence[CapturedFrame]) -> None:
 def _read_view(frame: CapturedFrame, size: tuple[int, int], background: float) -> ViewArrays:
     image = photo_files.read_photo(frame.image, frame.where).astype(np.float32) / 255
     mask = _read_mask(frame, image.shape[:2])
+    if not frame.has_alpha:
+        image = image[..., :3]
     if mask is None and image.shape[-1] == 3:
         return ViewArrays(area_filter(image, *size), np.ones(size, np.float32), None)
     alpha = image[..., 3:] if image.shape[-1] == 4 else np.ones((*image.shape[:2], 1), np.float32)

@@ -188,6 +188,18 @@ def test_alpha_goes_on_the_background(tmp_path):
     np.testing.assert_allclose(np.linalg.norm(data.all_train_poses[:, :3, 3], axis=1), 4, rtol=1e-4)
 
 
+def test_alpha_that_says_nothing_is_none(tmp_path):
+    place = write_transforms(tmp_path / "phone", channels=4)
+    for path in (place / "images").iterdir():
+        image = np.asarray(Image.open(path)).copy()
+        image[..., 3] = 255
+        Image.fromarray(image).save(path)
+    task = captured(place)
+    assert task.surroundings == "unbounded" and not task.has_alpha
+    assert any("an alpha channel that is 1 everywhere" in doubt for doubt in task.doubts())
+    np.testing.assert_array_equal(task.load().train.alphas, 1)
+
+
 def test_photos_keep_their_size_where_a_budget_is_larger(tmp_path):
     place = write_transforms(tmp_path / "small")
     task = captured(place, image_px=400)
