@@ -32,6 +32,8 @@ def main(args: argparse.Namespace) -> int:
         print(json.dumps(record.to_json() | {"scores": scores}, indent=1, allow_nan=False))
         return 0
     print("\n".join([*_head(record), *_scores(scores), *_curves(record), *_tree("identity", record.identity)]))
+    if record.scene:
+        print("\n".join(_tree("scene", record.scene)))
     print("\n".join(_tree("environment", record.environment)))
     if record.traceback:
         print(record.traceback.rstrip())

@@ -58,6 +58,8 @@ class Record:
         memory_bytes: Of each device, while its pack is trained, as the compiler plans it; None if it is not known.
         resumed_at: Steps at which training went on from a checkpoint: one for each sitting but the first. `timings` are
             of all sittings; `environment` is that of the last.
+        scene: Where a captured scene was placed: what lies around it, near, far, centre and scale, estimated ones too;
+            empty for any other task.
     """
 
     schema_version: int
@@ -80,6 +82,7 @@ class Record:
     traceback: str | None
     memory_bytes: int | None = None
     resumed_at: list[int] = dataclasses.field(default_factory=list)
+    scene: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.status == "failed") != (self.reason is not None):
@@ -198,7 +201,19 @@ def make_record(
         traceback=None if traceback is None else remove_user_folders(traceback),
         memory_bytes=memory_bytes,
         resumed_at=resumed_at or [],
+        scene=_placed_scene(trial.task),
     )
+
+
+def _placed_scene(task: Any) -> dict[str, Any]:
+    """Return where a task places its scene; empty if it is no captured one, or cannot be placed."""
+    describe = getattr(task, "describe_placement", None)
+    if describe is None:
+        return {}
+    try:
+        return describe()
+    except UsageError:  # then this is the record of a failure that says so
+        return {}
 
 
 def make_failed_outcome(trial: Any, reason: str, traceback: str | None = None, pack_size: int = 1) -> Outcome:

@@ -14,7 +14,7 @@ import functools
 import hashlib
 import json
 import pathlib
-from typing import get_args
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -162,6 +162,19 @@ class CapturedScene:
     def placement(self) -> ScenePlacement:
         """Estimate where the scene lies, its scale, near and far, as far as the task does not give them."""
         return _placement(dataclasses.replace(self, num_views=8, views=None, subset_seed=0, background=1.0))
+
+    def describe_placement(self) -> dict[str, Any]:
+        """Write down where the scene lies as plain values: what was estimated beside what was given."""
+        placement = self.placement()
+        return {
+            "world": placement.world,
+            "near": placement.near / placement.scale,
+            "far": placement.far / placement.scale,
+            "center": placement.center.tolist(),
+            "scale": placement.scale,
+            "rotation": placement.rotation.tolist(),
+            "reasons": placement.reasons,
+        }
 
     def fingerprint(self) -> str:
         """Hash what was read of the cameras, the bytes of photographs and masks, and the version of the estimates.

@@ -11,6 +11,10 @@ import pytest
 from PIL import Image
 
 from bench.errors import UsageError
+from bench.storage.record import Record, make_record
+from bench.suites.trial import Trial
+from models.nerf import NERF
+from tasks.budgets import BUDGETS, sized
 from tasks.sparse_views.captured.captured_scene import CapturedScene
 from tasks.task import FolderScene, SceneTask
 from tests.fixtures.captured_scenes import captured, noise, ring, write_photos, write_transforms
@@ -277,6 +281,16 @@ def test_a_world_that_is_none_and_a_center_of_two_numbers():
     object.__setattr__(task, "center", (1.0, 2.0))
     with pytest.raises(UsageError, match="expected center as three numbers, got .1.0, 2.0.; write task.center=0,0,0.5"):
         task.__post_init__()
+
+
+def test_where_it_lies_is_written_into_records(tmp_path):
+    budget = BUDGETS["smoke"]
+    task = captured(write_transforms(tmp_path / "garden"), near=0.2)
+    trial = Trial(task=task, method=sized(NERF, budget), budget=budget, seed=0, variant="nerf")
+    record = Record.from_json(make_record(trial, status="finished", with_device=False).to_json())
+    assert record.scene["near"] == pytest.approx(0.2) and record.scene["far"] == pytest.approx(20, rel=1e-3)
+    assert record.scene["world"] == "unbounded" and record.scene["scale"] == pytest.approx(2, rel=1e-3)
+    assert record.identity["task"]["near"] == 0.2 and record.identity["task"]["far"] is None
 
 
 def test_names_and_arrays_that_cannot_be_written(tmp_path):
