@@ -57,9 +57,18 @@ def resume(run: PackRun) -> None:
     run.sitting.begin_steps()
 
 
-def can_resume(run: PackRun, phases: Sequence[TrainingPhase]) -> bool:
-    """Tell whether each phase has checkpoints of its own, so that what it continues need not be trained."""
-    return bool(phases) and all(find_checkpoints(run, phase) for phase in phases)
+def can_skip(run: PackRun, continuations: Sequence[TrainingPhase]) -> bool:
+    """Tell whether a run that finishes no trials is not needed any more; it is set to its end, if others begin there.
+
+    So it is where what continues it has checkpoints of its own, or where it has those of its last step.
+    """
+    if continuations and all(find_checkpoints(run, phase) for phase in continuations):
+        return True
+    found = find_checkpoints(run, run.phase)
+    if not found or found[0].head.step != run.phase.end:
+        return False
+    restore(run, found)
+    return True
 
 
 def keep_now_and_then(run: PackRun) -> None:
@@ -159,12 +168,12 @@ def find_checkpoints(run: PackRun, phase: TrainingPhase) -> list[TrainingCheckpo
             checkpoint = parse_checkpoint(run.sitting.saved[name], name)
             _check_fits(checkpoint, run, phase, training)
         except ValueError as error:
-            run.sitting.hand_on(f"checkpoint not used: {error}")
+            run.sitting.warn(f"checkpoint not used: {error}")
             return None
         found.append(checkpoint)
     steps = {checkpoint.head.step for checkpoint in found}
     if len(steps) > 1:
-        run.sitting.hand_on(f"checkpoints not used: {names[0]} and others are at different steps, {sorted(steps)}")
+        run.sitting.warn(f"checkpoints not used: {names[0]} and others are at different steps, {sorted(steps)}")
         return None
     return found
 

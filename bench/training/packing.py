@@ -38,10 +38,12 @@ class Pack:
     Attributes:
         trials: In a fixed order; the trial axis of every array.
         key: Equal for packs that one compiled program can serve.
+        first_step: Steps that its trials have taken in earlier sittings, as far as was known when it was made.
     """
 
     trials: tuple[Trial, ...]
     key: str
+    first_step: int = 0
 
     @property
     def roots(self) -> tuple[Trial, ...]:
@@ -50,10 +52,11 @@ class Pack:
 
     @property
     def num_steps(self) -> int:
-        """Count the gradient steps of all its trials; those that trials share count once."""
-        shared = sum(trial.method.total_steps for trial in self.roots)
+        """Count the gradient steps that its trials have still to take; those that trials share count once."""
+        shared = sum(max(0, trial.method.total_steps - self.first_step) for trial in self.roots)
         phases = [trial for trial in self.trials if trial.method.continues is not None]
-        return shared + sum(trial.method.total_steps - root(trial).method.total_steps for trial in phases)
+        starts = [max(root(trial).method.total_steps, self.first_step) for trial in phases]
+        return shared + sum(trial.method.total_steps for trial in phases) - sum(starts)
 
     def halves(self) -> tuple[Pack, ...]:
         """Make two packs of half the size, to be tried when one does not fit in memory.
@@ -176,7 +179,7 @@ def make_packs(trials: Iterable[Trial], pack_size: int, points: Mapping[str, Res
         groups.setdefault((program, point), {}).setdefault(root(trial), []).append(trial)
     packs: list[Pack] = []
     keys: dict[Program, str] = {}
-    for (program, _), families in groups.items():
+    for (program, point), families in groups.items():
         members = sorted(families.values(), key=lambda family: schedule_key(family, places))
         num_packs = math.ceil(len(members) / pack_size)
         size = math.ceil(len(members) / num_packs)
@@ -184,7 +187,7 @@ def make_packs(trials: Iterable[Trial], pack_size: int, points: Mapping[str, Res
             keys[program] = _free_key(program_key(members[0][0]), keys.values())
         for i in range(0, len(members), size):
             together = tuple(trial for family in members[i : i + size] for trial in family)
-            packs.append(Pack(trials=together, key=keys[program]))
+            packs.append(Pack(trials=together, key=keys[program], first_step=point.step))
     return sorted(packs, key=lambda pack: min(trial.seed for trial in pack.trials))
 
 

@@ -49,6 +49,8 @@ def compile_ahead(pack: QueuedPack) -> None:
 
     assert isinstance(pack, packing.Pack), "only the trainer's own packs are compiled ahead"
     first = packing.training_phases(pack)[0]
+    if pack.first_step >= first.end and not first.trials:  # its checkpoints are of a later phase
+        return
     static, batch, _ = batches.load_batch(pack)
     state = programs.init_state(static, batch, len(pack.roots))
     state, batch = devices.abstract_arrays((state, batch))

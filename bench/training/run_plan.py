@@ -7,10 +7,12 @@ import sys
 from typing import Any
 
 from bench.errors import UsageError
+from bench.storage.checkpoint_files import CheckpointFolder
 from bench.storage.store import Store
 from bench.suites.selection import Selection
 from bench.suites.trial import Trial
 from bench.training import devices, packing, run_suite
+from bench.training.resume_points import StoredCheckpoints
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,15 +86,16 @@ def make_plan(
 
     Args:
         chosen: Trials; those that are finished are left out.
-        trials_store: Where finished trials lie.
+        trials_store: Where finished trials and checkpoints lie.
         pack_size: Trials trained at once by one program; None for as many as suit the device.
         num_workers: Workers; None for one an accelerator, or one a core where there is none.
     """
     missing = [trial for trial in chosen.trials if not trials_store.finished(trial.id)]
     run_suite.warn_of_absent_photographs(missing)
+    points = StoredCheckpoints(CheckpointFolder.open(trials_store.root), None).resume_points(missing)
     return RunPlan(
         chosen=chosen,
-        packs=run_suite.TrainingOptions(pack_size=pack_size).make_packs(missing),
+        packs=run_suite.TrainingOptions(pack_size=pack_size).make_packs(missing, points),
         num_workers=num_workers or devices.num_accelerators() or devices.num_cores(),
         missing=chosen.missing,
     )

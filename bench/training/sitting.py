@@ -56,6 +56,7 @@ class Sitting:
         scores_beside: Whether trials are scored in a thread, beside the training of what follows.
         outcomes: Those that were handed on, by the trial's id.
         last_kept: When the last checkpoint was left, or the steps began.
+        warned: Warnings that were handed on.
     """
 
     saved: dict[str, bytes] = dataclasses.field(default_factory=dict)
@@ -65,6 +66,7 @@ class Sitting:
     scores_beside: bool = False
     outcomes: dict[str, Outcome] = dataclasses.field(default_factory=dict)
     last_kept: float = dataclasses.field(default_factory=time.monotonic)
+    warned: set[str] = dataclasses.field(default_factory=set)
 
     def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Hand on outcomes, each once."""
@@ -79,6 +81,12 @@ class Sitting:
             self.saved[checkpoint.head.name] = checkpoint.content
             self.hand_on(checkpoint)
         self.last_kept = time.monotonic()
+
+    def warn(self, line: str) -> None:
+        """Hand on a warning, once."""
+        if line not in self.warned:
+            self.warned.add(line)
+            self.hand_on(line)
 
     def begin_steps(self) -> None:
         """Note that the steps begin: from now on there is something to keep."""

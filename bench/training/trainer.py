@@ -149,7 +149,7 @@ def train_together(pack: Pack, report: Report, sitting: Sitting, on_phase: OnPha
     """
     first, *continuations = training_phases(pack)
     run = PackRun.prepare(pack, first, report, sitting)
-    if first.trials or not checkpointing.can_resume(run, continuations):
+    if first.trials or not checkpointing.can_skip(run, continuations):
         run.train_phase()
     if first.trials:
         on_phase(run.render_phase())

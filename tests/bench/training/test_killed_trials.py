@@ -44,14 +44,20 @@ def test_packs_may_be_put_together_differently(tmp_path):
     killing.check_equal(folder, whole)
 
 
-@pytest.mark.parametrize(("executor", "num_steps"), [("inline", NUM_STEPS), ("ray", 10 * NUM_STEPS)])
-def test_sigterm_leaves_within_20_seconds_and_says_so(executor, num_steps, tmp_path):
+@pytest.mark.parametrize(
+    ("executor", "num_steps", "number", "code"),
+    [
+        ("inline", NUM_STEPS, signal.SIGTERM, 143),
+        ("ray", 10 * NUM_STEPS, signal.SIGTERM, 143),
+        ("ray", 10 * NUM_STEPS, signal.SIGINT, 130),
+    ],
+)
+def test_a_signal_leaves_checkpoints_within_20_seconds(executor, num_steps, number, code, tmp_path):
     folder = tmp_path / "results"
-    chance = random.Random(executor)
     killed = killing.kill_in_training(
-        folder, "photographs", num_steps, chance, signal.SIGTERM, executor=executor, checkpoint_minutes=0.02
+        folder, "photographs", num_steps, random.Random(0), number, executor=executor, checkpoint_minutes=0.02
     )
-    assert killed.code == 143, killing.said(folder)
+    assert killed.code == code, killing.said(folder)
     assert "leaving checkpoints" in killing.said(folder)
     assert killed.leaving_s < 20
     after = killing.steps(folder)

@@ -10,7 +10,7 @@ from bench.storage import record
 from bench.storage.checkpoint_files import CheckpointFolder, checkpoint_to_bytes
 from bench.storage.store import Store
 from bench.suites.selection import Selection
-from bench.training import packing, resume_points
+from bench.training import packing, programs, resume_points
 from bench.training.checkpointing import training_name
 from bench.training.packing import make_packs, root
 from bench.training.queue import Queue
@@ -79,6 +79,8 @@ class TestPacks:
         packs = make_packs(pack.trials, 8, points)
         assert sorted(sorted(trial.seed for trial in each.trials) for each in packs) == [[1, 3], [2], [3]]
         assert len({each.key for each in packs}) == 1  # one compiled program serves all
+        left = {each.first_step: each.num_steps for each in packs}
+        assert left == {0: 23, 10: 2 * (23 - 10), 28: 32 - 28}
         assert [len(each.trials) for each in make_packs(pack.trials, 8)] == [4]
 
     def test_of_another_size_go_on(self, tmp_path):
@@ -92,14 +94,24 @@ class TestPacks:
 
 
 class TestWhatStays:
-    def test_the_end_of_a_root_for_what_continues_it(self, tmp_path):
+    def test_the_end_of_a_root_for_what_continues_it(self, tmp_path, monkeypatch):
         pack = toy_pack(ToyPhase(), ToyPhase(extra_steps=9), seeds=[3, 3])
         for _ in range(6):
             run(tmp_path, pack.trials, minutes=AT_ONCE)
         assert Store.open(tmp_path).ids() == [pack.trials[0].id]  # stored though the other is not
         assert steps(tmp_path) == [23, 28]
         (tmp_path / ".checkpoints" / f"{training_name(pack.trials[1])}.safetensors").unlink()
-        assert run(tmp_path, pack.trials) == 1
+        with monkeypatch.context() as patch:  # its root's program is not even compiled
+            compiled = programs.CompiledPrograms.compile
+            starts = []
+
+            def compile_noted(pack, phase, *arrays):
+                starts.append(phase.start)
+                return compiled(pack, phase, *arrays)
+
+            patch.setattr(programs.CompiledPrograms, "compile", compile_noted)
+            assert run(tmp_path, pack.trials) == 1
+            assert starts == [23]
         record = Store.open(tmp_path).read(pack.trials[1].id)
         assert record.resumed_at[-1] == 23 and record.curves["step"] == [5, 10, 15, 20, 23, 28, 32]
         assert steps(tmp_path) == []
