@@ -32,6 +32,7 @@ from bench.metrics.task_kinds import kind_of
 from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import Table, TrialSlot
 from bench.suites.trial import Trial
+from models.imagenet.catalog import IMAGENET
 from tasks.task import SceneTask
 
 TRUTH = "true test views"
@@ -185,7 +186,8 @@ def format_distances(found: pd.DataFrame) -> list[str]:
     """Format a table's distances as lines of text: means over seeds, with the range where there are several."""
     features = str(found["features"].iloc[0])
     table = found["table"].iloc[0]
-    lines = [f"{table}: distance of each arm's renders from the scenes' photographs, features {features}"]
+    what = " (trained on ImageNet's labels, not CLIP)" if features.removeprefix(fid_kid.PREFIX) in IMAGENET else ""
+    lines = [f"{table}: distance of each arm's renders from the scenes' photographs, features {features}{what}"]
     width = max(len(arm) for arm in found["arm"])
     for arm, rows in found.groupby("arm", sort=False):
         lines.append(f"  {arm:{width}}  {'  '.join(format_arm(rows))}")

@@ -124,6 +124,9 @@ def test_what_the_numbers_are_of_is_said(made):
     said = "\n".join(image_set_distances.format_distances(found.assign(features="inception:weights.pth")))
     assert "against 3,200 photographs: 100 training, 100 validation and 200 test views" in said
     assert "no published FID or KID compares" not in said
+    head, *_ = image_set_distances.format_distances(found.assign(features="encoder:efficientnet-lite0"))
+    assert head.endswith("features encoder:efficientnet-lite0 (trained on ImageNet's labels, not CLIP)")
+    assert "ImageNet" not in image_set_distances.format_distances(found.assign(features="encoder:embedded-vit-8"))[0]
 
 
 def test_the_verb_prints_and_writes(made, tmp_path, capsys):
