@@ -6,6 +6,7 @@
     <root>/failed-<n>/<trial_id>/      failures that `retry` moved out of the way
     <root>/<trial_id>.unreadable-<n>/  records that did not parse, set aside so that the trial is run again
     <root>/status.json                 what is running now, see `bench.storage.run_status`
+    <root>/.checkpoints/               training that is not finished, see `bench.storage.checkpoint_files`
     <root>/.lock                       held by the one driver that may write here
     <root>/.tmp-<host>-<pid>-...       being written; left behind by a writer that was killed, and removed later
 
