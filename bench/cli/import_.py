@@ -36,6 +36,8 @@ transforms_test.json as `python -m bench export-scenes --format blender OUT` wri
 embedded scene a method may see the first of these photographs, ids in transforms_train.json, as many as its task has
 (sparse-views: {NUM_VIEWS}): {", ".join(map(str, FIRST_VIEWS))}, ...
 
+Of photographs of your own, which --scenes names, ids are those that `python -m bench scene FOLDER` prints as held out.
+
 Images are PNG of 8 or 16 bits, of the budget's size, RGB on the task's background (white) or RGBA with straight alpha,
 which is put on it. Of a caption there are the 17 views of tasks/captions/caption_task.py (0 to 15 all round, 16 of the
 paper), with alpha; where there are several, a caption's folder is named by its words with dashes.

