@@ -26,7 +26,7 @@ class PackEvent(NamedTuple):
         kind: `begun` when a worker is given the pack, `trained` when it may be given the next, `ended` when it is
             scored too. Each worker's packs go through each in the same order.
         worker: Counted from 0; one that takes the place of another has a number of its own.
-        trial_ids: Of the pack.
+        trial_ids: Of the pack, without those that have an outcome already.
         seconds: As `time.time` tells it.
     """
 
