@@ -153,12 +153,15 @@ class NeRF(Method):
         """
         if has_alpha is None:
             has_alpha = world == "bounded"
-        takes_ndc = world == "forward-facing" and self.far_wall
+        opaque_end = self.opaque_end or not (has_alpha or self.far_wall)
+        if world == "bounded":
+            return dataclasses.replace(self, opaque_end=opaque_end)
+        takes_ndc = world == "forward-facing" and (self.far_wall or self.ndc)
         return dataclasses.replace(
             self,
-            opaque_end=not has_alpha and not self.far_wall,
+            opaque_end=opaque_end,
             contraction=world == "unbounded",
-            lindisp=world != "bounded" and not takes_ndc,
+            lindisp=not takes_ndc,
             ndc=takes_ndc,
         )
 

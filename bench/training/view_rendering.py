@@ -25,7 +25,7 @@ from tasks.cameras import Intrinsics, Rays, pixel_rays, select_cameras
 STRIP_VIEW = 1
 """The standard camera from which the strip is rendered: azimuth 45, elevation 15."""
 
-FAR_RATIO = 8
+FAR_RATIO = 4
 """Ratio of far to near from which a fifth of the way is measured in inverse depth: else it would hold the scene."""
 
 NUM_STRIP = 8

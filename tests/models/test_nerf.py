@@ -263,6 +263,7 @@ def test_fitting_to_a_world():
     assert released == dataclasses.replace(NERF_2021, ndc=True)
     assert NERF.fit_to_world("bounded", has_alpha=False).opaque_end
     assert NERF.fit_to_world("unbounded", has_alpha=True).opaque_end is False
+    assert fitted["unbounded"].fit_to_world("bounded") == fitted["unbounded"]  # what a user chose stays
 
 
 def test_new_fields_move_no_stored_trial():
