@@ -44,31 +44,49 @@ def trunk_settings(layers: Layers, dtype: str, width: int) -> ReluSettings | Non
         reason = f"{dtype} instead of bfloat16"
     elif width not in TRUNK_WIDTHS:
         reason = f"width {width} instead of {' or '.join(map(str, TRUNK_WIDTHS))}"
-    reason = reason or unfit_device() or trunk_probe_failure(width)
+    reason = reason or unfit_device()
     if reason is None:
-        from models.fields.fused_relu.operation import ReluSettings
-
-        return ReluSettings()
+        settings, reason = probe_trunk(width)
+        if settings is not None:
+            return settings
     if layers == "fused":
         raise UsageError(f'layers: expected "fused" to be able to run, got {reason}; write layers="auto"')
     return None
 
 
 @functools.cache
-def trunk_probe_failure(width: int) -> str | None:
-    """Compile the fused kernels and compare them with the layers; say what is wrong with them, once."""
+def probe_trunk(width: int) -> tuple[ReluSettings | None, str | None]:
+    """Compile the fused kernels and compare them with the layers; say what is wrong with them, once.
+
+    Returns:
+        Settings with which they are right, those with most kernels if there are several; None and a reason if there are
+        none.
+    """
+    failure = None
     try:
         from models.fields.fused_relu.operation import ReluSettings
 
+        candidates = [ReluSettings(), ReluSettings(reads_encoding=False)]
+    except Exception as problem:  # noqa: BLE001  Mosaic's interface is unstable: anything may be missing or refused.
+        candidates = []
+        failure = f"{type(problem).__name__}: {problem}"
+    for settings in candidates:
+        failure = _failure_with(settings, width)
+        if failure is None:
+            return settings, None
+        print(f"fused layers of width {width}: {failure}; fewer are fused, or none", file=sys.stderr)
+    return None, failure
+
+
+def _failure_with(settings: ReluSettings, width: int) -> str | None:
+    """Say what is wrong with the kernels of some settings; None if they are right."""
+    try:
         # In a thread of its own, which is not inside the program that is traced here, nor split over its devices.
         with ThreadPoolExecutor(1) as thread:
-            error = thread.submit(trunk_probe_error, ReluSettings(), width).result()
-        failure = None if error <= MAX_PROBE_ERROR else f"gradients that differ by {error:.2g} from those of the layers"
-    except Exception as problem:  # noqa: BLE001  Mosaic's interface is unstable: anything may be missing or refused.
-        failure = f"{type(problem).__name__} while compiling: {str(problem).strip().splitlines()[-1:]}"
-    if failure is not None:
-        print(f"fused layers of width {width}: {failure}; layers compute them instead", file=sys.stderr)
-    return failure
+            error = thread.submit(trunk_probe_error, settings, width).result()
+    except Exception as problem:  # noqa: BLE001
+        return f"{type(problem).__name__} while compiling: {str(problem).strip().splitlines()[-1:]}"
+    return None if error <= MAX_PROBE_ERROR else f"gradients that differ by {error:.2g} from those of the layers"
 
 
 def trunk_probe_error(settings: ReluSettings, width: int) -> float:

@@ -26,8 +26,8 @@ MULTIPLE = 64
 """Rows and features are filled up with zeros to a multiple of this."""
 
 
-MOST_FEATURES = 128
-"""Features of an encoding whose kernel fits on a multiprocessor, with rows and results beside it."""
+MOST_FEATURES = 64
+"""Features of an encoding whose kernel fits on a multiprocessor, beside that of the features before."""
 
 MOST_OUTPUTS = 4
 """A head of so few columns gives densities and colours, and no features."""
@@ -35,11 +35,21 @@ MOST_OUTPUTS = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReluSettings:
-    """Says what runs the fused kernels, and with which tunings."""
+    """Says what runs the fused kernels, and with which tunings.
+
+    Attributes:
+        machine: What runs them.
+        forward: Tuning of a layer with one input.
+        forward_of_two: Tuning of a layer that sees the encoding again: its kernel leaves room for one warpgroup.
+        backward: Tuning of all gradients.
+        reads_encoding: Whether layers that see the encoding are computed in the kernels.
+    """
 
     machine: Hopper = Hopper()
     forward: Tuning = Tuning(warpgroups=3, slots=1)
+    forward_of_two: Tuning = Tuning(warpgroups=1, slots=1)
     backward: Tuning = Tuning(slots=3)
+    reads_encoding: bool = True
 
 
 def fused_trunk(
@@ -90,15 +100,17 @@ def _products(features: Array, heads: Any) -> tuple[Array, ...]:
 def _layers(settings: ReluSettings, encoded: Array, kernels: Any, biases: Any) -> list[Array]:
     """Compute the results of all layers."""
     results: list[Array] = []
+    reads_encoding = settings.reads_encoding and encoded.shape[-1] <= MOST_FEATURES
     for factors, bias in zip(kernels, biases, strict=True):
-        rows = results[-1] if results else encoded
-        if len(factors) == 1 and rows.shape[-1] in (bias.shape[0], *range(MULTIPLE, MOST_FEATURES + 1, MULTIPLE)):
-            kernel = factors[0].astype(encoded.dtype)
-            [result] = _mapped(_forward, settings)(rows[None], kernel[None], bias[None])
+        inputs = [encoded, *results[-1:]] if len(factors) > 1 else [results[-1] if results else encoded]
+        weights = [factor.astype(encoded.dtype) for factor in factors]
+        if reads_encoding or inputs[0] is not encoded:
+            one = [value[None] for value in (*inputs, *weights, bias)]
+            [result] = _mapped(_forward if len(inputs) == 1 else _forward_of_two, settings)(*one)
         else:
             total = bias[None]
-            for part, factor in zip([encoded, *results[-1:]], factors, strict=True):
-                total = total + jnp.matmul(part, factor.astype(part.dtype)).astype(jnp.float32)
+            for rows, weight in zip(inputs, weights, strict=True):
+                total = total + jnp.matmul(rows, weight).astype(jnp.float32)
             result = jnp.maximum(total, 0).astype(encoded.dtype)
         results.append(result)
     return results
@@ -164,13 +176,27 @@ def _columns(joined: Array, parts: Sequence[Array]) -> tuple[Array, ...]:
 
 
 def _forward(settings: ReluSettings, rows: Array, kernel: Array, bias: Array) -> Float[Array, "f n w"]:
+    return _forward_rows(settings, settings.forward, [rows], [kernel, bias])
+
+
+def _forward_of_two(
+    settings: ReluSettings, encoded: Array, rows: Array, encoded_kernel: Array, kernel: Array, bias: Array
+) -> Float[Array, "f n w"]:
+    return _forward_rows(settings, settings.forward_of_two, [encoded, rows], [encoded_kernel, kernel, bias])
+
+
+def _forward_rows(
+    settings: ReluSettings, tuning: Tuning, inputs: list[Array], weights: list[Array]
+) -> Float[Array, "f n w"]:
     from models.fields.fused_relu.forward_kernel import forward_relu
 
-    def compute(rows: Array, *weights: Array) -> Array:
-        result = forward_relu(_filled_up(rows), *weights, tuning=settings.forward, machine=settings.machine)
-        return result[:, : rows.shape[1]]
+    def compute(*arguments: Array) -> Array:
+        rows = [_filled_up(value) for value in arguments[: len(inputs)]]
+        *kernels, bias = arguments[len(inputs) :]
+        result = forward_relu(rows, kernels, bias, tuning=tuning, machine=settings.machine)
+        return result[:, : arguments[0].shape[1]]
 
-    return compute_row_parts(compute, [rows], [kernel, bias], adds_up=False)
+    return compute_row_parts(compute, inputs, weights, adds_up=False)
 
 
 def _backward(
@@ -186,7 +212,7 @@ def _backward(
     return compute_row_parts(compute, [gradient, rows], [kernel], adds_up=(False, True, True))
 
 
-_NUM_ROW_ARGUMENTS: dict[Any, int] = {_forward: 1, _backward: 2}
+_NUM_ROW_ARGUMENTS: dict[Any, int] = {_forward: 1, _forward_of_two: 2, _backward: 2}
 """How many of a function's arguments are rows; the others are weights."""
 
 

@@ -11,6 +11,7 @@ from bench.errors import UsageError
 from models.fields import networks
 from models.fields.encodings import Positional
 from models.fields.fused_block.machine import interpreted
+from models.fields.fused_relu import choice
 from models.fields.fused_relu.choice import folded_products, trunk_settings
 from models.fields.fused_relu.operation import ReluSettings, fused_trunk
 from models.fields.networks import MLP
@@ -51,9 +52,11 @@ def errors(found, truth):
     return [float(jnp.linalg.norm((a - b).ravel()) / jnp.linalg.norm(b.ravel())) for a, b in pairs]
 
 
-def array_forward(rows, kernel, bias, *, tuning, machine):
+def array_forward(inputs, kernels, bias, *, tuning, machine):
     """Compute what the forward kernel does, with ordinary arrays."""
-    return jnp.maximum(jnp.einsum("fnk,fkw->fnw", rows, kernel) + bias[:, None], 0)
+    pairs = zip(inputs, kernels, strict=True)
+    products = [jnp.einsum("fnk,fkw->fnw", rows, kernel) for rows, kernel in pairs]
+    return jnp.maximum(sum(products) + bias[:, None], 0)
 
 
 def array_backward(gradient, rows, kernel, *, tuning, machine):
@@ -97,12 +100,13 @@ def test_two_slices_of_width_256():
     assert max(errors(fused, gradients(folded_products, arguments))) < MAX_ERROR
 
 
-def lowered(width, num_fields):
+def lowered(width, num_fields, settings=None):
     encoded, *weights = jax.eval_shape(lambda: draw(width, 300, num_fields))
     encoded = jax.ShapeDtypeStruct(encoded.shape, jnp.bfloat16)
 
     def loss(*arguments):
-        return sum(value.astype(jnp.float32).sum() for value in fused_trunk(*arguments, settings=ReluSettings()))
+        products = fused_trunk(*arguments, settings=settings or ReluSettings())
+        return sum(value.astype(jnp.float32).sum() for value in products)
 
     mapped = jax.jit(jax.vmap(jax.grad(loss, (1, 2, 3))))
     return mapped.trace(encoded, *weights).lower(lowering_platforms=("cuda",)).as_text()
@@ -110,8 +114,11 @@ def lowered(width, num_fields):
 
 @pytest.mark.parametrize(("width", "num_fields"), [(128, 2), (256, 1)])
 def test_kernels_lower(width, num_fields):
-    # Forward but for the layer that sees the encoding again, and the gradients of all.
-    assert lowered(width, num_fields).count("@mosaic_gpu_v2(") == 2 + 3
+    assert lowered(width, num_fields).count("@mosaic_gpu_v2(") == 3 + 3
+
+
+def test_layers_that_read_the_encoding_may_be_left_out():
+    assert lowered(256, 1, ReluSettings(reads_encoding=False)).count("@mosaic_gpu_v2(") == 1 + 3
 
 
 def test_the_field_uses_them_where_they_can_run(monkeypatch):
@@ -125,7 +132,7 @@ def test_the_field_uses_them_where_they_can_run(monkeypatch):
 
     assert "mosaic_gpu" not in program()
     monkeypatch.setattr(networks, "trunk_settings", lambda *_: ReluSettings())
-    assert program().count("@mosaic_gpu_v2(") == 7 + 8
+    assert program().count("@mosaic_gpu_v2(") == 8 + 8
 
 
 @pytest.mark.parametrize("changes", [{}, {"view_directions": False}, {"encoding": Positional(6)}])
@@ -153,6 +160,24 @@ def test_a_field_with_them_is_the_field_without(changes, with_rays, monkeypatch)
     monkeypatch.setattr(networks, "trunk_settings", lambda *_: ReluSettings())
     # Of a bias whose gradient is 0 by chance, nothing is left but rounding.
     assert max(errors(found(), truth)) < 1e-4
+
+
+def test_a_failing_kernel_leaves_the_others_and_then_the_layers(monkeypatch, capsys):
+    tried = []
+
+    def fail(settings, width):
+        tried.append(settings.reads_encoding)
+        if len(tried) < 2:
+            raise ValueError("no room")
+        return 0.001 if width == 256 else 1.0
+
+    monkeypatch.setattr(choice, "trunk_probe_error", fail)
+    choice.probe_trunk.cache_clear()
+    settings, reason = choice.probe_trunk(256)
+    assert tried == [True, False] and not settings.reads_encoding and reason is None
+    assert "ValueError while compiling: ['no room']" in capsys.readouterr().err
+    assert choice.probe_trunk(128) == (None, "gradients that differ by 1 from those of the layers")
+    choice.probe_trunk.cache_clear()
 
 
 def test_who_asks_for_them_hears_why_they_cannot_run():
