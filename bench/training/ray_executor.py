@@ -102,12 +102,14 @@ class RayExecutor:
                 ray.kill(worker.actor)
 
     def must_leave(self) -> bool:
-        """Tell the workers to stop, once; tell whether they have had enough time since a signal."""
+        """Tell the workers to stop, once; tell after a signal whether they had enough time, or have nothing to keep."""
         if self.stopped_at is None:
             self.stopped_at = time.monotonic()
             for worker in self.workers:
                 worker.actor.stop.options(concurrency_group="news").remote()
-        return self.handlers.stop.signal_name is not None and time.monotonic() - self.stopped_at > GRACE_S
+        is_late = time.monotonic() - self.stopped_at > GRACE_S
+        is_needed = any(worker.has_something_to_keep for worker in self.workers)
+        return self.handlers.stop.signal_name is not None and (is_late or not is_needed)
 
     def start_worker(self) -> WorkerHandle:
         """Start a worker."""
@@ -136,6 +138,7 @@ class RayExecutor:
                     worker.begun += [other.program for other in upcoming]
                     ahead = [other.pack for other in upcoming]
                 worker.asked = None  # an answer would be about the pack before
+                worker.phase = ""
                 checkpoints = self.handlers.checkpoints
                 saved = checkpoints.saved_for(attempt.pack)
                 worker.pending = worker.actor.train.remote(
@@ -288,6 +291,7 @@ class RayExecutor:
         """Store what a busy worker handed on, and tell where the pack stands that it trains."""
         self.take_messages(worker, news)
         attempt = worker.attempt
+        worker.phase = "" if news.progress is None else news.progress.phase
         if news.progress is not None and attempt is not None and attempt.trial_ids:
             self.handlers.on_progress(attempt.pack.key, attempt.trial_ids, news.progress)
 

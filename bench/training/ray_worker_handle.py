@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
 
+IDLE_PHASES = ("", "prepare", "compile")
+"""What a worker does before it takes the first steps of a pack."""
+
+
 @dataclasses.dataclass(eq=False)
 class WorkerHandle:
     """One worker, as the driver knows it.
@@ -25,6 +29,7 @@ class WorkerHandle:
         number: Its number in the run.
         attempt: The pack that it trains, without the trials that have left it.
         scoring: The packs that it has trained, by the answer that brings their outcomes.
+        phase: What it does with the pack, as it last said; empty before it says so.
         asked: The latest question for news that has no answer yet.
         num_seen: Messages of its that were stored.
         compiled: Programs that it has.
@@ -38,6 +43,7 @@ class WorkerHandle:
     number: int = 0
     attempt: Attempt | None = None
     scoring: dict[ray.ObjectRef, Attempt] = dataclasses.field(default_factory=dict)
+    phase: str = ""
     asked: ray.ObjectRef | None = None
     num_seen: int = 0
     compiled: set[Program] = dataclasses.field(default_factory=set)
@@ -52,6 +58,11 @@ class WorkerHandle:
     def is_busy(self) -> bool:
         """Tell whether it trains or scores."""
         return self.attempt is not None or bool(self.scoring)
+
+    @property
+    def has_something_to_keep(self) -> bool:
+        """Tell whether it would lose something if it ended now: steps, or a pack that is not scored yet."""
+        return bool(self.scoring) or (self.attempt is not None and self.phase not in IDLE_PHASES)
 
     def remove_trial(self, trial_id: str) -> None:
         """Take a trial that has an outcome out of its pack."""

@@ -15,8 +15,9 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-GRACE_S = 18.0
-"""Seconds that workers have to leave their checkpoints after a signal: machines that are taken away give 20 to 30."""
+GRACE_S = 15.0
+"""Seconds that workers have to leave their checkpoints after a signal: machines that are taken away give 20 to 30, and
+Ray takes some of them to shut down."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

@@ -44,7 +44,7 @@ def test_packs_may_be_put_together_differently(tmp_path):
     for record in records:
         expected = Store.open(whole).read(record.trial_id).curves
         assert record.curves["step"] == expected["step"]
-        np.testing.assert_allclose(record.curves["loss"][:10], expected["loss"][:10], rtol=0.02)
+        np.testing.assert_allclose(record.curves["loss"][:5], expected["loss"][:5], rtol=5e-3)
 
 
 @pytest.mark.parametrize(
