@@ -13,7 +13,6 @@ import json
 import pathlib
 import shlex
 import sys
-import time
 
 from bench.cli import export_options, suite_options
 from bench.errors import UsageError
@@ -43,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     export_options.add_sizes(parser)
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="default: results/generated/CAPTION")
+    parser.add_argument("--timings", action="store_true", help="print where the time went")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
@@ -55,13 +55,17 @@ def caption_text(text: str) -> str:
 
 def main(args: argparse.Namespace) -> int:
     """Train, write, and say where; 1 if a seed failed."""
+    from bench.storage.timings import PhaseTimer
+    from bench.training import precompile
+
+    timer = PhaseTimer()
+    precompile.prefer_quick_compiles()
+    precompile.start_device()
+
     from bench.export import generation, generation_page, text_to_3d
     from bench.report.figures.figure import slugify
-    from bench.training import precompile
     from bench.training.progress import format_seconds
 
-    start = time.monotonic()
-    precompile.prefer_quick_compiles()
     caption = " ".join(args.caption.split())
     out = export_options.make_folder(args.out or export_options.OUT / slugify(caption)[:80])
     trials = text_to_3d.trials_of(
@@ -76,9 +80,9 @@ def main(args: argparse.Namespace) -> int:
     warning = generation.warn_unknown_words(caption, trials[0])
     if warning:
         print(f"warning: {warning}", file=sys.stderr)
-    made = generation.make_objects(trials, out, export_options.sizes(args))
-    wall_s = time.monotonic() - start
-    summary = generation.summarize_objects(trials[0], made, wall_s=wall_s, command=command_line(args))
+    timer.lap("start_s")
+    made = generation.make_objects(trials, out, export_options.sizes(args), timer)
+    summary = generation.summarize_objects(trials[0], made, laps=timer.laps, command=command_line(args))
     write_file(out / "summary.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
     write_file(out / "index.html", generation_page.render_generation_page(summary))
     if args.json:
@@ -86,7 +90,9 @@ def main(args: argparse.Namespace) -> int:
     else:
         for described in summary["objects"]:
             print(f"seed {described['seed']}: {'; '.join(generation_page.describe_seed(described))}")
-        print(f"{format_seconds(wall_s)}; page: {out / 'index.html'}")
+        if args.timings:
+            print(generation.describe_seconds(summary["seconds"]))
+        print(f"{format_seconds(summary['seconds']['wall_s'])}; page: {out / 'index.html'}")
     return int(any(result.left is None for result in made))
 
 

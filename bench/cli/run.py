@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.cli import report_options, status, suite_options
@@ -14,6 +15,7 @@ from bench.storage.store import Store
 from bench.training.sitting import CHECKPOINT_MINUTES
 
 if TYPE_CHECKING:
+    from bench.training.run_handlers import PackEvent
     from bench.training.run_suite import TrainingOptions
 
 HELP = "train what is missing of a suite, score it, print its tables and write its report"
@@ -70,8 +72,9 @@ def main(args: argparse.Namespace) -> int:
     start = time.monotonic()
     chosen = suite_options.selection(args)
     trials_store = Store.open(args.results)
+    events: list[PackEvent] = []
     with trials_store.lock():
-        num_new = train_missing(training_options(args), chosen, trials_store)
+        num_new = train_missing(training_options(args), chosen, trials_store, events.append)
     num_failed = sum(trials_store.failed(trial.id) for trial in chosen.trials)
     left = [t.id for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if left:
@@ -91,9 +94,29 @@ def main(args: argparse.Namespace) -> int:
         terminal.print_tables(contents.results)
         print(f"report: {report.describe()}")
         num_found = len(chosen.trials) - num_new
-        print(f"{num_new} trials trained, {num_found} found finished, in {format_seconds(time.monotonic() - start)}")
+        wall_s = time.monotonic() - start
+        if events:
+            print(describe_times(wall_s, events, trials_store))
+        print(f"{num_new} trials trained, {num_found} found finished, in {format_seconds(wall_s)}")
     print_failures(num_failed, trials_store)
     return 1 if num_failed else 0
+
+
+def describe_times(wall_s: float, events: Sequence[PackEvent], trials_store: Store) -> str:
+    """Say where the time of a run went.
+
+    Args:
+        wall_s: Seconds that it took.
+        events: What became of its packs.
+        trials_store: Where its trials are stored.
+    """
+    from bench.training import precompile
+    from bench.training.run_times import RunTimes
+
+    trial_ids = dict.fromkeys(trial_id for event in events for trial_id in event.trial_ids)
+    stored = [trial_id for trial_id in trial_ids if trials_store.finished(trial_id) or trials_store.failed(trial_id)]
+    timings = [trials_store.read(trial_id).timings for trial_id in stored]
+    return RunTimes.of(wall_s, events, timings, scores_beside=precompile.has_accelerator()).describe()
 
 
 def print_unfinished(left: list[str], num_trials: int, trials_store: Store) -> None:

@@ -17,7 +17,7 @@ from bench.report.images import image_grid
 from bench.suites.trial import Trial
 from bench.training import batch, devices, programs, view_rendering
 from bench.training.batch import Cameras
-from models.method import Data, Frozen, Method, Params, State, Views
+from models.method import Data, Method, Params, State, Views
 from models.rendering import ray_sampling
 from tasks.cameras import BLENDER_FOV_DEG, Rays, intrinsics_from_fov, look_at
 
@@ -61,24 +61,34 @@ class TrainedField(NamedTuple):
         return (self.far - self.near) / 2 / math.sqrt(3)
 
 
+def prepare_data(trial: Trial) -> Data:
+    """Load the arrays that a trial's method reads: the same for all seeds of a task."""
+    devices.use_compilation_cache()
+    return jax.tree.map(jnp.asarray, trial.method.prepare(batch.load_encoders(trial.method), trial.task))
+
+
+def untrained_field(trial: Trial, data: Data) -> TrainedField:
+    """Build a field of zeros: one that compiles to the same programs as the trained one."""
+    shapes = jax.eval_shape(trial.method.init, jax.random.key(trial.seed), data)
+    params, state = jax.tree.map(lambda x: jnp.asarray(np.zeros(x.shape, x.dtype)), shapes)
+    return open_field(trial, params, state, data)
+
+
 def field_of(
-    trial: Trial, parameters: Mapping[str, Shaped[np.ndarray, "..."]], encoders: Frozen | None = None
+    trial: Trial, parameters: Mapping[str, Shaped[np.ndarray, "..."]], data: Data | None = None
 ) -> TrainedField:
     """Build the trained field of a trial from its stored parameters.
 
     Args:
         trial: Trial that the parameters were trained for.
         parameters: Arrays by flat name, as an `Outcome` or a store holds them.
-        encoders: Those of the method, by name; None to load them.
+        data: What `prepare_data` gives for it; None to call that.
 
     Raises:
         UsageError: Names or shapes of the parameters are not those of the trial's method.
     """
-    method = trial.method
-    devices.use_compilation_cache()
-    frozen = batch.load_encoders(method) if encoders is None else encoders
-    data = jax.tree.map(jnp.asarray, method.prepare(frozen, trial.task))
-    params, state = jax.eval_shape(method.init, jax.random.key(trial.seed), data)
+    data = prepare_data(trial) if data is None else data
+    params, state = jax.eval_shape(trial.method.init, jax.random.key(trial.seed), data)
     wanted = {"params": params}
     if jax.tree.leaves(state):
         wanted["state"] = state
@@ -91,12 +101,17 @@ def field_of(
             f"{got.get(name, 'none')}; they are of another version of the method: train it again"
         )
     filled = flax.traverse_util.unflatten_dict({k: jnp.asarray(x) for k, x in parameters.items()}, sep="/")
+    return open_field(trial, filled["params"], filled.get("state", state), data)
+
+
+def open_field(trial: Trial, params: Params, state: State, data: Data) -> TrainedField:
+    """Add what rendering a field needs of its task."""
     scene = trial.task.load()
     background = next((x.background for x in (scene, data, trial.task) if hasattr(x, "background")), 1.0)
     return TrainedField(
-        method=method,
-        params=filled["params"],
-        state=filled.get("state", state),
+        method=trial.method,
+        params=params,
+        state=state,
         data=data,
         near=float(scene.near),
         far=float(scene.far),

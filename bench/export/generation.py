@@ -6,23 +6,26 @@ import functools
 import importlib
 import math
 import pathlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from bench.errors import OutOfDeviceMemory, UsageError
 from bench.export import field, object_files
 from bench.export.text_to_3d import PROTOCOL, WORLD, is_embedded
 from bench.storage.record import Outcome
-from bench.storage.timings import NO_LAPS, sum_timings
+from bench.storage.timings import NO_LAPS, PhaseTimer, sum_timings
 from bench.suites.trial import Trial
-from bench.training import batch, devices, packing, precompile, trainer
-from bench.training.progress import ProgressBar
-from models.method import Frozen
+from bench.training import devices, packing, precompile, trainer
+from bench.training.progress import Progress, ProgressBar
+from bench.training.sitting import Sitting
+from models.method import Data
 from tasks.closed_world import grammar
 
 WRITERS = (
-    "seaborn",
+    "av",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
     "skimage.measure",
@@ -60,65 +63,109 @@ def warn_unknown_words(caption: str, trial: Trial) -> str | None:
     return f"{', '.join(trial.method.encoders)} knows the closed world only; {told}" if told else None
 
 
-def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any]) -> list[SeedResult]:
-    """Train all trials at once, with a bar of progress, and write the files of each.
+def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], timer: PhaseTimer) -> list[SeedResult]:
+    """Train all trials at once, with a bar of progress, and write the files of each while they are scored.
 
     Args:
         trials: A trial a seed.
         out: Folder that gets a folder a seed.
         sizes: Sizes of the files, as `object_files.export_object` takes them.
+        timer: Gets the laps `train_s`, all that comes before there is anything to write, and `write_s`.
 
     Raises:
         UsageError: The trials do not fit on the device.
     """
     [pack] = packing.make_packs(trials, len(trials))
-    made: list[SeedResult] = []
     with ProgressBar() as bar, precompile.BackgroundCompiler() as compiler:
-        compiler.threads.submit(import_writers)
         if precompile.has_accelerator():
             compiler.begin_scores(pack, (PROTOCOL,))
+        writers = WriterPreparation(trials[0], sizes, compiler.threads)
+
+        def report(progress: Progress) -> None:
+            bar.on_progress(progress)
+            if progress.phase == "train":
+                writers.begin()
+
         try:
-            outcomes = trainer.train(pack, (PROTOCOL,), bar.on_progress)
+            trained = trainer.train_unscored(pack, (PROTOCOL,), report, Sitting(scores_beside=True))
         except OutOfDeviceMemory as error:
             raise UsageError(str(error)) from error
-        encoders = batch.load_encoders(trials[0].method)
-        write = functools.partial(write_object, out=out, sizes=sizes, encoders=encoders)
+        timer.lap("train_s")
+        outcomes = {rendered.trial.id: rendered.outcome for phase in trained.phases for rendered in phase.trials}
+        write = functools.partial(write_object, out=out, sizes=sizes, data=writers.data())
+        left: list[object_files.ExportedFiles | None] = []
         with ThreadPoolExecutor(min(len(trials), devices.num_cores())) as threads:
-            for result in threads.map(write, trials, outcomes):
-                bar.on_progress(trainer.Progress("write", len(made), len(trials), math.nan))
-                made.append(result)
-    return made
+            for written in threads.map(write, trials, [outcomes[trial.id] for trial in trials]):
+                bar.on_progress(Progress("write", len(left), len(trials), math.nan))
+                left.append(written)
+        scored = trained.score(lambda progress: None)
+        timer.lap("write_s")
+    return [SeedResult(outcome, files) for outcome, files in zip(scored, left, strict=True)]
+
+
+class WriterPreparation:
+    """Imports and compiles what writes the objects, in threads, while they are trained: the device has work then.
+
+    Args:
+        trial: Any of the trials.
+        sizes: As `make_objects` takes them.
+        threads: Where it is done.
+    """
+
+    def __init__(self, trial: Trial, sizes: dict[str, Any], threads: ThreadPoolExecutor) -> None:
+        self.trial = trial
+        self.image_px = sizes["image_px"]
+        self.threads = threads
+        self.prepared: Future[Data] | None = None
+
+    def begin(self) -> None:
+        """Begin, once."""
+        if self.prepared is None:
+            self.prepared = self.threads.submit(field.prepare_data, self.trial)
+            self.threads.submit(import_writers)
+            self.threads.submit(self.compile_programs)
+
+    def data(self) -> Data:
+        """Wait for the arrays that all seeds share."""
+        return field.prepare_data(self.trial) if self.prepared is None else self.prepared.result()
+
+    def compile_programs(self) -> None:
+        """Render a field of zeros and look it up at a point; the trained fields find the programs."""
+        untrained = field.untrained_field(self.trial, self.data())
+        field.turntable(untrained, image_px=self.image_px)
+        field.at_points(untrained, np.zeros((1, 3), np.float32))
 
 
 def import_writers() -> None:
-    """Import what writes an object's files, which takes seconds: meanwhile the objects are trained."""
+    """Import what writes an object's files."""
     for name in WRITERS:
         importlib.import_module(name)
 
 
 def write_object(
-    trial: Trial, outcome: Outcome, out: pathlib.Path, sizes: dict[str, Any], encoders: Frozen
-) -> SeedResult:
+    trial: Trial, outcome: Outcome, out: pathlib.Path, sizes: dict[str, Any], data: Data
+) -> object_files.ExportedFiles | None:
     """Write the files of one seed, if its training ended. Seeds are written side by side, in threads."""
     if outcome.record.status != "finished":
-        return SeedResult(outcome, None)
-    left = object_files.export_object(
-        field.field_of(trial, outcome.parameters, encoders),
+        return None
+    return object_files.export_object(
+        field.field_of(trial, outcome.parameters, data),
         out / f"seed-{trial.seed}",
         views=outcome.views,
         curves=outcome.record.curves,
         **sizes,
     )
-    return SeedResult(outcome, left)
 
 
-def summarize_objects(trial: Trial, made: Sequence[SeedResult], *, wall_s: float, command: str) -> dict[str, Any]:
+def summarize_objects(
+    trial: Trial, made: Sequence[SeedResult], *, laps: Mapping[str, float], command: str
+) -> dict[str, Any]:
     """Sum up all objects as JSON, in the order of the judge's margin, the best first.
 
     Args:
         trial: Any of the trials.
         made: Results, one a seed.
-        wall_s: Seconds that all of it took.
+        laps: Seconds that it took, by phase, one after the other.
         command: Command line that makes it again.
     """
     data: Any = trial.task.load()
@@ -127,7 +174,7 @@ def summarize_objects(trial: Trial, made: Sequence[SeedResult], *, wall_s: float
     judge = data.judges[0]
     objects = [describe_result(result, judge) for result in made]
     objects.sort(key=lambda m: (m["state"] == "failed", m["state"] in ("empty", "solid"), -(m["margin"] or 0.0)))
-    seconds = {"wall_s": wall_s}
+    seconds = {"wall_s": sum(laps.values()), **{name: s for name, s in laps.items() if name != "train_s"}}
     for result in made:
         shares = {name: s for name, s in result.outcome.record.timings.items() if name not in NO_LAPS}
         seconds = sum_timings(seconds, shares, result.left.seconds if result.left is not None else {})
@@ -177,3 +224,27 @@ def describe_result(made: SeedResult, judge: str) -> dict[str, Any]:
         "mesh": left.meshed.to_json(),
         "mesh_told": left.meshed.told(),
     }
+
+
+PHASES = ("start", "prepare", "compile", "train", "render", "write")
+"""What `generate` does one after the other; the pack's seconds are those of its phases."""
+
+
+def describe_seconds(seconds: Mapping[str, float]) -> str:
+    """Say where the time went.
+
+    Args:
+        seconds: As in the summary.
+
+    Example:
+        >>> laps = {"wall_s": 9.0, "start_s": 3.0, "write_s": 2.0, "train_s": 3.5, "score_s": 0.5, "mesh_s": 4.0}
+        >>> describe_seconds(laps)
+        'start 3.0, train 3.5, write 2.0, else 0.5: 9.0 s. Beside, or in several threads: score 0.5, mesh 4.0'
+    """
+    parts = {name: seconds[f"{name}_s"] for name in PHASES if f"{name}_s" in seconds}
+    parts["else"] = seconds["wall_s"] - sum(parts.values())
+    beside = {
+        name: seconds[f"{name}_s"] for name in ("score", "turntable", "pictures", "mesh") if f"{name}_s" in seconds
+    }
+    one, other = (", ".join(f"{name} {s:.1f}" for name, s in some.items()) for some in (parts, beside))
+    return f"{one}: {seconds['wall_s']:.1f} s. Beside, or in several threads: {other}"

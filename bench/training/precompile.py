@@ -6,6 +6,7 @@ Imported by workers before their threads are limited: JAX is imported where it i
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -88,6 +89,13 @@ def prefer_quick_compiles() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if has_accelerator() and QUICK_FLAG.partition("=")[0] not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {QUICK_FLAG}".strip()
+
+
+def start_device() -> None:
+    """Begin to start the device, which takes seconds on a GPU; meanwhile the rest is imported."""
+    import jax
+
+    threading.Thread(target=jax.local_devices, daemon=True, name="start the device").start()
 
 
 def has_accelerator() -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
@@ -71,13 +72,16 @@ class CompiledPrograms(NamedTuple):
         steps = (static, phase.start, phase.end, num_chunk)
         sizes = (static, layout.height, layout.width, num_at_once)
         fields = (state.params, state.state, batch)
-        has_photographs = batch.photographers is not None
-        return cls(
-            advance=devices.compile_once(train_chunk, steps, (state, batch, first_step), donate=(0,)),
-            render=devices.compile_once(render_views, sizes, fields),
-            look=None if has_photographs else devices.compile_once(render_progress_view, sizes, fields),
-            num_chunk=num_chunk,
-        )
+        asked = [
+            functools.partial(devices.compile_once, train_chunk, steps, (state, batch, first_step), donate=(0,)),
+            functools.partial(devices.compile_once, render_views, sizes, fields),
+        ]
+        if batch.photographers is None:
+            asked.append(functools.partial(devices.compile_once, render_progress_view, sizes, fields))
+        # Side by side where the host's cores have nothing else to do.
+        with ThreadPoolExecutor(1 if devices.is_cpu() else len(asked)) as threads:
+            advance, render, *look = threads.map(lambda compile_it: compile_it(), asked)
+        return cls(advance=advance, render=render, look=look[0] if look else None, num_chunk=num_chunk)
 
 
 def chunk_length(pack: Pack, phase: TrainingPhase) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from bench.cli import export_options
 from bench.export import generation, text_to_3d
 from bench.storage import record
 from bench.training import batch, trainer
+from bench.training.progress import Progress
+from bench.training.scoring import RenderedPhase, RenderedTrial
 from tasks.captions import caption_sets
 from tasks.closed_world import grammar
 from tests.fixtures.balls import Ball
@@ -63,15 +66,19 @@ def balls(monkeypatch):
     """Stands in for Dream Fields and its training; gives what was trained."""
     seen, broken = [], set()
 
-    def train(pack, protocols, report):
-        assert protocols == ("std-v1",)
+    def train(pack, protocols, report, sitting):
+        assert protocols == ("std-v1",) and sitting.scores_beside
         seen.append(pack)
         for step in (0, 10, 11, 20):
-            report(trainer.Progress("train", step, 20, 0.25))
-        return [outcome(trial, broken) for trial in pack.trials]
+            report(Progress("train", step, 20, 0.25))
+        outcomes = [outcome(trial, broken) for trial in pack.trials]
+        unscored = [dataclasses.replace(each, scores={}) for each in outcomes]
+        rendered = [RenderedTrial(trial, None, each) for trial, each in zip(pack.trials, unscored, strict=True)]
+        phase = RenderedPhase(tuple(rendered), len(rendered), Progress("score", 20, 20, 0.25))
+        return types.SimpleNamespace(phases=[phase], score=lambda report: outcomes)
 
     monkeypatch.setattr("models.dream_fields.DREAM_FIELDS", GuidedBall())
-    monkeypatch.setattr(trainer, "train", train)
+    monkeypatch.setattr(trainer, "train_unscored", train)
     monkeypatch.setattr(batch, "load_encoders", lambda method: {})
     return argparse.Namespace(packs=seen, broken=broken)
 
@@ -181,9 +188,10 @@ class TestWhatComesOfIt:
         assert f"--out {tmp_path / 'out'}: expected a folder, got 'File exists'; choose" in capsys.readouterr().err
 
     def test_lines_for_a_person(self, balls, tmp_path, capsys):
-        assert run(tmp_path, IN_THE_SET, "--seeds", "1,4") == 0
+        assert run(tmp_path, IN_THE_SET, "--seeds", "1,4", "--timings") == 0
         printed = capsys.readouterr()
-        first, second, last = printed.out.splitlines()
+        first, second, seconds, last = printed.out.splitlines()
+        assert seconds.startswith("start ") and "train 3.0, write " in seconds and ", mesh " in seconds
         assert first.startswith("seed 1: judge's margin +0.0500, caption found in 50% of views; mesh of ")
         assert first.endswith(" faces, watertight, surface at a density of 4.33")
         assert second.startswith("seed 4: the field is solid; judge's margin +0.2000")

@@ -177,7 +177,7 @@ class TestRun:
         code = bench(*RUN, "--only", "arm=NeRF", "--results", folder, "--executor", "inline")
         printed = capsys.readouterr()
         assert code == 0
-        assert "1 trials trained" in printed.out
+        assert "1 trials trained" in printed.out and "time of the device: trained " in printed.out
         assert "set aside, it did not parse" in printed.err
 
     def test_a_store_of_another_schema_is_refused(self, first, folder, tmp_path, capsys):
