@@ -59,7 +59,16 @@ def look_at_scene(task: FolderScene) -> SceneLook:
     unchanged = look.placement._replace(
         rotation=np.eye(3), center=np.zeros(3), scale=1.0, near=task.near, far=task.far, reasons=reasons
     )
-    return look._replace(task=task, placement=unchanged)
+    return look._replace(task=task, placement=unchanged, split=_published_split(task, look.capture))
+
+
+def _published_split(task: BlenderScene, capture: Capture) -> CaptureSplit:
+    """Return what the task itself trains on and holds out: it counts views whose photographs are missing."""
+    by_image = {frame.image: frame for frame in capture.frames}
+    frames = task.frames()
+    train = {number: by_image[frame.image] for number, frame in frames.train.items() if frame.image in by_image}
+    test = {number: by_image[frame.image] for number, frame in frames.test.items() if frame.image in by_image}
+    return CaptureSplit(train, test, f"every {task.test_every}th view of {frames.files[-1].name}")
 
 
 def summarize_scene(look: SceneLook) -> dict[str, Any]:

@@ -131,6 +131,7 @@ def read_photo_header(path: pathlib.Path, where: str) -> PhotoHeader:
         UsageError: It is missing, no photograph, of a format that is not read, or too large.
     """
     with _opened(path, where) as image:
+        _refuse_deep_pixels(image, path, where)
         orientation = 1
         with contextlib.suppress(Exception):  # broken EXIF data of a picture that is good
             orientation = image.getexif().get(0x0112, 1)
@@ -149,9 +150,13 @@ def read_photo(path: pathlib.Path, where: str) -> UInt8[np.ndarray, "h w c"]:
         UsageError: As `read_photo_header`, or it is damaged, or has more than 8 bits.
     """
     with _opened(path, where) as image:
-        if image.mode in ("1", "F") or image.mode.startswith("I"):
-            raise UsageError(f"{where}: expected an image of 8 bits, got mode {image.mode} in {path}; convert it")
+        _refuse_deep_pixels(image, path, where)
         return np.asarray(image.convert("RGBA" if _has_alpha(image) else "RGB"))
+
+
+def _refuse_deep_pixels(image: Image, path: pathlib.Path, where: str) -> None:
+    if image.mode in ("1", "F") or image.mode.startswith("I"):
+        raise UsageError(f"{where}: expected an image of 8 bits, got mode {image.mode} in {path}; convert it")
 
 
 def read_mask(path: pathlib.Path, where: str) -> UInt8[np.ndarray, "h w"]:

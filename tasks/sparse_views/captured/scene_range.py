@@ -39,6 +39,23 @@ NeRF Realistic Synthetic, whose cameras stand at 4. Where a scene has no end, sa
 end that is too far costs next to nothing, and a near one that is too near costs most samples."""
 
 
+class KnownDepths(NamedTuple):
+    """What is known of the depths that frames show.
+
+    Attributes:
+        of_frames: Nearest and farthest depth of each; NaN where nothing is known.
+        source: Where they come from, for people.
+        margins: Factors of the nearest and the farthest.
+        odd_frames: Share of the frames that may show something nearer than near, or farther than far, as points that
+            were matched wrongly do.
+    """
+
+    of_frames: Float[np.ndarray, "n 2"]
+    source: str
+    margins: tuple[float, float]
+    odd_frames: float = 0.0
+
+
 class DepthRange(NamedTuple):
     """Near and far.
 
@@ -76,13 +93,13 @@ def estimate_range(
     Raises:
         UsageError: They cannot be estimated, or nothing that the photographs show lies between them.
     """
-    depths, source, margins = _known_depths(capture, poses, meeting, world)
-    known = depths[np.isfinite(depths).all(axis=1)]
+    depths = _known_depths(capture, poses, meeting, world)
+    known = depths.of_frames[np.isfinite(depths.of_frames).all(axis=1)]
     if not len(known) and (near is None or far is None):
         raise UsageError(_no_range(capture, meeting))
-    found_near = near if near is not None else max(margins[0] * known[:, 0].min(), 1e-6 * known[:, 1].max())
-    # A frame whose points lie ten times as far as all others' shows the sky, or a mistake.
-    found_far = far if far is not None else margins[1] * float(np.quantile(known[:, 1], 0.95))
+    found_near = near or depths.margins[0] * float(np.quantile(known[:, 0], depths.odd_frames))
+    found_far = far or depths.margins[1] * float(np.quantile(known[:, 1], 1 - depths.odd_frames))
+    source = depths.source
     if near is not None or far is not None:
         source = f"as given; else from {source}" if near is None or far is None else "as given"
     if not found_near < found_far:
@@ -91,19 +108,19 @@ def estimate_range(
             "unit of its poses; correct task.near or task.far"
         )
     _check_not_empty(capture, known, found_near, found_far)
-    return DepthRange(float(found_near), float(found_far), source, depths)
+    return DepthRange(float(found_near), float(found_far), source, depths.of_frames)
 
 
 def _known_depths(
     capture: Capture, poses: Float[np.ndarray, "n 4 4"], meeting: MeetingPoint, world: World
-) -> tuple[Float[np.ndarray, "n 2"], str, tuple[float, float]]:
-    """Return the depths of what each frame shows, where they come from, and the margins for near and far."""
+) -> KnownDepths:
+    """Ask the file's bounds, then its points, then the cameras."""
     if capture.bounds is not None:
-        return capture.bounds, "the bounds in the file", BOUND_MARGINS
+        return KnownDepths(capture.bounds, "the bounds in the file", BOUND_MARGINS)
     if capture.points is not None:
         depths = point_depths(capture)
         if np.isfinite(depths).any():
-            return depths, capture.points.source, MARGINS
+            return KnownDepths(depths, capture.points.source, MARGINS, odd_frames=0.05)
     depths = np.full((len(poses), 2), np.nan)
     if meeting.is_known and np.median(meeting.depths) > 0:
         ahead = meeting.depths > 0
@@ -115,7 +132,7 @@ def _known_depths(
         depths[:, 1] = np.maximum(depths[:, 1], _exit_depths(poses, capture.box))
         margins = (margins[0], MARGINS[1])
         source = "the cameras, where their axes meet, and the box of aabb_scale"
-    return depths, source, margins
+    return KnownDepths(depths, source, margins)
 
 
 def _exit_depths(poses: Float[np.ndarray, "n 4 4"], box: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, " n"]:

@@ -78,7 +78,14 @@ def test_other_formats(tmp_path, capsys, kind):
         expected = ("scene: COLMAP model, binary, 9 photos of 12 x 8", "30 points of COLMAP", "points3D.bin")
     else:
         place = write_scene(tmp_path / "scene", num_train=9, num_test=9)
-        expected = ("of NeRF, 18 photos of 8 x 8; 18 with alpha", "near, far 2, 6 in the poses' unit: as published")
+        (place / "test" / "r_3.png").unlink()
+        (place / "train" / "r_2.png").unlink()
+        expected = (
+            "of NeRF, 16 photos of 8 x 8; 16 with alpha",
+            "near, far 2, 6 in the poses' unit: as published",
+            "split     8 to train on, 2 held out: every 8th view of transforms_test.json",
+            "held out: ids 0, 8",
+        )
     said = look(capsys, place, "--out", tmp_path / "a.png")
     for part in expected:
         assert part in said

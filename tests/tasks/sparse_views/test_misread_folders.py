@@ -93,15 +93,24 @@ def test_a_name_is_taken_as_it_is_written_first(tmp_path):
 
 
 def huge_png(path, width, height):
-    """Write a picture of one bit a pixel whose rows are all alike: small on disk, and large in memory."""
+    """Write a picture of two colours whose rows are all alike: small on disk, and large in memory."""
 
     def chunk(kind, content):
         return pack(">I", len(content)) + kind + content + pack(">I", zlib.crc32(kind + content))
 
     packer = zlib.compressobj(9)
     rows = packer.compress(bytes(1 + (width + 7) // 8) * height) + packer.flush()
-    head = chunk(b"IHDR", pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
+    head = chunk(b"IHDR", pack(">IIBBBBB", width, height, 1, 3, 0, 0, 0)) + chunk(b"PLTE", bytes(6))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+
+
+def test_photos_of_sixteen_bits_are_told_from_their_headers(tmp_path):
+    task = plain(tmp_path)
+    for path in (task.place() / "images").iterdir():
+        Image.fromarray(np.zeros((8, 12), np.uint16)).save(path)
+    for each in (task, captured(task.place())):
+        with pytest.raises(UsageError, match="expected an image of 8 bits, got mode I;16 in .*; convert it"):
+            each.layout()
 
 
 def test_photos_of_two_hundred_megapixels_are_one_line(tmp_path):
