@@ -115,6 +115,14 @@ def doubt_photos(
         doubts.add(f"{num_masks} of {len(train) + len(test)} photos have a mask; of the others all pixels count")
     if len(train) < FEW_VIEWS:
         doubts.add(f"only {len(train)} photos are left to train on")
-    for name in ("masks", "dynamic_mask"):
-        if num_masks == 0 and any(path.name.startswith(name) for path in capture.folder.iterdir()):
-            doubts.add(f"{name} lies in the folder, but no camera file names masks: all pixels count")
+    if num_masks == 0:
+        _doubt_unnamed_masks(capture, train[0].image.parent, doubts)
+
+
+def _doubt_unnamed_masks(capture: Capture, photos: pathlib.Path, doubts: Doubts) -> None:
+    """Say that masks lie where some programs look for them, beside the photographs or in a folder, and are not read."""
+    for place in dict.fromkeys((capture.folder, photos)):
+        for start in ("masks", "dynamic_mask"):
+            names = sorted(path.name for path in place.iterdir() if path.name.startswith(start))
+            if names:
+                doubts.add(f"{names[0]} lies in the folder, but no camera file names masks: all pixels count")

@@ -90,3 +90,10 @@ def test_json_holds_everything(root, capsys):
 def test_an_unknown_trial_names_the_nearest(root):
     with pytest.raises(UsageError, match="got 'dietnref'; the nearest is 'dietnerf__a__8v__s0__2'"):
         show.main(parsed("dietnref", "--results", root))
+
+
+def test_where_a_captured_scene_was_placed(root, capsys):
+    Store.open(root).write(outcome("nerf__fox__8v__s0__3", scene={"world": "unbounded", "near": 0.25}))
+    show.main(parsed("nerf__fox", "--results", root))
+    said = capsys.readouterr().out
+    assert "scene\n  world: unbounded\n  near: 0.25\n" in said

@@ -174,6 +174,9 @@ def test_masks_that_no_file_names_are_doubted(tmp_path):
     place = write_transforms(tmp_path / "masks")
     (place / "masks").mkdir()
     assert "masks lies in the folder, but no camera file names masks: all pixels count" in captured(place).doubts()
+    of_instant_ngp = write_transforms(tmp_path / "ngp")
+    Image.fromarray(np.zeros((8, 12), np.uint8)).save(of_instant_ngp / "images" / "dynamic_mask_000.png")
+    assert any(doubt.startswith("dynamic_mask_000.png lies in") for doubt in captured(of_instant_ngp).doubts())
 
 
 def test_alpha_goes_on_the_background(tmp_path):
