@@ -255,4 +255,5 @@ def test_every_field_counts_for_the_identity():
             for f in dataclasses.fields(method)
             if not f.metadata.get("identity", True)
         }
-    assert without == set()
+    # It trades memory for time, and computes the same.
+    assert without == {"DietNeRF.keep_activations"}
