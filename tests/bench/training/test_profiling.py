@@ -42,7 +42,7 @@ def test_operations_are_those_of_the_layers(profiles):
     (found,) = profiles
     points = 2 * SMOKE.num_rays * 4
     # Forward and the kernels' gradients of three layers; the first layer's input needs no gradient.
-    layers = 39 * 8 + 8 * 4
+    layers = 40 * 8 + 8 * 4  # 39 encoded features, filled up to a multiple of 8
     assert found.flops_by_scope["field"] == 2 * points * (2 * layers + 8 * 4)
     assert found.product_types == {"float32 x float32 -> float32": found.flops_by_scope["field"]}
 
