@@ -2,7 +2,7 @@
 
 import typing
 
-from bench.cli import export_scenes, import_
+from bench.cli import export_scenes, import_, scene
 from bench.metrics import protocol_names
 from bench.metrics.task_kinds import all_kinds
 from bench.suites.builtin import sparse_views
@@ -10,6 +10,7 @@ from tasks.scenes.scene_names import SCENE_NAMES
 from tasks.scenes.scenes import SCENES
 from tasks.sparse_views import scene_views
 from tasks.sparse_views.view_selection import choose_training_views
+from tasks.task import World
 
 
 def test_protocols():
@@ -29,3 +30,7 @@ def test_photographs_that_an_imported_method_may_see():
     first = choose_training_views(len(import_.FIRST_VIEWS), 0, scene_views.NUM_POSES["train"])
     assert first == import_.FIRST_VIEWS
     assert import_.NUM_VIEWS == sparse_views.NUM_VIEWS
+
+
+def test_what_lies_around_a_scene():
+    assert scene.WORLDS == typing.get_args(World)
