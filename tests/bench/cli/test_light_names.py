@@ -33,4 +33,4 @@ def test_photographs_that_an_imported_method_may_see():
 
 
 def test_what_lies_around_a_scene():
-    assert scene.WORLDS == typing.get_args(World)
+    assert typing.get_args(World) == scene.WORLDS
