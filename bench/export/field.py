@@ -61,7 +61,7 @@ class TrainedField(NamedTuple):
         return (self.far - self.near) / 2 / math.sqrt(3)
 
 
-def prepare_data(trial: Trial) -> Data:
+def load_field_data(trial: Trial) -> Data:
     """Load the arrays that a trial's method reads: the same for all seeds of a task."""
     devices.use_compilation_cache()
     return jax.tree.map(jnp.asarray, trial.method.prepare(batch.load_encoders(trial.method), trial.task))
@@ -82,12 +82,12 @@ def field_of(
     Args:
         trial: Trial that the parameters were trained for.
         parameters: Arrays by flat name, as an `Outcome` or a store holds them.
-        data: What `prepare_data` gives for it; None to call that.
+        data: What `load_field_data` gives for it; None to call that.
 
     Raises:
         UsageError: Names or shapes of the parameters are not those of the trial's method.
     """
-    data = prepare_data(trial) if data is None else data
+    data = load_field_data(trial) if data is None else data
     params, state = jax.eval_shape(trial.method.init, jax.random.key(trial.seed), data)
     wanted = {"params": params}
     if jax.tree.leaves(state):

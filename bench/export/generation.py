@@ -121,13 +121,13 @@ class WriterPreparation:
     def begin(self) -> None:
         """Begin, once."""
         if self.prepared is None:
-            self.prepared = self.threads.submit(field.prepare_data, self.trial)
+            self.prepared = self.threads.submit(field.load_field_data, self.trial)
             self.threads.submit(import_writers)
             self.threads.submit(self.compile_programs)
 
     def data(self) -> Data:
         """Wait for the arrays that all seeds share."""
-        return field.prepare_data(self.trial) if self.prepared is None else self.prepared.result()
+        return field.load_field_data(self.trial) if self.prepared is None else self.prepared.result()
 
     def compile_programs(self) -> None:
         """Render a field of zeros and look it up at a point; the trained fields find the programs."""

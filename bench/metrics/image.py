@@ -320,14 +320,28 @@ def per_image_by_each(scores: Sequence[Callable[..., Any]], *images: Shaped[np.n
         >>> print(errors[0].round(3), decibels[0].round(3))
         0.01 20.0
     """
+    return per_chunk(lambda start, *views: [score(*views) for score in scores], *images)
+
+
+def per_chunk(call: Callable[..., list[Any]], *images: Shaped[np.ndarray, "n h w ..."]) -> list[Any]:
+    """Call a function with the first view's place and the views of each chunk, as `per_image_by_each` does.
+
+    Args:
+        call: Gives a list of arrays (or tuples of arrays) with one entry a view.
+        images: Arrays with the views in front, at least one.
+
+    Returns:
+        The same list, over all views.
+    """
     num_views, height, width = images[0].shape[:3]
     chunk = max(1, min(_CHUNK_VIEWS, _CHUNK_PX // (height * width)))
     running: deque[list[Any]] = deque()
     parts: list[list[Any]] = []
     for start in range(0, num_views, chunk):
         index = np.minimum(np.arange(start, start + chunk), num_views - 1)
-        views = jax.device_put([x[index] for x in images])
-        running.append([score(*views) for score in scores])
+        is_whole = start + chunk <= num_views
+        views = jax.device_put([x[start : start + chunk] if is_whole else x[index] for x in images])
+        running.append(call(start, *views))
         if len(running) > _CHUNKS_AHEAD:
             parts.append(jax.device_get(running.popleft()))
     parts += jax.device_get(list(running))

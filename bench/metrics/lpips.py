@@ -91,7 +91,39 @@ def lpips(
     height, width = prediction.shape[-3:-1]
     if min(height, width) < MIN_PX[network]:
         raise ValueError(f"lpips: expected images of at least {MIN_PX[network]} px, got {width} x {height}")
-    return _distance(load_weights(network), prediction, truth, mask, network, legacy_01, precision or PRECISION)
+    layers = layers_of(truth, network=network, legacy_01=legacy_01, precision=precision)
+    return distance_to(layers, prediction, mask, network=network, legacy_01=legacy_01, precision=precision)
+
+
+Layers = tuple[Float[Array, "_ _ _ _"], ...]
+"""What LPIPS compares of images: layers of a network, the finest first, each position of length 1."""
+
+
+def layers_of(
+    images: Float[Array, "*b h w 3"], *, network: Network, legacy_01: bool = False, precision: Precision | None = None
+) -> Layers:
+    """Compute what LPIPS compares of images. Views of many trials are compared with the same photographs.
+
+    Args:
+        images: In [0, 1].
+        network: As in `lpips`.
+        legacy_01: As in `lpips`.
+        precision: As in `lpips`.
+    """
+    return _layers(load_weights(network), images, network, legacy_01, precision or PRECISION)
+
+
+def distance_to(
+    layers: Layers,
+    prediction: Float[Array, "*b h w 3"],
+    mask: Float[Array, "*b h w"] | None = None,
+    *,
+    network: Network,
+    legacy_01: bool = False,
+    precision: Precision | None = None,
+) -> Float[Array, "*b"]:
+    """Compute the distance of images to those whose layers are given; all else as in `lpips`."""
+    return _distance(load_weights(network), layers, prediction, mask, network, legacy_01, precision or PRECISION)
 
 
 def weights_file(network: Network) -> pathlib.Path:
@@ -194,23 +226,29 @@ _TINY = 1e-10
 
 
 @functools.partial(jax.jit, static_argnames=("network", "legacy_01", "precision"))
+def _layers(
+    weights: dict[str, Any], images: Float[Array, "*b h w 3"], network: Network, legacy_01: bool, precision: Precision
+) -> Layers:
+    flat = images.reshape((-1, *images.shape[-3:]))
+    compared = compared_layers(weights, flat if legacy_01 else 2 * flat - 1, network, precision)
+    return tuple(_unit(layer) for layer in compared)
+
+
+@functools.partial(jax.jit, static_argnames=("network", "legacy_01", "precision"))
 def _distance(
     weights: dict[str, Any],
+    layers: Layers,
     prediction: Float[Array, "*b h w 3"],
-    truth: Float[Array, "*b h w 3"],
     mask: Float[Array, "*b h w"] | None,
     network: Network,
     legacy_01: bool,
     precision: Precision,
 ) -> Float[Array, "*b"]:
-    layers = []
-    for images in (prediction, truth):
-        flat = images.reshape((-1, *images.shape[-3:]))
-        layers.append(compared_layers(weights, flat if legacy_01 else 2 * flat - 1, network, precision))
-    total = jnp.zeros(len(flat))
-    for i, (a, b) in enumerate(zip(*layers, strict=True)):
+    total = jnp.zeros(len(layers[0]))
+    pairs = zip(_layers(weights, prediction, network, legacy_01, precision), layers, strict=True)
+    for i, (a, b) in enumerate(pairs):
         head = weights[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]
-        distance = _convolve(jnp.square(_unit(a) - _unit(b)), head, Convolution(padding=0), "float32")
+        distance = _convolve(jnp.square(a - b), head, Convolution(padding=0), "float32")
         if mask is not None:
             distance = _weigh(distance, mask.reshape(-1, *mask.shape[-2:]))
         total += jnp.mean(distance, axis=(1, 2, 3))

@@ -21,6 +21,7 @@ from jaxtyping import Float, Int, Shaped
 from bench.errors import UsageError, nearest
 from bench.metrics import image, stored_views
 from bench.metrics.photo_scorers import METRIC_NAMES, ViewsAndTruth, hide_outside, score_photos
+from bench.metrics.photograph_layers import Photographs
 from bench.metrics.protocols import EncoderLoader, Protocol
 from bench.metrics.scores import NOT_FINITE, Scores
 from tasks.cameras import angle_to_nearest_deg
@@ -92,7 +93,8 @@ class PhotoProtocol(Protocol):
             color = np.where(masks[..., None] > 0, color, 0)
         finite = np.isfinite(color).all(axis=(1, 2, 3))
         prepared = match_levels(self, np.nan_to_num(color, posinf=0, neginf=0), data, chosen.places)
-        prepared = prepared._replace(near_opacity=views.get("near_opacity"))
+        photographs = Photographs((data.test.colors, data.test.masks), (self.levels, *map(int, chosen.places)))
+        prepared = prepared._replace(near_opacity=views.get("near_opacity"), photographs=photographs)
         if prepared.near_opacity is not None and data.train.masks is not None:
             prepared = prepared._replace(near_masks=data.train.masks[: len(prepared.near_opacity)])
         per_view = {}

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from bench.metrics import image, lpips
+from bench.metrics.photograph_layers import KEPT_LAYERS, Photographs
 
 
 class ViewsAndTruth(NamedTuple):
@@ -33,6 +34,7 @@ class ViewsAndTruth(NamedTuple):
         near_opacity: Opacity of the first fifth of the rays from the photographs' cameras; None if it was not stored.
         masks: 1 where a pixel counts, 0 where it does not; None if all do. Outside of them both pictures are alike.
         near_masks: Masks of the photographs whose `near_opacity` it is.
+        photographs: What the truth was made of, compared by identity; None if it is of no other trial.
     """
 
     color: Float[np.ndarray, "n h w 3"]
@@ -41,6 +43,7 @@ class ViewsAndTruth(NamedTuple):
     near_opacity: Float[np.ndarray, "m p p"] | None = None
     masks: Float[np.ndarray, "n h w"] | None = None
     near_masks: Float[np.ndarray, "m h w"] | None = None
+    photographs: Photographs | None = None
 
 
 class Scored(NamedTuple):
@@ -88,12 +91,14 @@ class Scorer(NamedTuple):
         min_px: Width and height below which views have no number.
         lacking: Why a view has no number.
         why_none: Tells why no view has a number, before anything is computed; None where they have.
+        layers_of: Computes of true views what colours are compared with instead; None if they are compared themselves.
     """
 
     compute: Callable[..., Any]
     min_px: int = 1
     lacking: str = "the mask leaves nothing"
     why_none: Callable[[ViewsAndTruth], str | None] = lambda views: None
+    layers_of: Callable[[Float[Array, "n h w 3"]], lpips.Layers] | None = None
 
 
 def _of_pair(function: Callable[..., Any], min_px: int = 1, window_px: int = 1) -> Scorer:
@@ -111,7 +116,7 @@ def _of_pair(function: Callable[..., Any], min_px: int = 1, window_px: int = 1) 
 
     def compute(
         color: Float[Array, "n h w 3"],
-        truth: Float[Array, "n h w 3"],
+        truth: Any,
         alphas: Float[Array, "n h w"],
         masks: Float[Array, "n h w"] | None = None,
     ) -> Any:
@@ -124,8 +129,13 @@ def _of_pair(function: Callable[..., Any], min_px: int = 1, window_px: int = 1) 
 
 
 def _lpips(network: lpips.Network, legacy_01: bool = False) -> Scorer:
-    function = functools.partial(lpips.lpips, network=network, legacy_01=legacy_01)
-    return _of_pair(function, lpips.MIN_PX[network])
+    def distance_to(
+        color: Float[Array, "n h w 3"], layers: lpips.Layers, masks: Float[Array, "n h w"] | None = None
+    ) -> Float[Array, " n"]:
+        return lpips.distance_to(layers, color, masks, network=network, legacy_01=legacy_01)
+
+    layers_of = functools.partial(lpips.layers_of, network=network, legacy_01=legacy_01)
+    return _of_pair(distance_to, lpips.MIN_PX[network])._replace(layers_of=layers_of)
 
 
 def _no_background(views: ViewsAndTruth) -> str | None:
@@ -172,10 +182,30 @@ def score_photos(names: Sequence[str], views: ViewsAndTruth) -> dict[str, Scored
             computed.append(name)
     if computed:
         masks = () if views.masks is None else (views.masks,)
-        functions = [_SCORERS[name].compute for name in computed]
-        answers = image.per_image_by_each(functions, views.color, views.truth, views.alphas, *masks)
+
+        def compute(
+            start: int, color: Float[Array, "n h w 3"], truth: Float[Array, "n h w 3"], *others: Float[Array, "n h w"]
+        ) -> list[Any]:
+            return [
+                _SCORERS[name].compute(color, _compared(name, start, truth, views.photographs), *others)
+                for name in computed
+            ]
+
+        answers = image.per_chunk(compute, views.color, views.truth, views.alphas, *masks)
         found |= {name: _read_answer(name, answer) for name, answer in zip(computed, answers, strict=True)}
     return {name: found[name] for name in names}
+
+
+def _compared(
+    name: str, start: int, truth: Float[Array, "n h w 3"], photographs: Photographs | None
+) -> Float[Array, "n h w 3"] | lpips.Layers:
+    """Return what colours are compared with: the truth, or a network's layers of it, kept for other trials."""
+    layers_of = _SCORERS[name].layers_of
+    if layers_of is None:
+        return truth
+    if photographs is None:
+        return layers_of(truth)
+    return KEPT_LAYERS.get(photographs, (name, start), lambda: layers_of(truth))
 
 
 def _why_none(name: str, views: ViewsAndTruth) -> str | None:

@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bench.metrics import caption_protocols, image, lpips, photo_scorers, r_precision
+from bench.metrics.photograph_layers import Photographs
 from models.clip.checkpoints import catalog
 from tasks.captions.caption_sets import caption_set
 
@@ -217,7 +218,10 @@ def measure_scoring(options: ScoringSpeedOptions) -> Iterator[SpeedRow]:
 
 
 def measure_against_torchmetrics(views: photo_scorers.ViewsAndTruth, repeats: int) -> Iterator[SpeedRow]:
-    """Measure `METRICS` here and by torchmetrics; differences are from float32 here."""
+    """Measure `METRICS` here and by torchmetrics; differences are from float32 here.
+
+    Photographs are known where other trials of the scene were scored before.
+    """
     num_views = len(views.color)
     exact: Numbers = {}
     for precision in lpips.PRECISIONS:
@@ -225,6 +229,11 @@ def measure_against_torchmetrics(views: photo_scorers.ViewsAndTruth, repeats: in
         exact = exact or numbers
         found = largest_differences(numbers, exact)
         yield SpeedRow.of(f"here, {precision}", timing, num_views, largest_differences=found)
+    known = views._replace(photographs=Photographs((views.truth,), ()))
+    scored, timing = time_calls(functools.partial(photo_scorers.score_photos, METRICS, known), repeats)
+    numbers = {name: np.asarray(found.values, np.float32) for name, found in scored.items()}
+    found = largest_differences(numbers, exact)
+    yield SpeedRow.of("here, photographs known", timing, num_views, largest_differences=found)
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("torchmetrics") is None:
         yield SpeedRow("torchmetrics", note="not installed: pip install torch torchmetrics")
         return

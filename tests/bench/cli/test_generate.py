@@ -17,6 +17,7 @@ from bench.storage import record
 from bench.training import batch, trainer
 from bench.training.progress import Progress
 from bench.training.scoring import RenderedPhase, RenderedTrial
+from bench.training.sitting import Sitting
 from tasks.captions import caption_sets
 from tasks.closed_world import grammar
 from tests.fixtures.balls import Ball
@@ -78,6 +79,11 @@ def balls(monkeypatch):
         return types.SimpleNamespace(phases=[phase], score=lambda report: outcomes)
 
     monkeypatch.setattr("models.dream_fields.DREAM_FIELDS", GuidedBall())
+
+    def train_at_once(pack, protocols, report):
+        return train(pack, protocols, report, Sitting(scores_beside=True)).score(report)
+
+    monkeypatch.setattr(trainer, "train", train_at_once)
     monkeypatch.setattr(trainer, "train_unscored", train)
     monkeypatch.setattr(batch, "load_encoders", lambda method: {})
     return argparse.Namespace(packs=seen, broken=broken)
