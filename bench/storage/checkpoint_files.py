@@ -16,7 +16,7 @@ import json
 import os
 import pathlib
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.storage import files, json_values
@@ -150,12 +150,27 @@ class CheckpointFolder:
         """
         return self.path(name).read_bytes()
 
-    def write(self, head: CheckpointHead, content: bytes) -> None:
-        """Put a checkpoint in place of the one before; it outlives a crash of the host."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        write_file(self.path(head.name), content, temporary=files.temporary_path(self.root))
-        self.heads[head.name] = head
-        self.refused.pop(head.name, None)
+    def write(self, checkpoints: Sequence[tuple[CheckpointHead, bytes]]) -> None:
+        """Put the checkpoints of a pack in place of those before; they outlive a crash of the host.
+
+        All are on the disk under other names before the first is renamed: who is killed leaves all of a step, or, in
+        the instant of the renames, some; then their packs are put together differently.
+        """
+        (self.root / FOLDER).mkdir(parents=True, exist_ok=True)
+        staged: list[tuple[pathlib.Path, CheckpointHead]] = []
+        try:
+            for head, content in checkpoints:
+                staged.append((files.temporary_path(self.root), head))
+                write_file(staged[-1][0], content, temporary=files.temporary_path(self.root))
+            for path, head in staged:
+                os.replace(path, self.path(head.name))
+        except BaseException:
+            for path, _ in staged:
+                path.unlink(missing_ok=True)
+            raise
+        for _, head in staged:
+            self.heads[head.name] = head
+            self.refused.pop(head.name, None)
 
     def refuse(self, name: str, why: str) -> None:
         """Note that a file whose head could be read cannot be used."""

@@ -26,7 +26,7 @@ from bench.training.inline_executor import MAX_UNSCORED
 from bench.training.queue import Failure, Queue, QueuedPack
 from bench.training.ray_worker_handle import WorkerHandle
 from bench.training.run_handlers import RunHandlers
-from bench.training.sitting import StoredTraining
+from bench.training.sitting import StoredRows
 from bench.training.stopping import GRACE_S
 from bench.training.worker import TRAINER, News, TrainedPack, Worker
 
@@ -229,7 +229,7 @@ class RayExecutor:
             self.handlers.take_message(message)
             if isinstance(message, Outcome):
                 worker.remove_trial(message.record.trial_id)
-            elif isinstance(message, StoredTraining):
+            elif isinstance(message, StoredRows):
                 worker.forgive_deaths(message)
 
     def place_worker(self, worker: WorkerHandle, node: str) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from bench.training.queue import Attempt, Program
-from bench.training.sitting import StoredTraining
+from bench.training.sitting import StoredRows
 
 if TYPE_CHECKING:
     import ray
@@ -70,7 +70,8 @@ class WorkerHandle:
             self.attempt = self.attempt.without([trial_id])
         self.scoring = {reference: attempt.without([trial_id]) for reference, attempt in self.scoring.items()}
 
-    def forgive_deaths(self, training: StoredTraining) -> None:
+    def forgive_deaths(self, rows: StoredRows) -> None:
         """Count deaths of workers anew, if its pack came further: what ended them is not to be blamed on it."""
-        if self.attempt is not None and set(self.attempt.trial_ids) & set(training.head.trials):
+        further = {trial_id for training in rows.trainings for trial_id in training.head.trials}
+        if self.attempt is not None and further & set(self.attempt.trial_ids):
             self.attempt = dataclasses.replace(self.attempt, num_deaths=0)

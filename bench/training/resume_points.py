@@ -19,7 +19,7 @@ from bench.suites.trial import Trial
 from bench.training.checkpointing import identity_digest, training_name
 from bench.training.packing import Pack, ResumePoint, root
 from bench.training.queue import QueuedPack
-from bench.training.sitting import RunCheckpoints, StoredTraining
+from bench.training.sitting import RunCheckpoints, StoredRows
 from models.method import split_hyperparameters
 
 
@@ -98,15 +98,16 @@ class StoredCheckpoints(RunCheckpoints):
                         saved[name] = self.folder.read(name)
         return saved
 
-    def keep(self, training: StoredTraining) -> None:
-        """Write a checkpoint; where it cannot be written, say so and go on without."""
+    def keep(self, rows: StoredRows) -> None:
+        """Write the checkpoints of a pack; where they cannot be written, say so and go on without."""
         with self.lock:
             try:
-                self.folder.write(training.head, training.content)
+                self.folder.write(rows.trainings)
             except OSError as error:
                 print(f"checkpoint not written, training goes on: {error}", file=sys.stderr)
                 return
-            self.waiting.setdefault(training.head.name, set()).update(training.head.trials)
+            for head, _ in rows.trainings:
+                self.waiting.setdefault(head.name, set()).update(head.trials)
 
     def forget(self, record: Record) -> None:
         """Remove the checkpoints that only this trial waited for, which is stored."""

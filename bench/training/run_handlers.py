@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from bench.storage.record import Outcome
 from bench.training.progress import Progress
-from bench.training.sitting import Message, RunCheckpoints, StoredTraining
+from bench.training.sitting import Message, RunCheckpoints, StoredRows
 from bench.training.stopping import StopRequest
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
@@ -74,7 +74,7 @@ class RunHandlers(NamedTuple):
 
     def take_message(self, message: Message) -> None:
         """Store what a pack handed on, or print what it says."""
-        if isinstance(message, StoredTraining):
+        if isinstance(message, StoredRows):
             self.checkpoints.keep(message)
         elif isinstance(message, str):
             print(message, file=sys.stderr)

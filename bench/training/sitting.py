@@ -32,8 +32,28 @@ class StoredTraining(NamedTuple):
     content: bytes
 
 
-Message: TypeAlias = Outcome | StoredTraining | str
-"""What a pack hands on while it is trained: an outcome, a checkpoint, or a warning in a line."""
+class StoredRows(NamedTuple):
+    """The checkpoints of all rows of a pack, at one step: they are written together, so that they go on together.
+
+    Attributes:
+        trainings: One a row.
+    """
+
+    trainings: tuple[StoredTraining, ...]
+
+    @property
+    def names(self) -> set[str]:
+        """Name the trainings."""
+        return {training.head.name for training in self.trainings}
+
+    @property
+    def num_bytes(self) -> int:
+        """Count the bytes of the files."""
+        return sum(len(training.content) for training in self.trainings)
+
+
+Message: TypeAlias = Outcome | StoredRows | str
+"""What a pack hands on while it is trained: an outcome, checkpoints, or a warning in a line."""
 
 
 class TrainingStopped(Exception):
@@ -76,10 +96,9 @@ class Sitting:
                 self.hand_on(outcome)
 
     def add_checkpoints(self, checkpoints: Sequence[StoredTraining]) -> None:
-        """Hand on the checkpoints of all rows of a pack, which are one step."""
-        for checkpoint in checkpoints:
-            self.saved[checkpoint.head.name] = checkpoint.content
-            self.hand_on(checkpoint)
+        """Hand on the checkpoints of all rows of a pack, at one step."""
+        self.saved |= {checkpoint.head.name: checkpoint.content for checkpoint in checkpoints}
+        self.hand_on(StoredRows(tuple(checkpoints)))
         self.last_kept = time.monotonic()
 
     def warn(self, line: str) -> None:
@@ -110,5 +129,5 @@ class RunCheckpoints:
         """Return the files that a pack goes on from, by the training's name."""
         return {}
 
-    def keep(self, training: StoredTraining) -> None:
-        """Write a checkpoint."""
+    def keep(self, rows: StoredRows) -> None:
+        """Write the checkpoints of a pack."""

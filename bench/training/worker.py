@@ -20,7 +20,7 @@ from bench.storage.record import Outcome
 from bench.training.precompile import BackgroundCompiler
 from bench.training.progress import Progress
 from bench.training.queue import Failure, QueuedPack, Stopped
-from bench.training.sitting import Message, Sitting, StoredTraining, TrainingStopped
+from bench.training.sitting import Message, Sitting, StoredRows, TrainingStopped
 
 TRAINER = "bench.training.trainer:train_unscored"
 """The function that trains a pack, as `module:function`: imported where it runs, because importing it imports JAX."""
@@ -137,11 +137,11 @@ class Outbox:
         self.lock = threading.Lock()
 
     def put(self, message: Message) -> None:
-        """Add a message; of a training's checkpoints only the last is kept."""
+        """Add a message; of a pack's checkpoints only the last are kept."""
         with self.lock:
-            if isinstance(message, StoredTraining):
+            if isinstance(message, StoredRows):
                 for number, other in list(self.messages.items()):
-                    if isinstance(other, StoredTraining) and other.head.name == message.head.name:
+                    if isinstance(other, StoredRows) and other.names == message.names:
                         del self.messages[number]
             self.num_put += 1
             self.messages[self.num_put] = message
@@ -158,7 +158,7 @@ class Outbox:
         with self.lock:
             self.messages = {n: message for n, message in self.messages.items() if n > number}
             for n, message in self.messages.items():
-                size += len(message.content) if isinstance(message, StoredTraining) else 0
+                size += message.num_bytes if isinstance(message, StoredRows) else 0
                 if found and max_bytes is not None and size > max_bytes:
                     break
                 found[n] = message

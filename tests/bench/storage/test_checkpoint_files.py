@@ -86,7 +86,7 @@ class TestFolder:
         folder = CheckpointFolder.open(tmp_path)
         for step in (40, 60):
             made = some_checkpoint(step=step)
-            folder.write(made.head, checkpoint_to_bytes(made))
+            folder.write([(made.head, checkpoint_to_bytes(made))])
         assert [path.name for path in (tmp_path / ".checkpoints").iterdir()] == [f"{NAME}.safetensors"]
         again = CheckpointFolder.open(tmp_path)
         assert again.heads[NAME].step == folder.heads[NAME].step == 60
@@ -97,7 +97,7 @@ class TestFolder:
     def test_a_write_that_fails_leaves_the_old_one(self, tmp_path, monkeypatch):
         folder = CheckpointFolder.open(tmp_path)
         made = some_checkpoint()
-        folder.write(made.head, checkpoint_to_bytes(made))
+        folder.write([(made.head, checkpoint_to_bytes(made))])
 
         def full(*paths):
             raise OSError("disk full")
@@ -105,7 +105,7 @@ class TestFolder:
         monkeypatch.setattr(os, "replace", full)
         later = some_checkpoint(step=60)
         with pytest.raises(OSError, match="disk full"):
-            folder.write(later.head, checkpoint_to_bytes(later))
+            folder.write([(later.head, checkpoint_to_bytes(later))])
         assert CheckpointFolder.open(tmp_path).heads[NAME].step == 40
         assert [path.name for path in tmp_path.iterdir()] == [".checkpoints"]
 

@@ -13,7 +13,7 @@ from bench.storage.checkpoint_files import checkpoint_to_bytes, parse_checkpoint
 from bench.training import checkpointing, scoring, trainer
 from bench.training.checkpointing import training_name
 from bench.training.packing import root
-from bench.training.sitting import Sitting, StoredTraining, TrainingStopped
+from bench.training.sitting import Sitting, StoredRows, TrainingStopped
 from tests.fixtures.toy_packs import quiet, toy_pack
 from tests.fixtures.toys import ToyMethod, ToyPhase
 
@@ -41,7 +41,8 @@ class Sat:
 
     @property
     def heads(self):
-        return [message.head for message in self.messages if isinstance(message, StoredTraining)]
+        rows = [message for message in self.messages if isinstance(message, StoredRows)]
+        return [training.head for row in rows for training in row.trainings]
 
     @property
     def lines(self):

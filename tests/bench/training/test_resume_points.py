@@ -123,7 +123,7 @@ class TestWhatStays:
         [(name, head)] = kept.heads.items()
         content = kept.read(name)
         run(tmp_path, pack.trials)
-        kept.write(head, content)
+        kept.write([(head, content)])
         open_checkpoints(tmp_path)
         assert not (tmp_path / ".checkpoints").exists()
 
@@ -164,13 +164,13 @@ class TestRefused:
         renamed = dataclasses.replace(head, name=training_name(other[0]))
         content = kept.read(name)
         made = resume_points.parse_checkpoint(content, name)
-        kept.write(renamed, checkpoint_to_bytes(made._replace(head=renamed)))
+        kept.write([(renamed, checkpoint_to_bytes(made._replace(head=renamed)))])
         assert run(folder, other) == 1
         assert "expected a checkpoint of this trial, got one of another" in capsys.readouterr().err
         assert Store.open(folder).read(other[0].id).resumed_at == []
 
     def test_a_disk_that_is_full_costs_the_checkpoint_alone(self, tmp_path, capsys, monkeypatch):
-        def full(folder, head, content):
+        def full(folder, checkpoints):
             raise OSError("No space left on device")
 
         monkeypatch.setattr(CheckpointFolder, "write", full)

@@ -9,7 +9,7 @@ from bench.import_paths import ROOT
 from bench.storage.checkpoint_files import CheckpointHead
 from bench.training.progress import Progress
 from bench.training.queue import Failure
-from bench.training.sitting import Sitting, StoredTraining
+from bench.training.sitting import Sitting, StoredRows, StoredTraining
 from bench.training.worker import Outbox, PackTrainer, TrainedPack, Worker
 
 TRAIN = "fake_trainer:train"
@@ -126,7 +126,7 @@ def some_training(name, step, num_bytes=10):
         version=1, name=name, identity="", step=step, trials={}, counted_by=[], resumed_at=[], seconds={},
         seconds_shared={}, memory=None,
     )  # fmt: skip
-    return StoredTraining(head, bytes(num_bytes))
+    return StoredRows((StoredTraining(head, bytes(num_bytes)),))
 
 
 class TestOutbox:
@@ -145,10 +145,8 @@ class TestOutbox:
         for step in (5, 10):
             for name in "ab":
                 outbox.put(some_training(name, step))
-        assert [(n, each.head.name, each.head.step) for n, each in outbox.after(0).items()] == [
-            (3, "a", 10),
-            (4, "b", 10),
-        ]
+        left = [(n, each.names, each.trainings[0].head.step) for n, each in outbox.after(0).items()]
+        assert left == [(3, {"a"}, 10), (4, {"b"}, 10)]
 
     def test_sends_large_ones_one_after_the_other(self):
         outbox = Outbox()
