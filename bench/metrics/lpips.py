@@ -129,7 +129,9 @@ def distance_to(
     precision: Precision | None = None,
 ) -> Float[Array, "*b"]:
     """Compute the distance of images to those whose layers are given; all else as in `lpips`."""
-    return _distance(load_weights(network), layers, prediction, mask, network, legacy_01, precision or usual_precision())
+    return _distance(
+        load_weights(network), layers, prediction, mask, network, legacy_01, precision or usual_precision()
+    )
 
 
 def weights_file(network: Network) -> pathlib.Path:

@@ -148,7 +148,7 @@ def label_folders(names: Sequence[str]) -> str:
         >>> label_folders(["lego", "ship"])
         'lego+ship'
         >>> label_folders([f"scan{i}" for i in range(12)])
-        '12-scenes-7bd5ad'
+        '12-scenes-c6a194'
     """
     joined = "+".join(names)
     safe = folder_safe(joined)

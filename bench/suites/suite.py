@@ -19,6 +19,7 @@ from bench.suites.identity import digest
 from bench.suites.trial import Trial
 from models.method import Method
 from tasks.budgets import Budget, sized
+from tasks.captions import unlisted
 from tasks.task import FolderScene, Task
 
 
@@ -238,7 +239,10 @@ class Suite:
         name = base_name(budget)
         if name not in self._made:
             tables = self.tables[name]
-            self._made[name] = tables() if callable(tables) else tables
+            made = tables() if callable(tables) else tables
+            if any(unlisted.has_stand_ins(table.tasks) for table in made):
+                return made  # made anew next time: the captions may be there by then
+            self._made[name] = made
         return self._made[name]
 
     @functools.cached_property

@@ -231,6 +231,7 @@ class RayExecutor:
                 worker.remove_trial(message.record.trial_id)
             elif isinstance(message, StoredRows):
                 worker.forgive_deaths(message)
+            worker.phase = worker.phase or "train"  # who hands something on has begun
 
     def place_worker(self, worker: WorkerHandle, node: str) -> None:
         """Give a worker that has started the first cores of its host that no other has."""
@@ -291,7 +292,8 @@ class RayExecutor:
         """Store what a busy worker handed on, and tell where the pack stands that it trains."""
         self.take_messages(worker, news)
         attempt = worker.attempt
-        worker.phase = "" if news.progress is None else news.progress.phase
+        if news.progress is not None:
+            worker.phase = news.progress.phase
         if news.progress is not None and attempt is not None and attempt.trial_ids:
             self.handlers.on_progress(attempt.pack.key, attempt.trial_ids, news.progress)
 

@@ -47,6 +47,11 @@ def tasks_or_places(name: str, num: int) -> tuple[CaptionTask, ...]:
     return tuple(UnlistedCaption(caption=caption, captions=name, why=why) for caption in captions)
 
 
+def has_stand_ins(tasks: Iterable[object]) -> bool:
+    """Tell whether tasks are stand-ins, which a list that comes later replaces."""
+    return any(isinstance(task, UnlistedCaption) for task in tasks)
+
+
 def check_listed(tasks: Iterable[object]) -> None:
     """Refuse stand-ins where captions are asked for by their words.
 

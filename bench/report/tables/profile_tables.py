@@ -47,13 +47,7 @@ def print_profiles(profiles: list[Profile]) -> None:
 
 
 def describe_program(found: Profile) -> str:
-    """Name what is profiled: method, trials, and the devices that share them or their rays.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> describe_program(SimpleNamespace(variant="nerf", pack_size=1, num_devices=4, shared="rays"))
-        'nerf x1 on 4, rays'
-    """
+    """Name what is profiled: method, trials, and the devices that share them or their rays, as `nerf x1 on 4, rays`."""
     name = f"{found.variant} x{found.pack_size}"
     return name if found.num_devices == 1 else f"{name} on {found.num_devices}, {found.shared}"
 
