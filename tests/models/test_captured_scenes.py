@@ -39,6 +39,7 @@ def outcomes():
     return trained(150, SmallCapture(), SmallCapture(garbage_seed=1))
 
 
+@pytest.mark.slow
 def test_training_improves_on_one_colour(outcomes):
     scene = SmallCapture().load()
     inside = scene.test.masks > 0
@@ -49,6 +50,7 @@ def test_training_improves_on_one_colour(outcomes):
     assert mean_psnr(outcomes[0]) > one_color + 5
 
 
+@pytest.mark.slow
 def test_what_is_masked_out_changes_nothing_at_all(outcomes):
     one, other = outcomes
     for name, array in one.parameters.items():
@@ -56,6 +58,7 @@ def test_what_is_masked_out_changes_nothing_at_all(outcomes):
     assert one.scores == other.scores
 
 
+@pytest.mark.slow
 def test_stored_views_are_scored_again_with_the_masks_of_the_task(outcomes):
     task = SmallCapture()
     protocol = kind_of(task).protocol("std-v1")
@@ -63,6 +66,7 @@ def test_stored_views_are_scored_again_with_the_masks_of_the_task(outcomes):
     assert again == outcomes[0].scores["std-v1"] and "masks" in again["about"]
 
 
+@pytest.mark.slow
 def test_rays_end_in_the_field_and_what_stands_before_the_cameras_is_told(outcomes):
     assert outcomes[0].views["opacity"].min() > 0.99
     assert 0 <= outcomes[0].scores["std-v1"]["per_view"]["floaters"][0] < 50

@@ -98,6 +98,7 @@ def test_blocks_of_rays_give_what_one_block_gives(encoder, monkeypatch):
         np.testing.assert_allclose(mine, block[: len(mine)], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"rays_at_once": 64}, {"rays_at_once": 64, "keep_activations": True}])
 def test_activations_are_kept_or_computed_again(encoder, changes):
     params, _, data = prepared(made(), encoder)
@@ -257,6 +258,7 @@ def test_the_published_setting_traces_through_an_encoder_of_imagenet(name):
     assert "consistency" in found.metrics
 
 
+@pytest.mark.slow
 def test_a_step_through_an_encoder_of_imagenet_moves_the_field():
     name = "imagenet-alexnet"
     method = sized(DietNeRF(encoder=name, consistency_px=8), BUDGETS["smoke"])

@@ -64,6 +64,7 @@ def test_only_the_context_of_a_row_of_devices_splits():
     assert ray_split.current_mesh() is None
 
 
+@pytest.mark.slow
 def test_fused_kernels_compute_a_part_of_the_rows_on_each_device(tmp_path):
     env = os.environ | {
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0",

@@ -63,6 +63,7 @@ def test_one_device_is_left_alone():
     assert "manual_computation" not in text
 
 
+@pytest.mark.slow
 def test_devices_share_the_rays_of_two_trials(tmp_path):
     [found] = compare_packs([PackCase("simplified_nerf", 2, 1)], tmp_path)
     assert found["error"] < SAME
@@ -105,6 +106,7 @@ train(ToyMethod())
 """Packs of three trials, of a trial and two that continue others, and of one whose rays are split."""
 
 
+@pytest.mark.slow
 def test_whole_packs_are_as_on_one_device(tmp_path):
     """Three trials on two devices: a fourth row fills them up, and is neither stored nor counted."""
     env = os.environ | {

@@ -43,6 +43,7 @@ def open_checkpoints(folder):
 class TestTimeBox:
     """A run that takes a chunk of steps a sitting."""
 
+    @pytest.mark.slow
     def test_ends_as_one_that_was_left_alone(self, tmp_path, capsys):
         pack = toy_pack(ToyPhase(), ToyPhase(extra_steps=9), ToyMethod(), seeds=[3, 3, 4])
         run(tmp_path / "whole", pack.trials)

@@ -133,6 +133,7 @@ class HardBall(nn.Module):
         return ball(samples.means), nn.sigmoid(3 * samples.means)
 
 
+@pytest.mark.slow
 def test_a_third_of_the_samples_sees_a_surface_better_than_regular_ones():
     hyperparameters = hyperparameters_of(method_with(field=HardBall()))
     rays = sample_training_rays(hyperparameters, 12, jax.random.key(1))

@@ -68,6 +68,7 @@ def test_photographs_are_told_right(name):
         assert best & LABELS[subject], subject
 
 
+@pytest.mark.slow
 def test_a_picture_becomes_more_alike_along_the_gradient():
     """As DietNeRF does it: through the resize, in float32 and in bfloat16, against the feature of a photograph."""
     encoder = clip.load("imagenet-alexnet")

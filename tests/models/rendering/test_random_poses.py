@@ -90,6 +90,7 @@ def test_equal_poses_have_only_themselves_between_them():
     np.testing.assert_allclose(random_poses.interpolate_poses(pose, pose, 0.3), pose, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_interpolated_poses_stay_among_the_photographs():
     known = jnp.asarray(cameras.hemisphere(5))
     drawn = np.asarray(jax.vmap(lambda key: random_poses.interpolate_random_poses(key, known))(KEYS[:50]))

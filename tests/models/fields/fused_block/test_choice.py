@@ -103,6 +103,7 @@ def test_the_probe_runs_while_a_program_is_traced(hopper):
     assert 0 < found[0] < choice.MAX_PROBE_ERROR
 
 
+@pytest.mark.slow
 def test_a_field_is_the_same_in_both_ways(passing):
     params = FIELD.init(jax.random.key(1), samples())
     fused = FIELD.apply(params, samples())

@@ -224,6 +224,7 @@ def _twin(dtype, rows, parameters):
     return rows + (inside * jax.nn.sigmoid(inside)) @ parameters.down + parameters.down_bias
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [64, pytest.param(128, marks=slow)])
 def test_bfloat16_is_nearly_as_exact_as_the_plain_twin(width):
     rows, parameters = draw(width, (200,), dtype=jnp.bfloat16)
