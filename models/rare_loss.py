@@ -1,7 +1,7 @@
 """Computes a loss that only some steps have, so that the other steps pay nothing for it.
 
 With `jax.lax.cond` alone, the steps without the loss write zeros in place of all that its backward pass would need,
-which is hundreds of arrays for an encoder. Here its gradient is computed together with its value, in one branch.
+which is one or more for each layer of an encoder. Here its gradient is computed together with its value, in one branch.
 """
 
 from __future__ import annotations

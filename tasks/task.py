@@ -148,7 +148,7 @@ class SceneTask(Task, Protocol):
 
 
 class PhotoExtent(NamedTuple):
-    """What a scene's folder holds, before a task chooses from it.
+    """Counts the photographs in a scene's folder, before a task chooses from them.
 
     Attributes:
         num_train: Photographs that a method may be trained on.

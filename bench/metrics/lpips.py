@@ -320,7 +320,8 @@ def _convolve(
         )
 
     if precision == "split":
-        (x, rest), (kernel, kernel_rest) = _split(x), _split(kernel)
+        x, rest = _split(x)
+        kernel, kernel_rest = _split(kernel)
         small = convolved(rest, kernel, _FAST) + convolved(x, kernel_rest, _FAST)
         found = small + convolved(x, kernel, _FAST)
     else:

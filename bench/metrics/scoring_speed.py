@@ -161,7 +161,7 @@ def torch_network() -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScoringSpeedOptions:
-    """What is timed.
+    """Says which pictures are timed, and how often.
 
     Attributes:
         image_px: Width and height of photographs.
@@ -177,7 +177,7 @@ class ScoringSpeedOptions:
 
 
 class SpeedRow(NamedTuple):
-    """How fast one thing is.
+    """Holds the times of one scorer, or of all together.
 
     Attributes:
         what: Its name.

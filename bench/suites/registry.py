@@ -10,7 +10,6 @@ brings methods names them in its own `pyproject.toml`, and nothing here is edite
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib
 import importlib.metadata
 from typing import TYPE_CHECKING, Any
@@ -182,11 +181,6 @@ def as_method(name: str, found: Any, recipe: str = "nerf") -> Method:
         f"{name}: expected a bench method or a flax.linen.Module, got {type(value).__name__}; "
         "see models/method.py for the six functions of a method"
     )
-
-
-@functools.cache
-def _named_values() -> tuple[tuple[str, Method], ...]:
-    return tuple((name, _object(where)) for name, where in VARIANTS.items())
 
 
 def _object(where: str) -> Any:

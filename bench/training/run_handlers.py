@@ -20,7 +20,7 @@ OnProgress: TypeAlias = Callable[[str, tuple[str, ...], Progress], None]
 
 
 class PackEvent(NamedTuple):
-    """What became of a pack, and when: to see afterwards what each worker did.
+    """Records that a pack began or ended on a worker, and when, so that each worker's time can be told afterwards.
 
     Attributes:
         kind: `begun` when a worker is given the pack, `trained` when it may be given the next, `ended` when it is
@@ -40,7 +40,10 @@ OnEvent: TypeAlias = Callable[[PackEvent], None]
 
 
 class NotStored(BaseException):
-    """What a pack handed on could not be stored; no `Exception`, so that no trial is blamed for it."""
+    """Says that an outcome or a checkpoint could not be stored.
+
+    It is no `Exception`, so that no trial is blamed for it.
+    """
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -48,7 +51,7 @@ class NotStored(BaseException):
 
 
 class RunHandlers(NamedTuple):
-    """What a run does with what its packs leave.
+    """Holds the functions that take outcomes, progress and checkpoints of packs.
 
     Attributes:
         protocols: Names of the protocols that the trials are scored under.

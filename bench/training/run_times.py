@@ -23,7 +23,7 @@ PHASES = {
 
 
 class RunTimes(NamedTuple):
-    """Where the time of a run went.
+    """Holds the seconds of a run, by what was done.
 
     Attributes:
         wall_s: Seconds from the command to its report.

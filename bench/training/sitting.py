@@ -66,7 +66,7 @@ def _drop(message: Message) -> None:
 
 @dataclasses.dataclass(eq=False)
 class Sitting:
-    """What a pack is told of the run around it, and hands on to it.
+    """Connects a pack with its run: says when to stop, and takes outcomes and checkpoints.
 
     Attributes:
         saved: Files of the checkpoints that it goes on from, by the training's name; later ones of this sitting too.

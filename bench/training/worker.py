@@ -126,7 +126,7 @@ def try_to(make: Callable[[], T]) -> T | Failure | Stopped:
 
 
 class Outbox:
-    """What a worker hands on, until its driver says that it has come.
+    """Keeps a worker's messages until its driver says that they have come.
 
     Nothing is lost with an answer that goes astray: it is sent again. Messages are numbered from 1.
     """

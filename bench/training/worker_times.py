@@ -22,7 +22,7 @@ it, and `other` the rest.
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkerTimes:
-    """What a worker did with the time of a run.
+    """Holds a worker's seconds, by what it did.
 
     Attributes:
         worker: Its number.

@@ -47,10 +47,12 @@ class DenseParameters(nn.Module):
         return kernel, bias
 
 
-def fill_up(rows: Float[Array, "*b k"], multiple: int = MULTIPLE) -> Float[Array, "*b filled"]:
-    """Append zeros to the features of rows, up to a multiple that products like."""
-    missing = -rows.shape[-1] % multiple
-    return jnp.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, missing)])
+def fill_up(rows: Float[Array, "..."], multiple: int = MULTIPLE, axis: int = -1) -> Float[Array, "..."]:
+    """Append zeros along an axis, up to a multiple that products or kernels like; the last axis holds features."""
+    missing = -rows.shape[axis] % multiple
+    widths = [(0, 0)] * rows.ndim
+    widths[axis] = (0, missing)
+    return jnp.pad(rows, widths) if missing else rows
 
 
 def for_all(bias: Float[Array, " f"], ndim: int) -> Float[Array, "*ones f"]:

@@ -111,7 +111,7 @@ class _Storage(NamedTuple):
 
 
 class _Tensor:
-    """What stands for a tensor in the pickle: a part of a storage."""
+    """Stands for a tensor in the pickle: a part of a storage."""
 
     def __init__(self, storage: Any, start: Any, shape: Any, strides: Any, *_: Any) -> None:
         if type(storage) is not _Storage:
@@ -133,7 +133,7 @@ class _Tensor:
 
 
 class _Names(dict):
-    """What stands for an `OrderedDict`; its attributes (versions of layers) are dropped."""
+    """Stands for an `OrderedDict`; its attributes (versions of layers) are dropped."""
 
     def __setstate__(self, _: Any) -> None:
         return None
@@ -192,7 +192,7 @@ def _part(numbers: np.ndarray, tensor: _Tensor) -> np.ndarray:
 
 
 class _DType:
-    """What stands for an array's type; only float32 is known."""
+    """Stands for an array's type; only float32 is known."""
 
     def __init__(self, code: Any, *_: Any) -> None:
         if code != "f4":
@@ -204,7 +204,7 @@ class _DType:
 
 
 class _Array:
-    """What stands for an array; its content is its state."""
+    """Stands for an array; its content is its state."""
 
     array: np.ndarray | None = None
 

@@ -107,11 +107,11 @@ def find_up_axis(poses: Float[np.ndarray, "n 4 4"]) -> UpAxis:
     side, it is the mean of the cameras' own up. One of the axes that programs write as up is preferred if it is near.
     """
     poses = np.asarray(poses, np.float64)
-    rights = poses[:, :3, 0]
-    ups = poses[:, :3, 1]
-    is_rolled = np.linalg.norm(rights.mean(axis=0)) > 0.8 > 1.2 * np.linalg.norm(ups.mean(axis=0))
-    if is_rolled:
-        rights, ups = ups, rights
+    across = poses[:, :3, 0]
+    along = poses[:, :3, 1]
+    is_rolled = np.linalg.norm(across.mean(axis=0)) > 0.8 > 1.2 * np.linalg.norm(along.mean(axis=0))
+    rights = along if is_rolled else across
+    ups = across if is_rolled else along
     mean = ups.mean(axis=0)
     # The world's up may be held upside down by one photographer, but not by most.
     values, vectors = np.linalg.eigh(np.einsum("ni,nj->ij", rights, rights) / len(rights))

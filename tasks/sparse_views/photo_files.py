@@ -42,7 +42,7 @@ _LOCK = threading.Lock()
 
 
 class PhotoHeader(NamedTuple):
-    """What is known of a photograph without decoding it.
+    """Holds what the head of a photograph's file says.
 
     Attributes:
         width: Pixels across.

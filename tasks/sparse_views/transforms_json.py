@@ -86,8 +86,16 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     return told
 
 
-def _frame(path: pathlib.Path, i: int, top: Mapping[str, Any], frame: Any) -> Frame:
-    where = f"{path}, frame {i}"
+def check_frame(where: str, frame: Any) -> None:
+    """Refuse a frame without a file or a pose.
+
+    Args:
+        where: File and frame, for messages.
+        frame: As JSON gives it.
+
+    Raises:
+        UsageError: It is no object, or lacks a key.
+    """
     if not isinstance(frame, dict):
         raise UsageError(f"{where}: expected an object, got {frame!r:.40}; see transforms_train.json of any NeRF scene")
     for key, kind in (("file_path", str), ("transform_matrix", list)):
@@ -95,6 +103,11 @@ def _frame(path: pathlib.Path, i: int, top: Mapping[str, Any], frame: Any) -> Fr
             raise UsageError(
                 f"{where}: expected a key {key!r} with a {kind.__name__}, got {frame.get(key)!r:.40}; add it"
             )
+
+
+def _frame(path: pathlib.Path, i: int, top: Mapping[str, Any], frame: Any) -> Frame:
+    where = f"{path}, frame {i}"
+    check_frame(where, frame)
     transforms_keys.check_refused(where, frame)
     transforms_keys.check_single_images(where, frame, ("split", "mask_path"))
     return Frame(

@@ -36,7 +36,7 @@ LINEAR_UP_TO = 20
 
 
 class Drawing(NamedTuple):
-    """What is drawn, turned and centred, in the unit of the file.
+    """Holds cameras and points to draw, turned and centred, in the unit of the file.
 
     Attributes:
         ids: Of the photographs that are trained on or held out.

@@ -14,7 +14,6 @@ import contextvars
 import functools
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal
 
 import flax.linen as nn
@@ -24,6 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bench.errors import UsageError
+from models.fields import kernel_probe
 
 if TYPE_CHECKING:  # Mosaic is imported only where it is used: it takes time, and not every platform has it.
     from models.fields.fused_block.operation import Settings
@@ -33,9 +33,6 @@ Kernel = Literal["auto", "plain", "fused"]
 
 WIDTHS = (64, 128)
 """Widths whose weights fit into a multiprocessor's shared memory, with 2 w hidden units."""
-
-MAX_PROBE_ERROR = 0.03
-"""Of each gradient's norm, between both ways to compute it in bfloat16. Rounding gives about 0.005."""
 
 _only_plain = contextvars.ContextVar("only_plain", default=False)
 
@@ -129,25 +126,20 @@ def unfit_device() -> str | None:
 @functools.cache
 def probe_failure(width: int, hidden: int) -> str | None:
     """Compile the fused kernels and compare them with the layers; say what is wrong with them, once."""
-    try:
+
+    def measure() -> float:
         from models.fields.fused_block.operation import settings_for
 
-        # In a thread of its own, which is not inside the program that is traced here, nor split over its devices.
-        with ThreadPoolExecutor(1) as thread:
-            error = thread.submit(probe_error, settings_for(width), width, hidden).result()
-        failure = None if error <= MAX_PROBE_ERROR else f"gradients that differ by {error:.2g} from those of the layers"
-    except Exception as problem:  # noqa: BLE001  Mosaic's interface is unstable: anything may be missing or refused.
-        failure = f"{type(problem).__name__} while compiling: {str(problem).strip().splitlines()[-1:]}"
+        return probe_error(settings_for(width), width, hidden)
+
+    failure = kernel_probe.find_failure(measure)
     if failure is not None:
         print(f"fused residual block of width {width}: {failure}; layers compute it instead", file=sys.stderr)
     return failure
 
 
 def probe_error(settings: Settings, width: int, hidden: int) -> float:
-    """Return the largest difference of gradients between the fused kernels and the layers, relative to its norm.
-
-    It runs at once, even while a program that uses the kernels is traced.
-    """
+    """Return the largest difference of gradients between the fused kernels and the layers, relative to its norm."""
     from models.fields.fused_block.operation import BlockParameters, fused_block, plain_block
 
     generator = np.random.default_rng(0)
@@ -161,11 +153,6 @@ def probe_error(settings: Settings, width: int, hidden: int) -> float:
             result = fused_block(rows, parameters, settings) if is_fused else plain_block(rows, parameters)
             return jnp.sum(jnp.sin(result.astype(jnp.float32)))
 
-        mapped = jax.vmap(jax.grad(total, (0, 1)))
-        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (rows, parameters))
-        found = jax.jit(mapped).lower(*shapes).compile()(rows, parameters)
-        return [np.asarray(value, np.float32) for value in jax.tree.leaves(found)]
+        return kernel_probe.call_compiled(jax.vmap(jax.grad(total, (0, 1))), (rows, parameters))
 
-    pairs = zip(gradients(True), gradients(False), strict=True)
-    errors = [float(np.linalg.norm(fused - plain) / np.linalg.norm(plain)) for fused, plain in pairs]
-    return max(errors)
+    return kernel_probe.largest_difference(gradients(True), gradients(False))

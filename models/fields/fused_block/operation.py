@@ -22,6 +22,7 @@ from jaxtyping import Array, Float
 
 from models.fields.fused_block.kernel_parts import Tuning
 from models.fields.fused_block.machine import Hopper
+from models.fields.relu_layers import fill_up
 from models.ray_split import compute_row_parts
 
 ROW_MULTIPLE = 128
@@ -134,7 +135,9 @@ def _forward(settings: Settings, rows: Array, *weights: Array) -> Float[Array, "
     from models.fields.fused_block.forward_kernel import forward
 
     def compute(rows: Array, *weights: Array) -> Array:
-        result = forward(_filled_up(rows), *weights, tuning=settings.forward, machine=settings.machine)
+        result = forward(
+            fill_up(rows, ROW_MULTIPLE, axis=1), *weights, tuning=settings.forward, machine=settings.machine
+        )
         return result[:, : rows.shape[1]]
 
     return compute_row_parts(compute, [rows], weights, adds_up=False)
@@ -144,7 +147,7 @@ def _input_gradient(settings: Settings, rows: Array, gradient: Array, *weights: 
     from models.fields.fused_block.input_gradient_kernel import input_gradient
 
     def compute(rows: Array, gradient: Array, *weights: Array) -> Array:
-        both = (_filled_up(rows), _filled_up(gradient))
+        both = (fill_up(rows, ROW_MULTIPLE, axis=1), fill_up(gradient, ROW_MULTIPLE, axis=1))
         result = input_gradient(*both, *weights, tuning=settings.input_gradient, machine=settings.machine)
         return result[:, : rows.shape[1]]
 
@@ -157,7 +160,7 @@ def _weight_gradient(
     from models.fields.fused_block.weight_gradient_kernel import weight_gradient
 
     def compute(rows: Array, gradient: Array, *weights: Array) -> tuple[Array, ...]:
-        both = (_filled_up(rows), _filled_up(gradient))
+        both = (fill_up(rows, ROW_MULTIPLE, axis=1), fill_up(gradient, ROW_MULTIPLE, axis=1))
         parts = weight_gradient(*both, *weights, tuning=settings.weight_gradient, machine=settings.machine)
         return tuple(jnp.sum(part, axis=1) for part in parts)
 
@@ -168,12 +171,6 @@ def _weight_gradient(
 
 _ROW_ARGUMENTS: dict[Any, int] = {_forward: 1, _input_gradient: 2, _weight_gradient: 2}
 """How many of a function's arguments are rows; the others are weights."""
-
-
-def _filled_up(rows: Float[Array, "f n w"]) -> Float[Array, "f m w"]:
-    """Add rows of zeros, so that their number is a multiple of `ROW_MULTIPLE`."""
-    missing = -rows.shape[1] % ROW_MULTIPLE
-    return jnp.pad(rows, ((0, 0), (0, missing), (0, 0))) if missing else rows
 
 
 @functools.cache

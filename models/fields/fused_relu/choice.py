@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax
@@ -18,8 +17,8 @@ import numpy as np
 from jaxtyping import Array
 
 from bench.errors import UsageError
-from models.fields import relu_layers
-from models.fields.fused_block.choice import MAX_PROBE_ERROR, is_only_plain, unfit_device
+from models.fields import kernel_probe, relu_layers
+from models.fields.fused_block.choice import is_only_plain, unfit_device
 
 if TYPE_CHECKING:  # Mosaic is imported only where it is used: it takes time, and not every platform has it.
     from models.fields.fused_relu.operation import ReluSettings
@@ -71,29 +70,15 @@ def probe_trunk(width: int) -> tuple[ReluSettings | None, str | None]:
         candidates = []
         failure = f"{type(problem).__name__}: {problem}"
     for settings in candidates:
-        failure = _failure_with(settings, width)
+        failure = kernel_probe.find_failure(trunk_probe_error, settings, width)
         if failure is None:
             return settings, None
         print(f"fused layers of width {width}: {failure}; fewer are fused, or none", file=sys.stderr)
     return None, failure
 
 
-def _failure_with(settings: ReluSettings, width: int) -> str | None:
-    """Say what is wrong with the kernels of some settings; None if they are right."""
-    try:
-        # In a thread of its own, which is not inside the program that is traced here, nor split over its devices.
-        with ThreadPoolExecutor(1) as thread:
-            error = thread.submit(trunk_probe_error, settings, width).result()
-    except Exception as problem:  # noqa: BLE001
-        return f"{type(problem).__name__} while compiling: {str(problem).strip().splitlines()[-1:]}"
-    return None if error <= MAX_PROBE_ERROR else f"gradients that differ by {error:.2g} from those of the layers"
-
-
 def trunk_probe_error(settings: ReluSettings, width: int) -> float:
-    """Return the largest difference of gradients between the fused kernels and the layers, relative to its norm.
-
-    It runs at once, even while a program that uses the kernels is traced.
-    """
+    """Return the largest difference of gradients between the fused kernels and the layers, relative to its norm."""
     from models.fields.fused_relu.operation import fused_trunk
 
     generator = np.random.default_rng(0)
@@ -112,14 +97,9 @@ def trunk_probe_error(settings: ReluSettings, width: int) -> float:
             products = [jnp.sin(value.astype(jnp.float32)) for value in compute(encoded, *weights)]
             return jnp.sum(jnp.concatenate(products, axis=-1))
 
-        arguments = ((kernels, biases, heads), encoded)
-        given = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
-        found = jax.jit(jax.vmap(jax.grad(total))).lower(*given).compile()(*arguments)
-        return [np.asarray(value, np.float32) for value in jax.tree.leaves(found)]
+        return kernel_probe.call_compiled(jax.vmap(jax.grad(total)), ((kernels, biases, heads), encoded))
 
-    pairs = zip(gradients(True), gradients(False), strict=True)
-    errors = [float(np.linalg.norm(fused - folded) / np.linalg.norm(folded)) for fused, folded in pairs]
-    return max(errors)
+    return kernel_probe.largest_difference(gradients(True), gradients(False))
 
 
 def folded_trunk(encoded: Array, kernels: tuple[tuple[Array, ...], ...], biases: tuple[Array, ...]) -> Array:

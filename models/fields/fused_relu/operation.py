@@ -191,7 +191,7 @@ def _forward_rows(
     from models.fields.fused_relu.forward_kernel import forward_relu
 
     def compute(*arguments: Array) -> Array:
-        rows = [_filled_up(value) for value in arguments[: len(inputs)]]
+        rows = [fill_up(value, MULTIPLE, axis=1) for value in arguments[: len(inputs)]]
         *kernels, bias = arguments[len(inputs) :]
         result = forward_relu(rows, kernels, bias, tuning=tuning, machine=settings.machine)
         return result[:, : arguments[0].shape[1]]
@@ -205,7 +205,7 @@ def _backward(
     from models.fields.fused_relu.backward_kernel import backward_relu
 
     def compute(gradient: Array, rows: Array, kernel: Array) -> tuple[Array, ...]:
-        both = (_filled_up(gradient), _filled_up(rows))
+        both = (fill_up(gradient, MULTIPLE, axis=1), fill_up(rows, MULTIPLE, axis=1))
         passed, of_kernel, of_bias = backward_relu(*both, kernel, tuning=settings.backward, machine=settings.machine)
         return passed[:, : rows.shape[1]], jnp.sum(of_kernel, axis=1), jnp.sum(of_bias, axis=(1, 2))
 
@@ -214,12 +214,6 @@ def _backward(
 
 _NUM_ROW_ARGUMENTS: dict[Any, int] = {_forward: 1, _forward_of_two: 2, _backward: 2}
 """How many of a function's arguments are rows; the others are weights."""
-
-
-def _filled_up(rows: Float[Array, "f n w"]) -> Float[Array, "f m w"]:
-    """Add rows of zeros, so that their number is a multiple of `MULTIPLE`."""
-    missing = -rows.shape[1] % MULTIPLE
-    return jnp.pad(rows, ((0, 0), (0, missing), (0, 0))) if missing else rows
 
 
 @functools.cache

@@ -95,7 +95,7 @@ class SparsePoints(NamedTuple):
 
 
 class Capture(NamedTuple):
-    """What a folder holds.
+    """Holds the photographs, cameras and points of a folder.
 
     Attributes:
         kind: Format, for people: "transforms.json of nerfstudio".

@@ -118,7 +118,7 @@ class CapturedScene:
 
     @property
     def surroundings(self) -> World:
-        """What lies around the scene, as given or estimated."""
+        """Tell whether the scene is bounded, unbounded or forward-facing, as given or estimated."""
         return self.world or self.placement().world
 
     @property

@@ -22,11 +22,6 @@ CAMERA_FILES = (
 """What a scene is read from besides the bytes of its photographs."""
 
 
-def is_capture(folder: pathlib.Path) -> bool:
-    """Tell whether a folder has cameras in a format that is read here."""
-    return has_transforms(folder) or has_poses_bounds(folder) or has_colmap_model(folder)
-
-
 def open_capture(folder: pathlib.Path, image_px: int | None) -> Capture:
     """Read a folder of photographs with their cameras.
 

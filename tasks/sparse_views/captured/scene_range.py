@@ -40,7 +40,7 @@ end that is too far costs next to nothing, and a near one that is too near costs
 
 
 class KnownDepths(NamedTuple):
-    """What is known of the depths that frames show.
+    """Holds the depths that frames show, as far as they are known.
 
     Attributes:
         of_frames: Nearest and farthest depth of each; NaN where nothing is known.

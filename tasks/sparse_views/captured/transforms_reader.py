@@ -113,13 +113,7 @@ def _open(path: pathlib.Path, split: Split | None) -> TransformsFile:
 def _listed(file: TransformsFile, place: int, frame: Any) -> ListedFrame:
     """Check a frame, and find its photograph."""
     where = f"{file.path}, frame {place}"
-    if not isinstance(frame, dict):
-        raise UsageError(f"{where}: expected an object, got {frame!r:.40}; see transforms_train.json of any NeRF scene")
-    for key, kind in (("file_path", str), ("transform_matrix", list)):
-        if not isinstance(frame.get(key), kind):
-            raise UsageError(
-                f"{where}: expected a key {key!r} with a {kind.__name__}, got {frame.get(key)!r:.40}; add it"
-            )
+    transforms_json.check_frame(where, frame)
     image = photo_files.find_photo(file.path.parent, frame["file_path"])
     return ListedFrame(place, where, image, frame["file_path"], {**file.top, **frame}, file.split)
 

@@ -9,6 +9,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.training import flop_count
+from models.fields import kernel_probe
 from models.fields.encodings import IdentityEncoding
 from models.fields.fused_block import choice
 from models.fields.networks import ResidualMLP
@@ -100,7 +101,7 @@ def test_the_probe_runs_while_a_program_is_traced(hopper):
         return x
 
     program(jnp.zeros(3))
-    assert 0 < found[0] < choice.MAX_PROBE_ERROR
+    assert 0 < found[0] < kernel_probe.MAX_PROBE_ERROR
 
 
 @pytest.mark.slow
