@@ -38,6 +38,7 @@ def compare(
     protocol: str,
     metrics: Sequence[str],
     beside: Mapping[str, str] | None = None,
+    allow_no_baseline: bool = False,
 ) -> TableResult:
     """Compare the arms of a table with its baseline, metric by metric.
 
@@ -52,6 +53,7 @@ def compare(
         metrics: Names of metrics, the most telling first.
         beside: Other tables, with their baselines, that are read together with this one: p is corrected for their arms
             too.
+        allow_no_baseline: Whether the baseline may be left out of the slots; then there are means and no differences.
 
     Raises:
         UsageError: An unknown table, baseline or metric; a number or a place in the table that is there twice.
@@ -68,7 +70,7 @@ def compare(
         >>> entry.mean, entry.difference, entry.p_holm, entry.verdict
         (20.125, -1.625, 0.0078125, 'worse')
     """
-    own_slots = slots_of(slots, table, baseline)
+    own_slots = slots_of(slots, table, None if allow_no_baseline else baseline)
     own = read_scores(frame, own_slots, baseline, protocol)
     columns: dict[str, MetricColumn] = {}
     tests_beside: dict[str, int] = {}
@@ -172,7 +174,9 @@ def compare_metric(own: TableScores, metric: str, others: Sequence[Float[np.ndar
     numbers, notes = trial_scores.add_crashes(scored, own.frame, own.places, own.protocol, metric)
     by_arm = differences_by_arm(numbers, own.baseline)
     differences = {arm: cluster_differences(by_arm, arm) for arm in own.arms if arm != own.baseline}
-    tests = {own.baseline: TestedDifference("baseline")} | sign_flip_tests(differences, direction, others)
+    tests = dict.fromkeys(own.arms, TestedDifference("no baseline"))
+    if own.baseline in own.arms:
+        tests = {own.baseline: TestedDifference("baseline")} | sign_flip_tests(differences, direction, others)
     means_by_arm = trial_scores.cluster_means(numbers)
     column = MetricColumn([], {}, notes)
     scored_by_arm = dict(iter(scored[["arm", "trial_id", "value"]].groupby("arm", observed=True)))
@@ -187,8 +191,13 @@ def compare_metric(own: TableScores, metric: str, others: Sequence[Float[np.ndar
     return column
 
 
-def slots_of(slots: Sequence[TrialSlot], table: str, baseline: str) -> list[TrialSlot]:
+def slots_of(slots: Sequence[TrialSlot], table: str, baseline: str | None) -> list[TrialSlot]:
     """Choose the slots of a table.
+
+    Args:
+        slots: Of all tables.
+        table: Its name.
+        baseline: An arm that must be among them; None for none.
 
     Raises:
         UsageError: There is no such table, or no such arm in it.
@@ -204,7 +213,7 @@ def slots_of(slots: Sequence[TrialSlot], table: str, baseline: str) -> list[Tria
         names = dict.fromkeys(slot.table for slot in slots)
         raise UsageError(f"compare: expected a table of the suite, got {table!r}; {nearest(table, names)}")
     arms = dict.fromkeys(slot.arm for slot in chosen)
-    if baseline not in arms:
+    if baseline is not None and baseline not in arms:
         raise UsageError(
             f"compare, table {table}: expected a baseline among its arms, got {baseline!r}; {nearest(baseline, arms)}"
         )

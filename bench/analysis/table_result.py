@@ -13,7 +13,9 @@ from typing import Any, Literal, NamedTuple
 from bench.storage import json_values
 from bench.suites.suite import Published
 
-Verdict = Literal["baseline", "better", "worse", "higher", "lower", "not resolved", "too few", "no data"]
+Verdict = Literal[
+    "baseline", "better", "worse", "higher", "lower", "not resolved", "too few", "no data", "no baseline"
+]  # fmt: skip
 """A resolved difference is "higher" or "lower" where the metric has no better direction."""
 
 RESOLVED: tuple[Verdict, ...] = ("better", "worse", "higher", "lower")
@@ -139,7 +141,7 @@ class TableResult:
     Attributes:
         table: Its name.
         question: The question that it answers.
-        baseline: The arm that the others are compared with.
+        baseline: The arm that the others are compared with; where it was not chosen, it is no row.
         protocol: Name of the protocol that the numbers were made by.
         budgets: Names of the budgets of its trials.
         metrics: Columns, the most telling first.
@@ -175,6 +177,11 @@ class TableResult:
     tests_beside: dict[str, int] = dataclasses.field(default_factory=dict)
     references: tuple[ReferenceRow, ...] = ()
     scene_differences: tuple[SceneDifference, ...] = ()
+
+    @property
+    def has_baseline(self) -> bool:
+        """Tell whether the baseline is a row, so that there are differences."""
+        return self.baseline in self.arms
 
     def entry(self, arm: str, metric: str) -> ArmResult:
         """Find the entry of a row and a column."""

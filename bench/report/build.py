@@ -177,6 +177,7 @@ def compare_table(
         protocol=table.protocol,
         metrics=table.metrics,
         beside=beside,
+        allow_no_baseline=True,
     )
     result = result.with_text(
         question=table.question,

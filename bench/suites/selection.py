@@ -62,6 +62,13 @@ class Selection:
         return tuple(table for table in self.suite.tables_at(self.budget) if table.name in chosen)
 
     @property
+    def without_baseline(self) -> tuple[Table, ...]:
+        """List the tables whose baseline was not chosen: they have means and no differences."""
+        places = {(cell.table, cell.arm) for cell in self.cells}
+        places |= {(placement.table, placement.arm) for placement in self.without_data}
+        return tuple(table for table in self.tables if (table.name, table.baseline) not in places)
+
+    @property
     def protocols(self) -> tuple[str, ...]:
         """Name the protocols that the trials are scored under."""
         return self.suite.protocols_at(self.budget)

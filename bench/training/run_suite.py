@@ -118,6 +118,7 @@ def train_missing(
     warn_of_odd_scenes(missing)
     warn_of_absent_photographs(missing)
     prepare_data(missing)
+    warn_of_left_out_baselines(chosen)
     num_done = sum(trials_store.finished(trial.id) for trial in chosen.trials)
     checkpoints = StoredCheckpoints.open(trials_store, options.checkpoint_s)
     points = checkpoints.resume_points(missing)
@@ -169,6 +170,16 @@ def warn_of_unknown_words(trials: list[Trial]) -> None:
     warnings = [kind_of(trial.task).guide_warning(trial.task, trial.method.encoders) for trial in trials]
     for warning in dict.fromkeys(filter(None, warnings)):
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def warn_of_left_out_baselines(chosen: Selection) -> None:
+    """Say, once a table, that it will have no differences, because its baseline was not chosen."""
+    for table in chosen.without_baseline:
+        print(
+            f"note: table {table.name}: {table.baseline}, its baseline, is not chosen: there will be means and no "
+            "differences; choose it too with --only to have them",
+            file=sys.stderr,
+        )
 
 
 def warn_of_absent_photographs(trials: list[Trial]) -> None:

@@ -120,11 +120,9 @@ def prepare_section(section: TableSection, place: int, form: ReportFormat) -> di
 def footer_lines(result: TableResult) -> list[str]:
     """Write the lines below a table: our own as sentences, notes as a person wrote them."""
     metric = result.metrics[0]
-    lines = [
-        footers.table_caption(result),
-        footers.table_legend(result, with_needs=False),
-        f"{metric_title(metric)}: {footers.resolution_summary(result, metric)}",
-    ]
+    lines = [footers.table_caption(result), footers.table_legend(result, with_needs=False)]
+    if result.has_baseline:
+        lines.append(f"{metric_title(metric)}: {footers.resolution_summary(result, metric)}")
     return [*map(to_sentence, lines), *result.notes]
 
 

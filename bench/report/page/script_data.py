@@ -143,7 +143,7 @@ def make_table(result: TableResult, contents: ReportContents, context: ScriptCon
         "name": printable(result.table),
         "noun": result.cluster_noun,
         "protocol": result.protocol,
-        "baseline": arms.index(result.baseline),
+        "baseline": arms.index(result.baseline) if result.has_baseline else -1,
         "num_primary": min(NUM_PRIMARY, len(result.metrics)),
         "arms": [printable(arm) for arm in arms],
         "clusters": clusters,

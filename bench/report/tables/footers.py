@@ -25,6 +25,10 @@ ABOUT_SCENES = (
 """Explains what `bench.report.tables.grids.scene_grid` shows."""
 
 
+NO_BASELINE = "There are no differences: {0}, the baseline, was not chosen; choose it too with --only to have them."
+"""Said of a table in which no arm can be compared with the baseline."""
+
+
 # --- how it was made and how to read it -------------------------------------------------------------------------------
 
 
@@ -64,16 +68,17 @@ def table_legend(result: TableResult, *, with_needs: bool = True) -> str:
         return join_sentences([over_scenes, paired, ABOUT_SCENES.format(noun)])
     has_direction = {metric_named(metric).higher_is_better is not None for metric in result.metrics}
     judge = primary_judge(result.metrics)
-    sentences = [
-        describe_intervals(result),
-        f"Differences to {result.baseline} are paired by {noun} and seed.",
-        explain_verdicts(result, has_direction),
-    ]
-    if True in has_direction:
+    sentences = [describe_intervals(result)]
+    if result.has_baseline:
+        sentences.append(f"Differences to {result.baseline} are paired by {noun} and seed.")
+        sentences.append(explain_verdicts(result, has_direction))
+    else:
+        sentences.append(NO_BASELINE.format(result.baseline))
+    if True in has_direction and result.has_baseline:
         sentences.append(BOLD)
     if judge:
         sentences.append(f"Where no judge is named, it is {judge}. Nothing is concluded from in-loop numbers.")
-    if with_needs:
+    if with_needs and result.has_baseline:
         sentences.append(f"~ {pluralize(noun)}: about so many would resolve the difference.")
     return join_sentences(sentences)
 
@@ -112,7 +117,9 @@ def explain_verdicts(result: TableResult, has_direction: set[bool]) -> str:
 
 
 def resolution_summary(result: TableResult, metric: str) -> str:
-    """Say what this design could have resolved under a metric: the smallest p, and the smallest difference."""
+    """Say what this design could have resolved: the smallest p and difference; empty where there is no baseline."""
+    if not result.has_baseline:
+        return ""
     tested = [entry for entry in result.column(metric) if entry.p_floor is not None]
     if not tested:
         enough = format_count(FEWEST_CLUSTERS, result.cluster_noun)

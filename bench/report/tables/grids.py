@@ -61,16 +61,24 @@ def verdict_grid(result: TableResult, metric: str, *, with_p: bool = False, with
     best = best_arm(result, metric)
     columns: list[Column] = [("arm", tuple(TableCell(entry.arm) for entry in entries))]
     columns.append(("mean", tuple(cells.mean_cell(entry, entry.arm == best) for entry in entries)))
-    columns.append(("difference", tuple(cells.difference_cell(entry) for entry in entries)))
-    if with_p:
-        columns.append(("p", tuple(cells.p_cell(entry.p_holm) for entry in entries)))
-        columns.append(("lowest p", tuple(cells.p_cell(entry.p_floor) for entry in entries)))
-    columns.append(("verdict", tuple(cells.verdict_cell(entry, result.cluster_noun) for entry in entries)))
+    if result.has_baseline:
+        columns += difference_columns(result, metric, with_p)
     if with_run:
         columns += run_columns(result, metric)
     elif any(entry.num_absent for entry in entries):
         columns.append(trials_column(result, metric))
     return grid_of_columns(columns, reference_rows(result, [metric], len(columns)))
+
+
+def difference_columns(result: TableResult, metric: str, with_p: bool) -> list[Column]:
+    """Lay out differences to the baseline, and what they come to."""
+    entries = result.column(metric)
+    columns: list[Column] = [("difference", tuple(cells.difference_cell(entry) for entry in entries))]
+    if with_p:
+        columns.append(("p", tuple(cells.p_cell(entry.p_holm) for entry in entries)))
+        columns.append(("lowest p", tuple(cells.p_cell(entry.p_floor) for entry in entries)))
+    columns.append(("verdict", tuple(cells.verdict_cell(entry, result.cluster_noun) for entry in entries)))
+    return columns
 
 
 def summary_grid(result: TableResult, metrics: Sequence[str]) -> TableGrid:
@@ -86,6 +94,8 @@ def summary_grid(result: TableResult, metrics: Sequence[str]) -> TableGrid:
 
 def summary_cell(entry: ArmResult, strong: bool) -> TableCell:
     """Write an arm's mean, and its difference with the verdict in the second line."""
+    if entry.verdict == "no baseline":
+        return cells.mean_cell(entry)._replace(below=cells.trials_so_far(entry))
     difference = cells.difference_cell(entry)
     parts = (difference.text, difference.aside, cells.verdict_word(entry), cells.trials_so_far(entry))
     below = " ".join(part for part in parts if part)

@@ -117,9 +117,11 @@ def reference_lines(result: TableResult, metrics: Sequence[str], num_run_columns
 
 def notes_below(result: TableResult, metrics: Sequence[str], losses: Sequence[str]) -> list[str]:
     """Write the paragraphs below a table: how to read it, what it could resolve, what was lost, and its notes."""
-    legend = f"{footers.table_legend(result, with_needs=False)} * resolved."
-    resolutions = [f"{metric_named(metric).title}: {footers.resolution_summary(result, metric)}" for metric in metrics]
-    paragraphs = [escape_latex(legend), escape_latex(" ".join(to_sentence(line) for line in resolutions))]
+    legend = footers.table_legend(result, with_needs=False)
+    paragraphs = [escape_latex(legend)]
+    if result.has_baseline:
+        titled = [f"{metric_named(metric).title}: {footers.resolution_summary(result, metric)}" for metric in metrics]
+        paragraphs = [escape_latex(f"{legend} * resolved."), escape_latex(" ".join(map(to_sentence, titled)))]
     paragraphs += [f"$^{{{footnote_mark(i)}}}$ {escape_latex(line)}" for i, line in enumerate(losses)]
     if result.notes:
         paragraphs.append(escape_latex(" ".join(to_sentence(note) for note in result.notes)))

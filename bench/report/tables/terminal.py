@@ -85,6 +85,8 @@ def metric_blocks(result: TableResult, metric: str, with_run: bool) -> list[Bloc
     if result.scene_differences:
         title = f"minus {result.baseline}, by {result.cluster_noun} ± over its views"
         return [*blocks, to_text(title, "dim"), to_rich_table(grids.scene_grid(result, metric))]
+    if not result.has_baseline:
+        return blocks
     return [*blocks, to_text(footers.resolution_summary(result, metric), "dim")]
 
 

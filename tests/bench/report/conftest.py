@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.report_studies import HOSTILE, caption_study, running_result, shares_result, study
+from bench.analysis.paired_comparison import compare
+from tests.fixtures.report_studies import HOSTILE, METRICS, caption_study, running_result, shares_result, study
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +48,15 @@ def shares():
 def running():
     """The table of a study of which five trials have not run yet."""
     return running_result()
+
+
+@pytest.fixture(scope="session")
+def without_baseline():
+    """The study with plain names, of which nobody chose the baseline."""
+    made = study()
+    cells = [cell for cell in made.cells if cell.arm != "base"]
+    made.result = compare(
+        made.frame, cells, table="parts", baseline="base", protocol="std-v1", metrics=METRICS, allow_no_baseline=True
+    )
+    made.cells = cells
+    return made

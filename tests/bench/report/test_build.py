@@ -71,5 +71,18 @@ def test_a_store_of_nothing_has_no_sheets_and_no_numbers(chosen, tmp_path):
     assert contents.results[0].entry("Fast", "psnr").num_absent == 6
 
 
+def test_arms_without_their_baseline_have_means_and_no_differences(chosen, store):
+    cells = [cell for cell in chosen.cells if cell.arm == "Fast"]
+    trials = [trial for trial in chosen.trials if trial.id in {cell.trial_id for cell in cells}]
+    only_fast = dataclasses.replace(chosen, trials=trials, cells=cells)
+    [result] = build.gather_contents(only_fast, store, command="c").results
+    assert only_fast.without_baseline == (chosen.tables[0],) and chosen.without_baseline == ()
+    [full, _] = build.gather_contents(chosen, store, command="c").results
+    alone, beside = (found.entry("Fast", "psnr") for found in (result, full))
+    assert (alone.mean, alone.low, alone.num_trials) == (beside.mean, beside.low, beside.num_trials)
+    assert alone.difference is None and alone.verdict == "no baseline" and beside.difference is not None
+    assert result.arms == ("Fast",) and result.baseline == "Base" and not result.has_baseline
+
+
 def test_a_report_has_the_folder_of_its_study(chosen):
     assert build.default_folder(chosen).name == study_name(chosen) == "toys-smoke"

@@ -97,6 +97,17 @@ def test_every_file_is_there_and_every_link_leads_to_one(written):
         assert target in names
 
 
+def test_a_page_without_a_baseline_draws_no_differences(without_baseline, tmp_path):
+    folder = write(without_baseline, tmp_path).parent
+    assert not list(folder.glob("figures/*forest*"))
+    for path in (folder / "index.html", folder / "index.md", folder / "tables/parts.tex"):
+        said = " ".join(path.read_text().split())
+        assert "There are no differences: base, the baseline, was not chosen" in said
+        assert "smallest possible p" not in said and "sign flips" not in said
+    stored = json.loads((folder / "results.json").read_text())
+    assert {entry["verdict"] for entry in stored[0]["entries"]} == {"no baseline"}
+
+
 @pytest.mark.parametrize("name", ["written", "written_hostile"])
 def test_the_page_loads_nothing_and_runs_its_own_script_alone(name, request):
     text = request.getfixturevalue(name).read_text()

@@ -34,6 +34,12 @@ def test_every_place_has_its_trial_and_its_numbers(usual):
     assert table["verdicts"][1] == [usual.result.entry("better", metric).verdict for metric in usual.result.metrics]
 
 
+def test_a_baseline_that_was_not_chosen_is_no_row(without_baseline):
+    table = given(without_baseline)["tables"][0]
+    assert (table["arms"], table["baseline"]) == (["better", "same"], -1)
+    assert set(table["differs"]) == {None}
+
+
 def test_what_became_of_trials(usual):
     data = given(usual, usual.records[1:])
     trials = data["trials"]

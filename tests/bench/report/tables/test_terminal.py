@@ -35,6 +35,16 @@ def test_numbers_have_the_digits_of_their_metric(usual):
     assert f"{ssim.mean:.3f} ±" in block(printed(usual.result), "\nSSIM, higher is better")["better"]
 
 
+def test_without_the_baseline_there_are_means_and_a_sentence_that_says_why(without_baseline):
+    text = printed(without_baseline.result)
+    header = block(text, "PSNR [dB], higher is better")
+    assert header["arm"].split() == ["arm", "mean", "trials", "s/trial"]
+    assert f"{without_baseline.result.entry('better', 'psnr').mean:.2f} ±" in header["better"]
+    said = " ".join(text.split())
+    assert "There are no differences: base, the baseline, was not chosen; choose it too with --only" in said
+    assert not re.search("verdict|sign flips|No data|smallest", text)
+
+
 def test_a_truncated_interval_has_both_ends(shares):
     entry = shares.entry("base", "ssim")
     line = block(printed(shares), "SSIM, higher is better")["base"]
