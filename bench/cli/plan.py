@@ -7,7 +7,7 @@ import json
 import pathlib
 from typing import Any
 
-from bench.cli import suite_options
+from bench.cli import failure_options, suite_options
 from bench.cli.argument_parser import whole_number
 from bench.errors import UsageError
 from bench.storage.store import Store
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shapes", action="store_true", help="trace every variant at full size instead: no steps, no encoders' weights"
     )
+    failure_options.add_failure_policy(parser)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
@@ -52,6 +53,7 @@ def main(args: argparse.Namespace) -> int:
         Store.open(args.results),
         pack_size=args.pack_size,
         num_workers=args.workers,
+        policy=failure_options.failure_policy(args),
     )
     if args.shapes:
         plan_tables.print_shapes(plan.packs)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.cli import report_options, status, suite_options
+from bench.cli import failure_options, report_options, status, suite_options
 from bench.cli.argument_parser import number_from_zero, positive_number, whole_number
 from bench.storage.store import Store
 from bench.training.sitting import CHECKPOINT_MINUTES
@@ -47,6 +47,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         default=CHECKPOINT_MINUTES,
         help="minutes from one checkpoint of a pack in training to the next; 0 for none (default: %(default)g)",
     )
+    failure_options.add_failure_policy(parser)
 
 
 def training_options(args: argparse.Namespace) -> TrainingOptions:
@@ -59,6 +60,7 @@ def training_options(args: argparse.Namespace) -> TrainingOptions:
         pack_size=args.pack_size,
         checkpoint_minutes=args.checkpoint_minutes,
         minutes=getattr(args, "minutes", None),
+        policy=failure_options.failure_policy(args),
     )
 
 
@@ -68,17 +70,20 @@ def main(args: argparse.Namespace) -> int:
     from bench.report.tables import terminal
     from bench.training.progress import format_seconds
     from bench.training.run_suite import train_missing
+    from bench.training.stopping import StopRequest
 
     start = time.monotonic()
+    options = training_options(args)
     chosen = suite_options.selection(args)
     trials_store = Store.open(args.results)
     events: list[PackEvent] = []
+    stop = StopRequest(options.minutes)
     with trials_store.lock():
-        num_new = train_missing(training_options(args), chosen, trials_store, events.append)
+        num_new = train_missing(options, chosen, trials_store, events.append, stop)
     num_failed = sum(trials_store.failed(trial.id) for trial in chosen.trials)
     left = [t.id for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if left:
-        print_unfinished(left, len(chosen.trials), trials_store)
+        print_unfinished(left, len(chosen.trials), trials_store, stop.why or "time is up")
         print_failures(num_failed, trials_store)
         return 1 if num_failed else 0
     contents = build.gather_contents(
@@ -119,11 +124,11 @@ def describe_times(wall_s: float, events: Sequence[PackEvent], trials_store: Sto
     return RunTimes.of(wall_s, events, timings, scores_beside=precompile.has_accelerator()).describe()
 
 
-def print_unfinished(left: list[str], num_trials: int, trials_store: Store) -> None:
-    """Say what the time was too short for, and how far it came; tables and page are left for when all is there."""
+def print_unfinished(left: list[str], num_trials: int, trials_store: Store, why: str) -> None:
+    """Say what was not finished and why, and how far it came; tables and page are left for when all is there."""
     lines = status.describe_begun(trials_store, left)
     lines.append(
-        f"time is up: {len(left)} of {num_trials} trials are not finished; the same command continues, and `report` "
+        f"{why}: {len(left)} of {num_trials} trials are not finished; the same command continues, and `report` "
         "draws what is there"
     )
     print("\n".join(lines), file=sys.stderr)

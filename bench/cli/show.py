@@ -50,8 +50,16 @@ def _head(record: Record) -> list[str]:
         f"  {record.variant} on {record.task} (cluster {record.cluster}), seed {record.seed}, budget {record.budget}",
         f"  {record.num_steps} steps, {record.num_parameters} parameters, in a pack of {record.pack_size}",
         *([f"  seconds: {timings}"] if timings else []),
+        *_earlier(record),
         *([f"  went on from checkpoints at steps {', '.join(map(str, resumed_at))}"] if resumed_at else []),
     ]
+
+
+def _earlier(record: Record) -> list[str]:
+    """Say how often it was tried, and why not once."""
+    reasons = record.earlier_failures
+    attempts = [f"  attempt {number} failed: {reason}" for number, reason in enumerate(reasons, 1)]
+    return [f"  {record.status} at attempt {len(reasons) + 1}", *attempts] if reasons else []
 
 
 def _scores(scores: dict[str, dict[str, Any]]) -> list[str]:

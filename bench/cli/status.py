@@ -154,4 +154,5 @@ def _progress_line(status: dict[str, Any]) -> str:
         return ""
     failed = f", {status['num_failed']} failed" if status.get("num_failed") else ""
     left = "" if status.get("left_s") is None else f", about {status['left_s'] / 60:.0f} min to go"
-    return f": {status['num_done']} of {status['num_trials']} trials done{failed}{left}"
+    policy = f"; {status['policy']}" if status.get("policy") else ""
+    return f": {status['num_done']} of {status['num_trials']} trials done{failed}{left}{policy}"

@@ -58,6 +58,7 @@ class Record:
         memory_bytes: Of each device, while its pack is trained, as the compiler plans it; None if it is not known.
         resumed_at: Steps at which training went on from a checkpoint: one for each sitting but the first. `timings` are
             of all sittings; `environment` is that of the last.
+        earlier_failures: Why it was tried again, once for each attempt before the last, alone or in a pack.
         scene: Where a captured scene was placed: what lies around it, near, far, centre and scale, estimated ones too;
             empty for any other task.
     """
@@ -83,6 +84,7 @@ class Record:
     memory_bytes: int | None = None
     resumed_at: list[int] = dataclasses.field(default_factory=list)
     scene: dict[str, Any] = dataclasses.field(default_factory=dict)
+    earlier_failures: list[str] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         if (self.status == "failed") != (self.reason is not None):

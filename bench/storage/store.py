@@ -335,7 +335,7 @@ class Store:
         """Say what is running; add the process and the time, which is the driver's heartbeat.
 
         Args:
-            status: What `python -m bench status` prints: `command`, `num_trials`, `num_done`, `num_failed`, and
+            status: What `python -m bench status` prints: `policy`, `num_trials`, `num_done`, `num_failed`, and
                 `running`, a list of `{"trial_ids", "phase", "step", "num_steps", "loss"}`. What is missing is not
                 printed; numbers that are not finite become null.
         """

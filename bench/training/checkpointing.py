@@ -22,12 +22,13 @@ from bench.storage.checkpoint_files import (
     checkpoint_to_bytes,
     parse_checkpoint,
 )
+from bench.storage.timings import total_seconds
 from bench.suites.identity import digest
 from bench.suites.trial import Trial
 from bench.training import device_mesh
 from bench.training.packing import ROOT_VARIANT, TrainingPhase, root
 from bench.training.programs import chunk_length
-from bench.training.sitting import StoredTraining, TrainingStopped
+from bench.training.sitting import StoredTraining, TrainingStopped, TrialTimedOut
 
 if TYPE_CHECKING:
     from bench.training.trainer import PackRun
@@ -76,14 +77,28 @@ def keep_now_and_then(run: PackRun) -> None:
 
     Raises:
         TrainingStopped: The sitting is over; the checkpoints have been handed on.
+        TrialTimedOut: The trials took longer than they may; likewise.
     """
     sitting = run.sitting
-    is_over = sitting.is_over()
+    is_late = sitting.trial_s is not None and seconds_of_slowest(run) > sitting.trial_s
+    is_told = sitting.is_over()
+    is_over = is_told or (is_late and run.next_step < run.phase.end)
     is_time = sitting.every_s is not None and sitting.unkept_s() >= sitting.every_s
     if (is_over and sitting.every_s is not None) or (is_time and run.next_step < run.phase.end):
         keep(run, running="train_s")
+    place = f"at step {run.next_step} of {run.phase.end}"
+    if is_over and not is_told:
+        raise TrialTimedOut(
+            f"--trial-minutes: expected a trial within {sitting.trial_s:g} s, got {seconds_of_slowest(run):.0f} s "
+            f"{place}; give it more and `retry` it: it goes on from its checkpoint"
+        )
     if is_over:
-        raise TrainingStopped(f"at step {run.next_step} of {run.phase.end}")
+        raise TrainingStopped(place)
+
+
+def seconds_of_slowest(run: PackRun) -> float:
+    """Return the seconds of all sittings of the row that has taken most."""
+    return max(total_seconds(run.seconds_of(row, "train_s")) for row in range(len(run.roots)))
 
 
 def keep_at_end(run: PackRun) -> None:

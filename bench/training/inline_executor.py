@@ -9,6 +9,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
+from bench.errors import UsageError
 from bench.training.precompile import BackgroundCompiler
 from bench.training.progress import Progress
 from bench.training.queue import Attempt, Failure, Program, Queue, Stopped
@@ -58,6 +59,7 @@ class InlineExecutor:
 
         Raises:
             KeyboardInterrupt: Outcomes of packs that were trained have been handed on.
+            UsageError: A fault of the machine; the same.
         """
         stop = self.handlers.stop
         try:
@@ -66,7 +68,7 @@ class InlineExecutor:
                     stop.has_begun = True
                     self.train_next()
                 self.settle(MAX_UNSCORED if self.queue.waiting and stop.may_begin() else 0)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, UsageError):
             self.settle(0)
             raise
         except NotStored as refusal:
@@ -83,6 +85,7 @@ class InlineExecutor:
         sitting = Sitting(
             saved=checkpoints.saved_for(attempt.pack),
             every_s=checkpoints.every_s,
+            trial_s=self.handlers.policy.trial_s,
             hand_on=self.hand_on,
             is_over=self.handlers.stop.is_due,
             scores_beside=self.compiler is not None,

@@ -8,6 +8,9 @@ A pack fails in one of two ways:
 - The worker dies: a crash, or the system killed it for its memory. The pack is tried once more on a fresh worker, then
   its trials one by one. A trial whose worker dies twice is stored as failed.
 
+`--retries` adds tries after deaths and failures that may pass (`bench.training.failure_policy`). What was tried before
+stands in the record. A fault of the machine, such as a full disk, ends the run: no trial has failed by it.
+
 Neither ends the run. A failed trial is a row with its reason in every table: `bench ls --failed` lists them, and
 `bench retry` moves them aside, so that the next run trains them again.
 
@@ -21,8 +24,10 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from bench.errors import UsageError
 from bench.storage import record
 from bench.storage.record import Outcome
+from bench.training.failure_policy import FailureCause, FailurePolicy
 
 NUM_AHEAD = 3
 """Programs that are compiled while one trains on an accelerator: its host's cores have nothing else to do."""
@@ -80,10 +85,12 @@ class Attempt:
     Attributes:
         pack: Its trials and its program.
         num_deaths: Workers that died while they trained it.
+        num_retries: How often it was tried again after a failure that may pass.
     """
 
     pack: QueuedPack
     num_deaths: int = 0
+    num_retries: int = 0
 
     @property
     def program(self) -> Program:
@@ -111,12 +118,12 @@ class Failure(NamedTuple):
     Attributes:
         reason: One line.
         traceback: None where the line says all.
-        is_usage: Whether it is a mistake of the user's, which holds for all trials of the pack.
+        cause: Whose fault it is.
     """
 
     reason: str
     traceback: str | None
-    is_usage: bool = False
+    cause: FailureCause = "trial"
 
 
 class Stopped(NamedTuple):
@@ -132,12 +139,19 @@ class Stopped(NamedTuple):
 class Queue:
     """The packs that are still to be trained.
 
+    Args:
+        packs: To be trained.
+        policy: What is tried again.
+
     Attributes:
         waiting: In no order; `take` chooses.
+        earlier_reasons: By trial, why it was tried again each time.
     """
 
-    def __init__(self, packs: Sequence[QueuedPack]) -> None:
+    def __init__(self, packs: Sequence[QueuedPack], policy: FailurePolicy | None = None) -> None:
         self.waiting = [Attempt(pack=pack) for pack in packs]
+        self.policy = policy or FailurePolicy()
+        self.earlier_reasons: dict[str, list[str]] = {}
 
     def take(self, compiled: set[Program], others: set[Program], begun: Sequence[Program] = ()) -> Attempt:
         """Take the next pack for a worker: of the lowest seeds, of a program that it has compiled, the longest.
@@ -175,22 +189,51 @@ class Queue:
         if not attempt.pack.trials:  # all of them have left it
             return []
         num_deaths = attempt.num_deaths + 1
-        if num_deaths < MAX_DEATHS:
-            self.waiting.append(dataclasses.replace(attempt, num_deaths=num_deaths))
+        is_alone = len(attempt.pack.trials) == 1
+        if num_deaths < MAX_DEATHS + (self.policy.retries if is_alone else 0):
+            self._try_again([dataclasses.replace(attempt, num_deaths=num_deaths)], f"its worker died ({how})")
             return []
-        if len(attempt.pack.trials) > 1:
-            self._split(attempt)
+        if not is_alone:
+            self._try_again(self._split(attempt), f"its worker died ({how})")
             return []
         reason = f"its worker died {num_deaths} times while it was trained alone ({how}): out of memory, or a crash"
         return [record.make_failed_outcome(attempt.pack.trials[0], reason)]
 
     def handle_error(self, attempt: Attempt, failure: Failure) -> list[Outcome]:
-        """Try the trials of a pack that raised one by one, to find which is to blame; return those given up."""
+        """Try the trials of a pack that raised one by one, to find which is to blame; return those given up.
+
+        Raises:
+            UsageError: It is a fault of the machine.
+        """
         trials = attempt.pack.trials
-        if len(trials) > 1 and not failure.is_usage:
-            self._split(attempt)
+        if failure.cause == "machine" and trials:
+            raise UsageError(
+                f"{trials[0].id}: expected to train it, got a fault of the machine: {failure.reason}; no trial is "
+                "stored as failed for it: mend it, and the same command continues"
+            )
+        if failure.cause == "passing" and attempt.num_retries < self.policy.retries:
+            self._try_again([dataclasses.replace(attempt, num_retries=attempt.num_retries + 1)], failure.reason)
+            return []
+        if len(trials) > 1 and failure.cause != "user":
+            self._try_again(self._split(attempt), failure.reason)
             return []
         return [record.make_failed_outcome(trial, failure.reason, failure.traceback, len(trials)) for trial in trials]
 
-    def _split(self, attempt: Attempt) -> None:
-        self.waiting += [Attempt(pack=pack) for pack in attempt.pack.split()]
+    def add_history(self, outcome: Outcome) -> Outcome:
+        """Add to an outcome why its trial was tried before."""
+        reasons = self.earlier_reasons.get(outcome.record.trial_id)
+        if not reasons:
+            return outcome
+        earlier = [record.remove_user_folders(" ".join(reason.split())) for reason in reasons]
+        return dataclasses.replace(outcome, record=dataclasses.replace(outcome.record, earlier_failures=earlier))
+
+    def _try_again(self, attempts: Sequence[Attempt], reason: str) -> None:
+        """Put attempts into the queue, and remember why each of their trials is tried again."""
+        self.waiting += attempts
+        for attempt in attempts:
+            for trial_id in attempt.trial_ids:
+                self.earlier_reasons.setdefault(trial_id, []).append(reason)
+
+    def _split(self, attempt: Attempt) -> list[Attempt]:
+        """Make an attempt at each trial alone."""
+        return [Attempt(pack=pack, num_retries=attempt.num_retries) for pack in attempt.pack.split()]

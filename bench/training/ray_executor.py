@@ -142,7 +142,12 @@ class RayExecutor:
                 checkpoints = self.handlers.checkpoints
                 saved = checkpoints.saved_for(attempt.pack)
                 worker.pending = worker.actor.train.remote(
-                    attempt.pack, self.handlers.protocols, ahead, saved, checkpoints.every_s
+                    attempt.pack,
+                    self.handlers.protocols,
+                    ahead,
+                    saved,
+                    checkpoints.every_s,
+                    self.handlers.policy.trial_s,
                 )
 
     def take_answers(self, timeout_s: float, more_packs: bool = True) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 from bench.storage.record import Outcome
+from bench.training.failure_policy import FailurePolicy
 from bench.training.progress import Progress
 from bench.training.sitting import Message, RunCheckpoints, StoredRows
 from bench.training.stopping import StopRequest
@@ -61,6 +62,7 @@ class RunHandlers(NamedTuple):
         checkpoints: What packs go on from, and where they leave checkpoints.
         stop: Says when to stop.
         on_event: As in `bench.training.scheduler.train_packs`.
+        policy: What is done about trials that fail.
     """
 
     protocols: tuple[str, ...]
@@ -70,6 +72,7 @@ class RunHandlers(NamedTuple):
     checkpoints: RunCheckpoints
     stop: StopRequest
     on_event: OnEvent = lambda event: None
+    policy: FailurePolicy = FailurePolicy()
 
     def note(self, kind: Literal["begun", "trained", "ended"], worker: int, trial_ids: tuple[str, ...]) -> None:
         """Say what became of a pack just now."""

@@ -12,6 +12,7 @@ from bench.storage.store import Store
 from bench.suites.selection import Selection
 from bench.suites.trial import Trial
 from bench.training import devices, packing, run_suite
+from bench.training.failure_policy import FailurePolicy
 from bench.training.resume_points import StoredCheckpoints
 
 
@@ -25,6 +26,7 @@ class RunPlan:
         num_workers: Workers that would train them.
         costs: What each program takes, by the key of its packs; empty where no pilot measured it.
         missing: What is not here and is needed before it can run, a line each.
+        policy: What is done about trials that fail.
     """
 
     chosen: Selection
@@ -32,6 +34,7 @@ class RunPlan:
     num_workers: int
     costs: dict[str, packing.ProgramCost] = dataclasses.field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    policy: FailurePolicy = FailurePolicy()
 
     @property
     def without_data(self) -> list[Trial]:
@@ -76,11 +79,18 @@ class RunPlan:
             "differences": differences,
             "costs": costs,
             "left_s": self.left_s,
+            "policy": self.policy.describe(),
+            "without_baseline": {table.name: table.baseline for table in self.chosen.without_baseline},
         }
 
 
 def make_plan(
-    chosen: Selection, trials_store: Store, *, pack_size: int | None = None, num_workers: int | None = None
+    chosen: Selection,
+    trials_store: Store,
+    *,
+    pack_size: int | None = None,
+    num_workers: int | None = None,
+    policy: FailurePolicy | None = None,
 ) -> RunPlan:
     """Plan a run, without a pilot.
 
@@ -89,6 +99,7 @@ def make_plan(
         trials_store: Where finished trials and checkpoints lie.
         pack_size: Trials trained at once by one program; None for as many as suit the device.
         num_workers: Workers; None for one an accelerator, or one a core where there is none.
+        policy: What is done about trials that fail; None for the usual.
     """
     missing = [trial for trial in chosen.trials if not trials_store.finished(trial.id)]
     run_suite.warn_of_absent_photographs(missing)
@@ -98,6 +109,7 @@ def make_plan(
         packs=run_suite.TrainingOptions(pack_size=pack_size).make_packs(missing, points),
         num_workers=num_workers or devices.num_accelerators() or devices.num_cores(),
         missing=chosen.missing,
+        policy=policy or FailurePolicy(),
     )
 
 

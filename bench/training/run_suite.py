@@ -7,10 +7,11 @@ reads are taken down. Trials that are neither finished nor failed are what the n
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from bench.errors import UsageError
 from bench.metrics.task_kinds import kind_of
@@ -19,6 +20,7 @@ from bench.storage.store import Store
 from bench.suites.selection import Selection
 from bench.suites.trial import Trial
 from bench.training import devices, packing, scheduler
+from bench.training.failure_policy import FailurePolicy
 from bench.training.progress import ProgressTable
 from bench.training.resume_points import StoredCheckpoints
 from bench.training.run_handlers import OnEvent
@@ -38,6 +40,7 @@ class TrainingOptions:
         pack_size: Trials trained at once by one program; None for as many as suit the device.
         checkpoint_minutes: Minutes from one checkpoint of a pack to the next; 0 for none.
         minutes: Minutes after which no more steps are taken; None for no limit.
+        policy: What is done about trials that fail.
     """
 
     executor: str = "ray"
@@ -45,16 +48,21 @@ class TrainingOptions:
     pack_size: int | None = None
     checkpoint_minutes: float = CHECKPOINT_MINUTES
     minutes: float | None = None
+    policy: FailurePolicy = FailurePolicy()
 
     def __post_init__(self) -> None:
         if self.pack_size is not None and self.pack_size < 1:
             raise UsageError(
                 f"--pack-size: expected 1 trial or more, got {self.pack_size}; leave it out for what suits the device"
             )
-
-        if self.minutes is not None and not self.checkpoint_minutes:
+        stops = {
+            "--minutes": self.minutes is not None,
+            "--on-failure stop": self.policy.on_failure == "stop",
+            "--max-failures": self.policy.max_failures is not None,
+        }
+        for option in [option for option, is_given in stops.items() if is_given and not self.checkpoint_minutes]:
             raise UsageError(
-                "--checkpoint-minutes: expected checkpoints beside --minutes, got 0; leave it out, or training is lost"
+                f"--checkpoint-minutes: expected checkpoints beside {option}, got 0; leave it out, or training is lost"
             )
 
     @property
@@ -94,21 +102,27 @@ MIN_PACK = 8
 
 
 def train_missing(
-    options: TrainingOptions, chosen: Selection, trials_store: Store, on_event: OnEvent = lambda event: None
+    options: TrainingOptions,
+    chosen: Selection,
+    trials_store: Store,
+    on_event: OnEvent = lambda event: None,
+    stop: StopRequest | None = None,
 ) -> int:
-    """Train the trials that are neither finished nor failed; return how many left an outcome: all, unless time is up.
+    """Train the trials that are neither finished nor failed; return how many left an outcome: all, unless stopped.
 
     Args:
         options: Where they are trained.
         chosen: The trials, and the protocols that they are scored under.
         trials_store: Where outcomes are stored; the caller holds its lock.
         on_event: As in `bench.training.scheduler.train_packs`.
+        stop: Says when to stop, and afterwards why it did; None for what `options` say.
 
     Raises:
-        UsageError: Weights of a scorer or an encoder are missing or altered, or workers do not start.
+        UsageError: Weights of a scorer or an encoder are missing or altered, workers do not start, or results cannot be
+            written.
         KeyboardInterrupt: Ctrl-C or SIGTERM; outcomes that were there are stored, and checkpoints of the others.
     """
-    stop = StopRequest(options.minutes)
+    stop = stop or StopRequest(options.minutes)
     missing = [t for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if not missing:
         return 0
@@ -125,14 +139,18 @@ def train_missing(
     if points:
         print(f"{len(points)} trials go on from checkpoints", file=sys.stderr)
     num_stored = 0
-    with ProgressTable(len(chosen.trials), num_done, trials_store.write_status) as table:
+    with ProgressTable(len(chosen.trials), num_done, status_writer(trials_store, options.policy)) as table:
 
         def keep(outcome: Outcome) -> None:
             nonlocal num_stored
-            trials_store.write(outcome)
+            store_outcome(trials_store, outcome)
             num_stored += 1
             checkpoints.forget(outcome.record)
             table.on_outcome(outcome)
+            why = options.policy.why_stop(table.num_failed)
+            if why is not None and stop.why is None:
+                print(f"stopping: {why}; packs in training leave checkpoints", file=sys.stderr)
+                stop.ask(why)
 
         try:
             scheduler.train_packs(
@@ -145,10 +163,43 @@ def train_missing(
                 checkpoints=checkpoints,
                 stop=stop,
                 on_event=on_event,
+                policy=options.policy,
             )
         finally:
-            trials_store.clear_status()
+            with contextlib.suppress(OSError):  # where it cannot be removed, it could not be written either
+                trials_store.clear_status()
     return num_stored
+
+
+def status_writer(trials_store: Store, policy: FailurePolicy) -> Callable[[dict[str, object]], None]:
+    """Return the function that writes where a run stands; where that cannot be written, it says so once."""
+    warned = False
+
+    def write(state: dict[str, object]) -> None:
+        nonlocal warned
+        try:
+            trials_store.write_status({**state, "policy": policy.describe()})
+        except OSError as error:
+            if not warned:
+                print(f"warning: status not written, training goes on: {error}", file=sys.stderr)
+            warned = True
+
+    return write
+
+
+def store_outcome(trials_store: Store, outcome: Outcome) -> None:
+    """Store what a trial left.
+
+    Raises:
+        UsageError: The disk is full, or cannot be written; nothing half-written is left.
+    """
+    try:
+        trials_store.write(outcome)
+    except OSError as error:
+        raise UsageError(
+            f"{trials_store.root}: expected to store {outcome.record.trial_id}, got {error.strerror or error}; "
+            "free the disk, and the same command continues"
+        ) from error
 
 
 def check_scorers(tasks: Iterable[Task]) -> None:

@@ -30,6 +30,8 @@ import sys
 from collections.abc import Sequence
 
 from bench.errors import UsageError, nearest
+from bench.storage.record import Outcome
+from bench.training.failure_policy import FailurePolicy
 from bench.training.inline_executor import InlineExecutor
 from bench.training.precompile import BackgroundCompiler, has_accelerator
 from bench.training.queue import Queue, QueuedPack
@@ -53,6 +55,7 @@ def train_packs(
     checkpoints: RunCheckpoints | None = None,
     stop: StopRequest | None = None,
     on_event: OnEvent = lambda event: None,
+    policy: FailurePolicy | None = None,
 ) -> None:
     """Train packs, each once; return when every trial has an outcome, or when the time is up.
 
@@ -69,18 +72,25 @@ def train_packs(
         checkpoints: What packs go on from, and where they leave checkpoints; None for neither.
         stop: Says when to stop; None for signals alone.
         on_event: Called when a worker is given a pack, has trained it, and has scored it.
+        policy: What is tried again, and how long a trial may take; None for the usual. The caller counts failures.
 
     Raises:
-        UsageError: No such executor, or Ray does not start or cannot be joined.
+        UsageError: No such executor, Ray does not start or cannot be joined, or a fault of the machine.
         KeyboardInterrupt: Ctrl-C or SIGTERM: see the top of this file.
     """
     checkpoints = checkpoints or RunCheckpoints()
     stop = stop or StopRequest()
-    handlers = RunHandlers(protocols, on_outcome, on_progress, train, checkpoints, stop, on_event)
+    policy = policy or FailurePolicy()
+    queue = Queue(packs, policy)
+
+    def take_outcome(outcome: Outcome) -> None:
+        on_outcome(queue.add_history(outcome))
+
+    handlers = RunHandlers(protocols, take_outcome, on_progress, train, checkpoints, stop, on_event, policy)
     if choose_executor(executor, address) == "inline":
         compiler = BackgroundCompiler() if train == TRAINER and has_accelerator() else None
         with stop.catch_signals(), compiler or contextlib.nullcontext():
-            InlineExecutor(Queue(packs), handlers, compiler).run()
+            InlineExecutor(queue, handlers, compiler).run()
     elif packs:
         from bench.training import ray_executor
 
@@ -90,7 +100,7 @@ def train_packs(
             ray_executor.connect_ray(address) as is_local,
             stop.catch_signals(),
         ):
-            ray_executor.RayExecutor(Queue(packs), handlers, is_local).run()
+            ray_executor.RayExecutor(queue, handlers, is_local).run()
 
 
 def is_inline(executor: str) -> bool:

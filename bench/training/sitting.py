@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
+from bench.errors import UsageError
 from bench.storage.checkpoint_files import CheckpointHead
 from bench.storage.record import Outcome
 from bench.training.queue import QueuedPack
@@ -60,6 +61,10 @@ class TrainingStopped(Exception):
     """A pack left before its end, because it was told to; its checkpoints hold what it had."""
 
 
+class TrialTimedOut(UsageError):
+    """Training took longer than a user lets it: all trials of the pack have failed."""
+
+
 def _drop(message: Message) -> None:
     """Hear nothing."""
 
@@ -71,6 +76,7 @@ class Sitting:
     Attributes:
         saved: Files of the checkpoints that it goes on from, by the training's name; later ones of this sitting too.
         every_s: Seconds from one checkpoint to the next; None where it leaves none.
+        trial_s: Seconds that the training of a trial may take, in all sittings; None for any number.
         hand_on: Takes what the pack hands on.
         is_over: Tells whether it is to stop at the end of a chunk of steps.
         scores_beside: Whether trials are scored in a thread, beside the training of what follows.
@@ -81,6 +87,7 @@ class Sitting:
 
     saved: dict[str, bytes] = dataclasses.field(default_factory=dict)
     every_s: float | None = None
+    trial_s: float | None = None
     hand_on: Callable[[Message], None] = _drop
     is_over: Callable[[], bool] = lambda: False
     scores_beside: bool = False

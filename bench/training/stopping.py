@@ -1,4 +1,4 @@
-"""Stops a run: at a signal, or when its time is up.
+"""Stops a run: at a signal, when its time is up, or when too many trials have failed.
 
 Where a run leaves checkpoints, the first SIGTERM or Ctrl-C lets packs take the steps of their chunk, leave a
 checkpoint and end; a second one ends the run at once, as the first does where there is nothing to keep.
@@ -31,6 +31,7 @@ class StopRequest:
     Attributes:
         deadline: When its time is up, on the clock of `time.monotonic`.
         signal_name: The signal that asked for it; None where none did.
+        why: Why the run itself asked for it, such as too many failures; None where it did not.
         is_patient: Whether a signal waits for the end of a chunk: only while there is something to keep.
         has_begun: Whether a pack was begun: a run whose time is short takes a chunk of steps nevertheless, so that it
             comes further.
@@ -39,16 +40,22 @@ class StopRequest:
     def __init__(self, minutes: float | None = None) -> None:
         self.deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
         self.signal_name: str | None = None
+        self.why: str | None = None
         self.is_patient = False
         self.has_begun = False
 
     def is_due(self) -> bool:
         """Tell whether no further steps are to be taken."""
-        return self.signal_name is not None or time.monotonic() >= self.deadline
+        return self.signal_name is not None or self.why is not None or time.monotonic() >= self.deadline
+
+    def ask(self, why: str) -> None:
+        """Let packs take the steps of their chunk, leave checkpoints and end."""
+        self.why = self.why or why
 
     def may_begin(self) -> bool:
         """Tell whether another pack may be begun."""
-        return self.signal_name is None and (not self.is_due() or not self.has_begun)
+        is_asked = self.signal_name is not None or self.why is not None
+        return not is_asked and (not self.is_due() or not self.has_begun)
 
     @contextlib.contextmanager
     def catch_signals(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 from bench import import_paths
 from bench.errors import UsageError
 from bench.storage.record import Outcome
+from bench.training.failure_policy import cause_of
 from bench.training.precompile import BackgroundCompiler
 from bench.training.progress import Progress
 from bench.training.queue import Failure, QueuedPack, Stopped
@@ -120,9 +121,9 @@ def try_to(make: Callable[[], T]) -> T | Failure | Stopped:
     except TrainingStopped as stop:
         return Stopped(str(stop))
     except UsageError as error:
-        return Failure(str(error), None, is_usage=True)
+        return Failure(str(error), None, cause_of(error))
     except Exception as error:
-        return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
+        return Failure(f"{type(error).__name__}: {error}", traceback.format_exc(), cause_of(error))
 
 
 class Outbox:
@@ -227,6 +228,7 @@ class Worker:
         ahead: Sequence[QueuedPack] | None,
         saved: dict[str, bytes] | None = None,
         every_s: float | None = None,
+        trial_s: float | None = None,
     ) -> News:
         """Train a pack; `news` tells meanwhile where it stands, and what it has handed on.
 
@@ -237,6 +239,7 @@ class Worker:
                 training.
             saved: Files of the checkpoints that it goes on from, by the training's name.
             every_s: Seconds from one checkpoint to the next; None where it leaves none.
+            trial_s: Seconds that the training of a trial may take; None for any number.
 
         Returns:
             What it handed on; where scores are made beside the training of the next pack, also what `outcomes` takes.
@@ -249,6 +252,7 @@ class Worker:
         sitting = Sitting(
             saved=dict(saved or {}),
             every_s=every_s,
+            trial_s=trial_s,
             hand_on=self.outbox.put,
             is_over=lambda: self.is_stopping,
             scores_beside=ahead is not None,

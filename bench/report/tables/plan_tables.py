@@ -33,6 +33,10 @@ def print_plan(plan: RunPlan) -> None:
         f"{plan.num_trials} trials at budget {plan.chosen.budget.name}, "
         f"{plan.num_trials - plan.num_missing} of them finished"
     )
+    for table in plan.chosen.without_baseline:
+        console.print(f"{table.name}: without {table.baseline}, its baseline: means and no differences", markup=False)
+    if plan.policy.describe():
+        console.print(f"failures: {plan.policy.describe()}", markup=False)
     if plan.left_s is not None:
         console.print(
             f"about {format_seconds(plan.left_s)} on {plan.num_workers} workers of this kind, from a pilot of each "

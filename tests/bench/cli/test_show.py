@@ -42,6 +42,16 @@ def root(tmp_path):
     return tmp_path
 
 
+def test_a_trial_that_was_tried_again_says_how_often(tmp_path, capsys):
+    reasons = ["its worker died (SYSTEM_ERROR)", "OSError: gone"]
+    Store.open(tmp_path).write(outcome("nerf__a__8v__s0__1", earlier_failures=reasons))
+    assert show.main(parsed("nerf", "--results", tmp_path)) == 0
+    said = capsys.readouterr().out
+    assert (
+        "  finished at attempt 3\n  attempt 1 failed: its worker died (SYSTEM_ERROR)\n  attempt 2 failed: OSErr" in said
+    )
+
+
 def test_all_that_is_known(root, capsys):
     assert show.main(parsed("nerf", "--results", root)) == 0
     assert (

@@ -56,6 +56,12 @@ def test_a_folder_that_is_not_there(tmp_path):
         status.main(parsed("--results", tmp_path / "nne"))
 
 
+def test_what_is_done_about_failures(trials, capsys):
+    trials.write_status({"num_trials": 9, "num_done": 2, "policy": "stops after 1 failure"})
+    assert status.main(parsed("--results", trials.root)) == 0
+    assert "2 of 9 trials done; stops after 1 failure" in capsys.readouterr().out
+
+
 def test_what_runs_now(trials, capsys):
     running = [
         {"trial_ids": ["x", "y", "z"], "phase": "train", "step": 5, "num_steps": 20, "loss": 0.125},

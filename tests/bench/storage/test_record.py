@@ -84,7 +84,7 @@ def test_anywhere_else_it_is_refused():
 
 
 def test_text_has_a_line_a_field():
-    assert len(some_record().to_text().splitlines()) == 21 + 2
+    assert len(some_record().to_text().splitlines()) == 22 + 2
 
 
 def test_another_schema_version_is_refused_with_what_to_do():

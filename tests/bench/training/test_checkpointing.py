@@ -13,7 +13,7 @@ from bench.storage.checkpoint_files import checkpoint_to_bytes, parse_checkpoint
 from bench.training import checkpointing, scoring, trainer
 from bench.training.checkpointing import training_name
 from bench.training.packing import root
-from bench.training.sitting import Sitting, StoredRows, TrainingStopped
+from bench.training.sitting import Sitting, StoredRows, TrainingStopped, TrialTimedOut
 from tests.fixtures.toy_packs import quiet, toy_pack
 from tests.fixtures.toys import ToyMethod, ToyPhase
 
@@ -216,6 +216,30 @@ class TestWhatIsLeft:
         sitting = Sitting(scores_beside=True)
         unscored = trainer.train_unscored(pack, ("std-v1",), quiet, sitting)
         assert all(outcome.scores["std-v1"] for outcome in unscored.score(quiet))
+
+
+class TestTimeLimit:
+    @pytest.mark.parametrize(("trial_s", "step"), [(1e-9, 5), (1e9, None), (None, None)])
+    def test_a_trial_that_takes_too_long_fails_and_leaves_a_checkpoint(self, trial_s, step):
+        pack = toy_pack(ToyMethod())
+        rows = []
+        sitting = Sitting(every_s=NEVER_S, trial_s=trial_s, hand_on=rows.append)
+        if step is None:
+            trainer.train(pack, (), quiet, sitting)
+            assert not any(isinstance(message, StoredRows) for message in rows)
+            return
+        with pytest.raises(TrialTimedOut, match=f"--trial-minutes: .* at step {step} of 23; give it more and `retry`"):
+            trainer.train(pack, (), quiet, sitting)
+        [left] = rows
+        assert [training.head.step for training in left.trainings] == [step]
+        later = Sitting(saved=sitting.saved, trial_s=1e9)
+        [outcome] = trainer.train(pack, (), quiet, later)
+        assert outcome.record.resumed_at == [step]
+
+    def test_who_is_told_to_stop_has_not_failed(self):
+        sitting = Sitting(every_s=NEVER_S, trial_s=1e-9, is_over=lambda: True)
+        with pytest.raises(TrainingStopped):
+            trainer.train(toy_pack(ToyMethod()), (), quiet, sitting)
 
 
 class TestSeconds:

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.errors import UsageError
+from bench.training.failure_policy import FailurePolicy
 from bench.training.packing import Pack as RealPack
 from bench.training.queue import Attempt, Failure, Queue, QueuedPack
-from tests.fixtures.fake_trainer import Pack, Steps, Trial
+from tests.fixtures.fake_trainer import Pack, Steps, Trial, outcome
 
 
 def pack_of(key, *trials):
@@ -61,7 +63,7 @@ class TestFailures:
 
     def test_a_mistake_of_the_users_fails_the_whole_pack_at_once(self):
         queue = Queue([])
-        outcomes = queue.handle_error(Attempt(pack=pack_of("a", (0, 1), (1, 1))), Failure("why", None, is_usage=True))
+        outcomes = queue.handle_error(Attempt(pack=pack_of("a", (0, 1), (1, 1))), Failure("why", None, "user"))
         assert [outcome.record.pack_size for outcome in outcomes] == [2, 2] and not queue.waiting
 
     def test_a_pack_whose_worker_died_is_tried_once_more_then_trial_by_trial(self):
@@ -73,6 +75,56 @@ class TestFailures:
         assert queue.handle_death(queue.waiting.pop(), "killed") == []
         [outcome] = queue.handle_death(queue.waiting.pop(), "killed")
         assert "died 2 times" in outcome.record.reason and "(killed)" in outcome.record.reason
+
+    @pytest.mark.parametrize(
+        ("retries", "cause", "expected"),
+        [
+            (0, "passing", ["a0 a1", "a0", "a1"]),
+            (2, "passing", ["a0 a1", "a0 a1", "a0 a1", "a0", "a1"]),  # whole, as often; then to find who is to blame
+            (2, "trial", ["a0 a1", "a0", "a1"]),
+            (2, "user", ["a0 a1"]),
+        ],
+    )
+    def test_only_what_may_pass_is_tried_more_often(self, retries, cause, expected):
+        queue = Queue([pack_of("a", (0, 1), (1, 1))], FailurePolicy(retries=retries))
+        tried, ended = [], []
+        while queue.waiting:
+            attempt = queue.waiting.pop(0)
+            tried.append(" ".join(attempt.trial_ids))
+            ended += map(queue.add_history, queue.handle_error(attempt, Failure(f"why {len(tried)}", None, cause)))
+        assert tried == expected
+        assert [outcome.record.reason for outcome in ended] == (
+            ["why 1"] * 2 if cause == "user" else [f"why {len(expected) - 1}", f"why {len(expected)}"]
+        )
+        earlier = [] if cause == "user" else [f"why {number}" for number in range(1, len(expected) - 1)]
+        assert [outcome.record.earlier_failures for outcome in ended] == [earlier] * 2
+
+    def test_retries_forgive_deaths_of_a_trial_alone(self):
+        queue = Queue([pack_of("a", (0, 1))], FailurePolicy(retries=3))
+        ended = []
+        for _ in range(5):
+            ended += queue.handle_death(queue.waiting.pop(), "killed")
+        [outcome] = map(queue.add_history, ended)
+        assert "died 5 times" in outcome.record.reason
+        assert outcome.record.earlier_failures == ["its worker died (killed)"] * 4
+
+    def test_a_finished_trial_says_what_came_before(self):
+        queue = Queue([])
+        pack = pack_of("a", (0, 1), (1, 1))
+        queue.handle_error(Attempt(pack=pack), Failure("two\n lines", None))
+        assert queue.add_history(outcome(pack.trials[0], {})).record.earlier_failures == ["two lines"]
+        other = pack_of("b", (0, 1)).trials[0]
+        assert queue.add_history(outcome(other, {})).record.earlier_failures == []
+
+    def test_a_fault_of_the_machine_is_no_trials_failure(self):
+        queue = Queue([])
+        failure = Failure("OSError: [Errno 28] No space left on device", None, "machine")
+        with pytest.raises(
+            UsageError, match="a0: .* fault of the machine: .*No space left.* the same command continues"
+        ):
+            queue.handle_error(Attempt(pack=pack_of("a", (0, 1), (1, 1))), failure)
+        left = Attempt(pack=pack_of("a", (0, 1))).without(["a0"])
+        assert queue.handle_error(left, failure) == []  # all trials had left it
 
     @settings(max_examples=60, deadline=None)
     @given(
@@ -95,7 +147,7 @@ class TestFailures:
                 num_deaths += 1
                 outcomes = queue.handle_death(attempt, "killed")
             else:
-                outcomes = queue.handle_error(attempt, Failure("why", None, is_usage=ending == "usage"))
+                outcomes = queue.handle_error(attempt, Failure("why", None, "user" if ending == "usage" else "trial"))
                 assert len(outcomes) in (0, len(attempt.trial_ids))
             ended += [outcome.record.trial_id for outcome in outcomes]
         assert not queue.waiting

@@ -1,11 +1,14 @@
 """What is finished is left out of a plan; time is estimated where a pilot measured the programs."""
 
+import dataclasses
+
 import pytest
 
 from bench.report.tables import plan_tables
 from bench.storage.store import Store
 from bench.suites.selection import Selection
 from bench.training import packing, programs, run_plan, run_suite
+from bench.training.failure_policy import FailurePolicy
 from tests.fixtures import toy_studies
 from tests.fixtures.toy_studies import SMOKE, toy_suite
 
@@ -61,6 +64,19 @@ def test_json_tells_how_arms_differ(plan):
     assert told["suite"] == "toys" and told["budget"] == "smoke"
     assert told["differences"]["toys"]["Base"] == {}
     assert told["differences"]["toys"]["Fast"]["method.learning_rate"][0] == toy_studies.FAST.learning_rate
+
+
+def test_a_plan_says_what_is_done_about_failures_and_which_baseline_is_not_chosen(plan, capsys):
+    cells = [cell for cell in plan.chosen.cells if cell.arm != "Base"]
+    odd = dataclasses.replace(
+        plan, chosen=dataclasses.replace(plan.chosen, cells=cells), policy=FailurePolicy(max_failures=3)
+    )
+    assert (odd.to_json()["policy"], odd.to_json()["without_baseline"]["toys"]) == ("stops after 3 failures", "Base")
+    assert (plan.to_json()["policy"], plan.to_json()["without_baseline"]) == ("", {})
+    plan_tables.print_plan(odd)
+    printed = capsys.readouterr().out
+    assert "failures: stops after 3 failures" in printed
+    assert "toys: without Base, its baseline: means and no differences" in printed
 
 
 def test_printed_plan(piloted, capsys):

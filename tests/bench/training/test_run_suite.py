@@ -18,7 +18,9 @@ from bench.storage.store import Store
 from bench.suites.selection import Selection
 from bench.suites.trial import Trial
 from bench.training import devices
+from bench.training.failure_policy import FailurePolicy
 from bench.training.run_suite import TrainingOptions, train_missing
+from bench.training.stopping import StopRequest
 from tasks.budgets import BUDGETS
 from tests.fixtures import toy_studies
 from tests.fixtures.toys import ToyMethod, ToyTask
@@ -87,6 +89,26 @@ class TestStopped:
             train_missing(TrainingOptions(executor="inline"), chosen, trials_store)
         assert Store.open(tmp_path).ids() == [trials[0].id]  # whole, and no failure of the other
         assert Store.open(tmp_path).read_status() is None  # nothing runs
+
+    def test_a_run_stops_at_its_budget_of_failures(self, tmp_path, capsys):
+        trials = [
+            Trial(
+                task=toy_studies.ToyScene(),
+                method=ToyMethod(breaks_at=3.0),
+                budget=BUDGETS["smoke"],
+                seed=seed,
+                variant="t",
+            )
+            for seed in range(3)
+        ]
+        chosen = Selection(suite=toy_studies.toy_suite(), budget=BUDGETS["smoke"], trials=trials, cells=[])
+        policy = FailurePolicy(on_failure="stop")
+        stop = StopRequest()
+        options = TrainingOptions(executor="inline", pack_size=1, policy=policy)
+        assert train_missing(options, chosen, Store.open(tmp_path), stop=stop) == 1
+        assert stop.why == "1 trial failed (--on-failure stop)"
+        assert "stopping: 1 trial failed (--on-failure stop); packs in training leave" in capsys.readouterr().err
+        assert train_missing(options, chosen, Store.open(tmp_path)) == 1  # goes on with the next
 
     def test_a_failed_trial_is_stored_and_is_not_run_again(self, tmp_path, capsys):
         broken = ToyMethod(breaks_at=3.0)
@@ -205,6 +227,30 @@ def test_a_run_whose_time_is_short_says_so_and_is_continued(tmp_path, capsys):
     assert Store.open(tmp_path).read(name).resumed_at == [4]
     assert bench("status", "--results", tmp_path) == 0
     assert "trained in part" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--on-failure", "stopp"], "--on-failure: expected one of continue, stop, got 'stopp'; the nearest is 'stop'"),
+        (["--retries", "x"], "--retries: expected a whole number of at least 0, got 'x'"),
+        (["--max-failures", "0"], "--max-failures: expected a whole number of at least 1, got '0'"),
+        (["--trial-minutes", "-1"], "--trial-minutes: expected a number above 0, got '-1'"),
+        (["--on-failure", "stop", "--max-failures", "2"], "--max-failures: expected --on-failure continue beside it"),
+        (
+            ["--on-failure=stop", "--checkpoint-minutes=0"],
+            "--checkpoint-minutes: expected checkpoints beside --on-fail",
+        ),
+        (
+            ["--max-failures=2", "--checkpoint-minutes=0"],
+            "--checkpoint-minutes: expected checkpoints beside --max-fail",
+        ),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_one_line(words, message, tmp_path, capsys):
+    assert bench(*RUN, "--only", "arm=NeRF", "--results", tmp_path, *words) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"bench: {message}") and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,20 @@ class TestMemory:
         assert self.train(toy_pack(*[ToyMethod()] * 3), attempt) == [0, 1, 2]
         assert sizes == [3, 1, 1]
 
+    def test_the_first_half_is_kept_when_the_second_dies(self):
+        kept = []
+
+        def attempt(tried, report, sitting, on_phase):
+            if len(tried.trials) > 1:
+                self.full(tried, report, sitting, on_phase)
+            if tried.trials[0].seed == 1:
+                raise RuntimeError("it died")
+            on_phase(self.phase_of(tried.trials[0]))
+
+        with pytest.raises(RuntimeError, match="it died"):
+            trainer.train_in_parts(toy_pack(*[ToyMethod()] * 3), quiet, Sitting(), kept.append, attempt)
+        assert [rendered.trial.seed for phase in kept for rendered in phase.trials] == [0]
+
     def test_outcomes_of_halves_are_in_the_packs_order(self, monkeypatch):
         whole = trainer.train_together
 

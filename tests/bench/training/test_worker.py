@@ -35,12 +35,12 @@ class TestPackTrainer:
 
     def test_an_exception_becomes_a_failure_with_its_traceback(self, fake):
         found = PackTrainer(TRAIN).train(fake.Pack(trials=(fake.Trial("a", "raise"),), key="a"), (), quiet, Sitting())
-        assert isinstance(found, Failure) and found.reason == "Odd: odd a" and not found.is_usage
+        assert isinstance(found, Failure) and found.reason == "Odd: odd a" and found.cause == "trial"
         assert "train_trial" in found.traceback
 
     def test_a_mistake_of_the_users_has_no_traceback(self, fake):
         found = PackTrainer(TRAIN).train(fake.Pack(trials=(fake.Trial("a", "usage"),), key="a"), (), quiet, Sitting())
-        assert found == Failure("--set: expected sense, got none; do this", None, is_usage=True)
+        assert found == Failure("--set: expected sense, got none; do this", None, "user")
 
     def test_a_trainer_that_is_not_there_is_a_failure(self, fake):
         found = PackTrainer("no_such:train").train(fake.Pack(trials=(fake.Trial("a"),), key="a"), (), quiet, Sitting())
