@@ -126,12 +126,7 @@ def train_missing(
     missing = [t for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if not missing:
         return 0
-    check_scorers(trial.task for trial in missing)
-    check_encoders(missing)
-    warn_of_unknown_words(missing)
-    warn_of_odd_scenes(missing)
-    warn_of_absent_photographs(missing)
-    prepare_data(missing)
+    check_before_training(missing)
     warn_of_left_out_baselines(chosen)
     num_done = sum(trials_store.finished(trial.id) for trial in chosen.trials)
     checkpoints = StoredCheckpoints.open(trials_store, options.checkpoint_s)
@@ -200,6 +195,16 @@ def store_outcome(trials_store: Store, outcome: Outcome) -> None:
             f"{trials_store.root}: expected to store {outcome.record.trial_id}, got {error.strerror or error}; "
             "free the disk, and the same command continues"
         ) from error
+
+
+def check_before_training(trials: list[Trial]) -> None:
+    """Check, fetch and render what trials need, and warn of what is odd about it."""
+    check_scorers(trial.task for trial in trials)
+    check_encoders(trials)
+    warn_of_unknown_words(trials)
+    warn_of_odd_scenes(trials)
+    warn_of_absent_photographs(trials)
+    prepare_data(trials)
 
 
 def check_scorers(tasks: Iterable[Task]) -> None:
