@@ -7,7 +7,15 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Threads of XLA. Interpreted kernels of a GPU block one for each of their own threads, and would wait forever with two.
 os.environ.setdefault("NPROC", str(max(4, os.cpu_count() or 1)))
 
+from tests.fixtures.quick_compiler import quicker_flags  # noqa: E402
+from tests.fixtures.session_bytecode import keep_bytecode, remove_bytecode  # noqa: E402
+
+BYTECODE = keep_bytecode()
+
 from jaxtyping import install_import_hook  # noqa: E402
+
+if "XLA_FLAGS" in os.environ:
+    os.environ["XLA_FLAGS"] = quicker_flags(os.environ["XLA_FLAGS"])
 
 install_import_hook(["tasks", "models", "bench"], "beartype.beartype")
 
@@ -29,6 +37,11 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Registers what marks the quick tests; not as a file's hooks, which would not see examples in docstrings."""
     config.pluginmanager.register(QuickSelection(config))
+
+
+def pytest_unconfigure():
+    """Removes what was kept for the time of the tests."""
+    remove_bytecode(BYTECODE)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,6 +1,7 @@
 """Rooms import only from the floors below them, and files and functions stay short."""
 
 import ast
+import functools
 import importlib
 import pkgutil
 
@@ -77,9 +78,14 @@ def floor(name):
     return number
 
 
+@functools.cache
+def parsed(path):
+    return ast.parse(path.read_text())
+
+
+@functools.cache
 def imports_of(path):
-    tree = ast.parse(path.read_text())
-    return set(imported(tree, module_name(path), path.name == "__init__.py"))
+    return set(imported(parsed(path), module_name(path), path.name == "__init__.py"))
 
 
 def ours(names):
@@ -101,7 +107,7 @@ def num_lines(node):
 
 def long_functions(path, most):
     """Return the functions of a file with more than so many lines, with their lines."""
-    lines = {node.name: num_lines(node) for node in functions(ast.parse(path.read_text()))}
+    lines = {node.name: num_lines(node) for node in functions(parsed(path))}
     return {name: num for name, num in lines.items() if num > most}
 
 
@@ -109,36 +115,40 @@ def name_of(path):
     return str(path.relative_to(ROOT))
 
 
-each_file = pytest.mark.parametrize("path", FILES, ids=name_of)
-each_test = pytest.mark.parametrize("path", TESTS, ids=name_of)
+def breaking(rule, paths):
+    """Collect what a rule finds wrong, by file: one test a rule, as a test for each of hundreds of files takes longer."""
+    found = {name_of(path): rule(path) for path in paths}
+    return {name: wrong for name, wrong in found.items() if wrong}
 
 
-@each_file
-def test_imports_come_from_the_floors_below(path):
-    here = module_name(path)
-    others = {name for name in ours(imports_of(path)) if room(name) != room(here)}
-    wrong = {name for name in others if floor(name) >= floor(here)}
-    assert not wrong, f"{path.name} imports {sorted(wrong)}, which stand on its floor or above"
+def test_imports_come_from_the_floors_below():
+    def imports_that_climb(path):
+        here = module_name(path)
+        others = {name for name in ours(imports_of(path)) if room(name) != room(here)}
+        return {name for name in others if floor(name) >= floor(here)}
+
+    assert breaking(imports_that_climb, FILES) == {}
 
 
-@each_file
-def test_only_what_runs_under_ray_imports_it(path):
-    if any(name.split(".")[0] == "ray" for name in imports_of(path)):
-        allowed = ("ray_executor.py", "ray_worker_handle.py", "worker.py")
-        assert path in {ROOT / "bench" / "training" / name for name in allowed}
+def test_only_what_runs_under_ray_imports_it():
+    allowed = {ROOT / "bench" / "training" / f"{name}.py" for name in ("ray_executor", "ray_worker_handle", "worker")}
+    importing = {path for path in FILES if any(name.split(".")[0] == "ray" for name in imports_of(path))}
+    assert importing <= allowed
 
 
-@each_file
-def test_only_the_command_line_parses_options(path):
-    if path.relative_to(ROOT).parts[0] == "bench" and "argparse" in imports_of(path):
-        assert path == ROOT / "bench" / "__main__.py" or path.parent == ROOT / "bench" / "cli"
+def test_only_the_command_line_parses_options():
+    parsing = {path for path in FILES if path.is_relative_to(ROOT / "bench") and "argparse" in imports_of(path)}
+    allowed = {ROOT / "bench" / "__main__.py", *(ROOT / "bench" / "cli").glob("*.py")}
+    assert parsing <= allowed
 
 
-@each_file
-def test_tasks_and_models_know_nothing_of_bench(path):
-    if path.relative_to(ROOT).parts[0] != "bench":
-        allowed = {"bench", "bench.errors", "bench.import_paths"}
-        assert {name for name in ours(imports_of(path)) if name.startswith("bench")} <= allowed
+def test_tasks_and_models_know_nothing_of_bench():
+    allowed = {"bench", "bench.errors", "bench.import_paths"}
+
+    def known(path):
+        return {name for name in ours(imports_of(path)) if name.startswith("bench")} - allowed
+
+    assert breaking(known, [path for path in FILES if not path.is_relative_to(ROOT / "bench")]) == {}
 
 
 def test_the_leaves_import_nothing_of_ours():
@@ -146,29 +156,28 @@ def test_the_leaves_import_nothing_of_ours():
     assert ours(imports_of(ROOT / "bench" / "import_paths.py")) <= {"bench.errors"}
 
 
-@each_file
-def test_files_are_short(path):
-    assert len(path.read_text().splitlines()) <= MAX_FILE_LINES
+def test_files_are_short():
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in [*FILES, *TESTS]}
+    assert {name: length for name, length in lengths.items() if length > MAX_FILE_LINES} == {}
 
 
-@each_file
-def test_functions_are_short(path):
-    if CONSTANTS not in path.parents:
-        assert long_functions(path, MAX_FUNCTION_LINES) == {}
+def test_functions_are_short():
+    files = [path for path in FILES if CONSTANTS not in path.parents]
+    assert breaking(lambda path: long_functions(path, MAX_FUNCTION_LINES), files) == {}
 
 
-@each_test
-def test_tests_are_short(path):
-    assert len(path.read_text().splitlines()) <= MAX_FILE_LINES
-    assert long_functions(path, MAX_TEST_LINES) == {}
+def test_tests_are_short():
+    assert breaking(lambda path: long_functions(path, MAX_TEST_LINES), TESTS) == {}
 
 
-@each_file
-def test_every_module_can_be_imported_and_says_what_it_is(path):
-    if path.name == "__init__.py" and not path.read_text():
-        return
-    assert ast.get_docstring(ast.parse(path.read_text())), f"{path.name}: expected a docstring on the first line"
-    importlib.import_module(module_name(path))
+def test_every_module_says_what_it_is():
+    files = [path for path in FILES if path.name != "__init__.py" or path.read_text()]
+    assert [name_of(path) for path in files if not ast.get_docstring(parsed(path))] == []
+
+
+def test_every_module_can_be_imported():
+    for path in FILES:
+        importlib.import_module(module_name(path))
 
 
 def test_every_package_is_found_from_outside():
