@@ -55,13 +55,18 @@ def numbered_path(path: pathlib.Path, word: str) -> pathlib.Path:
     return target
 
 
-def remove_abandoned(root: pathlib.Path) -> None:
-    """Remove what killed writers left in a store. To be called while this process writes nothing there."""
+def remove_abandoned(root: pathlib.Path, driving_host: str = "") -> None:
+    """Remove what killed writers left in a store. To be called while this process writes nothing there.
+
+    Args:
+        root: The store.
+        driving_host: Mark of the host whose driver writes there, whose files are left: a clock may be years ahead.
+    """
     for path in root.glob(".tmp-*"):
         try:
             host, pid = path.name.split("-")[1:3]
             age_s = time.time() - path.stat().st_mtime
-            is_abandoned = _is_abandoned(host, int(pid), age_s)
+            is_abandoned = _is_abandoned(host, int(pid), age_s, driving_host)
         except (ValueError, FileNotFoundError):  # not a name of ours, or its writer has just renamed it
             continue
         if not is_abandoned:
@@ -74,9 +79,9 @@ def remove_abandoned(root: pathlib.Path) -> None:
                 path.unlink()
 
 
-def _is_abandoned(host: str, pid: int, age_s: float) -> bool:
+def _is_abandoned(host: str, pid: int, age_s: float, driving_host: str) -> bool:
     if host != host_mark():
-        return age_s > ABANDONED_S
+        return age_s > ABANDONED_S and host != driving_host
     return pid == os.getpid() or not is_alive(pid)
 
 

@@ -1,21 +1,15 @@
-"""Tells what is running in a store, and keeps a second driver out of it.
-
-`status.json` is the driver's heartbeat, for whoever looks on; `.lock` is held by the one driver that may write.
-"""
+"""Tells what is running in a store: `status.json` is the driver's heartbeat, for whoever looks on."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pathlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from bench.errors import UsageError
 from bench.storage import files, json_values
 from tasks.data_dir.atomic_files import write_file
-from tasks.data_dir.locking import file_lock, unwritable
 
 DEAD_S = 600
 """Silence after which a driver on another host is taken to be dead."""
@@ -50,36 +44,10 @@ def read_status(root: pathlib.Path) -> dict[str, Any] | None:
         return None
     silent_s = time.time() - status["heartbeat"]
     is_here = status["host"] == files.host_mark()
-    is_alive = files.is_alive(status["pid"]) if is_here else silent_s < DEAD_S
-    return status | {"silent_s": silent_s, "alive": is_alive}
+    is_alive = files.is_alive(status["pid"]) if is_here else abs(silent_s) < DEAD_S  # a clock may be years ahead
+    return status | {"silent_s": max(0.0, silent_s), "alive": is_alive}
 
 
 def clear_status(root: pathlib.Path) -> None:
     """Remove the status."""
     (root / "status.json").unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def driver_lock(root: pathlib.Path) -> Iterator[None]:
-    """Keep other drivers out for as long as it is held, and no longer than this process lives.
-
-    Raises:
-        UsageError: Another driver holds it, and is named by its process; or the folder cannot be written.
-    """
-    path = root / ".lock"
-
-    def refuse() -> None:
-        raise UsageError(
-            f"{root}: expected no other run to write here, got one in process {path.read_text().strip()}; "
-            "wait for it (python -m bench status), or name another folder with --results"
-        )
-
-    with contextlib.ExitStack() as held:
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            held.enter_context(file_lock(path, refuse))
-            path.write_text(f"{os.getpid()}\n")
-        except OSError as error:
-            raise unwritable(root, error, "name another folder with --results") from error
-        yield
-        path.write_text("")

@@ -7,7 +7,7 @@
     <root>/<trial_id>.unreadable-<n>/  records that did not parse, set aside so that the trial is run again
     <root>/status.json                 what is running now, see `bench.storage.run_status`
     <root>/.checkpoints/               training that is not finished, see `bench.storage.checkpoint_files`
-    <root>/.lock                       held by the one driver that may write here
+    <root>/.lock, .driver.json         held by the one driver that may write here, see `bench.storage.driver_lock`
     <root>/.tmp-<host>-<pid>-...       being written; left behind by a writer that was killed, and removed later
 
 Only the driver writes. A folder appears under its name by one rename, so whoever reads sees all of it or nothing.
@@ -25,7 +25,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.storage import archive, files, json_values, number_tables, run_status
+from bench.storage import archive, driver_lock, files, json_values, number_tables, run_status
 from bench.storage.record import Outcome, Record
 from bench.storage.stored_scores import parse_scores
 from tasks.data_dir.atomic_files import write_file
@@ -100,7 +100,7 @@ class Store:
         store._read_archives(study)
         for folder, reason in unreadable:  # only now: a store of another schema version must stay as it is
             store._set_aside(folder, reason)
-        files.remove_abandoned(store.root)
+        files.remove_abandoned(store.root, driver_lock.driving_host(store.root))
         return store
 
     def _read_folders(self) -> list[tuple[pathlib.Path, Exception]]:
@@ -327,9 +327,9 @@ class Store:
         """Keep other drivers out while it is held.
 
         Raises:
-            UsageError: Another driver holds it; names its process.
+            UsageError: Another driver holds it; names its host and process.
         """
-        return run_status.driver_lock(self.root)
+        return driver_lock.driver_lock(self.root)
 
     def write_status(self, status: dict[str, Any]) -> None:
         """Say what is running; add the process and the time, which is the driver's heartbeat.

@@ -1,4 +1,4 @@
-"""One driver at a time, and what it says of itself."""
+"""What a driver says of itself."""
 
 import json
 import math
@@ -8,58 +8,9 @@ import time
 
 import pytest
 
-from bench.errors import UsageError
 from bench.storage import run_status
 from bench.storage.store import Store
-from tests.fixtures.stored_trials import listing, python
-
-
-def test_a_second_driver_is_told_of_the_first(tmp_path):
-    trials = Store.open(tmp_path)
-    with trials.lock():
-        with (
-            pytest.raises(UsageError, match=f"no other run.* in process {os.getpid()}; wait"),
-            Store.open(tmp_path).lock(),
-        ):
-            pass
-        assert Store.open(tmp_path).ids() == []  # reading is free
-    with Store.open(tmp_path).lock():
-        pass
-
-
-HOLDS = """
-import sys, time
-from bench.storage.store import Store
-with Store.open(sys.argv[1]).lock():
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_the_lock_of_a_dead_driver_is_taken_over(tmp_path):
-    driver = python(HOLDS, str(tmp_path), stdout=subprocess.PIPE)
-    try:
-        assert driver.stdout.readline() == b"held\n"
-        with pytest.raises(UsageError, match=f"in process {driver.pid};"), Store.open(tmp_path).lock():
-            pass
-    finally:
-        driver.kill()
-        driver.wait()
-        driver.stdout.close()
-    with Store.open(tmp_path).lock():
-        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
-
-
-def test_a_store_that_cannot_be_written_is_told(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="can be written, got '.*--results"):
-        Store.open(tmp_path / "file").lock().__enter__()
-
-
-def test_errors_of_a_run_are_not_taken_for_a_locks(tmp_path):
-    with pytest.raises(OSError, match="disk full"), Store.open(tmp_path).lock():
-        raise OSError("disk full")
-
+from tests.fixtures.stored_trials import listing
 
 # What is running
 
@@ -98,3 +49,6 @@ def test_a_dead_driver_is_told_from_a_silent_one(tmp_path):
     assert not trials.read_status()["alive"]
     path.write_text(json.dumps(status | {"host": "ffffffff", "pid": gone.pid}))
     assert trials.read_status()["alive"]
+    path.write_text(json.dumps(status | {"host": "ffffffff", "heartbeat": time.time() + 1e9}))
+    seen = trials.read_status()
+    assert not seen["alive"] and seen["silent_s"] == 0.0  # its clock was years ahead
