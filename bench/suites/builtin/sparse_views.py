@@ -58,6 +58,7 @@ CONSISTENCY = (
     "method.view_share",
     "method.pose_distribution",
     "method.encoder_dtype",
+    "method.rays_at_once",
     "method.finetune_steps",
 )
 """Fields in which DietNeRF differs from the NeRF that it is made of."""
