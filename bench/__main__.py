@@ -9,7 +9,7 @@ import sys
 
 from bench import import_paths
 from bench.cli.argument_parser import ArgumentParser
-from bench.errors import UsageError, nearest
+from bench.errors import UsageError, describe_machine_error, nearest
 
 VERBS = {
     "run": "train what is missing of a suite, score it, print its tables and write its report",
@@ -48,6 +48,11 @@ def main(argv: list[str] | None = None) -> int:
     except UsageError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        if "home directory" not in str(error):
+            raise
+        print("bench: ~: expected a home folder, got none; set HOME, or write the path without ~", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as stop:
         from bench.training.stopping import exit_code
 
@@ -56,6 +61,12 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # `bench ls | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        said = describe_machine_error(error)
+        if said is None:
+            raise
+        print(f"bench: {said}", file=sys.stderr)
+        return 2
 
 
 def run(argv: list[str]) -> int:

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+MACHINE_ERRORS = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ENOSPC", "EDQUOT", "EROFS", "EIO", "ESTALE", "ENFILE", "EMFILE", "EACCES", "EPERM", "ENAMETOOLONG",
+    )
+    if hasattr(errno, name)
+)  # fmt: skip
+"""Numbers of the system's errors that are faults of a disk or of rights: not of this program, and of no trial."""
 
 
 class UsageError(Exception):
@@ -15,6 +25,20 @@ class UsageError(Exception):
 
 class OutOfDeviceMemory(Exception):
     """A program that does not fit on its device, even for one trial; the message names what to turn down."""
+
+
+def describe_machine_error(error: OSError) -> str | None:
+    """Describe a fault of a disk or of rights in a line; None for another error.
+
+    Example:
+        >>> describe_machine_error(OSError(28, "No space left on device", "results/a"))
+        'results/a: No space left on device; mend that, and the same command continues'
+        >>> describe_machine_error(FileNotFoundError(2, "No such file", "a"))
+    """
+    if error.errno not in MACHINE_ERRORS:
+        return None
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}; mend that, and the same command continues"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -134,16 +134,50 @@ def name_arms(places: Mapping[str, VotedTrial]) -> dict[str, str]:
     return arms
 
 
-def read_files(paths: Sequence[pathlib.Path]) -> tuple[str, list[Vote]]:
-    """Read the suite and the votes of several files; UsageError if they do not belong together."""
+class CastVotes(NamedTuple):
+    """The votes of several files.
+
+    Attributes:
+        suite: Whose page saved them.
+        votes: Each once.
+        repeated: Files that were left out, as another one of the same browser's holds all of theirs.
+    """
+
+    suite: str
+    votes: list[Vote]
+    repeated: list[str]
+
+
+def read_files(paths: Sequence[pathlib.Path]) -> CastVotes:
+    """Read the votes of several files; UsageError if they do not belong together.
+
+    A page saves all votes of its browser each time, so that who saved twice has a file that begins like another.
+    """
     resolved = [path.resolve() for path in paths]
     again = [str(path) for path in paths if resolved.count(path.resolve()) > 1]
     if again:
         raise UsageError(f"votes: expected each file once, got {again[0]} twice; leave one out")
     suites, votes = zip(*map(read_votes, paths), strict=True)
+    kept, repeated = leave_out_repeated(votes)
     if len(set(suites)) > 1:
         raise UsageError(f"votes: expected files of one suite, got {', '.join(sorted(set(suites)))}; count each alone")
-    return suites[0], [vote for some in votes for vote in some]
+    return CastVotes(suites[0], [vote for i in kept for vote in votes[i]], [str(paths[i]) for i in repeated])
+
+
+def leave_out_repeated(votes: Sequence[Sequence[Vote]]) -> tuple[list[int], list[int]]:
+    """Divide files of votes by number: those to count, and those whose votes another one begins with.
+
+    Example:
+        >>> one, other = Vote("a", "b", 1.0), Vote("a", "c", 0.0)
+        >>> leave_out_repeated([[one], [one, other], [other], [one, other]])
+        ([1, 2], [0, 3])
+    """
+    longest_first = sorted(range(len(votes)), key=lambda i: (-len(votes[i]), i))
+    kept: list[int] = []
+    for i in longest_first:
+        if not any(list(votes[other][: len(votes[i])]) == list(votes[i]) for other in kept):
+            kept.append(i)
+    return sorted(kept), sorted(set(range(len(votes))) - set(kept))
 
 
 def check_sides(votes: Sequence[Vote], places: Mapping[str, VotedTrial]) -> None:
@@ -167,7 +201,7 @@ def count_votes(paths: Sequence[pathlib.Path], trials: Store) -> dict[str, Any]:
         UsageError: A file is given twice or is no file of votes, files are of several suites, two sides of a vote show
             different things, or no vote is between two arms.
     """
-    suite, cast = read_files(paths)
+    suite, cast, repeated = read_files(paths)
     places, missing = find_voted_trials(cast, trials)
     check_sides(cast, places)
     arms = name_arms(places)
@@ -197,6 +231,7 @@ def count_votes(paths: Sequence[pathlib.Path], trials: Store) -> dict[str, Any]:
         "num_clusters": len(clusters),
         "num_same_arm": len(cast) - len(used),
         "not_stored": missing,
+        "repeated": repeated,
         "prior": found.prior,
         "intervals": "clusters" if found.num_clusters else "votes",
         "is_joined": found.is_joined,

@@ -69,7 +69,8 @@ def main(args: argparse.Namespace) -> int:
     from bench.report import build
     from bench.report.figures.figure import slugify
     from bench.report.tables import comparison_tables, costs
-    from bench.suites import scene_study
+    from bench.suites import scene_study, selection
+    from bench.suites.variant_names import shorten_name
 
     here = Store.open(args.results)
     compared = start_comparison(comparison_options(args), here)
@@ -86,6 +87,7 @@ def main(args: argparse.Namespace) -> int:
     name = f"compare-{slugify(args.method)}-{args.suite}-{slugify(chosen.budget.name)}"
     if chosen.suite.folders:
         name += f"-{scene_study.label_folders(chosen.suite.folders)}"
+    name = shorten_name(name, selection.MAX_STUDY_BYTES)
     report = build.draw_report(contents, args.out or ROOT / "reports" / name)
     results = contents.results
     differences = findings.collect_differences(results, contents.frame, chosen.cells, study.label)

@@ -9,8 +9,10 @@ DIR/captions.txt   what the judge chose from, where the caption is in no set of 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import pathlib
+import re
 import shlex
 import sys
 
@@ -67,7 +69,10 @@ def main(args: argparse.Namespace) -> int:
     from bench.training.progress import format_seconds
 
     caption = " ".join(args.caption.split())
-    out = export_options.make_folder(args.out or export_options.OUT / slugify(caption)[:80])
+    words = slugify(caption)
+    if not re.search("[a-z0-9]", caption.lower()):  # of another alphabet, or pictures
+        words = f"object-{hashlib.sha256(caption.encode(errors='replace')).hexdigest()[:8]}"
+    out = export_options.make_folder(args.out or export_options.OUT / words)
     trials = text_to_3d.trials_of(
         caption,
         out,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -11,10 +12,13 @@ from typing import TYPE_CHECKING
 
 from bench.cli import failure_options, report_options, status, suite_options
 from bench.cli.argument_parser import number_from_zero, positive_number, whole_number
+from bench.errors import describe_machine_error
 from bench.storage.store import Store
 from bench.training.sitting import CHECKPOINT_MINUTES
 
 if TYPE_CHECKING:
+    from bench.report.report_contents import ReportContents
+    from bench.suites.selection import Selection
     from bench.training.run_handlers import PackEvent
     from bench.training.run_suite import TrainingOptions
 
@@ -65,7 +69,7 @@ def training_options(args: argparse.Namespace) -> TrainingOptions:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run; 1 if a trial failed, 0 if none did, also where the time was too short for all of them."""
+    """Run; 1 if a trial failed, 2 if the report could not be written, else 0, also where time was too short for all."""
     from bench.report import build
     from bench.report.tables import terminal
     from bench.training.progress import format_seconds
@@ -78,7 +82,9 @@ def main(args: argparse.Namespace) -> int:
     trials_store = Store.open(args.results)
     events: list[PackEvent] = []
     stop = StopRequest(options.minutes)
-    with trials_store.lock():
+    is_complete = all(trials_store.finished(t.id) or trials_store.failed(t.id) for t in chosen.trials)
+    # Who trains nothing writes nothing: results may be on a disk that can only be read.
+    with contextlib.nullcontext() if is_complete else trials_store.lock():
         num_new = train_missing(options, chosen, trials_store, events.append, stop)
     num_failed = sum(trials_store.failed(trial.id) for trial in chosen.trials)
     left = [t.id for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
@@ -92,19 +98,38 @@ def main(args: argparse.Namespace) -> int:
         command=suite_options.command_line("run", args),
         media=report_options.plan_media(chosen, trials_store, report_options.MediaOptions()),
     )
-    report = build.draw_report(contents, build.default_folder(chosen))
     if args.json:
         print(json.dumps([result.to_json() for result in contents.results], indent=1, allow_nan=False))
     else:
         terminal.print_tables(contents.results)
-        print(f"report: {report.describe()}")
+    report = draw_default_report(contents, chosen)  # after the tables: its folder may be one that can only be read
+    if not args.json:
+        print(f"report: {report or 'not written'}")
         num_found = len(chosen.trials) - num_new
         wall_s = time.monotonic() - start
         if events:
             print(describe_times(wall_s, events, trials_store))
         print(f"{num_new} trials trained, {num_found} found finished, in {format_seconds(wall_s)}")
     print_failures(num_failed, trials_store)
-    return 1 if num_failed else 0
+    if num_failed:
+        return 1
+    return 0 if report else 2
+
+
+def draw_default_report(contents: ReportContents, chosen: Selection) -> str | None:
+    """Draw the report, and name its page; where it cannot be written, say so and how to have it elsewhere: None."""
+    from bench.report import build
+
+    folder = build.default_folder(chosen)
+    try:
+        return build.draw_report(contents, folder).describe()
+    except OSError as error:
+        said = describe_machine_error(error)
+        if said is None:
+            raise
+        line = f"report not written to {folder}: {said.split('; mend')[0]}"
+        print(f"{line}; python -m bench report with the same options and --out FOLDER draws it", file=sys.stderr)
+        return None
 
 
 def describe_times(wall_s: float, events: Sequence[PackEvent], trials_store: Store) -> str:

@@ -172,10 +172,12 @@ def _take_over(root: pathlib.Path, seen: SeenMark, is_locked: bool) -> None:
         UsageError: It lives.
     """
     mark = seen.mark
-    if mark.is_on_this_host():
-        is_alive = not is_locked and files.is_alive(mark.pid)
-    elif is_locked and not mark.pid:  # half a file, of a crash: only who had the lock wrote it
+    # A container that was started anew has another name, and the same kernel, which keeps the locks.
+    is_same_kernel = mark.is_on_this_host() or (mark.boot == boot_id() != "")
+    if is_locked and (is_same_kernel or not mark.pid):  # without a process it is half a file, of a crash
         is_alive = False
+    elif mark.is_on_this_host():
+        is_alive = files.is_alive(mark.pid)
     else:
         is_alive = _beats_again(root, seen)
     if is_alive:

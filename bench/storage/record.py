@@ -228,7 +228,10 @@ def make_failed_outcome(trial: Any, reason: str, traceback: str | None = None, p
 
 def remove_user_folders(text: str) -> str:
     """Return a message without the folders of the user who ran it, and as text that any file can hold."""
-    home = str(pathlib.Path.home())
+    try:
+        home = str(pathlib.Path.home())
+    except RuntimeError:  # a user without one
+        home = ""
     text = text.encode(errors="backslashreplace").decode()  # names of files may be no Unicode
     text = text.replace(f"{ROOT}{os.sep}", "").replace(str(ROOT), ".")
     return text if home in ("/", "") else text.replace(home + os.sep, "~" + os.sep)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 
 from bench.errors import UsageError
 from bench.suites import option_syntax, overrides, registry, scene_study
 from bench.suites.suite import Placement, Suite, Table, TrialSlot, fill_slots
 from bench.suites.trial import Trial
+from bench.suites.variant_names import file_safe, shorten_name
 from tasks.budgets import Budget
 from tasks.task import Task
+
+MAX_STUDY_BYTES = 120
+"""Of a study's name, which is that of a folder and of files."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,6 +102,7 @@ def select_trials(options: SelectionOptions, *, allow_missing: bool = False) -> 
         placements, without, missing = split_by_data(placements)
     trials, cells = fill_slots(placements)
     check_places(cells)
+    check_folder_names(trial.id for trial in trials)
     return Selection(suite=suite, budget=budget, trials=trials, cells=cells, without_data=without, missing=missing)
 
 
@@ -141,10 +147,28 @@ def check_places(cells: Sequence[TrialSlot]) -> None:
             )
 
 
+def check_folder_names(trial_ids: Iterable[str]) -> None:
+    """Refuse trials whose folders some file systems take for one, before they are trained.
+
+    Raises:
+        UsageError: Two ids differ in capitals alone, or in how their letters are written.
+    """
+    seen: dict[str, str] = {}
+    for trial_id in trial_ids:
+        first = seen.setdefault(unicodedata.normalize("NFC", trial_id).casefold(), trial_id)
+        if first != trial_id:
+            raise UsageError(
+                f"trials: expected ids that differ in more than capitals, got {first} and {trial_id}; rename a scene "
+                "or a variant: some disks have one folder for both"
+            )
+
+
 def study_name(chosen: Selection) -> str:
     """Return the name of a study: of the archive of its trials, and of the folder of its report."""
     name = f"{chosen.suite.name}-{chosen.budget.name}"
-    return f"{name}-{scene_study.label_folders(chosen.suite.folders)}" if chosen.suite.folders else name
+    if chosen.suite.folders:
+        name += f"-{scene_study.label_folders(chosen.suite.folders)}"
+    return shorten_name(file_safe(name), MAX_STUDY_BYTES)
 
 
 def find_trial(start: str, trials: list[Trial], where: str) -> Trial:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from bench.errors import UsageError
 from bench.suites.identity import describe, digest, same
+from bench.suites.variant_names import file_safe
 from models.clip.identity import canonical_name, encoder_identity
 from models.method import Method
 from tasks.budgets import Budget, sized
@@ -20,7 +22,7 @@ MAX_ID_BYTES = 140
 
 
 def folder_name(variant: str, task: str, seed: int, hashed: str) -> str:
-    """Join the parts of a trial's id; where they are too long for a file system, the readable ones are cut.
+    """Join the parts of a trial's id, whatever they hold; where they are too long for a file system, they are cut.
 
     Example:
         >>> folder_name("nerf", "knight__8v", 0, "3f9c1a2b")
@@ -28,6 +30,8 @@ def folder_name(variant: str, task: str, seed: int, hashed: str) -> str:
         >>> len(folder_name("nerf" + "+width=3" * 40, "knight__8v", 0, "3f9c1a2b"))
         140
     """
+    variant = re.sub(r"^\.", "-", file_safe(variant))  # a store passes over hidden folders
+    task = file_safe(task)
     end = f"__s{seed}__{hashed}"
     room = MAX_ID_BYTES - len(end.encode()) - len("__")
     task = _cut(task, max(room // 2, room - len(variant.encode())))

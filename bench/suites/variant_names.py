@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 
@@ -30,6 +31,33 @@ def snake(name: str) -> str:
 def folder_safe(text: str) -> str:
     """Replace letters that may not stand in a folder's name."""
     return re.sub(r"[^A-Za-z0-9_.+=-]", "-", text)
+
+
+def shorten_name(text: str, most: int) -> str:
+    """Cut a name that is too long for a file, and end it in a hash of the whole; leave any other as it is.
+
+    Args:
+        text: The name.
+        most: Bytes that it may have.
+
+    Example:
+        >>> shorten_name("kettle", 20), shorten_name("a-long-long-long-name", 20)
+        ('kettle', 'a-long-long-5b3c579c')
+    """
+    if len(text.encode(errors="replace")) <= most:
+        return text
+    hashed = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:8]
+    return f"{text.encode(errors='replace')[: most - 9].decode(errors='ignore').rstrip('-')}-{hashed}"
+
+
+def file_safe(text: str) -> str:
+    """Replace what no name of a file may hold: separators of paths, control characters, halves of characters.
+
+    Example:
+        >>> file_safe("a/b"), file_safe("caf\u00e9 2")
+        ('a-b', 'caf\u00e9 2')
+    """
+    return re.sub(r"[/\x00-\x1f\x7f\ud800-\udfff]", "-", text)
 
 
 def without_paths(variant: str, encoders: Sequence[str]) -> str:

@@ -6,11 +6,10 @@ Imports no JAX: workers import it before their threads are limited.
 from __future__ import annotations
 
 import dataclasses
-import errno
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
-from bench.errors import UsageError, nearest
+from bench.errors import MACHINE_ERRORS, UsageError, nearest
 
 ON_FAILURE = ("continue", "stop")
 
@@ -22,13 +21,6 @@ machine: a disk that is full or cannot be written, and the like; no trial is sto
 passing: a lost connection, a device that gave up: the same may pass another time.
 trial: anything else. The same would come again.
 """
-
-MACHINE_ERRORS = frozenset(
-    getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "ESTALE", "ENFILE", "EMFILE", "EACCES", "EPERM")
-    if hasattr(errno, name)
-)
-"""Numbers of the operating system's errors that say nothing of a trial."""
 
 PASSING_STATUSES = ("INTERNAL", "UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN")
 """First words of what a device's runtime says, where the same program may pass another time."""
@@ -111,7 +103,7 @@ def cause_of(error: BaseException) -> FailureCause:
     """Tell whose fault an error is.
 
     Example:
-        >>> cause_of(OSError(errno.ENOSPC, "No space left on device")), cause_of(ConnectionResetError())
+        >>> cause_of(OSError(28, "No space left on device")), cause_of(ConnectionResetError())
         ('machine', 'passing')
         >>> cause_of(UsageError("--set: ...")), cause_of(ZeroDivisionError())
         ('user', 'trial')

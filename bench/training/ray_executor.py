@@ -27,6 +27,7 @@ from bench.training.queue import Failure, Queue, QueuedPack
 from bench.training.ray_worker_handle import WorkerHandle
 from bench.training.run_handlers import RunHandlers
 from bench.training.sitting import StoredRows
+from bench.training.socket_folder import choose_socket_folder
 from bench.training.stopping import GRACE_S
 from bench.training.worker import TRAINER, News, TrainedPack, Worker
 
@@ -347,6 +348,7 @@ def _start_ray() -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
             object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=choose_socket_folder(),
         )
 
 

@@ -17,6 +17,7 @@ from bench.errors import UsageError
 from bench.metrics.task_kinds import kind_of
 from bench.storage.record import Outcome
 from bench.storage.store import Store
+from bench.storage.write_probe import probe_folder
 from bench.suites.selection import Selection
 from bench.suites.trial import Trial
 from bench.training import devices, packing, scheduler
@@ -26,6 +27,7 @@ from bench.training.resume_points import StoredCheckpoints
 from bench.training.run_handlers import OnEvent
 from bench.training.sitting import CHECKPOINT_MINUTES
 from bench.training.stopping import StopRequest
+from tasks.data_dir.locking import unwritable
 from tasks.sparse_views.captured.captured_scene import CapturedScene
 from tasks.task import FolderScene, Task
 
@@ -126,6 +128,7 @@ def train_missing(
     missing = [t for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if not missing:
         return 0
+    check_storable(trials_store, missing)
     check_before_training(missing)
     warn_of_left_out_baselines(chosen)
     num_done = sum(trials_store.finished(trial.id) for trial in chosen.trials)
@@ -195,6 +198,18 @@ def store_outcome(trials_store: Store, outcome: Outcome) -> None:
             f"{trials_store.root}: expected to store {outcome.record.trial_id}, got {error.strerror or error}; "
             "free the disk, and the same command continues"
         ) from error
+
+
+def check_storable(trials_store: Store, trials: list[Trial]) -> None:
+    """Refuse a folder of results that cannot take these trials, before anything is trained.
+
+    Raises:
+        UsageError: It cannot be written, is full, or a path in it would be too long.
+    """
+    try:
+        probe_folder(trials_store.root, (trial.id for trial in trials))
+    except OSError as error:
+        raise unwritable(trials_store.root, error, "name another folder with --results") from error
 
 
 def check_before_training(trials: list[Trial]) -> None:

@@ -52,7 +52,7 @@ from tasks.closed_world.pictures import PictureSpec, pictures_fingerprint, plan_
 from tasks.data_dir import location
 from tasks.data_dir.atomic_files import write_file
 from tasks.data_dir.lazy_builder_configs import LazyBuilderConfigs
-from tasks.data_dir.locking import folder_lock, unwritable
+from tasks.data_dir.locking import check_writable, folder_lock, unwritable
 from tasks.path_tracing import mitsuba_renderer
 
 PIECE = 100
@@ -219,12 +219,14 @@ def prepare_pictures(
         return _folder(size)
     builder = ClosedWorld(config=size, data_dir=location.folder(), file_format="array_record")
     place = pathlib.Path(builder.data_dir)
+    if (place / "dataset_info.json").exists():
+        return place
     with folder_lock(place.parents[1], f"writing {size.name}") as held:
         if (place / "dataset_info.json").exists():
             return place
         if held:
             for left in place.parent.glob("incomplete.*"):  # from a process that was killed
-                shutil.rmtree(left)
+                shutil.rmtree(left, ignore_errors=True)  # another user's stays, and does no harm
         try:
             tfds.disable_progress_bar()
             with contextlib.redirect_stdout(io.StringIO()):
@@ -291,7 +293,9 @@ def _render(size: PicturesConfig, num_workers: int | None, *, show: bool) -> Non
         missing = {first: path for first, path in _paths(size).items() if not path.exists()}
         if held:
             for left in folder.glob("*.tmp"):  # from a process that was killed
-                left.unlink()
+                with contextlib.suppress(PermissionError):  # another user's stays, and does no harm
+                    left.unlink()
+        check_writable(folder)
         _check_free(folder, len(missing) * PIECE * size.image_px**2 * 4)
         if num_workers is None:
             num_workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

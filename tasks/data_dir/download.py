@@ -45,6 +45,8 @@ def download_archive(url: str, sha256: str, into: pathlib.Path, max_bytes: int =
     check_url(url)
     sha256 = sha256.lower()
     place = into / sha256[:16]
+    if place.exists():  # perhaps another user's, in a folder that may only be read
+        return place
     with folder_lock(into, f"downloading {url}"):
         if place.exists():
             return place

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import pathlib
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 
 from bench.errors import UsageError
+
+if sys.platform == "win32":
+    fcntl = None
+else:
+    import fcntl
 
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 """Error numbers of file systems without locks."""
@@ -72,10 +79,52 @@ def file_lock(path: pathlib.Path, on_busy: Callable[[], object]) -> Iterator[Non
     except filelock.Timeout:
         on_busy()
         lock.acquire()
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or fcntl is None:
+            raise
+        with _lock_by_reading(path, on_busy, error):
+            yield
+        return
     try:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def _lock_by_reading(path: pathlib.Path, on_busy: Callable[[], object], refusal: OSError) -> Iterator[None]:
+    """Lock a file of another user's, which may only be read: the lock is the same.
+
+    Raises:
+        OSError: It is not there, or may not be read; the refusal to write it.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        raise refusal from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_busy()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def check_writable(folder: pathlib.Path) -> None:
+    """Refuse a folder that files cannot be made in, before what they hold is made.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="incomplete."):
+            pass
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
 def unwritable(

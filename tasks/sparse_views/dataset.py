@@ -39,7 +39,7 @@ from bench.errors import UsageError
 from tasks.budgets import BUDGETS
 from tasks.cameras import BLENDER_FOV_DEG, intrinsics_from_fov
 from tasks.data_dir.lazy_builder_configs import LazyBuilderConfigs
-from tasks.data_dir.locking import folder_lock, unwritable
+from tasks.data_dir.locking import check_writable, folder_lock, unwritable
 from tasks.scenes import scenes
 from tasks.sparse_views.scene_views import FAR, NEAR, NUM_POSES, POSES_VERSION, Split, scene_fingerprint, split_poses
 from tasks.sparse_views.view_selection import digest_parts
@@ -221,7 +221,8 @@ def prepare_scene(builder: EmbeddedScenes, on_view: Callable[[int], None] | None
             return
         if held:
             for left in place.parent.glob("incomplete.*"):  # from a process that was killed
-                shutil.rmtree(left)
+                shutil.rmtree(left, ignore_errors=True)  # another user's stays, and does no harm
+        check_writable(place.parents[1])
         _check_free(builder)
         builder.render(on_view)
         try:

@@ -90,10 +90,15 @@ def name_scenes(folders: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
     """Name scenes by their folders.
 
     Raises:
-        UsageError: Two folders have one name: their numbers would stand under one head.
+        UsageError: Two folders have one name: their numbers would stand under one head; or one's is no text.
     """
     named: dict[str, pathlib.Path] = {}
     for folder in folders:
+        if any("\ud800" <= letter <= "\udfff" for letter in folder.name):
+            raise UsageError(
+                f"--scenes: expected a folder's name in UTF-8, got {folder.name.encode(errors='surrogateescape')!r}; "
+                "rename the folder"
+            )
         first = named.setdefault(folder.name, folder)
         if first != folder:
             raise UsageError(

@@ -1,4 +1,6 @@
+import errno
 import importlib
+import os
 
 import pytest
 
@@ -65,3 +67,38 @@ def test_every_verb_offers_the_same_four_names(verb):
     assert command_line.VERBS[verb] == module.HELP and not module.HELP.endswith(".")
     assert callable(module.add_arguments)
     assert callable(module.main)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out/a.png"),
+            "out/a.png: No space left on device; mend that",
+        ),
+        (OSError(errno.EROFS, os.strerror(errno.EROFS), "out"), "out: Read-only file system; mend that"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "No space left on device; mend that"),
+        (PermissionError(errno.EACCES, os.strerror(errno.EACCES), "out"), "out: Permission denied; mend that"),
+        (RuntimeError("Could not determine home directory."), "~: expected a home folder, got none; set HOME"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_faults_of_the_machine_are_one_line(error, line, monkeypatch, capsys):
+    def fail(args):
+        raise error
+
+    verb = importlib.import_module("bench.cli.ls")
+    monkeypatch.setattr(verb, "main", fail)
+    assert command_line.main(["ls"]) == 2
+    [said] = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"bench: {line}")
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "gone"), RuntimeError("a mistake of ours")])
+def test_other_errors_keep_their_traceback(error, monkeypatch):
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr(importlib.import_module("bench.cli.ls"), "main", fail)
+    with pytest.raises(type(error)):
+        command_line.main(["ls"])

@@ -49,6 +49,9 @@ def vote_notes(told: Mapping[str, Any]) -> list[str]:
         notes.append("Some arms never met, not even through others. Scores do not compare those.")
     if told["num_same_arm"]:
         notes.append(f"Left out: {format_count(told['num_same_arm'], 'vote')} between two seeds of one arm.")
+    if told["repeated"]:
+        names = ", ".join(told["repeated"])
+        notes.append(f"Counted once: {names}; another file begins with the same votes, as who saves twice has.")
     if told["not_stored"]:
         trials = format_count(len(told["not_stored"]), "trial")
         notes.append(f"Not stored here: {trials}. Arms of those are read from their ids.")

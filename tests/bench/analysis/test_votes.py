@@ -98,6 +98,18 @@ def test_an_arm_that_won_all_and_few_captions_are_said(tmp_path, capsys):
     assert "4 votes between 3 arms on 1 scene or caption, 0 ties" in text
 
 
+def test_votes_that_were_saved_twice_count_once(tmp_path, capsys):
+    cast = simulated(40)
+    alone = told(capsys, saved(tmp_path / "votes.json", cast), "--results", tmp_path / "none")
+    first = saved(tmp_path / "votes (1).json", cast[:25])  # saved before the others were cast
+    copy = saved(tmp_path / "copy.json", cast)
+    found = told(capsys, tmp_path / "votes.json", first, copy, "--results", tmp_path / "none")
+    assert found["repeated"] == [str(first), str(copy)]
+    assert {**found, "repeated": []} == alone
+    assert run(tmp_path / "votes.json", first, "--results", tmp_path / "none") == 0
+    assert f"Counted once: {first}; another file begins with the same votes" in capsys.readouterr().out
+
+
 def test_groups_that_never_met_are_said(tmp_path, capsys):
     pairs = (("a", "b"), ("b", "a"), ("c", "d"), ("d", "c"))
     cast = [{"left": trial_id(x, "a-cup"), "right": trial_id(y, "a-cup"), "choice": "left"} for x, y in pairs]

@@ -36,6 +36,10 @@ def without_locks(monkeypatch):
     monkeypatch.setattr(driver_lock, "file_lock", fails)
 
 
+OTHER = {"host": "ffffffff", "boot": "another"}
+"""Of a mark that another host left."""
+
+
 def dead_pid():
     gone = subprocess.Popen(["true"])
     gone.wait()
@@ -106,10 +110,11 @@ def test_errors_of_a_run_are_not_taken_for_a_locks(tmp_path):
         (True, {}, False, False),  # it would hold the lock if it lived: its process is another one by now
         (False, {}, False, True),
         (False, {"pid": "dead"}, False, False),
-        (True, {"host": "ffffffff"}, False, False),
-        (True, {"host": "ffffffff"}, True, True),  # locks of another host may not reach here
-        (False, {"host": "ffffffff"}, False, False),
-        (False, {"host": "ffffffff"}, True, True),
+        (True, {"host": "ffffffff"}, False, False),  # a container that was started anew: one kernel, one set of locks
+        (True, OTHER, False, False),
+        (True, OTHER, True, True),  # locks of another host may not reach here
+        (False, OTHER, False, False),
+        (False, OTHER, True, True),
         (True, {"boot": "before"}, False, False),  # this host was started anew, or another one has its name
         (True, {"boot": "before"}, True, True),
     ],
@@ -140,7 +145,7 @@ def test_whether_another_driver_lives(has_locks, changes, beats, is_refused, tmp
 
 @pytest.mark.parametrize("jump_s", [-1e9, 1e9])
 def test_a_clock_that_jumps_kills_no_driver_of_another_host(jump_s, tmp_path):
-    left(tmp_path, host="ffffffff")
+    left(tmp_path, **OTHER)
     at = time.time() - jump_s
     os.utime(tmp_path / MARK, (at, at))
     is_over = threading.Event()

@@ -1,6 +1,7 @@
 """The whole way, from the command line to tables and a page, as a user goes it."""
 
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -14,14 +15,17 @@ import pytest
 from bench import __main__ as command_line
 from bench.errors import UsageError
 from bench.import_paths import ROOT
+from bench.report import build
+from bench.storage import run_status, store
 from bench.storage.store import Store
 from bench.suites.selection import Selection
 from bench.suites.trial import Trial
-from bench.training import devices
+from bench.training import devices, run_suite
 from bench.training.failure_policy import FailurePolicy
 from bench.training.run_suite import TrainingOptions, train_missing
 from bench.training.stopping import StopRequest
 from tasks.budgets import BUDGETS
+from tasks.data_dir import atomic_files
 from tests.fixtures import toy_studies
 from tests.fixtures.toys import ToyMethod, ToyTask
 
@@ -110,6 +114,53 @@ class TestStopped:
         assert "stopping: 1 trial failed (--on-failure stop); packs in training leave" in capsys.readouterr().err
         assert train_missing(options, chosen, Store.open(tmp_path)) == 1  # goes on with the next
 
+    @pytest.mark.parametrize(
+        ("name", "what"),
+        [("parameters.safetensors", "store"), ("record.json", "store"), (".tmp", "rename"), ("status.json", "go on")],
+    )
+    def test_a_disk_that_becomes_full_blames_no_trial(self, name, what, tmp_path, capsys, monkeypatch):
+        """At each write: nothing is half-written, and the same command continues."""
+        trial = Trial(task=toy_studies.ToyScene(), method=ToyMethod(), budget=BUDGETS["smoke"], seed=0, variant="toy")
+        chosen = Selection(suite=toy_studies.toy_suite(), budget=BUDGETS["smoke"], trials=[trial], cells=[])
+        options = TrainingOptions(executor="inline")
+        full = OSError(errno.ENOSPC, "No space left on device")
+
+        def refuse_write(path, content, **options):
+            if path.name.startswith(name):
+                raise full
+            return atomic_files.write_file(path, content, **options)
+
+        def refuse_rename(temporary, final):
+            raise full
+
+        with monkeypatch.context() as disk:
+            for module in (store, run_status):
+                disk.setattr(module, "write_file", refuse_write)
+            if what == "rename":
+                disk.setattr(store.files, "publish_folder", refuse_rename)
+            if what == "go on":
+                assert train_missing(options, chosen, Store.open(tmp_path)) == 1
+                assert capsys.readouterr().err.count("warning: status not written, training goes on") == 1
+                return
+            with pytest.raises(UsageError, match=f"expected to store {trial.id}, got No space left on device; free"):
+                train_missing(options, chosen, Store.open(tmp_path))
+        assert [path.name for path in tmp_path.iterdir()] == []
+        assert train_missing(options, chosen, Store.open(tmp_path)) == 1
+        assert Store.open(tmp_path).finished(trial.id)
+
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENAMETOOLONG])
+    def test_results_that_cannot_be_written_are_refused_before_training(self, number, tmp_path, monkeypatch):
+        trial = Trial(task=toy_studies.ToyScene(), method=ToyMethod(), budget=BUDGETS["smoke"], seed=0, variant="toy")
+        chosen = Selection(suite=toy_studies.toy_suite(), budget=BUDGETS["smoke"], trials=[trial], cells=[])
+
+        def refuse(root, trial_ids):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(run_suite, "probe_folder", refuse)
+        monkeypatch.setattr(run_suite, "check_before_training", lambda trials: pytest.fail("it went on"))
+        with pytest.raises(UsageError, match=f"can be written, got '{os.strerror(number)}'.* with --results"):
+            train_missing(TrainingOptions(executor="inline"), chosen, Store.open(tmp_path))
+
     def test_a_failed_trial_is_stored_and_is_not_run_again(self, tmp_path, capsys):
         broken = ToyMethod(breaks_at=3.0)
         trial = Trial(task=toy_studies.ToyScene(), method=broken, budget=BUDGETS["smoke"], seed=0, variant="toy")
@@ -137,6 +188,21 @@ class TestRun:
         printed = capsys.readouterr().out
         assert "0 trials trained, 1 found finished" in printed
         assert {p: p.stat().st_mtime_ns for p in pathlib.Path(folder).glob("*/record.json")} == before
+
+    def test_a_report_that_cannot_be_written_does_not_hide_the_tables(self, first, folder, capsys, monkeypatch):
+        def refuse(contents, folder):
+            raise OSError(errno.EROFS, "Read-only file system", "reports/x")
+
+        monkeypatch.setattr(build, "draw_report", refuse)
+        assert bench(*RUN, "--only", "arm=NeRF", "--results", folder) == 2
+        printed = capsys.readouterr()
+        assert "architectures, eight photos" in printed.out and "report: not written" in printed.out
+        assert "reports/x: Read-only file system; python -m bench report" in printed.err
+
+    def test_results_that_can_only_be_read_give_their_tables(self, first, folder, capsys, monkeypatch):
+        monkeypatch.setattr(Store, "lock", lambda store: pytest.fail("it wants to write"))
+        assert bench(*RUN, "--only", "arm=NeRF", "--results", folder) == 0
+        assert "0 trials trained, 1 found finished" in capsys.readouterr().out
 
     def test_a_wider_command_trains_only_what_is_missing(self, first, folder, capsys):
         code = bench(*RUN, "--results", folder, "--executor", "inline", "--only", "variant=nerf", "--json")

@@ -14,7 +14,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from tasks.data_dir.locking import file_lock, folder_lock
+from tasks.data_dir.locking import check_writable, file_lock, folder_lock
 
 HOLDS = """
 import pathlib, sys, time
@@ -118,6 +118,38 @@ def test_where_there_are_no_locks_work_goes_on_without(tmp_path, monkeypatch, nu
     monkeypatch.setattr(fcntl, "flock", refuse_lock)
     with folder_lock(tmp_path, "x") as is_held:
         assert not is_held
+
+
+def test_a_lock_of_another_user_holds_too(tmp_path, monkeypatch):
+    """Its file may be read, and not written."""
+    path = tmp_path / ".lock"
+    path.touch()
+    open_file = os.open
+
+    def refuse_writing(name, flags, *arguments, **options):
+        if str(name) == str(path) and flags & (os.O_RDWR | os.O_WRONLY):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return open_file(name, flags, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse_writing)
+    with file_lock(path, refuse), pytest.raises(RuntimeError, match="busy"), file_lock(path, refuse):
+        pass
+    path.unlink()
+    with pytest.raises(PermissionError, match="Permission denied"), file_lock(path, refuse):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_folder_is_tried_before_anything_is_made_for_it(tmp_path, monkeypatch, number):
+    check_writable(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+
+    def refuse_folder(path, *arguments):
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(os, "mkdir", refuse_folder)
+    with pytest.raises(UsageError, match=f"can be written, got '{os.strerror(number)}'.*BENCH_DATA_DIR"):
+        check_writable(tmp_path / "new")
 
 
 def test_errors_of_the_work_itself_are_not_taken_for_a_locks(tmp_path):

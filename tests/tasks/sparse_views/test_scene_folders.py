@@ -48,6 +48,12 @@ def test_what_is_no_scene(tmp_path, path, told):
     assert told in str(error.value) and "\n" not in str(error.value)
 
 
+def test_a_name_that_is_no_text(tmp_path):
+    """Of an archive that was packed with another encoding."""
+    with pytest.raises(UsageError, match=r"expected a folder's name in UTF-8, got b'caf\\xe9'; rename the folder"):
+        scene_folders.name_scenes([tmp_path / "caf\udce9"])
+
+
 def test_two_scenes_of_one_name(tmp_path):
     folders = [write_scene(tmp_path / place / "lego", num_train=1, num_test=1) for place in "ab"]
     assert scene_folders.name_scenes([folders[0], folders[0]]) == {"lego": folders[0]}
