@@ -18,7 +18,7 @@ FLOORS = (
     {"bench.metrics"},
     {"bench.suites"},
     {"bench.training", "bench.analysis"},
-    {"bench.plugins", "bench.report"},
+    {"bench.plugins", "bench.report", "bench.doctor"},
     {"bench.export"},
     {"bench.cli"},
     {"bench.__main__"},

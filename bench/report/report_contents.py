@@ -17,6 +17,7 @@ from bench.analysis.table_result import TableResult
 from bench.report.caption_context import CaptionTableContext
 from bench.report.images.interactive_media import InteractiveMedia
 from bench.report.tables.costs import DevicePrice
+from bench.storage.doctor_stamp import NOT_RUN
 from bench.storage.record import Record
 from bench.suites.suite import TrialSlot
 
@@ -59,6 +60,7 @@ class ReportContents:
         price: Price of an hour of a device; None to print hours only.
         refresh_s: Seconds after which the page loads itself again, while trials run; None for a page that does not.
         is_small: Whether to write the small form, which is kept beside code, see `bench.report.page.compact`.
+        doctor: Stamp of `python -m bench doctor` on the machine that draws, see `bench.storage.doctor_stamp`.
     """
 
     title: str
@@ -75,3 +77,4 @@ class ReportContents:
     price: DevicePrice | None = None
     refresh_s: float | None = None
     is_small: bool = False
+    doctor: str = NOT_RUN

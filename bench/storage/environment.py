@@ -51,7 +51,7 @@ def describe_environment(with_device: bool = True) -> dict[str, Any]:
         num_devices = jax.local_device_count()
     commit, dirty = _git()
     return {
-        "packages": dict(_versions()),
+        "packages": installed_packages(),
         "python": platform.python_version(),
         "platform": f"{platform.system()}-{platform.machine()}",
         "device": device,
@@ -59,6 +59,11 @@ def describe_environment(with_device: bool = True) -> dict[str, Any]:
         "git_commit": commit,
         "git_dirty": dirty,
     }
+
+
+def installed_packages() -> dict[str, str]:
+    """Return the versions of those of `PACKAGES` that are installed."""
+    return dict(_versions())
 
 
 def commit_variables() -> dict[str, str]:

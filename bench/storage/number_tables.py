@@ -1,6 +1,6 @@
 """Decides how the numbers of a study are kept beside the code: records and scores in one Parquet file, without curves.
 
-    results/reference/manifest.json          SHA-256, bytes and trials of each file
+    results/reference/manifest.json          SHA-256, bytes and trials of each file, stamp of the doctor
     results/reference/<suite>-<budget>.parquet   a row for each trial, protocol and metric
 
 `pandas.read_parquet` reads a file as it is: `values` are by view, in the order of `view_ids`, and `mean` is over them.
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.errors import UsageError
-from bench.storage import json_values
+from bench.storage import doctor_stamp, json_values
 from bench.storage.record import Record
 from bench.storage.stored_scores import check_scores
 from tasks.data_dir.atomic_files import write_file
@@ -242,7 +242,8 @@ def _name_in_manifest(path: pathlib.Path, content: bytes, num_trials: int) -> No
     """Put the file's hash into the manifest of its folder."""
     manifest = path.with_name(MANIFEST)
     entries = json.loads(manifest.read_bytes()) if manifest.is_file() else {}
-    entries[path.name] = {"sha256": _sha256(content), "bytes": len(content), "trials": num_trials}
+    told = {"sha256": _sha256(content), "bytes": len(content), "trials": num_trials}
+    entries[path.name] = told | {"doctor": doctor_stamp.describe_stamp()}
     write_file(manifest, (json.dumps(dict(sorted(entries.items())), indent=1) + "\n").encode())
 
 

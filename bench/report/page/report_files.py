@@ -65,6 +65,7 @@ def draw_files(contents: ReportContents) -> dict[str, bytes]:
     media = contents.media.draw()
     provenance_rows = [
         *provenance.provenance_rows(contents.results, records),
+        ("doctor, here", contents.doctor),
         *costs.cost_rows(records, contents.price),
     ]
     head = ReportHeader(

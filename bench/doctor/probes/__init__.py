@@ -1,0 +1,1 @@
+"""Small computations whose results are known: one for each metric, encoder, tokenizer and sampler."""
