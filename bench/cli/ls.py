@@ -68,6 +68,7 @@ def _row(trials: Store, record: Record) -> dict[str, Any]:
         "num_steps": record.num_steps,
         "wall_s": json_values.nan_to_none(record.timings.get("wall_s")),
         "reason": record.reason,
+        "num_attempts": len(record.earlier_failures) + 1,
     }
 
 
@@ -94,6 +95,8 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
         psnr = "-" if row["psnr"] is None else f"{row['psnr']:.2f}"
         wall = "-" if row["wall_s"] is None else f"{row['wall_s']:.1f}"
         reason = "" if row["reason"] is None else f"  {row['reason']}"
+        if row["num_attempts"] > 1:
+            reason += f"  (attempt {row['num_attempts']})"
         lines.append(
             f"{row['trial_id']:{width}}  {row['status']:8}  {psnr:>6}  {row['num_steps']:>7}  {wall:>8}{reason}"
         )

@@ -9,7 +9,6 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
-from bench.errors import UsageError
 from bench.training.precompile import BackgroundCompiler
 from bench.training.progress import Progress
 from bench.training.queue import Attempt, Failure, Program, Queue, Stopped
@@ -59,7 +58,6 @@ class InlineExecutor:
 
         Raises:
             KeyboardInterrupt: Outcomes of packs that were trained have been handed on.
-            UsageError: A fault of the machine; the same.
         """
         stop = self.handlers.stop
         try:
@@ -68,7 +66,7 @@ class InlineExecutor:
                     stop.has_begun = True
                     self.train_next()
                 self.settle(MAX_UNSCORED if self.queue.waiting and stop.may_begin() else 0)
-        except (KeyboardInterrupt, UsageError):
+        except KeyboardInterrupt:
             self.settle(0)
             raise
         except NotStored as refusal:

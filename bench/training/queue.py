@@ -21,10 +21,9 @@ not finite ends alone (both in `bench.training.trainer`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from bench.errors import UsageError
 from bench.storage import record
 from bench.storage.record import Outcome
 from bench.training.failure_policy import FailureCause, FailurePolicy
@@ -142,14 +141,23 @@ class Queue:
     Args:
         packs: To be trained.
         policy: What is tried again.
+        on_fault: Called with a fault of the machine, so that nothing more is begun.
 
     Attributes:
         waiting: In no order; `take` chooses.
+        fault: The first fault of the machine, as the run's error says it; None where there was none.
         earlier_reasons: By trial, why it was tried again each time.
     """
 
-    def __init__(self, packs: Sequence[QueuedPack], policy: FailurePolicy | None = None) -> None:
+    def __init__(
+        self,
+        packs: Sequence[QueuedPack],
+        policy: FailurePolicy | None = None,
+        on_fault: Callable[[str], None] = lambda fault: None,
+    ) -> None:
         self.waiting = [Attempt(pack=pack) for pack in packs]
+        self.on_fault = on_fault
+        self.fault: str | None = None
         self.policy = policy or FailurePolicy()
         self.earlier_reasons: dict[str, list[str]] = {}
 
@@ -200,17 +208,15 @@ class Queue:
         return [record.make_failed_outcome(attempt.pack.trials[0], reason)]
 
     def handle_error(self, attempt: Attempt, failure: Failure) -> list[Outcome]:
-        """Try the trials of a pack that raised one by one, to find which is to blame; return those given up.
-
-        Raises:
-            UsageError: It is a fault of the machine.
-        """
+        """Try the trials of a pack that raised one by one, to find which is to blame; return those given up."""
         trials = attempt.pack.trials
         if failure.cause == "machine" and trials:
-            raise UsageError(
+            self.fault = self.fault or (
                 f"{trials[0].id}: expected to train it, got a fault of the machine: {failure.reason}; no trial is "
                 "stored as failed for it: mend it, and the same command continues"
             )
+            self.on_fault(failure.reason)
+            return []
         if failure.cause == "passing" and attempt.num_retries < self.policy.retries:
             self._try_again([dataclasses.replace(attempt, num_retries=attempt.num_retries + 1)], failure.reason)
             return []

@@ -81,7 +81,7 @@ def train_packs(
     checkpoints = checkpoints or RunCheckpoints()
     stop = stop or StopRequest()
     policy = policy or FailurePolicy()
-    queue = Queue(packs, policy)
+    queue = Queue(packs, policy, stop.ask)
 
     def take_outcome(outcome: Outcome) -> None:
         on_outcome(queue.add_history(outcome))
@@ -101,6 +101,8 @@ def train_packs(
             stop.catch_signals(),
         ):
             ray_executor.RayExecutor(queue, handlers, is_local).run()
+    if queue.fault is not None:  # packs that were in training have left checkpoints
+        raise UsageError(queue.fault)
 
 
 def is_inline(executor: str) -> bool:

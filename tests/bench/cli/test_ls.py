@@ -1,4 +1,5 @@
 import argparse
+import dataclasses
 import json
 import math
 
@@ -79,9 +80,17 @@ def test_json(root, capsys):
     assert json.loads(capsys.readouterr().out) == [
         {
             "trial_id": "nerf__c__8v__s0__3", "status": "finished", "psnr": None, "num_steps": 400, "wall_s": None,
-            "reason": None,
+            "reason": None, "num_attempts": 1,
         }
     ]  # fmt: skip
+
+
+def test_attempts(tmp_path, capsys):
+    made = outcome("nerf__a__8v__s0__1", {}, reason="its worker died 3 times")
+    tried = dataclasses.replace(made.record, earlier_failures=["its worker died (killed)"] * 2)
+    Store.open(tmp_path).write(dataclasses.replace(made, record=tried))
+    assert ls.main(parsed("--results", tmp_path, "--failed")) == 0
+    assert "its worker died 3 times  (attempt 3)\n" in capsys.readouterr().out
 
 
 def test_nothing_stored(tmp_path, capsys):

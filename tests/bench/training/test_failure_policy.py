@@ -108,6 +108,7 @@ def test_a_lost_connection_passes_the_second_time(fake, tmp_path):
 def test_a_fault_of_the_machine_ends_the_run_and_blames_no_trial(fake):
     heard = Listener()
     packs = [fake.Pack(trials=tuple(fake.Trial(name, "full" if name == "b" else "ok") for name in "abc"), key="k")]
+    packs += packs_of(fake, d="ok")
     with pytest.raises(UsageError, match=r"OSError: \[Errno 28\] No space left on device: 'cache/field.bin'; no trial"):
         train(packs, heard, executor="inline", policy=FailurePolicy(retries=5))
     assert heard.statuses() == {}
