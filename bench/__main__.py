@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         return run(argv)
     except UsageError as error:
         print(f"bench: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except RuntimeError as error:
         if "home directory" not in str(error):
             raise

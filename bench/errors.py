@@ -22,6 +22,14 @@ class UsageError(Exception):
     The message reads `where: expected what, got what; do this`.
     """
 
+    exit_code = 2
+
+
+class ClusterLost(UsageError):
+    """Ray died under a run, for no mistake of the user's: one line too, but the exit code of a run that failed."""
+
+    exit_code = 1
+
 
 class OutOfDeviceMemory(Exception):
     """A program that does not fit on its device, even for one trial; the message names what to turn down."""

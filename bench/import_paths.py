@@ -84,6 +84,11 @@ def plugin_sources() -> list[str]:
     return list(_plugin_sources.values())
 
 
+def plugin_modules() -> list[str]:
+    """Name the modules of `plugin_sources`."""
+    return list(_plugin_sources)
+
+
 def _import(reference: str, module_name: str) -> ModuleType:
     """Import a plug-in's module; report a failure that our modules cause as such."""
     importlib.invalidate_caches()

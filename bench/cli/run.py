@@ -15,6 +15,7 @@ from bench.cli.argument_parser import number_from_zero, positive_number, whole_n
 from bench.errors import describe_machine_error
 from bench.storage.store import Store
 from bench.training.sitting import CHECKPOINT_MINUTES
+from bench.training.stalls import STALL_MINUTES
 
 if TYPE_CHECKING:
     from bench.report.report_contents import ReportContents
@@ -51,6 +52,20 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         default=CHECKPOINT_MINUTES,
         help="minutes from one checkpoint of a pack in training to the next; 0 for none (default: %(default)g)",
     )
+    parser.add_argument(
+        "--stall-minutes",
+        type=number_from_zero,
+        metavar="M",
+        default=STALL_MINUTES,
+        help="minutes without progress after which a Ray worker is replaced; 0 for never (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--devices-per-worker",
+        type=positive_number,
+        metavar="N",
+        default=1.0,
+        help="devices of one Ray worker: 0.5 for two workers a device (default: %(default)g)",
+    )
     failure_options.add_failure_policy(parser)
 
 
@@ -65,6 +80,8 @@ def training_options(args: argparse.Namespace) -> TrainingOptions:
         checkpoint_minutes=args.checkpoint_minutes,
         minutes=getattr(args, "minutes", None),
         policy=failure_options.failure_policy(args),
+        stall_minutes=args.stall_minutes,
+        devices_per_worker=args.devices_per_worker,
     )
 
 

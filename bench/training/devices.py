@@ -106,10 +106,15 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
+def is_told_cpu() -> bool:
+    """Tell whether the environment tells JAX to do without accelerators, here and on the hosts of a cluster."""
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    return bool(platforms) and set(platforms.split(",")) <= {"cpu"}
+
+
 def num_accelerators() -> int:
     """Count the accelerators that JAX could use here, without starting one: a driver would take its memory."""
-    platforms = os.environ.get("JAX_PLATFORMS", "")
-    if platforms and set(platforms.split(",")) <= {"cpu"}:
+    if is_told_cpu():
         return 0
     has_cuda = any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13))
     if has_cuda:

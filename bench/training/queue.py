@@ -5,8 +5,10 @@ A pack fails in one of two ways:
 - Training raises an exception. Its trials are tried again one by one. A trial that raises alone is stored as failed,
   with the reason and the traceback; the others are trained as if nothing had happened. A `UsageError` holds for every
   trial of the pack: all of them are stored as failed at once.
-- The worker dies: a crash, or the system killed it for its memory. The pack is tried once more on a fresh worker, then
-  its trials one by one. A trial whose worker dies twice is stored as failed.
+- The worker dies: a crash, a hang, or the system killed it for its memory. The pack is tried once more on a fresh
+  worker, then its trials one by one. A trial whose worker dies twice is stored as failed. A worker that was lost with
+  its host, or that somebody killed, costs the pack nothing (`bench.training.worker_deaths` tells them apart): it is
+  tried again as it is, so that its trials keep their company and their last digits.
 
 `--retries` adds tries after deaths and failures that may pass (`bench.training.failure_policy`). What was tried before
 stands in the record. A fault of the machine, such as a full disk, ends the run: no trial has failed by it.
@@ -33,6 +35,9 @@ NUM_AHEAD = 3
 
 MAX_DEATHS = 2
 """Workers that may die of one pack, and then of one trial alone."""
+
+MAX_KILLS = 10
+"""Workers that somebody may kill while they train one pack without coming further; then it counts against the pack."""
 
 Program: TypeAlias = tuple[str, int]
 """A pack's key and its number of trials: where both are equal, one compiled program serves."""
@@ -83,12 +88,14 @@ class Attempt:
 
     Attributes:
         pack: Its trials and its program.
-        num_deaths: Workers that died while they trained it.
+        num_deaths: Workers that died while they trained it, for which it may be to blame.
+        num_kills: Workers that died while they trained it, for which it is not.
         num_retries: How often it was tried again after a failure that may pass.
     """
 
     pack: QueuedPack
     num_deaths: int = 0
+    num_kills: int = 0
     num_retries: int = 0
 
     @property
@@ -192,9 +199,27 @@ class Queue:
                 found.setdefault(attempt.program, attempt)
         return list(found.values())[:NUM_AHEAD]
 
-    def handle_death(self, attempt: Attempt, how: str) -> list[Outcome]:
-        """Try a pack again whose worker died: whole, then trial by trial; return the outcome of one given up."""
+    def trial_ids(self) -> list[str]:
+        """List the trials that wait."""
+        return [trial_id for attempt in self.waiting for trial_id in attempt.trial_ids]
+
+    def put_back(self, attempt: Attempt) -> None:
+        """Let a pack wait again as it is, for whose end it is not to blame."""
+        if attempt.pack.trials:
+            self.waiting.append(attempt)
+
+    def handle_death(self, attempt: Attempt, how: str, is_blamed: bool = True) -> list[Outcome]:
+        """Try a pack again whose worker died: whole, then trial by trial; return the outcome of one given up.
+
+        Args:
+            attempt: What it trained.
+            how: Why it died, in a few words.
+            is_blamed: Whether the pack may be the cause.
+        """
         if not attempt.pack.trials:  # all of them have left it
+            return []
+        if not is_blamed and attempt.num_kills < MAX_KILLS:
+            self.put_back(dataclasses.replace(attempt, num_kills=attempt.num_kills + 1))
             return []
         num_deaths = attempt.num_deaths + 1
         is_alone = len(attempt.pack.trials) == 1
@@ -204,7 +229,7 @@ class Queue:
         if not is_alone:
             self._try_again(self._split(attempt), f"its worker died ({how})")
             return []
-        reason = f"its worker died {num_deaths} times while it was trained alone ({how}): out of memory, or a crash"
+        reason = f"its worker died {num_deaths} times while it was trained alone ({how})"
         return [record.make_failed_outcome(attempt.pack.trials[0], reason)]
 
     def handle_error(self, attempt: Attempt, failure: Failure) -> list[Outcome]:

@@ -6,45 +6,73 @@ The one module that imports Ray at its top: it is imported only where Ray is ask
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import re
-import socket
 import sys
 import time
-import warnings
-from collections.abc import Iterator
-from typing import TypeAlias
 
 import ray
 
-from bench import import_paths
-from bench.errors import UsageError
-from bench.storage import environment
+from bench.errors import ClusterLost, UsageError
 from bench.storage.record import Outcome
+from bench.training import cluster_check, ray_connection, worker_deaths
+from bench.training.device_wait import DeviceWait
 from bench.training.inline_executor import MAX_UNSCORED
-from bench.training.queue import Failure, Queue, QueuedPack
+from bench.training.queue import Attempt, Failure, Queue, QueuedPack, Stopped
+from bench.training.ray_health import RayHealth, RayLost
 from bench.training.ray_worker_handle import WorkerHandle
 from bench.training.run_handlers import RunHandlers
 from bench.training.sitting import StoredRows
-from bench.training.socket_folder import choose_socket_folder
+from bench.training.stalls import StallWatch
 from bench.training.stopping import GRACE_S
-from bench.training.worker import TRAINER, News, TrainedPack, Worker
+from bench.training.worker import TRAINER, LeavingWorker, News, TrainedPack, WorkerPlace
+from bench.training.worker_deaths import WorkerStopped
+from bench.training.worker_devices import WorkerDevices, WorkerOptions
+from bench.training.worker_environment import with_whole_paths
 
 MAX_FAILED_STARTS = 3
 """Workers in a row that may die before they have started."""
 
+MAX_RESTARTS = 3
+"""Times in a row that a Ray of this host's own is started anew without that a trial was finished in between."""
+
 POLL_S = 1.0
 """Seconds between two looks at what the workers do."""
 
-OBJECT_STORE_BYTES = 256 * 2**20
-"""Outcomes on their way to the driver; what does not fit goes to the disk. Small, as `/dev/shm` is in a container."""
+GROW_S = 30.0
+"""Seconds between two looks whether a cluster has room for more workers."""
 
-NOT_SENT = ("/.*", "/results", "/reports", "/tests", "/build", "__pycache__", "*.egg-info")
-"""Files of `ROOT` that workers on other hosts are not given."""
 
-Resources: TypeAlias = dict[str, int | dict[str, int]]
-"""Resources of one worker, in Ray's words."""
+def run_on_ray(queue: Queue, handlers: RunHandlers, address: str | None, options: WorkerOptions | None = None) -> None:
+    """Train a queue on Ray's workers; a Ray that was started for the run and dies is started anew.
+
+    Args:
+        queue: The packs to be trained.
+        handlers: What is done with what they leave.
+        address: A cluster to join; None starts one on this host.
+        options: What is asked of the workers.
+
+    Raises:
+        UsageError: Ray does not start or cannot be joined, or its hosts lack what the packs need.
+        ClusterLost: The cluster died, or the host's own Ray did again and again.
+        KeyboardInterrupt: A signal came.
+    """
+    num_restarts = 0
+    while True:
+        num_before = len(queue.trial_ids())
+        try:
+            with ray_connection.connect_ray(address) as is_local, handlers.stop.catch_signals():
+                RayExecutor(queue, handlers, is_local, options=options).run()
+                return
+        except RayLost as lost:
+            num_restarts = num_restarts + 1 if len(queue.trial_ids()) >= num_before else 1
+            if address is not None or num_restarts > MAX_RESTARTS:
+                place = "this host" if address is None else f"--address {address}"
+                raise ClusterLost(
+                    f"ray: expected the cluster of {place} to live, got: {lost}; what is finished is stored: when it "
+                    "is up again, the same command continues"
+                ) from lost
+            print(f"ray: {lost}; starting it anew, packs go on from their checkpoints", file=sys.stderr)
 
 
 class RayExecutor:
@@ -55,6 +83,7 @@ class RayExecutor:
         handlers: What is done with what they leave.
         is_local: Whether the workers run on this host.
         worker: The class of the actors.
+        options: What is asked of the workers.
     """
 
     def __init__(
@@ -62,17 +91,22 @@ class RayExecutor:
         queue: Queue,
         handlers: RunHandlers,
         is_local: bool,
-        worker: type = Worker,
+        worker: type = LeavingWorker,
+        options: WorkerOptions | None = None,
     ) -> None:
         self.queue = queue
         self.handlers = handlers
         self.is_local = is_local
         self.worker = worker
-        self.resources, num_slots = worker_resources(ray.cluster_resources(), is_local)
+        self.options = options or WorkerOptions()
+        self.devices = WorkerDevices.choose(ray.cluster_resources(), is_local, self.options.devices_each)
+        num_slots = self.devices.num_slots
         self.num_workers = max(1, min(num_slots, len(queue.waiting)))
-        is_core = self.resources == {"num_cpus": 1}
-        self.cores_each = num_slots // self.num_workers if is_core else 0
+        is_core = self.devices.kind == "CPU"
+        self.cores_each = max(1, num_slots // self.num_workers) if is_core else 0
         self.compiles_ahead = handlers.train == TRAINER and not is_core
+        self.wait = DeviceWait(f"{self.options.devices_each:g} {self.devices.kind}")
+        self.grown = time.monotonic()
         self.num_failed_starts = 0
         self.num_started = 0
         self.workers: list[WorkerHandle] = []
@@ -83,9 +117,15 @@ class RayExecutor:
 
         Raises:
             KeyboardInterrupt: Outcomes that were there have been handed on, and the workers are killed.
+            RayLost: Ray died; all that was in training waits again.
         """
+        if not self.is_local:
+            cluster_check.announce_cluster(
+                [each.pack for each in self.queue.waiting], self.devices.kind, self.num_workers
+            )
         stop = self.handlers.stop
         stop.is_patient = self.handlers.checkpoints.every_s is not None
+        health = RayHealth()
         try:
             self.workers = [self.start_worker() for _ in range(self.num_workers)]
             while (self.queue.waiting and stop.may_begin()) or any(worker.is_busy for worker in self.workers):
@@ -94,13 +134,57 @@ class RayExecutor:
                 self.hand_out_packs()
                 self.take_answers(POLL_S)
                 self.poll_news()
+                health.check()
+                self.replace_hung_workers()
+                self.leave_hosts(health.draining)
+                self.use_more_devices()
+                self.wait.update(self.num_waiting(), len(self.workers) - self.num_waiting())
         except KeyboardInterrupt:
-            self.keep_what_is_trained()
+            self.keep_what_is_trained(health)
+            raise
+        except RayLost:
+            for worker in self.workers:
+                for attempt in worker.attempts:
+                    self.queue.put_back(attempt)
+            self.workers = []
             raise
         finally:
+            health.close()
             stop.is_patient = False
             for worker in self.workers:
                 ray.kill(worker.actor)
+
+    def num_waiting(self) -> int:
+        """Count the workers that Ray has not started yet."""
+        return sum(worker.node is None for worker in self.workers)
+
+    def replace_hung_workers(self) -> None:
+        """Kill workers from which nothing comes, and start others in their place."""
+        for worker in list(self.workers):
+            why = worker.watch.why_hung() if worker.is_busy else None
+            if why is not None:
+                print(f"ray: worker {worker.number} hangs: {why}; another takes its place", file=sys.stderr)
+                for outcome in self.replace_worker(worker, WorkerStopped(f"hung: {why}", is_blamed=True)):
+                    self.handlers.on_outcome(outcome)
+
+    def leave_hosts(self, nodes: set[str]) -> None:
+        """Let workers leave checkpoints and end whose hosts will be taken away."""
+        for worker in self.workers:
+            if worker.node in nodes and not worker.is_leaving:
+                print(f"ray: the host of worker {worker.number} is taken away: it leaves a checkpoint", file=sys.stderr)
+                worker.is_leaving = True
+                worker.actor.stop.options(concurrency_group="news").remote()
+
+    def use_more_devices(self) -> None:
+        """Start more workers where a cluster has grown, or has got back what it had lost."""
+        if self.is_local or time.monotonic() - self.grown < GROW_S or not self.handlers.stop.may_begin():
+            return
+        self.grown = time.monotonic()
+        num_slots = WorkerDevices.choose(ray.cluster_resources(), self.is_local, self.devices.num_each).num_slots
+        num_busy = sum(worker.is_busy for worker in self.workers)
+        num_wanted = min(num_slots, num_busy + len(self.queue.waiting))
+        for _ in range(num_wanted - len(self.workers)):
+            self.workers.append(self.start_worker())
 
     def must_leave(self) -> bool:
         """Tell the workers to stop, once; tell after a signal whether they had enough time, or have nothing to keep."""
@@ -116,16 +200,17 @@ class RayExecutor:
         """Start a worker."""
         sys_path = [entry or os.getcwd() for entry in sys.path] if self.is_local else None
         actor_class = ray.remote(concurrency_groups={"news": 1, "outcomes": 1})(self.worker)  # type: ignore[call-overload]
-        actor = actor_class.options(max_restarts=0, **self.resources).remote(sys_path, self.handlers.train)
+        actor = actor_class.options(max_restarts=0, **self.devices.options()).remote(sys_path, self.handlers.train)
         self.num_started += 1
-        return WorkerHandle(actor, actor.node.remote(), number=self.num_started - 1)
+        watch = StallWatch(self.options.stall_s)
+        return WorkerHandle(actor, actor.place.remote(), watch, number=self.num_started - 1)
 
     def hand_out_packs(self) -> None:
         """Give every free worker a pack, if one waits and the run is not to stop."""
         if not self.handlers.stop.may_begin():
             return
         for worker in self.workers:
-            is_free = worker.pending is None and len(worker.scoring) <= MAX_UNSCORED
+            is_free = worker.pending is None and len(worker.scoring) <= MAX_UNSCORED and not worker.is_leaving
             if is_free and self.queue.waiting:
                 others = set().union(*(other.known for other in self.workers if other is not worker))
                 attempt = self.queue.take(worker.compiled, others, worker.begun)
@@ -140,10 +225,11 @@ class RayExecutor:
                     ahead = [other.pack for other in upcoming]
                 worker.asked = None  # an answer would be about the pack before
                 worker.phase = ""
+                worker.watch.begin()
                 checkpoints = self.handlers.checkpoints
                 saved = checkpoints.saved_for(attempt.pack)
                 worker.pending = worker.actor.train.remote(
-                    attempt.pack,
+                    attempt.pack if self.is_local else with_whole_paths(attempt.pack),
                     self.handlers.protocols,
                     ahead,
                     saved,
@@ -178,12 +264,14 @@ class RayExecutor:
             for outcome in given_up:
                 self.handlers.on_outcome(outcome)
 
-    def keep_what_is_trained(self) -> None:
+    def keep_what_is_trained(self, health: RayHealth) -> None:
         """Take the outcomes of packs that are trained; wait for their scores."""
         self.poll_news()
         self.take_answers(0.0, more_packs=False)
-        while any(worker.scoring for worker in self.workers):
-            self.take_answers(POLL_S, more_packs=False)
+        with contextlib.suppress(RayLost):
+            while any(worker.scoring for worker in self.workers):
+                self.take_answers(POLL_S, more_packs=False)
+                health.check()
 
     def take_answer(
         self, worker: WorkerHandle, reference: ray.ObjectRef, left: list[tuple[WorkerHandle, News]]
@@ -215,16 +303,26 @@ class RayExecutor:
             attempt = worker.attempt
             worker.attempt = None
             self.handlers.note("trained", worker.number, attempt.trial_ids)
+        worker.is_leaving |= answer.is_leaving
+        worker.watch.begin()
         if isinstance(answer.result, TrainedPack):
             asked: ray.ObjectRef = worker.actor.outcomes.options(concurrency_group="outcomes").remote(answer.result)
             worker.scoring[asked] = attempt
         else:
             self.handlers.note("ended", worker.number, attempt.trial_ids)
         left.append((worker, answer))
+        if isinstance(answer.result, Stopped) and worker.is_leaving and not self.handlers.stop.is_due():
+            self.put_elsewhere(worker, attempt, answer)
         if not isinstance(answer.result, Failure):
             return []
-        stored = [message.record.trial_id for message in answer.messages.values() if isinstance(message, Outcome)]
-        return self.queue.handle_error(attempt.without(stored), answer.result)
+        return self.queue.handle_error(attempt.without(answer.trial_ids()), answer.result)
+
+    def put_elsewhere(self, worker: WorkerHandle, attempt: Attempt, answer: News) -> None:
+        """Let a pack wait again that left a host which is taken away; start a worker on another one."""
+        self.take_messages(worker, answer)  # its checkpoints, before another worker goes on from them
+        self.queue.put_back(attempt.without(answer.trial_ids()))
+        if not worker.scoring:
+            self.replace_worker(worker, WorkerStopped("its host was taken away", is_blamed=False))
 
     def take_messages(self, worker: WorkerHandle, news: News) -> None:
         """Store what a worker handed on, each message once; trials that have an outcome leave their pack."""
@@ -239,14 +337,18 @@ class RayExecutor:
                 worker.forgive_deaths(message)
             worker.phase = worker.phase or "train"  # who hands something on has begun
 
-    def place_worker(self, worker: WorkerHandle, node: str) -> None:
+    def place_worker(self, worker: WorkerHandle, place: WorkerPlace) -> None:
         """Give a worker that has started the first cores of its host that no other has."""
         self.num_failed_starts = 0
-        taken = {other.slot for other in self.workers if other.node == node}
-        worker.node = node
+        taken = {other.slot for other in self.workers if other.node == place.node}
+        worker.node = place.node
+        worker.pid = place.pid
+        worker.num_oom_kills = place.num_oom_kills
         worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
         if self.cores_each:
             worker.actor.use_cores.remote(worker.slot * self.cores_each, self.cores_each)
+        if self.devices.memory_share is not None:
+            worker.actor.limit_memory.remote(self.devices.memory_share)
 
     def replace_worker(self, worker: WorkerHandle, error: Exception) -> list[Outcome]:
         """Start a fresh worker in place of one that died, whose packs are tried again or given up.
@@ -260,15 +362,22 @@ class RayExecutor:
         self.workers.remove(worker)
         ray.kill(worker.actor)  # it may only be out of reach
         self.take_last_news(worker)
-        attempts = [attempt for attempt in (*worker.scoring.values(), worker.attempt) if attempt is not None]
-        outcomes = [given_up for each in attempts for given_up in self.queue.handle_death(each, _how_it_died(error))]
-        if not attempts:
+        attempts = worker.attempts
+        outcomes: list[Outcome] = []
+        if attempts:
+            death = worker_deaths.explain_death(error, worker.node, worker.pid, worker.num_oom_kills)
+            is_blamed = death.is_blamed and not worker.is_leaving
+            if not isinstance(error, WorkerStopped):  # of those it was said
+                print(f"ray: worker {worker.number} died ({death.how}); its pack is tried again", file=sys.stderr)
+            for attempt in attempts:
+                outcomes += self.queue.handle_death(attempt, death.how, is_blamed)
+        elif worker.node is None:
             self.num_failed_starts += 1
         if self.num_failed_starts >= MAX_FAILED_STARTS:
             if not any(other.node for other in self.workers):
                 raise UsageError(
                     f"ray: expected workers that start, got {MAX_FAILED_STARTS} in a row that did not "
-                    f"({_first_line(error)}); try --executor inline"
+                    f"({ray_connection.describe_cause(error)}); try --executor inline"
                 ) from error
         elif self.queue.waiting:
             self.workers.append(self.start_worker())
@@ -286,6 +395,7 @@ class RayExecutor:
                 with contextlib.suppress(ray.exceptions.RayError):  # it died: `take_answer` learns of it
                     self.take_news(worker, ray.get(asked))
             if worker.asked is None:
+                worker.watch.ask()
                 worker.asked = worker.actor.news.options(concurrency_group="news").remote(worker.num_seen)
 
     def take_last_news(self, worker: WorkerHandle) -> None:
@@ -297,6 +407,8 @@ class RayExecutor:
     def take_news(self, worker: WorkerHandle, news: News) -> None:
         """Store what a busy worker handed on, and tell where the pack stands that it trains."""
         self.take_messages(worker, news)
+        worker.is_leaving |= news.is_leaving
+        worker.watch.hear((news.progress, worker.num_seen), news.cpu_s)
         attempt = worker.attempt
         if news.progress is not None:
             worker.phase = news.progress.phase
@@ -304,140 +416,6 @@ class RayExecutor:
             self.handlers.on_progress(attempt.pack.key, attempt.trial_ids, news.progress)
 
 
-@contextlib.contextmanager
-def connect_ray(address: str | None) -> Iterator[bool]:
-    """Connect to Ray for the time of a run; yield whether its workers run on this host.
-
-    A connection that is there already is used, and left.
-
-    Args:
-        address: A cluster to join; None starts one on this host, and shuts it down at the end.
-
-    Raises:
-        UsageError: Ray does not start, or cannot be joined.
-    """
-    if ray.is_initialized():
-        yield address is None
-        return
-    try:
-        if address is None:
-            _start_ray()
-        else:
-            _join_ray(address)
-    except UsageError:
-        raise
-    except Exception as error:  # a start that times out raises an Exception of no class of its own
-        place = "on this host" if address is None else f"at --address {address}"
-        raise UsageError(f"ray: expected a cluster {place}, got {_first_line(error)}; {_remedy(error)}") from error
-    try:
-        yield address is None
-    finally:
-        ray.shutdown()
-
-
-def _start_ray() -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    path = [str(import_paths.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    with _variables(PYTHONPATH=os.pathsep.join(path)), warnings.catch_warnings():
-        # JAX and Python warn of threads at a fork; what Ray forks becomes another program at once.
-        warnings.filterwarnings("ignore", r"(?s).*fork\(\)", RuntimeWarning)
-        warnings.filterwarnings("ignore", r"(?s).*fork\(\)", DeprecationWarning)
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=OBJECT_STORE_BYTES,
-            _temp_dir=choose_socket_folder(),
-        )
-
-
-def _join_ray(address: str) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    check_reachable(address)
-    ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, runtime_env=worker_runtime_env())
-
-
-def check_reachable(address: str) -> None:
-    """Raise OSError if nobody listens at `host:port`: Ray itself takes minutes to find out."""
-    host, colon, port = address.rpartition(":")
-    if colon and port.isdigit() and "/" not in host:
-        socket.create_connection((host, int(port)), timeout=10).close()
-
-
-def worker_runtime_env() -> dict[str, str | list[str] | dict[str, str]]:
-    """Return the environment of workers on other hosts: our code, the user's plug-ins, the commit."""
-    variables = environment.commit_variables()
-    if "BENCH_DATA_DIR" in os.environ:
-        variables["BENCH_DATA_DIR"] = os.environ["BENCH_DATA_DIR"]
-    return {
-        "working_dir": str(import_paths.ROOT),
-        "excludes": list(NOT_SENT),
-        "py_modules": import_paths.plugin_sources(),
-        "env_vars": variables,
-    }
-
-
-def worker_resources(resources: dict[str, float], is_local: bool) -> tuple[Resources, int]:
-    """Return the resources that one worker takes, and how many workers there can be.
-
-    Args:
-        resources: Of the cluster, by Ray's names.
-        is_local: Whether it is this host alone.
-    """
-    from bench.training import devices
-
-    num_usable = devices.num_accelerators() if is_local else sys.maxsize  # Ray counts GPUs that this JAX cannot use
-    accelerators: dict[str, Resources] = {
-        "GPU": {"num_gpus": 1, "num_cpus": 0},
-        "TPU": {"resources": {"TPU": 1}, "num_cpus": 0},
-    }
-    for name, needed in accelerators.items():
-        num_slots = min(int(resources.get(name, 0)), num_usable)
-        if num_slots:
-            return needed, num_slots
-    num_cores = int(resources.get("CPU", 1))
-    if is_local:
-        num_cores = max(1, min(num_cores, devices.num_cores()))
-    return {"num_cpus": 1}, num_cores
-
-
-@contextlib.contextmanager
-def _variables(**values: str) -> Iterator[None]:
-    """Set environment variables for processes that are started meanwhile."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _how_it_died(error: Exception) -> str:
-    """Return Ray's word for a death; the rest of what Ray says names hosts."""
-    found = re.search(r"Worker exit type: (\w+)", str(error))
-    return found.group(1) if found else type(error).__name__
-
-
 def _without_hosts(text: str) -> str:
     """Take colours, and addresses and processes of hosts, out of what Ray says."""
     return re.sub(r"\x1b\[[0-9;]*m|\(pid=[^)]*\)", "", text).strip()
-
-
-def _remedy(error: BaseException) -> str:
-    """Say what to do about a cluster that cannot be joined; Ray names the cause far down in its message."""
-    if "AuthenticationError" in str(error):
-        return "the cluster asks for its token: put it where Ray looks for it and set RAY_AUTH_MODE=token"
-    if "timed out" in str(error):
-        return "the machine may be busy: try again, or use --executor inline"
-    if error.__cause__ is not None:
-        return _remedy(error.__cause__)
-    return "start one with `ray start --head`, or use --executor inline"
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.training.queue import Attempt, Program
 from bench.training.sitting import StoredRows
+from bench.training.stalls import StallWatch
 
 if TYPE_CHECKING:
     import ray
@@ -23,8 +24,12 @@ class WorkerHandle:
 
     Attributes:
         actor: Ray's handle.
-        pending: The answer that is waited for: of `node` at first, then of `train`; None when the worker is free.
+        pending: The answer that is waited for: of `place` at first, then of `train`; None when the worker is free.
         node: Its host, once known.
+        pid: Its process there, once known.
+        num_oom_kills: Processes that its host had killed for their memory when it started; None where nobody counts.
+        is_leaving: Whether its host is taken away: it is given nothing more.
+        watch: Notices that it hangs.
         slot: Its number on that host.
         number: Its number in the run.
         attempt: The pack that it trains, without the trials that have left it.
@@ -38,7 +43,11 @@ class WorkerHandle:
 
     actor: ActorHandle
     pending: ray.ObjectRef | None
+    watch: StallWatch
     node: str | None = None
+    pid: int | None = None
+    num_oom_kills: int | None = None
+    is_leaving: bool = False
     slot: int = 0
     number: int = 0
     attempt: Attempt | None = None
@@ -53,6 +62,11 @@ class WorkerHandle:
     def known(self) -> set[Program]:
         """Return the programs that it has or will have."""
         return self.compiled | set(self.begun)
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """List the packs that it has, the one in training last."""
+        return [attempt for attempt in (*self.scoring.values(), self.attempt) if attempt is not None]
 
     @property
     def is_busy(self) -> bool:
@@ -74,4 +88,4 @@ class WorkerHandle:
         """Count deaths of workers anew, if its pack came further: what ended them is not to be blamed on it."""
         further = {trial_id for training in rows.trainings for trial_id in training.head.trials}
         if self.attempt is not None and further & set(self.attempt.trial_ids):
-            self.attempt = dataclasses.replace(self.attempt, num_deaths=0)
+            self.attempt = dataclasses.replace(self.attempt, num_deaths=0, num_kills=0)

@@ -26,7 +26,9 @@ from bench.training.progress import ProgressTable
 from bench.training.resume_points import StoredCheckpoints
 from bench.training.run_handlers import OnEvent
 from bench.training.sitting import CHECKPOINT_MINUTES
+from bench.training.stalls import STALL_MINUTES
 from bench.training.stopping import StopRequest
+from bench.training.worker_devices import WorkerOptions
 from tasks.data_dir.locking import unwritable
 from tasks.sparse_views.captured.captured_scene import CapturedScene
 from tasks.task import FolderScene, Task
@@ -43,6 +45,8 @@ class TrainingOptions:
         checkpoint_minutes: Minutes from one checkpoint of a pack to the next; 0 for none.
         minutes: Minutes after which no more steps are taken; None for no limit.
         policy: What is done about trials that fail.
+        stall_minutes: Minutes without progress after which a Ray worker is replaced; 0 for never.
+        devices_per_worker: Devices of one Ray worker; less than 1 for several workers a device.
     """
 
     executor: str = "ray"
@@ -51,11 +55,18 @@ class TrainingOptions:
     checkpoint_minutes: float = CHECKPOINT_MINUTES
     minutes: float | None = None
     policy: FailurePolicy = FailurePolicy()
+    stall_minutes: float = STALL_MINUTES
+    devices_per_worker: float = 1.0
 
     def __post_init__(self) -> None:
         if self.pack_size is not None and self.pack_size < 1:
             raise UsageError(
                 f"--pack-size: expected 1 trial or more, got {self.pack_size}; leave it out for what suits the device"
+            )
+        if self.devices_per_worker > 1 and self.devices_per_worker % 1:
+            raise UsageError(
+                f"--devices-per-worker: expected a part of a device or a whole number, got "
+                f"{self.devices_per_worker:g}; give {math.ceil(self.devices_per_worker)}"
             )
         stops = {
             "--minutes": self.minutes is not None,
@@ -66,6 +77,11 @@ class TrainingOptions:
             raise UsageError(
                 f"--checkpoint-minutes: expected checkpoints beside {option}, got 0; leave it out, or training is lost"
             )
+
+    @property
+    def workers(self) -> WorkerOptions:
+        """Give what is asked of Ray's workers."""
+        return WorkerOptions(60 * self.stall_minutes or math.inf, self.devices_per_worker)
 
     @property
     def checkpoint_s(self) -> float | None:
@@ -134,8 +150,7 @@ def train_missing(
     num_done = sum(trials_store.finished(trial.id) for trial in chosen.trials)
     checkpoints = StoredCheckpoints.open(trials_store, options.checkpoint_s)
     points = checkpoints.resume_points(missing)
-    if points:
-        print(f"{len(points)} trials go on from checkpoints", file=sys.stderr)
+    say_what_goes_on(len(points))
     num_stored = 0
     with ProgressTable(len(chosen.trials), num_done, status_writer(trials_store, options.policy)) as table:
 
@@ -162,11 +177,18 @@ def train_missing(
                 stop=stop,
                 on_event=on_event,
                 policy=options.policy,
+                workers=options.workers,
             )
         finally:
             with contextlib.suppress(OSError):  # where it cannot be removed, it could not be written either
                 trials_store.clear_status()
     return num_stored
+
+
+def say_what_goes_on(num_trials: int) -> None:
+    """Say how many trials go on from checkpoints, if any do."""
+    if num_trials:
+        print(f"{num_trials} trials go on from checkpoints", file=sys.stderr)
 
 
 def status_writer(trials_store: Store, policy: FailurePolicy) -> Callable[[dict[str, object]], None]:

@@ -31,6 +31,7 @@ from collections.abc import Sequence
 
 from bench.errors import UsageError, nearest
 from bench.storage.record import Outcome
+from bench.training import worker_environment
 from bench.training.failure_policy import FailurePolicy
 from bench.training.inline_executor import InlineExecutor
 from bench.training.precompile import BackgroundCompiler, has_accelerator
@@ -39,6 +40,7 @@ from bench.training.run_handlers import OnEvent, OnOutcome, OnProgress, RunHandl
 from bench.training.sitting import RunCheckpoints
 from bench.training.stopping import StopRequest
 from bench.training.worker import TRAINER
+from bench.training.worker_devices import WorkerOptions
 
 EXECUTORS = ("ray", "inline")
 
@@ -56,6 +58,7 @@ def train_packs(
     stop: StopRequest | None = None,
     on_event: OnEvent = lambda event: None,
     policy: FailurePolicy | None = None,
+    workers: WorkerOptions | None = None,
 ) -> None:
     """Train packs, each once; return when every trial has an outcome, or when the time is up.
 
@@ -73,6 +76,8 @@ def train_packs(
         stop: Says when to stop; None for signals alone.
         on_event: Called when a worker is given a pack, has trained it, and has scored it.
         policy: What is tried again, and how long a trial may take; None for the usual. The caller counts failures.
+        workers: What is asked of Ray's workers; None for the usual.
+        workers: What is asked of Ray's workers; None for the usual.
 
     Raises:
         UsageError: No such executor, Ray does not start or cannot be joined, or a fault of the machine.
@@ -92,15 +97,13 @@ def train_packs(
         with stop.catch_signals(), compiler or contextlib.nullcontext():
             InlineExecutor(queue, handlers, compiler).run()
     elif packs:
+        if address is not None:
+            worker_environment.use_cluster_token()
         from bench.training import ray_executor
 
         # Ray prints what it thinks of dead workers; standard output is for results.
-        with (
-            contextlib.redirect_stdout(sys.stderr),
-            ray_executor.connect_ray(address) as is_local,
-            stop.catch_signals(),
-        ):
-            ray_executor.RayExecutor(queue, handlers, is_local).run()
+        with contextlib.redirect_stdout(sys.stderr):
+            ray_executor.run_on_ray(queue, handlers, address, workers)
     if queue.fault is not None:  # packs that were in training have left checkpoints
         raise UsageError(queue.fault)
 

@@ -5,18 +5,23 @@ Imports no JAX: a worker limits its threads before JAX starts any.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 import os
+import signal
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from bench import import_paths
 from bench.errors import UsageError
 from bench.storage.record import Outcome
+from bench.training import node_facts
 from bench.training.failure_policy import cause_of
 from bench.training.precompile import BackgroundCompiler
 from bench.training.progress import Progress
@@ -28,6 +33,9 @@ TRAINER = "bench.training.trainer:train_unscored"
 
 MAX_NEWS_BYTES = 64 * 2**20
 """Of checkpoints in one answer of a worker: they lie in the object store on their way."""
+
+LEAVING_S = 18.0
+"""Seconds that a worker takes to leave after SIGTERM: hosts that are taken away give 20 to 30."""
 
 ReportProgress: TypeAlias = Callable[[Progress], None]
 """Called now and then with where a pack stands."""
@@ -173,11 +181,33 @@ class News(NamedTuple):
         progress: Where the pack in training stands; None before it says so.
         messages: What packs handed on, by number.
         result: What became of the pack that was asked for; None while it is trained, and where all is in the messages.
+        cpu_s: Seconds of cores that the worker has used.
+        is_leaving: Whether its host is taken away: it is to be given nothing more.
     """
 
     progress: Progress | None
     messages: dict[int, Message]
     result: TrainedPack | Failure | Stopped | None = None
+    cpu_s: float = 0.0
+    is_leaving: bool = False
+
+    def trial_ids(self) -> list[str]:
+        """Name the trials whose outcomes are among the messages."""
+        return [message.record.trial_id for message in self.messages.values() if isinstance(message, Outcome)]
+
+
+class WorkerPlace(NamedTuple):
+    """Where a worker runs.
+
+    Attributes:
+        node: The host, as Ray names it.
+        pid: Its process.
+        num_oom_kills: Processes that the host had killed for their memory when it started; None if nobody counts.
+    """
+
+    node: str
+    pid: int
+    num_oom_kills: int | None
 
 
 class Worker:
@@ -204,12 +234,29 @@ class Worker:
         self.is_first = True
         self.outbox = Outbox()
         self.is_stopping = False
+        self.is_leaving = False
+        self.num_working = 0
+        self.counting = threading.Lock()
 
-    def node(self) -> str:
-        """Return the host that it runs on, as Ray names it."""
+    def place(self) -> WorkerPlace:
+        """Return where it runs."""
         import ray
 
-        return ray.get_runtime_context().get_node_id()
+        return WorkerPlace(ray.get_runtime_context().get_node_id(), os.getpid(), node_facts.count_oom_kills())
+
+    def leave(self, number: int, frame: FrameType | None) -> None:
+        """Leave checkpoints and end, because the host is taken away: SIGTERM says so."""
+        self.is_stopping = True
+        if not self.is_leaving:
+            self.is_leaving = True
+            threading.Thread(target=self.end_soon, daemon=True).start()
+
+    def end_soon(self) -> None:
+        """End when all that was asked for is done and has come, or the time is up."""
+        end = time.monotonic() + LEAVING_S
+        while time.monotonic() < end and (self.num_working or self.trained or self.outbox.messages):
+            time.sleep(0.1)
+        os._exit(143)
 
     def use_cores(self, first: int, num_cores: int) -> None:
         """Take some of its host's cores for itself, and that many threads, before JAX starts any.
@@ -220,6 +267,10 @@ class Worker:
         if hasattr(os, "sched_setaffinity"):  # not on macOS
             cores = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(0, {cores[(first + i) % len(cores)] for i in range(num_cores)})
+
+    def limit_memory(self, share: float) -> None:
+        """Take at most this part of the GPU's memory, because others share it; what the user set counts more."""
+        os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{share:.3f}")
 
     def train(
         self,
@@ -257,32 +308,54 @@ class Worker:
             is_over=lambda: self.is_stopping,
             scores_beside=ahead is not None,
         )
-        if ahead is None:
-            return self.answer(self.trainer.train_and_score(pack, protocols, report, sitting))
-        if self.is_first:
-            self.compiler.begin_scores(pack, protocols)
-        self.compiler.begin(ahead)
-        self.is_first = False
-        result = self.trainer.train(pack, protocols, report, sitting)
-        if not isinstance(result, Unscored):
-            return self.answer(result)
-        number = next(self.numbers)
-        self.trained[number] = (pack, result, sitting)
-        return self.answer(TrainedPack(number))
+        with self.at_work():
+            if ahead is None:
+                return self.answer(self.trainer.train_and_score(pack, protocols, report, sitting))
+            if self.is_first:
+                self.compiler.begin_scores(pack, protocols)
+            self.compiler.begin(ahead)
+            self.is_first = False
+            result = self.trainer.train(pack, protocols, report, sitting)
+            if not isinstance(result, Unscored):
+                return self.answer(result)
+            number = next(self.numbers)
+            self.trained[number] = (pack, result, sitting)
+            return self.answer(TrainedPack(number))
 
     def outcomes(self, trained: TrainedPack) -> News:
         """Score a trained pack, and hand on an outcome of each of its trials."""
-        pack, unscored, sitting = self.trained.pop(trained.number)
-        return self.answer(self.trainer.score(pack, unscored, lambda progress: None, sitting))
+        with self.at_work():
+            pack, unscored, sitting = self.trained.pop(trained.number)
+            return self.answer(self.trainer.score(pack, unscored, lambda progress: None, sitting))
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Note that a pack is trained or scored meanwhile."""
+        with self.counting:
+            self.num_working += 1
+        try:
+            yield
+        finally:
+            with self.counting:
+                self.num_working -= 1
 
     def answer(self, result: TrainedPack | Failure | Stopped | None) -> News:
         """Put all that has not come yet beside a result."""
-        return News(self.latest, self.outbox.after(0), result)
+        return News(self.latest, self.outbox.after(0), result, time.process_time(), self.is_leaving)
 
     def news(self, num_seen: int = 0) -> News:
         """Return the latest report on the current pack, and what was handed on after so many messages."""
-        return News(self.latest, self.outbox.after(num_seen, MAX_NEWS_BYTES))
+        messages = self.outbox.after(num_seen, MAX_NEWS_BYTES)
+        return News(self.latest, messages, None, time.process_time(), self.is_leaving)
 
     def stop(self) -> None:
         """Let the pack in training end at the end of its chunk of steps, with checkpoints."""
         self.is_stopping = True
+
+
+class LeavingWorker(Worker):
+    """A worker that has its process to itself, and leaves it in order when SIGTERM says that the host is taken away."""
+
+    def __init__(self, sys_path: list[str] | None, train: str) -> None:
+        super().__init__(sys_path, train)
+        signal.signal(signal.SIGTERM, self.leave)  # Ray makes actors on the main thread

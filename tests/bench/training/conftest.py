@@ -27,8 +27,8 @@ def fake(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ray(fake):
     """Ray, started once as a run starts it."""
-    from bench.training import ray_executor
+    from bench.training import ray_connection
 
-    with ray_executor.connect_ray(None) as is_local:
+    with ray_connection.connect_ray(None) as is_local:
         assert is_local
-        yield ray_executor.ray
+        yield ray_connection.ray

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bench.training.failure_policy import FailurePolicy
 from bench.training.packing import Pack as RealPack
-from bench.training.queue import Attempt, Failure, Queue, QueuedPack
+from bench.training.queue import MAX_KILLS, Attempt, Failure, Queue, QueuedPack
 from tests.fixtures.fake_trainer import Pack, Steps, Trial, outcome
 
 
@@ -124,6 +124,15 @@ class TestFailures:
         assert heard == [failure.reason]  # so that nothing more is begun
         left = Attempt(pack=pack_of("a", (0, 1))).without(["a0"])
         assert queue.handle_error(left, failure) == [] and len(heard) == 1  # all trials had left it
+
+    def test_what_is_no_fault_of_the_packs_leaves_it_whole(self):
+        queue = Queue([pack_of("a", (0, 1), (1, 1))])
+        for _ in range(MAX_KILLS):
+            assert queue.handle_death(queue.waiting.pop(), "its host was lost", is_blamed=False) == []
+            assert [(each.num_deaths, each.trial_ids) for each in queue.waiting] == [(0, ("a0", "a1"))]
+        for _ in range(2):  # nobody is killed so often by chance
+            queue.handle_death(queue.waiting.pop(), "somebody killed it", is_blamed=False)
+        assert [attempt.trial_ids for attempt in queue.waiting] == [("a0",), ("a1",)]
 
     @settings(max_examples=60, deadline=None)
     @given(

@@ -2,10 +2,8 @@
 
 import contextlib
 import itertools
-import logging
 import os
 import signal
-import socket
 import sys
 import time
 import types
@@ -18,110 +16,6 @@ from bench.training import devices, ray_executor
 from bench.training.queue import Queue
 from bench.training.stopping import StopRequest
 from tests.fixtures.scheduling import Kept, Listener, check_failures, failing_packs, handlers, train
-
-
-@pytest.mark.parametrize(
-    ("resources", "num_accelerators", "is_local", "expected"),
-    [
-        ({"CPU": 2.0}, 0, False, ({"num_cpus": 1}, 2)),
-        ({"CPU": 64.0}, 0, True, ({"num_cpus": 1}, 3)),  # of which this process may use three
-        ({"CPU": 2.0, "GPU": 8.0}, 8, True, ({"num_gpus": 1, "num_cpus": 0}, 8)),
-        ({"CPU": 2.0, "GPU": 8.0}, 0, True, ({"num_cpus": 1}, 2)),  # JAX was told or installed to do without
-        ({"CPU": 2.0, "GPU": 8.0}, 0, False, ({"num_gpus": 1, "num_cpus": 0}, 8)),  # the hosts of others know better
-        ({"CPU": 9.0, "TPU": 4.0}, 4, True, ({"resources": {"TPU": 1}, "num_cpus": 0}, 4)),
-        ({}, 0, False, ({"num_cpus": 1}, 1)),
-    ],
-)
-def test_a_worker_an_accelerator_or_else_a_core(resources, num_accelerators, is_local, expected, monkeypatch):
-    monkeypatch.setattr(devices, "num_accelerators", lambda: num_accelerators)
-    monkeypatch.setattr(devices, "num_cores", lambda: 3)
-    assert ray_executor.worker_resources(resources, is_local) == expected
-
-
-class TestConnect:
-    """Ray itself is replaced: only the way in which it is asked counts."""
-
-    def replace_ray(self, monkeypatch, init):
-        monkeypatch.setattr(ray_executor.ray, "is_initialized", lambda: False)
-        monkeypatch.setattr(ray_executor.ray, "shutdown", lambda: None)
-        monkeypatch.setattr(ray_executor.ray, "init", init)
-
-    def test_a_cluster_is_given_our_code_and_the_users_plugins(self, monkeypatch):
-        asked = {}
-        self.replace_ray(monkeypatch, lambda **options: asked.update(options))
-        monkeypatch.setattr(ray_executor.import_paths, "plugin_sources", lambda: ["/home/me/my_pkg"])
-        commit = {"BENCH_GIT_COMMIT": "abc", "BENCH_GIT_DIRTY": "0"}
-        monkeypatch.setattr(ray_executor.environment, "commit_variables", lambda: commit)
-        monkeypatch.setenv("BENCH_DATA_DIR", "/data")
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            here = f"127.0.0.1:{server.getsockname()[1]}"
-            with ray_executor.connect_ray(here) as is_local:
-                assert not is_local
-        assert asked["address"] == here
-        sent = asked["runtime_env"]
-        assert sent["working_dir"] == str(ROOT)
-        assert {"/.*", "/results", "/reports"} <= set(sent["excludes"])
-        assert sent["py_modules"] == ["/home/me/my_pkg"]
-        assert sent["env_vars"] == commit | {"BENCH_DATA_DIR": "/data"}
-
-    def test_ray_of_this_host_is_small_and_quiet(self, monkeypatch):
-        asked = {}
-        self.replace_ray(monkeypatch, lambda **options: asked.update(options, path=os.environ["PYTHONPATH"]))
-        monkeypatch.delenv("PYTHONPATH", raising=False)
-        monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
-        with ray_executor.connect_ray(None) as is_local:
-            assert is_local
-        assert asked == {
-            "address": "local",  # never somebody else's that happens to run here
-            "include_dashboard": False,
-            "log_to_driver": False,
-            "logging_level": logging.ERROR,
-            "object_store_memory": 256 * 2**20,
-            "path": str(ROOT),
-        }
-        assert "PYTHONPATH" not in os.environ
-        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
-
-    @pytest.mark.parametrize(("address", "place"), [(None, "on this host"), ("auto", "at --address auto")])
-    def test_ray_that_does_not_start(self, monkeypatch, address, place):
-        def init(**options):
-            raise ConnectionError("nobody there\nand more")
-
-        self.replace_ray(monkeypatch, init)
-        message = f"{place}, got ConnectionError: nobody there; .* --executor inline"
-        with pytest.raises(UsageError, match=message), ray_executor.connect_ray(address):
-            pass
-
-    def test_a_start_that_times_out_is_one_line(self, monkeypatch):
-        def init(**options):
-            raise Exception("The current node timed out during startup.\nThis could happen because ...")
-
-        self.replace_ray(monkeypatch, init)
-        message = "on this host.* timed out .* --executor inline"
-        with pytest.raises(UsageError, match=message) as raised, ray_executor.connect_ray(None):
-            pass
-        assert "\n" not in str(raised.value)
-
-    def test_errors_of_the_run_itself_are_not_about_ray(self, monkeypatch):
-        self.replace_ray(monkeypatch, lambda **options: None)
-        with pytest.raises(ZeroDivisionError), ray_executor.connect_ray(None):
-            raise ZeroDivisionError
-
-    def test_nobody_at_an_address_is_found_out_at_once(self, monkeypatch):
-        self.replace_ray(monkeypatch, None)
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
-        message = f"--address 127.0.0.1:{port}, got ConnectionRefusedError"
-        with pytest.raises(UsageError, match=message), ray_executor.connect_ray(f"127.0.0.1:{port}"):
-            pass
-
-    def test_a_cluster_that_asks_for_its_token(self, monkeypatch):
-        def init(**options):
-            raise ConnectionError("no") from RuntimeError("ray.exceptions.AuthenticationError: InvalidAuthToken")
-
-        self.replace_ray(monkeypatch, init)
-        with pytest.raises(UsageError, match="token: .* RAY_AUTH_MODE=token"), ray_executor.connect_ray("auto"):
-            pass
 
 
 def wait_until_gone(pids):
@@ -182,7 +76,7 @@ def test_exceptions_and_what_cannot_be_sent_end_one_trial_each(ray, fake, monkey
 
 def test_a_worker_that_dies_costs_only_the_trial_to_blame(ray, fake, tmp_path, capfd):
     packs = [
-        fake.Pack(trials=(fake.Trial("good"), fake.Trial("killer", "kill")), key="a"),
+        fake.Pack(trials=(fake.Trial("good"), fake.Trial("killer", "crash")), key="a"),
         fake.Pack(trials=(fake.Trial("unlucky", f"kill_once {tmp_path / 'killed'}"), fake.Trial("beside")), key="b"),
     ]
     heard = train(packs, Listener())
@@ -190,7 +84,7 @@ def test_a_worker_that_dies_costs_only_the_trial_to_blame(ray, fake, tmp_path, c
     assert heard.seen("unlucky")["ids"] == ["unlucky", "beside"]  # the whole pack, on a fresh worker
     assert heard.seen("good")["ids"] == ["good"]
     reason = heard.of("killer").record.reason
-    assert "died 2 times" in reason and "SYSTEM_ERROR" in reason
+    assert "died 2 times" in reason and "(SIGABRT)" in reason
     assert capfd.readouterr().out == ""  # for results, not for what Ray thinks
 
 
@@ -279,3 +173,36 @@ def test_workers_that_never_start_end_the_run(ray, fake):
     with pytest.raises(UsageError, match="got 3 in a row that did not .* --executor inline"):
         executor.run()
     assert heard.outcomes == []
+
+
+def test_ray_of_this_host_listens_on_loopback_alone(ray):
+    """The gcs, the raylet and the workers, each of which takes orders."""
+
+    @ray.remote
+    def pid():
+        return os.getpid()
+
+    worker = ray.get(pid.remote())
+    node = ray._private.worker._global_node
+    processes = [found.process.pid for each in node.all_processes.values() for found in each]
+    places = [place for each in (worker, os.getpid(), *processes) for place in listening(each)]
+    assert len(places) >= 4
+    assert set(places) <= {"0100007F", "0000000000000000FFFF00000100007F"}, places
+
+
+def listening(pid):
+    """The addresses at which a process listens, as the kernel writes them."""
+    inodes = set()
+    for entry in os.scandir(f"/proc/{pid}/fd"):
+        try:
+            inodes.add(os.readlink(entry.path))
+        except OSError:
+            continue
+    found = []
+    for name in ("tcp", "tcp6"):
+        with open(f"/proc/{pid}/net/{name}") as file:
+            for line in list(file)[1:]:
+                words = line.split()
+                if words[3] == "0A" and f"socket:[{words[9]}]" in inodes:
+                    found.append(words[1].split(":")[0])
+    return found
