@@ -70,7 +70,7 @@ class DriverMark:
 
     def is_on_this_host(self) -> bool:
         """Tell whether its process is one of those that this host has now, if it lives."""
-        return self.host == files.host_mark() and self.boot == boot_id()
+        return self.host == files.host_mark() and self.boot == files.boot_id()
 
 
 class SeenMark(NamedTuple):
@@ -124,14 +124,6 @@ def driving_host(root: pathlib.Path) -> str:
     return ""
 
 
-def boot_id() -> str:
-    """Return what tells this start of the host from the next; empty where the system does not say."""
-    try:
-        return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except (OSError, ValueError):
-        return ""
-
-
 def refusal(root: pathlib.Path, mark: DriverMark | None) -> UsageError:
     """Make the error about a store that another driver writes."""
     who = "one" if mark is None else mark.describe()
@@ -173,7 +165,7 @@ def _take_over(root: pathlib.Path, seen: SeenMark, is_locked: bool) -> None:
     """
     mark = seen.mark
     # A container that was started anew has another name, and the same kernel, which keeps the locks.
-    is_same_kernel = mark.is_on_this_host() or (mark.boot == boot_id() != "")
+    is_same_kernel = mark.is_on_this_host() or (mark.boot == files.boot_id() != "")
     if is_locked and (is_same_kernel or not mark.pid):  # without a process it is half a file, of a crash
         is_alive = False
     elif mark.is_on_this_host():
@@ -226,7 +218,7 @@ def _put_mark(root: pathlib.Path, before: SeenMark | None) -> DriverMark:
         pid=os.getpid(),
         host=files.host_mark(),
         name=platform.node(),
-        boot=boot_id(),
+        boot=files.boot_id(),
         started=time.time(),
         token=os.urandom(8).hex(),
     )

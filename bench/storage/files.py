@@ -99,3 +99,11 @@ def is_alive(pid: int) -> bool:
 def host_mark() -> str:
     """Return eight digits that tell this host from others without naming it."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def boot_id() -> str:
+    """Return what tells this start of the host from the next; empty where the system does not say."""
+    try:
+        return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""

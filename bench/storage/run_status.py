@@ -25,7 +25,8 @@ class Heartbeat(TypedDict):
 
 def write_status(root: pathlib.Path, status: Mapping[str, Any]) -> None:
     """Write what is running, with this process and the time."""
-    stamped = {**status, "pid": os.getpid(), "host": files.host_mark(), "heartbeat": time.time()}
+    who = {"pid": os.getpid(), "host": files.host_mark(), "boot": files.boot_id()}
+    stamped = {**status, **who, "heartbeat": time.time()}
     content = json_values.to_bytes(json_values.nan_to_none(stamped), "status")
     # not synced: after a crash of the host there is no driver that it could tell of
     write_file(root / "status.json", content, temporary=files.temporary_path(root), sync=False)
@@ -44,7 +45,9 @@ def read_status(root: pathlib.Path) -> dict[str, Any] | None:
         return None
     silent_s = time.time() - status["heartbeat"]
     is_here = status["host"] == files.host_mark()
-    is_alive = files.is_alive(status["pid"]) if is_here else abs(silent_s) < DEAD_S  # a clock may be years ahead
+    is_alive = abs(silent_s) < DEAD_S  # a clock may be years ahead
+    if is_here:  # after another start of the host another process has its number
+        is_alive = files.is_alive(status["pid"]) and status.get("boot", files.boot_id()) == files.boot_id()
     return status | {"silent_s": max(0.0, silent_s), "alive": is_alive}
 
 

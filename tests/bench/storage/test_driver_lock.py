@@ -49,7 +49,7 @@ def dead_pid():
 def left(root, **changes):
     """The mark that another driver left."""
     mark = DriverMark(
-        pid=os.getpid(), host=files.host_mark(), name="gpu07", boot=driver_lock.boot_id(), started=0.0, token="ab"
+        pid=os.getpid(), host=files.host_mark(), name="gpu07", boot=files.boot_id(), started=0.0, token="ab"
     )
     root.mkdir(exist_ok=True)
     (root / MARK).write_text(json.dumps(dataclasses.asdict(mark) | changes))

@@ -45,6 +45,8 @@ def test_a_dead_driver_is_told_from_a_silent_one(tmp_path):
     assert not trials.read_status()["alive"]
     path.write_text(json.dumps(status | {"heartbeat": time.time() - 2 * run_status.DEAD_S}))
     assert trials.read_status()["alive"]  # its process is there: it compiles
+    path.write_text(json.dumps(status | {"boot": "another"}))
+    assert not trials.read_status()["alive"]  # the host was started anew: its number is another process's
     path.write_text(json.dumps(status | {"host": "ffffffff", "heartbeat": time.time() - 2 * run_status.DEAD_S}))
     assert not trials.read_status()["alive"]
     path.write_text(json.dumps(status | {"host": "ffffffff", "pid": gone.pid}))
