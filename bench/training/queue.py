@@ -29,6 +29,7 @@ from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 from bench.storage import record
 from bench.storage.record import Outcome
 from bench.training.failure_policy import FailureCause, FailurePolicy
+from bench.training.waiting_packs import WaitingPacks
 
 NUM_AHEAD = 3
 """Programs that are compiled while one trains on an accelerator: its host's cores have nothing else to do."""
@@ -162,7 +163,7 @@ class Queue:
         policy: FailurePolicy | None = None,
         on_fault: Callable[[str], None] = lambda fault: None,
     ) -> None:
-        self.waiting = [Attempt(pack=pack) for pack in packs]
+        self.waiting = WaitingPacks(Attempt(pack=pack) for pack in packs)
         self.on_fault = on_fault
         self.fault: str | None = None
         self.policy = policy or FailurePolicy()
@@ -176,28 +177,11 @@ class Queue:
             others: Programs that other workers have; taken only rather than to be idle.
             begun: Programs that the worker has begun to compile, in that order; next to those that it has.
         """
-
-        def rank(attempt: Attempt) -> tuple[int, int, bool, int]:
-            program = attempt.program
-            if program in compiled:
-                place = 0
-            elif program in begun:
-                place = begun.index(program) + 1
-            else:
-                place = len(begun) + 1
-            return attempt.lowest_seed, place, program in others, -attempt.pack.num_steps
-
-        best = min(self.waiting, key=rank)
-        self.waiting.remove(best)
-        return best
+        return self.waiting.take(compiled, others, begun)
 
     def upcoming_programs(self, known: set[Program]) -> list[Attempt]:
         """List an attempt of each of the next `NUM_AHEAD` programs that nobody knows, in the order of their turn."""
-        found: dict[Program, Attempt] = {}
-        for attempt in sorted(self.waiting, key=lambda attempt: (attempt.lowest_seed, -attempt.pack.num_steps)):
-            if attempt.program not in known:
-                found.setdefault(attempt.program, attempt)
-        return list(found.values())[:NUM_AHEAD]
+        return self.waiting.first_of_programs(known, NUM_AHEAD)
 
     def trial_ids(self) -> list[str]:
         """List the trials that wait."""
