@@ -27,7 +27,7 @@ class WaitingPacks:
         self.num_looks = 0
         self._numbers = itertools.count()
         self._attempts: dict[int, Attempt] = {}
-        self._blocks: dict[int, Block] = {}
+        self._blocks: dict[int, SeedBlock] = {}
         self._seeds: list[int] = []
         self += attempts
 
@@ -51,7 +51,7 @@ class WaitingPacks:
         self._attempts[number] = attempt
         seed = attempt.lowest_seed
         if seed not in self._blocks:
-            self._blocks[seed] = Block()
+            self._blocks[seed] = SeedBlock()
             heapq.heappush(self._seeds, seed)
         self._blocks[seed].add(attempt.program, -attempt.pack.num_steps, number)
 
@@ -89,7 +89,7 @@ class WaitingPacks:
             del self._blocks[heapq.heappop(self._seeds)]
 
     def _choose(
-        self, block: Block, compiled: Collection[Program], others: Collection[Program], begun: Sequence[Program]
+        self, block: SeedBlock, compiled: Collection[Program], others: Collection[Program], begun: Sequence[Program]
     ) -> Program:
         """Choose the program of the next pack: a compiled one, else one begun, else one that no other worker has."""
         own = block.programs.keys() & compiled
@@ -104,7 +104,7 @@ class WaitingPacks:
                 return program
         return self._longest(block, block.programs.keys(), others)
 
-    def _longest(self, block: Block, among: Collection[Program], others: Collection[Program]) -> Program:
+    def _longest(self, block: SeedBlock, among: Collection[Program], others: Collection[Program]) -> Program:
         """Find the program with the longest pack, of those that other workers have only where there is no other."""
         shared = None
         for program in block.in_order():
@@ -118,7 +118,7 @@ class WaitingPacks:
         return shared
 
 
-class Block:
+class SeedBlock:
     """The packs of one lowest seed.
 
     Attributes:
