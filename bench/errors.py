@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
 
 MACHINE_ERRORS = frozenset(
@@ -15,6 +16,9 @@ MACHINE_ERRORS = frozenset(
 )  # fmt: skip
 """Numbers of the system's errors that are faults of a disk or of rights: not of this program, and of no trial."""
 
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Controls of a terminal, changes of the direction of text, and halves of characters."""
+
 
 class UsageError(Exception):
     """A mistake of the user's: the command line prints it as one line, without a traceback, and exits with 2.
@@ -24,11 +28,25 @@ class UsageError(Exception):
 
     exit_code = 2
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(escape_controls(message))
+
 
 class ClusterLost(UsageError):
     """Ray died under a run, for no mistake of the user's: one line too, but the exit code of a run that failed."""
 
     exit_code = 1
+
+
+class DamagedFile(UsageError, ValueError):
+    """A file that is not what was written, or that no such file can be: cut, flipped, a pipe, far too large."""
+
+
+class MachineFault(UsageError):
+    """A fault of the machine, and no trial's: a full disk, an I/O error, no more open files.
+
+    What is finished is stored; the same command continues when the machine is well again.
+    """
 
 
 class OutOfDeviceMemory(Exception):
@@ -63,3 +81,27 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"the nearest is {close[0]!r}"
     return "known: " + ", ".join(known)
+
+
+def escape_controls(text: str) -> str:
+    r"""Return text that may be printed: what a terminal would obey, and not show, is written as its number.
+
+    Tabulators and ends of lines stay.
+
+    Example:
+        >>> print(escape_controls(f"red {chr(27)}[31m"))
+        red \x1b[31m
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def machine_fault(error: OSError, where: object = None) -> MachineFault:
+    """Make the error about a fault of the machine, in one line.
+
+    Example:
+        >>> print(machine_fault(OSError(28, "No space left on device", "runs/a")))
+        runs/a: No space left on device; mend that, and the same command continues
+    """
+    place = where or error.filename
+    said = f"{error.strerror or type(error).__name__}; mend that, and the same command continues"
+    return MachineFault(f"{place}: {said}" if place else said)

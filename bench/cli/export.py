@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bench.cli import export_options, suite_options
 from bench.errors import UsageError
 from bench.storage.store import Store
+from bench.storage.trial_reader import read_whole_views
 
 if TYPE_CHECKING:
     from bench.suites.trial import Trial
@@ -39,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
     left = object_files.export_object(
         field,
         out,
-        views=trials_store.views(trial.id) if trials_store.has_views(trial.id) else {},
+        views=read_whole_views(trials_store, trial.id) or {},
         curves=trials_store.read(trial.id).curves,
         **export_options.sizes(args),
     )

@@ -9,9 +9,11 @@ import sys
 from typing import Any
 
 from bench.cli.common_options import add_results, existing
+from bench.errors import escape_controls
 from bench.storage import json_values
 from bench.storage.record import Record
 from bench.storage.store import Store
+from bench.storage.trial_reader import describe_damage
 
 HELP = "list the trials that are stored"
 EXAMPLE = "python -m bench ls 'nerf__*' --failed"
@@ -54,9 +56,10 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(rows, indent=1, allow_nan=False))
     else:
-        print("\n".join([*_lines(rows), f"{len(rows)} of {len(trials.ids())} trials in {args.results}"]))
-    for name in trials.set_aside:
-        print(f"set aside, it did not parse: {name}", file=sys.stderr)
+        print(escape_controls("\n".join(_lines(rows))), end="\n" * bool(rows))
+        print(f"{len(rows)} of {len(trials.ids())} trials in {args.results}")
+    for line in describe_damage(trials):
+        print(line, file=sys.stderr)
     return 0
 
 

@@ -14,6 +14,7 @@ from bench.cli import failure_options, report_options, status, suite_options
 from bench.cli.argument_parser import number_from_zero, positive_number, whole_number
 from bench.errors import describe_machine_error
 from bench.storage.store import Store
+from bench.storage.trial_reader import describe_damage
 from bench.training.sitting import CHECKPOINT_MINUTES
 from bench.training.stalls import STALL_MINUTES
 
@@ -178,8 +179,8 @@ def print_unfinished(left: list[str], num_trials: int, trials_store: Store, why:
 
 def print_failures(num_failed: int, trials_store: Store) -> None:
     """Name the records that could not be read, and count the trials that failed."""
-    for name in trials_store.set_aside:
-        print(f"set aside, it did not parse: {name}", file=sys.stderr)
+    for line in describe_damage(trials_store):
+        print(line, file=sys.stderr)
     if num_failed:
         print(
             f"{num_failed} trials failed: python -m bench ls --failed lists them, show TRIAL says why, retry --all "

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from typing import Any
 
 from bench.cli.common_options import add_results
+from bench.errors import escape_controls
 from bench.storage.record import Record
 from bench.storage.store import Store
+from bench.storage.trial_reader import describe_damage
 
 HELP = "show all that is known of one trial, with its traceback if it failed"
 EXAMPLE = "python -m bench show nerf__knight__8v__s0"
@@ -31,12 +34,13 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(record.to_json() | {"scores": scores}, indent=1, allow_nan=False))
         return 0
-    print("\n".join([*_head(record), *_scores(scores), *_curves(record), *_tree("identity", record.identity)]))
-    if record.scene:
-        print("\n".join(_tree("scene", record.scene)))
-    print("\n".join(_tree("environment", record.environment)))
-    if record.traceback:
-        print(record.traceback.rstrip())
+    lines = [*_head(record), *_scores(scores), *_curves(record), *_tree("identity", record.identity)]
+    lines += _tree("scene", record.scene) if record.scene else []
+    lines += _tree("environment", record.environment)
+    lines += [record.traceback.rstrip()] if record.traceback else []
+    print(escape_controls("\n".join(lines)))
+    for line in describe_damage(trials):
+        print(line, file=sys.stderr)
     return 0
 
 
@@ -51,6 +55,7 @@ def _head(record: Record) -> list[str]:
         f"  {record.num_steps} steps, {record.num_parameters} parameters, in a pack of {record.pack_size}",
         *([f"  seconds: {timings}"] if timings else []),
         *_earlier(record),
+        f"  files: {', '.join(record.files)}, by SHA-256" if record.files else "  files: without checksums: unchecked",
         *([f"  went on from checkpoints at steps {', '.join(map(str, resumed_at))}"] if resumed_at else []),
     ]
 

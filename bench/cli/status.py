@@ -12,10 +12,11 @@ from typing import Any
 
 from bench.cli import common_options
 from bench.cli.common_options import add_results, existing
-from bench.errors import UsageError
+from bench.errors import UsageError, escape_controls
 from bench.storage import store
 from bench.storage.checkpoint_files import CheckpointFolder
 from bench.storage.store import Store
+from bench.storage.trial_reader import describe_damage
 
 HELP = "say what is running now, and what is done"
 EXAMPLE = "python -m bench status --watch"
@@ -49,10 +50,15 @@ def main(args: argparse.Namespace) -> int:
     trials = Store.open(existing(args.results))
     status = trials.read_status()
     if args.json:
-        told = {"stored": counts(trials), "set_aside": trials.set_aside, "begun": begun_trials(trials)}
+        told = {
+            "stored": counts(trials),
+            "set_aside": trials.set_aside,
+            "left_out": trials.left_out,
+            "begun": begun_trials(trials),
+        }
         print(json.dumps(told | {"running": status}, indent=1))
         return 0
-    print("\n".join([*describe_store(trials), *_described(status)]))
+    print(escape_controls("\n".join([*describe_store(trials), *_described(status)])))
     return 0
 
 
@@ -82,7 +88,7 @@ def watch(results: pathlib.Path, every_s: float) -> None:
                 trials = Store.open(results)
                 seen = times
             now = {k: v for k, v in (status or {}).items() if k not in ALWAYS_NEW}, describe_store(trials)
-            lines = "\n".join([*describe_store(trials), *_described(status)])
+            lines = escape_controls("\n".join([*describe_store(trials), *_described(status)]))
             if live:
                 live.update(Text(lines), refresh=True)
             elif now != before:
@@ -106,8 +112,7 @@ def describe_store(trials: Store) -> list[str]:
     """Describe in lines what is stored."""
     stored = counts(trials)
     first = f"stored in {trials.root}: {stored['num_finished']} finished, {stored['num_failed']} failed"
-    set_aside = [f"set aside, it did not parse: {name}" for name in trials.set_aside]
-    return [first, *set_aside, *describe_begun(trials)]
+    return [first, *describe_damage(trials), *describe_begun(trials)]
 
 
 def begun_trials(trials: Store) -> dict[str, dict[str, Any]]:

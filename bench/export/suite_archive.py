@@ -10,6 +10,7 @@ from bench.metrics.task_kinds import kind_of
 from bench.report.images import image_grid
 from bench.storage import archive, archived_pictures, number_tables
 from bench.storage.store import Store
+from bench.storage.trial_reader import read_whole_views
 from bench.suites import selection
 from bench.suites.selection import Selection
 from tasks.task import Task
@@ -61,8 +62,8 @@ def collect_files(trials_store: Store, trial_id: str, task: Task | None = None) 
     """Collect the files of a trial that go into an archive; of a scene's views only the one that sheets show."""
     files = trials_store.texts(trial_id)
     has_pictures = any(name.endswith(".webp") for name in files)
-    if trials_store.has_views(trial_id) and not has_pictures:
-        views = trials_store.views(trial_id)
+    views = None if has_pictures else read_whole_views(trials_store, trial_id)
+    if views is not None:
         if task is not None and kind_of(task).has_photographs:
             files |= archived_pictures.encode_views(views, (image_grid.find_middle_view(task.load()),), lossless=True)
         else:

@@ -21,7 +21,7 @@ from jaxtyping import PyTree
 
 from bench.errors import UsageError
 from bench.plugins.contract_fixture import ContractError, ContractFixture, one_line_error
-from bench.storage.store import DTYPES
+from bench.storage.trial_folder import DTYPES
 from bench.suites.identity import describe, digest
 from bench.suites.trial import Trial
 from bench.training import devices, programs, trainer, view_rendering

@@ -17,11 +17,8 @@ import io
 import os
 import pathlib
 import re
-import stat
 import struct
-import tarfile
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -29,6 +26,8 @@ import numpy as np
 from jaxtyping import Float
 
 from bench.errors import UsageError, nearest
+from tasks.data_dir.bounded_archives import ArchiveLimits, ArchiveMember, check_totals, read_tar, read_zip
+from tasks.data_dir.guarded_files import read_plain_file
 
 IMAGES = (".png", ".jpg", ".jpeg")
 
@@ -36,11 +35,11 @@ ZIPS = (".zip",)
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 
-MOST_FILES = 20_000
-"""Most files of a folder or an archive; one with more is refused before it is read."""
+LIMITS = ArchiveLimits(members=20_000, num_bytes=2 << 30)
+"""Most files and bytes of a folder or an archive; one with more is refused before it is read."""
 
-MOST_BYTES = 2 << 30
-"""Most bytes of all files together."""
+MOST_IMAGE_BYTES = 512 << 20
+"""Most bytes of one image."""
 
 NAMES = "name it by the view's id: 0.png, 007.png, r_0.png or test_000.png"
 
@@ -74,13 +73,13 @@ def find_files(path: pathlib.Path) -> Files:
         if path.is_dir():
             found = _of_folder(path)
         elif name.endswith(ZIPS):
-            found = _of_zip(path)
+            found = _of_archive(path, read_zip(path, LIMITS))
         elif name.endswith(TARS):
-            found = _of_tar(path)
+            found = _of_archive(path, read_tar(path, LIMITS))
         else:
             got = f"a {path.suffix or 'plain'} file" if path.exists() else "nothing there"
             raise UsageError(f"{path}: expected a folder, or an archive ({' '.join((*ZIPS, *TARS))}), got {got}")
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"{path}: expected renders that can be read, got {reason!r}; bring them again") from error
     shown = {name: read for name, read in found.items() if not _is_hidden(name)}
@@ -99,74 +98,43 @@ def _have_one_folder(files: Files) -> bool:
     return len(tops) == 1 and all(name.count("/") > 1 for name in files)
 
 
-class ArchiveLimits:
-    """The number and size of files so far; too many are refused."""
-
-    def __init__(self, where: pathlib.Path) -> None:
-        self.where = where
-        self.files = 0
-        self.bytes = 0
-
-    def add(self, num_bytes: int) -> None:
-        """Count one more file.
-
-        Raises:
-            UsageError: There are too many files, or they are too large together.
-        """
-        self.files += 1
-        self.bytes += num_bytes
-        if self.files > MOST_FILES or self.bytes > MOST_BYTES:
-            raise UsageError(
-                f"{self.where}: expected at most {MOST_FILES} files and {MOST_BYTES >> 20} MiB, got more; import scene "
-                "by scene"
-            )
-
-
 def _of_folder(path: pathlib.Path) -> Files:
+    """Find the files of a folder; links to files and folders are the user's own, and each folder is entered once."""
     found: Files = {}
-    limits = ArchiveLimits(path)
-    for folder, folders, names in os.walk(path, followlinks=True):
+    entered: set[tuple[int, int]] = set()
+    num_bytes = 0
+    for folder, folders, names in os.walk(path, followlinks=True, onerror=_raise):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
         folders.sort()
         for name in sorted(names):
             file = pathlib.Path(folder, name)
-            limits.add(file.stat().st_size if file.exists() else 0)  # a link may lead nowhere; reading it says so
+            num_bytes += file.stat().st_size if file.exists() else 0  # a link may lead nowhere; reading it says so
             found[file.relative_to(path).as_posix()] = functools.partial(_content, file)
+        check_totals(path, len(found) + len(entered), num_bytes, LIMITS)
     return found
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _content(file: pathlib.Path) -> bytes:
     try:
-        return file.read_bytes()
-    except OSError as error:
+        return read_plain_file(file, MOST_IMAGE_BYTES)
+    except FileNotFoundError as error:
         raise UsageError(f"{file}: expected a file that can be read, got {error.strerror!r}; bring it again") from error
 
 
-def _of_zip(path: pathlib.Path) -> Files:
+def _of_archive(path: pathlib.Path, members: Iterator[ArchiveMember]) -> Files:
     found: Files = {}
-    limits = ArchiveLimits(path)
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            kind = stat.S_IFMT(member.external_attr >> 16)
-            _check_member(path, member.filename, is_link=kind == stat.S_IFLNK)
-            limits.add(member.file_size)
-            if member.flag_bits & 1:
-                raise UsageError(f"{path}: expected an archive without a password, got one with; pack it again")
-        for member in archive.infolist():
-            if not member.is_dir() and member.filename.lower().endswith(IMAGES):
-                found[_tidy(member.filename)] = _kept(archive.read(member))
-    return found
-
-
-def _of_tar(path: pathlib.Path) -> Files:
-    found: Files = {}
-    limits = ArchiveLimits(path)
-    with tarfile.open(path) as archive:
-        for member in archive:
-            _check_member(path, member.name, is_link=not (member.isfile() or member.isdir()))
-            limits.add(member.size)
-            file = archive.extractfile(member) if member.isfile() else None
-            if file is not None and member.name.lower().endswith(IMAGES):
-                found[_tidy(member.name)] = _kept(file.read())
+    for member in members:
+        _check_member(path, member.name)
+        if member.name.lower().endswith(IMAGES):
+            found[_tidy(member.name)] = _kept(member.read())
     return found
 
 
@@ -178,12 +146,14 @@ def _tidy(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def _check_member(path: pathlib.Path, name: str, *, is_link: bool) -> None:
+def _check_member(path: pathlib.Path, name: str) -> None:
     """Refuse members of an archive that would not stay in its folder, though nothing is ever unpacked."""
     parts = name.replace("\\", "/").split("/")
-    if is_link or ".." in parts or name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name):
-        got = "a link or a device" if is_link else "a path out of the folder"
-        raise UsageError(f"{path}: expected plain files below one folder, got {got}, {name!r}; pack it again without")
+    if ".." in parts or name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name):
+        raise UsageError(
+            f"{path}: expected plain files below one folder, got a path out of the folder, {name!r}; pack it again "
+            "without"
+        )
 
 
 # ---- scenes and views ------------------------------------------------------------------------------------------------

@@ -173,6 +173,17 @@ class MergedStore:
         self.root = root
         self.set_aside = [line for store in _distinct(homes.values()) for line in store.set_aside]
         self._homes = dict(homes)
+        self._own_lines: list[str] = []
+
+    @property
+    def left_out(self) -> list[str]:
+        """List the files that are damaged, in any of the stores."""
+        found = [line for store in _distinct(self._homes.values()) for line in store.left_out]
+        return list(dict.fromkeys(found + self._own_lines))
+
+    def leave_out(self, line: str) -> None:
+        """Note that a file is not used."""
+        self._own_lines.append(line)
 
     def finished(self, trial_id: str) -> bool:
         """Tell whether the trial has a record and ran to its end."""

@@ -144,6 +144,7 @@ def head_notes(
     if shows_captions(chosen, store):
         notes.append(caption_sheets.HOW_SHOWN)
     notes += [f"Set aside, it did not parse, and its trial runs again: {name}" for name in store.set_aside]
+    notes += [f"Left out: {line}" for line in store.left_out]
     return notes
 
 

@@ -19,7 +19,7 @@ import io
 import pathlib
 from collections.abc import Mapping
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile
 from tasks.data_dir.atomic_files import write_file
 
 END = ".tar.xz"
@@ -27,31 +27,27 @@ END = ".tar.xz"
 MAX_BYTES = 256 * 2**20
 """Size of an unpacked archive beyond which it is refused before it is read."""
 
+MAX_MEMBERS = 100_000
+"""Files of an archive beyond which it is refused: a trial has about four."""
+
 
 def read_archive(path: pathlib.Path) -> dict[str, dict[str, bytes]]:
     """Return the files of an archive's trials, by trial id and name.
 
     Raises:
-        UsageError: It is no such archive, is damaged, or is far too large.
+        DamagedFile: It is no such archive, is damaged, or is far too large.
     """
-    import lzma
-    import tarfile
+    from tasks.data_dir.bounded_archives import ArchiveLimits, read_tar
 
     found: dict[str, dict[str, bytes]] = {}
     try:
-        with tarfile.open(path, "r:xz") as archive:
-            size = 0
-            for member in archive:
-                size += member.size
-                if size > MAX_BYTES:
-                    raise UsageError(f"{path}: expected at most {MAX_BYTES >> 20} MiB of records, got more; split it")
-                trial_id, _, name = member.name.partition("/")
-                file = archive.extractfile(member)
-                if file is None or not name:
-                    raise UsageError(f"{path}: expected files in folders of trials, got {member.name!r}; write it anew")
-                found.setdefault(trial_id, {})[name] = file.read()
-    except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
-        raise UsageError(f"{path}: expected a whole {END} of records, got {error}; bring it again") from error
+        for member in read_tar(path, ArchiveLimits(MAX_MEMBERS, MAX_BYTES)):
+            trial_id, _, name = member.name.partition("/")
+            if not name:
+                raise DamagedFile(f"{path}: expected files in folders of trials, got {member.name!r}; write it anew")
+            found.setdefault(trial_id, {})[name] = member.read()
+    except FileNotFoundError as error:
+        raise DamagedFile(f"{path}: expected a whole {END} of records, got none; bring it again") from error
     return found
 
 

@@ -24,8 +24,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile, UsageError
 from bench.storage import files, json_values
+from tasks.data_dir.guarded_files import open_plain_file
 from tasks.data_dir.locking import UNSUPPORTED, file_lock, unwritable
 
 BEAT_S = 10.0
@@ -108,7 +109,7 @@ def read_mark(root: pathlib.Path) -> SeenMark | None:
     The file is opened each time: file systems of networks keep what they know of it for a while otherwise.
     """
     try:
-        with (root / MARK).open("rb") as file:
+        with open_plain_file(root / MARK) as file:
             touched_ns = os.fstat(file.fileno()).st_mtime_ns
             content = file.read(MAX_MARK_BYTES)
     except FileNotFoundError:
@@ -118,7 +119,7 @@ def read_mark(root: pathlib.Path) -> SeenMark | None:
 
 def driving_host(root: pathlib.Path) -> str:
     """Return the mark of the host whose driver writes in a store; empty if none says so."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, DamagedFile):
         seen = read_mark(root)
         return "" if seen is None else seen.mark.host
     return ""
@@ -258,7 +259,7 @@ def _remove_dead_mark(root: pathlib.Path, dead: SeenMark) -> None:
 
 
 def _remove_mark(root: pathlib.Path, mark: DriverMark) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, DamagedFile):
         seen = read_mark(root)
         if seen is not None and seen.mark == mark:
             (root / MARK).unlink()

@@ -13,7 +13,12 @@ import json
 import math
 from typing import Any, TypeVar
 
+from tasks.data_dir.guarded_files import decode_text
+
 T = TypeVar("T")
+
+MAX_DEPTH = 64
+"""Deepest nesting of lists and objects that is read: what is deeper would end other programs' stack, or ours."""
 
 
 def to_bytes(value: Any, where: str) -> bytes:
@@ -40,14 +45,44 @@ def from_bytes(content: bytes, where: str) -> Any:
         where: Names the file in messages.
 
     Raises:
-        ValueError: It is no JSON; in one line.
+        ValueError: It is no JSON, or is nested too deeply; in one line.
     """
     import msgspec
 
     try:
-        return msgspec.json.decode(content)
-    except msgspec.DecodeError as error:
+        found = msgspec.json.decode(content)
+        too_deep = _is_deep(content, found)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{where}: expected JSON, got a file that does not parse ({error})") from error
+    except RecursionError:
+        too_deep = True
+    if too_deep:
+        raise ValueError(f"{where}: expected JSON of at most {MAX_DEPTH} levels, got more; remove it")
+    return found
+
+
+def _is_deep(content: bytes, found: Any) -> bool:
+    """Tell whether values are nested more than `MAX_DEPTH` times; most files have fewer brackets than that."""
+    if content.count(b"[") + content.count(b"{") <= MAX_DEPTH:
+        return False
+    level = [found]
+    for _ in range(MAX_DEPTH + 1):
+        inner = [
+            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)
+        ]
+        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+        if not inner:
+            return False
+    return True
+
+
+def parse_user_json(content: bytes, where: str) -> Any:
+    """Return the plain values of a JSON file that a user or another program wrote, in the encoding that it has.
+
+    Raises:
+        ValueError: It is no text, no JSON, or nested too deeply; in one line.
+    """
+    return from_bytes(decode_text(content, where).encode(), where)
 
 
 def convert(value: Any, kind: type[T], where: str) -> T:

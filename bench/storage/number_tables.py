@@ -16,13 +16,17 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile
 from bench.storage import doctor_stamp, json_values
 from bench.storage.record import Record
 from bench.storage.stored_scores import check_scores
 from tasks.data_dir.atomic_files import write_file
+from tasks.data_dir.guarded_files import MIB, read_plain_file
 
 END = ".parquet"
+
+MAX_BYTES = 1024 * MIB
+"""Largest file that is read; 10,000 trials of a suite take about 10 MiB."""
 
 MANIFEST = "manifest.json"
 
@@ -77,21 +81,23 @@ def read_numbers(path: pathlib.Path) -> dict[str, NumberFiles]:
     """Return the files of each trial as its folder would hold them: `record.json` and `scores/<protocol>.json`.
 
     Raises:
-        UsageError: The file is damaged, is no such table, or is not the one that the manifest names.
+        DamagedFile: The file is damaged, is no such table, or is not the one that the manifest names.
     """
     import pyarrow
     import pyarrow.parquet
 
-    content = path.read_bytes()
+    content = read_plain_file(path, MAX_BYTES)
     _check_manifest(path, content)
     names = [*READ_COLUMNS, "values"]
     try:
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(content), columns=names)
         columns = {name: table.column(name).combine_chunks() for name in names}
         numbers = NumberTable(columns, str(path))
-    except (pyarrow.ArrowException, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{path}: expected a table of numbers, got {reason}; bring it again") from error
+    except DamagedFile:
+        raise
+    except Exception as error:  # of Arrow, of NumPy and of Python, as it comes
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DamagedFile(f"{path}: expected a table of numbers, got {reason}; bring it again") from error
     return {trial_id: NumberFiles(numbers, trial_id) for trial_id in numbers.rows_by_trial}
 
 
@@ -112,7 +118,7 @@ class NumberTable:
         self._values = values.values.to_numpy(zero_copy_only=False)
         self._is_missing = values.values.is_null().to_numpy(zero_copy_only=False)
         if not numpy.isfinite(self._values[~self._is_missing]).all():
-            raise UsageError(f"{where}: expected numbers that are finite, got others; bring the file again")
+            raise DamagedFile(f"{where}: expected numbers that are finite, got others; bring the file again")
         trial_of_row, trial_ids = self._words["trial_id"]
         order = numpy.argsort(trial_of_row, kind="stable")
         places, starts = numpy.unique(trial_of_row[order], return_index=True)
@@ -150,7 +156,7 @@ class NumberTable:
         """Return the scores of a trial under a protocol.
 
         Raises:
-            UsageError: The file does not hold scores there.
+            DamagedFile: The file does not hold scores there.
         """
         rows = self.protocols(trial_id)[protocol]
         where = f"{self._where}, {trial_id}, {protocol}"
@@ -159,7 +165,7 @@ class NumberTable:
             scores = rest | {"per_view": {self.word(row, "metric"): self.values(row) for row in rows}}
             return check_scores(scores, where)
         except (ValueError, TypeError) as error:
-            raise UsageError(f"{where}: expected scores, got others ({error}); bring the file again") from error
+            raise DamagedFile(f"{where}: expected scores, got others ({error}); bring the file again") from error
 
 
 class NumberFiles(Mapping[str, bytes]):
@@ -210,6 +216,7 @@ def _split_words(column: Any) -> tuple[Any, list[str]]:
 def _rows(record: Record, scores: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the rows of one trial."""
     plain = record.to_json() | {"curves": {}}
+    del plain["files"]  # of the folder that it came from: the manifest has the checksum of this file
     shared = {
         "trial_id": record.trial_id,
         "variant": record.variant,
@@ -241,7 +248,7 @@ def _rows(record: Record, scores: Mapping[str, Any]) -> Iterator[dict[str, Any]]
 def _name_in_manifest(path: pathlib.Path, content: bytes, num_trials: int) -> None:
     """Put the file's hash into the manifest of its folder."""
     manifest = path.with_name(MANIFEST)
-    entries = json.loads(manifest.read_bytes()) if manifest.is_file() else {}
+    entries = _read_manifest(manifest)
     told = {"sha256": _sha256(content), "bytes": len(content), "trials": num_trials}
     entries[path.name] = told | {"doctor": doctor_stamp.describe_stamp()}
     write_file(manifest, (json.dumps(dict(sorted(entries.items())), indent=1) + "\n").encode())
@@ -250,16 +257,24 @@ def _name_in_manifest(path: pathlib.Path, content: bytes, num_trials: int) -> No
 def _check_manifest(path: pathlib.Path, content: bytes) -> None:
     """Refuse a file that is not the one in the manifest; a file that no manifest names is read as it is."""
     manifest = path.with_name(MANIFEST)
+    entry = _read_manifest(manifest).get(path.name)
+    if entry is not None and entry.get("sha256") != _sha256(content):
+        raise DamagedFile(f"{path}: expected the SHA-256 that {MANIFEST} names, got another; bring both again")
+
+
+def _read_manifest(manifest: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """Return the entries of a manifest by file; none where there is no manifest."""
     try:
-        entry = json.loads(manifest.read_bytes()).get(path.name)
+        found = json_values.parse_user_json(read_plain_file(manifest), str(manifest))
+        if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
+            raise ValueError("no entry a file")
+        return found
     except FileNotFoundError:
-        return
-    except (ValueError, AttributeError) as error:
-        raise UsageError(
+        return {}
+    except ValueError as error:
+        raise DamagedFile(
             f"{manifest}: expected the hashes of the files beside it, got no JSON; bring it again"
         ) from error
-    if entry is not None and entry.get("sha256") != _sha256(content):
-        raise UsageError(f"{path}: expected the SHA-256 that {MANIFEST} names, got another; bring both again")
 
 
 def _sha256(content: bytes) -> str:

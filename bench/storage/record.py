@@ -12,7 +12,7 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.errors import UsageError
+from bench.errors import UsageError, escape_controls
 from bench.import_paths import ROOT
 from bench.storage import json_values
 from bench.storage.environment import describe_environment
@@ -29,6 +29,19 @@ SCHEMA_VERSION = 2
 
 WITH_NAN = ("curves", "timings")
 """Fields whose numbers need not be finite."""
+
+PRINTED = (
+    "variant",
+    "task",
+    "cluster",
+    "budget",
+    "environment",
+    "scene",
+    "reason",
+    "traceback",
+    "earlier_failures",
+)
+"""Fields that are shown to people as they are: what a terminal would obey is escaped when they are read."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +74,8 @@ class Record:
         earlier_failures: Why it was tried again, once for each attempt before the last, alone or in a pack.
         scene: Where a captured scene was placed: what lies around it, near, far, centre and scale, estimated ones too;
             empty for any other task.
+        files: SHA-256 of each other file of the trial by its name, see `bench.storage.checksums`; empty if an earlier
+            version stored it, or before it is stored. Two records are equal whatever their files.
     """
 
     schema_version: int
@@ -85,6 +100,7 @@ class Record:
     resumed_at: list[int] = dataclasses.field(default_factory=list)
     scene: dict[str, Any] = dataclasses.field(default_factory=dict)
     earlier_failures: list[str] = dataclasses.field(default_factory=list)
+    files: dict[str, str] = dataclasses.field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if (self.status == "failed") != (self.reason is not None):
@@ -130,7 +146,8 @@ class Record:
                 "--results"
             )
         with_nan = {name: json_values.none_to_nan(plain[name]) for name in WITH_NAN if name in plain}
-        return json_values.convert(plain | with_nan, cls, where)
+        printable = {name: _escape(plain[name]) for name in PRINTED if name in plain}
+        return json_values.convert(plain | with_nan | printable, cls, where)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -199,8 +216,8 @@ def make_record(
         num_parameters=num_parameters,
         pack_size=pack_size,
         first_bad_step=first_bad_step,
-        reason=None if reason is None else remove_user_folders(" ".join(reason.split())),
-        traceback=None if traceback is None else remove_user_folders(traceback),
+        reason=None if reason is None else escape_controls(remove_user_folders(" ".join(reason.split()))),
+        traceback=None if traceback is None else escape_controls(remove_user_folders(traceback)),
         memory_bytes=memory_bytes,
         resumed_at=resumed_at or [],
         scene=_placed_scene(trial.task),
@@ -224,6 +241,17 @@ def make_failed_outcome(trial: Any, reason: str, traceback: str | None = None, p
         trial, status="failed", reason=reason, traceback=traceback, pack_size=pack_size, with_device=False
     )
     return Outcome(record=made, parameters={}, views={}, scores={})
+
+
+def _escape(value: Any) -> Any:
+    """Escape the texts in plain values; names of fields too."""
+    if isinstance(value, str):
+        return escape_controls(value)
+    if isinstance(value, dict):
+        return {_escape(name): _escape(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_escape(inner) for inner in value]
+    return value
 
 
 def remove_user_folders(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 from bench.storage import files, json_values
 from tasks.data_dir.atomic_files import write_file
+from tasks.data_dir.guarded_files import read_plain_file
 
 DEAD_S = 600
 """Silence after which a driver on another host is taken to be dead."""
@@ -39,9 +40,9 @@ def read_status(root: pathlib.Path) -> dict[str, Any] | None:
     """
     path = root / "status.json"
     try:
-        status = json_values.from_bytes(path.read_bytes(), str(path))
+        status = json_values.from_bytes(read_plain_file(path), str(path))
         json_values.convert(status, Heartbeat, str(path))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     silent_s = time.time() - status["heartbeat"]
     is_here = status["host"] == files.host_mark()

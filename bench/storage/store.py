@@ -16,18 +16,28 @@ Only the driver writes. A folder appears under its name by one rename, so whoeve
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import pathlib
-import re
 import shutil
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UsageError
-from bench.storage import archive, driver_lock, files, json_values, number_tables, run_status
+from bench.errors import DamagedFile, UsageError, escape_controls
+from bench.storage import (
+    archive,
+    archived_trials,
+    checksums,
+    driver_lock,
+    files,
+    json_values,
+    number_tables,
+    run_status,
+    trial_folder,
+)
 from bench.storage.record import Outcome, Record
-from bench.storage.stored_scores import parse_scores
+from bench.storage.trial_folder import is_trial_name
 from tasks.data_dir.atomic_files import write_file
 
 if TYPE_CHECKING:  # both take long to import, and listing trials needs neither
@@ -36,9 +46,6 @@ if TYPE_CHECKING:  # both take long to import, and listing trials needs neither
 
 FILE_ENDS = (archive.END, number_tables.END)
 """Of files that hold many trials each."""
-
-DTYPES = ("float16", "float32", "int32")
-"""What arrays are stored as."""
 
 
 def modification_times(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
@@ -53,7 +60,7 @@ def modification_times(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...
     found: dict[str, tuple[int, ...]] = {}
     with contextlib.suppress(FileNotFoundError), os.scandir(path) as entries:
         for entry in entries:
-            if _is_trial_name(entry.name) or entry.name.endswith(FILE_ENDS):
+            if is_trial_name(entry.name) or entry.name.endswith(FILE_ENDS):
                 found[entry.name] = _change_times(entry.path)
     return found
 
@@ -78,6 +85,7 @@ class Store:
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
         self.set_aside: list[str] = []
+        self._left_out: list[str] = []
         self._records: dict[str, Record] = {}
         self._archived: dict[str, Mapping[str, bytes]] = {}
 
@@ -106,25 +114,59 @@ class Store:
     def _read_folders(self) -> list[tuple[pathlib.Path, Exception]]:
         """Read the record of each folder; return the folders whose record does not parse, with the reason."""
         unreadable: list[tuple[pathlib.Path, Exception]] = []
-        for folder in sorted(self.root.iterdir()) if self.root.is_dir() else []:
-            if not _is_trial_name(folder.name) or not folder.is_dir():
+        for folder in self._list_folder():
+            if not is_trial_name(folder.name) or not folder.is_dir():
                 continue
-            path = folder / "record.json"
             try:
-                self._records[folder.name] = _parse(path.read_bytes(), str(path), folder.name)
+                self._records[folder.name] = trial_folder.read_record(folder)
             except (ValueError, FileNotFoundError) as error:
                 unreadable.append((folder, error))
         return unreadable
 
+    def _list_folder(self) -> list[pathlib.Path]:
+        """List what lies in the store; nothing where there is no folder yet."""
+        try:
+            return sorted(self.root.iterdir())
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError as error:
+            raise UsageError(
+                f"{self.root}: expected a folder of results, got a file; name another --results"
+            ) from error
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise UsageError(
+                f"{self.root}: expected results that can be read, got {why!r}; name another --results"
+            ) from error
+
     def _read_archives(self, study: str) -> None:
         """Read the trials that have no folder; of a trial in several archives, the study's own comes first."""
-        paths = [path for end in FILE_ENDS for path in self.root.glob(f"*{end}")]
+        paths = [path for path in self._list_folder() if path.name.endswith(FILE_ENDS) and path.name[0] != "."]
         own = {study + end for end in FILE_ENDS}
         for path in sorted(paths, key=lambda path: (path.name not in own, path)):
-            for trial_id, contents in _read_archive(path).items():
-                if trial_id not in self._records:
-                    self._records[trial_id] = _parse_archived(contents, f"{path}, {trial_id}", trial_id)
-                    self._archived[trial_id] = contents
+            try:
+                self._add_archive(path)
+            except (DamagedFile, FileNotFoundError) as error:
+                self.leave_out(str(error))
+
+    def _add_archive(self, path: pathlib.Path) -> None:
+        """Read the trials of one file that were not found before."""
+        for trial_id, contents in archived_trials.read_trials_file(path).items():
+            if trial_id not in self._records:
+                record = archived_trials.parse_archived_record(contents, f"{path}, {trial_id}", trial_id)
+                self._records[trial_id] = record
+                self._archived[trial_id] = contents
+
+    @property
+    def left_out(self) -> list[str]:
+        """List the files that are damaged and stay where they are, with the reason: to be reported."""
+        return self._left_out
+
+    def leave_out(self, line: str) -> None:
+        """Note, once, that a file is not used: in a line that names it and says why."""
+        line = escape_controls(line)
+        if line not in self._left_out:
+            self._left_out.append(line)
 
     def finished(self, trial_id: str) -> bool:
         """Tell whether the trial has a record and ran to its end."""
@@ -177,13 +219,15 @@ class Store:
         """
         record = outcome.record
         final = self.root / record.trial_id
-        if not _is_trial_name(record.trial_id):
+        if not is_trial_name(record.trial_id):
             raise ValueError(f"store: expected an id like nerf__knight__8v__s0__3f9c1a2b, got {record.trial_id!r}")
         self.root.mkdir(parents=True, exist_ok=True)
         temporary = files.temporary_path(self.root)
         temporary.mkdir()
         try:
-            for name, content in _file_contents(outcome).items():
+            contents = trial_folder.file_contents(outcome)
+            record, contents[trial_folder.RECORD] = checksums.seal_record(record, contents)
+            for name, content in contents.items():
                 write_file(temporary / name, content)
             files.publish_folder(temporary, final)
         except BaseException:
@@ -199,27 +243,39 @@ class Store:
         Raises:
             UsageError: The trial is unknown, or lies in an archive.
         """
-        self.read(trial_id)
+        record = self.read(trial_id)
         if trial_id in self._archived:
             raise UsageError(f"{trial_id}: expected a folder to put scores in, got an archive; run the trial here")
-        path = self.root / trial_id / "scores" / f"{protocol}.json"
+        name = f"scores/{protocol}.json"
+        folder = self.root / trial_id
         content = json_values.to_bytes(scores, f"{trial_id}, {protocol}")
-        write_file(path, content, temporary=files.temporary_path(self.root))
+        if (folder / name).is_dir():  # somebody's mistake, which no file can replace
+            self._set_aside(folder / name, ValueError("expected a file of scores, got a folder"))
+        write_file(folder / name, content, temporary=files.temporary_path(self.root))
+        if checksums.is_checked(record) or not self.file_stamps(trial_id):
+            changed = dataclasses.replace(record, files=record.files | {name: checksums.hash_bytes(content)})
+            self._records[trial_id], text = checksums.sealed(changed)
+            write_file(folder / trial_folder.RECORD, text, temporary=files.temporary_path(self.root))
 
     def scores(self, trial_id: str) -> dict[str, dict[str, Any]]:
-        """Return a trial's scores by protocol; a file that does not parse is set aside, to be scored again."""
-        self.read(trial_id)
-        if isinstance(contents := self._archived.get(trial_id), number_tables.NumberFiles):
-            return contents.scores()
+        """Return a trial's scores by protocol, without those that are damaged.
+
+        A file that does not match the record is named in `left_out`; one that does not parse is set aside. Both are
+        made again by the next `run`.
+        """
+        record = self.read(trial_id)
         if trial_id in self._archived:
-            return _parse_archived_scores(self._archived[trial_id], f"{self.root}, {trial_id} in an archive")
+            where = f"{self.root}, {trial_id} in an archive"
+            return archived_trials.parse_archived_scores(self._archived[trial_id], record, where, self.leave_out)
         found = {}
-        folder = self.root / trial_id / "scores"
-        for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        folder = self.root / trial_id
+        for name in trial_folder.score_names(folder, record):
             try:
-                found[path.stem] = parse_scores(path.read_bytes(), str(path.relative_to(self.root)))
+                found[pathlib.PurePosixPath(name).stem] = trial_folder.read_trial_scores(folder, name, record)
+            except DamagedFile as error:  # left there until they are made again
+                self.leave_out(str(error))
             except ValueError as error:
-                self._set_aside(path, error)
+                self._set_aside(folder / name, error)
         return found
 
     def values(self, trial_id: str, metric: str) -> dict[str, list[float | None]]:
@@ -247,18 +303,27 @@ class Store:
         return self._arrays(trial_id, "views")
 
     def has_views(self, trial_id: str) -> bool:
-        """Tell whether this store keeps views of the trial."""
-        if (self.root / trial_id / "views.safetensors").exists():
+        """Tell whether this store keeps views of the trial, which are as long as they should be."""
+        folder = self.root / trial_id
+        if trial_folder.has_arrays(folder, "views"):
             return True
+        if os.path.lexists(folder / "views.safetensors"):
+            self.leave_out(f"{trial_id}/views.safetensors: expected arrays, got a file that is cut, or none")
         return any(name.startswith("views-") for name in self._archived.get(trial_id, ()))
 
     def texts(self, trial_id: str) -> dict[str, bytes]:
         """Return the files of a trial that hold no arrays, by name; of an archived trial its pictures too."""
-        self.read(trial_id)
+        record = self.read(trial_id)
         if trial_id in self._archived:
             return dict(self._archived[trial_id])
         folder = self.root / trial_id
-        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.json"))}
+        found = {trial_folder.RECORD: checksums.sealed(record)[1]}
+        for name in trial_folder.score_names(folder, record):
+            try:
+                found[name] = trial_folder.read_checked(folder, name, record)
+            except DamagedFile as error:
+                self.leave_out(str(error))
+        return found
 
     def file_stamps(self, trial_id: str) -> list[tuple[str, int, int]]:
         """Return name, size and time of change of a trial's files; equal lists tell of the same files.
@@ -350,16 +415,13 @@ class Store:
         run_status.clear_status(self.root)
 
     def _arrays(self, trial_id: str, name: str) -> dict[str, numpy.ndarray]:
-        import safetensors.numpy
-
-        self.read(trial_id)
-        path = self.root / trial_id / f"{name}.safetensors"
-        if not path.exists():
+        record = self.read(trial_id)
+        if not os.path.lexists(self.root / trial_id / f"{name}.safetensors"):
             raise UsageError(
                 f"{trial_id}: expected its {name} in {self.root}, got none; "
                 "committed references and failures may lack them: run the trial here"
             )
-        return safetensors.numpy.load_file(path)
+        return trial_folder.read_trial_arrays(self.root / trial_id, name, record)
 
     def _set_aside(self, path: pathlib.Path, error: Exception) -> None:
         """Rename what does not parse, so that its trial is run or scored again."""
@@ -367,9 +429,10 @@ class Store:
         try:
             os.rename(path, target)
         except OSError as refusal:  # a store that may only be read
-            self.set_aside.append(f"{path.relative_to(self.root)}: {error} (left where it is: {refusal})")
+            line = f"{path.relative_to(self.root)}: {error} (left where it is: {refusal})"
         else:
-            self.set_aside.append(f"{target.relative_to(self.root)}: {error}")
+            line = f"{target.relative_to(self.root)}: {error}"
+        self.set_aside.append(escape_controls(line))
 
 
 def unknown_trial(trial_id: str, known: Collection[str], root: pathlib.Path) -> UsageError:
@@ -382,63 +445,3 @@ def unknown_trial(trial_id: str, known: Collection[str], root: pathlib.Path) -> 
     else:
         advice = "it holds no trial yet: python -m bench run"
     return UsageError(f"trial: expected one of {root}, got {trial_id!r}; {advice}")
-
-
-def _file_contents(outcome: Outcome) -> dict[str, bytes]:
-    """Return the files that a trial leaves, by name; the record is the last."""
-    trial_id = outcome.record.trial_id
-    contents = {}
-    for name, arrays in (("parameters", outcome.parameters), ("views", outcome.views)):
-        if arrays:
-            contents[f"{name}.safetensors"] = _to_safetensors(arrays, f"{trial_id}, {name}")
-    for protocol, scores in outcome.scores.items():
-        contents[f"scores/{protocol}.json"] = json_values.to_bytes(scores, f"{trial_id}, {protocol}")
-    contents["record.json"] = outcome.record.to_text().encode()
-    return contents
-
-
-def _is_trial_name(name: str) -> bool:
-    """Tell whether a folder of that name is a trial's: no `.tmp-...`, `failed-1` or `....unreadable-1`."""
-    is_special = re.match(r"\.|failed-\d+$", name) or re.search(r"\.unreadable-\d+$", name)
-    return "__" in name and "/" not in name and not is_special
-
-
-def _parse(content: bytes, where: str, trial_id: str) -> Record:
-    record = Record.from_json(json_values.from_bytes(content, where), where=where)
-    if record.trial_id != trial_id:
-        raise ValueError(f"{where}: expected the record of {trial_id}, got that of {record.trial_id}")
-    return record
-
-
-def _read_archive(path: pathlib.Path) -> Mapping[str, Mapping[str, bytes]]:
-    """Return the files of each trial in a file of many."""
-    return number_tables.read_numbers(path) if path.name.endswith(number_tables.END) else archive.read_archive(path)
-
-
-def _parse_archived(contents: Mapping[str, bytes], where: str, trial_id: str) -> Record:
-    try:
-        return _parse(contents.get("record.json", b""), where, trial_id)
-    except ValueError as error:
-        raise UsageError(f"{error}; bring the archive again") from error
-
-
-def _parse_archived_scores(contents: Mapping[str, bytes], where: str) -> dict[str, dict[str, Any]]:
-    found = {}
-    for name, content in contents.items():
-        if name.startswith("scores/"):
-            try:
-                found[pathlib.PurePosixPath(name).stem] = parse_scores(content, f"{where}, {name}")
-            except ValueError as error:
-                raise UsageError(f"{error}; bring the archive again") from error
-    return found
-
-
-def _to_safetensors(arrays: dict[str, numpy.ndarray], where: str) -> bytes:
-    import numpy
-    import safetensors.numpy
-
-    for name, array in arrays.items():
-        if array.dtype.name not in DTYPES:
-            raise ValueError(f"{where}, {name}: expected one of {', '.join(DTYPES)}, got {array.dtype}")
-    # safetensors writes the memory as it lies, whatever the strides
-    return safetensors.numpy.save({name: numpy.asarray(array, order="C") for name, array in arrays.items()})

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from bench.errors import DamagedFile
 from bench.storage.record import Record
 
 if TYPE_CHECKING:  # both take long to import, and listing trials needs neither
@@ -24,6 +25,13 @@ class TrialReader(Protocol):
 
     root: pathlib.Path
     set_aside: list[str]
+
+    @property
+    def left_out(self) -> list[str]:
+        """List the files that are damaged and stay where they are, with the reason: to be reported."""
+
+    def leave_out(self, line: str) -> None:
+        """Note, once, that a file is not used: in a line that names it and says why."""
 
     def finished(self, trial_id: str) -> bool:
         """Tell whether the trial has a record and ran to its end."""
@@ -60,3 +68,20 @@ class TrialReader(Protocol):
 
     def frame(self) -> pandas.DataFrame:
         """Return every score of every trial, tidy, see `bench.storage.score_frame`."""
+
+
+def describe_damage(trials: TrialReader) -> list[str]:
+    """Name what could not be read so far, in a line each."""
+    set_aside = [f"set aside, it did not parse: {line}" for line in trials.set_aside]
+    return set_aside + [f"left out: {line}" for line in trials.left_out]
+
+
+def read_whole_views(trials: TrialReader, trial_id: str) -> dict[str, numpy.ndarray] | None:
+    """Return a trial's views by name; None if there are none, or if they are damaged, which is noted in `left_out`."""
+    if not trials.has_views(trial_id):
+        return None
+    try:
+        return trials.views(trial_id)
+    except DamagedFile as error:
+        trials.leave_out(str(error))
+        return None

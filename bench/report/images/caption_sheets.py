@@ -15,7 +15,7 @@ from PIL import Image
 from bench.metrics.scores import NOT_A_THING
 from bench.report.images import image_grid
 from bench.report.images.image_grid import LabelledImage
-from bench.storage.trial_reader import TrialReader
+from bench.storage.trial_reader import TrialReader, read_whole_views
 from bench.suites.suite import TrialSlot
 from tasks.captions.caption_sets import CaptionSet
 
@@ -157,5 +157,5 @@ def describe_verdict(scores: Mapping[str, Any] | None, judge: str, captions: Cap
 
 
 def find_views(store: TrialReader, trial_id: str) -> dict[str, np.ndarray] | None:
-    """Read a trial's views; None where the store keeps none."""
-    return store.views(trial_id) if store.finished(trial_id) and store.has_views(trial_id) else None
+    """Read a trial's views; None where the store keeps none, or damaged ones."""
+    return read_whole_views(store, trial_id) if store.finished(trial_id) else None

@@ -62,6 +62,7 @@ nerf__a__8v__s0__1
   nerf on a__8v (cluster a), seed 0, budget smoke
   20 steps, 99 parameters, in a pack of 4
   seconds: train 1.2, wall 2.0
+  files: scores/std-v1.json, by SHA-256
 scores under std-v1, means over 2 views
   psnr: 21.0000
   lpips: - (2 missing: no weights)

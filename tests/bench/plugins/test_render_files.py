@@ -14,6 +14,7 @@ from PIL import Image
 
 from bench.errors import UsageError
 from bench.plugins import render_files
+from tasks.data_dir.bounded_archives import ArchiveLimits
 
 H, W = 5, 7
 
@@ -127,12 +128,11 @@ class TestFiles:
             "zip": lambda: zipped(tmp_path / "a.zip", [(name, png()) for name in IMAGES]),
             "tar": lambda: tarred(tmp_path / "a.tar", [(name, png()) for name in IMAGES]),
         }[make]()
-        monkeypatch.setattr(render_files, "MOST_FILES", 5)
-        with pytest.raises(UsageError, match=r"expected at most 5 files and 2048 MiB, got more; import scene by scene"):
+        monkeypatch.setattr(render_files, "LIMITS", ArchiveLimits(5, 2 << 30))
+        with pytest.raises(UsageError, match=r"expected at most 5 files and 2048 MiB, got more; split it"):
             render_files.find_files(path)
-        monkeypatch.setattr(render_files, "MOST_FILES", 100)
-        monkeypatch.setattr(render_files, "MOST_BYTES", 3 * len(png()))
-        with pytest.raises(UsageError, match="got more; import scene by scene"):
+        monkeypatch.setattr(render_files, "LIMITS", ArchiveLimits(100, 3 * len(png())))
+        with pytest.raises(UsageError, match="got more; split it"):
             render_files.find_files(path)
 
     def test_what_is_neither(self, tmp_path):
@@ -145,7 +145,7 @@ class TestFiles:
     @pytest.mark.parametrize("end", [".zip", ".tar.gz"])
     def test_a_broken_archive(self, tmp_path, end):
         (tmp_path / f"a{end}").write_bytes(b"no archive")
-        with pytest.raises(UsageError, match="expected renders that can be read, got .*; bring them again"):
+        with pytest.raises(UsageError, match="expected a whole archive, got .*; bring it again"):
             render_files.find_files(tmp_path / f"a{end}")
 
 

@@ -42,7 +42,7 @@ def test_what_is_no_archive_is_refused(tmp_path, content):
     path = tmp_path / "x.tar.xz"
     archive.write_archive(path, {"a__x": {"record.json": b"1" * 5000}})
     path.write_bytes(path.read_bytes()[:60] if content is None else content)
-    with pytest.raises(UsageError, match=r"x.tar.xz: .*whole .tar.xz.*bring it again"):
+    with pytest.raises(UsageError, match=r"x.tar.xz: .*whole archive.*bring it again"):
         archive.read_archive(path)
 
 
@@ -54,7 +54,7 @@ def test_odd_members_and_too_many_bytes_are_refused(tmp_path, monkeypatch):
         archive.read_archive(path)
     archive.write_archive(path, {"a__x": {"record.json": b"12345"}})
     monkeypatch.setattr(archive, "MAX_BYTES", 4)
-    with pytest.raises(UsageError, match="at most 0 MiB"):
+    with pytest.raises(UsageError, match="at most 100000 files and 0 MiB, got more"):
         archive.read_archive(path)
 
 
@@ -137,9 +137,11 @@ def test_a_damaged_trial_in_an_archive_is_told_in_one_line(tmp_path, name, conte
     made.write(some_outcome(FIRST))
     files = suite_archive.collect_files(made, FIRST) | {name: content}
     archive.write_archive(tmp_path / "kept" / f"x{archive.END}", {FIRST: files})
-    with pytest.raises(UsageError, match=f"{FIRST}.*; bring the archive again") as caught:
-        Store.open(tmp_path / "kept").scores(FIRST)
-    assert "\n" not in str(caught.value)
+    kept = Store.open(tmp_path / "kept")
+    if kept.ids():
+        assert kept.scores(FIRST) == kept.scores(FIRST) == {}
+    [line] = kept.left_out
+    assert FIRST in line and line.endswith("; bring the archive again") and "\n" not in line
 
 
 def test_a_failure_in_an_archive_cannot_be_retried(tmp_path):

@@ -95,7 +95,7 @@ def test_the_lock_of_a_dead_driver_is_taken_over(tmp_path, capsys):
 
 def test_a_store_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="can be written, got '.*--results"):
+    with pytest.raises(UsageError, match="expected a folder of results, got .Not a directory"):
         Store.open(tmp_path / "file").lock().__enter__()
 
 

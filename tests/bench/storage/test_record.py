@@ -1,5 +1,6 @@
 """A record goes to JSON and back; what is no record is told in one line."""
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import UsageError
+from bench.errors import UsageError, escape_controls
 from bench.import_paths import ROOT
 from bench.storage import json_values, record
 from bench.storage.record import Record
@@ -64,7 +65,15 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=64)
 def test_json_and_back(curves, timings, seed, failure):
     status = "finished" if failure is None else "failed"
     before = some_record(curves=curves, timings=timings, seed=seed, status=status, reason=failure)
-    assert Record.from_json(json.loads(before.to_text())) == before
+    expected = before if failure is None else dataclasses.replace(before, reason=escape_controls(failure))
+    assert Record.from_json(json.loads(before.to_text())) == expected
+
+
+def test_what_a_terminal_would_obey_is_escaped():
+    told = some_record(status="failed", reason="\x1b[2Jgone", traceback="line\n\x07", environment={"\x9b": ["\x7f"]})
+    read = Record.from_json(json.loads(told.to_text()))
+    assert (read.reason, read.traceback) == ("\\x1b[2Jgone", "line\n\\x07")
+    assert read.environment == {"\\x9b": ["\\x7f"]}
 
 
 def test_what_is_not_finite_is_null_in_curves_and_timings_and_nan_again():
@@ -84,7 +93,7 @@ def test_anywhere_else_it_is_refused():
 
 
 def test_text_has_a_line_a_field():
-    assert len(some_record().to_text().splitlines()) == 22 + 2
+    assert len(some_record().to_text().splitlines()) == 23 + 2
 
 
 def test_another_schema_version_is_refused_with_what_to_do():
