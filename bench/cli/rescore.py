@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
 from bench.metrics import protocol_names
 from bench.storage.store import Store
+from bench.storage.trial_reader import describe_damage
 
 if TYPE_CHECKING:
     from bench.suites.trial import Trial
@@ -29,12 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Score every finished trial of the selection."""
+    """Score every finished trial of the selection; 1 if views of one are damaged."""
     from bench.training.rescore import rescore_finished
 
     chosen = suite_options.selection(args)
-    rescore_finished(chosen.trials, args.protocol or chosen.protocols, Store.open(args.results), print_scored)
-    return 0
+    trials_store = Store.open(args.results)
+    lost = rescore_finished(chosen.trials, args.protocol or chosen.protocols, trials_store, print_scored)
+    for line in (*lost.values(), *describe_damage(trials_store)):
+        print(line, file=sys.stderr)
+    return 1 if lost else 0
 
 
 def print_scored(trial: Trial, applied: list[str]) -> None:

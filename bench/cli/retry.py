@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from bench.cli.common_options import add_results, existing
 from bench.errors import UsageError
 from bench.storage.store import Store
+from bench.storage.trial_reader import describe_damage
 
 HELP = "move failed trials aside, so that the next run trains them again"
 EXAMPLE = "python -m bench retry --all"
@@ -16,20 +18,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `retry`."""
     parser.add_argument("trials", nargs="*", metavar="TRIAL", help="ids, or their starts")
     parser.add_argument("--all", action="store_true", help="every trial that failed")
+    parser.add_argument(
+        "--damaged", action="store_true", help="every trial whose views or parameters are damaged, finished ones too"
+    )
     add_results(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Move failures and list them; nothing is moved if one of the trials did not fail."""
-    if bool(args.trials) == args.all:
-        raise UsageError("retry: expected either trials or --all; python -m bench ls --failed lists those that failed")
+    if bool(args.trials) + args.all + args.damaged != 1:
+        raise UsageError(
+            "retry: expected either trials, --all or --damaged; python -m bench ls --failed lists those that failed"
+        )
     trials = Store.open(existing(args.results))
     failed = [trial_id for trial_id in trials.ids() if trials.failed(trial_id)]
-    chosen = failed if args.all else list(dict.fromkeys(trials.find(start) for start in args.trials))
+    damaged: list[str] = []
+    if args.damaged or args.trials:
+        from bench.storage.store_check import find_damaged_trials
+
+        damaged = [trial_id for trial_id in find_damaged_trials(trials.root) if trial_id in trials.ids()]
+    if args.trials:
+        chosen = list(dict.fromkeys(trials.find(start) for start in args.trials))
+    else:
+        chosen = failed if args.all else damaged
     for trial_id in chosen:
-        if trial_id not in failed:
+        if trial_id not in failed and trial_id not in damaged:
             raise UsageError(f"retry: expected a trial that failed, got {trial_id}, which finished; leave it as it is")
     for trial_id in chosen:
-        print(f"{trial_id} -> {trials.retry(trial_id).relative_to(trials.root)}")
+        moved = trials.retry(trial_id, is_damaged=trial_id in damaged)
+        print(f"{trial_id} -> {moved.relative_to(trials.root)}")
+    for line in describe_damage(trials):
+        print(line, file=sys.stderr)
     print(f"{len(chosen)} moved; the next run trains them again")
     return 0

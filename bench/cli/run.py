@@ -87,11 +87,12 @@ def training_options(args: argparse.Namespace) -> TrainingOptions:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run; 1 if a trial failed, 2 if the report could not be written, else 0, also where time was too short for all."""
+    """Run; 1 if a trial failed or lost its scores, 2 if the report could not be written, else 0, also if time is up."""
     from bench.report import build
     from bench.report.tables import terminal
     from bench.training.progress import format_seconds
     from bench.training.run_suite import train_missing
+    from bench.training.score_repair import find_lost, missing_protocols
     from bench.training.stopping import StopRequest
 
     start = time.monotonic()
@@ -101,15 +102,17 @@ def main(args: argparse.Namespace) -> int:
     events: list[PackEvent] = []
     stop = StopRequest(options.minutes)
     is_complete = all(trials_store.finished(t.id) or trials_store.failed(t.id) for t in chosen.trials)
+    is_complete &= not any(missing_protocols(trial, chosen.protocols, trials_store) for trial in chosen.trials)
     # Who trains nothing writes nothing: results may be on a disk that can only be read.
     with contextlib.nullcontext() if is_complete else trials_store.lock():
         num_new = train_missing(options, chosen, trials_store, events.append, stop)
     num_failed = sum(trials_store.failed(trial.id) for trial in chosen.trials)
+    lost = find_lost(chosen.trials, chosen.protocols, trials_store)
     left = [t.id for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if left:
         print_unfinished(left, len(chosen.trials), trials_store, stop.why or "time is up")
-        print_failures(num_failed, trials_store)
-        return 1 if num_failed else 0
+        print_failures(num_failed, trials_store, lost)
+        return 1 if num_failed or lost else 0
     contents = build.gather_contents(
         chosen,
         trials_store,
@@ -128,8 +131,8 @@ def main(args: argparse.Namespace) -> int:
         if events:
             print(describe_times(wall_s, events, trials_store))
         print(f"{num_new} trials trained, {num_found} found finished, in {format_seconds(wall_s)}")
-    print_failures(num_failed, trials_store)
-    if num_failed:
+    print_failures(num_failed, trials_store, lost)
+    if num_failed or lost:
         return 1
     return 0 if report else 2
 
@@ -177,9 +180,11 @@ def print_unfinished(left: list[str], num_trials: int, trials_store: Store, why:
     print("\n".join(lines), file=sys.stderr)
 
 
-def print_failures(num_failed: int, trials_store: Store) -> None:
-    """Name the records that could not be read, and count the trials that failed."""
-    for line in describe_damage(trials_store):
+def print_failures(num_failed: int, trials_store: Store, lost: dict[str, str]) -> None:
+    """Name what could not be read and the trials without scores, and count the trials that failed."""
+    from bench.training.score_repair import describe_lost
+
+    for line in (*describe_damage(trials_store), *describe_lost(lost)):
         print(line, file=sys.stderr)
     if num_failed:
         print(

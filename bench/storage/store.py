@@ -129,15 +129,9 @@ class Store:
             return sorted(self.root.iterdir())
         except FileNotFoundError:
             return []
-        except NotADirectoryError as error:
-            raise UsageError(
-                f"{self.root}: expected a folder of results, got a file; name another --results"
-            ) from error
         except OSError as error:
             why = error.strerror or type(error).__name__
-            raise UsageError(
-                f"{self.root}: expected results that can be read, got {why!r}; name another --results"
-            ) from error
+            raise UsageError(f"{self.root}: expected a folder of results, got {why!r}; name another") from error
 
     def _read_archives(self, study: str) -> None:
         """Read the trials that have no folder; of a trial in several archives, the study's own comes first."""
@@ -252,6 +246,7 @@ class Store:
         if (folder / name).is_dir():  # somebody's mistake, which no file can replace
             self._set_aside(folder / name, ValueError("expected a file of scores, got a folder"))
         write_file(folder / name, content, temporary=files.temporary_path(self.root))
+        self._left_out = [line for line in self._left_out if not line.startswith(f"{trial_id}/{name}:")]
         if checksums.is_checked(record) or not self.file_stamps(trial_id):
             changed = dataclasses.replace(record, files=record.files | {name: checksums.hash_bytes(content)})
             self._records[trial_id], text = checksums.sealed(changed)
@@ -350,13 +345,17 @@ class Store:
         """
         return self._arrays(trial_id, "parameters")
 
-    def retry(self, trial_id: str) -> pathlib.Path:
+    def retry(self, trial_id: str, *, is_damaged: bool = False) -> pathlib.Path:
         """Move a failure out of the way, so that the trial is run again; return where it is now.
+
+        Args:
+            trial_id: The trial.
+            is_damaged: Whether its files are damaged: then it may have finished.
 
         Raises:
             UsageError: The trial is unknown, did not fail, or lies in an archive.
         """
-        if self.read(trial_id).status != "failed":
+        if self.read(trial_id).status != "failed" and not is_damaged:
             raise UsageError(f"retry: expected a trial that failed, got {trial_id}, which finished; leave it as it is")
         if trial_id in self._archived:
             raise UsageError(f"retry: expected a trial with a folder, got {trial_id} in an archive; run the trial here")

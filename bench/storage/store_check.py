@@ -77,6 +77,14 @@ class StoreCheck:
         return [head, *(finding.describe() for finding in self.findings)]
 
 
+def find_damaged_trials(root: str | os.PathLike[str]) -> list[str]:
+    """List the trials that have lost views or parameters: what `run` cannot make again without training."""
+    lost = [
+        each.trial_id for each in check_store(root).findings if each.kind == "damaged" and "safetensors" in each.reason
+    ]
+    return list(dict.fromkeys(lost))
+
+
 _KINDS: tuple[FindingKind, ...] = ("damaged", "mistaken", "doubtful")
 
 

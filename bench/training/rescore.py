@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile, MachineFault, UsageError
 from bench.metrics.task_kinds import kind_of, protocols_named
 from bench.storage.store import Store
 from bench.suites.trial import Trial
@@ -15,7 +15,7 @@ def rescore_finished(
     protocol_names: Sequence[str],
     trials_store: Store,
     on_scored: Callable[[Trial, list[str]], None],
-) -> None:
+) -> dict[str, str]:
     """Score the finished ones among some trials again.
 
     Args:
@@ -23,6 +23,9 @@ def rescore_finished(
         protocol_names: The protocols to score under.
         trials_store: Where they are stored; locked meanwhile.
         on_scored: Called with each trial and the protocols that apply to it.
+
+    Returns:
+        Of the trials whose views are missing or damaged, the reason by their id.
 
     Raises:
         UsageError: An unknown protocol, or none of the trials is finished.
@@ -33,8 +36,17 @@ def rescore_finished(
     if not finished:
         raise UsageError(f"rescore: expected finished trials in {trials_store.root}, found none; run the suite first")
     with trials_store.lock():
+        lost = {}
         for trial in finished:
-            on_scored(trial, rescore_trial(trial, protocol_names, trials_store))
+            try:
+                applied = rescore_trial(trial, protocol_names, trials_store)
+            except MachineFault:
+                raise
+            except DamagedFile as error:
+                lost[trial.id] = str(error)
+            else:
+                on_scored(trial, applied)
+    return lost
 
 
 def rescore_trial(trial: Trial, protocol_names: Sequence[str], trials_store: Store) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
@@ -25,6 +26,7 @@ from bench.training.failure_policy import FailurePolicy
 from bench.training.progress import ProgressTable
 from bench.training.resume_points import StoredCheckpoints
 from bench.training.run_handlers import OnEvent
+from bench.training.score_repair import repair_scores
 from bench.training.sitting import CHECKPOINT_MINUTES
 from bench.training.stalls import STALL_MINUTES
 from bench.training.stopping import StopRequest
@@ -141,9 +143,11 @@ def train_missing(
         KeyboardInterrupt: Ctrl-C or SIGTERM; outcomes that were there are stored, and checkpoints of the others.
     """
     stop = stop or StopRequest(options.minutes)
+    repair_scores(chosen.trials, chosen.protocols, trials_store)
     missing = [t for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if not missing:
         return 0
+    check_places_are_free(missing, trials_store)
     check_storable(trials_store, missing)
     check_before_training(missing)
     warn_of_left_out_baselines(chosen)
@@ -242,6 +246,21 @@ def check_before_training(trials: list[Trial]) -> None:
     warn_of_odd_scenes(trials)
     warn_of_absent_photographs(trials)
     prepare_data(trials)
+
+
+def check_places_are_free(trials: Iterable[Trial], trials_store: Store) -> None:
+    """Refuse to train what could not be stored, because something that cannot be read lies under its name.
+
+    Raises:
+        UsageError: Names the first.
+    """
+    for trial in trials:
+        place = trials_store.root / trial.id
+        if os.path.lexists(place):
+            raise UsageError(
+                f"{place}: expected no such trial yet, or one that can be read, got something else; move it away or "
+                "make it readable, then run again"
+            )
 
 
 def check_scorers(tasks: Iterable[Task]) -> None:

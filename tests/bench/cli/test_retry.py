@@ -54,5 +54,5 @@ def test_nothing_is_moved_if_one_of_them_finished(root):
 
 @pytest.mark.parametrize("words", [[], ["--all", "nerf__a"]])
 def test_either_trials_or_all(root, words):
-    with pytest.raises(UsageError, match="expected either trials or --all; python -m bench ls --failed"):
+    with pytest.raises(UsageError, match="expected either trials, --all or --damaged; python -m bench ls --failed"):
         retry.main(parsed(*words, "--results", root))
