@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Compare; 1 if a trial failed, or on what `--fail-if` names."""
+    """Compare; 1 if a trial failed or has no scores, or on what `--fail-if` names."""
     from bench.analysis import findings
     from bench.plugins.comparison_run import start_comparison
     from bench.report import build
@@ -92,7 +92,9 @@ def main(args: argparse.Namespace) -> int:
     results = contents.results
     differences = findings.collect_differences(results, contents.frame, chosen.cells, study.label)
     spent = costs.costs_by_arm(chosen.cells, {record.trial_id: record for record in both.records()})
-    failed = sorted(trial_id for trial_id in {cell.trial_id for cell in chosen.cells} if both.failed(trial_id))
+    trial_ids = sorted({cell.trial_id for cell in chosen.cells})
+    failed = [trial_id for trial_id in trial_ids if both.failed(trial_id)]
+    is_lost = any(both.finished(name) and compared.protocol not in both.scores(name) for name in trial_ids)
     conclusion = findings.conclusion(differences, study.label, results[0].cluster_noun)
     if args.json:
         plain = as_json(compared, differences, spent) | {"failed": failed, "found": conclusion}
@@ -105,7 +107,7 @@ def main(args: argparse.Namespace) -> int:
         print(conclusion)
     is_worse = args.fail_if == "worse" and findings.is_worse(differences)
     is_not_better = args.fail_if == "not-better" and not findings.is_better(differences)
-    return int(bool(failed) or is_worse or is_not_better)
+    return int(bool(failed) or is_lost or is_worse or is_not_better)
 
 
 def comparison_options(args: argparse.Namespace) -> ComparisonOptions:

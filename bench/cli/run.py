@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bench.cli import failure_options, report_options, status, suite_options
@@ -92,7 +92,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.report.tables import terminal
     from bench.training.progress import format_seconds
     from bench.training.run_suite import train_missing
-    from bench.training.score_repair import find_lost, missing_protocols
+    from bench.training.score_repair import missing_protocols, repair_scores
     from bench.training.stopping import StopRequest
 
     start = time.monotonic()
@@ -105,9 +105,9 @@ def main(args: argparse.Namespace) -> int:
     is_complete &= not any(missing_protocols(trial, chosen.protocols, trials_store) for trial in chosen.trials)
     # Who trains nothing writes nothing: results may be on a disk that can only be read.
     with contextlib.nullcontext() if is_complete else trials_store.lock():
+        lost = repair_scores(chosen.trials, chosen.protocols, trials_store)
         num_new = train_missing(options, chosen, trials_store, events.append, stop)
     num_failed = sum(trials_store.failed(trial.id) for trial in chosen.trials)
-    lost = find_lost(chosen.trials, chosen.protocols, trials_store)
     left = [t.id for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if left:
         print_unfinished(left, len(chosen.trials), trials_store, stop.why or "time is up")
@@ -180,11 +180,11 @@ def print_unfinished(left: list[str], num_trials: int, trials_store: Store, why:
     print("\n".join(lines), file=sys.stderr)
 
 
-def print_failures(num_failed: int, trials_store: Store, lost: dict[str, str]) -> None:
+def print_failures(num_failed: int, trials_store: Store, lost: Mapping[str, str] | None = None) -> None:
     """Name what could not be read and the trials without scores, and count the trials that failed."""
     from bench.training.score_repair import describe_lost
 
-    for line in (*describe_damage(trials_store), *describe_lost(lost)):
+    for line in (*describe_damage(trials_store), *describe_lost(lost or {})):
         print(line, file=sys.stderr)
     if num_failed:
         print(

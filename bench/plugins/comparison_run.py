@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
@@ -17,6 +17,7 @@ from bench.suites.selection import Selection, check_places
 from bench.training import run_suite
 from bench.training.rescore import rescore_trial
 from bench.training.run_suite import TrainingOptions
+from bench.training.score_repair import repair_scores
 from tasks.budgets import Budget
 
 
@@ -80,14 +81,21 @@ class ComparisonRun:
             UsageError: What cannot be trained or scored here.
         """
         local = [trial for trial in self.chosen.trials if self.sources[trial.id].where != "reference"]
+        own = [trial for trial in local if not isinstance(trial, StoredTrial)]
         with self.here.lock():
+            lost = repair_scores(own, (self.protocol,), self.here)
             run_suite.train_missing(options, dataclasses.replace(self.chosen, trials=local), self.here)
-            self._rescore_outdated()
+            self._rescore_outdated(lost)
+        for reason in lost.values():
+            self.here.leave_out(f"no scores, and none can be made: {reason}")
         ids = {cell.trial_id for cell in self.chosen.cells}
         return trial_sources.merge_stores(ids, self.here, self.reference, self.sources)
 
-    def _rescore_outdated(self) -> None:
+    def _rescore_outdated(self, lost: Collection[str]) -> None:
         """Score again what is stored here with scores of another version.
+
+        Args:
+            lost: Ids of trials without scores, of which none can be made.
 
         Raises:
             UsageError: Scores are of another version and cannot be made again, as the views are not stored or
@@ -95,6 +103,8 @@ class ComparisonRun:
         """
         for trial in self.chosen.trials:
             if self.sources[trial.id].where == "reference" or not self.here.finished(trial.id):
+                continue
+            if trial.id in lost:
                 continue
             why = trial_sources.reason_outdated(trial, self.protocol, self.here)
             if why is None:
@@ -118,6 +128,8 @@ def start_comparison(options: ComparisonOptions, here: Store) -> ComparisonRun:
     """
     study, chosen = select_comparison(options, here)
     reference = Store.open(trial_sources.REFERENCE, f"{options.suite}-{chosen.budget.name}")
+    if reference.left_out:  # it comes with the project: else what it holds would be trained here, for hours
+        raise UsageError(reference.left_out[0])
     sources = trial_sources.find_sources(chosen.trials, chosen.tables[0].protocol, here, reference)
     return ComparisonRun(study=study, chosen=chosen, here=here, reference=reference, sources=sources)
 

@@ -26,7 +26,6 @@ from bench.training.failure_policy import FailurePolicy
 from bench.training.progress import ProgressTable
 from bench.training.resume_points import StoredCheckpoints
 from bench.training.run_handlers import OnEvent
-from bench.training.score_repair import repair_scores
 from bench.training.sitting import CHECKPOINT_MINUTES
 from bench.training.stalls import STALL_MINUTES
 from bench.training.stopping import StopRequest
@@ -143,11 +142,9 @@ def train_missing(
         KeyboardInterrupt: Ctrl-C or SIGTERM; outcomes that were there are stored, and checkpoints of the others.
     """
     stop = stop or StopRequest(options.minutes)
-    repair_scores(chosen.trials, chosen.protocols, trials_store)
     missing = [t for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if not missing:
         return 0
-    check_places_are_free(missing, trials_store)
     check_storable(trials_store, missing)
     check_before_training(missing)
     warn_of_left_out_baselines(chosen)
@@ -230,8 +227,9 @@ def check_storable(trials_store: Store, trials: list[Trial]) -> None:
     """Refuse a folder of results that cannot take these trials, before anything is trained.
 
     Raises:
-        UsageError: It cannot be written, is full, or a path in it would be too long.
+        UsageError: It cannot be written, is full, or a path in it would be too long or is taken.
     """
+    check_places_are_free(trials, trials_store)
     try:
         probe_folder(trials_store.root, (trial.id for trial in trials))
     except OSError as error:

@@ -7,7 +7,7 @@ reason, and stays as it is: tables count it as a trial without a number, and `re
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.errors import MachineFault, UsageError
 from bench.metrics.task_kinds import kind_of
@@ -71,15 +71,6 @@ def repair_scores(trials: Sequence[Trial], protocol_names: Sequence[str], trials
     return lost
 
 
-def find_lost(trials: Sequence[Trial], protocol_names: Sequence[str], trials_store: Store) -> dict[str, str]:
-    """Find the finished trials that lack scores after `repair_scores`; return why, by their id."""
-    torn = [trial for trial in trials if missing_protocols(trial, protocol_names, trials_store)]
-    lost = _without_views(torn, trials_store)
-    for trial in torn:
-        lost.setdefault(trial.id, f"{trial.id}: expected views that can be scored, got damaged ones")
-    return lost
-
-
 def _without_views(trials: Sequence[Trial], trials_store: Store) -> dict[str, str]:
     """Say of which trials there is nothing to score, and why, by their id."""
     lost = {}
@@ -90,7 +81,7 @@ def _without_views(trials: Sequence[Trial], trials_store: Store) -> dict[str, st
     return lost
 
 
-def describe_lost(lost: dict[str, str]) -> list[str]:
+def describe_lost(lost: Mapping[str, str]) -> list[str]:
     """Name the trials whose scores cannot be made, with what to do; empty where there are none."""
     if not lost:
         return []
