@@ -90,7 +90,7 @@ def read_tar(path: pathlib.Path, limits: ArchiveLimits) -> Iterator[ArchiveMembe
             counted = _CountedReader(
                 _unpack(packed), path, limits.num_bytes + (limits.members + 20) * 4 * TAR_BLOCK_BYTES
             )
-            with tarfile.open(fileobj=counted, mode="r|") as archive:
+            with tarfile.open(fileobj=counted, mode="r|") as archive:  # type: ignore[call-overload]
                 yield from _members(archive, path, limits)
     except DamagedFile:
         raise
@@ -102,7 +102,7 @@ def _members(archive: tarfile.TarFile, path: pathlib.Path, limits: ArchiveLimits
     num_members = 0
     num_bytes = 0
     for member in archive:
-        archive.members = []  # type: ignore[misc]  # it keeps each one that it has seen
+        archive.members = []  # type: ignore[attr-defined]  # it keeps each one that it has seen
         num_members += 1
         num_bytes += max(member.size, 0)
         check_totals(path, num_members, num_bytes, limits)
