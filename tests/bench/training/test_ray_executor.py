@@ -85,6 +85,8 @@ def test_a_worker_that_dies_costs_only_the_trial_to_blame(ray, fake, tmp_path, c
     assert heard.seen("good")["ids"] == ["good"]
     reason = heard.of("killer").record.reason
     assert "died 2 times" in reason and "(SIGABRT)" in reason
+    assert heard.of("killer").record.earlier_failures == ["its worker died (SIGABRT)"] * 3  # two of the pack
+    assert heard.of("unlucky").record.earlier_failures == []  # no fault of its own
     assert capfd.readouterr().out == ""  # for results, not for what Ray thinks
 
 
@@ -142,7 +144,7 @@ def test_a_worker_that_dies_has_left_outcomes_and_checkpoints(ray, fake, tmp_pat
     assert seen["saved"] == {"second": "three steps"} and seen["every_s"] == 300.0
 
 
-@pytest.mark.parametrize("reason", ["SIGTERM", "time"])
+@pytest.mark.parametrize("reason", ["SIGTERM", "time", "failures"])
 def test_workers_stop_at_the_end_of_a_chunk(ray, fake, tmp_path, reason):
     kept = Kept(tmp_path / "left")
     heard = Listener()
@@ -153,6 +155,8 @@ def test_workers_stop_at_the_end_of_a_chunk(ray, fake, tmp_path, reason):
         keep(outcome)
         if reason == "SIGTERM" and outcome.record.trial_id == "first":  # then its worker has left the checkpoint too
             os.kill(os.getpid(), signal.SIGTERM)
+        if reason == "failures":
+            stop.ask("a trial failed")
 
     heard.on_outcome = on_outcome
     packs = [leaving_pack(fake, "wait", kept.path), fake.Pack(trials=(fake.Trial("later", seed=1),), key="b")]
