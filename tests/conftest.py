@@ -12,12 +12,12 @@ from tests.fixtures.session_bytecode import keep_bytecode, remove_bytecode  # no
 
 BYTECODE = keep_bytecode()
 
-from jaxtyping import install_import_hook  # noqa: E402
+from tests.fixtures.type_checking import check_types  # noqa: E402
 
 if "XLA_FLAGS" in os.environ:
     os.environ["XLA_FLAGS"] = quicker_flags(os.environ["XLA_FLAGS"])
 
-install_import_hook(["tasks", "models", "bench"], "beartype.beartype")
+check_types(["tasks", "models", "bench"])
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
@@ -46,10 +46,15 @@ def pytest_unconfigure():
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
-    """Rendered data and compiled programs of the tests live in a folder of their own."""
+    """Rendered data and compiled programs of the tests live in a folder of their own, which all workers share."""
+    from bench.training.devices import use_compilation_cache
+
     with pytest.MonkeyPatch.context() as patch:
-        if "BENCH_TEST_DATA_DIR" in os.environ:
-            patch.setenv("BENCH_DATA_DIR", os.environ["BENCH_TEST_DATA_DIR"])
-        else:
-            patch.setenv("BENCH_DATA_DIR", str(tmp_path_factory.mktemp("cache")))
+        folder = os.environ.get("BENCH_TEST_DATA_DIR")
+        if folder is None:
+            base = tmp_path_factory.getbasetemp()
+            shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+            folder = str(shared / "cache")
+        patch.setenv("BENCH_DATA_DIR", folder)
+        use_compilation_cache()
         yield

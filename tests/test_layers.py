@@ -116,7 +116,7 @@ def name_of(path):
 
 
 def breaking(rule, paths):
-    """Collect what a rule finds wrong, by file: one test a rule, as a test for each of hundreds of files takes longer."""
+    """Collect what a rule finds wrong, by file. A test for each of hundreds of files would take longer."""
     found = {name_of(path): rule(path) for path in paths}
     return {name: wrong for name, wrong in found.items() if wrong}
 

@@ -28,8 +28,26 @@ def here(tmp_path, monkeypatch):
     import_paths._plugin_sources.clear()
 
 
-@pytest.mark.parametrize("kind", ["field", pytest.param("method", marks=pytest.mark.slow)])
-def test_what_is_written_keeps_the_contract(here, capsys, kind):
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", scaffold.KINDS)
+def test_what_is_written_keeps_the_contract(here, kind):
+    assert command_line.main(["new-method", "my_pkg/my_idea.py", "--kind", kind]) == 0
+    method = registry.variant("my_pkg.my_idea:MyIdea")
+    found = list(contract.run_checks(ContractFixture(method=method, variant="MyIdea", task=ToyTask())))
+    assert [(step, what_to_do) for step, said, what_to_do in found if said is None] == []
+    assert len(found) == len(contract.STEPS)
+
+
+@pytest.mark.parametrize("kind", scaffold.KINDS)
+def test_what_is_written_has_the_shapes_and_gradients_of_the_contract(here, kind):
+    assert command_line.main(["new-method", "my_pkg/my_idea.py", "--kind", kind]) == 0
+    mine = ContractFixture(method=registry.variant("my_pkg.my_idea:MyIdea"), variant="MyIdea", task=ToyTask())
+    assert contract.check_method_fields(mine) and contract.check_shapes(mine)
+    assert kind != "field" or contract.check_gradients(mine)
+
+
+@pytest.mark.parametrize("kind", scaffold.KINDS)
+def test_what_is_written_is_short_and_says_what_to_do_next(here, capsys, kind):
     assert command_line.main(["new-method", "my_pkg/my_idea.py", "--kind", kind]) == 0
     text = (here / "my_pkg" / "my_idea.py").read_text()
     assert len(text.splitlines()) <= MOST_LINES
@@ -40,10 +58,6 @@ def test_what_is_written_keeps_the_contract(here, capsys, kind):
     assert "  python -m bench check my_pkg.my_idea:MyIdea\n" in printed
     assert "  python -m bench compare my_pkg.my_idea:MyIdea --against dietnerf,simplified_nerf\n" in printed
     assert ("--set nerf.field=my_pkg.my_idea:MyIdea" in printed) == (kind == "field")
-    method = registry.variant("my_pkg.my_idea:MyIdea")
-    found = list(contract.run_checks(ContractFixture(method=method, variant="MyIdea", task=ToyTask())))
-    assert [(step, what_to_do) for step, said, what_to_do in found if said is None] == []
-    assert len(found) == len(contract.STEPS)
 
 
 @pytest.mark.parametrize("kind", scaffold.KINDS)

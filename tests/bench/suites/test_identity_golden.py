@@ -10,6 +10,7 @@ from bench.errors import UsageError
 from bench.suites import registry
 from bench.suites.identity import describe
 from bench.suites.registered_types import TYPES
+from models.fields.networks import MLP
 from tasks.budgets import BUDGETS
 from tasks.captions.unlisted import UnlistedCaption
 from tests.fixtures import golden_types
@@ -54,7 +55,7 @@ def test_a_change_is_noticed(golden, monkeypatch):
     monkeypatch.setattr(
         "models.fields.networks._ACTIVATIONS", dict.fromkeys(("relu", "softplus", "shifted_softplus"), abs)
     )
-    found = entry("models.fields.networks:MLP")["numbers"]["default"]
+    found = golden_types.networks(MLP, {"default": {"width": 8, "depth": 3}})["default"]
     assert not np.allclose(found, golden["MLP"]["numbers"]["default"], RTOL)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import pytest
@@ -11,7 +12,7 @@ from bench.errors import UsageError
 from bench.report.tables import profile_tables
 from bench.suites import registry
 from bench.suites.selection import Selection
-from bench.training import packing, profile_suite, run_plan
+from bench.training import device_peaks, packing, profile_suite, profiling, run_plan
 from bench.training.device_peaks import measure_peaks
 from bench.training.profiling import SCOPES, make_pack
 from models.dietnerf import DIETNERF
@@ -27,7 +28,10 @@ def profiles():
     suite = profile_suite.ProfileSuite(
         methods=("simplified_nerf",), budget=SMOKE, pack_sizes=(2,), steps=2, traces=True, settings=SMALL
     )
-    return profile_suite.profile_methods(suite)
+    with pytest.MonkeyPatch.context() as patch:  # products of 1024 rows take most of a test's time
+        patch.setattr(device_peaks, "measure_peaks", functools.partial(measure_peaks, 256))
+        patch.setattr(profiling, "MIN_TIMED_S", 0.05)
+        return profile_suite.profile_methods(suite)
 
 
 def test_figures_follow_from_each_other(profiles):

@@ -314,10 +314,10 @@ def test_budgets_fill_open_sizes_and_leave_others():
 
 def test_an_open_size_says_how_to_fill_it():
     with pytest.raises(UsageError, match=r"MLP: .*width to be given.*tasks.budgets.sized"):
-        MLP().init(jax.random.key(0), some_samples(1))
+        jax.eval_shape(MLP().init, jax.random.key(0), some_samples(1))
     for field, name in ((ResidualMLP(), "width"), (ResidualMLP(width=8), "num_blocks")):
         with pytest.raises(UsageError, match=f"ResidualMLP: expected {name} to be given, got None"):
-            field.init(jax.random.key(0), some_samples(1))
+            jax.eval_shape(field.init, jax.random.key(0), some_samples(1))
 
 
 @pytest.mark.parametrize(
@@ -366,8 +366,8 @@ def test_distinct_waves_give_what_all_features_give(encoding):
         density, color = field.apply(params, samples)
         return jnp.mean(density**2) + jnp.mean(jnp.sin(5 * color))
 
-    mine, gradients = jax.value_and_grad(functools.partial(loss, folded))(params)
-    wanted, wanted_gradients = jax.value_and_grad(functools.partial(loss, plain))(params)
+    mine, gradients = jax.jit(jax.value_and_grad(functools.partial(loss, folded)))(params)
+    wanted, wanted_gradients = jax.jit(jax.value_and_grad(functools.partial(loss, plain)))(params)
     assert float(mine) == pytest.approx(float(wanted), rel=1e-5)
     for found, right in zip(jax.tree.leaves(gradients), jax.tree.leaves(wanted_gradients), strict=True):
         assert np.linalg.norm(found - right) <= 1e-5 * np.linalg.norm(right)
@@ -377,9 +377,11 @@ def test_distinct_waves_give_what_all_features_give(encoding):
 def test_features_are_sums_of_distinct_waves(encoding):
     samples = some_samples(30)
     folding = encoding.folding
-    waves = encoding.apply({}, samples, method="distinct_waves")
+    waves, wanted = (
+        jax.jit(functools.partial(encoding.apply, {}, method=m))(samples) for m in ("distinct_waves", None)
+    )
     features = np.asarray(waves) @ folding.matrix + folding.constant
-    np.testing.assert_allclose(features, encoding.apply({}, samples), atol=1e-6)
+    np.testing.assert_allclose(features, wanted, atol=1e-6)
     assert len({tuple(v) for v in folding.vectors} | {tuple(-v) for v in folding.vectors}) == 2 * len(folding.vectors)
 
 
@@ -387,7 +389,7 @@ def test_same_initial_parameters_as_a_dense_layer():
     folded, plain = (
         ResidualMLP(width=8, num_blocks=1, encoding=e) for e in (FourierFeatures(), Unfolded(FourierFeatures()))
     )
-    mine, wanted = (field.init(jax.random.key(3), some_samples(1)) for field in (folded, plain))
+    mine, wanted = (jax.jit(field.init)(jax.random.key(3), some_samples(1)) for field in (folded, plain))
     jax.tree.map(np.testing.assert_array_equal, mine, wanted)
 
 

@@ -25,8 +25,10 @@ def lowered(width, num_fields, settings=None, shares_weights=False):
     return jax.jit(mapped).trace(rows, parameters).lower(lowering_platforms=("cuda",)).as_text()
 
 
-@pytest.mark.parametrize("width", [64, 128])
-@pytest.mark.parametrize("num_fields", [1, 2])
+@pytest.mark.parametrize(
+    ("width", "num_fields"),
+    [(64, 1), (128, 2), pytest.param(64, 2, marks=pytest.mark.slow), pytest.param(128, 1, marks=pytest.mark.slow)],
+)
 def test_kernels_lower_for_one_field_and_for_many(width, num_fields):
     assert lowered(width, num_fields).count("@mosaic_gpu_v2(") == 3
 

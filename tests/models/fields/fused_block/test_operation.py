@@ -55,7 +55,7 @@ def gradients(block, rows, parameters):
         result = block(rows, parameters)
         return jnp.sum(jnp.sin(result.astype(jnp.float32))), result
 
-    found, result = jax.grad(loss, (0, 1), has_aux=True)(rows, parameters)
+    found, result = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(rows, parameters)
     return result, found
 
 
@@ -105,8 +105,8 @@ def test_gradients_of_many_tiles_for_each_warpgroup(width):
 @pytest.mark.usefixtures("few_multiprocessors")
 def test_results_of_many_tiles_for_each_warpgroup():
     rows, parameters = draw(64, (2, 350), (2,))
-    found = jax.vmap(interpreted_block)(rows, parameters)
-    assert max(errors(found, jax.vmap(plain_block)(rows, parameters))) < MAX_ERROR
+    found, expected = (jax.jit(jax.vmap(block))(rows, parameters) for block in (interpreted_block, plain_block))
+    assert max(errors(found, expected)) < MAX_ERROR
 
 
 def test_no_rows():
@@ -198,7 +198,8 @@ WAYS = (
 @pytest.mark.parametrize("way", WAYS)
 def test_ways_to_map_and_loop(way, array_block):
     rows, parameters = draw(64, (2, 3, 40), (2,))
-    assert max(errors(way(array_block, rows, parameters), way(plain_block, rows, parameters))) < MAX_ERROR
+    found, expected = (jax.jit(functools.partial(way, block))(rows, parameters) for block in (array_block, plain_block))
+    assert max(errors(found, expected)) < MAX_ERROR
 
 
 @slow

@@ -135,8 +135,17 @@ def test_the_field_uses_them_where_they_can_run(monkeypatch):
     assert program().count("@mosaic_gpu_v2(") == 8 + 8
 
 
-@pytest.mark.parametrize("changes", [{}, {"view_directions": False}, {"encoding": Positional(6)}])
-@pytest.mark.parametrize("with_rays", [False, True])
+@pytest.mark.parametrize(
+    ("changes", "with_rays"),
+    [
+        ({}, False),
+        ({}, True),
+        ({"view_directions": False}, True),
+        ({"encoding": Positional(6)}, False),
+        pytest.param({"view_directions": False}, False, marks=pytest.mark.slow),
+        pytest.param({"encoding": Positional(6)}, True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_field_with_them_is_the_field_without(changes, with_rays, monkeypatch):
     folder = "models.fields.fused_relu"
     monkeypatch.setattr(f"{folder}.forward_kernel.forward_relu", array_forward)
