@@ -11,6 +11,7 @@ from bench.suites.differences import differences, flat
 from bench.suites.identity import describe
 from bench.suites.suite import Arm, Suite, Table, check_twins
 from bench.suites.trial import Trial, folder_name
+from bench.suites.variant_names import file_safe
 from models.method import split_hyperparameters
 from tasks.budgets import BUDGETS, Budget, budget_named, sized
 from tests.fixtures.toys import ToyMethod, ToyPhase, ToyTask
@@ -88,7 +89,9 @@ class TestTrial:
         name = folder_name(variant, task, 0, "3f9c1a2b")
         assert len(name.encode()) <= 140
         assert name.endswith("__s0__3f9c1a2b")
-        if len(f"{variant}__{task}".encode()) <= 100:
+        assert "/" not in name and "\0" not in name and not name.startswith(".")
+        is_legal = (file_safe(variant), file_safe(task)) == (variant, task) and not variant.startswith(".")
+        if is_legal and len(f"{variant}__{task}".encode()) <= 100:
             assert name == f"{variant}__{task}__s0__3f9c1a2b"
 
     @given(st.integers(0, 10**6), st.floats(1e-6, 1.0, allow_nan=False))
