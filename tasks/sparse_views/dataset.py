@@ -27,6 +27,7 @@ import io
 import pathlib
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,9 +36,10 @@ import tensorflow_datasets as tfds
 from google.protobuf import json_format
 from jaxtyping import Float, UInt8
 
-from bench.errors import UsageError
+from bench.errors import MACHINE_ERRORS, DamagedFile, UsageError, machine_fault
 from tasks.budgets import BUDGETS
 from tasks.cameras import BLENDER_FOV_DEG, intrinsics_from_fov
+from tasks.data_dir.folder_checksums import find_folder_damage, write_checksums
 from tasks.data_dir.lazy_builder_configs import LazyBuilderConfigs
 from tasks.data_dir.locking import check_writable, folder_lock, unwritable
 from tasks.scenes import scenes
@@ -199,6 +201,19 @@ def is_prepared(builder: EmbeddedScenes) -> bool:
     return (pathlib.Path(builder.data_dir) / "dataset_info.json").exists()
 
 
+def discard_damaged(builder: EmbeddedScenes) -> bool:
+    """Remove a dataset whose files are not those that were written, and say so; it is rendered again then."""
+    place = pathlib.Path(builder.data_dir)
+    if not is_prepared(builder) or not find_folder_damage(place):
+        return False
+    with folder_lock(place.parents[1], f"rendering {builder.builder_config.scene}"):
+        damage = find_folder_damage(place) if is_prepared(builder) else ""  # another process may have seen it too
+        if damage:
+            print(f"{place}: {damage}: these views are rendered again", file=sys.stderr)
+            shutil.rmtree(place)
+    return True
+
+
 def num_views(builder: EmbeddedScenes) -> int:
     """Count the views of a dataset."""
     return sum(NUM_POSES[split] for split in builder.builder_config.splits)
@@ -229,6 +244,7 @@ def prepare_scene(builder: EmbeddedScenes, on_view: Callable[[int], None] | None
             tfds.disable_progress_bar()
             with contextlib.redirect_stdout(io.StringIO()):  # the progress bar already says what TFDS prints
                 builder.download_and_prepare(file_format="array_record")
+            write_checksums(place)
         except (OSError, RuntimeError) as error:  # ArrayRecord raises RuntimeError if the disk is full
             if not is_prepared(builder):  # without locks another process may have written the same data
                 raise unwritable(place, error) from error
@@ -246,11 +262,13 @@ def read_split(
     """
     try:
         source = builder.as_data_source(split=split)
-        assert len(source) == NUM_POSES[split], f"{builder.data_dir}: {len(source)} views in {split}"
+        if len(source) != NUM_POSES[split]:
+            raise ValueError(f"{len(source)} views in {split}")
         examples = [source[i] for i in ids]
-    except (OSError, ValueError, RuntimeError, IndexError) as error:  # ArrayRecord raises these on an incomplete file
+        if any(example["id"] != i for example, i in zip(examples, ids, strict=True)):
+            raise ValueError("views of other numbers")
+    except Exception as error:  # of ArrayRecord, TFDS and zlib, as it comes, on a file that is cut or flipped
         raise _broken(pathlib.Path(builder.data_dir), error) from error
-    assert all(example["id"] == i for example, i in zip(examples, ids, strict=True))
     images = np.stack([example["image"] for example in examples])
     poses = np.stack([example["pose"] for example in examples])
     return images, poses
@@ -269,5 +287,7 @@ def _check_free(builder: EmbeddedScenes) -> None:
 
 
 def _broken(place: pathlib.Path, error: Exception) -> UsageError:
+    if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+        return machine_fault(error, place)
     said = (str(error).splitlines() or [type(error).__name__])[0]
-    return UsageError(f"{place}: expected rendered views, got {said!r}; delete this folder, they are rendered again")
+    return DamagedFile(f"{place}: expected rendered views, got {said!r}; delete this folder, they are rendered again")

@@ -169,9 +169,12 @@ def prepare_all(tasks: Iterable[object], *, validation: bool = False, show: bool
     from tasks.sparse_views import dataset as builder
 
     folder = location.folder()
-    datasets = [
-        builder.embedded_scenes(scene, image_px, num_spp, folder, validation) for image_px, num_spp, scene in wanted
-    ]
+    datasets = []
+    for image_px, num_spp, scene in wanted:
+        dataset = builder.embedded_scenes(scene, image_px, num_spp, folder, validation)
+        if builder.discard_damaged(dataset):
+            dataset = builder.embedded_scenes(scene, image_px, num_spp, folder, validation)
+        datasets.append(dataset)
     missing = [dataset for dataset in datasets if not builder.is_prepared(dataset)]
     if not missing:
         return

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import PyTree
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile, UsageError
 from models.clip.checkpoints import hub, layouts, sharded
 from models.clip.checkpoints.settings import CheckpointSettings
 from models.clip.checkpoints.tensor_names import Layout
@@ -82,7 +82,7 @@ def read_tensors(path: pathlib.Path, where: str) -> tuple[dict[str, tuple[int, .
     try:
         file = safetensors.safe_open(path, "numpy")
     except (safetensors.SafetensorError, OSError) as error:
-        raise UsageError(
+        raise DamagedFile(
             f"{where}: expected a whole safetensors file, got {path.name}, which cannot be read ({error}); get it again"
         ) from error
     names = list(file.keys())

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile, UsageError
 from tasks.data_dir import location
 
 
@@ -118,7 +118,7 @@ def check_sha256(path: pathlib.Path, expected: str, where: str, num_bytes: int |
     if found != expected:
         size = path.stat().st_size
         cut = f" ({size} of {num_bytes} bytes)" if num_bytes and size != num_bytes else ""
-        raise UsageError(
+        raise DamagedFile(
             f"{where}: expected {path} with SHA-256 {expected}, got {found}{cut}; "
             "the file is truncated, altered or another: delete it and get it again"
         )

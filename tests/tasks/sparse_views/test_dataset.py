@@ -19,6 +19,7 @@ import pytest
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from tasks import cameras
+from tasks.data_dir import folder_checksums
 from tasks.scenes import scenes
 from tasks.sparse_views import dataset, embedded, scene_views
 from tests.fixtures.painted_views import SCENE, builder_of, paint, tiny
@@ -190,11 +191,28 @@ def test_a_cache_that_is_no_folder_is_told(painter, monkeypatch, tmp_path):
         tiny().load()
 
 
+@pytest.mark.parametrize("name", ["*-train.array_record*", "*-test.array_record*", "features.json", "metadata.json"])
+@pytest.mark.parametrize("harm", ["flipped", "cut", "removed"])
+def test_damaged_views_are_found_by_their_checksums_and_rendered_again(painter, name, harm, capsys):
+    before = tiny().load()
+    embedded._load.cache_clear()
+    file = next(pathlib.Path(builder_of(tiny()).data_dir).glob(name))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 1
+    if harm == "removed":
+        file.unlink()
+    else:
+        file.write_bytes(bytes(content) if harm == "flipped" else bytes(content[:-9]))
+    np.testing.assert_array_equal(tiny().load().test.colors, before.test.colors)
+    assert "these views are rendered again" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("what", ["views", "description"])
-def test_damaged_files_are_told(painter, what):
+def test_damaged_files_of_an_earlier_version_are_told(painter, what):
     tiny().load()
     embedded._load.cache_clear()
     place = pathlib.Path(builder_of(tiny()).data_dir)
+    (place / folder_checksums.CHECKSUMS).unlink()
     if what == "views":
         file = next(place.glob("*-train.array_record*"))
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
