@@ -5,14 +5,15 @@ A report's page saves votes as files; trials that are stored say which arm and w
 
 from __future__ import annotations
 
-import json
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.errors import UsageError
+from bench.storage import json_values
 from bench.storage.store import Store
+from tasks.data_dir.guarded_files import read_plain_file
 
 if TYPE_CHECKING:  # a wrong file is refused before anything heavy is imported
     from bench.analysis.bradley_terry import BradleyTerryScores
@@ -62,12 +63,14 @@ def read_votes(path: pathlib.Path) -> tuple[str, list[Vote]]:
         UsageError: It is no file of votes.
     """
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        why = (error.strerror or "nothing").lower() if isinstance(error, OSError) else str(error)
+        found = json_values.parse_user_json(read_plain_file(path), str(path))
+    except FileNotFoundError as error:
         raise UsageError(
-            f"{path}: expected votes that a report's page saved, got {why}; name the file that it saved"
+            f"{path}: expected votes that a report's page saved, got no such file or directory; name the file that it "
+            "saved"
         ) from error
+    except ValueError as error:
+        raise UsageError(f"{error}; name the file that a report's page saved") from error
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         got = found.get("schema") if isinstance(found, dict) else type(found).__name__
         raise UsageError(f"{path}: expected votes of schema {SCHEMA}, got {got!r}; save them with this version's page")

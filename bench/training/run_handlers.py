@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
+from bench.errors import escape_controls
 from bench.storage.record import Outcome
 from bench.training.failure_policy import FailurePolicy
 from bench.training.progress import Progress
@@ -83,6 +84,6 @@ class RunHandlers(NamedTuple):
         if isinstance(message, StoredRows):
             self.checkpoints.keep(message)
         elif isinstance(message, str):
-            print(message, file=sys.stderr)
+            print(escape_controls(message), file=sys.stderr)
         else:
             self.on_outcome(message)

@@ -19,6 +19,7 @@ from tasks.captions import templates
 from tasks.closed_world import grammar
 from tasks.closed_world.meanings import Meaning
 from tasks.data_dir import download, location
+from tasks.data_dir.guarded_files import read_plain_text
 from tasks.data_dir.locking import folder_lock
 
 Split = Literal["held_out", "seen"]
@@ -330,9 +331,7 @@ def _lines(text: str) -> list[tuple[int, str]]:
 
 def _read(file: pathlib.Path, where: str) -> str:
     try:
-        return file.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{where}: expected text in UTF-8, got {str(error)!r}; save it as UTF-8") from error
+        return read_plain_text(file, where=where)
     except OSError as error:
         raise UsageError(
             f"{where}: expected a file that can be read, got {error.strerror!r}; correct the path"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import http
 import http.client
 import pathlib
 import re
 import shutil
 import stat
 import tempfile
+import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
@@ -24,7 +26,16 @@ MAX_ARCHIVE_BYTES = 16 * 2**30
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 """Hosts that may be reached by HTTP, without encryption."""
 
+MAX_UNPACKED_BYTES = 4 * MAX_ARCHIVE_BYTES
+"""Largest sum of the files in an archive."""
+
+MAX_MEMBERS = 10**6
+"""Most files in an archive."""
+
 BLOCK_BYTES = 2**20
+
+PART_END = ".part"
+"""Of a file that is downloaded in part."""
 
 
 def download_archive(url: str, sha256: str, into: pathlib.Path, max_bytes: int = MAX_ARCHIVE_BYTES) -> pathlib.Path:
@@ -50,22 +61,26 @@ def download_archive(url: str, sha256: str, into: pathlib.Path, max_bytes: int =
     with folder_lock(into, f"downloading {url}"):
         if place.exists():
             return place
-        # On the same disk as its place, so that it can be renamed.
-        with tempfile.TemporaryDirectory(dir=into, prefix="incomplete.") as temporary:
-            file = pathlib.Path(temporary) / "archive.zip"
-            unpacked = pathlib.Path(temporary) / "unpacked"
-            got = download_file(url, file, max_bytes)
+        file = into / f"{sha256[:16]}{PART_END}"  # stays where a connection breaks off: the next call goes on from it
+        got = download_file(url, file, max_bytes)
+        try:
             if got != sha256:
                 raise UsageError(f"{url}: expected a file with SHA-256 {sha256}, got {got}; try another mirror")
-            unzip(file, unpacked)
-            unpacked.rename(place)
+            # On the same disk as its place, so that it can be renamed.
+            with tempfile.TemporaryDirectory(dir=into, prefix="incomplete.") as temporary:
+                unpacked = pathlib.Path(temporary) / "unpacked"
+                unzip(file, unpacked)
+                unpacked.rename(place)
+        finally:
+            file.unlink(missing_ok=True)
     return place
 
 
 def download_file(url: str, file: pathlib.Path, max_bytes: int) -> str:
     """Download a URL to a file, with a progress bar; return its SHA-256.
 
-    An interruption leaves a part of the file. So pass a temporary name, check the hash, then rename the file.
+    An interruption leaves a part of the file, from which the next call goes on where the server can send the rest. So
+    pass a temporary name, check the hash, then rename the file.
 
     Args:
         url: Address that begins with https or file.
@@ -76,15 +91,19 @@ def download_file(url: str, file: pathlib.Path, max_bytes: int) -> str:
         UsageError: The URL does not answer, the download is too large, or the file cannot be written.
     """
     check_url(url)
-    digest = hashlib.sha256()
     try:
-        with file.open("wb") as kept:
-            for block in _blocks(url, max_bytes):
+        with file.open("ab") as kept:
+            for start, block in _blocks(url, max_bytes, kept.tell()):
+                if start < kept.tell():  # the server sends all of it again
+                    kept.truncate(start)
                 kept.write(block)
-                digest.update(block)
+    except _TooLarge as error:
+        file.unlink(missing_ok=True)
+        raise UsageError(str(error)) from error
     except OSError as error:
         raise unwritable(file.parent, error) from error
-    return digest.hexdigest()
+    with file.open("rb") as kept:
+        return hashlib.file_digest(kept, "sha256").hexdigest()
 
 
 def check_url(url: str) -> None:
@@ -111,26 +130,39 @@ class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _blocks(url: str, max_bytes: int) -> Iterator[bytes]:
-    """Yield the content of a URL in blocks, with a progress bar."""
+class _TooLarge(Exception):
+    """A download that is larger than is accepted."""
+
+
+def _blocks(url: str, max_bytes: int, start: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the content of a URL in blocks, each after its place, with a progress bar.
+
+    Args:
+        url: The address.
+        max_bytes: Largest size that is accepted.
+        start: Bytes that are there already; where the server cannot leave them out, places begin with 0.
+    """
     import rich.console
     import rich.progress as bars
 
     columns = (bars.TextColumn("downloading"), bars.BarColumn(), bars.DownloadColumn(), bars.TimeRemainingColumn())
-    num_bytes = 0
+    asked: Any = url
+    if start and url.startswith("http"):
+        asked = urllib.request.Request(url, headers={"Range": f"bytes={start}-"})
     try:
         with (
-            urllib.request.build_opener(_CheckedRedirects).open(url, timeout=60) as answer,
+            _open_url(asked, url) as answer,
             bars.Progress(*columns, console=rich.console.Console(stderr=True)) as progress,
         ):
             length = answer.headers.get("Content-Length")
-            total = int(length) if length else None
+            num_bytes = start if getattr(answer, "status", None) == http.HTTPStatus.PARTIAL_CONTENT else 0
+            total = num_bytes + int(length) if length else None
             _check_size(url, total or 0, max_bytes)
-            bar = progress.add_task("", total=total)
+            bar = progress.add_task("", total=total, completed=num_bytes)
             while block := answer.read(BLOCK_BYTES):
+                _check_size(url, num_bytes + len(block), max_bytes)
+                yield num_bytes, block
                 num_bytes += len(block)
-                _check_size(url, num_bytes, max_bytes)
-                yield block
                 progress.advance(bar, len(block))
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "reason", None) or error
@@ -139,9 +171,21 @@ def _blocks(url: str, max_bytes: int) -> Iterator[bytes]:
         raise UsageError(f"{url}: expected {total} bytes, got {num_bytes}; the connection broke off, try again")
 
 
+def _open_url(asked: Any, url: str) -> Any:
+    """Open an address; where what is there already is all there is or does not fit, ask for the whole."""
+    opener = urllib.request.build_opener(_CheckedRedirects)
+    try:
+        return opener.open(asked, timeout=60)
+    except urllib.error.HTTPError as error:
+        if asked is url or error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        error.close()
+        return opener.open(url, timeout=60)
+
+
 def _check_size(url: str, num_bytes: int, max_bytes: int) -> None:
     if num_bytes > max_bytes:
-        raise UsageError(f"{url}: expected at most {max_bytes} bytes, got {num_bytes} or more; check the address")
+        raise _TooLarge(f"{url}: expected at most {max_bytes} bytes, got {num_bytes} or more; check the address")
 
 
 def unzip(file: pathlib.Path, into: pathlib.Path) -> None:
@@ -152,7 +196,14 @@ def unzip(file: pathlib.Path, into: pathlib.Path) -> None:
     """
     try:
         with zipfile.ZipFile(file) as packed:
-            for member in packed.infolist():
+            members = packed.infolist()
+            num_bytes = sum(member.file_size for member in members)
+            if len(members) > MAX_MEMBERS or num_bytes > MAX_UNPACKED_BYTES:
+                raise UsageError(
+                    f"{file.name}: expected at most {MAX_MEMBERS} files and {MAX_UNPACKED_BYTES >> 30} GiB, got more; "
+                    "do not trust this file"
+                )
+            for member in members:
                 _check_member(member, file)
             packed.extractall(into)
     except zipfile.BadZipFile as error:

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from bench.errors import UsageError
+from tasks.data_dir.guarded_files import open_plain_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -198,14 +199,14 @@ def _opened(path: pathlib.Path, where: str) -> Iterator[Image]:
         )
     try:
         # Pillow warns of large pictures, and refuses larger ones, as if they came from strangers. These are the user's.
-        with _LOCK:
-            limit = pillow.MAX_IMAGE_PIXELS
-            pillow.MAX_IMAGE_PIXELS = None
-            try:
-                image: Image = pillow.open(path)
-            finally:
-                pillow.MAX_IMAGE_PIXELS = limit
-        with image:
+        with open_plain_file(path) as file:
+            with _LOCK:
+                limit = pillow.MAX_IMAGE_PIXELS
+                pillow.MAX_IMAGE_PIXELS = None
+                try:
+                    image: Image = pillow.open(file)
+                finally:
+                    pillow.MAX_IMAGE_PIXELS = limit
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise UsageError(

@@ -8,7 +8,6 @@ h and w: pixels of an image, c: 3 channels or 4.
 
 from __future__ import annotations
 
-import codecs
 import functools
 import json
 import math
@@ -19,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile, UsageError
+from tasks.data_dir.guarded_files import read_plain_text
 from tasks.sparse_views import photo_files, transforms_keys
 
 DISTORTIONS = ("k1", "k2", "k3", "k4", "p1", "p2")
@@ -75,11 +75,11 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
         UsageError: It is no JSON, or has no frames.
         OSError: It cannot be read.
     """
-    content = path.read_bytes()
-    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        told = json.loads(content.decode("utf-16" if is_wide else "utf-8-sig"))
-    except ValueError as error:  # JSON or UTF-8
+        told = json.loads(read_plain_text(path))
+    except DamagedFile:
+        raise
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: expected JSON, got {error}; was it downloaded whole?") from error
     if not isinstance(told, dict) or not isinstance(told.get("frames"), list) or not told["frames"]:
         raise UsageError(f"{path}: expected a key 'frames' with at least one frame; is it a transforms file?")

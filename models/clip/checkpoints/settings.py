@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from bench.errors import UsageError
+from tasks.data_dir.guarded_files import read_plain_text
 
 Triple = tuple[float, float, float]
 
@@ -113,7 +114,7 @@ def read_settings(path: pathlib.Path, where: str) -> CheckpointSettings:
     """
     file = f"{where}: {path.name}"
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        values = json.loads(read_plain_text(path))
     # Nesting of a thousand brackets ends in a RecursionError; UnicodeDecodeError is a ValueError.
     except (OSError, ValueError, RecursionError) as error:
         why = f"{type(error).__name__}: {error}"

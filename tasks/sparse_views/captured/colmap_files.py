@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bench.errors import UsageError
+from tasks.data_dir.guarded_files import MIB, read_plain_file, read_plain_text
 
 T = TypeVar("T")
 
@@ -139,11 +140,15 @@ def _parsed(
     """Read a file by its kind; whatever does not fit is damage."""
     try:
         if file.suffix == ".bin":
-            return list(binary(file, _Bytes(file.read_bytes())))
-        return list(text(file, file.read_text("utf-8-sig").splitlines()))
+            return list(binary(file, _Bytes(read_plain_file(file, MAX_MODEL_BYTES))))
+        return list(text(file, read_plain_text(file, MAX_MODEL_BYTES).splitlines()))
     except (OSError, ValueError, IndexError, struct.error, OverflowError) as error:
         got = error.strerror if isinstance(error, OSError) else "a damaged file or another format"
         raise UsageError(f"{file}: expected a file of a COLMAP model, got {got}; export the model again") from error
+
+
+MAX_MODEL_BYTES = 4 * 1024 * MIB
+"""Largest file of a model that is read."""
 
 
 class _Bytes:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bench.errors import UsageError
+from tasks.data_dir.guarded_files import read_plain_text
 from tasks.lens_distortion import lens_distortion
 from tasks.sparse_views import photo_files
 from tasks.sparse_views.captured import colmap_files
@@ -118,7 +119,7 @@ def _splits(model: pathlib.Path, images: list[ColmapImage], doubts: Doubts) -> t
         file = model / name
         if not file.is_file():
             continue
-        names = [line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
+        names = [line.strip() for line in read_plain_text(file).splitlines() if line.strip()]
         unknown = [each for each in names if each not in known]
         if unknown:
             doubts.add(f"{name} names {len(unknown)} photos that the model does not have; the first is {unknown[0]}")

@@ -10,12 +10,14 @@ References:
 
 from __future__ import annotations
 
+import io
 import pathlib
 
 import numpy as np
 from jaxtyping import Float
 
 from bench.errors import UsageError
+from tasks.data_dir.guarded_files import read_plain_file
 from tasks.sparse_views import photo_files, transforms_json
 from tasks.sparse_views.captured.capture import Capture, CapturedFrame, PhotoCamera
 from tasks.sparse_views.captured.doubts import Doubts
@@ -67,8 +69,8 @@ def read_llff(folder: pathlib.Path, image_px: int | None) -> Capture:
 
 def _read_rows(file: pathlib.Path) -> Float[np.ndarray, "n 17"]:
     try:
-        rows = np.load(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        rows = np.load(io.BytesIO(read_plain_file(file)), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
         raise UsageError(f"{file}: expected an array of NumPy, got {str(error)[:60]!r}; run LLFF again") from error
     if rows.ndim != 2 or rows.shape[1] != 17 or not len(rows) or not np.issubdtype(rows.dtype, np.number):
         raise UsageError(f"{file}: expected rows of 17 numbers, got an array of {rows.shape}; run LLFF again")

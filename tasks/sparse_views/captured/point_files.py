@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bench.errors import UsageError
+from tasks.data_dir.guarded_files import MIB, read_plain_file
 from tasks.sparse_views.captured import colmap_files
 from tasks.sparse_views.captured.capture import SparsePoints
 from tasks.sparse_views.captured.doubts import Doubts
@@ -85,7 +86,7 @@ def read_ply(file: pathlib.Path) -> Float[np.ndarray, "k 3"]:
         UsageError: It is no PLY file with x, y and z.
     """
     try:
-        content = file.read_bytes()
+        content = read_plain_file(file, 4 * 1024 * MIB)
         header, separator, body = content.partition(b"end_header")
         if not content.startswith(b"ply") or not separator:
             raise ValueError("no header")

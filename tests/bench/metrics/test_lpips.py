@@ -192,7 +192,7 @@ def test_altered_weights_are_refused_before_they_are_read(tmp_path, monkeypatch,
         file.seek(100_000)
         file.write(bytes([byte ^ 1]))
     monkeypatch.setattr(lpips, "weights_file", lambda network: altered)
-    monkeypatch.setattr(lpips.pickle, "loads", lambda content: pytest.fail("read before it was checked"))
+    monkeypatch.setattr(lpips, "read_numpy_tree", lambda content, where: pytest.fail("read before it was checked"))
     with pytest.raises(UsageError, match=r"lpips: expected .*alexnet.ckpt with SHA-256 443c5bc35326.*force-reinstall"):
         lpips.load_weights("alex")
 
