@@ -367,16 +367,13 @@ def test_bad_files_are_told(tmp_path):
     file = tmp_path / "toy" / "transforms_train.json"
     for content in (b'{"frames": [', b"\xff\xfe{", b""):
         file.write_bytes(content)
-        with pytest.raises(
-            UsageError,
-            match="transforms_train.json: expected (JSON|text in UTF-8), got .*; (was it downloaded whole|save it as UTF-8)",
-        ):
+        with pytest.raises(UsageError, match="transforms_train.json: expected (JSON|text in UTF-8), got .*; (was|save)"):
             task.load()
     file.unlink()
     with pytest.raises(UsageError, match="transforms_train.json: expected a transforms file, got no such file"):
         task.load()
     file.mkdir()
-    with pytest.raises(UsageError, match="transforms_train.json: expected a transforms file, got 'Is a directory'"):
+    with pytest.raises(UsageError, match="transforms_train.json: expected a plain file, got a folder; remove it"):
         task.load()
     file.rmdir()
     (tmp_path / "toy" / "transforms_test.json").unlink()
