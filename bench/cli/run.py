@@ -93,8 +93,9 @@ def main(args: argparse.Namespace) -> int:
     from bench.training.progress import format_seconds
     from bench.training.run_suite import train_missing
     from bench.training.score_repair import missing_protocols, repair_scores
-    from bench.training.stopping import StopRequest
+    from bench.training.stopping import StopRequest, heed_interrupt
 
+    heed_interrupt()
     start = time.monotonic()
     options = training_options(args)
     chosen = suite_options.selection(args)

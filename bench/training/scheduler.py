@@ -31,7 +31,7 @@ from collections.abc import Sequence
 
 from bench.errors import UsageError, nearest
 from bench.storage.record import Outcome
-from bench.training import worker_environment
+from bench.training import cluster_token
 from bench.training.failure_policy import FailurePolicy
 from bench.training.inline_executor import InlineExecutor
 from bench.training.precompile import BackgroundCompiler, has_accelerator
@@ -98,7 +98,7 @@ def train_packs(
             InlineExecutor(queue, handlers, compiler).run()
     elif packs:
         if address is not None:
-            worker_environment.use_cluster_token()
+            cluster_token.choose_token_mode(address)
         from bench.training import ray_executor
 
         # Ray prints what it thinks of dead workers; standard output is for results.

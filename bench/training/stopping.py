@@ -86,6 +86,12 @@ class StopRequest:
         os.write(2, line.encode())  # `print` may be at work already
 
 
+def heed_interrupt() -> None:
+    """Let Ctrl-C, or `kill -INT`, end a run that was started in the background: shells let it ignore the signal."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def exit_code(stop: KeyboardInterrupt) -> int:
     """Return what a process exits with that a signal has stopped.
 

@@ -83,16 +83,6 @@ def worker_runtime_env() -> RuntimeEnv:
     return {name: value for name, value in asked.items() if value}
 
 
-def use_cluster_token() -> None:
-    """Let Ray send the token of a cluster, if one lies where it looks for it: to be called before Ray is imported.
-
-    `ray start` asks for the token unless it is told not to, and a driver sends none unless it is told to.
-    """
-    place = os.environ.get("RAY_AUTH_TOKEN_PATH") or whole_path("~/.ray/auth_token")
-    if os.environ.get("RAY_AUTH_TOKEN") or os.path.isfile(place):
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-
-
 def with_whole_paths(pack: P) -> P:
     """Return a pack whose tasks name their folders by the whole path, which is no part of their identity."""
     changed = []

@@ -65,3 +65,14 @@ def test_a_run_in_the_background_hears_ctrl_c_too():
 def test_no_signal_no_exception():
     with StopRequest().catch_signals():
         pass
+
+
+def test_a_run_in_the_background_hears_ctrl_c_before_it_trains():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        stopping.heed_interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("it went on")
+    finally:
+        signal.signal(signal.SIGINT, before)

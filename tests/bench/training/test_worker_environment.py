@@ -101,17 +101,3 @@ def test_folders_of_tasks_are_whole(tmp_path, monkeypatch):
     sent = with_whole_paths(pack)
     assert [trial.task.folder for trial in sent.trials] == [str(tmp_path / "photos"), None]
     assert with_whole_paths(sent) is sent
-
-
-@pytest.mark.parametrize(
-    ("has_file", "mode", "expected"), [(True, None, "token"), (False, None, None), (True, "disabled", "disabled")]
-)
-def test_the_token_of_a_cluster_is_used_if_it_is_there(has_file, mode, expected, tmp_path, monkeypatch):
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    variables = {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")} | ({"RAY_AUTH_MODE": mode} if mode else {})
-    monkeypatch.setattr(worker_environment.os, "environ", variables)
-    if has_file:
-        (tmp_path / "token").write_text("t")
-    worker_environment.use_cluster_token()
-    assert variables.get("RAY_AUTH_MODE") == expected

@@ -1,0 +1,60 @@
+"""Finds out whether a Ray cluster asks for a token, before Ray is imported: it reads `RAY_AUTH_MODE` only then.
+
+`ray start` asks for the token in `~/.ray/auth_token` unless it is told not to; a driver sends none unless it is told
+to, and one that sends a token to a cluster without tokens gets no workers. Imports no Ray.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from bench.errors import UsageError
+
+ASK = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
+"""What is asked of the head, in a process of its own: Ray tries for half a minute, with a line a second."""
+
+ANSWER_S = 8.0
+"""Seconds for it, the import of Ray included; an answer takes milliseconds, and a refusal never ends."""
+
+
+def choose_token_mode(address: str) -> None:
+    """Set `RAY_AUTH_MODE` as a cluster has it, unless the user has set it.
+
+    Args:
+        address: `host:port`; of others nothing is asked.
+
+    Raises:
+        UsageError: The cluster asks for a token, and there is none.
+    """
+    host, colon, port = address.rpartition(":")
+    if "RAY_AUTH_MODE" in os.environ or not colon or not port.isdigit() or "/" in host:
+        return
+    if not refuses_without_token(address):
+        return
+    if not has_token():
+        raise UsageError(
+            f"ray: expected the token of the cluster at --address {address}, got none; copy ~/.ray/auth_token of the "
+            "host that started it to the same place here, or name it with RAY_AUTH_TOKEN_PATH"
+        )
+    os.environ["RAY_AUTH_MODE"] = "token"
+
+
+def refuses_without_token(address: str) -> bool:
+    """Tell whether a cluster that listens gives no answer to a client without a token."""
+    variables = os.environ | {"RAY_AUTH_MODE": "disabled"}
+    words = [sys.executable, "-c", ASK, address]
+    try:
+        subprocess.run(
+            words, env=variables, timeout=ANSWER_S, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return True
+    return False  # it answered; or another version of Ray cannot be asked so
+
+
+def has_token() -> bool:
+    """Tell whether a token lies where Ray looks for it."""
+    place = os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.expanduser("~/.ray/auth_token")
+    return bool(os.environ.get("RAY_AUTH_TOKEN")) or os.path.isfile(place)
