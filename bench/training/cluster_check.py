@@ -80,11 +80,13 @@ def find_needs(packs: Iterable[QueuedPack], accelerator: str) -> Needs:
 
 def ask_hosts(hosts: Sequence[Mapping[str, Any]], needs: Needs) -> list[NodeFacts | str]:
     """Ask hosts what they have; in place of an answer a line on why there is none."""
-    look = ray.remote(node_facts.look_around)
+    look = ray.remote(max_calls=1)(node_facts.look_around)  # its process ends: a worker must find no JAX in its own
     asked = []
     for host in hosts:
         place = NodeAffinitySchedulingStrategy(host["NodeID"], soft=False)
-        asked.append(look.options(num_cpus=0, scheduling_strategy=place, max_retries=1).remote(needs))
+        asked.append(
+            look.options(num_cpus=0, scheduling_strategy=place, max_retries=2, retry_exceptions=True).remote(needs)
+        )
     ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S)
     answers: list[NodeFacts | str] = []
     for reference in asked:

@@ -138,7 +138,7 @@ def _variables(**values: str) -> Iterator[None]:
 def describe_cause(error: BaseException) -> str:
     """Say in one line what Ray says: the last line where it gives a traceback, else the first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-    if any("Traceback (most recent" in line for line in lines):
+    if any("Traceback (most recent" in line or line.startswith(("ray::", "\x1b[36mray::")) for line in lines):
         cause = lines[-1]
     else:
         cause = " ".join(lines) if "ersion mismatch" in lines[0] else lines[0]

@@ -124,6 +124,7 @@ This process was started with:
     [
         (OF_A_RUNTIME_ENVIRONMENT, "TypeError:  path_or_uri must be a string, got <class 'NoneType'>."),
         (OF_VERSIONS, "Version mismatch: The cluster was started with: Ray: 2.60.0 Python: 3.11.7 "),
+        ("\x1b[36mray::look()\x1b[39m (pid=1, ip=192.0.2.2)\n  File 'a.py', line 1\nKeyError: 'a'", "KeyError: 'a'"),
         ("nobody there\nand more", "nobody there"),
         ("", ""),
     ],
