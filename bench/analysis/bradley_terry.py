@@ -1,6 +1,6 @@
 """Ranks arms after votes between pairs of them: Bradley-Terry scores; a pure function of arrays.
 
-n: votes.
+n: votes, a: arms.
 """
 
 from __future__ import annotations
@@ -8,9 +8,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy.special
 from jaxtyping import Float, Int
 
 from bench.analysis import statistics
+
+MAX_STEPS = 100
+"""Newton's method takes about ten."""
+
+LONGEST_STEP = 2.0
+"""Log odds by which any score moves in one step."""
+
+CONVERGED = 1e-10
+"""Step below which scores have come to rest."""
 
 FEWEST_CLUSTERS = 5
 """With fewer clusters the spread between them is not estimated."""
@@ -44,7 +54,7 @@ def bradley_terry(
 ) -> BradleyTerryScores:
     """Fit scores to votes between two arms: the chance of a win is a logistic curve of the difference.
 
-    statsmodels fits it as a regression without a constant; a tie is half a win for each. The scores are finite only if
+    Newton's method finds the largest likelihood; a tie is half a win for each. The scores are finite only if
     no group of arms won all votes against the others, or lost all, or never met them. Otherwise every arm gets one tie
     with an arm of score zero, with the weight of one vote.
 
@@ -72,7 +82,6 @@ def bradley_terry(
         >>> bradley_terry(first, second, np.ones(4)).prior
         1.0
     """
-    import statsmodels.api as sm
     from scipy import stats
     from scipy.sparse.csgraph import connected_components
 
@@ -83,20 +92,15 @@ def bradley_terry(
     np.add.at(wins, (second, first), 1 - outcomes)
     is_joined = connected_components(wins > 0, connection="weak", return_labels=False) == 1
     is_finite = connected_components(wins > 0, connection="strong", return_labels=False) == 1
-    basis = np.eye(num_arms)[:, :-1] - 1 / num_arms  # scores that add up to zero
-    rows = (np.eye(num_arms)[first] - np.eye(num_arms)[second]) @ basis
-    wins_of_first = np.asarray(outcomes, np.float64)
     num_clusters = 0 if clusters is None else len(np.unique(clusters))
     if not is_finite or num_clusters < max(FEWEST_CLUSTERS, 2 * num_arms):
         num_clusters = 0
-    if not is_finite:
-        rows = np.concatenate([rows, basis])
-        wins_of_first = np.concatenate([wins_of_first, np.full(num_arms, 0.5)])
-    model = sm.GLM(wins_of_first, rows, family=sm.families.Binomial())
-    covariance = {"cov_type": "cluster", "cov_kwds": {"groups": clusters}} if num_clusters else {}
-    fitted = model.fit(**covariance)
-    scores = basis @ fitted.params
-    errors = np.sqrt(np.diag(basis @ fitted.cov_params() @ basis.T))
+    votes = PairedVotes(first, second, np.asarray(outcomes, np.float64), num_arms)
+    scores = fit_scores(votes, has_prior=not is_finite)
+    covariance = votes.inverse_information(scores, has_prior=not is_finite)
+    if num_clusters:
+        covariance = votes.robust_covariance(scores, covariance, np.unique(clusters, return_inverse=True)[1])
+    errors = np.sqrt(np.diag(covariance))
     tail = (1 - statistics.CONFIDENCE) / 2
     half = errors * (stats.t.isf(tail, num_clusters - 1) if num_clusters else stats.norm.isf(tail))
     return BradleyTerryScores(
@@ -107,6 +111,90 @@ def bradley_terry(
         num_clusters=num_clusters,
         is_joined=is_joined,
     )
+
+
+class PairedVotes:
+    """Votes as a graph of arms, so that thousands of arms take no matrix of votes by arms.
+
+    Args:
+        first: One arm of each vote.
+        second: The other one.
+        outcomes: Wins of the first.
+        num_arms: Number of arms.
+    """
+
+    def __init__(
+        self,
+        first: Int[np.ndarray, " n"],
+        second: Int[np.ndarray, " n"],
+        outcomes: Float[np.ndarray, " n"],
+        num_arms: int,
+    ) -> None:
+        self.first = first
+        self.second = second
+        self.outcomes = outcomes
+        self.num_arms = num_arms
+
+    def chances(self, scores: Float[np.ndarray, " a"]) -> Float[np.ndarray, " n"]:
+        """Compute the chance of the first arm in each vote."""
+        return scipy.special.expit(scores[self.first] - scores[self.second])
+
+    def gradient(self, scores: Float[np.ndarray, " a"], *, has_prior: bool) -> Float[np.ndarray, " a"]:
+        """Compute the gradient of the log likelihood."""
+        residuals = self.outcomes - self.chances(scores)
+        found = np.bincount(self.first, residuals, self.num_arms) - np.bincount(self.second, residuals, self.num_arms)
+        return found + (0.5 - scipy.special.expit(scores)) if has_prior else found
+
+    def inverse_information(self, scores: Float[np.ndarray, " a"], *, has_prior: bool) -> Float[np.ndarray, "a a"]:
+        """Invert the information matrix among scores whose mean is zero: the covariance of independent votes."""
+        chances = self.chances(scores)
+        information = np.zeros((self.num_arms, self.num_arms))
+        np.add.at(information, (self.first, self.second), -chances * (1 - chances))
+        information += information.T
+        np.fill_diagonal(information, -information.sum(axis=1))
+        if has_prior:
+            own = scipy.special.expit(scores)
+            information[np.diag_indices(self.num_arms)] += own * (1 - own)
+        centre = np.eye(self.num_arms) - 1 / self.num_arms
+        constant = 1 / self.num_arms  # a matrix of these is added, and taken away again: it makes an inverse
+        return np.linalg.inv(centre @ information @ centre + constant) - constant
+
+    def robust_covariance(
+        self, scores: Float[np.ndarray, " a"], inverse: Float[np.ndarray, "a a"], clusters: Int[np.ndarray, " n"]
+    ) -> Float[np.ndarray, "a a"]:
+        """Compute a covariance that holds where votes on one cluster are not independent, with the usual correction."""
+        residuals = self.outcomes - self.chances(scores)
+        num_clusters = int(clusters.max()) + 1
+        sums = np.zeros((num_clusters, self.num_arms))
+        np.add.at(sums, (clusters, self.first), residuals)
+        np.add.at(sums, (clusters, self.second), -residuals)
+        num_votes = len(residuals)
+        few = num_clusters / (num_clusters - 1) * (num_votes - 1) / (num_votes - (self.num_arms - 1))
+        return few * inverse @ (sums.T @ sums) @ inverse
+
+
+def fit_scores(votes: PairedVotes, *, has_prior: bool) -> Float[np.ndarray, " a"]:
+    """Find the scores of the largest likelihood, their mean zero.
+
+    Newton's method, with steps of at most `LONGEST_STEP`, so that it does not leave the range where the chances of wins
+    are neither 0 nor 1. The likelihood is concave: there is one maximum.
+
+    Args:
+        votes: The votes.
+        has_prior: Whether each arm has a tie with an arm of score zero.
+
+    Raises:
+        ValueError: It has not come there after `MAX_STEPS`.
+    """
+    scores = np.zeros(votes.num_arms)
+    for _ in range(MAX_STEPS):
+        gradient = votes.gradient(scores, has_prior=has_prior)
+        step = votes.inverse_information(scores, has_prior=has_prior) @ gradient
+        scores = scores + step * min(1.0, LONGEST_STEP / max(float(np.abs(step).max()), 1e-300))
+        scores -= scores.mean()
+        if np.abs(step).max() < CONVERGED:
+            return scores
+    raise ValueError(f"bradley_terry: expected scores after {MAX_STEPS} steps, got none that stay")
 
 
 def check_votes(first: Int[np.ndarray, " n"], second: Int[np.ndarray, " n"], outcomes: Float[np.ndarray, " n"]) -> None:

@@ -5,9 +5,11 @@ A report's page saves votes as files; trials that are stored say which arm and w
 
 from __future__ import annotations
 
+import collections
+import hashlib
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.errors import UsageError
@@ -157,7 +159,8 @@ def read_files(paths: Sequence[pathlib.Path]) -> CastVotes:
     A page saves all votes of its browser each time, so that who saved twice has a file that begins like another.
     """
     resolved = [path.resolve() for path in paths]
-    again = [str(path) for path in paths if resolved.count(path.resolve()) > 1]
+    counts = collections.Counter(resolved)
+    again = [str(path) for path, place in zip(paths, resolved, strict=True) if counts[place] > 1]
     if again:
         raise UsageError(f"votes: expected each file once, got {again[0]} twice; leave one out")
     suites, votes = zip(*map(read_votes, paths), strict=True)
@@ -176,11 +179,26 @@ def leave_out_repeated(votes: Sequence[Sequence[Vote]]) -> tuple[list[int], list
         ([1, 2], [0, 3])
     """
     longest_first = sorted(range(len(votes)), key=lambda i: (-len(votes[i]), i))
+    lengths = {len(each) for each in votes}
     kept: list[int] = []
+    begun: set[bytes] = set()  # how the files that are kept begin, at each length that some file has
     for i in longest_first:
-        if not any(list(votes[other][: len(votes[i])]) == list(votes[i]) for other in kept):
+        digests = _digest_starts(votes[i], lengths)
+        if digests[-1] not in begun:
             kept.append(i)
+            begun.update(digests)
     return sorted(kept), sorted(set(range(len(votes))) - set(kept))
+
+
+def _digest_starts(votes: Sequence[Vote], lengths: Collection[int]) -> list[bytes]:
+    """Digest the first votes of a file, as many as each of some lengths, at last all of them."""
+    digest = hashlib.sha256()
+    found = [digest.digest()]
+    for number, vote in enumerate(votes, start=1):
+        digest.update(f"{tuple(vote)!r}\n".encode())
+        if number in lengths:
+            found.append(digest.digest())
+    return found
 
 
 def check_sides(votes: Sequence[Vote], places: Mapping[str, VotedTrial]) -> None:
@@ -220,10 +238,12 @@ def count_votes(paths: Sequence[pathlib.Path], trials: Store) -> dict[str, Any]:
     names = sorted({*left, *right})
     of_votes = [places[vote.left].cluster for vote in used]
     clusters = sorted(set(of_votes))
-    left_indices = np.array([names.index(name) for name in left])
-    right_indices = np.array([names.index(name) for name in right])
+    place_of = {name: place for place, name in enumerate(names)}
+    left_indices = np.array([place_of[name] for name in left])
+    right_indices = np.array([place_of[name] for name in right])
     outcomes = np.array([vote.outcome for vote in used])
-    cluster_indices = np.array([clusters.index(cluster) for cluster in of_votes])
+    place_of_cluster = {cluster: place for place, cluster in enumerate(clusters)}
+    cluster_indices = np.array([place_of_cluster[cluster] for cluster in of_votes])
     found = bradley_terry.bradley_terry(left_indices, right_indices, outcomes, cluster_indices)
     decided = [vote for vote in used if vote.outcome != 0.5]
     return {
@@ -247,9 +267,12 @@ def arm_rows(
 ) -> list[dict[str, Any]]:
     """Make a row for each arm, the strongest first, with its score and its counts of votes."""
     rows = []
+    outcomes_of: dict[str, list[float]] = {name: [] for name in names}
+    for vote in used:
+        outcomes_of[arms[vote.left]].append(vote.outcome)
+        outcomes_of[arms[vote.right]].append(1 - vote.outcome)
     for i, name in enumerate(names):
-        with_arm = [vote for vote in used if name in (arms[vote.left], arms[vote.right])]
-        outcomes = [vote.outcome if arms[vote.left] == name else 1 - vote.outcome for vote in with_arm]
+        outcomes = outcomes_of[name]
         counts = {
             "num_wins": outcomes.count(1.0),
             "num_losses": outcomes.count(0.0),

@@ -43,23 +43,32 @@ def find_sources(
 ) -> dict[str, TrialSource]:
     """Find the source of each trial, by id: first what is stored here, then the reference, then training."""
     found = {}
+    alike: dict[tuple[str, str, int], list[Record]] = {}
+    for record in reference.records():
+        alike.setdefault((record.variant, record.cluster, record.seed), []).append(record)
     for trial in trials:
         if here.finished(trial.id) or here.failed(trial.id):
             found[trial.id] = TrialSource("stored" if isinstance(trial, StoredTrial) else "here")
             continue
-        why = reason_not_reusable(trial, protocol, reference)
+        of_its_name = alike.get((trial.variant, trial.task.cluster, trial.seed), [])
+        why = reason_not_reusable(trial, protocol, reference, of_its_name)
         found[trial.id] = TrialSource("training", why) if why else TrialSource("reference")
     return found
 
 
-def reason_not_reusable(trial: Trial, protocol: str, reference: TrialReader) -> str | None:
-    """Return why a trial is not taken from the reference; None if it is the same trial, scored as one scores now."""
+def reason_not_reusable(trial: Trial, protocol: str, reference: TrialReader, alike: Sequence[Record]) -> str | None:
+    """Return why a trial is not taken from the reference; None if it is the same trial, scored as one scores now.
+
+    Args:
+        trial: The trial.
+        protocol: The protocol that it must be scored under.
+        reference: Where it may lie.
+        alike: The records there of the same variant, cluster and seed.
+    """
     if reference.finished(trial.id):
         return reason_outdated(trial, protocol, reference)
     if reference.failed(trial.id):
         return "failed there"
-    wanted = (trial.variant, trial.task.cluster, trial.seed)
-    alike = [record for record in reference.records() if (record.variant, record.cluster, record.seed) == wanted]
     at_budget = [record for record in alike if record.budget == trial.budget.name]
     if at_budget:
         return nearest_mismatch(trial, at_budget)

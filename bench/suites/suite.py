@@ -18,7 +18,7 @@ from bench.suites.differences import differences
 from bench.suites.identity import digest
 from bench.suites.trial import Trial
 from models.method import Method
-from tasks.budgets import Budget, sized
+from tasks.budgets import Budget
 from tasks.captions import unlisted
 from tasks.task import FolderScene, Task
 
@@ -190,23 +190,19 @@ class Table:
     def trials(self, budget: Budget, seeds: Iterable[int]) -> list[tuple[str, Trial]]:
         """List its trials with their arms' names: seeds outermost, so that balanced blocks finish first."""
         found = []
-        sized_methods: dict[int, Method] = {}  # by identity of the open one: filling thousands of trials takes seconds
+        first: dict[tuple[str, int], Trial] = {}  # filling and describing thousands of trials takes a minute
         for turn, seed in enumerate(seeds):
             for name, arm in self.arms.items():
                 if arm.num_seeds is not None and turn >= arm.num_seeds:
                     continue
-                for task in self.tasks[: arm.num_tasks]:
-                    variant, method = arm.on(task.cluster)
-                    if id(method) not in sized_methods:
-                        sized_methods[id(method)] = sized(method, budget)
-                    trial = Trial(
-                        task=arm.changed_task(task),
-                        method=sized_methods[id(method)],
-                        budget=budget,
-                        seed=seed,
-                        variant=variant,
-                    )
-                    found.append((name, trial))
+                for place, task in enumerate(self.tasks[: arm.num_tasks]):
+                    if (name, place) not in first:
+                        variant, method = arm.on(task.cluster)
+                        changed = arm.changed_task(task)
+                        first[name, place] = Trial(
+                            task=changed, method=method, budget=budget, seed=seed, variant=variant
+                        )
+                    found.append((name, first[name, place].with_seed(seed)))
         return found
 
 

@@ -88,9 +88,16 @@ class Trial:
     def __hash__(self) -> int:
         return hash((self.variant, self.seed, self.budget.name, self._settings))
 
+    @property
+    def _first(self) -> Trial | None:
+        """The trial that this one differs from in its seed alone, if it was made of one."""
+        return self.__dict__.get("_made_of")
+
     @functools.cached_property
     def _described(self) -> dict[str, Any]:
         """Task and method, without a look at the data."""
+        if self._first is not None:
+            return self._first._described
         return {"task": describe(self.task, "task"), "method": describe(self.method, "method")}
 
     @functools.cached_property
@@ -100,6 +107,9 @@ class Trial:
     @functools.cached_property
     def _identity(self) -> dict[str, Any]:
         """Made once, and taken along to a worker: the driver says which trial it is."""
+        if self._first is not None:
+            assert self._described  # kept here too: a worker compares it with what it finds there
+            return self._first._identity | {"seed": self.seed}
         fingerprint = self.task.fingerprint()  # first: it says what is missing where data is not here
         made = self._described | {
             "fingerprint": fingerprint,
@@ -139,6 +149,18 @@ class Trial:
     def id(self) -> str:
         """Folder name: readable, and unique through a hash of the identity: `nerf__knight__8v__s0__3f9c1a2b`."""
         return folder_name(self.variant, self.task.name, self.seed, digest(self.identity()))
+
+    def with_seed(self, seed: int) -> Trial:
+        """Return this trial with another seed; what tells all its seeds from other trials is computed once.
+
+        Thousands of seeds of an arm would else be described, and their data asked for, thousands of times.
+        """
+        other = copy.copy(self)
+        for name in ("id", "_identity", "_described", "_settings"):
+            other.__dict__.pop(name, None)
+        object.__setattr__(other, "seed", seed)
+        object.__setattr__(other, "_made_of", self._first or self)
+        return other
 
     def renamed(self, variant: str) -> Trial:
         """Return this trial under another variant's name.

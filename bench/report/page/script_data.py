@@ -226,10 +226,21 @@ def list_differences(result: TableResult, cells: Sequence[TrialSlot], context: S
     """Refer, place by place, to the fields in which a trial differs from the baseline on its cluster."""
     baselines = find_baselines(cells, result.baseline, context.by_id)
     found: list[int | None] = []
+    known: dict[tuple[str, str], int | None] = {}  # seeds of one trial differ from the baseline in the same fields
     for cell in cells:
-        fields = fields_that_differ(context.by_id.get(cell.trial_id), baselines.get(cell.cluster))
-        found.append(None if fields is None else context.fields.place(fields))
+        own = context.by_id.get(cell.trial_id)
+        baseline = baselines.get(cell.cluster)
+        key = (identity_text(own), identity_text(baseline))
+        if key not in known:
+            fields = fields_that_differ(own, baseline)
+            known[key] = None if fields is None else context.fields.place(fields)
+        found.append(known[key])
     return found
+
+
+def identity_text(record: Record | None) -> str:
+    """Write the fields of a trial's task and method as text; empty where there is no trial."""
+    return "" if record is None else json.dumps(task_and_method(record))
 
 
 def find_baselines(cells: Sequence[TrialSlot], baseline: str, by_id: Mapping[str, Record]) -> dict[str, Record]:

@@ -111,3 +111,42 @@ def test_few_clusters_are_said_to_be_none():
 def test_what_is_no_vote(first, second, outcomes, said):
     with pytest.raises(ValueError, match=said):
         bradley_terry.bradley_terry(np.array(first, int), np.array(second, int), np.array(outcomes, float))
+
+
+@pytest.mark.parametrize(("num_clusters", "only_wins"), [(None, False), (12, False), (None, True)])
+def test_intervals_are_those_of_a_regression(num_clusters, only_wins):
+    """The slow twin: statsmodels' regression of wins on a matrix of votes by arms."""
+    import statsmodels.api as sm
+    from scipy import stats
+
+    first, second, outcomes, clusters = votes(np.random.default_rng(5), 90, num_clusters=num_clusters)
+    if only_wins:
+        outcomes = (first < second).astype(np.float64)
+    given = clusters if num_clusters else None
+    found = bradley_terry.bradley_terry(first, second, outcomes, given)
+    basis = np.eye(4)[:, :-1] - 1 / 4
+    rows = (np.eye(4)[first] - np.eye(4)[second]) @ basis
+    wins = outcomes
+    if only_wins:
+        rows, wins = np.concatenate([rows, basis]), np.concatenate([wins, np.full(4, 0.5)])
+    robust = {"cov_type": "cluster", "cov_kwds": {"groups": clusters}} if found.num_clusters else {}
+    fitted = sm.GLM(wins, rows, family=sm.families.Binomial()).fit(**robust, tol=1e-12)
+    errors = np.sqrt(np.diag(basis @ fitted.cov_params() @ basis.T))
+    far = stats.t.isf(0.025, found.num_clusters - 1) if found.num_clusters else stats.norm.isf(0.025)
+    assert bool(found.num_clusters) == bool(num_clusters) and found.prior == only_wins
+    assert found.scores == pytest.approx(basis @ fitted.params, abs=1e-6)
+    assert found.low == pytest.approx(basis @ fitted.params - far * errors, abs=1e-6)
+
+
+def test_memory_and_steps_do_not_grow_with_votes_by_arms(monkeypatch):
+    """Hundreds of arms: no array of votes by arms is made, and Newton's method takes as few steps as for four."""
+    num_arms = 300
+    drawn = votes(np.random.default_rng(6), 20_000, np.linspace(-1, 1, num_arms))
+    steps = []
+    inverse = bradley_terry.PairedVotes.inverse_information
+    monkeypatch.setattr(
+        bradley_terry.PairedVotes, "inverse_information", lambda *a, **k: steps.append(1) or inverse(*a, **k)
+    )
+    found = bradley_terry.bradley_terry(*drawn[:3])
+    assert len(found.scores) == num_arms and len(steps) <= 12
+    assert np.corrcoef(found.scores, np.linspace(-1, 1, num_arms))[0, 1] > 0.9

@@ -181,3 +181,14 @@ def test_files_that_do_not_belong_together(tmp_path, capsys):
     assert "votes: expected files of one suite, got ablations, text-to-3d; count each alone" in capsys.readouterr().err
     assert run(one, tmp_path / "." / "1.json", "--results", tmp_path) == 2
     assert "votes: expected each file once, got" in capsys.readouterr().err
+
+
+def test_looks_at_files_grow_with_their_votes(monkeypatch):
+    """Each file compared with each other was a thousand times a thousand looks."""
+    looks = []
+    starts = votes._digest_starts
+    monkeypatch.setattr(votes, "_digest_starts", lambda each, lengths: looks.append(len(each)) or starts(each, lengths))
+    files = [[votes.Vote(f"a{i}", "b", 1.0)] * (1 + i % 3) for i in range(1000)]
+    kept, repeated = votes.leave_out_repeated([*files, *files])
+    assert (kept, repeated) == (list(range(1000)), list(range(1000, 2000)))
+    assert sum(looks) == 2 * sum(map(len, files))

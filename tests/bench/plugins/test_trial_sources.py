@@ -80,7 +80,10 @@ class TestFindSources:
         stores[1].write(outcome(TRIAL))
         monkeypatch.setattr(ToyScene, "fingerprint", lambda self: "rendered anew")
         mine = Trial(task=ToyScene(), method=BASE, budget=SMOKE, seed=0, variant="toy_base")
-        assert trial_sources.reason_not_reusable(mine, "std-v1", stores[1]) == "there on other data (fingerprint)"
+        assert (
+            trial_sources.reason_not_reusable(mine, "std-v1", stores[1], list(stores[1].records()))
+            == "there on other data (fingerprint)"
+        )
 
     def test_reasons_are_counted(self):
         cells = [TrialSlot("t", arm, f"{arm}{i}", f"s{i}", 0) for arm in ("base", "mine") for i in range(4)]

@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import pickle
 
 import pytest
 from flax import linen
@@ -7,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UsageError
+from bench.suites import registry
+from bench.suites import trial as trial_module
 from bench.suites.differences import differences, flat
 from bench.suites.identity import describe
 from bench.suites.suite import Arm, Suite, Table, check_twins
@@ -260,3 +263,28 @@ def test_every_field_counts_for_the_identity():
         }
     # It trades memory for time, and computes the same.
     assert without == {"DietNeRF.keep_activations"}
+
+
+def test_seeds_of_a_trial_are_described_once(monkeypatch):
+    """Thousands of seeds: fields are told and data is asked for once an arm and task, not once a seed."""
+    described = []
+    describe = trial_module.describe
+    monkeypatch.setattr(trial_module, "describe", lambda *a, **k: described.append(1) or describe(*a, **k))
+    counts = {}
+    for num_seeds in (2, 50):
+        described.clear()
+        trials, _ = registry.suite("sparse-views").expand(BUDGETS["smoke"], range(num_seeds))
+        counts[num_seeds] = len(described)
+        assert len({trial.id for trial in trials}) == len(trials) >= 5 * num_seeds
+    assert counts[2] == counts[50] > 0
+
+
+def test_a_trial_of_another_seed_is_the_one_that_is_made_alone():
+    [first, *_], _ = registry.suite("sparse-views").expand(BUDGETS["smoke"], [0])
+    other = first.with_seed(3)
+    alone = dataclasses.replace(first, seed=3)
+    assert (other, other.id, other.identity()) == (alone, alone.id, alone.identity())
+    assert list(other.identity()) == list(alone.identity()) and other.with_seed(0).id == first.id
+    again = pickle.loads(pickle.dumps(other))
+    again.check_same_here()
+    assert again.id == alone.id and "_described" in again.__dict__
