@@ -9,6 +9,7 @@ import argparse
 import pathlib
 
 from bench.cli import suite_options
+from bench.cli.common_options import print_damage
 from bench.import_paths import ROOT
 from bench.storage.store import Store
 
@@ -34,7 +35,9 @@ def main(args: argparse.Namespace) -> int:
     from bench.export.suite_archive import write_suite_archive
 
     chosen = suite_options.selection(args)
-    written = write_suite_archive(chosen, Store.open(args.results), args.out, as_numbers=args.numbers)
+    trials_store = Store.open(args.results)
+    written = write_suite_archive(chosen, trials_store, args.out, as_numbers=args.numbers)
     size_mib = written.path.stat().st_size / 2**20
     print(f"{written.path}: {written.num_trials} of {len(chosen.trials)} trials, {size_mib:.1f} MiB")
+    print_damage(trials_store)
     return 0

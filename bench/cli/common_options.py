@@ -8,9 +8,14 @@ from __future__ import annotations
 import argparse
 import math
 import pathlib
+import sys
+from typing import TYPE_CHECKING
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
+
+if TYPE_CHECKING:
+    from bench.storage.trial_reader import TrialReader
 
 USUAL = ROOT / "results" / "runs"
 
@@ -40,6 +45,14 @@ def existing(path: pathlib.Path) -> pathlib.Path:
             f"--results: expected a folder of trials, got {path}, which is not there; leave it out for {USUAL}"
         )
     return path
+
+
+def print_damage(trials: TrialReader) -> None:
+    """Name what could not be read of a store, in a line each, where it does not stand among results."""
+    from bench.storage.trial_reader import describe_damage
+
+    for line in describe_damage(trials):
+        print(line, file=sys.stderr)
 
 
 def add_every(parser: argparse.ArgumentParser, beside: str, default_s: float) -> None:

@@ -8,6 +8,7 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from bench.cli import export_options, suite_options
+from bench.cli.common_options import print_damage
 from bench.errors import UsageError
 from bench.storage.store import Store
 from bench.storage.trial_reader import read_whole_views
@@ -49,6 +50,7 @@ def main(args: argparse.Namespace) -> int:
         print(json.dumps(told | {"mesh": left.meshed.to_json(), "seconds": left.seconds}, indent=1, allow_nan=False))
     else:
         print("\n".join([f"{out}: {', '.join(left.files)}", *left.told()]))
+    print_damage(trials_store)
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
 from bench.cli.argument_parser import whole_number
-from bench.cli.common_options import add_results
+from bench.cli.common_options import add_results, print_damage
 from bench.storage.store import Store
 from tasks.captions.caption_sets import NAMES
 
@@ -92,7 +92,9 @@ def main(args: argparse.Namespace) -> int:
         scenes=args.scenes,
     )
     imported = []
-    for trial in import_renders(options, Store.open(args.results)):
+    trials_store = Store.open(args.results)
+    print_damage(trials_store)
+    for trial in import_renders(options, trials_store):
         imported.append(trial)
         if not args.json:
             print(describe_trial(trial), flush=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.cli import failure_options, suite_options
 from bench.cli.argument_parser import whole_number
+from bench.cli.common_options import print_damage
 from bench.errors import UsageError
 from bench.storage import json_values
 from bench.storage.store import Store
@@ -50,9 +51,11 @@ def main(args: argparse.Namespace) -> int:
     from bench.report.tables import plan_tables
     from bench.training import run_plan
 
+    trials_store = Store.open(args.results)
+    print_damage(trials_store)
     plan = run_plan.make_plan(
         suite_options.selection(args, allow_missing=True),
-        Store.open(args.results),
+        trials_store,
         pack_size=args.pack_size,
         num_workers=args.workers,
         policy=failure_options.failure_policy(args),

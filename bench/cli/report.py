@@ -135,6 +135,7 @@ def main(args: argparse.Namespace) -> int:
     if args.distances:
         print_distances(chosen, kept, args, folder / "distances.csv")
     print(f"report: {report.describe()}")
+    common_options.print_damage(kept)
     return 0
 
 

@@ -30,7 +30,7 @@ from bench.import_paths import OURS
 from bench.storage import archive, checksums, files, json_values, number_tables
 from bench.storage.record import SCHEMA_VERSION, Record
 from bench.storage.stored_scores import parse_scores
-from bench.storage.trial_folder import MAX_ARRAYS_BYTES, RECORD
+from bench.storage.trial_folder import MAX_ARRAYS_BYTES, RECORD, is_trial_name
 from bench.suites import legacy_identity
 from bench.suites.identity import Static
 from bench.suites.registered_types import TYPES
@@ -281,6 +281,8 @@ def _read_old(source: pathlib.Path) -> dict[str, Iterator[OldTrial]]:
 
 def _read_folders(source: pathlib.Path) -> Iterator[OldTrial]:
     for path in sorted(source.glob("*__*/record.json")):
+        if not is_trial_name(path.parent.name):
+            continue
         try:
             record = _old_record(read_plain_file(path, below=source), str(path))
         except (DamagedFile, FileNotFoundError) as error:

@@ -135,6 +135,26 @@ class TestFiles:
         with pytest.raises(UsageError, match="got more; split it"):
             render_files.find_files(path)
 
+    @pytest.mark.parametrize(
+        ("make", "reason"),
+        [
+            (lambda path: path.symlink_to("/dev/zero"), "a device"),
+            (os.mkfifo, "a pipe"),
+            (lambda path: path.symlink_to(path.name), "Too many levels"),
+        ],
+    )
+    def test_an_image_that_never_ends(self, tmp_path, make, reason):
+        make(tmp_path / "0.png")
+        read = render_files.find_files(tmp_path)["0.png"]
+        with pytest.raises(UsageError, match=f"0.png: .*{reason}"):
+            read()
+
+    def test_folders_that_hold_themselves(self, tmp_path):
+        (tmp_path / "0.png").write_bytes(png())
+        for name in ("a", "b"):
+            (tmp_path / name).symlink_to(tmp_path)
+        assert list(render_files.find_files(tmp_path)) == ["0.png"]
+
     def test_what_is_neither(self, tmp_path):
         with pytest.raises(UsageError, match=r"expected a folder, or an archive \(\.zip .*\), got nothing there"):
             render_files.find_files(tmp_path / "lost")
