@@ -29,6 +29,9 @@ def examine(results: pathlib.Path, address: str | None = None, *, is_quick: bool
     yield Section("packages", package_checks.check_packages())
     yield from _examine_results(is_quick)
     yield Section("Ray", ray_checks.check_ray_import() if is_quick else ray_checks.check_ray(address))
+    from bench.doctor import store_checks
+
+    yield Section("trials", store_checks.check_trials(results, is_quick=is_quick))
 
 
 def _examine_results(is_quick: bool) -> Iterator[Section]:
