@@ -21,10 +21,13 @@ SCRIPT = """
 import contextlib, json, sys
 sys.path.insert(0, sys.argv[2])
 from bench.errors import UsageError
-from bench.training import ray_executor
-ray = ray_executor.ray
+from bench.training import cluster_token
 try:
-    with contextlib.redirect_stdout(sys.stderr), ray_executor.connect_ray(sys.argv[1] or None):
+    if sys.argv[1]:
+        cluster_token.choose_token_mode(sys.argv[1])  # before Ray is imported
+    from bench.training import ray_connection
+    ray = ray_connection.ray
+    with contextlib.redirect_stdout(sys.stderr), ray_connection.connect_ray(sys.argv[1] or None):
         answer = ray.get(ray.remote(lambda: 6 * 7).remote(), timeout=float(sys.argv[3]))
         told = {"answer": answer, "version": ray.__version__, "resources": ray.cluster_resources()}
 except Exception as error:

@@ -187,7 +187,8 @@ def test_two_drivers_and_one_that_dies(plugin, tmp_path, monkeypatch, capfd):
     folder = str(pathlib.Path(plugin.__file__).parent)
     with cluster_of({"num_cpus": 1}) as cluster:
         command = [sys.executable, "-c", code, str(import_paths.ROOT), folder, cluster.address]
-        first = subprocess.Popen(command, cwd=folder, stderr=(tmp_path / "log").open("wb"))
+        with (tmp_path / "log").open("wb") as log:
+            first = subprocess.Popen(command, cwd=folder, stderr=log)
         wait_for(lambda: b"workers on the CPUs" in (tmp_path / "log").read_bytes())
         said = []
 
