@@ -12,11 +12,21 @@ import sys
 
 from bench.errors import UsageError
 
-ASK = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
-"""What is asked of the head, in a process of its own: Ray tries for half a minute, with a line a second."""
+REFUSED = 77
+"""What the process that asks exits with if the head refuses it."""
 
-ANSWER_S = 8.0
-"""Seconds for it, the import of Ray included; an answer takes milliseconds, and a refusal never ends."""
+ASK = f"""
+import sys
+from ray._raylet import GcsClient
+try:
+    GcsClient(address=sys.argv[1])
+except Exception as error:
+    sys.exit({REFUSED} if "Authenticat" in type(error).__name__ + str(error) else 1)
+"""
+"""What is asked of the head, in a process of its own: a run would try for half a minute, a line a second."""
+
+ANSWER_S = 20.0
+"""Seconds for it, the import of Ray included; a head that says nothing is left for the run itself to find out."""
 
 
 def choose_token_mode(address: str) -> None:
@@ -42,16 +52,16 @@ def choose_token_mode(address: str) -> None:
 
 
 def refuses_without_token(address: str) -> bool:
-    """Tell whether a cluster that listens gives no answer to a client without a token."""
+    """Tell whether a cluster that listens refuses a client without a token."""
     variables = os.environ | {"RAY_AUTH_MODE": "disabled"}
     words = [sys.executable, "-c", ASK, address]
     try:
-        subprocess.run(
+        done = subprocess.run(
             words, env=variables, timeout=ANSWER_S, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
         )
     except subprocess.TimeoutExpired:
-        return True
-    return False  # it answered; or another version of Ray cannot be asked so
+        return False
+    return done.returncode == REFUSED  # else it answered; or another version of Ray cannot be asked so
 
 
 def has_token() -> bool:

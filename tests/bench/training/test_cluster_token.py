@@ -31,8 +31,10 @@ def test_modes(address, mode, is_refused, has_file, expected, monkeypatch, tmp_p
         assert variables.get("RAY_AUTH_MODE") == expected
 
 
-@pytest.mark.parametrize(("ask", "expected"), [("pass", False), ("import time; time.sleep(60)", True), ("1/0", False)])
-def test_who_never_answers_asks_for_a_token(ask, expected, monkeypatch):
+@pytest.mark.parametrize(
+    ("ask", "expected"), [("pass", False), ("import time; time.sleep(60)", False), ("1/0", False), ("exit(77)", True)]
+)
+def test_who_refuses_asks_for_a_token(ask, expected, monkeypatch):
     monkeypatch.setattr(cluster_token, "ASK", ask)
     monkeypatch.setattr(cluster_token, "ANSWER_S", 2.0)
     assert cluster_token.refuses_without_token("h:1") is expected
