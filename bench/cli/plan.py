@@ -7,7 +7,7 @@ import json
 import pathlib
 from typing import Any
 
-from bench.cli import failure_options, suite_options
+from bench.cli import failure_options, report_options, suite_options
 from bench.cli.argument_parser import whole_number
 from bench.cli.common_options import print_damage
 from bench.errors import UsageError
@@ -42,36 +42,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shapes", action="store_true", help="trace every variant at full size instead: no steps, no encoders' weights"
     )
+    parser.add_argument(
+        "--devices",
+        metavar="64xH100",
+        help="wall time and cost on devices that are not here, with --profile of one of them",
+    )
+    report_options.add_price_arguments(parser)
     failure_options.add_failure_policy(parser)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
     """Print the plan."""
+    price = report_options.price_of(args)
+    refuse_lone_options(args)
     from bench.report.tables import plan_tables
-    from bench.training import run_plan
+    from bench.training import packing, planned_cluster, run_plan
 
+    planned = None if args.devices is None else planned_cluster.parse_devices(args.devices)
+    profiles = None if args.profile is None else read_profiles(args.profile)
+    if planned is not None and profiles is not None:
+        profiles = planned_cluster.profiles_of_kind(profiles, planned)
     trials_store = Store.open(args.results)
     print_damage(trials_store)
     plan = run_plan.make_plan(
         suite_options.selection(args, allow_missing=True),
         trials_store,
-        pack_size=args.pack_size,
-        num_workers=args.workers,
+        pack_size=args.pack_size or (packing.default_pack_size("gpu") if planned else None),
+        num_workers=planned.num if planned else args.workers,
         policy=failure_options.failure_policy(args),
     )
     if args.shapes:
         plan_tables.print_shapes(plan.packs)
         return 0
-    if args.profile is not None:
-        plan = run_plan.costs_from_profiles(plan, read_profiles(args.profile))
+    if profiles is not None:
+        plan = run_plan.costs_from_profiles(plan, profiles)
     elif not args.no_pilot:
         plan = run_plan.measure_costs(plan)
     if args.json:
         print(json.dumps(plan.to_json(), indent=1))
-    else:
-        plan_tables.print_plan(plan)
+        return 0
+    plan_tables.print_plan(plan)
+    if planned is not None:
+        time = planned_cluster.plan_time(plan.packs, plan.costs, planned.num)
+        print(plan_tables.describe_devices(planned, time, price))
     return 0
+
+
+def refuse_lone_options(args: argparse.Namespace) -> None:
+    """Refuse options that mean nothing without others.
+
+    Raises:
+        UsageError: Devices without measured figures, a price without devices, or devices and other ways to count.
+    """
+    if args.devices is not None and args.profile is None:
+        raise UsageError(
+            "--devices: expected --profile FILE beside it, with figures measured on one of them, got none; run python "
+            "-m bench profile --out FILE there"
+        )
+    if args.devices is not None and (args.workers is not None or args.json):
+        raise UsageError("--devices: expected neither --workers nor --json beside it, got one; leave it out")
+    if args.price_per_hour is not None and args.devices is None:
+        raise UsageError("--price-per-hour: expected --devices beside it, got a price alone; write --devices 64xH100")
 
 
 def read_profiles(path: pathlib.Path) -> list[dict[str, Any]]:

@@ -9,10 +9,12 @@ from rich.table import Table as PrintedTable
 from rich.text import Text
 
 from bench.report.arm_notes import imagenet_encoder_notes
+from bench.report.tables.costs import DevicePrice
 from bench.suites.suite import Table
 from bench.suites.trial import Trial
 from bench.training import dry_run, run_suite
 from bench.training.packing import Pack
+from bench.training.planned_cluster import PlannedDevices, PlannedTime
 from bench.training.progress import format_seconds
 from bench.training.run_plan import RunPlan
 
@@ -44,6 +46,22 @@ def print_plan(plan: RunPlan) -> None:
         )
     for line in describe_missing(plan.missing):
         console.print(Text(line), soft_wrap=True)
+
+
+def describe_devices(planned: PlannedDevices, time: PlannedTime, price: DevicePrice | None) -> str:
+    """Say what a run takes on devices that are not here.
+
+    Example:
+        >>> describe_devices(PlannedDevices(4, "H100"), PlannedTime(3600.0, 7200.0), DevicePrice(2.5)).split("; ")[0]
+        '4 x H100: about 1 h 0 min of wall time, 4.0 device-hours (50% busy), 10.00 USD'
+    """
+    held_h = planned.num * time.wall_s / 3600
+    share = time.busy_s / (planned.num * time.wall_s) if time.wall_s else 0.0
+    cost = "" if price is None else f", {price.format_cost(held_h)}"
+    return (
+        f"{planned.num} x {planned.kind}: about {format_seconds(time.wall_s)} of wall time, {held_h:.1f} device-hours "
+        f"({share:.0%} busy){cost}; training and compiling, no scoring"
+    )
 
 
 def describe_missing(missing: Sequence[str]) -> list[str]:
@@ -100,8 +118,10 @@ def _print_packs(console: Console, plan: RunPlan) -> None:
     packs = plan.packs
     costs = plan.costs
     printed = _table("programs", "program", PROGRAM_COLUMNS)
-    for key in dict.fromkeys(pack.key for pack in packs):
-        of_program = [pack for pack in packs if pack.key == key]
+    packs_of: dict[str, list[Pack]] = {}
+    for pack in packs:
+        packs_of.setdefault(pack.key, []).append(pack)
+    for key, of_program in packs_of.items():
         num_trials = sum(len(pack.trials) for pack in of_program)
         num_steps = max(trial.method.total_steps for trial in of_program[0].trials)
         cost = costs.get(key)
