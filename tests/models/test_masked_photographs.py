@@ -1,6 +1,7 @@
 """Training on photographs with masks: what lies outside of them changes neither losses nor gradients."""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -58,6 +59,7 @@ def hyperparameters(method):
     return {name: jnp.asarray(getattr(method, name), jnp.float32) for name in names}
 
 
+@functools.cache
 def loss_and_gradient(method):
     """Compile a step that is given photographs."""
 
@@ -78,7 +80,7 @@ def test_pixels_outside_change_nothing(kind):
     found = []
     for outside in (None, 0.0, 1.0):
         data = method.prepare({NAME: GUIDE}, PaintedTask(image_px=PX, outside=outside))
-        params, _ = method.init(jax.random.key(0), data)
+        params, _ = jax.jit(method.init)(jax.random.key(0), data)
         found.append(jax.tree.leaves(step(params, data, jax.random.key(3))))
     for other in found[1:]:
         for one, changed in zip(found[0], other, strict=True):
@@ -129,7 +131,7 @@ def test_a_step_in_which_nothing_counts_is_finite():
 @settings(max_examples=30, deadline=None)
 def test_mean_inside_is_a_weighted_mean(pairs):
     values, weights = (np.asarray(x, np.float32) for x in zip(*pairs, strict=True))
-    found = float(pixel_masks.mean_inside(jnp.asarray(values)[:, None], jnp.asarray(weights)))
+    found = float(jax.jit(pixel_masks.mean_inside)(values[:, None], weights))
     total = float(weights.astype(float).sum())
     wanted = float((values.astype(float) * weights).sum() / total) if total > 0 else 0
     assert found == pytest.approx(wanted, rel=1e-4, abs=1e-6)

@@ -203,8 +203,14 @@ def test_resampling_keeps_to_inverse_depth(data):
             return jnp.zeros(samples.t_var.shape), jnp.zeros(samples.means.shape)
 
     watched = Watched(**{f.name: getattr(method, f.name) for f in dataclasses.fields(method)})
-    watched.render_levels({}, data, one_ray(data, (0, 0, 0), (0, 0, -1), far=1000.0), None)
-    inverse = -1 / np.asarray(found[1])[0, :, 2]
+    rays = one_ray(data, (0, 0, 0), (0, 0, -1), far=1000.0)
+
+    @jax.jit
+    def sampled():
+        watched.render_levels({}, data, rays, None)
+        return found[1]
+
+    inverse = -1 / np.asarray(sampled())[0, :, 2]
     assert (np.diff(inverse) <= 1e-6).all()
     quarter = [np.mean(inverse > 0.001 + share * 0.999) for share in (0.25, 0.5, 0.75)]
     np.testing.assert_allclose(quarter, [0.75, 0.5, 0.25], atol=0.05)

@@ -13,6 +13,10 @@ from bench.errors import UsageError
 from tasks import cameras, lens_distortion
 from tests.fixtures.lenses import LENSES, project
 
+# Compiled once for all tests: op by op, each operation is a program of its own.
+make_rays = jax.jit(cameras.view_rays, static_argnums=(2, 3))
+undistort = jax.jit(lens_distortion.undistort)
+
 
 def intrinsics_of(lens, width, height):
     focal = lens.focal_share * width
@@ -26,7 +30,6 @@ def test_a_ray_through_any_pixel_is_seen_in_that_pixel(lens):
     width, height = 800, 600
     inner = intrinsics_of(lens, width, height)
     pose = cameras.look_at(*(np.asarray(x) for x in (40.0, 20.0, 3.0)))
-    make_rays = jax.jit(cameras.view_rays, static_argnums=(2, 3))
     rays = make_rays(jnp.asarray(pose), inner, height, width, 2.0, 6.0)
     points = np.asarray(rays.origins, np.float64) + 2.5 * np.asarray(rays.directions, np.float64)
     seen = project(lens, inner, pose, points)
@@ -40,7 +43,7 @@ def test_a_ray_through_any_pixel_is_seen_in_that_pixel(lens):
 def test_depth_along_the_axis_is_still_t(lens):
     inner = intrinsics_of(lens, 40, 30)
     pose = cameras.look_at(*(np.asarray(x) for x in (10.0, 50.0, 3.0)))
-    rays = cameras.view_rays(jnp.asarray(pose), inner, 30, 40, 2.0, 6.0)
+    rays = make_rays(jnp.asarray(pose), inner, 30, 40, 2.0, 6.0)
     np.testing.assert_allclose(np.asarray(rays.directions) @ -pose[:3, 2], 1, atol=5e-6)
 
 
@@ -54,7 +57,7 @@ def test_distort_is_the_formula_of_opencv(lens):
 @pytest.mark.parametrize("lens", LENSES, ids=lambda lens: lens.name)
 def test_radius_is_the_distance_of_neighbouring_directions(lens):
     inner = intrinsics_of(lens, 400, 300)
-    rays = cameras.view_rays(jnp.eye(4), inner, 300, 400, 2.0, 6.0)
+    rays = make_rays(jnp.eye(4), inner, 300, 400, 2.0, 6.0)
     around = np.asarray(rays.directions)
     apart = 0.5 * np.linalg.norm(around[:, 2:] - around[:, :-2], axis=-1)
     np.testing.assert_allclose(rays.radius[:, 1:-1], apart * 2 / math.sqrt(12), rtol=3e-3)
@@ -65,7 +68,7 @@ def test_numpy_and_jax_give_the_same():
     x = np.linspace(-0.4, 0.4, 11, dtype=np.float32)
     for one, other in zip(
         lens_distortion.undistort(lens, x, x[::-1]),
-        lens_distortion.undistort(lens, jnp.asarray(x), jnp.asarray(x[::-1])),
+        undistort(lens, jnp.asarray(x), jnp.asarray(x[::-1])),
         strict=True,
     ):
         np.testing.assert_allclose(one, other, atol=1e-6)
@@ -76,10 +79,10 @@ def test_each_photograph_has_its_own_lens():
     stacked = lens_distortion.stack_distortions(lenses)
     assert jax.tree.map(np.shape, stacked) == lens_distortion.Distortion((3, 6), (3, 2), (3,))
     points = jnp.array([0.2, 0.2, 0.2]), jnp.array([-0.1, -0.1, -0.1])
-    together = lens_distortion.undistort(stacked, *points)
+    together = undistort(stacked, *points)
     assert float(together.x[1]) == pytest.approx(0.2) and float(together.stretch[1]) == pytest.approx(1)
     for n in (0, 2):
-        alone = lens_distortion.undistort(lenses[n], points[0][n], points[1][n])
+        alone = undistort(lenses[n], points[0][n], points[1][n])
         np.testing.assert_allclose([x[n] for x in together], alone, atol=1e-6)
     assert lens_distortion.stack_distortions([None, None]) is None
 

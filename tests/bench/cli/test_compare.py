@@ -16,6 +16,7 @@ from bench.suites import registry
 from bench.suites.trial import Trial
 from bench.training import run_suite
 from tests.fixtures import toy_studies
+from tests.fixtures.bare_pages import leave_out_figures
 from tests.fixtures.toy_studies import SMOKE, ToyScene, outcome, toy_suite
 from tests.fixtures.toys import ToyMethod
 
@@ -25,8 +26,10 @@ VARIANT = "MINE+code=0a1b2c3d"
 
 
 @pytest.fixture(autouse=True)
-def toys(monkeypatch, tmp_path):
-    """The toy suite under its name, a reference of its own, and a plug-in."""
+def toys(monkeypatch, tmp_path, request):
+    """The toy suite under its name, a reference of its own, and a plug-in; figures are drawn in one test."""
+    if request.function is not TestStored.test_the_page:
+        leave_out_figures(monkeypatch)
     suites = {"toys": toy_suite(), "few": toy_suite(num_scenes=2)}
     monkeypatch.setattr(registry, "suite", suites.__getitem__)
     for name in suites:

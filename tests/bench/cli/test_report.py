@@ -15,6 +15,7 @@ from bench.report.images import table_sheets
 from bench.storage.record import Outcome, make_record
 from bench.storage.store import Store
 from bench.suites.selection import Selection
+from tests.fixtures.bare_pages import leave_out_figures
 
 JUDGE = "embedded-judge-rn"
 
@@ -79,7 +80,8 @@ def test_a_page_of_captions(root, tmp_path, capsys):
     assert result["cluster_noun"] == "caption" and result["protocol"] == "std-v1"
 
 
-def test_a_page_is_drawn_again_only_where_something_changed(outcomes, root, tmp_path, capsys):
+def test_a_page_is_drawn_again_only_where_something_changed(outcomes, root, tmp_path, capsys, monkeypatch):
+    leave_out_figures(monkeypatch)
     words = ("--results", str(root), "--out", str(tmp_path / "a"))
 
     def said(*more):

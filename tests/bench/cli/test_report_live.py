@@ -14,6 +14,7 @@ from bench.storage import files
 from bench.storage.record import Outcome
 from bench.storage.store import Store
 from tests.bench.cli.test_report import chosen, outcome
+from tests.fixtures.bare_pages import leave_out_figures
 
 ARM = ("--only", "arm=Dream Fields")
 
@@ -28,7 +29,7 @@ def made():
 
 
 @pytest.fixture
-def story(tmp_path, monkeypatch):
+def story(tmp_path, monkeypatch, request):
     """Functions that are called between looks, instead of a sleep; and the pages that were drawn."""
     told = argparse.Namespace(turns=[], slept=[], drawn=[], kept=Store.open(tmp_path / "runs"), out=tmp_path / "out")
 
@@ -38,6 +39,8 @@ def story(tmp_path, monkeypatch):
         told.turns.pop(0)()
 
     monkeypatch.setattr(report.time, "sleep", sleep)
+    if request.function is not test_the_whole_page_is_that_of_a_plain_report:
+        leave_out_figures(monkeypatch)
     return told
 
 

@@ -10,6 +10,7 @@ from bench.report import build, manifest
 from bench.report.page import report_files
 from bench.report.report_contents import DeferredDrawing, ReportContents
 from bench.report.tables.costs import DevicePrice
+from tests.fixtures.bare_pages import leave_out_figures
 from tests.fixtures.report_studies import contents_of, picture
 
 
@@ -74,6 +75,12 @@ def test_other_code_is_another_digest(usual, tmp_path, monkeypatch):
 def test_what_json_cannot_hold_is_refused():
     with pytest.raises(TypeError, match="plain values"):
         manifest._plain(object())
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch):
+    """Tables' files are enough to see what is drawn again; test_report_files.py sees that figures are files too."""
+    leave_out_figures(monkeypatch)
 
 
 @pytest.fixture

@@ -61,11 +61,12 @@ def frustums(origin=(0.3, -0.2, 0.1)):
 def test_the_covariance_is_mapped_by_the_derivative():
     samples = frustums()
     contracted = jax.jit(lambda x: contract_samples(x, has_extent=True))(samples)
+    derivative = jax.jit(jax.jacfwd(contract_points))
     for i in range(4):
         d = np.asarray(samples.directions[0, i], float)
         t_var, r_var = float(samples.t_var[0, i]), float(samples.r_var[0, i])
         before = t_var * np.outer(d, d) + r_var * (np.eye(3) - np.outer(d, d) / (d @ d))
-        jacobian = np.asarray(jax.jacfwd(contract_points)(samples.means[0, i]), float)
+        jacobian = np.asarray(derivative(samples.means[0, i]), float)
         np.testing.assert_allclose(contracted.covariance[0, i], jacobian @ before @ jacobian.T, rtol=2e-4, atol=1e-7)
 
 

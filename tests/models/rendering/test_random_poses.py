@@ -13,6 +13,10 @@ from tasks import cameras
 
 KEYS = jax.random.split(jax.random.key(0), 400)
 
+# Compiled once for all tests: op by op, each operation is a program of its own.
+interpolate = jax.jit(random_poses.interpolate_poses)
+interpolate_all = jax.jit(jax.vmap(random_poses.interpolate_poses))
+
 
 def is_pose(pose):
     turn = np.asarray(pose)[:3, :3]
@@ -24,14 +28,14 @@ def is_pose(pose):
 @pytest.mark.parametrize(("azimuth", "elevation", "radius"), [(0.0, 0.0, 4.0), (130.0, 45.0, 3.0), (-70.0, 89.0, 1.0)])
 def test_looks_as_the_cameras_of_tasks_do(azimuth, elevation, radius):
     wanted = cameras.look_at(np.asarray(azimuth), np.asarray(elevation), np.asarray(radius))
-    found = random_poses.look_at(jnp.asarray(azimuth), jnp.asarray(elevation), radius)
+    found = jax.jit(random_poses.look_at)(jnp.asarray(azimuth), jnp.asarray(elevation), radius)
     np.testing.assert_allclose(found, wanted, atol=3e-6)
 
 
 @pytest.mark.parametrize("uniform_in", ["angle", "area"])
 def test_hemisphere_is_uniform_in_what_it_says(uniform_in):
     sample = functools.partial(random_poses.sample_on_hemisphere, uniform_in=uniform_in)
-    drawn = np.asarray(jax.vmap(lambda key: sample(key, jnp.asarray(4.0)))(KEYS))
+    drawn = np.asarray(jax.jit(jax.vmap(lambda key: sample(key, jnp.asarray(4.0))))(KEYS))
     is_pose(drawn[0])
     distance = np.linalg.norm(drawn[:, :3, 3], axis=1)
     assert 3.5 <= distance.min() < 3.6 and 4.4 < distance.max() <= 4.5  # the released code's range
@@ -45,7 +49,7 @@ def test_hemisphere_is_uniform_in_what_it_says(uniform_in):
 def test_half_way_between_two_turns_is_half_the_turn():
     first = cameras.look_at(np.asarray(10.0), np.asarray(0.0), np.asarray(4.0))
     second = cameras.look_at(np.asarray(70.0), np.asarray(0.0), np.asarray(4.0))
-    middle = random_poses.interpolate_poses(jnp.asarray(first), jnp.asarray(second), 0.5)
+    middle = interpolate(jnp.asarray(first), jnp.asarray(second), 0.5)
     wanted = cameras.look_at(np.asarray(40.0), np.asarray(0.0), np.asarray(4.0))
     np.testing.assert_allclose(middle[:3, :3], wanted[:3, :3], atol=1e-5)
     np.testing.assert_allclose(middle[:3, 3], (first[:3, 3] + second[:3, 3]) / 2, atol=1e-5)
@@ -68,26 +72,30 @@ def turned_poses(angle, seed=3):
 @pytest.mark.parametrize("angle", ANGLES.values(), ids=ANGLES)
 def test_rotations_between_poses_are_scipys(angle):
     first, second, shares = turned_poses(angle)
-    found = jax.jit(jax.vmap(random_poses.interpolate_poses))(first, second, jnp.asarray(shares, jnp.float32))
+    found = interpolate_all(first, second, jnp.asarray(shares, jnp.float32))
     for i, share in enumerate(shares):
         pair = transform.Rotation.from_matrix(np.asarray([first[i, :3, :3], second[i, :3, :3]], np.float64))
         wanted = transform.Slerp([0, 1], pair)(share).as_matrix()
         np.testing.assert_allclose(found[i, :3, :3], wanted, atol=2e-6)
 
 
+@jax.jit
+@jax.vmap
+@functools.partial(jax.grad, argnums=(0, 1, 2))
+def gradients(first, second, share):
+    return jnp.sum(random_poses.interpolate_poses(first, second, share) * jnp.arange(16.0).reshape(4, 4))
+
+
 @pytest.mark.parametrize("angle", [1e-4, 1.0, np.pi - 1e-3])
 def test_gradients_of_poses_are_finite_unless_they_are_equal(angle):
-    def total(first, second, share):
-        return jnp.sum(random_poses.interpolate_poses(first, second, share) * jnp.arange(16.0).reshape(4, 4))
-
     first, second, shares = turned_poses(angle)
-    grads = jax.jit(jax.vmap(jax.grad(total, argnums=(0, 1, 2))))(first, second, jnp.asarray(shares, jnp.float32))
+    grads = gradients(first, second, jnp.asarray(shares, jnp.float32))
     assert all(np.isfinite(leaf).all() for leaf in grads)
 
 
 def test_equal_poses_have_only_themselves_between_them():
     pose = jnp.asarray(cameras.look_at(np.asarray(33.0), np.asarray(20.0), np.asarray(4.0)))
-    np.testing.assert_allclose(random_poses.interpolate_poses(pose, pose, 0.3), pose, atol=1e-5)
+    np.testing.assert_allclose(interpolate(pose, pose, 0.3), pose, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -103,4 +111,5 @@ def test_interpolated_poses_stay_among_the_photographs():
 
 def test_one_photograph_is_enough():
     known = jnp.asarray(cameras.hemisphere(1))
-    np.testing.assert_allclose(random_poses.interpolate_random_poses(KEYS[0], known), known[0], atol=1e-5)
+    found = jax.jit(random_poses.interpolate_random_poses)(KEYS[0], known)
+    np.testing.assert_allclose(found, known[0], atol=1e-5)
