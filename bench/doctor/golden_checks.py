@@ -31,7 +31,7 @@ def check_probes(probes: Iterable[Probe], golden: Mapping[str, Golden]) -> list[
             checks.append(check_probe(probe, golden.get(probe.name)))
     if absent:
         reasons = "; ".join(dict.fromkeys(absent.values()))
-        checks.append(Check("ok", "not here, not looked at", ", ".join(absent), "", reasons))
+        checks.append(Check("ok", "not here", f"{len(absent)} not looked at", "", f"{', '.join(absent)}: {reasons}"))
     return checks
 
 

@@ -64,7 +64,8 @@ def test_without_a_golden_value_it_warns():
 def test_what_is_not_here_is_one_line():
     names = ("encoder openai-rn50x4, pictures", "encoder openai-rn50x4, captions", "encoder openai-rn101, pictures")
     [found] = check_probes([Probe(name, lambda: (None, ())) for name in names], {})
-    assert (found.status, found.measured) == ("ok", "openai-rn50x4, openai-rn101")
+    assert (found.status, found.measured) == ("ok", "2 not looked at")
+    assert found.advice.startswith("openai-rn50x4, openai-rn101: its weights are not on disk")
 
 
 def test_some_golden_values_on_this_cpu():
