@@ -112,7 +112,8 @@ def read_trial_arrays(folder: pathlib.Path, name: str, record: Record) -> dict[s
     file = f"{name}.safetensors"
     content = read_checked(folder, file, record, MAX_ARRAYS_BYTES)
     try:
-        return safetensors.numpy.load(content)
+        # Read from memory, arrays come in no order that stays.
+        return dict(sorted(safetensors.numpy.load(content).items()))
     except Exception as error:  # of safetensors, of numpy and of Python, as it comes
         raise DamagedFile(
             f"{folder.name}/{file}: expected arrays, got a damaged file ({type(error).__name__})"
