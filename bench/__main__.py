@@ -27,6 +27,7 @@ VERBS = {
     "generate": "make one object from a caption: video, mesh and pictures, several seeds at once",
     "export": "write a stored trial's turntable, mesh (GLB, OBJ, PLY) and pictures",
     "doctor": "examine this install and device: known numbers, determinism, memory, room, packages, Ray, stored trials",
+    "drill": "make faults of machines while small trials are trained, and say whether anything was lost",
     "archive": "keep a suite's stored trials in one small file: records, scores, a few pictures",
     "adopt": "take over results that an earlier version stored",
     "compare": "set a method of your own against baselines: train what is missing, print paired differences",

@@ -36,6 +36,7 @@ TYPES: dict[str, Registered] = {
     "models.dietnerf:DietNeRF": Registered("DietNeRF", 1),
     "models.dream_fields.method:DreamFields": Registered("DreamFields", 1),
     "bench.plugins.imported_renders:ImportedRenders": Registered("ImportedRenders", 1),
+    "bench.drill.mean_color:MeanColor": Registered("MeanColor", 1),
     # fields
     "models.fields.networks:MLP": Registered("MLP", 1),
     "models.fields.networks:ResidualMLP": Registered("ResidualMLP", 1),

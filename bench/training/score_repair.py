@@ -67,7 +67,8 @@ def repair_scores(trials: Sequence[Trial], protocol_names: Sequence[str], trials
         except (ValueError, KeyError, IndexError, TypeError) as error:  # views of another shape, or of another trial
             lost[trial.id] = f"{trial.id}: expected views that can be scored, got {type(error).__name__}: {error}"
         else:
-            print(f"scored again, its scores were missing or damaged: {trial.id}", file=sys.stderr)
+            for name in needed[trial.id]:
+                print(f"scored again: {trial.id}/scores/{name}.json was missing or damaged", file=sys.stderr)
     return lost
 
 

@@ -72,7 +72,7 @@ def test_scores_are_made_again_to_the_last_byte(stored, harm, capsys):
     again = Store.open(root)
     assert repair_scores(trials, PROTOCOLS, again) == {}
     assert path.read_bytes() == before and check_store(root).is_sound and again.left_out == []
-    assert capsys.readouterr().err == f"scored again, its scores were missing or damaged: {trials[0].id}\n"
+    assert capsys.readouterr().err == f"scored again: {trials[0].id}/scores/std-v1.json was missing or damaged\n"
     assert repair_scores(trials, PROTOCOLS, Store.open(root)) == {}
     assert capsys.readouterr().err == ""
 

@@ -1,0 +1,1 @@
+"""A drill: faults at random moments while trials are trained, and what must hold afterwards."""
