@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kinds", type=several_of(tuple(KINDS)), metavar="KIND,KIND", help=f"some of {', '.join(KINDS)} (default: all)"
     )
     parser.add_argument(
-        "--nodes", type=int, choices=(1, 2), default=1, help="nodes of Ray; with 2 the command joins a cluster"
+        "--nodes", choices=("1", "2"), default="1", help="nodes of Ray; with 2 the command joins a cluster"
     )
     parser.add_argument(
         "--results",
@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    report = hold_drill(folder, args.faults, args.seed, args.kinds, args.nodes, say)
+    report = hold_drill(folder, args.faults, args.seed, args.kinds, int(args.nodes), say)
     if args.json:
         print(json.dumps(report.to_json(), indent=1))
     else:

@@ -84,12 +84,12 @@ class DrilledCommand:
 
     def wait_for_training(self, timeout_s: float = DEADLINE_S) -> bool:
         """Wait until a worker takes steps; False where the command ends before."""
-        wait_until(lambda: self.has_ended or (self.is_training() and bool(self.busy_workers())), timeout_s)
-        return not self.has_ended and bool(self.busy_workers())
+        wait_until(lambda: self.has_ended or self.is_training(), timeout_s)
+        return not self.has_ended and self.is_training()
 
-    def busy_workers(self) -> list[int]:
-        """List the processes that train a pack."""
-        return sorted(found.pid for found in find_processes(self.place.mark) if found.is_training)
+    def workers(self) -> list[int]:
+        """List the processes of Ray's that train packs."""
+        return sorted(found.pid for found in find_processes(self.place.mark) if found.is_worker)
 
     def wait(self, timeout_s: float = DEADLINE_S) -> int | None:
         """Wait for the end; return the exit code, None if it hangs: it is killed then."""

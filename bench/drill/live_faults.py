@@ -61,7 +61,7 @@ def make_fault(fault: Fault, command: DrilledCommand, cluster: RayCluster | None
         path.unlink(missing_ok=True)
         return None
     if fault.kind in ("worker-killed", "worker-stopped"):
-        workers = command.busy_workers()
+        workers = command.workers()
         number = signal.SIGKILL if fault.kind == "worker-killed" else signal.SIGSTOP
         pid = chance.choice(workers) if workers else None
         return f"worker in process {pid}, {number.name}" if pid is not None and send(pid, number) else None

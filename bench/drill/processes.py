@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 WORKER = "ray::LeavingWorker"
-"""How Ray names the process of a worker; behind it stands what it does."""
-
-TRAINING = f"{WORKER}.train"
+"""How Ray names the process of a worker; behind it stands what it was last asked, which tells little: it answers while
+it trains."""
 
 POLL_S = 0.1
 
@@ -35,11 +34,6 @@ class FoundProcess(NamedTuple):
     def is_worker(self) -> bool:
         """Tell whether it trains packs for Ray."""
         return self.command.startswith(WORKER)
-
-    @property
-    def is_training(self) -> bool:
-        """Tell whether it trains a pack now."""
-        return self.command.startswith(TRAINING)
 
 
 def find_processes(mark: str) -> list[FoundProcess]:

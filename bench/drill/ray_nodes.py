@@ -67,7 +67,7 @@ class RayNodes:
         self._shut_down()
 
     def _start(self) -> Cluster:
-        sizes = {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES}
+        sizes: dict[str, Any] = {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES}
         head = {**sizes, "gcs_server_port": self.port, "include_dashboard": False, "temp_dir": choose_socket_folder()}
         cluster = Cluster(initialize_head=True, head_node_args={name: value for name, value in head.items() if value})
         for _ in range(self.num_nodes - 1):
