@@ -30,7 +30,7 @@ def folder_name(variant: str, task: str, seed: int, hashed: str) -> str:
         >>> len(folder_name("nerf" + "+width=3" * 40, "knight__8v", 0, "3f9c1a2b"))
         140
     """
-    variant = re.sub(r"^\.", "-", file_safe(variant))  # a store passes over hidden folders
+    variant = re.sub(r"^(\.|__|$)", "-", file_safe(variant))  # a store passes over `.x` and `__x`, as `__pycache__` is
     task = file_safe(task)
     end = f"__s{seed}__{hashed}"
     room = MAX_ID_BYTES - len(end.encode()) - len("__")

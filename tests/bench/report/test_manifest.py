@@ -33,6 +33,7 @@ def changed_values(made):
         "media": DeferredDrawing("other files", lambda: None),
         "price": DevicePrice(2.0),
         "refresh_s": 3.0,
+        "doctor": "another",
         "is_small": True,
     }
 

@@ -9,6 +9,7 @@ import pytest
 from bench.errors import UsageError
 from bench.report.figures.figure import MAX_SLUG, slugify
 from bench.storage import store
+from bench.storage.trial_folder import is_trial_name
 from bench.suites import selection
 from bench.suites.trial import MAX_ID_BYTES, folder_name
 from bench.suites.variant_names import file_safe, shorten_name
@@ -46,7 +47,7 @@ def test_every_name_makes_a_folder(name, where, tmp_path):
     parts = {"variant": "nerf", "task": "knight__8v"} | {where: name}
     found = folder_name(**parts, seed=0, hashed="3f9c1a2b")
     assert len(found.encode()) <= MAX_ID_BYTES and found.endswith("__s0__3f9c1a2b")
-    assert store._is_trial_name(found)
+    assert is_trial_name(found)
     (tmp_path / found).mkdir()
     assert [path.name for path in tmp_path.iterdir()] == [found]
     assert not set(found) & {"/", "\0", "\n", "\x1b"}

@@ -140,12 +140,13 @@ def test_density_noise_is_drawn_in_training_alone():
     params, state, data = prepared(noisy)
     hyperparameters, rays = hyperparameters_of(noisy), looking()
 
-    def both(method):
+    def train(method):
         view = sample_training_rays(hyperparameters, method.render_px, jax.random.key(1))
-        trained = method.render_training_view(params, state, hyperparameters, view, jax.random.key(2), jnp.ones(()))
-        return trained.image, method.render(params, state, data, rays)
+        return method.render_training_view(params, state, hyperparameters, view, jax.random.key(2), jnp.ones(())).image
 
-    (loud, kept), (calm, wanted) = (jax.jit(functools.partial(both, method))() for method in (noisy, plain))
+    loud, calm = (jax.jit(functools.partial(train, method))() for method in (noisy, plain))
+    # Programs of their own: within a larger one the last digit depends on what else is computed.
+    kept, wanted = (jax.jit(method.render)(params, state, data, rays) for method in (noisy, plain))
     assert np.abs(loud - calm).max() > 0.01
     np.testing.assert_array_equal(kept.color, wanted.color)
 
