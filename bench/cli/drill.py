@@ -6,6 +6,7 @@ import argparse
 import json
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -48,6 +49,7 @@ def main(args: argparse.Namespace) -> int:
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that disks and processes are taken away
     report = hold_drill(folder, args.faults, args.seed, args.kinds, int(args.nodes), say)
     if args.json:
         print(json.dumps(report.to_json(), indent=1))

@@ -24,7 +24,7 @@ from bench.drill.verdict import RULES, BrokenRule, find_broken_rules, read_conte
 from bench.errors import UsageError
 from bench.storage.store import Store
 
-SITTINGS_A_ROUND = 2
+SITTINGS_A_ROUND = 4
 """A round's trials are trained before there can be more."""
 
 MOST_ROUNDS = 30

@@ -27,8 +27,8 @@ from bench.storage.store_check import check_store
 MOST_RUNS = 8
 """Times that the command may be needed after the last fault until all is finished."""
 
-ENDING_S = 40.0
-"""Seconds that the processes of a killed driver have to end by themselves."""
+ENDING_S = 60.0
+"""Seconds after the last command in which the processes of killed drivers must have ended by themselves."""
 
 PROVOKED = ("not finite", "does not fit in the memory", "its worker died", "hung", "out of memory")
 """Words of the reasons with which a fault may fail a trial."""
@@ -98,6 +98,13 @@ class DrillRound:
             for fault in again:
                 self.damage(fault)
             self.finish()
+        self.find_processes_left()
+
+    def find_processes_left(self) -> None:
+        """Wait for what killed drivers left behind: Ray's agents take a while to notice that they are alone."""
+        left = end_all(self.place.mark, ENDING_S) if self.cluster is None else []
+        if left:
+            self.break_rule("continued", f"processes were left: {', '.join(found.name for found in left)}", [])
 
     def history(self) -> RoundHistory:
         """Tell what happened, as the verdict needs it."""
@@ -113,12 +120,13 @@ class DrillRound:
         while waiting and command.wait_for_training():
             fault = waiting.pop(0)
             time.sleep(live_faults.pause_s(fault))
+            num_lines = len(command.lines)
             what = live_faults.make_fault(fault, command, self.cluster)
             if what is None:
                 self.postponed.append(fault)
             else:
                 self.note(fault, what)
-                live_faults.wait_for_effect(fault, command, self.cluster)
+                live_faults.wait_for_effect(fault, command, self.cluster, num_lines)
         self.postponed += waiting
         if sitting.end is not None:
             self.end_by_fault(sitting.end, command)
@@ -159,10 +167,6 @@ class DrillRound:
             self.break_rule("continued", f"the command ended with {code}", command.lines)
         elif code == 2 and not is_killed and not self.is_explained(command.lines):
             self.break_rule("continued", "the command ended with 2 without a fault that explains it", command.lines)
-        if self.cluster is None:
-            left = end_all(self.place.mark, ENDING_S)
-            if left:
-                self.break_rule("continued", f"processes were left: {', '.join(found.name for found in left)}", [])
         self.retry_failures()
         return code
 

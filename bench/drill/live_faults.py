@@ -84,8 +84,15 @@ def kill_ray(command: DrilledCommand, is_whole: bool) -> str | None:
     return f"all {len(hit)} processes of Ray's" if is_whole else f"raylet in process {hit[0].pid}"
 
 
-def wait_for_effect(fault: Fault, command: DrilledCommand, cluster: RayCluster | None) -> None:
-    """Wait until the command has noticed a fault: it says so, or has ended; mend the cluster."""
+def wait_for_effect(fault: Fault, command: DrilledCommand, cluster: RayCluster | None, num_lines: int) -> None:
+    """Wait until the command has noticed a fault: it says so, or has ended; mend the cluster.
+
+    Args:
+        fault: One that was made.
+        command: The command that trains.
+        cluster: The cluster that it has joined, if it has.
+        num_lines: Lines that it had said before the fault.
+    """
     words = {
         "worker-killed": ("died (",),
         "worker-stopped": ("hangs:",),
@@ -94,8 +101,7 @@ def wait_for_effect(fault: Fault, command: DrilledCommand, cluster: RayCluster |
         "loss-nan": (" failed: ",),
     }.get(fault.kind)
     if words is not None:
-        first = len(command.lines)
-        wait_until(lambda: command.has_ended or _says(command.lines[max(0, first - 5) :], words), EFFECT_S)
+        wait_until(lambda: command.has_ended or _says(command.lines[num_lines:], words), EFFECT_S)
     if cluster is not None and fault.kind in ("raylet-killed", "node-killed"):
         cluster.mend()
 
