@@ -108,8 +108,9 @@ class Trial:
     def _identity(self) -> dict[str, Any]:
         """Made once, and taken along to a worker: the driver says which trial it is."""
         if self._first is not None:
+            known = self._first._identity  # before the description: it says what is missing where data is not here
             assert self._described  # kept here too: a worker compares it with what it finds there
-            return self._first._identity | {"seed": self.seed}
+            return known | {"seed": self.seed}
         fingerprint = self.task.fingerprint()  # first: it says what is missing where data is not here
         made = self._described | {
             "fingerprint": fingerprint,
