@@ -145,7 +145,7 @@ def hold_drill(
     finally:
         if cluster is not None:
             cluster.close()
-        end_all(place.mark, 10)
+        end_all(place.mark, 10.0)
     broken += [BrokenRule("made", f"fault {fault.number}, {fault.kind}, found no occasion") for fault in left]
     return DrillReport(
         made=tuple(made),
