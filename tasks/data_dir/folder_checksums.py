@@ -29,7 +29,7 @@ def write_checksums(folder: pathlib.Path) -> None:
 
 
 def find_folder_damage(folder: pathlib.Path) -> str:
-    """Say which file of a folder is not the one that was written; empty where none is, or no checksums are kept.
+    """Say which files of a folder are not those that were written; empty where none is, or no checksums are kept.
 
     Raises:
         OSError: The disk fails.
@@ -45,10 +45,13 @@ def find_folder_damage(folder: pathlib.Path) -> str:
     there = _names(folder)
     gone = sorted(set(known) - set(there))
     if gone:
-        return f"{gone[0]} is gone"
+        return f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} gone"
     names = [name for name in there if name in known]
     hashes = sha256_of_all(folder / name for name in names)
-    return next((f"{name} is damaged" for name, found in zip(names, hashes, strict=True) if known[name] != found), "")
+    damaged = [name for name, found in zip(names, hashes, strict=True) if known[name] != found]
+    if not damaged:
+        return ""
+    return f"{', '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged"
 
 
 def _names(folder: pathlib.Path) -> list[str]:

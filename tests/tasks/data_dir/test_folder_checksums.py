@@ -34,6 +34,7 @@ def test_whole_and_unknown_folders(folder):
     [
         (lambda folder: (folder / "a").write_bytes(b"abd"), "a is damaged"),
         (lambda folder: (folder / "a").write_bytes(b"ab"), "a is damaged"),
+        (lambda folder: [(folder / name).write_bytes(b"abd") for name in "ab"], "a, b are damaged"),
         (lambda folder: (folder / "b").unlink(), "b is gone"),
         (lambda folder: ((folder / "b").unlink(), os.mkfifo(folder / "b")), "b is gone"),
         (lambda folder: (folder / CHECKSUMS).write_text("{"), "sha256.json is damaged"),
