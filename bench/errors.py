@@ -68,19 +68,28 @@ def describe_machine_error(error: OSError) -> str | None:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Name the known word that is nearest to a mistyped one, for the end of a message.
+    """Name the known word that is nearest to a mistyped one, whatever its capitals, for the end of a message.
 
     Example:
         >>> nearest("dietnref", ["nerf", "dietnerf"])
         "the nearest is 'dietnerf'"
         >>> nearest("zzz", ["nerf", "dietnerf"])
         'known: dietnerf, nerf'
+        >>> nearest("nerf", ["NeRF", "NeRF, 43 views"]), nearest("zzz", ["NeRF", "NeRF, 43 views"])
+        ("the nearest is 'NeRF'", "known: 'NeRF', 'NeRF, 43 views'")
     """
     known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    by_small_letters = {name.casefold(): name for name in reversed(known)}
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5) or [
+        by_small_letters[found]
+        for found in difflib.get_close_matches(word.casefold(), by_small_letters, n=1, cutoff=0.5)
+    ]
+    if word.casefold() in by_small_letters:
+        close = [by_small_letters[word.casefold()]]
     if close:
         return f"the nearest is {close[0]!r}"
-    return "known: " + ", ".join(known)
+    hold_commas = any("," in name for name in known)
+    return "known: " + ", ".join(repr(name) if hold_commas else name for name in known)
 
 
 def escape_controls(text: str) -> str:

@@ -7,6 +7,7 @@ decided in `bench.suites.overrides`.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 from bench.errors import UsageError, nearest
@@ -20,11 +21,11 @@ class Condition(NamedTuple):
 
     Attributes:
         key: One of `KEYS`.
-        values: Trials of any of these are kept.
+        text: Values with commas between; trials of any of them are kept. Names may hold commas: see `split_names`.
     """
 
     key: str
-    values: tuple[str, ...]
+    text: str
 
 
 class Setting(NamedTuple):
@@ -63,23 +64,45 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def parse_condition(text: str) -> Condition:
-    """Parse a condition of `--only`; an arm's name may hold a comma.
+    """Parse a condition of `--only`; its values are split when the names of the suite are known.
 
     Raises:
         UsageError: An unknown key, whose nearest is named, or no value.
 
     Example:
         >>> parse_condition("scene=kettle,rook")
-        Condition(key='scene', values=('kettle', 'rook'))
+        Condition(key='scene', text='kettle,rook')
     """
     key, equals, value = text.partition("=")
     if key not in KEYS:
         raise UsageError(f"--only: expected {'|'.join(KEYS)}=VALUE, got {text!r}; {nearest(key, KEYS)}")
     if not equals:
         raise UsageError(f"--only: expected a value behind {key}, got {text!r}; write --only {key}=VALUE")
-    if key == "arm":
-        return Condition(key, (value,))
-    return Condition(key, tuple(word.strip() for word in value.split(",")))
+    return Condition(key, value)
+
+
+def split_names(text: str, known: Collection[str]) -> tuple[str, ...]:
+    """Split names at the commas between them, where a name may hold commas itself: the longest known one is taken.
+
+    Args:
+        text: Names with commas between.
+        known: All names. What begins with none of them ends at the next comma, and is returned as it stands.
+
+    Example:
+        >>> split_names("NeRF,NeRF, 43 views, x", ["NeRF", "NeRF, 43 views"])
+        ('NeRF', 'NeRF, 43 views', 'x')
+    """
+    longest_first = sorted(known, key=len, reverse=True)
+    names: list[str] = []
+    rest = text.strip()
+    while True:
+        found = (name for name in longest_first if re.match(rf"{re.escape(name)}\s*(,|$)", rest))
+        name = next(found, rest.partition(",")[0].strip())
+        names.append(name)
+        _, comma, rest = rest[len(name) :].partition(",")
+        if not comma:
+            return tuple(dict.fromkeys(names))
+        rest = rest.strip()
 
 
 def parse_setting(text: str) -> Setting:

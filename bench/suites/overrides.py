@@ -18,7 +18,7 @@ from flax import linen
 from bench import import_paths
 from bench.errors import UsageError, nearest
 from bench.suites import identity
-from bench.suites.option_syntax import parse_condition, parse_setting
+from bench.suites.option_syntax import parse_condition, parse_setting, split_names
 from bench.suites.suite import Arm, Placement, Suite, Table, base_name
 from bench.suites.variant_names import folder_safe, snake, without_paths
 from tasks.budgets import Budget
@@ -180,13 +180,16 @@ def only(placements: Sequence[Placement], conditions: Sequence[str]) -> list[Pla
     """
     kept = list(placements)
     for condition in conditions:
-        key, wanted = parse_condition(condition)
+        key, text = parse_condition(condition)
         if key == "caption":
             unlisted.check_listed(placement.trial.task for placement in placements)
         known = {_value(key, placement) for placement in placements}
-        for word in wanted:
-            if word not in known:
+        wanted: set[str] = set()
+        for word in split_names(text, known):
+            meant = {value for value in known if is_derived(value, word)} if key == "variant" else known & {word}
+            if not meant:
                 refuse_value(condition, key, word, known)
+            wanted |= meant
         kept = [placement for placement in kept if _value(key, placement) in wanted]
     if conditions and not kept:
         raise UsageError(
@@ -194,6 +197,20 @@ def only(placements: Sequence[Placement], conditions: Sequence[str]) -> list[Pla
             "for one or the other write --only KEY=A,B"
         )
     return kept
+
+
+def is_derived(variant: str, word: str) -> bool:
+    """Tell whether a word names a variant, or one that it was derived from by a setting or for a scene's world.
+
+    Example:
+        >>> is_derived("nerf+num_rays=64+world=unbounded", "nerf")
+        True
+        >>> is_derived("nerf+num_rays=64+world=unbounded", "nerf+world=unbounded"), is_derived("nerf_2021", "nerf")
+        (True, False)
+    """
+    base, *marks = variant.split("+")
+    wanted_base, *wanted_marks = word.split("+")
+    return base == wanted_base and set(wanted_marks) <= set(marks)
 
 
 def refuse_value(condition: str, key: str, word: str, known: Iterable[str]) -> NoReturn:
@@ -218,8 +235,9 @@ def with_tables_of(suite: Suite, budget: Budget, conditions: Sequence[str]) -> S
     kept = suite.tables_at(budget)
     for condition in conditions:
         key, _, text = condition.partition("=")
-        wanted = {word.strip() for word in text.split(",")}
-        if key == "table" and wanted <= {table.name for table in kept}:
+        names = {table.name for table in kept}
+        wanted = split_names(text, names)
+        if key == "table" and names.issuperset(wanted):
             kept = tuple(table for table in kept if table.name in wanted)
     return dataclasses.replace(suite, tables={**suite.tables, base_name(budget): kept})
 

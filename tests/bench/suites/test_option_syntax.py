@@ -16,10 +16,10 @@ class TestSeeds:
 
 class TestConditions:
     def test_an_arms_name_may_hold_a_comma(self):
-        assert option_syntax.parse_condition("arm=width 64, depth 2").values == ("width 64, depth 2",)
+        assert option_syntax.parse_condition("arm=width 64, depth 2").text == "width 64, depth 2"
 
     def test_a_value_may_hold_an_equals_sign(self):
-        assert option_syntax.parse_condition("variant=nerf+width=3").values == ("nerf+width=3",)
+        assert option_syntax.parse_condition("variant=nerf+width=3").text == "nerf+width=3"
 
     def test_an_unknown_key_names_the_nearest(self):
         with pytest.raises(UsageError, match="--only: .* the nearest is 'scene'"):
@@ -28,6 +28,27 @@ class TestConditions:
     def test_a_key_alone(self):
         with pytest.raises(UsageError, match="write --only scene=VALUE"):
             option_syntax.parse_condition("scene")
+
+
+class TestNames:
+    ARMS = ("NeRF", "NeRF, 43 views", "DietNeRF", "DietNeRF, fine-tuned")
+
+    @pytest.mark.parametrize(
+        ("text", "names"),
+        [
+            ("NeRF", ("NeRF",)),
+            ("NeRF,DietNeRF", ("NeRF", "DietNeRF")),
+            ("NeRF,NeRF, 43 views", ("NeRF", "NeRF, 43 views")),
+            ("NeRF, 43 views,NeRF", ("NeRF, 43 views", "NeRF")),
+            ("NeRF, 43 views , DietNeRF, fine-tuned", ("NeRF, 43 views", "DietNeRF, fine-tuned")),
+            ("NeRF, 43 view", ("NeRF", "43 view")),  # refused later, with the nearest
+            ("NeRFs,NeRF", ("NeRFs", "NeRF")),
+            ("", ("",)),
+            ("NeRF,", ("NeRF", "")),
+        ],
+    )
+    def test_the_longest_known_name_is_taken(self, text, names):
+        assert option_syntax.split_names(text, self.ARMS) == names
 
 
 class TestSettings:

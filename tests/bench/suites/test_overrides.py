@@ -122,6 +122,35 @@ class TestOnly:
         with pytest.raises(UsageError, match="some trial meets together, got none; .* write --only KEY=A,B"):
             self.chosen("scene=dark", "scene=grey")
 
+    @pytest.mark.parametrize(
+        ("condition", "arms"),
+        [
+            ("arm=base,base, all views", ["base", "base, all views"]),
+            ("arm=base, all views", ["base, all views"]),
+            ("arm=quiet,base", ["base", "quiet"]),
+            ("variant=toy", ["base", "base, all views"]),
+            ("variant=toy+world=unbounded,toy_quiet", ["base, all views", "quiet"]),
+            ("variant=toy+num_rays=64", ["base, all views"]),
+        ],
+    )
+    def test_names_hold_commas_and_variants_have_descendants(self, condition, arms):
+        (placement, *_) = suite().placements(SMOKE)
+        variants = {
+            "base": "toy", "base, all views": "toy+num_rays=64+world=unbounded", "quiet": "toy_quiet", "other": "other",
+        }  # fmt: skip
+        placements = [
+            placement._replace(arm=arm, trial=dataclasses.replace(placement.trial, variant=variant))
+            for arm, variant in variants.items()
+        ]
+        assert [each.arm for each in overrides.only(placements, [condition])] == arms
+
+    def test_an_arms_nearest_is_found_whatever_its_capitals_and_names_are_quoted(self):
+        (placement, *_) = suite().placements(SMOKE)
+        placements = [placement._replace(arm=arm) for arm in ("NeRF", "NeRF, 43 views")]
+        for word, said in (("nerf", "the nearest is 'NeRF'"), ("x", "known: 'NeRF', 'NeRF, 43 views'")):
+            with pytest.raises(UsageError, match=f"expected an arm of the suite, got '{word}'; {said}"):
+                overrides.only(placements, [f"arm={word}"])
+
     def test_a_comma_is_or(self):
         assert len(self.chosen("scene=dark,grey")[0]) == 6
 
