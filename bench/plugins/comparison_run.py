@@ -151,7 +151,7 @@ def select_comparison(options: ComparisonOptions, here: Store) -> tuple[Comparis
     seeds = option_syntax.parse_seeds(options.seeds) if options.seeds else None
     trials, cells = comparison_suite.expand(study, budget, seeds, options.only, records)
     check_places(cells)
-    return study, Selection(suite=changed, budget=budget, trials=trials, cells=cells)
+    return study, Selection(suite=changed, budget=budget, trials=trials, cells=cells, settings=options.settings)
 
 
 def describe_folder(path: pathlib.Path) -> str:

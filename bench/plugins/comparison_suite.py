@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from bench.errors import UsageError, nearest
 from bench.metrics.task_kinds import kind_of, kind_of_method
 from bench.storage.record import Record
-from bench.suites import identity, overrides, registry
+from bench.suites import identity, option_syntax, overrides, registry
 from bench.suites.identity import describe
 from bench.suites.suite import Arm, Placement, Suite, Table, TrialSlot, base_name, fill_slots
 from bench.suites.trial import Trial
@@ -148,14 +148,7 @@ def split_names(texts: Sequence[str], labels: Iterable[str]) -> list[str]:
         ['dietnerf', 'NeRF, 100 views', 'nerf']
     """
     known = set(labels)
-    found = []
-    for text in texts:
-        parts = text.split(",")
-        while parts:
-            ends = (end for end in range(len(parts), 1, -1) if ",".join(parts[:end]).strip() in known)
-            num = next(ends, 1)
-            found.append(",".join(parts[:num]).strip())
-            parts = parts[num:]
+    found = [name for text in texts for name in option_syntax.split_known_names(text, known)]
     return list(dict.fromkeys(name for name in found if name))
 
 

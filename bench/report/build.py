@@ -99,6 +99,7 @@ def gather_contents(
         notes = degenerate_field_notes(table, chosen.cells, store)
         notes += masked_score_notes(table, chosen.cells, store)
         notes += imagenet_encoder_notes(table, chosen.cells, chosen.trials)
+        notes += chosen.uneven_settings(table)
         results.append(add_notes(result, notes))
     return ReportContents(
         title=study_title(chosen),

@@ -21,7 +21,8 @@ class Condition(NamedTuple):
 
     Attributes:
         key: One of `KEYS`.
-        text: Values with commas between; trials of any of them are kept. Names may hold commas: see `split_names`.
+        text: Values with commas between; trials of any are kept. Names may hold commas: see
+            `split_known_names`.
     """
 
     key: str
@@ -81,7 +82,7 @@ def parse_condition(text: str) -> Condition:
     return Condition(key, value)
 
 
-def split_names(text: str, known: Collection[str]) -> tuple[str, ...]:
+def split_known_names(text: str, known: Collection[str]) -> tuple[str, ...]:
     """Split names at the commas between them, where a name may hold commas itself: the longest known one is taken.
 
     Args:
@@ -89,7 +90,7 @@ def split_names(text: str, known: Collection[str]) -> tuple[str, ...]:
         known: All names. What begins with none of them ends at the next comma, and is returned as it stands.
 
     Example:
-        >>> split_names("NeRF,NeRF, 43 views, x", ["NeRF", "NeRF, 43 views"])
+        >>> split_known_names("NeRF,NeRF, 43 views, x", ["NeRF", "NeRF, 43 views"])
         ('NeRF', 'NeRF, 43 views', 'x')
     """
     longest_first = sorted(known, key=len, reverse=True)

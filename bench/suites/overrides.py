@@ -18,7 +18,7 @@ from flax import linen
 from bench import import_paths
 from bench.errors import UsageError, nearest
 from bench.suites import identity
-from bench.suites.option_syntax import parse_condition, parse_setting, split_names
+from bench.suites.option_syntax import parse_condition, parse_setting, split_known_names
 from bench.suites.suite import Arm, Placement, Suite, Table, base_name
 from bench.suites.variant_names import folder_safe, snake, without_paths
 from tasks.budgets import Budget
@@ -185,7 +185,7 @@ def only(placements: Sequence[Placement], conditions: Sequence[str]) -> list[Pla
             unlisted.check_listed(placement.trial.task for placement in placements)
         known = {_value(key, placement) for placement in placements}
         wanted: set[str] = set()
-        for word in split_names(text, known):
+        for word in split_known_names(text, known):
             meant = {value for value in known if is_derived(value, word)} if key == "variant" else known & {word}
             if not meant:
                 refuse_value(condition, key, word, known)
@@ -236,7 +236,7 @@ def with_tables_of(suite: Suite, budget: Budget, conditions: Sequence[str]) -> S
     for condition in conditions:
         key, _, text = condition.partition("=")
         names = {table.name for table in kept}
-        wanted = split_names(text, names)
+        wanted = split_known_names(text, names)
         if key == "table" and names.issuperset(wanted):
             kept = tuple(table for table in kept if table.name in wanted)
     return dataclasses.replace(suite, tables={**suite.tables, base_name(budget): kept})

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from bench.errors import UsageError
 from bench.suites import overrides, registry
 from bench.suites.captured_arms import fit_to_surroundings
-from bench.suites.option_syntax import parse_condition, split_names
+from bench.suites.option_syntax import parse_condition, split_known_names
 from bench.suites.suite import Suite, Table, base_name
 from bench.suites.variant_names import folder_safe
 from tasks.budgets import Budget
@@ -64,7 +64,7 @@ def choose_folders(text: str, conditions: Sequence[str] = ()) -> dict[str, pathl
         key, text = parse_condition(condition)
         if key != "scene":
             continue
-        wanted = split_names(text, folders)
+        wanted = split_known_names(text, folders)
         for word in wanted:
             if word not in folders:
                 overrides.refuse_value(condition, key, word, folders)

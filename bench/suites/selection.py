@@ -11,6 +11,7 @@ from bench.errors import UsageError
 from bench.suites import option_syntax, overrides, registry, scene_study
 from bench.suites.suite import Placement, Suite, Table, TrialSlot, fill_slots
 from bench.suites.trial import Trial
+from bench.suites.uneven_settings import describe_uneven_settings
 from bench.suites.variant_names import file_safe, shorten_name
 from tasks.budgets import Budget
 from tasks.task import Task
@@ -51,6 +52,7 @@ class Selection:
         cells: Their places in the suite's tables.
         without_data: Places of further trials whose data is not here. Only a plan has them.
         missing: What these lack, a line each.
+        settings: Changes that the user made with `--set`, carried out above.
     """
 
     suite: Suite
@@ -59,6 +61,7 @@ class Selection:
     cells: list[TrialSlot]
     without_data: tuple[Placement, ...] = ()
     missing: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -72,6 +75,13 @@ class Selection:
         places = {(cell.table, cell.arm) for cell in self.cells}
         places |= {(placement.table, placement.arm) for placement in self.without_data}
         return tuple(table for table in self.tables if (table.name, table.baseline) not in places)
+
+    def uneven_settings(self, table: Table) -> list[str]:
+        """Say which of the user's settings changed some arms of a table, and not others that have the field."""
+        places = [(cell.table, cell.arm) for cell in self.cells]
+        places += [(placement.table, placement.arm) for placement in self.without_data]
+        arms = {arm for name, arm in places if name == table.name}
+        return describe_uneven_settings(table, arms, self.settings)
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -103,7 +113,15 @@ def select_trials(options: SelectionOptions, *, allow_missing: bool = False) -> 
     trials, cells = fill_slots(placements)
     check_places(cells)
     check_folder_names(trial.id for trial in trials)
-    return Selection(suite=suite, budget=budget, trials=trials, cells=cells, without_data=without, missing=missing)
+    return Selection(
+        suite=suite,
+        budget=budget,
+        trials=trials,
+        cells=cells,
+        without_data=without,
+        missing=missing,
+        settings=options.settings,
+    )
 
 
 def split_by_data(

@@ -149,6 +149,7 @@ def train_missing(
     check_storable(trials_store, missing)
     check_before_training(missing)
     warn_of_left_out_baselines(chosen)
+    warn_of_uneven_settings(chosen)
     num_done = sum(trials_store.finished(trial.id) for trial in chosen.trials)
     checkpoints = StoredCheckpoints.open(trials_store, options.checkpoint_s)
     points = checkpoints.resume_points(missing)
@@ -293,6 +294,12 @@ def warn_of_left_out_baselines(chosen: Selection) -> None:
             "differences; choose it too with --only to have them",
             file=sys.stderr,
         )
+
+
+def warn_of_uneven_settings(chosen: Selection) -> None:
+    """Say, once a setting, which arms of a table it left as they were."""
+    for line in dict.fromkeys(line for table in chosen.tables for line in chosen.uneven_settings(table)):
+        print(f"note: {line}", file=sys.stderr)
 
 
 def warn_of_absent_photographs(trials: list[Trial]) -> None:

@@ -30,6 +30,8 @@ def print_plan(plan: RunPlan) -> None:
         _print_arms(console, table)
         for note in imagenet_encoder_notes(table, plan.chosen.cells, plan.chosen.trials):
             console.print(f"note: {note}")
+        for line in plan.chosen.uneven_settings(table):
+            console.print(Text(f"note: {line}"), soft_wrap=True)
     _print_packs(console, plan)
     console.print(
         f"{plan.num_trials} trials at budget {plan.chosen.budget.name}, "

@@ -48,7 +48,7 @@ class TestNames:
         ],
     )
     def test_the_longest_known_name_is_taken(self, text, names):
-        assert option_syntax.split_names(text, self.ARMS) == names
+        assert option_syntax.split_known_names(text, self.ARMS) == names
 
 
 class TestSettings:
