@@ -148,8 +148,7 @@ def train_missing(
         return 0
     check_storable(trials_store, missing)
     check_before_training(missing)
-    warn_of_left_out_baselines(chosen)
-    warn_of_uneven_settings(chosen)
+    warn_of_choices(chosen)
     num_done = sum(trials_store.finished(trial.id) for trial in chosen.trials)
     checkpoints = StoredCheckpoints.open(trials_store, options.checkpoint_s)
     points = checkpoints.resume_points(missing)
@@ -284,6 +283,12 @@ def warn_of_unknown_words(trials: list[Trial]) -> None:
     warnings = [kind_of(trial.task).guide_warning(trial.task, trial.method.encoders) for trial in trials]
     for warning in dict.fromkeys(filter(None, warnings)):
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def warn_of_choices(chosen: Selection) -> None:
+    """Say what the user's choices of trials and settings mean for the tables."""
+    warn_of_left_out_baselines(chosen)
+    warn_of_uneven_settings(chosen)
 
 
 def warn_of_left_out_baselines(chosen: Selection) -> None:
