@@ -13,6 +13,7 @@ import ray
 
 from bench import import_paths
 from bench.errors import UsageError
+from bench.training.ray_health import end_when_stuck
 from bench.training.socket_folder import choose_socket_folder
 from bench.training.worker_environment import worker_runtime_env
 
@@ -38,6 +39,12 @@ def connect_ray(address: str | None) -> Iterator[bool]:
     if ray.is_initialized():
         yield address is None
         return
+    with end_when_stuck() if address is None else contextlib.nullcontext():
+        yield from _connected(address)
+
+
+def _connected(address: str | None) -> Iterator[bool]:
+    """Connect, yield whether workers run on this host, and take leave."""
     try:
         if address is None:
             _start_ray()

@@ -36,6 +36,9 @@ MAX_FAILED_STARTS = 3
 MAX_RESTARTS = 3
 """Times in a row that a Ray of this host's own is started anew without that a trial was finished in between."""
 
+SETTLE_S = 0.5
+"""Seconds in which processes that die together have died."""
+
 POLL_S = 1.0
 """Seconds between two looks at what the workers do."""
 
@@ -111,6 +114,7 @@ class RayExecutor:
         self.num_started = 0
         self.workers: list[WorkerHandle] = []
         self.stopped_at: float | None = None
+        self.health: RayHealth | None = None
 
     def run(self) -> None:
         """Train until nothing waits and nobody works, or until the run is to stop.
@@ -125,7 +129,7 @@ class RayExecutor:
             )
         stop = self.handlers.stop
         stop.is_patient = self.handlers.checkpoints.every_s is not None
-        health = RayHealth()
+        health = self.health = RayHealth()
         try:
             self.workers = [self.start_worker() for _ in range(self.num_workers)]
             while (self.queue.waiting and stop.may_begin()) or any(worker.is_busy for worker in self.workers):
@@ -358,7 +362,11 @@ class RayExecutor:
 
         Raises:
             UsageError: Worker after worker died before it had started.
+            RayLost: It died with the rest of Ray, which must be asked nothing more: no answer would come.
         """
+        if self.is_local and self.health is not None and not isinstance(error, WorkerStopped):
+            time.sleep(SETTLE_S)
+            self.health.check(is_urgent=True)
         self.workers.remove(worker)
         ray.kill(worker.actor)  # it may only be out of reach
         self.take_last_news(worker)

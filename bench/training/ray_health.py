@@ -6,11 +6,16 @@ Ray ends a driver by force a minute after its head has died; a run ends before t
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 
 import ray
+
+from bench.errors import ClusterLost
 
 EVERY_S = 4.0
 """Seconds between two looks."""
@@ -20,6 +25,13 @@ SILENT_S = 30.0
 
 MAX_REFUSED = 4
 """Looks in a row at which nobody listens at the head's port."""
+
+
+STUCK_S = 30.0
+"""Seconds in which a run must have noticed that Ray has died; after 60 Ray ends it without a word."""
+
+NEEDED = ("raylet", "gcs_server")
+"""Processes of Ray's without which a run cannot go on."""
 
 
 class RayLost(Exception):
@@ -59,14 +71,17 @@ class RayHealth:
                     self.lost = "the part of Ray on this host (raylet) died"
                 self.draining = find_draining()
 
-    def check(self) -> None:
+    def check(self, is_urgent: bool = False) -> None:
         """Look whether Ray is there.
+
+        Args:
+            is_urgent: Whether to look in any case, as a worker has died: perhaps not alone.
 
         Raises:
             RayLost: It is not.
         """
         now = time.monotonic()
-        if now - self.looked >= EVERY_S:
+        if is_urgent or now - self.looked >= EVERY_S:
             self.looked = now
             self.lost = self.lost or self.find_dead_process() or self.find_silent_head(now)
         if self.lost is not None:
@@ -74,10 +89,7 @@ class RayHealth:
 
     def find_dead_process(self) -> str | None:
         """Name a process of a Ray that was started for the run and has died."""
-        dead = []
-        with contextlib.suppress(Exception):  # another version of Ray has other names
-            dead = [name for name, _ in self.processes.dead_processes() if name in ("raylet", "gcs_server")]  # type: ignore[union-attr]
-        return f"a process of Ray's ({dead[0]}) died" if dead else None
+        return name_dead_process(self.processes)
 
     def find_silent_head(self, now: float) -> str | None:
         """Tell whether the head is lost: nobody listens there, or it gives no answer."""
@@ -97,6 +109,57 @@ class RayHealth:
     def close(self) -> None:
         """Let the thread end."""
         self.is_over.set()
+
+
+def name_dead_process(node: object) -> str | None:
+    """Name a process that a run needs and that has died, of what Ray knows of this host."""
+    dead = []
+    with contextlib.suppress(Exception):  # another version of Ray has other names
+        dead = [name for name, _ in node.dead_processes() if name in NEEDED]  # type: ignore[attr-defined]
+    return f"a process of Ray's ({dead[0]}) died" if dead else None
+
+
+def find_dead_now() -> str | None:
+    """Name a process that has died of the Ray that this process has started, if it has; also while it starts."""
+    return name_dead_process(getattr(ray._private.worker, "_global_node", None))
+
+
+@contextlib.contextmanager
+def end_when_stuck(
+    find_dead: Callable[[], str | None] = find_dead_now,
+    stuck_s: float = STUCK_S,
+    end: Callable[[int], object] = os._exit,
+) -> Iterator[None]:
+    """Let a run that hangs in a question to a dead Ray end with a line, before Ray ends it without one.
+
+    Args:
+        find_dead: Names what has died; None while all lives.
+        stuck_s: Seconds for which the run may go on with a dead Ray.
+        end: Ends the process with an exit code.
+    """
+    is_over = threading.Event()
+
+    def look() -> None:
+        since: float | None = None
+        while not is_over.wait(min(EVERY_S, stuck_s) / 2):
+            lost = find_dead()
+            now = time.monotonic()
+            since = None if lost is None else since or now
+            if since is not None and now - since >= stuck_s:
+                print(
+                    f"bench: ray: {lost}, and it answers no more; the same command continues",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                end(ClusterLost.exit_code)
+                return
+
+    thread = threading.Thread(target=look, name="ray-stuck", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
 
 
 def find_draining() -> set[str]:
