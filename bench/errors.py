@@ -20,6 +20,16 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u206
 """Controls of a terminal, changes of the direction of text, and halves of characters."""
 
 
+MOST_NAMED = 40
+"""Names that a message lists."""
+
+LONGEST_WORD = 1000
+"""Letters of a word beyond which its middle is left out of a message; a path may have some hundreds."""
+
+LONGEST_TEXT = 4000
+"""Letters of a message beyond which its middle is left out."""
+
+
 class UsageError(Exception):
     """A mistake of the user's: the command line prints it as one line, without a traceback, and exits with 2.
 
@@ -29,7 +39,11 @@ class UsageError(Exception):
     exit_code = 2
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(escape_controls(message))
+        super().__init__(escape_controls(shorten(message)))
+
+
+class PluginError(UsageError):
+    """An error that a user's own code raised where it was imported or made; `__cause__` is what it raised."""
 
 
 class ClusterLost(UsageError):
@@ -89,7 +103,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"the nearest is {close[0]!r}"
     hold_commas = any("," in name for name in known)
-    return "known: " + ", ".join(repr(name) if hold_commas else name for name in known)
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    return "known: " + ", ".join(repr(name) if hold_commas else name for name in known[:MOST_NAMED]) + more
 
 
 def escape_controls(text: str) -> str:
@@ -102,6 +117,26 @@ def escape_controls(text: str) -> str:
         red \x1b[31m
     """
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def shorten(text: str) -> str:
+    """Return text that a person can read: the middle of endless words, and of an endless text, is left out.
+
+    Example:
+        >>> shorten("a.json: expected a number, got " + "9" * 5000 + "; correct it")[:60]
+        'a.json: expected a number, got 99999999999999999999999999999'
+        >>> len(shorten("9" * 5000)), len(shorten("9 " * 5000))
+        (185, 1524)
+    """
+
+    def without_middle(found: re.Match[str]) -> str:
+        word = found[0]
+        return f"{word[:120]}...({len(word)} letters)...{word[-40:]}"
+
+    text = re.sub(rf"\S{{{LONGEST_WORD},}}", without_middle, text)
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text[:1000]}...({len(text)} letters)...{text[-500:]}"
 
 
 def machine_fault(error: OSError, where: object = None) -> MachineFault:

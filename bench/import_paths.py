@@ -11,10 +11,11 @@ import importlib
 import os
 import pathlib
 import sys
+import traceback
 from types import ModuleType
 from typing import Any
 
-from bench.errors import UsageError, nearest
+from bench.errors import PluginError, UsageError, nearest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 """The root of the repository, or of the copy of it that a Ray worker on another host was given."""
@@ -67,13 +68,62 @@ def import_plugin(reference: str) -> Any:
     module = _import(reference, module_name)
     found: Any = module
     for part in name.split("."):
-        if not hasattr(found, part):
+        if not _has(reference, found, part):
             public = [known for known in vars(module) if not known.startswith("_")]
             raise UsageError(
                 f"{reference}: expected an object of that name in {_place(module)}, got none; {nearest(name, public)}"
             )
         found = getattr(found, part)
     return found
+
+
+def make_object(reference: str) -> Any:
+    """Import what a user named, and make a class of it with its defaults.
+
+    Raises:
+        UsageError: As `import_plugin`, or the class cannot be made without arguments.
+    """
+    return make_default(reference, import_plugin(reference))
+
+
+def make_default(reference: str, found: Any) -> Any:
+    """Return an object; of a class, the object that it makes without arguments.
+
+    Raises:
+        PluginError: It raises an error.
+    """
+    if not isinstance(found, type):
+        return found
+    try:
+        return found()
+    except UsageError:
+        raise
+    except Exception as error:  # of the user's code, as it comes
+        raise PluginError(
+            f"{reference}: expected a class that is made without arguments, got {describe_error(error)}; give its "
+            "fields defaults, or name an object that you made"
+        ) from error
+
+
+def describe_error(error: BaseException) -> str:
+    """Describe an error of a user's code in one line, with the line of his file that raised it.
+
+    Example:
+        >>> describe_error(ValueError("one", "two"))
+        "ValueError: ('one', 'two')"
+    """
+    said = " ".join(str(error).split())
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = pathlib.Path(frame.f_code.co_filename)
+        if file.is_absolute() and not file.is_relative_to(ROOT) and "site-packages" not in file.parts:
+            place = f" ({file.name}, line {line})" if file.is_file() and not _is_python(file) else place
+    return f"{type(error).__name__}: {said}{place}" if said else f"{type(error).__name__}{place}"
+
+
+def _is_python(file: pathlib.Path) -> bool:
+    """Tell whether a file is of Python's own library."""
+    return file.is_relative_to(pathlib.Path(os.__file__).parent)
 
 
 def plugin_sources() -> list[str]:
@@ -106,13 +156,30 @@ def _import(reference: str, module_name: str) -> ModuleType:
             raise UsageError(
                 f"{reference}: expected the module {missing}, which it imports, got none; install it"
             ) from error
-        raise
+        raise _import_failure(reference, error) from error
     except AttributeError as error:  # `import models; models.mine`
         if isinstance(error.obj, ModuleType):
             _refuse_if_hidden(reference, error.obj.__name__, error)
+        raise _import_failure(reference, error) from error
+    except UsageError:
         raise
+    except (Exception, SystemExit) as error:  # of the user's code, as it comes
+        raise _import_failure(reference, error) from error
     _remember(module_name.split(".")[0])
     return module
+
+
+def _has(reference: str, found: Any, name: str) -> bool:
+    try:
+        return hasattr(found, name)
+    except Exception as error:  # a `__getattr__` of the user's
+        raise _import_failure(reference, error) from error
+
+
+def _import_failure(reference: str, error: BaseException) -> PluginError:
+    return PluginError(
+        f"{reference}: expected a module that can be imported, got {describe_error(error)}; correct it, or name another"
+    )
 
 
 def _refuse_if_hidden(reference: str, module_name: str, cause: Exception | None = None) -> None:
@@ -147,8 +214,8 @@ def _remember(top: str) -> None:
 
 def _place(module: ModuleType) -> str:
     """Return a package's folder, or a module's file."""
-    folders = list(getattr(module, "__path__", []))
-    return folders[0] if folders else str(getattr(module, "__file__", None) or module.__name__)
+    folders = list(vars(module).get("__path__", []))
+    return folders[0] if folders else str(vars(module).get("__file__") or module.__name__)
 
 
 def _is_ours(module: ModuleType) -> bool:

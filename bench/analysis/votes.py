@@ -75,7 +75,9 @@ def read_votes(path: pathlib.Path) -> tuple[str, list[Vote]]:
         raise UsageError(f"{error}; name the file that a report's page saved") from error
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         got = found.get("schema") if isinstance(found, dict) else type(found).__name__
-        raise UsageError(f"{path}: expected votes of schema {SCHEMA}, got {got!r}; save them with this version's page")
+        raise UsageError(
+            f"{path}: expected votes of schema {SCHEMA}, got {got!r:.60}; save them with this version's page"
+        )
     suite = found.get("suite")
     votes = found.get("votes")
     if not isinstance(suite, str) or not isinstance(votes, list):
@@ -86,9 +88,9 @@ def read_votes(path: pathlib.Path) -> tuple[str, list[Vote]]:
 def parse_vote(vote: Any, where: str) -> Vote:
     """Parse a vote; UsageError if it is none."""
     if not isinstance(vote, dict) or not all(isinstance(vote.get(side), str) for side in ("left", "right", "choice")):
-        raise UsageError(f"{where}: expected a trial left, one right and a choice, got {vote!r}; take it out")
+        raise UsageError(f"{where}: expected a trial left, one right and a choice, got {vote!r:.80}; take it out")
     if vote["choice"] not in CHOICES:
-        raise UsageError(f"{where}: expected a choice of {', '.join(CHOICES)}, got {vote['choice']!r}; take it out")
+        raise UsageError(f"{where}: expected a choice of {', '.join(CHOICES)}, got {vote['choice']!r:.60}; take it out")
     if vote["left"] == vote["right"]:
         raise UsageError(f"{where}: expected two trials, got {vote['left']!r} on both sides; take it out")
     return Vote(vote["left"], vote["right"], CHOICES[vote["choice"]])

@@ -9,7 +9,7 @@ import argparse
 import pathlib
 
 from bench.cli import suite_options
-from bench.cli.common_options import print_damage
+from bench.cli.common_options import check_out_folder, print_damage
 from bench.import_paths import ROOT
 from bench.storage.store import Store
 
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the file, and say how much it holds."""
+    check_out_folder(args.out)
     from bench.export.suite_archive import write_suite_archive
 
     chosen = suite_options.selection(args)

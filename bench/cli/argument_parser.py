@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import pathlib
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -16,6 +17,10 @@ from bench.errors import UsageError, nearest
 
 REQUIRED = "the following arguments are required: "
 """Start of argparse's message about missing words."""
+
+
+MOST_DIGITS = 15
+"""Digits of the largest number that is read."""
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -36,6 +41,8 @@ class ArgumentParser(argparse.ArgumentParser):
         """Add an option; one with `choices` names the nearest of them where a word is none."""
         if settings.get("choices"):
             settings.setdefault("type", one_of(settings["choices"]))
+        if settings.get("type") is pathlib.Path:
+            settings["type"] = path_of
         action = super().add_argument(*names, **settings)
         self.option_names += action.option_strings
         return action
@@ -59,6 +66,7 @@ class ArgumentParser(argparse.ArgumentParser):
             raise UsageError(f"{self.verb}: expected {missing}, got none; {self._see_help()}")
         said = message.removeprefix("argument ").replace("expected one argument", "expected a value, got none")
         said = re.sub("invalid (int|float) value: ", "expected a number, got ", said)
+        said = re.sub(r"invalid \S+ value: ", "expected a value that can be read, got ", said)
         raise UsageError(f"{said}; {self._see_help()}")
 
     def _check_options(self, words: Sequence[str]) -> None:
@@ -102,12 +110,40 @@ def whole_number(at_least: int) -> Callable[[str], int]:
     """Make a reader of whole numbers that are not too small."""
 
     def read(text: str) -> int:
-        digits = text.removeprefix("-")
-        if not (digits.isascii() and digits.isdigit()) or int(text) < at_least:
+        number = digits_of(text.removeprefix("-"))
+        number = -number if number is not None and text.startswith("-") else number
+        if number is None or number < at_least:
             raise argparse.ArgumentTypeError(f"expected a whole number of at least {at_least}, got {text!r}")
-        return int(text)
+        return number
 
     return read
+
+
+def digits_of(text: str) -> int | None:
+    """Read digits as a number; None if they are others, or more than any number here has.
+
+    Example:
+        >>> digits_of("12"), digits_of("1.5"), digits_of("\u00b2"), digits_of("9" * 20)
+        (12, None, None, None)
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
+
+
+def path_of(text: str) -> pathlib.Path:
+    """Read a path. An empty one would be the current folder: it stands where a variable of a script was not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got ''; write . for this folder")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError(f"expected a path, got {text!r}, which holds a null character")
+    return pathlib.Path(text)
+
+
+def finite_number(text: str) -> float:
+    """Read a number of either sign."""
+    number = _finite(text)
+    if number is None:
+        raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r}")
+    return number
 
 
 def number_from_zero(text: str) -> float:

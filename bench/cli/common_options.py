@@ -75,3 +75,33 @@ def every_s(args: argparse.Namespace, beside: str, default_s: float) -> float:
     if not (math.isfinite(args.every) and args.every >= SHORTEST_S):
         raise UsageError(f"--every: expected seconds from {SHORTEST_S:g} on, got {args.every:g}; leave it out")
     return args.every
+
+
+def check_out_folder(path: pathlib.Path | None, option: str = "--out") -> None:
+    """Refuse a place where no folder can be made, before anything is done that takes long; None is none.
+
+    Raises:
+        UsageError: A file stands there, or in its way.
+    """
+    if path is not None and (path.exists() or path.is_symlink()) and not path.is_dir():
+        raise UsageError(f"{option} {path}: expected a folder, got a file of that name; choose another")
+    if path is not None:
+        _refuse_file_above(path, option)
+
+
+def check_out_file(path: pathlib.Path | None, option: str = "--out") -> None:
+    """Refuse a place where no file can be written, before anything is done that takes long; None is none.
+
+    Raises:
+        UsageError: A folder stands there, or a file in its way.
+    """
+    if path is not None and path.is_dir():
+        raise UsageError(f"{option} {path}: expected a file, got a folder of that name; name a file in it")
+    if path is not None:
+        _refuse_file_above(path, option)
+
+
+def _refuse_file_above(path: pathlib.Path, option: str) -> None:
+    above = next((folder for folder in path.absolute().parents if folder.exists()), None)
+    if above is not None and not above.is_dir():
+        raise UsageError(f"{option} {path}: expected folders above it, got {above}, which is a file; choose another")

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.cli import report_options, run, suite_options
+from bench.cli.common_options import check_out_folder
 from bench.import_paths import ROOT
 from bench.storage.store import Store
 
@@ -72,6 +73,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.suites import scene_study, selection
     from bench.suites.variant_names import shorten_name
 
+    check_out_folder(args.out)
     here = Store.open(args.results)
     compared = start_comparison(comparison_options(args), here)
     study = compared.study

@@ -7,7 +7,7 @@ import json
 import pathlib
 from typing import Any
 
-from bench.cli.common_options import add_results, existing
+from bench.cli.common_options import add_results, check_out_file, existing
 from bench.errors import UsageError
 
 HELP = "examine this install and device: known numbers, determinism, memory, room, packages, Ray, stored trials"
@@ -28,6 +28,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.doctor.check import to_lines
     from bench.storage.doctor_stamp import write_stamp
 
+    check_out_file(args.json, "--json")
     if args.quick and args.address:
         raise UsageError("doctor: expected --address or --quick, got both; --quick asks no cluster")
     sections = []

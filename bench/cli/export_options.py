@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import pathlib
+import shutil
+from collections.abc import Iterator
 from typing import Any
 
-from bench.cli.argument_parser import whole_number
+from bench.cli.argument_parser import finite_number, whole_number
+from bench.cli.common_options import check_out_folder
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 
@@ -31,7 +35,7 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--level",
-        type=float,
+        type=finite_number,
         metavar="DENSITY",
         help="density at the mesh's surface (default: where a cell stops half of the light; less in soft fields)",
     )
@@ -40,6 +44,23 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
 def sizes(args: argparse.Namespace) -> dict[str, Any]:
     """Return the sizes that were asked for, as `bench.export.object_files.export_object` takes them."""
     return {"image_px": args.image_px, "resolution": args.resolution, "level": args.level}
+
+
+@contextlib.contextmanager
+def new_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Make a folder if it is not there; one that was made is removed again where the user's words were wrong.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+    check_out_folder(path)
+    is_new = not path.exists()
+    try:
+        yield make_folder(path)
+    except UsageError:
+        if is_new:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def make_folder(path: pathlib.Path) -> pathlib.Path:

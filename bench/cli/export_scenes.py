@@ -6,6 +6,7 @@ import argparse
 import pathlib
 
 from bench.cli.argument_parser import several_of, whole_number
+from bench.cli.common_options import check_out_folder
 from tasks.scenes.scene_names import SCENE_NAMES
 
 HELP = "write the embedded scenes in the layout of NeRF Realistic Synthetic"
@@ -44,6 +45,7 @@ def main(args: argparse.Namespace) -> int:
     """Write the files and say what they are."""
     from tasks.sparse_views.scene_export import export_scenes
 
+    check_out_folder(args.out, "OUT")
     export_scenes(args.out, args.scenes, args.splits, image_px=args.image_px, num_spp=args.spp)
     described = f"{', '.join(args.splits)}; {args.image_px} px, {args.spp} samples a pixel"
     print(f"{args.out}: {', '.join(args.scenes)} ({described})")

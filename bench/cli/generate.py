@@ -15,12 +15,16 @@ import pathlib
 import re
 import shlex
 import sys
+from typing import TYPE_CHECKING
 
 from bench.cli import export_options, suite_options
 from bench.errors import UsageError
 from bench.suites import option_syntax
 from tasks.captions.caption_sets import normalized
 from tasks.data_dir.atomic_files import write_file
+
+if TYPE_CHECKING:
+    from bench.storage.timings import PhaseTimer
 
 HELP = "make one object from a caption: video, mesh and pictures, several seeds at once"
 EXAMPLE = 'python -m bench generate "a red metallic chair" --seeds 0-3'
@@ -64,15 +68,24 @@ def main(args: argparse.Namespace) -> int:
     precompile.prefer_quick_compiles()
     precompile.start_device()
 
-    from bench.export import generation, generation_page, text_to_3d
     from bench.report.figures.figure import slugify
-    from bench.training.progress import format_seconds
+    from models.clip import loading
 
     caption = " ".join(args.caption.split())
     words = slugify(caption)
     if not re.search("[a-z0-9]", caption.lower()):  # of another alphabet, or pictures
         words = f"object-{hashlib.sha256(caption.encode(errors='replace')).hexdigest()[:8]}"
-    out = export_options.make_folder(args.out or export_options.OUT / words)
+    if args.encoder is not None:
+        loading.check_encoder_name(args.encoder)
+    with export_options.new_folder(args.out or export_options.OUT / words) as out:
+        return make_and_describe(args, caption, out, timer)
+
+
+def make_and_describe(args: argparse.Namespace, caption: str, out: pathlib.Path, timer: PhaseTimer) -> int:
+    """Train the seeds, write their files into a folder, and say where; 1 if a seed failed."""
+    from bench.export import generation, generation_page, text_to_3d
+    from bench.training.progress import format_seconds
+
     trials = text_to_3d.trials_of(
         caption,
         out,

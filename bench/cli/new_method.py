@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
+from bench.cli.common_options import check_out_file
 from bench.errors import UsageError
 from bench.plugins import scaffold
 
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Write the file and make its folder a package; say what to do next."""
     names = scaffold.scaffold_names(args.path)
+    check_out_file(args.path, "new-method")
     text = scaffold.fill_template(args.kind, names)
     try:
         args.path.parent.mkdir(parents=True, exist_ok=True)

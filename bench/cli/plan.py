@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -119,10 +120,25 @@ def read_profiles(path: pathlib.Path) -> list[dict[str, Any]]:
         raise UsageError(
             f"--profile: expected a file of profiles, got {path} ({reason}); see bench profile --out"
         ) from error
-    if not isinstance(found, list) or not all(
-        isinstance(each, dict) and set(PROFILE_KEYS) <= set(each) for each in found
-    ):
+    if not isinstance(found, list) or not all(map(is_profile, found)):
         raise UsageError(
             f"--profile: expected profiles in {path}, got something else; write it with bench profile --out"
         )
     return found
+
+
+def is_profile(told: Any) -> bool:
+    """Tell whether plain values are a profile: its digest, and numbers that are finite and not negative.
+
+    Example:
+        >>> is_profile({"method_digest": "0", "pack_size": 1, "trace_s": 1, "compile_cold_s": 2, "field_step_ms": 0.5})
+        True
+        >>> is_profile({"method_digest": "0", "pack_size": -1}), is_profile(7)
+        (False, False)
+    """
+    if not isinstance(told, dict) or not isinstance(told.get("method_digest"), str):
+        return False
+    numbers = [told.get(name) for name in PROFILE_KEYS[1:]]
+    if not all(isinstance(number, int | float) and 0 <= number < math.inf for number in numbers):
+        return False
+    return isinstance(told["pack_size"], int) and told["pack_size"] >= 1

@@ -10,7 +10,8 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
-from bench.cli.argument_parser import whole_number
+from bench.cli.argument_parser import digits_of, whole_number
+from bench.cli.common_options import check_out_file
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,20 +76,25 @@ def method_name(text: str) -> str:
 def numbers(option: str, text: str) -> tuple[int, ...]:
     """Read numbers such as `1,8,64`; UsageError says what they look like."""
     words = text.split(",")
-    if not all(word.isdigit() and int(word) >= 1 for word in words):
+    found = [digits_of(word) or 0 for word in words]
+    if min(found) < 1:
         raise UsageError(f"{option}: expected numbers from 1 with commas between, got {text!r}; try 1,8,64")
-    return tuple(int(word) for word in words)
+    return tuple(found)
 
 
 def main(args: argparse.Namespace) -> int:
     """Profile every method at every size of pack, and print a table."""
     # Weights that are not here are drawn at random: nothing is looked for on the network.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    check_out_file(args.out)
     if args.scoring:
         return profile_scoring(args)
     from bench.report.tables import profile_tables
-    from bench.training import profile_suite
+    from bench.training import device_mesh, profile_suite
 
+    for num_devices in args.devices:
+        with device_mesh.only_first_devices(num_devices):  # refuses more than there are, before anything is said
+            pass
     options = profile_suite.ProfileSuite(
         methods=tuple(args.method or DEFAULT_METHODS),
         budget=suite_options.chosen_budget(args),

@@ -88,6 +88,7 @@ class FigureAction(argparse.Action):
 
 def main(args: argparse.Namespace) -> int:
     """Print the tables and write the page, or draw a figure."""
+    common_options.check_out_folder(args.out)
     if args.figure:
         return draw_figure(args)
     refuse_conflicts(args)

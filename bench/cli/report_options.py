@@ -7,6 +7,7 @@ import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from bench.cli.argument_parser import whole_number
 from bench.errors import UsageError
 from bench.report.defaults import MOST_TRIALS, NUM_CLUSTERS
 from bench.storage.trial_reader import TrialReader
@@ -53,9 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def parse_count(text: str) -> int:
     """Parse a number of things, from 0 on."""
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
-    return int(text)
+    return whole_number(0)(text)
 
 
 def media_options(args: argparse.Namespace) -> MediaOptions:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli import failure_options, report_options, status, suite_options
 from bench.cli.argument_parser import number_from_zero, positive_number, whole_number
-from bench.errors import describe_machine_error
+from bench.errors import UsageError, describe_machine_error
 from bench.storage.store import Store
 from bench.storage.trial_reader import describe_damage
 from bench.training.sitting import CHECKPOINT_MINUTES
@@ -74,6 +74,11 @@ def training_options(args: argparse.Namespace) -> TrainingOptions:
     """Read the options that `add_training` adds."""
     from bench.training.run_suite import TrainingOptions
 
+    if args.address and args.executor == "inline":
+        raise UsageError(
+            f"--address: expected no --executor inline beside it, got {args.address!r}: this process joins no cluster; "
+            "leave one of them out"
+        )
     return TrainingOptions(
         executor=args.executor,
         address=args.address,

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
+from bench.cli.common_options import check_out_file
 from bench.cli.profile import numbers
 from bench.errors import UsageError
 from bench.storage import json_values
@@ -67,10 +68,11 @@ def main(args: argparse.Namespace) -> int:
     from bench.report.tables import scaling_tables
     from bench.training import run_suite, scaling
 
+    check_out_file(args.out)
+    earlier = read_measurements(args.out)
     chosen = suite_options.selection(args)
     run_suite.prepare_data(chosen.trials)
     words = shlex.split(suite_options.command_line("scaling", args))[4:]
-    earlier = read_measurements(args.out)
     found: list[Measurement] = []
     for place, executor in enumerate(args.executors):
         for num_devices in sorted(set(args.devices)):

@@ -6,7 +6,8 @@ import argparse
 import json
 import pathlib
 
-from bench.errors import UsageError
+from bench.cli.common_options import check_out_file
+from bench.errors import UsageError, escape_controls
 
 HELP = "look at a folder of photographs before training: format, split, cameras, near and far, doubts"
 EXAMPLE = "python -m bench scene /data/garden --out garden.png"
@@ -34,6 +35,7 @@ def main(args: argparse.Namespace) -> int:
     from tasks.sparse_views import scene_folders
     from tasks.sparse_views.captured.captured_scene import CapturedScene
 
+    check_out_file(args.out)
     try:
         folders = scene_folders.find_scene_folders(args.folder)
     except UsageError as error:
@@ -55,5 +57,5 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(summary | {"drawing": str(out)}, indent=1, allow_nan=False))
     else:
-        print("\n".join([*scene_summary.summary_lines(summary), f"  {'drawn':9} {out}"]))
+        print(escape_controls("\n".join([*scene_summary.summary_lines(summary), f"  {'drawn':9} {out}"])))
     return 0

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.errors import UsageError
+from bench.errors import PluginError, UsageError
 from bench.import_paths import OURS, ROOT
 from bench.storage.record import Outcome, Record
 from bench.storage.store import Store
@@ -106,7 +106,10 @@ def import_method(name: str, recipe: str = "nerf") -> Method:
         ContractError: It cannot be imported or made; the message names the line and the folders that were searched.
     """
     try:
-        return registry.variant(name, recipe)
+        try:
+            return registry.variant(name, recipe)
+        except PluginError as error:  # says it in the words of other verbs
+            raise error.__cause__ or error from None
     except UsageError as error:
         cause = error.__cause__ or error.__context__ or error
         raise ContractError(f"{error}{line_of(cause)}; {describe_search_path()}") from error

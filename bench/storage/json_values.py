@@ -14,6 +14,7 @@ import math
 from typing import Any, TypeVar
 
 from tasks.data_dir.guarded_files import decode_text
+from tasks.data_dir.user_json import parse_json_text
 
 T = TypeVar("T")
 
@@ -80,8 +81,9 @@ def parse_user_json(content: bytes, where: str) -> Any:
     """Return the plain values of a JSON file that a user or another program wrote, in the encoding that it has.
 
     Raises:
-        ValueError: It is no text, no JSON, or nested too deeply; in one line.
+        ValueError: It is no text, no JSON, nested too deeply, or says a key twice; in one line.
     """
+    parse_json_text(content, where)  # it says what is wrong in other words, and knows of keys that stand there twice
     return from_bytes(decode_text(content, where).encode(), where)
 
 

@@ -103,6 +103,10 @@ class Record:
     files: dict[str, str] = dataclasses.field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
+        for name in ("seed", "num_steps", "num_parameters", "pack_size"):
+            count = getattr(self, name)
+            if not 0 <= count < 2**63:
+                raise ValueError(f"{self.trial_id}: expected {name} from 0 to 2^63, got {count!r:.40}")
         if (self.status == "failed") != (self.reason is not None):
             raise ValueError(f"{self.trial_id}: expected a reason if and only if it failed, got {self.reason!r}")
 

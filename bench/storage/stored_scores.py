@@ -47,7 +47,11 @@ def check_scores(scores: Any, where: str) -> dict[str, Any]:
         where: Names the file in messages.
 
     Raises:
-        ValueError: A field is missing or of another type; in one line.
+        ValueError: A field is missing or of another type, or views lack values; in one line.
     """
     json_values.convert(scores, StoredScores, where)
+    num_views = len(scores["view_ids"])
+    for metric, values in scores["per_view"].items():
+        if len(values) != num_views:
+            raise ValueError(f"{where}: expected {num_views} values of {metric!r:.40}, one a view, got {len(values)}")
     return scores

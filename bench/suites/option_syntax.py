@@ -16,6 +16,13 @@ KEYS = ("scene", "caption", "arm", "variant", "table", "seed")
 """What `--only` may ask for."""
 
 
+LARGEST_SEED = 2**32 - 1
+"""Largest seed: JAX draws from 32 bits."""
+
+MOST_SEEDS = 100_000
+"""Seeds of one range beyond which a slip of the keyboard is likelier than a study."""
+
+
 class Condition(NamedTuple):
     """A condition of `--only`.
 
@@ -55,12 +62,18 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """
     seeds: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        match = re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", part.strip())
         if not match or int(match[2] or match[1]) < int(match[1]):
             raise UsageError(
                 f"--seeds: expected numbers and ranges such as 0-4 or 0,2,5, got {text!r}; try --seeds 0-4"
             )
-        seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
+        first = int(match[1])
+        last = int(match[2] or match[1])
+        if last > LARGEST_SEED or last - first >= MOST_SEEDS:
+            raise UsageError(
+                f"--seeds: expected at most {MOST_SEEDS} seeds, from 0 to {LARGEST_SEED}, got {text!r}; try --seeds 0-4"
+            )
+        seeds += range(first, last + 1)
     return tuple(dict.fromkeys(seeds))
 
 

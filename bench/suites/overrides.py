@@ -26,6 +26,9 @@ from tasks.captions import unlisted
 
 T = typing.TypeVar("T")
 
+LARGEST_INT = 2**31 - 1
+"""Largest whole number of a field: sizes of arrays and counts of steps are 32 bits wide."""
+
 
 def apply(suite: Suite, budget: Budget, settings: Sequence[str]) -> tuple[Suite, Budget]:
     """Carry out `--set` on a suite and a budget; return the changed ones.
@@ -156,18 +159,33 @@ def typed(text: str, kind: Any, setting: str) -> Any:
         return text.lower() == "true"
     elif kind in (int, float):
         try:
-            return kind(float(text)) if kind is float or float(text).is_integer() else int(text)
-        except ValueError:
-            pass
+            number = kind(float(text)) if kind is float or float(text).is_integer() else int(text)
+        except (ValueError, OverflowError):
+            number = None
+        if kind is float and number is not None:
+            return number
+        if number is not None and abs(number) <= LARGEST_INT:
+            return number
     elif kind is str:
         return text
     elif ":" in text and (kind in (Any, Callable) or origin is Callable):
         return import_paths.import_plugin(text)
     elif isinstance(kind, type) and issubclass(kind, linen.Module) and ":" in text:
-        found = import_paths.import_plugin(text)
-        return found() if isinstance(found, type) else found
+        return make_network(text)
     name = getattr(kind, "__name__", str(kind))
     raise UsageError(f"--set {setting}: expected {name}, got {text!r}")
+
+
+def make_network(reference: str) -> linen.Module:
+    """Make the network that a user names by `module:object`: a linen module, or a class of one with defaults.
+
+    Raises:
+        UsageError: There is none, it cannot be made, or it is no network.
+    """
+    found = import_paths.make_object(reference)
+    if not isinstance(found, linen.Module):
+        raise UsageError(f"{reference}: expected a flax.linen.Module, got {type(found).__name__}; see models/fields")
+    return found
 
 
 def only(placements: Sequence[Placement], conditions: Sequence[str]) -> list[Placement]:

@@ -175,7 +175,7 @@ def as_method(name: str, found: Any, recipe: str = "nerf") -> Method:
 
     from models.method import Method
 
-    value = found() if isinstance(found, type) else found
+    value = import_paths.make_default(name, found)
     if isinstance(value, linen.Module):
         return dataclasses.replace(_object(VARIANTS[recipe]), field=value)
     if isinstance(value, Method):

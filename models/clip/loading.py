@@ -63,6 +63,17 @@ def load(name: str, *, dtype: Any = jnp.float32) -> Encoder:
     raise unknown(name)
 
 
+def check_encoder_name(name: str) -> None:
+    """Refuse a name that `load` knows nothing of, without reading anything.
+
+    Raises:
+        UsageError: There is no such encoder.
+    """
+    scheme, colon, _ = name.partition(":")
+    if name not in {*ENTRIES, *EMBEDDED, *IMAGENET} and not (colon and scheme in SCHEMES):
+        raise unknown(name)
+
+
 def unknown(name: str) -> UsageError:
     """Return the error for a name that no encoder has."""
     near = nearest(name, [*ENTRIES, *EMBEDDED, *IMAGENET])

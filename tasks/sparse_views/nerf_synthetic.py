@@ -17,6 +17,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -264,6 +265,10 @@ def default_root() -> pathlib.Path:
             "NeRF Realistic Synthetic: expected to be told where it is, got neither BENCH_BLENDER_DIR (a folder with "
             "chair, drums, ...) nor BENCH_BLENDER_URL and BENCH_BLENDER_SHA256 (a zip file); set one of them, "
             "or name your own folders with --scenes"
+        )
+    if not re.fullmatch("[0-9A-Fa-f]{64}", sha256):
+        raise UsageError(
+            f"BENCH_BLENDER_SHA256: expected 64 hexadecimal digits, got {sha256!r:.80}; sha256sum FILE prints them"
         )
     unpacked = download.download_archive(url, sha256, location.folder() / "nerf_synthetic")
     found = sorted(p for p in unpacked.rglob("transforms_train.json") if "__MACOSX" not in p.parts)

@@ -39,6 +39,9 @@ OTHER_FORMATS = (
 MOST_PIXELS = 178_956_970
 """Of one photograph. It is Pillow's own limit, twice the number at which it warns."""
 
+LONGEST_NAME = 255
+"""Bytes of a file's name on every usual disk."""
+
 _LOCK = threading.Lock()
 
 
@@ -65,6 +68,8 @@ def find_photo(folder: pathlib.Path, name: str) -> pathlib.Path:
         folder: Folder that names are relative to.
         name: As a file of cameras has it.
     """
+    if "\0" in name or len(name.rpartition("/")[2].encode(errors="replace")) > LONGEST_NAME:
+        return folder / name[:LONGEST_NAME].replace("\0", "?")  # no file has that name
     written = _written(folder, name)
     if written.is_file():
         return written

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from bench.errors import DamagedFile, UsageError
-from tasks.data_dir.guarded_files import read_plain_text
+from bench.errors import UsageError
+from tasks.data_dir.guarded_files import read_plain_file
+from tasks.data_dir.user_json import parse_json_text
 from tasks.sparse_views import photo_files, transforms_keys
 
 DISTORTIONS = ("k1", "k2", "k3", "k4", "p1", "p2")
@@ -75,12 +76,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
         UsageError: It is no JSON, or has no frames.
         OSError: It cannot be read.
     """
-    try:
-        told = json.loads(read_plain_text(path))
-    except DamagedFile:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: expected JSON, got {error}; was it downloaded whole?") from error
+    told = parse_json_text(read_plain_file(path), str(path))
     if not isinstance(told, dict) or not isinstance(told.get("frames"), list) or not told["frames"]:
         raise UsageError(f"{path}: expected a key 'frames' with at least one frame; is it a transforms file?")
     return told
@@ -127,7 +123,7 @@ def read_pose(where: str, matrix: list[Any]) -> Float[np.ndarray, "4 4"]:
     """
     try:
         pose = np.asarray(matrix, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pose = np.zeros(())
     if pose.shape == (3, 4):
         pose = np.vstack([pose, [0, 0, 0, 1]])
@@ -180,10 +176,7 @@ def intrinsics(frame: Frame, width: int, height: int) -> tuple[float, float, flo
 
 
 def _number(frame: Frame, key: str, default: float | int) -> float:
-    value = frame.camera.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UsageError(f"{frame.where}: expected a number for {key!r}, got {value!r:.40}; correct the file")
-    return float(value)
+    return transforms_keys.read_number(frame.where, frame.camera, key, default)
 
 
 def image_size(frame: Frame) -> tuple[int, int]:

@@ -6,6 +6,7 @@ a key is read, or the file is refused; one that is not known here but sounds lik
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -160,3 +161,19 @@ def check_single_images(where: str, told: Mapping[str, Any], names: Iterable[str
                 f"{where}: expected a file without {name!r}, which a scene of plain images does not read; give the "
                 "folder itself as a captured scene (--scenes FOLDER), or take the key out"
             )
+
+
+def read_number(where: str, told: Mapping[str, Any], key: str, default: float | int) -> float:
+    """Read a number of a file.
+
+    Raises:
+        UsageError: It is none, not finite, or far too large.
+    """
+    value = told.get(key, default)
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise UsageError(f"{where}: expected a number for {key!r}, got {value!r:.40}; correct the file")
+    return number

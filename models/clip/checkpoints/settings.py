@@ -16,6 +16,10 @@ Triple = tuple[float, float, float]
 _CORRECT = "correct that file in a copy of the folder, and name the copy"
 
 
+LARGEST_COUNT = 2**24
+"""Largest width, length or number of anything in a model."""
+
+
 class CheckpointSettings:
     """An object of a JSON file.
 
@@ -65,8 +69,8 @@ class CheckpointSettings:
         if key not in self.values:
             return default
         value = self.values[key]
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            self.refuse(key, f"a whole number of {least} or more")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST_COUNT:
+            self.refuse(key, f"a whole number from {least} to {LARGEST_COUNT}")
         return value
 
     def number(self, key: str, default: float) -> float:

@@ -8,6 +8,7 @@ References:
 
 from __future__ import annotations
 
+import math
 import pathlib
 import struct
 from collections.abc import Callable, Iterator
@@ -107,7 +108,16 @@ def read_cameras(file: pathlib.Path) -> dict[int, ColmapCamera]:
     Raises:
         UsageError: The file is damaged, or a camera model is not known.
     """
-    return {camera.id: camera for camera in _parsed(file, _binary_cameras, _text_cameras)}
+    cameras = {camera.id: camera for camera in _parsed(file, _binary_cameras, _text_cameras)}
+    for camera in cameras.values():
+        numbers = camera.parameters.values()
+        if min(camera.width, camera.height) < 1 or not all(map(math.isfinite, numbers)):
+            raise UsageError(
+                f"{file}, camera {camera.id}: expected a width and height of at least 1 and finite parameters, got "
+                f"{camera.width} x {camera.height} and {', '.join(f'{number:g}' for number in numbers)}; export the "
+                "model again"
+            )
+    return cameras
 
 
 def read_image_list(file: pathlib.Path) -> list[ColmapImage]:

@@ -16,7 +16,7 @@ from tasks.lens_distortion import lens_distortion
 from tasks.sparse_views.captured.capture import PhotoCamera
 from tasks.sparse_views.captured.doubts import Doubts
 from tasks.sparse_views.photo_files import PhotoHeader
-from tasks.sparse_views.transforms_keys import COEFFICIENTS, PINHOLE_MODELS, UNDISTORT
+from tasks.sparse_views.transforms_keys import COEFFICIENTS, PINHOLE_MODELS, UNDISTORT, read_number
 
 MOST_OFF_CENTER = 0.25
 """Distance of a principal point from the middle of the picture, in pictures, from which it is doubted."""
@@ -161,22 +161,10 @@ def _lens(where: str, told: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, fl
     numbers = ((key, read_number(where, told, key, 0.0)) for key in COEFFICIENTS)
     coefficients = tuple((key, value) for key, value in numbers if value)
     model = told.get("camera_model") or ("OPENCV" if coefficients else "PINHOLE")
-    model = "PINHOLE" if model in PINHOLE_MODELS else model
-    if model not in LENS_COEFFICIENTS:
+    model = "PINHOLE" if isinstance(model, str) and model in PINHOLE_MODELS else model
+    if not isinstance(model, str) or model not in LENS_COEFFICIENTS:
         raise UsageError(
             f"{where}: expected a camera_model among {', '.join(LENS_COEFFICIENTS)}, got {model!r:.40}; {UNDISTORT}"
         )
     lens_distortion(where, str(model), dict(coefficients))  # refuses coefficients that the model does not have
     return str(model), coefficients
-
-
-def read_number(where: str, told: Mapping[str, Any], key: str, default: float | int) -> float:
-    """Read a number of a file.
-
-    Raises:
-        UsageError: It is none, or not finite.
-    """
-    value = told.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UsageError(f"{where}: expected a number for {key!r}, got {value!r:.40}; correct the file")
-    return float(value)

@@ -18,8 +18,9 @@ from tasks.sparse_views import photo_files, transforms_json, transforms_keys
 from tasks.sparse_views.captured.capture import Capture, CapturedFrame, Split
 from tasks.sparse_views.captured.doubts import Doubts
 from tasks.sparse_views.captured.point_files import read_points_beside
-from tasks.sparse_views.captured.transforms_camera import read_camera, read_number
+from tasks.sparse_views.captured.transforms_camera import read_camera
 from tasks.sparse_views.captured.transforms_splits import ListedFrame, split_frames
+from tasks.sparse_views.transforms_keys import read_number
 from tasks.task import World
 
 ONE_FILE = "transforms.json"
@@ -154,7 +155,7 @@ def _pose(each: ListedFrame, doubts: Doubts) -> Float[np.ndarray, "4 4"]:
     matrix = each.told["transform_matrix"]
     try:
         scale = abs(np.linalg.det(np.asarray(matrix, np.float64)[:3, :3])) ** (1 / 3)
-    except (TypeError, ValueError, IndexError, np.linalg.LinAlgError):
+    except (TypeError, ValueError, IndexError, OverflowError, np.linalg.LinAlgError):
         scale = 1.0  # read_pose says what is wrong
     if np.isfinite(scale) and scale > 1e-6 and abs(scale - 1) > 1e-3:
         rotation = np.asarray(matrix, np.float64)[:3, :3] / scale

@@ -153,7 +153,7 @@ def changed(part, **changes):
         ({**CONFIG, "model_type": "siglip"}, "model_type 'clip', got 'siglip'"),
         ({**CONFIG, "model_type": None}, "model_type 'clip', got null"),
         ({**CONFIG, "vision_config": [1]}, r"vision_config to be an object, got \[1\]"),
-        ({**CONFIG, "projection_dim": "5"}, "projection_dim a whole number of 1 or more, got '5'"),
+        ({**CONFIG, "projection_dim": "5"}, "projection_dim a whole number from 1 to 16777216, got '5'"),
         (changed("vision_config", image_size="16"), "vision_config.image_size a whole number"),
         (changed("vision_config", image_size={"height": 16}), "vision_config.image_size a whole number"),
         (changed("vision_config", image_size=0), "vision_config.image_size a whole number"),
@@ -161,7 +161,7 @@ def changed(part, **changes):
         (changed("vision_config", hidden_act=["gelu"]), "vision_config.hidden_act quick_gelu or gelu"),
         (changed("text_config", num_attention_heads=5), "text_config.num_attention_heads to divide hidden_size, 12"),
         (changed("text_config", layer_norm_eps=None), "text_config.layer_norm_eps a finite number, got null"),
-        (changed("text_config", eos_token_id=[7]), "text_config.eos_token_id a whole number of 0 or more"),
+        (changed("text_config", eos_token_id=[7]), "text_config.eos_token_id a whole number from 0 to 16777216"),
         (changed("text_config", vocab_size=True), "text_config.vocab_size a whole number"),
     ],
 )
