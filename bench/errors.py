@@ -39,7 +39,7 @@ class UsageError(Exception):
     exit_code = 2
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(escape_controls(shorten(message)))
+        super().__init__(escape_controls(shorten_message(message)))
 
 
 class PluginError(UsageError):
@@ -119,13 +119,13 @@ def escape_controls(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def shorten(text: str) -> str:
+def shorten_message(text: str) -> str:
     """Return text that a person can read: the middle of endless words, and of an endless text, is left out.
 
     Example:
-        >>> shorten("a.json: expected a number, got " + "9" * 5000 + "; correct it")[:60]
+        >>> shorten_message("a.json: expected a number, got " + "9" * 5000 + "; correct it")[:60]
         'a.json: expected a number, got 99999999999999999999999999999'
-        >>> len(shorten("9" * 5000)), len(shorten("9 " * 5000))
+        >>> len(shorten_message("9" * 5000)), len(shorten_message("9 " * 5000))
         (185, 1524)
     """
 

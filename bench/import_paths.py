@@ -178,7 +178,8 @@ def _has(reference: str, found: Any, name: str) -> bool:
 
 def _import_failure(reference: str, error: BaseException) -> PluginError:
     return PluginError(
-        f"{reference}: expected a module that can be imported, got {describe_error(error)}; correct it, or name another"
+        f"{reference}: expected a module that can be imported, got {describe_error(error)}; "
+        f"python -c 'import {reference.partition(':')[0]}' shows all of it"
     )
 
 

@@ -38,6 +38,7 @@ from models.method import (
     added_later,
     hyperparameter,
 )
+from models.nerf_ranges import check_nerf_ranges
 from models.ray_split import split_rays
 from models.rendering import compositing, contraction, ndc, pixel_masks, ray_sampling
 from tasks.cameras import Intrinsics, Rays, pixel_rays, select_cameras
@@ -68,19 +69,6 @@ class NeRFData(NamedTuple):
     background: Float[Array, ""]
     masks: Float[Array, "v h w"] | None = None
     frustum: ndc.Frustum | None = None
-
-
-RANGES = {
-    "num_rays": (1, 2**24),
-    "num_samples": (1, 2**16),
-    "num_importance": (0, 2**16),
-    "precrop_steps": (0, 2**31),
-    "coarse_weight": (0.0, 1e3),
-    "learning_rate": (0.0, 1e3),
-    "final_rate": (0.0, 1e3),
-    "warmup": (0.0, 1.0),
-}
-"""Smallest and largest value of each number."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,10 +120,7 @@ class NeRF(Method):
     ndc: bool = added_later(False)
 
     def __post_init__(self) -> None:
-        for name, (least, most) in RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise UsageError(f"nerf: expected {name} from {least:g} to {most:g}, got {value!r:.40}")
+        check_nerf_ranges(self)
         if self.ndc and (self.cones or self.contraction or self.lindisp):
             raise UsageError(
                 "nerf: expected ndc without cones, contraction and lindisp, got both: in these coordinates depth is "

@@ -42,7 +42,7 @@ class ArgumentParser(argparse.ArgumentParser):
         if settings.get("choices"):
             settings.setdefault("type", one_of(settings["choices"]))
         if settings.get("type") is pathlib.Path:
-            settings["type"] = path_of
+            settings["type"] = read_path
         action = super().add_argument(*names, **settings)
         self.option_names += action.option_strings
         return action
@@ -129,7 +129,7 @@ def digits_of(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
 
 
-def path_of(text: str) -> pathlib.Path:
+def read_path(text: str) -> pathlib.Path:
     """Read a path. An empty one would be the current folder: it stands where a variable of a script was not set."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, got ''; write . for this folder")

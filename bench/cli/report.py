@@ -88,7 +88,6 @@ class FigureAction(argparse.Action):
 
 def main(args: argparse.Namespace) -> int:
     """Print the tables and write the page, or draw a figure."""
-    common_options.check_out_folder(args.out)
     if args.figure:
         return draw_figure(args)
     refuse_conflicts(args)
@@ -144,8 +143,9 @@ def refuse_conflicts(args: argparse.Namespace) -> None:
     """Refuse options that do not go together.
 
     Raises:
-        UsageError: An encoder is named without a figure, or `--live` stands beside `--distances`.
+        UsageError: An encoder is named without a figure, or `--live` stands beside `--distances`; or `--out` is a file.
     """
+    common_options.check_out_folder(args.out)
     if args.encoder:
         raise UsageError(
             f"--encoder: expected --figure {ENCODER_FIGURE} beside it, got none; tables name encoders by "

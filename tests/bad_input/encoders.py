@@ -7,7 +7,7 @@ import pathlib
 import struct
 
 from tests.bad_input.bad_case import BadCase, setup
-from tests.bad_input.store_files import DEEP
+from tests.bad_input.records import DEEP
 from tests.fixtures import clip_checkpoints
 
 FIGURE = "report --figure clip-consistency --budget smoke --scenes vase --out out --encoder {name}"

@@ -4,15 +4,30 @@ import pytest
 
 from bench import __main__ as command_line
 from bench.report.figures import scene_cameras
-from tests.bad_input import encoders, environment, own_scenes, plugins, renders, store_files, verbs, votes_and_json
+from tests.bad_input import (
+    encoders,
+    environment,
+    own_models,
+    own_photographs,
+    own_scenes,
+    plugins,
+    records,
+    renders,
+    store_files,
+    verbs,
+    votes_and_json,
+)
 from tests.bad_input.bad_case import SETUPS, STORE, find_faults, run_case
 from tests.fixtures.stored_trials import failure, some_outcome
 
 TABLES = {
     "verbs": verbs.TABLE,
+    "records": records.TABLE,
     "store": store_files.TABLE,
     "votes and JSON": votes_and_json.TABLE,
     "scenes": own_scenes.TABLE,
+    "photographs": own_photographs.TABLE,
+    "LLFF and COLMAP": own_models.TABLE,
     "renders": renders.TABLE,
     "plug-ins": plugins.TABLE,
     "encoders": encoders.TABLE,

@@ -6,7 +6,7 @@ import json
 import pathlib
 
 from tests.bad_input.bad_case import BadCase, setup
-from tests.bad_input.store_files import DEEP
+from tests.bad_input.records import DEEP
 from tests.bad_input.verbs import SMOKE, TRIAL
 
 OTHER = TRIAL.replace("nerf__", "dietnerf__")

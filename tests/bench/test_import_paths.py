@@ -177,9 +177,16 @@ def test_a_package_that_the_plugin_lacks(user_folder):
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("1 / 0", ZeroDivisionError), ("from numpy import nothing_like_it", ImportError), ("None.x", AttributeError)],
+    [
+        ("1 / 0", ZeroDivisionError),
+        ("from numpy import nothing_like_it", ImportError),
+        ("None.x", AttributeError),
+        ("class X(:", SyntaxError),
+        ("import sys; sys.exit(3)", SystemExit),
+    ],
 )
-def test_a_plugins_own_errors_keep_their_traceback(user_folder, text, kind):
+def test_a_plugins_own_errors_are_a_line_that_keeps_the_cause(user_folder, text, kind):
     write(user_folder, "my_pkg/broken.py", text)
-    with pytest.raises(kind):
+    with pytest.raises(UsageError, match=f"got {kind.__name__}.*broken.py.*python -c 'import my_pkg.broken'") as raised:
         import_paths.import_plugin("my_pkg.broken:X")
+    assert isinstance(raised.value.__cause__, kind)

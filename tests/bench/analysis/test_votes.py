@@ -146,7 +146,7 @@ GOOD = {"left": trial_id("a", "a-cup"), "right": trial_id("b", "a-cup"), "choice
     ("content", "said"),
     [
         (None, "expected votes that a report's page saved, got"),
-        ("{", "expected JSON, got a file that does not parse"),
+        ("{", "expected JSON, got Expecting property name"),
         ("[]", "expected votes of schema 1, got 'list'; save them with this version's page"),
         ({"schema": 2}, "expected votes of schema 1, got 2; save them with this version's page"),
         ({"schema": 1, "suite": "a"}, "expected the name of a suite and a list of votes, got none; save them again"),

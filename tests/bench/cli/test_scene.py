@@ -104,7 +104,7 @@ def test_other_formats(tmp_path, capsys, kind):
         ),
         (
             ["{}/two/a", "--out", "{}/two/a/transforms.json/x.png"],
-            "--out: expected a file that can be written, got .*x.png",
+            "--out .*x.png: expected folders above it, got .*transforms.json, which is a file",
         ),
         (["{}/two/a", "--world", "flat"], "--world: expected one of bounded, unbounded, forward-facing, got 'flat'"),
     ],
