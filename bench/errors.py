@@ -126,7 +126,7 @@ def shorten_message(text: str) -> str:
         >>> shorten_message("a.json: expected a number, got " + "9" * 5000 + "; correct it")[:60]
         'a.json: expected a number, got 99999999999999999999999999999'
         >>> len(shorten_message("9" * 5000)), len(shorten_message("9 " * 5000))
-        (185, 1524)
+        (180, 1521)
     """
 
     def without_middle(found: re.Match[str]) -> str:
