@@ -218,6 +218,14 @@ REPORTS = (
     BadCase("doctor --results none", "--results: expected a folder of trials, got none"),
 )
 
+DRILL = (
+    BadCase("drill --faults 0", "--faults: expected a whole number of at least 1"),
+    BadCase("drill --kinds kil", "--kinds: expected one of"),
+    BadCase("drill --nodes 3", "--nodes: expected one of 1, 2, got '3'"),
+    BadCase("drill --results runs", "--results runs: expected an empty folder, got one that holds files"),
+    BadCase("drill --results file", "--results file: expected a folder", "a_file_in_the_way"),
+)
+
 OWN = (
     BadCase("compare", "compare: expected method, got none"),
     BadCase("compare nothing --budget smoke --results runs", "nothing"),
@@ -281,4 +289,4 @@ OWN = (
     BadCase("import none --task sparse-views:kettle --name mine --budget smoke --results runs", "none: expected"),
 )
 
-TABLE = (*OVERVIEW, *SELECTION, *RUN_OPTIONS, *STORED, *REPORTS, *OWN)
+TABLE = (*OVERVIEW, *SELECTION, *RUN_OPTIONS, *STORED, *REPORTS, *DRILL, *OWN)
