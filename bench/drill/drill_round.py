@@ -131,6 +131,13 @@ class DrillRound:
         if sitting.end is not None:
             self.end_by_fault(sitting.end, command)
         self.look_after(command, is_killed=sitting.end is not None)
+        if self.made and self.made[-1].fault == sitting.end and self.missed(self.made[-1].fault, command):
+            self.postponed.append(self.made.pop().fault)
+
+    def missed(self, fault: Fault, command: DrilledCommand) -> bool:
+        """Tell whether a disk was filled when all was stored already: no fault, as nothing had to be written."""
+        words = ("No space left", "File too large")
+        return fault.kind == "disk-full" and not any(word in line for word in words for line in command.lines)
 
     def run_command(self) -> DrilledCommand:
         """Start the command."""
