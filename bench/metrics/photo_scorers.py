@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float
 
 from bench.metrics import image, lpips
 from bench.metrics.photograph_layers import KEPT_LAYERS, Photographs
+from bench.metrics.registry import NO_BACKGROUND
 
 
 class ViewsAndTruth(NamedTuple):
@@ -141,7 +142,7 @@ def _lpips(network: lpips.Network, legacy_01: bool = False) -> Scorer:
 def _no_background(views: ViewsAndTruth) -> str | None:
     counted = views.alphas if views.masks is None else views.alphas[views.masks > 0]
     if (counted > 0.5).all():
-        return "there is no background: the true views bring no alpha, or nothing else"
+        return NO_BACKGROUND
     return None
 
 

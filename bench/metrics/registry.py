@@ -53,6 +53,9 @@ SHARE = (0.0, 1.0)
 
 FROM_ZERO = (0.0, math.inf)
 
+NO_BACKGROUND = "there is no background: the true views bring no alpha, or nothing else"
+"""Why a view has no number of its foreground alone. It is stored with scores."""
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from bench.analysis import paired_comparison, view_differences
+from bench.analysis.absent_metrics import leave_out_absent_metrics
 from bench.analysis.table_result import TableResult
 from bench.import_paths import ROOT
 from bench.metrics.task_kinds import kind_of
@@ -183,6 +184,7 @@ def compare_table(
         beside=beside,
         allow_no_baseline=True,
     )
+    result = leave_out_absent_metrics(result)
     result = result.with_text(
         question=table.question,
         cluster_noun=noun,

@@ -33,6 +33,7 @@ from bench.report.figures.figure import Figure, Row
 from bench.report.figures.style import INK, escape_math, figure_style, make_canvas, shorten
 from bench.report.figures.svg import standalone_svg, to_svg
 from bench.report.tables.csv_files import rows_csv
+from bench.report.tables.words import format_count
 from models.clip import loading
 from models.imagenet.catalog import IMAGENET
 from tasks.budgets import Budget
@@ -280,7 +281,7 @@ def summarize_similarity(found: SimilarityStatistics) -> str:
         )
     sure = f"95% over {num_scenes} scenes"
     if num_scenes < FEWEST_CLUSTERS:
-        sure = f"too few scenes for intervals: {num_scenes} of {FEWEST_CLUSTERS}"
+        sure = f"no intervals: {format_count(num_scenes, 'scene')}, {FEWEST_CLUSTERS} needed"
     elif summary["auc"].low is None:
         sure += ", none for an AUC on which too many scenes agree"
     return f"{head}{'; '.join(parts)} ({sure}; {num_pairs})"

@@ -120,7 +120,7 @@ def verdict_cell(entry: ArmResult, noun: str) -> TableCell:
     """
     text = verdict_word(entry)
     if entry.verdict == "too few":
-        text = f"too few: {entry.num_pairs} of {format_count(FEWEST_CLUSTERS, noun)}"
+        text = f"{format_count(entry.num_pairs, noun)}, {FEWEST_CLUSTERS} needed"
     if entry.verdict == "not resolved":
         text = f"not resolved, {clusters_needed(entry, noun)}"
     return TableCell(text, tone=verdict_tone(entry))

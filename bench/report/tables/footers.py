@@ -63,9 +63,10 @@ def table_legend(result: TableResult, *, with_needs: bool = True) -> str:
     """
     noun = result.cluster_noun
     if result.scene_differences:
-        over_scenes = describe_intervals(result) if len(result.clusters) > 1 else ""
         paired = f"Differences to {result.baseline} are paired by {noun}, seed and view."
-        return join_sentences([over_scenes, paired, ABOUT_SCENES.format(noun)])
+        has_interval = any(each.low is not None for each in result.scene_differences)
+        about = ABOUT_SCENES.format(noun) if has_interval else ""
+        return join_sentences([describe_intervals(result), paired, about])
     has_direction = {metric_named(metric).higher_is_better is not None for metric in result.metrics}
     judge = primary_judge(result.metrics)
     sentences = [describe_intervals(result)]
@@ -84,7 +85,12 @@ def table_legend(result: TableResult, *, with_needs: bool = True) -> str:
 
 
 def describe_intervals(result: TableResult) -> str:
-    """Explain what stands beside a mean."""
+    """Explain what stands beside a mean; empty where nothing does, as with a single scene."""
+    shown = [entry.low for entry in result.entries] + [row.low for row in result.references]
+    if not result.scene_differences:  # else differences are explained by `ABOUT_SCENES`
+        shown += [entry.difference_low for entry in result.entries]
+    if all(low is None for low in shown):
+        return ""
     sentence = f"Mean ± half-width of the 95% confidence interval over {pluralize(result.cluster_noun)}."
     if any(has_truncated_interval(entry) for entry in result.entries):
         sentence += " [low, high] where the interval was truncated at the metric's range."

@@ -149,7 +149,7 @@ class TestIntervals:
         [
             ({"num_scenes": 1}, "no AUC: it needs two scenes, and two views of one"),
             ({"num_scenes": 6, "num_views": 1}, "no AUC: it needs two scenes, and two views of one"),
-            ({"num_scenes": 4}, "too few scenes for intervals: 4 of 5"),
+            ({"num_scenes": 4}, "no intervals: 4 scenes, 5 needed"),
             ({"num_scenes": 6, "spread": 0.01}, "95% over 6 scenes, none for an AUC on which too many scenes agree"),
             ({"num_scenes": 6}, "(95% over 6 scenes; 60 pairs within, 375 across)"),
         ],
@@ -361,7 +361,7 @@ class TestVerb:
         words = ["report", "--figure", "clip-consistency", "--budget", "smoke", "--out", str(tmp_path / "out")]
         assert command_line.main([*words, "--encoder", "file:blocks", "--scenes", str(tmp_path)]) == 0
         [line, *_] = capsys.readouterr().out.splitlines()
-        assert "too few scenes for intervals: 2 of 5; 20 pairs within, 25 across" in line
+        assert "no intervals: 2 scenes, 5 needed; 20 pairs within, 25 across" in line
         assert "photographs of lego, ship" in (tmp_path / "out" / "clip-consistency.svg").read_text()
         assert command_line.main([*words, "--encoder", "file:blocks", "--scenes", str(tmp_path / "leg")]) == 2
         assert "--scenes: expected a folder, got" in capsys.readouterr().err

@@ -126,4 +126,4 @@ def test_a_study_of_one_cluster_has_no_interval():
     frame = frame.assign(num_steps=4, wall_s=1.0)
     cells = [TrialSlot("t", "base", "a", "scene0", 0)]
     result = compare(frame, cells, table="t", baseline="base", protocol="std-v1", metrics=["psnr"])
-    assert "truncated" not in footers.table_legend(result)
+    assert "truncated" not in footers.table_legend(result) and "±" not in footers.table_legend(result)

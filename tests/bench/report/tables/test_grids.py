@@ -54,7 +54,7 @@ def test_needs_are_rough(usual, clusters, said):
 
 def test_few_scenes_have_no_verdict(make_study):
     grid = grids.verdict_grid(make_study(num_scenes=3).result, "psnr")
-    assert "3 of 5 scenes" in grid.rows[1][3].text
+    assert "3 scenes, 5 needed" in grid.rows[1][3].text
 
 
 def test_scenes_are_columns(usual):
