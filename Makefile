@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 comma := ,
 
-.PHONY: ablations test quick test-slow parity lint setup clean
+.PHONY: ablations test quick test-slow fuzz parity lint setup clean
 .DEFAULT_GOAL := ablations
 
 # A stamp of its own for each EXTRAS: what is asked for later is installed too.
@@ -36,6 +36,10 @@ quick: setup
 
 test-slow: setup
 	$(RUN) -m pytest -q -m slow
+
+# The parsers of a user's files and words, with many thousands of inputs that Hypothesis makes up.
+fuzz: setup
+	$(RUN) -m pytest -q -m slow tests/bad_input/test_parsers.py
 
 # The towers of CLIP, ImageNet's encoders, and Inception, against their PyTorch originals, in an environment of its own (Python 3.11).
 PARITY := .venv-parity

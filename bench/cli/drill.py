@@ -13,7 +13,6 @@ import tempfile
 from bench.cli.argument_parser import several_of, whole_number
 from bench.cli.common_options import check_out_folder
 from bench.drill.faults import KINDS
-from bench.errors import UsageError
 
 HELP = "make faults of machines while small trials are trained, and say whether anything was lost"
 EXAMPLE = "python -m bench drill --faults 50 --seed 0"
@@ -47,10 +46,6 @@ def main(args: argparse.Namespace) -> int:
     from bench.drill.drill import hold_drill
 
     check_out_folder(args.results, "--results")
-    if args.results is not None and args.results.exists() and any(args.results.iterdir()):
-        raise UsageError(
-            f"--results {args.results}: expected an empty folder, got one that holds files; name a new one"
-        )
     folder = args.results or pathlib.Path(tempfile.mkdtemp(prefix="bench-drill-"))
 
     def say(line: str) -> None:

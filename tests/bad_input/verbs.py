@@ -222,7 +222,7 @@ DRILL = (
     BadCase("drill --faults 0", "--faults: expected a whole number of at least 1"),
     BadCase("drill --kinds kil", "--kinds: expected one of"),
     BadCase("drill --nodes 3", "--nodes: expected one of 1, 2, got '3'"),
-    BadCase("drill --results runs", "--results runs: expected an empty folder, got one that holds files"),
+    BadCase("drill --results runs", "--results: expected an empty folder or none, got runs"),
     BadCase("drill --results file", "--results file: expected a folder", "a_file_in_the_way"),
 )
 

@@ -69,8 +69,13 @@ def read_llff(folder: pathlib.Path, image_px: int | None) -> Capture:
 
 def _read_rows(file: pathlib.Path) -> Float[np.ndarray, "n 17"]:
     try:
-        rows = np.load(io.BytesIO(read_plain_file(file)), allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError, OverflowError) as error:
+        content = read_plain_file(file)
+        if not content.startswith(b"\x93NUMPY"):  # NumPy would unpack a zip, and unpickle others
+            raise ValueError("another or an empty file")
+        rows = np.load(io.BytesIO(content), allow_pickle=False)
+    except UsageError:
+        raise
+    except Exception as error:  # of NumPy's parser of headers, as it comes
         raise UsageError(f"{file}: expected an array of NumPy, got {str(error)[:60]!r}; run LLFF again") from error
     if rows.ndim != 2 or rows.shape[1] != 17 or not len(rows) or not np.issubdtype(rows.dtype, np.number):
         raise UsageError(f"{file}: expected rows of 17 numbers, got an array of {rows.shape}; run LLFF again")
