@@ -160,4 +160,8 @@ def measure_costs(plan: RunPlan) -> RunPlan:
     run_suite.prepare_data(trials)
     first = {pack.key: pack for pack in reversed(plan.packs)}
     print(f"compiling and timing {len(first)} programs; --no-pilot leaves that out", file=sys.stderr, flush=True)
-    return dataclasses.replace(plan, costs={key: programs.run_pilot(pack) for key, pack in first.items()})
+    costs = {}
+    for turn, (key, pack) in enumerate(first.items(), 1):
+        print(f"  {turn} of {len(first)}: {key}", file=sys.stderr, flush=True)
+        costs[key] = programs.run_pilot(pack)
+    return dataclasses.replace(plan, costs=costs)

@@ -42,10 +42,16 @@ def find_scene_folders(path: pathlib.Path) -> list[pathlib.Path]:
         return [place]
     found = sorted(inner for inner in place.iterdir() if inner.is_dir() and is_scene_folder(inner))
     if not found:
+        for outer in place.parents[:2]:  # the folder of photographs was named, or one inside of it
+            if is_scene_folder(outer):
+                raise UsageError(
+                    f"--scenes: expected a scene, or a folder of scenes, got {path}, which is a part of one; name "
+                    f"{outer}, which holds {next(mark for mark in MARKS if (outer / mark).exists())}"
+                )
         raise UsageError(
             f"--scenes: expected a scene, or a folder of scenes, got {path}, where no folder holds "
             "transforms_train.json, transforms.json, poses_bounds.npy or a COLMAP model (sparse/0); name the folder "
-            "that holds the photographs and their cameras"
+            "that holds one of these beside the photographs"
         )
     return found
 

@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.table import Table as PrintedTable
 from rich.text import Text
 
-from bench.report.arm_notes import imagenet_encoder_notes
+from bench.metrics.task_kinds import kind_of
+from bench.report.arm_notes import imagenet_encoder_notes, list_some
 from bench.report.tables.costs import DevicePrice
+from bench.report.tables.words import format_count
 from bench.suites.suite import Table
 from bench.suites.trial import Trial
 from bench.training import dry_run, run_suite
@@ -17,6 +19,11 @@ from bench.training.packing import Pack
 from bench.training.planned_cluster import PlannedDevices, PlannedTime
 from bench.training.progress import format_seconds
 from bench.training.run_plan import RunPlan
+from tasks.sparse_views.captured.captured_scene import CapturedScene
+from tasks.task import FolderScene, scene_surroundings
+
+MOST_NAMES = 12
+"""Scenes or captions that a line names."""
 
 PROGRAM_COLUMNS = ("packs", "trials", "steps", "compile", "ms a trial and step")
 
@@ -26,13 +33,16 @@ SHAPE_COLUMNS = ("views", "pixels", "steps", "parameters", "of encoders", "MiB a
 def print_plan(plan: RunPlan) -> None:
     """Print all of a plan."""
     console = Console()
+    for line in scene_lines(plan):
+        console.print(Text(line), soft_wrap=True)
     for table in plan.chosen.tables:
         _print_arms(console, table)
         for note in imagenet_encoder_notes(table, plan.chosen.cells, plan.chosen.trials):
             console.print(f"note: {note}")
         for line in plan.chosen.uneven_settings(table):
             console.print(Text(f"note: {line}"), soft_wrap=True)
-    _print_packs(console, plan)
+    if plan.num_missing:
+        _print_packs(console, plan)
     console.print(
         f"{plan.num_trials} trials at budget {plan.chosen.budget.name}, "
         f"{plan.num_trials - plan.num_missing} of them finished"
@@ -64,6 +74,36 @@ def describe_devices(planned: PlannedDevices, time: PlannedTime, price: DevicePr
         f"{planned.num} x {planned.kind}: about {format_seconds(time.wall_s)} of wall time, {held_h:.1f} device-hours "
         f"({share:.0%} busy){cost}; training and compiling, no scoring"
     )
+
+
+def scene_lines(plan: RunPlan) -> list[str]:
+    """Name the scenes of a plan; of a user's own count the photographs and tell what is odd, in a line each."""
+    tasks = {trial.task.cluster: trial.task for trial in (*plan.chosen.trials, *plan.without_data)}
+    folders = {name: task for name, task in tasks.items() if isinstance(task, FolderScene)}
+    lines = []
+    for noun in dict.fromkeys(kind_of(task).noun for task in tasks.values()):
+        names = [name for name, task in tasks.items() if kind_of(task).noun == noun and name not in folders]
+        if names:
+            lines.append(f"{format_count(len(names), noun)}: {list_some(names, MOST_NAMES)}")
+    for name, task in folders.items():
+        if name not in {trial.task.cluster for trial in plan.without_data}:
+            lines += describe_folder_scene(task)
+    return lines
+
+
+def describe_folder_scene(task: FolderScene) -> list[str]:
+    """Count the photographs of a scene in a user's folder, and tell what is odd about it."""
+    extent = task.extent()
+    shapes = task.layout()
+    world = scene_surroundings(task)
+    counts = f"{format_count(extent.num_train, 'photo')} to train on, {shapes.num_test} held out"
+    absent = f", {extent.num_absent} more listed that are not there" if extent.num_absent else ""
+    doubts = task.doubts() if isinstance(task, CapturedScene) else ()
+    size = f"{shapes.width} x {shapes.height} px"
+    return [
+        f"scene {task.scene}: {counts}{absent}; trained and scored at {size}; {world}",
+        *(f"scene {task.scene}: doubt: {line}" for line in doubts),
+    ]
 
 
 def describe_missing(missing: Sequence[str]) -> list[str]:
@@ -141,7 +181,7 @@ def _print_packs(console: Console, plan: RunPlan) -> None:
 def _table(title: str, first_column: str, number_columns: tuple[str, ...] = ()) -> PrintedTable:
     """Make an empty table; numbers stand at the right of their columns."""
     printed = PrintedTable(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    printed.add_column(first_column)
+    printed.add_column(first_column, overflow="fold")  # never cut: two names may differ in their ends alone
     for name in number_columns:
         printed.add_column(name, justify="right")
     return printed

@@ -9,7 +9,9 @@ from bench.storage.store import Store
 from bench.suites.selection import Selection
 from bench.training import packing, programs, run_plan, run_suite
 from bench.training.failure_policy import FailurePolicy
+from tasks.sparse_views.captured.captured_scene import CapturedScene
 from tests.fixtures import toy_studies
+from tests.fixtures.captured_scenes import write_transforms
 from tests.fixtures.toy_studies import SMOKE, toy_suite
 
 COST = packing.ProgramCost(compile_s=4.0, step_s=0.5, render_s=1.0)
@@ -84,3 +86,19 @@ def test_printed_plan(piloted, capsys):
     printed = capsys.readouterr().out
     assert "differs from Base in" in printed and "programs" in printed and "4.0 s" in printed
     assert "1 of them finished" in printed and "on 1 workers" in printed
+    assert printed.startswith(f"{len({t.task.scene for t in piloted.chosen.trials})} scenes: ")
+    assert "…" not in printed  # no name is cut
+
+
+def test_a_plan_of_finished_trials_has_no_table_of_programs(plan, capsys):
+    plan_tables.print_plan(dataclasses.replace(plan, packs=[]))
+    printed = capsys.readouterr().out
+    assert "programs" not in printed and "of them finished" in printed
+
+
+def test_a_plan_counts_photographs_and_tells_doubts_in_a_line_each(tmp_path):
+    place = write_transforms(tmp_path / "garden", top={"mask_folder": "x"})
+    task = CapturedScene(scene="garden", folder=str(place.parent), num_views=3, image_px=6)
+    first, *others = plan_tables.describe_folder_scene(task)
+    assert first == "scene garden: 14 photos to train on, 2 held out; trained and scored at 6 x 4 px; unbounded"
+    assert any("doubt: the key 'mask_folder' is not known" in line for line in others)

@@ -37,6 +37,8 @@ def test_an_opened_scene_knows_its_photographs(tmp_path):
     [
         ("leg", "which is not there; the nearest is 'lego'"),
         ("lego/transforms_train.json", "a file; name the folder that holds it"),
+        ("lego/train", "which is a part of one; name "),
+        ("lego/train", "/lego, which holds transforms_train.json"),
         ("empty", "where no folder holds transforms_train.json"),
     ],
 )
