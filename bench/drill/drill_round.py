@@ -232,7 +232,7 @@ class DrillRound:
 
     def be_refused(self, damage: Damage) -> None:
         """Run the command with damaged weights: it must refuse them; then bring them back."""
-        code = self.look_after(self.run_command())
+        code = self.look_after(self.run_command(), is_killed=True)
         damage.restore()
         if code != 2:
             self.break_rule("named", f"damaged weights were not refused, the command ended with {code}", self.lines)
