@@ -7,6 +7,8 @@ has failed or whose arrays are damaged, a fresh copy of damaged weights, room on
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import signal
 import sys
 import time
 from collections import Counter
@@ -18,7 +20,7 @@ from bench.drill.drilled_command import DEADLINE_S, DrilledCommand, run_verb
 from bench.drill.faults import Fault, SittingFaults
 from bench.drill.live_faults import RayCluster
 from bench.drill.place import DrillPlace
-from bench.drill.processes import end_all
+from bench.drill.processes import end_all, send
 from bench.drill.small_disk import SmallDisk
 from bench.drill.verdict import BrokenRule, RoundHistory
 from bench.storage.store import Store
@@ -85,8 +87,9 @@ class DrillRound:
     def hold(self, sittings: Sequence[SittingFaults]) -> None:
         """Make the faults of all sittings, then let the command finish all trials."""
         self.place.forget_report()
-        for sitting in sittings:
-            self.hold_sitting(sitting)
+        for sitting, following in itertools.zip_longest(sittings, sittings[1:]):
+            kinds = () if following is None else [fault.kind for fault in following.before]
+            self.hold_sitting(sitting, needs_checkpoints="checkpoint-damaged" in kinds)
         self.finish()
         again = [
             fault
@@ -111,8 +114,13 @@ class DrillRound:
         damages = tuple((damage, tuple(self.lines[first:])) for damage, first in self.damages)
         return RoundHistory(done=self.done, may_repeat=self.may_repeat, damages=damages)
 
-    def hold_sitting(self, sitting: SittingFaults) -> None:
-        """Damage files, run the command, make faults while it trains, and look after it."""
+    def hold_sitting(self, sitting: SittingFaults, needs_checkpoints: bool = False) -> None:
+        """Damage files, run the command, make faults while it trains, and look after it.
+
+        Args:
+            sitting: Its faults.
+            needs_checkpoints: Whether it is told to stop where no fault ends it, so that it leaves checkpoints.
+        """
         for fault in sitting.before:
             self.damage(fault)
         command = self.run_command()
@@ -130,6 +138,8 @@ class DrillRound:
         self.postponed += waiting
         if sitting.end is not None:
             self.end_by_fault(sitting.end, command)
+        elif needs_checkpoints and command.wait_for_training():
+            send(command.pid, signal.SIGTERM)
         self.look_after(command, is_killed=sitting.end is not None)
         if self.made and self.made[-1].fault == sitting.end and self.missed(self.made[-1].fault, command):
             self.postponed.append(self.made.pop().fault)

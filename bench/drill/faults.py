@@ -34,8 +34,6 @@ KINDS: Mapping[str, When] = {
 }
 """Each kind of fault, with when it is made."""
 
-LEAST_SITTINGS = 1
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fault:
@@ -125,11 +123,11 @@ def check_kinds(kinds: Collection[str] | None) -> list[str]:
 def plan_sittings(faults: Sequence[Fault]) -> list[SittingFaults]:
     """Put faults into as many sittings as end by one, each with its share of the others.
 
-    Those on files come first in a sitting, and none of them in the first one, where nothing lies there yet, unless
-    there is no other.
+    Those on files come first in a sitting, and none of them in the first one, where nothing lies there yet.
     """
     ends = [fault for fault in faults if fault.when == "end"]
-    num_sittings = max(LEAST_SITTINGS, len(ends), 2 if len(faults) > 1 else 1)
+    has_before = any(fault.when == "before" for fault in faults)
+    num_sittings = max(len(ends), 2 if has_before else 1)
     before = deal([fault for fault in faults if fault.when == "before"], num_sittings, is_first_left_out=True)
     during = deal([fault for fault in faults if fault.when == "during"], num_sittings)
     return [
