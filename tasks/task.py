@@ -169,6 +169,17 @@ class FolderScene(SceneTask, Protocol):
         """Count the photographs and measure the first one, from the files that list them and one header."""
 
 
+@runtime_checkable
+class NamedPhotos(FolderScene, Protocol):
+    """Interface of a task on a folder whose photographs can be named."""
+
+    def trained_photos(self) -> dict[int, str]:
+        """Name the files of the photographs that are trained on, by id, in the order in which they were chosen."""
+
+    def held_out_photos(self) -> dict[int, str]:
+        """Name the files of the photographs that are held out, by id."""
+
+
 def scene_surroundings(task: Task) -> World:
     """Name what lies around a task's scene: "bounded" (nothing), "unbounded" or "forward-facing".
 

@@ -27,6 +27,7 @@ from bench.report.images import caption_sheets
 from bench.report.images.interactive_media import InteractiveMedia
 from bench.report.images.table_sheets import is_stored, plan_sheets
 from bench.report.page import compact, report_files
+from bench.report.photograph_notes import photograph_notes
 from bench.report.report_contents import NO_MEDIA, DeferredDrawing, ReportContents
 from bench.report.tables import footers
 from bench.report.tables.costs import DevicePrice
@@ -101,6 +102,8 @@ def gather_contents(
         notes += masked_score_notes(table, chosen.cells, store)
         notes += imagenet_encoder_notes(table, chosen.cells, chosen.trials)
         notes += chosen.uneven_settings(table)
+        if chosen.suite.folders:
+            notes += photograph_notes(table, chosen.cells, chosen.trials)
         results.append(add_notes(result, notes))
     return ReportContents(
         title=study_title(chosen),

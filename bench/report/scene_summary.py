@@ -5,11 +5,13 @@ Lengths are in the unit of the file's poses, unless they are called the field's.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.suites.builtin.sparse_views import NUM_VIEWS, PUBLISHED_VIEWS
 from tasks.sparse_views.captured.capture import Capture, CapturedFrame
 from tasks.sparse_views.captured.capture_split import CaptureSplit
 from tasks.sparse_views.captured.captured_scene import CapturedScene
@@ -91,6 +93,9 @@ def summarize_scene(look: SceneLook) -> dict[str, Any]:
         "split": look.split.source,
         "train_ids": list(look.split.train),
         "test_ids": list(look.split.test),
+        "train_files": [frame.image.name for frame in look.split.train.values()],
+        "test_files": [frame.image.name for frame in look.split.test.values()],
+        "trained_on": list(default_views(look, PUBLISHED_VIEWS)),
         "sparse_points": None if capture.points is None else capture.points.source,
         "world": place.world,
         "near": place.near / place.scale,
@@ -106,6 +111,14 @@ def summarize_scene(look: SceneLook) -> dict[str, Any]:
         "ignored": list(capture.ignored),
         "doubts": list(look.doubts),
     }
+
+
+def default_views(look: SceneLook, num_views: int) -> tuple[int, ...]:
+    """Return the ids of the views that a study trains on where nothing else is set; fewer where there are no more."""
+    if not isinstance(look.task, CapturedScene):
+        return ()
+    task = dataclasses.replace(look.task, num_views=min(num_views, len(look.split.train)), views=None)
+    return task.chosen_views(look.split)
 
 
 def _cameras(frames: Sequence[CapturedFrame]) -> dict[str, Any]:
@@ -137,7 +150,8 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         "; ".join(filter(None, [first, shown])),
         _line("split", f"{counts}: {summary['split']}"),
         _line("", f"to train on: ids {_ids(summary['train_ids'])}"),
-        _line("", f"held out: ids {_ids(summary['test_ids'])}"),
+        *_chosen_lines(summary),
+        _line("", f"held out: ids {_ids(summary['test_ids'])}: {_some(summary['test_files'])}"),
         _line("cameras", _camera_line(cameras)),
         _line("world", f"{summary['world']}: {reasons['world']}"),
         _line("up", f"{_vector(summary['up'])}: {reasons['up']}"),
@@ -157,7 +171,22 @@ def _line(name: str, said: str) -> str:
 
 
 def _ids(ids: Sequence[int]) -> str:
-    return ", ".join(map(str, ids[:SHOWN_IDS])) + (", ..." if len(ids) > SHOWN_IDS else "")
+    return _some([str(number) for number in ids])
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN_IDS]) + (", ..." if len(names) > SHOWN_IDS else "")
+
+
+def _chosen_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Say which photographs a study trains on where nothing else is set."""
+    ids = summary["trained_on"]
+    if not ids:
+        return []
+    names = dict(zip(summary["train_ids"], summary["train_files"], strict=True))
+    named = [f"{number} ({names[number]})" for number in ids]
+    more = f"; at paper also {', '.join(named[NUM_VIEWS:])}" if named[NUM_VIEWS:] else ""
+    return [_line("", f"trained on by default: {', '.join(named[:NUM_VIEWS])}{more}")]
 
 
 def _vector(values: Sequence[float]) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from bench.report.figures.style import COLORS, INK, escape_math, figure_style
-from bench.report.scene_summary import SceneLook
+from bench.report.scene_summary import SceneLook, default_views
+from bench.suites.builtin.sparse_views import NUM_VIEWS
 from tasks.sparse_views.captured.placement import place_points, place_poses
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 HELD_OUT = "#d1722b"
 
 RANGE = "#3b78b5"
+
+CHOSEN = "#1d8a4b"
 
 MOST_POINTS = 6000
 
@@ -48,6 +51,7 @@ class Drawing(NamedTuple):
         near: First depth of interest.
         far: Last depth of interest.
         radius: Distance of the farthest camera from the origin.
+        is_chosen: Whether a study trains on a camera's photograph where nothing else is set.
     """
 
     ids: tuple[int, ...]
@@ -59,6 +63,7 @@ class Drawing(NamedTuple):
     near: float
     far: float
     radius: float
+    is_chosen: tuple[bool, ...]
 
 
 def draw_scene(look: SceneLook) -> bytes:
@@ -79,7 +84,7 @@ def draw_scene(look: SceneLook) -> bytes:
             _draw_view(figure.add_subplot(grid[0, place]), look, drawing, across, up, title)
         _draw_depths(figure.add_subplot(grid[1, :]), drawing)
         figure.suptitle(escape_math(_title(look, drawing)), fontsize=9.5)
-        figure.legend(*_legend(look), frameon=False, loc="outside lower center", ncols=6)
+        figure.legend(*_legend(look), frameon=False, loc="outside lower center", ncols=7)
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=110, facecolor="white", metadata={"Software": None})
     return out.getvalue()
@@ -95,6 +100,7 @@ def _title(look: SceneLook, drawing: Drawing) -> str:
 
 def _arrange(look: SceneLook) -> Drawing:
     turned = look.placement._replace(scale=1.0)
+    chosen = default_views(look, NUM_VIEWS)
     held_out = {id(frame) for frame in look.split.test.values()}
     used = held_out | {id(frame) for frame in look.split.train.values()}
     places = [place for place, frame in enumerate(look.capture.frames) if id(frame) in used]
@@ -123,6 +129,7 @@ def _arrange(look: SceneLook) -> Drawing:
         near=look.placement.near / scale,
         far=look.placement.far / scale,
         radius=radius,
+        is_chosen=tuple(frame.id in chosen and id(frame) not in held_out for frame in frames),
     )
 
 
@@ -144,6 +151,12 @@ def _draw_view(axes: Axes, look: SceneLook, drawing: Drawing, across: int, up: i
     colors = [HELD_OUT if is_test else INK for is_test in drawing.is_test]
     _add_lines(axes, outlines[..., [across, up]], color=colors, lw=0.8)
     _add_lines(axes, edges[..., [across, up]], color=[color for color in colors for _ in range(4)], lw=0.5)
+    for place in np.flatnonzero(drawing.is_chosen):
+        axes.plot(*positions[place, [across, up]], "o", ms=6, mew=1.4, mfc="none", color=CHOSEN)
+        axes.annotate(
+            str(drawing.ids[place]), positions[place, [across, up]], xytext=(5, 4), textcoords="offset points",
+            fontsize=8, color=CHOSEN, fontweight="bold", annotation_clip=True,
+        )  # fmt: skip
     axes.plot([0], [0], "+", ms=11, mew=1.6, color=COLORS["worse"])
     _draw_circle(axes, look, drawing)
     _set_limits(axes, look, drawing, across, up)
@@ -219,6 +232,7 @@ def _legend(look: SceneLook) -> tuple[list[Any], list[str]]:
     shown = [
         (Line2D([], [], color=INK, lw=1), "to train on"),
         (Line2D([], [], color=HELD_OUT, lw=1), "held out"),
+        (Line2D([], [], color=CHOSEN, ls="", marker="o", mfc="none", ms=6), "trained on by default (id)"),
         (Line2D([], [], color=RANGE, lw=2, alpha=0.4, marker=".", ms=4), "from near to far"),
         (Line2D([], [], color=COLORS["worse"], ls="", marker="+", ms=9), "the field's centre"),
     ]

@@ -164,7 +164,7 @@ class CapturedScene:
         return _placement(dataclasses.replace(self, num_views=8, views=None, subset_seed=0, background=1.0))
 
     def describe_placement(self) -> dict[str, Any]:
-        """Write down where the scene lies as plain values: what was estimated beside what was given."""
+        """Write down as plain values where the scene lies, estimated or given, and which photographs are used."""
         placement = self.placement()
         return {
             "world": placement.world,
@@ -174,6 +174,8 @@ class CapturedScene:
             "scale": placement.scale,
             "rotation": placement.rotation.tolist(),
             "reasons": placement.reasons,
+            "trained_on": {str(number): name for number, name in self.trained_photos().items()},
+            "held_out": {str(number): name for number, name in self.held_out_photos().items()},
         }
 
     def fingerprint(self) -> str:
@@ -226,6 +228,20 @@ class CapturedScene:
                     f"{known[-1]}), got {view}, which is {why}; correct `views`"
                 )
         return self.views
+
+    def trained_photos(self) -> dict[int, str]:
+        """Name the files of the photographs that are trained on, by id, in the order in which they were chosen."""
+        split = self.split(self.capture())
+        return {number: self._file_name(split.train[number].image) for number in self.chosen_views(split)}
+
+    def held_out_photos(self) -> dict[int, str]:
+        """Name the files of the photographs that are held out, by id."""
+        return {number: self._file_name(frame.image) for number, frame in self.split(self.capture()).test.items()}
+
+    def _file_name(self, image: pathlib.Path) -> str:
+        """Name a file from the scene's folder on; one that lies elsewhere by its name alone."""
+        place = self.place().absolute()
+        return image.relative_to(place).as_posix() if image.is_relative_to(place) else image.name
 
     def photo_hashes(self, split: CaptureSplit) -> dict[pathlib.Path, str]:
         """Hash the photographs, and refuse those that are both trained on and held out."""

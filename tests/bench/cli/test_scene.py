@@ -37,7 +37,8 @@ def test_a_capture_from_the_folder_to_the_drawing(tmp_path, capsys, monkeypatch)
     said = "\n".join(lines)
     for part in (
         "split     14 to train on, 2 held out: every 8th photo is held out",
-        "held out: ids 0, 8",
+        "trained on by default: 10 (010.png), 7 (007.png), 5 (005.png); at paper also 13 (013.png), ",
+        "held out: ids 0, 8: 000.png, 008.png",
         "cameras   OPENCV, k1=0.01; focal length 14 px, 46.4 degrees across, centre 6, 4",
         "world     unbounded: the photos have no alpha",
         "up        (0, 0, 1): +z of the file, as the cameras are held",
