@@ -12,7 +12,7 @@ from bench.analysis.findings import PairedDifference
 from bench.analysis.table_result import TableResult
 from bench.metrics.registry import metric_named
 from bench.metrics.task_kinds import kind_named
-from bench.report.tables import costs, footers, terminal
+from bench.report.tables import costs, footers, grids, terminal
 from bench.report.tables.cells import (
     TableCell,
     difference_cell,
@@ -57,7 +57,10 @@ def print_comparison(
         references = footers.describe_references(first, metric)
         if references:
             blocks.append(_line(references))
-        blocks += [_line(line) for line in resolution_lines(results, metric)]
+        if any(result.scene_differences for result in results):
+            blocks += view_blocks(results, metric)
+        else:
+            blocks += [_line(line) for line in resolution_lines(results, metric)]
     title = f"{label} minus a baseline, by {noun}: {metric_title(findings.primary_metrics(found)[0])}"
     blocks += [Text(), _line(title, "bold"), terminal.to_rich_table(clusters_grid(found, first), gap=1)]
     blocks += [Text(), terminal.to_rich_table(costs.cost_grid(spent, "cost")), _line(costs.HOW_TIMED), Text()]
@@ -69,6 +72,15 @@ def print_comparison(
     terminal.print_blocks(terminal.make_console(None), blocks)
 
 
+def view_blocks(results: Sequence[TableResult], metric: str) -> list[Any]:
+    """Set the differences of each scene by itself, with their intervals over views, a block for each baseline."""
+    blocks: list[Any] = []
+    for result in results:
+        title = f"minus {result.baseline}, by {result.cluster_noun} ± over its views"
+        blocks += [_line(title), terminal.to_rich_table(grids.scene_grid(result, metric))]
+    return blocks
+
+
 def _line(text: str, style: str = "dim") -> Text:
     """Make a line of text that a person may have written."""
     return Text(printable(text), style=style)
@@ -77,6 +89,8 @@ def _line(text: str, style: str = "dim") -> Text:
 def legend(label: str, result: TableResult) -> str:
     """Explain how to read a comparison."""
     noun = pluralize(result.cluster_noun)
+    if result.scene_differences:
+        return f"{label} minus the baseline. {footers.table_legend(result)}"
     sentences = (
         f"Difference: {label} minus the baseline, paired by {result.cluster_noun} and seed.",
         footers.describe_intervals(result),
@@ -84,7 +98,7 @@ def legend(label: str, result: TableResult) -> str:
         "Better and worse mean p < 0.05 and an interval that leaves out zero.",
         f"~ n {noun} or seeds: about so many would resolve the difference.",
     )
-    return " ".join(sentences)
+    return footers.join_sentences(sentences)
 
 
 def metric_grid(label: str, found: Sequence[PairedDifference], metric: str, noun: str) -> TableGrid:
