@@ -21,8 +21,9 @@ from bench.storage.timings import own_seconds
 from bench.suites.suite import TrialSlot
 
 HOW_TIMED = (
-    "s/trial includes compilation, charged to the first pack of each program. Times are wall-clock times: compare them "
-    "only at equal device, pack size and machine load."
+    "s/trial includes compilation, charged to the first pack of each program, rendering, scoring and the seconds of a "
+    "trial that is continued; to train, as in the figure of cost, is steps alone. The sum at the head of a page counts "
+    "what is continued once. Times are wall-clock times: compare them only at equal device, pack size and machine load."
 )
 
 COST_COLUMNS = ("s/trial", "to train", "MiB/trial", "parameters", "trained at once", "device")
