@@ -25,7 +25,7 @@ VERBS = {
     "check": "run the contract test on a method or a network of your own",
     "encoders": "list encoders: what there is, what is on disk, how to get the rest",
     "generate": "make one object from a caption: video, mesh and pictures, several seeds at once",
-    "export": "write a stored trial's turntable, mesh (GLB, OBJ, PLY) and pictures",
+    "export": "write a stored trial's video, mesh (GLB, OBJ, PLY) and pictures",
     "doctor": "examine this install and device: known numbers, determinism, memory, room, packages, Ray, stored trials",
     "drill": "make faults of machines while small trials are trained, and say whether anything was lost",
     "archive": "keep a suite's stored trials in one small file: records, scores, a few pictures",

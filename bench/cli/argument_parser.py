@@ -106,14 +106,15 @@ def several_of(names: Sequence[str]) -> Callable[[str], list[str]]:
     return read
 
 
-def whole_number(at_least: int) -> Callable[[str], int]:
-    """Make a reader of whole numbers that are not too small."""
+def whole_number(at_least: int, at_most: int | None = None) -> Callable[[str], int]:
+    """Make a reader of whole numbers that are not too small, nor too large for what they size."""
 
     def read(text: str) -> int:
         number = digits_of(text.removeprefix("-"))
         number = -number if number is not None and text.startswith("-") else number
-        if number is None or number < at_least:
-            raise argparse.ArgumentTypeError(f"expected a whole number of at least {at_least}, got {text!r}")
+        if number is None or number < at_least or (at_most is not None and number > at_most):
+            limits = f"of at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
+            raise argparse.ArgumentTypeError(f"expected a whole number {limits}, got {text!r}")
         return number
 
     return read
@@ -136,14 +137,6 @@ def read_path(text: str) -> pathlib.Path:
     if "\0" in text:
         raise argparse.ArgumentTypeError(f"expected a path, got {text!r}, which holds a null character")
     return pathlib.Path(text)
-
-
-def finite_number(text: str) -> float:
-    """Read a number of either sign."""
-    number = _finite(text)
-    if number is None:
-        raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r}")
-    return number
 
 
 def number_from_zero(text: str) -> float:

@@ -1,4 +1,4 @@
-"""`export`: a stored trial as files that others open: turntable, mesh, views round it, training strip and curves."""
+"""`export`: a stored trial as files that others open: video, mesh, views along its path, training strip and curves."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from bench.cli import export_options, suite_options
 from bench.cli.common_options import print_damage
 from bench.errors import UsageError
 from bench.storage.store import Store
+from bench.storage.trial_ids import match_trial_ids
 from bench.storage.trial_reader import read_whole_views
 
 if TYPE_CHECKING:
     from bench.suites.trial import Trial
 
-HELP = "write a stored trial's turntable, mesh (GLB, OBJ, PLY) and pictures"
+HELP = "write a stored trial's video, mesh (GLB, OBJ, PLY) and pictures"
 EXAMPLE = "python -m bench export nerf__knight__8v__s0 --suite sparse-views --budget quick"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `export`."""
-    parser.add_argument("trial", metavar="TRIAL", help="an id of the suite's trials, or its start")
+    parser.add_argument(
+        "trial", metavar="TRIAL", help="an id of the suite's trials, its start, or a part that no other has"
+    )
     suite_options.add_selection(parser)
     export_options.add_sizes(parser)
+    export_options.add_box(parser)
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="default: results/generated/TRIAL")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
 
@@ -43,10 +47,12 @@ def main(args: argparse.Namespace) -> int:
         out,
         views=read_whole_views(trials_store, trial.id) or {},
         curves=trials_store.read(trial.id).curves,
+        box=args.box,
         **export_options.sizes(args),
     )
     if args.json:
         told = {"trial_id": trial.id, "files": [str(out / name) for name in left.files], "notes": left.notes}
+        told["path"] = left.path
         print(json.dumps(told | {"mesh": left.meshed.to_json(), "seconds": left.seconds}, indent=1, allow_nan=False))
     else:
         print("\n".join([f"{out}: {', '.join(left.files)}", *left.told()]))
@@ -64,7 +70,7 @@ def find_stored(args: argparse.Namespace, trials_store: Store) -> Trial:
     from bench.suites.selection import find_trial
 
     trials = suite_options.selection(args).trials
-    if not any(trial.id.startswith(args.trial) for trial in trials):
+    if not match_trial_ids(args.trial, [trial.id for trial in trials]):
         imported_renders.refuse_export(args.trial, trials_store)
     trial = find_trial(args.trial, trials, "export")
     if not trials_store.finished(trial.id):

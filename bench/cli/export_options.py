@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from bench.cli.argument_parser import finite_number, whole_number
+from bench.cli.argument_parser import positive_number, whole_number
 from bench.cli.common_options import check_out_folder
 from bench.errors import UsageError
 from bench.import_paths import ROOT
@@ -18,27 +20,61 @@ OUT = ROOT / "results" / "generated"
 """Where objects lie if no other folder is named."""
 
 
+MOST_PX = 2048
+"""Of a frame's side: 48 frames of it are a gigabyte."""
+
+MOST_POINTS = 1024
+"""Along a side of a mesh's grid: a thousand million points are all that a large machine's memory holds."""
+
+
 def add_sizes(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how large and how fine an object's files are."""
     parser.add_argument(
         "--image-px",
-        type=whole_number(8),
+        type=whole_number(8, MOST_PX),
         metavar="N",
-        help="side of the turntable's frames (default: 160 on an accelerator, else 80)",
+        help="longer side of the video's frames (default: 160 on an accelerator, else 80)",
     )
     parser.add_argument(
         "--resolution",
-        type=whole_number(8),
-        default=96,
+        type=whole_number(8, MOST_POINTS),
         metavar="N",
-        help="of the mesh's grid, points a side (default: 96)",
+        help="of the mesh's grid, points along its longest side (default: 96; "
+        "in a captured scene fewer if its mesh would have over 100,000 faces)",
     )
     parser.add_argument(
         "--level",
-        type=finite_number,
+        type=positive_number,
         metavar="DENSITY",
         help="density at the mesh's surface (default: where a cell stops half of the light; less in soft fields)",
     )
+
+
+def add_box(parser: argparse.ArgumentParser) -> None:
+    """Add the option that crops a mesh."""
+    # argparse takes words that begin with a minus for options, unless they look like negative numbers.
+    parser._negative_number_matcher = re.compile(r"^-[\d.][-+\d.,eE]*$")
+    parser.add_argument(
+        "--box",
+        type=box_corners,
+        metavar="X0,Y0,Z0,X1,Y1,Z1",
+        help="what is meshed, in the unit and axes of your poses "
+        "(default: what most training cameras see; for an object the cube that all see)",
+    )
+
+
+def box_corners(text: str) -> tuple[float, ...]:
+    """Read two corners of a box, the lower one first."""
+    try:
+        numbers = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        numbers = ()
+    is_box = len(numbers) == 6 and all(map(math.isfinite, numbers))
+    if not is_box or any(numbers[i] >= numbers[i + 3] for i in range(3)):
+        raise argparse.ArgumentTypeError(
+            f"expected x0,y0,z0,x1,y1,z1 with x0 < x1, y0 < y1, z0 < z1, got {text!r}; write the lower corner first"
+        )
+    return numbers
 
 
 def sizes(args: argparse.Namespace) -> dict[str, Any]:

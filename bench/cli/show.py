@@ -20,7 +20,7 @@ EXAMPLE = "python -m bench show nerf__knight__8v__s0"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `show`."""
-    parser.add_argument("trial", metavar="TRIAL", help="an id, or its start")
+    parser.add_argument("trial", metavar="TRIAL", help="an id, its start, or a part that no other has")
     add_results(parser)
     parser.add_argument("--json", action="store_true", help="print it as JSON, curves and scores included")
 

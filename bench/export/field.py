@@ -13,16 +13,15 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped, UInt8
 
 from bench.errors import UsageError
+from bench.export.camera_path import CameraPath, lay_capture_path, lay_turntable
+from bench.export.capture_geometry import CaptureGeometry, read_geometry
 from bench.report.images import image_grid
 from bench.suites.trial import Trial
 from bench.training import batch, devices, programs, view_rendering
 from bench.training.batch import Cameras
 from models.method import Data, Method, Params, State, Views
 from models.rendering import ray_sampling
-from tasks.cameras import BLENDER_FOV_DEG, Rays, intrinsics_from_fov, look_at
-
-RADIUS = 4.0
-"""Distance of the turntable's camera from the origin, the same as that of all test cameras."""
+from tasks.cameras import Rays
 
 FRAME_PX = {"cpu": 80, "accelerator": 160}
 """Default width and height of a turntable's frames. They are small on a CPU: 48 frames of 160 px take minutes there."""
@@ -42,9 +41,10 @@ class TrainedField(NamedTuple):
         params: Trained parameters.
         state: State at the end of training.
         data: Arrays of the trial.
-        near: First `t` of interest of a camera at `RADIUS`.
+        near: First `t` of interest of a test camera.
         far: Last `t` of interest.
         background: Grey that `method.render` puts behind the field.
+        capture: The cameras of a captured scene; None for one that is in its own unit.
     """
 
     method: Method
@@ -54,6 +54,12 @@ class TrainedField(NamedTuple):
     near: float
     far: float
     background: float
+    capture: CaptureGeometry | None = None
+
+    @property
+    def follows_capture(self) -> bool:
+        """Whether its video follows the training cameras: there is no end to the scene that one could go round."""
+        return self.capture is not None and self.capture.world != "bounded"
 
     @property
     def half_width(self) -> float:
@@ -116,40 +122,50 @@ def open_field(trial: Trial, params: Params, state: State, data: Data) -> Traine
         near=float(scene.near),
         far=float(scene.far),
         background=float(background),
+        capture=read_geometry(trial.task, scene),
     )
 
 
-def turntable(
-    field: TrainedField,
-    *,
-    num_frames: int = 48,
-    image_px: int | None = None,
-    elevation_deg: float = 30.0,
-    background: float = 1.0,
-) -> UInt8[np.ndarray, "n h w 3"]:
-    """Render frames from a camera that goes once round the object, beginning on the +x axis.
+def choose_path(
+    field: TrainedField, *, num_frames: int = 48, image_px: int | None = None, elevation_deg: float = 30.0
+) -> CameraPath:
+    """Choose the path of a field's video: along the cameras of a captured scene without an end, else a turntable.
 
     Args:
         field: Field to render.
-        num_frames: Frames of the whole turn.
-        image_px: Width and height of a frame; None for `FRAME_PX`.
-        elevation_deg: Elevation of the camera.
-        background: Grey behind the object: 1 is white.
+        num_frames: Frames of the whole path.
+        image_px: Pixels along the longer side of a frame; None for `FRAME_PX`.
+        elevation_deg: Elevation of a turntable's camera.
     """
     image_px = FRAME_PX["cpu" if devices.is_cpu() else "accelerator"] if image_px is None else image_px
-    azimuth_deg = np.arange(num_frames) * 360 / num_frames
-    poses = look_at(azimuth_deg, np.full(num_frames, elevation_deg), np.full(num_frames, RADIUS))
-    num_groups, num_in_group = ray_sampling.equal_blocks(num_frames, max(1, MAX_RAYS_A_CALL // image_px**2))
-    focal = intrinsics_from_fov(BLENDER_FOV_DEG, image_px, image_px)
-    inner = jax.tree.map(lambda x: jnp.full(num_in_group, x, jnp.float32), focal)
+    if field.capture is not None and field.follows_capture:
+        return lay_capture_path(field.capture, num_frames, image_px)
+    return lay_turntable(num_frames, image_px, elevation_deg)
+
+
+def render_path(
+    field: TrainedField, path: CameraPath, *, background: float | None = 1.0
+) -> UInt8[np.ndarray, "n h w 3"]:
+    """Render the frames of a path.
+
+    Args:
+        field: Field to render.
+        path: Cameras.
+        background: Grey behind the object: 1 is white; None for what it was trained before.
+    """
+    background = field.background if background is None else background
+    num_frames = len(path.poses)
+    num_pixels = path.height * path.width
+    num_groups, num_in_group = ray_sampling.equal_blocks(num_frames, max(1, MAX_RAYS_A_CALL // num_pixels))
+    inner = jax.tree.map(lambda x: jnp.full(num_in_group, x, jnp.float32), path.intrinsics)
     num_at_once = programs.RAYS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
-    static = (field.method, image_px, min(num_at_once, num_in_group * image_px**2))
+    static = (field.method, path.height, path.width, min(num_at_once, num_in_group * num_pixels))
     near, far, center = (jnp.asarray(x, jnp.float32) for x in (field.near, field.far, 0.5))
     frames = []
     for group in range(num_groups):
         # The last group is filled up with the last pose.
         chosen = np.minimum(np.arange(num_in_group) + group * num_in_group, num_frames - 1)
-        cameras = Cameras(jax.device_put(poses[chosen]), inner, near, far, center)
+        cameras = Cameras(jax.device_put(path.poses[chosen]), inner, near, far, center)
         asked = (field.params, field.state, field.data, cameras)
         seen = jax.device_get(devices.compile_once(render_cameras, static, asked)(*asked))
         shown = seen.color + (1 - seen.opacity[..., None]) * np.float32(background - field.background)
@@ -158,14 +174,21 @@ def turntable(
 
 
 def render_cameras(
-    method: Method, image_px: int, num_at_once: int, params: Params, state: State, data: Data, cameras: Cameras
+    method: Method,
+    height: int,
+    width: int,
+    num_at_once: int,
+    params: Params,
+    state: State,
+    data: Data,
+    cameras: Cameras,
 ) -> Views:
     """Render the views of cameras, `num_at_once` rays at a time; JAX traces it."""
 
     def render(rays: Rays) -> Views:
         return jax.tree.map(lambda x: x.astype(jnp.float32), method.render(params, state, data, rays))
 
-    return view_rendering.render_in_blocks(cameras, image_px, image_px, num_at_once, render)
+    return view_rendering.render_in_blocks(cameras, height, width, num_at_once, render)
 
 
 def points_at_once() -> int:

@@ -132,7 +132,7 @@ class WriterPreparation:
     def compile_programs(self) -> None:
         """Render a field of zeros and look it up at a point; the trained fields find the programs."""
         untrained = field.untrained_field(self.trial, self.data())
-        field.turntable(untrained, image_px=self.image_px)
+        field.render_path(untrained, field.choose_path(untrained, image_px=self.image_px))
         field.at_points(untrained, np.zeros((1, 3), np.float32))
 
 

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import math
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from bench.export.field import TrainedField, at_points, points_at_once
+from bench.errors import UsageError
+from bench.export.capture_geometry import CaptureGeometry
+from bench.export.field import TrainedField
+from bench.export.mesh_grid import Grid, choose_grid, density_on_grid, halve_grid, query_points, scale_of
 from bench.report.images import image_grid
 from tasks.data_dir.atomic_files import write_file
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
 
+RESOLUTION = 96
+"""Points of a grid along its longest side."""
+
+MOST_FACES = 100_000
+"""Faces of a captured scene's mesh, unless a resolution was asked for: about 10 megabytes of OBJ."""
+
 COLOR_CELLS = 10
 """Depth below a mesh's surface from which its colours are taken, in cells of the grid."""
 
 MIN_PART = 0.01
 """A separate part with less than this share of the mesh's surface is dropped."""
+
+FIELD_UNIT = "the scene's own unit"
+POSES_UNIT = "the poses' unit"
 
 
 class MeshResult(NamedTuple):
@@ -33,6 +46,10 @@ class MeshResult(NamedTuple):
         share_inside: Share of the cube that is denser than `level`: near 1 for a field that fills everything.
         is_watertight: Whether each edge belongs to two faces.
         num_dropped: Small separate parts that were left out.
+        box: Lowest and highest corner of what was meshed, in `unit`.
+        unit: Of the box, and of the mesh.
+        cell: Distance of the grid's points, likewise.
+        is_cropped: Whether a box was given or chosen; the whole cube that all cameras see otherwise.
     """
 
     mesh: Trimesh | None
@@ -41,6 +58,10 @@ class MeshResult(NamedTuple):
     share_inside: float
     is_watertight: bool = False
     num_dropped: int = 0
+    box: tuple[tuple[float, ...], ...] = ()
+    unit: str = FIELD_UNIT
+    cell: float = 0.0
+    is_cropped: bool = False
 
     def told(self) -> str:
         """Describe the mesh in one sentence."""
@@ -48,7 +69,16 @@ class MeshResult(NamedTuple):
             return f"no mesh: {self.reason}"
         dropped = f", {self.num_dropped} small floating parts dropped" if self.num_dropped else ""
         closed = "watertight" if self.is_watertight else "not watertight"
-        return f"mesh of {len(self.mesh.faces)} faces, {closed}, surface at a density of {self.level:.3g}{dropped}"
+        return (
+            f"mesh of {len(self.mesh.faces)} faces, {closed}, surface at a density of {self.level:.3g}{dropped}; "
+            f"{self.told_box()}"
+        )
+
+    def told_box(self) -> str:
+        """Describe the box, its unit and how to choose another."""
+        low, high = (", ".join(f"{x:.3g}" for x in corner) for corner in self.box)
+        other = "; --box x0,y0,z0,x1,y1,z1 crops it otherwise" if self.is_cropped else ""
+        return f"box from ({low}) to ({high}) in {self.unit}, cells of {self.cell:.2g}{other}"
 
     def to_json(self) -> dict[str, Any]:
         """Return every value except the mesh itself, for JSON."""
@@ -59,7 +89,12 @@ class MeshResult(NamedTuple):
 
 
 def mesh(
-    field: TrainedField, *, resolution: int = 96, half_width: float | None = None, level: float | None = None
+    field: TrainedField,
+    *,
+    resolution: int | None = None,
+    half_width: float | None = None,
+    level: float | None = None,
+    box: Sequence[float] | None = None,
 ) -> MeshResult:
     """Extract the surface of a field by marching cubes, with colours at its vertices.
 
@@ -68,18 +103,43 @@ def mesh(
 
     Args:
         field: Field to mesh.
-        resolution: Points of the grid along a side.
+        resolution: Points of the grid along the longest side; None for `RESOLUTION`, and for half as many while a
+            captured scene without an end has more than `MOST_FACES` faces: much of it is fog.
         half_width: Half width of the cube about the origin; None for all of the volume that cameras see.
         level: Density at the surface; None for `surface_level`.
+        box: x0, y0, z0, x1, y1, z1 in the unit of the poses; None chooses it, see `choose_grid`.
+
+    Raises:
+        UsageError: The grid does not fit into memory.
     """
+    grid = choose_grid(field, RESOLUTION if resolution is None else resolution, half_width, box)
+    most = MOST_FACES if resolution is None and field.follows_capture else math.inf
+    try:
+        density = np.nan_to_num(np.maximum(density_on_grid(field, grid), 0), nan=0.0, posinf=1e30)
+        found = _mesh_on_grid(field, grid, density, level)
+        while found.mesh is not None and len(found.mesh.faces) > most:
+            grid, density = halve_grid(grid, density)
+            found = _mesh_on_grid(field, grid, density, level)
+        return found
+    except MemoryError as error:
+        raise UsageError(
+            f"--resolution: expected a grid that fits into memory, got {' x '.join(map(str, grid.shape))} points; "
+            "lower it"
+        ) from error
+
+
+def _mesh_on_grid(
+    field: TrainedField, grid: Grid, density: Float[np.ndarray, "gx gy gz"], level: float | None
+) -> MeshResult:
+    """Extract the surface from a grid."""
     import skimage.measure
     import trimesh
 
-    half_width = field.half_width if half_width is None else half_width
-    cell = 2 * half_width / (resolution - 1)
-    density = np.nan_to_num(np.maximum(density_on_grid(field, resolution, half_width), 0), nan=0.0, posinf=1e30)
+    cell = grid.cell * scale_of(field)  # density is per length in the field's unit
     level = surface_level(density, cell) if level is None else level
     share_inside = float(np.mean(density > level))
+    box = tuple(tuple(float(x) for x in corner) for corner in (grid.low, grid.high))
+    unit = FIELD_UNIT if field.capture is None else POSES_UNIT
     if share_inside == 0:
         reason = f"expected a density above {level:.3g} somewhere, got {density.max():.3g} at most; give a lower level"
         if level == math.inf:
@@ -87,16 +147,19 @@ def mesh(
                 "expected a field that stops half of the light somewhere, got one that is empty or thin fog "
                 f"(density {density.max():.3g} at most); train longer, or give a level"
             )
-        return MeshResult(None, reason, None, share_inside)
-    # Zeros all round: the surface is closed where it reaches the border of the cube.
+        return MeshResult(
+            None, reason, None, share_inside, box=box, unit=unit, cell=grid.cell, is_cropped=grid.is_cropped
+        )
+    # Zeros all round: the surface is closed where it reaches the border of the box.
     stopped = np.pad(-np.expm1(-density * cell), 1)
     # "ascent", because faces of skimage are left-handed: normals must point outward.
     at, faces, _, _ = skimage.measure.marching_cubes(stopped, -math.expm1(-level * cell), gradient_direction="ascent")
-    made = trimesh.Trimesh((at - 1) * cell - half_width, faces, process=True)
+    made = trimesh.Trimesh((at - 1) * grid.cell + grid.low, faces, process=True)
     made.update_faces(np.all(made.faces != np.roll(made.faces, 1, axis=1), axis=1))
     num_dropped = drop_small_parts(made)
-    made.visual = trimesh.visual.ColorVisuals(made, vertex_colors=vertex_colors(field, made, cell))
-    return MeshResult(made, None, level, share_inside, bool(made.is_watertight), num_dropped)
+    made.visual = trimesh.visual.ColorVisuals(made, vertex_colors=vertex_colors(field, made, grid.cell))
+    closed = bool(made.is_watertight)
+    return MeshResult(made, None, level, share_inside, closed, num_dropped, box, unit, grid.cell, grid.is_cropped)
 
 
 def vertex_colors(field: TrainedField, made: Trimesh, cell: float) -> UInt8[np.ndarray, "v 3"]:
@@ -105,14 +168,14 @@ def vertex_colors(field: TrainedField, made: Trimesh, cell: float) -> UInt8[np.n
     The field's colour is composited over the first `COLOR_CELLS` cells below the surface. The colour exactly at the
     surface would be wrong: where a field is soft, no camera sees that colour, so training did not fit it.
     """
-    start = made.vertices.astype(np.float32)
-    inward = -made.vertex_normals.astype(np.float32)
+    start = np.asarray(made.vertices)
+    inward = -np.asarray(made.vertex_normals)
     transmittance = np.ones(len(start), np.float32)
-    seen = np.zeros_like(start)
-    _, color_at_surface = at_points(field, start)
+    seen = np.zeros((len(start), 3), np.float32)
+    _, color_at_surface = query_points(field, start)
     for i in range(COLOR_CELLS):
-        density, color = at_points(field, start + np.float32((i + 0.5) * cell) * inward)
-        after = transmittance * np.exp(-cell * np.maximum(density, 0))
+        density, color = query_points(field, start + (i + 0.5) * cell * inward)
+        after = transmittance * np.exp(-cell * scale_of(field) * np.maximum(density, 0))
         seen += (transmittance - after)[:, None] * color
         transmittance = after
     opacity = (1 - transmittance)[:, None]
@@ -152,19 +215,6 @@ def surface_level(density: Float[np.ndarray, "g g g"], cell: float) -> float:
     return min(math.log(2) / cell, float(np.median(found)) / 2) if len(found) else math.inf
 
 
-def density_on_grid(field: TrainedField, resolution: int, half_width: float) -> Float[np.ndarray, "g g g"]:
-    """Evaluate density at the points of a grid that fills a cube about the origin; axes x, y, z."""
-    places = np.linspace(-half_width, half_width, resolution, dtype=np.float32)
-    num_points = resolution**3
-    num_at_once = points_at_once()
-    found = []
-    for start in range(0, num_points, num_at_once):  # all points of a fine grid would take gigabytes
-        index = np.arange(start, min(start + num_at_once, num_points))
-        points = places[np.stack(np.unravel_index(index, (resolution,) * 3), axis=-1)]
-        found.append(at_points(field, points)[0])
-    return np.concatenate(found).reshape((resolution,) * 3)
-
-
 def drop_small_parts(made: Trimesh) -> int:
     """Remove separate parts with less than `MIN_PART` of a mesh's surface, never the largest; return their number."""
     import trimesh
@@ -178,18 +228,29 @@ def drop_small_parts(made: Trimesh) -> int:
     return int(np.sum(is_part & ~kept))
 
 
-def write_mesh(folder: pathlib.Path, made: Trimesh) -> list[str]:
+def turn_upright(made: Trimesh, capture: CaptureGeometry | None) -> Trimesh:
+    """Return a mesh with y up, as GLB and OBJ have it: turned as its field is, about the origin of its unit."""
+    turned: Any = made.copy()
+    rotation = np.eye(3) if capture is None else capture.rotation
+    if capture is None or capture.world != "forward-facing":  # there, y is up in the field's world already
+        rotation = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]) @ rotation
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation
+    turned.apply_transform(matrix)
+    return turned
+
+
+def write_mesh(folder: pathlib.Path, made: Trimesh, capture: CaptureGeometry | None = None) -> list[str]:
     """Write object.glb, object.obj and object.ply, all with colours at vertices.
 
-    PLY keeps the world's axes, z up. GLB and OBJ have y up. A field's colours are sRGB, and OBJ and PLY store them as
-    they are. GLB stores linear colours, as its specification demands, as floats so that dark tones keep their
-    precision. The material in GLB has no gloss: the colours already contain the light of the scene.
+    PLY keeps the axes of the world, or of a captured scene's poses. GLB and OBJ have y up. A field's colours are sRGB,
+    and OBJ and PLY store them as they are. GLB stores linear colours, as its specification demands, as floats so that
+    dark tones keep their precision. The material in GLB has no gloss: the colours already contain the scene's light.
 
     Returns:
         Names of the files.
     """
-    turned: Any = made.copy()
-    turned.apply_transform([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+    turned: Any = turn_upright(made, capture)
     contents: dict[str, Any] = {
         "object.glb": glb(turned),
         "object.obj": turned.export(file_type="obj", include_normals=True, include_color=True, header=None),

@@ -14,7 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 from bench.errors import UsageError
-from bench.export import mesh
+from bench.export import mesh, mesh_grid
 from bench.export.field import field_of
 from bench.report.images.interactive_media import MeshViewer
 from bench.report.page import html
@@ -65,11 +65,15 @@ def make_viewer(cell: TrialSlot, trial: Trial, store: TrialReader) -> MeshViewer
     meshed = mesh.mesh(field, resolution=RESOLUTION)
     if meshed.mesh is None:
         return None
-    turned: Any = meshed.mesh.copy()
-    turned.apply_transform([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])  # y up, as GLB has it
+    low, high = np.asarray(meshed.box)
+    centred: Any = meshed.mesh.copy()
+    centred.apply_translation(-0.5 * (low + high))
+    centred.apply_scale(mesh_grid.scale_of(field))
+    half_width = 0.5 * mesh_grid.scale_of(field) * float((high - low).max())
+    turned = mesh.turn_upright(centred, field.capture)
     model = mesh.glb(turned)
     contents = {
-        f"{FOLDER}/{trial.id}.html": render_viewer(add_viewer_settings(model, field.half_width), cell.cluster).encode(),
+        f"{FOLDER}/{trial.id}.html": render_viewer(add_viewer_settings(model, half_width), cell.cluster).encode(),
         f"{FOLDER}/{trial.id}.glb": model,
     }
     return MeshViewer(trial.id, cell.cluster, cell.arm, meshed.told(), contents)

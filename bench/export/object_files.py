@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 from PIL import Image, ImageDraw
 
-from bench.export.field import TrainedField, turntable
+from bench.export.field import TrainedField, choose_path, render_path
 from bench.export.mesh import MeshResult, mesh, write_mesh
 from bench.export.video import write_video
 from bench.report.figures import style
@@ -36,7 +36,10 @@ FILES = (
     "object.obj",
     "object.ply",
 )
-"""Every file that `export_object` may write."""
+"""Every file that `export_object` may write of an object."""
+
+CAPTURE_FILES = ("camera_path.mp4", "camera_path.webp")
+"""The video along a captured scene's own cameras, which comes in place of the turntable."""
 
 MAX_STRIP = 24
 """Renders in a strip, at most."""
@@ -105,10 +108,11 @@ def strip(frames: Shaped[np.ndarray, "n h w 3"], steps: Sequence[int]) -> Image.
     return tiles([frames[i] for i in chosen], labels, STRIP_COLUMNS, tile_px=112)
 
 
-def views_sheet(frames: UInt8[np.ndarray, "n h w 3"]) -> Image.Image:
-    """Draw eight frames of a turntable, an eighth of a turn apart."""
+def views_sheet(frames: UInt8[np.ndarray, "n h w 3"], *, is_turn: bool = True) -> Image.Image:
+    """Draw eight frames of a closed path, an eighth of it apart; of a turn, with angles."""
     places = np.arange(8) * len(frames) // 8
-    return tiles([frames[i] for i in places], [f"{360 * i / len(frames):g}°" for i in places], 4)
+    labels = [f"{360 * i / len(frames):g}°" if is_turn else f"frame {i}" for i in places]
+    return tiles([frames[i] for i in places], labels, 4)
 
 
 def curves_figure(curves: Mapping[str, Sequence[float]]) -> bytes | None:
@@ -145,18 +149,19 @@ class ExportedFiles(NamedTuple):
         meshed: The mesh, or the reason that there is none.
         notes: Sentences on what could not be written, and why.
         seconds: Seconds by phase.
+        path: What path the video's camera takes.
     """
 
     files: tuple[str, ...]
     meshed: MeshResult
     notes: tuple[str, ...]
     seconds: dict[str, float]
+    path: str = ""
 
     def told(self) -> list[str]:
-        """Describe the mesh and what could not be written, a sentence each."""
-        if self.meshed.mesh is None:
-            return list(self.notes)
-        return [self.meshed.told(), *self.notes]
+        """Describe the video, the mesh and what could not be written, a sentence each."""
+        meshed = [] if self.meshed.mesh is None else [self.meshed.told()]
+        return [f"video: {self.path}", *meshed, *self.notes]
 
 
 def export_object(
@@ -167,8 +172,9 @@ def export_object(
     curves: Mapping[str, Sequence[float]],
     num_frames: int = 48,
     image_px: int | None = None,
-    resolution: int = 96,
+    resolution: int | None = None,
     level: float | None = None,
+    box: Sequence[float] | None = None,
 ) -> ExportedFiles:
     """Write all files of a trained field.
 
@@ -177,32 +183,37 @@ def export_object(
         folder: Folder of the files, created if it is missing; files of the same names are replaced.
         views: Stored views; "strip" and "strip_steps", if present, become strip.png.
         curves: Recorded curves; without them no curves are written.
-        num_frames: Frames of the turntable.
-        image_px: Width and height of its frames; None for `FRAME_PX`.
-        resolution: Points along a side of the grid that the mesh is made on.
+        num_frames: Frames of the video.
+        image_px: Pixels along the longer side of its frames; None for `FRAME_PX`.
+        resolution: Points along the longest side of the grid that the mesh is made on; None chooses it, see `mesh`.
         level: Density at the mesh's surface; see `mesh`.
+        box: What is meshed, in the unit of the poses; see `mesh`.
     """
     clock = PhaseTimer()
     notes = []
-    for name in FILES:  # a file of an earlier field must not be taken for one of this field
+    for name in (*FILES, *CAPTURE_FILES):  # a file of an earlier field must not be taken for one of this field
         (folder / name).unlink(missing_ok=True)
-    frames = turntable(field, num_frames=num_frames, image_px=image_px)
+    path = choose_path(field, num_frames=num_frames, image_px=image_px)
+    is_turn = not field.follows_capture
+    # Behind a captured scene stands what it was trained before; an object comes on white.
+    frames = render_path(field, path, background=1.0 if is_turn else None)
     clock.lap("turntable_s")
-    files, why_no_mp4 = write_video(folder / "turntable", frames)
+    files, why_no_mp4 = write_video(folder / ("turntable" if is_turn else "camera_path"), frames)
     if why_no_mp4:
         notes.append(why_no_mp4)
-    pictures = {"views.png": image_grid.encode_png(views_sheet(frames)), **training_pictures(views, curves)}
+    sheet = image_grid.encode_png(views_sheet(frames, is_turn=is_turn))
+    pictures = {"views.png": sheet, **training_pictures(views, curves)}
     for name, content in pictures.items():
         write_file(folder / name, content)
     clock.lap("pictures_s")
-    meshed = mesh(field, resolution=resolution, level=level)
+    meshed = mesh(field, resolution=resolution, level=level, box=box)
     mesh_files: list[str] = []
     if meshed.mesh is None:
         notes.append(meshed.told())
     else:
-        mesh_files = write_mesh(folder, meshed.mesh)
+        mesh_files = write_mesh(folder, meshed.mesh, field.capture)
     clock.lap("mesh_s")
-    return ExportedFiles((*files, *pictures, *mesh_files), meshed, tuple(notes), clock.laps)
+    return ExportedFiles((*files, *pictures, *mesh_files), meshed, tuple(notes), clock.laps, path.told)
 
 
 def training_pictures(

@@ -24,6 +24,7 @@ from bench.plugins.render_files import Files
 from bench.storage import record
 from bench.storage.record import Outcome, Record
 from bench.storage.store import Store
+from bench.storage.trial_ids import match_trial_ids
 from bench.suites import registry, scene_study
 from bench.suites.identity import describe
 from bench.suites.registered_types import registered
@@ -183,17 +184,18 @@ def refuse_export(start: str, trials_store: Store) -> None:
     """Refuse to export a trial of imported renders.
 
     Args:
-        start: The start of an id.
+        start: An id, its start, or a part of it.
         trials_store: The store of the trials.
 
     Raises:
-        UsageError: The id of such a trial starts so.
+        UsageError: Such a trial is meant.
     """
-    for known in trials_store.records():
-        if known.trial_id.startswith(start) and is_imported(known):
+    meant = match_trial_ids(start, trials_store.ids())
+    for known in map(trials_store.read, meant):
+        if is_imported(known):
             raise UsageError(
                 f"export: expected a trial that was trained here, got {known.trial_id}, whose images were imported: it "
-                "has no parameters to make a turntable or a mesh of; choose another, or take the images themselves"
+                "has no parameters to make a video or a mesh of; choose another, or take the images themselves"
             )
 
 

@@ -38,6 +38,7 @@ from bench.storage import (
 )
 from bench.storage.record import Outcome, Record
 from bench.storage.trial_folder import is_trial_name
+from bench.storage.trial_ids import match_trial_ids, refuse_several
 from tasks.data_dir.atomic_files import write_file
 
 if TYPE_CHECKING:  # both take long to import, and listing trials needs neither
@@ -189,20 +190,15 @@ class Store:
         return self._records[trial_id]
 
     def find(self, start: str) -> str:
-        """Return the one id that starts so.
+        """Return the one id that is so called, starts so, or else holds this, such as the hash at its end.
 
         Raises:
             UsageError: No id does, or several do.
         """
         if start in self._records:
             return start
-        found = [trial_id for trial_id in self.ids() if trial_id.startswith(start)]
-        if len(found) > 1:
-            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-            raise UsageError(
-                f"trial: expected the start of one id, got {start!r}, which {len(found)} share; "
-                f"say more: {', '.join(found[:3])}{more}"
-            )
+        found = match_trial_ids(start, self.ids())
+        refuse_several("trial", start, found)
         return self.read(found[0] if found else start).trial_id
 
     def write(self, outcome: Outcome) -> pathlib.Path:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from bench.errors import UsageError
+from bench.storage.trial_ids import match_trial_ids, refuse_several
 from bench.suites import option_syntax, overrides, registry, scene_study
 from bench.suites.suite import Placement, Suite, Table, TrialSlot, fill_slots
 from bench.suites.trial import Trial
@@ -190,7 +191,7 @@ def study_name(chosen: Selection) -> str:
 
 
 def find_trial(start: str, trials: list[Trial], where: str) -> Trial:
-    """Find the trial whose id starts so.
+    """Find the trial whose id starts so, or else holds this, such as the hash at its end.
 
     Args:
         start: The id, or as many of its letters as no other has.
@@ -198,18 +199,13 @@ def find_trial(start: str, trials: list[Trial], where: str) -> Trial:
         where: What asks, for messages.
 
     Raises:
-        UsageError: No id starts so, or several do.
+        UsageError: No id is meant, or several are.
     """
     by_id = {trial.id: trial for trial in trials}
-    found = [start] if start in by_id else [trial_id for trial_id in by_id if trial_id.startswith(start)]
-    if len(found) == 1:
-        return by_id[found[0]]
+    found = match_trial_ids(start, by_id)
+    refuse_several(where, start, found)
     if found:
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        raise UsageError(
-            f"{where}: expected the start of one id, got {start!r}, which {len(found)} share; "
-            f"say more: {', '.join(found[:3])}{more}"
-        )
+        return by_id[found[0]]
     close = difflib.get_close_matches(start, by_id, n=1, cutoff=0.0)
     nearest_id = f"the nearest is {close[0]!r}" if close else "it has none"
     raise UsageError(f"{where}: expected a trial of the suite at this budget, got {start!r}; {nearest_id}")

@@ -34,6 +34,9 @@ MOST_LABELS = 12
 PADDING = 1.4
 """Half the side of a view, in distances of the farthest camera from the middle."""
 
+DEPTHS_TITLE = "each bar: the depths that a photo is known to show; shaded: near to far, which are wider by a margin"
+"""Explains the bars beside the shaded range, which reaches farther at both ends."""
+
 LINEAR_UP_TO = 20
 """Far over near up to which depths are drawn on a linear axis."""
 
@@ -219,6 +222,7 @@ def _draw_depths(axes: Axes, drawing: Drawing) -> None:
     if drawing.far > LINEAR_UP_TO * drawing.near:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.set_title(DEPTHS_TITLE, fontsize=9)
     axes.set_ylabel("depth seen,\nin the poses' unit")
     axes.set_xlabel("photo (id)")
     labelled = places[:: max(1, len(places) // MOST_LABELS)]

@@ -9,7 +9,8 @@ import pytest
 import trimesh
 
 from bench import __main__ as command_line
-from bench.cli import export_options
+from bench.cli import export, export_options
+from bench.cli.argument_parser import ArgumentParser
 from bench.export import object_files
 from bench.storage import record
 from bench.storage.store import Store
@@ -90,7 +91,10 @@ def test_where_it_lies_if_nobody_says(root, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("start", "told"),
     [
-        ("ball", "export: expected the start of one id, got 'ball', which 2 share; say more: ball__grey__2v__s0__"),
+        (
+            "ball",
+            "export: expected the start or a part of one id, got 'ball', which 2 share; say more: ball__grey__2v__s0__",
+        ),
         (
             "bald__grey__2v__s0",
             "export: expected a trial of the suite at this budget, got 'bald__grey__2v__s0'; the ne",
@@ -104,6 +108,35 @@ def test_what_cannot_be_exported(root, capsys, start, told):
     assert told in capsys.readouterr().err
 
 
-def test_sizes_are_sizes(root, capsys):
-    assert run(root, "air", "--resolution", "3") == 2
-    assert "expected a whole number of at least 8, got '3'" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--resolution", "3"), "expected a whole number from 8 to 1024, got '3'"),
+        (("--resolution", "5000000"), "expected a whole number from 8 to 1024, got '5000000'"),
+        (("--image-px", "9" * 5000), "expected a whole number from 8 to 2048, got '9"),
+        (("--level", "nan"), "expected a number above 0, got 'nan'"),
+        (("--box", "-1,0,0,1,1"), "expected x0,y0,z0,x1,y1,z1 with x0 < x1, y0 < y1, z0 < z1, got '-1,0,0,1,1'"),
+        (("--box", "1,0,0,-1,1,1"), "got '1,0,0,-1,1,1'; write the lower corner first"),
+        (("--box", "0,0,0,1,1,inf"), "got '0,0,0,1,1,inf'"),
+    ],
+)
+def test_sizes_are_sizes(root, capsys, words, told):
+    assert run(root, "air", *words) == 2
+    said = capsys.readouterr().err
+    assert told in said and said.count("\n") == 1
+
+
+def test_a_box_may_begin_with_a_minus():
+    parser = ArgumentParser("export", "?", "?")
+    export_options.add_box(parser)
+    assert parser.parse_words(["--box", "-1,-2,-3e-1,.5,2,3"]).box == (-1, -2, -0.3, 0.5, 2, 3)
+
+
+def test_a_hash_is_enough(root):
+    trial = TRIALS["air", 0]
+    words = ["export", trial.id[-6:], "--suite", "balls", "--budget", "smoke", "--results", str(root / "runs")]
+    parser = ArgumentParser("export", "?", "?")
+    export.add_arguments(parser)
+    trials = Store.open(root / "runs")
+    assert export.find_stored(parser.parse_words(words[1:]), trials) == trial
+    assert trials.find(trial.id[-6:]) == trial.id  # as `show` asks

@@ -16,9 +16,13 @@ from tests.fixtures.balls import AXES_COLORS, RADIUS, Ball, ball
 from tests.fixtures.toys import ToyMethod, ToyTask
 
 
+def turntable(field, background=1.0, **sizes):
+    return field_module.render_path(field, field_module.choose_path(field, **sizes), background=background)
+
+
 class TestTurntable:
     def test_frames(self):
-        frames = field_module.turntable(ball(), num_frames=4, image_px=40)
+        frames = turntable(ball(), num_frames=4, image_px=40)
         assert frames.shape == (4, 40, 40, 3)
         assert (frames[:, 0, 0] == 255).all()  # white, though the field renders on grey
         # A ball of radius 0.7 seen from 4: the angle of its edge is asin(0.7 / 4), the image spans 40 degrees.
@@ -27,15 +31,15 @@ class TestTurntable:
         np.testing.assert_allclose(covered, np.pi / 4 * wide**2, rtol=0.05)
 
     def test_turns_from_x_toward_y(self):
-        frames = field_module.turntable(ball(), num_frames=4, image_px=41, elevation_deg=0.0)
+        frames = turntable(ball(), num_frames=4, image_px=41, elevation_deg=0.0)
         middle = frames[:, 20, 20] / 255
         np.testing.assert_allclose(middle, [AXES_COLORS[i] for i in (0, 1, 0, 1)], atol=0.01)
-        above = field_module.turntable(ball(), num_frames=1, image_px=41, elevation_deg=89.9)[0, 20, 20] / 255
+        above = turntable(ball(), num_frames=1, image_px=41, elevation_deg=89.9)[0, 20, 20] / 255
         np.testing.assert_allclose(above, AXES_COLORS[2], atol=0.01)
 
     def test_any_grey_behind(self):
         for grey in (0.0, 0.5, 1.0):
-            frame = field_module.turntable(ball(), num_frames=1, image_px=16, background=grey)[0]
+            frame = turntable(ball(), num_frames=1, image_px=16, background=grey)[0]
             assert (frame[0, 0] == round(255 * grey)).all()
             assert (frame[8, 8] != frame[0, 0]).any()
 
@@ -67,7 +71,7 @@ class TestFieldOf:
         assert int(field.state["num_seen"]) == 7
         assert (field.near, field.far, field.background) == (2.0, 6.0, 1.0)
         assert field.half_width == pytest.approx(2 / 3**0.5)
-        assert field_module.turntable(field, num_frames=1, image_px=4).shape == (1, 4, 4, 3)
+        assert turntable(field, num_frames=1, image_px=4).shape == (1, 4, 4, 3)
 
     @pytest.mark.parametrize(
         ("stored", "told"),

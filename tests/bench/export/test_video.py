@@ -13,9 +13,13 @@ from bench.export import video
 from tests.fixtures.balls import ball
 
 
+def turntable(field, background=1.0, **sizes):
+    return field_module.render_path(field, field_module.choose_path(field, **sizes), background=background)
+
+
 def test_video(tmp_path):
     av = pytest.importorskip("av")
-    frames = field_module.turntable(ball(), num_frames=6, image_px=33)
+    frames = turntable(ball(), num_frames=6, image_px=33)
     assert video.write_video(tmp_path / "turn", frames, fps=16) == (["turn.mp4", "turn.webp"], None)
     with av.open(str(tmp_path / "turn.mp4")) as container:
         stream = container.streams.video[0]
