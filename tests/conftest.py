@@ -22,6 +22,7 @@ check_types(["tasks", "models", "bench"])
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+from tests.fixtures import own_process  # noqa: E402
 from tests.fixtures.quick_selection import QuickSelection  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -37,6 +38,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Registers what marks the quick tests; not as a file's hooks, which would not see examples in docstrings."""
     config.pluginmanager.register(QuickSelection(config))
+    config.pluginmanager.register(own_process)
 
 
 def pytest_unconfigure():

@@ -98,7 +98,7 @@ def bradley_terry(
     votes = PairedVotes(first, second, np.asarray(outcomes, np.float64), num_arms)
     scores = fit_scores(votes, has_prior=not is_finite)
     covariance = votes.inverse_information(scores, has_prior=not is_finite)
-    if num_clusters:
+    if clusters is not None and num_clusters:
         covariance = votes.robust_covariance(scores, covariance, np.unique(clusters, return_inverse=True)[1])
     errors = np.sqrt(np.diag(covariance))
     tail = (1 - statistics.CONFIDENCE) / 2

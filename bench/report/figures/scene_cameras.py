@@ -155,9 +155,10 @@ def _draw_view(axes: Axes, look: SceneLook, drawing: Drawing, across: int, up: i
     _add_lines(axes, outlines[..., [across, up]], color=colors, lw=0.8)
     _add_lines(axes, edges[..., [across, up]], color=[color for color in colors for _ in range(4)], lw=0.5)
     for place in np.flatnonzero(drawing.is_chosen):
-        axes.plot(*positions[place, [across, up]], "o", ms=6, mew=1.4, mfc="none", color=CHOSEN)
+        x, y = positions[place, [across, up]]
+        axes.plot(x, y, "o", ms=6, mew=1.4, mfc="none", color=CHOSEN)
         axes.annotate(
-            str(drawing.ids[place]), positions[place, [across, up]], xytext=(5, 4), textcoords="offset points",
+            str(drawing.ids[place]), (x, y), xytext=(5, 4), textcoords="offset points",
             fontsize=8, color=CHOSEN, fontweight="bold", annotation_clip=True,
         )  # fmt: skip
     axes.plot([0], [0], "+", ms=11, mew=1.6, color=COLORS["worse"])
