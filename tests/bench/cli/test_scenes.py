@@ -164,7 +164,10 @@ def test_plan_without_the_papers_data(tmp_path, capsys, monkeypatch):
             "expected a scene of .*, got 'vas'; the nearest is 'vase'",
         ),
         (["--scenes", "SCANS/vas"], "which is not there; the nearest is 'vase'"),
-        (["--scenes", "SCANS/vase/train"], "where no folder holds transforms_train.json"),
+        (
+            ["--scenes", "SCANS/vase/train"],
+            "which is a part of one; name .*scans.vase, which holds transforms_train.json",
+        ),
         (["--scenes", ","], "--scenes: expected folders with commas between, got ','"),
         (["--scenes", "SCANS", "--set", "task.num_views=6"], "at least 6 training photographs, got 5"),
         (["--scenes", "SCANS,SCANS/../more"], "'vase' twice"),
