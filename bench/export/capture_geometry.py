@@ -8,14 +8,14 @@ k: cameras, p: points.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from tasks.cameras import Intrinsics
 from tasks.sparse_views.captured.captured_scene import CapturedScene
-from tasks.task import SceneData, Task, World
+from tasks.task import Task, World
 
 MOST_CAMERAS = 64
 """Cameras that are asked whether they see a point; of more, every nth."""
@@ -74,7 +74,7 @@ class CaptureGeometry(NamedTuple):
         return np.asarray(points, np.float64) / self.scale @ self.rotation + self.center
 
 
-def read_geometry(task: Task, scene: SceneData) -> CaptureGeometry | None:
+def read_geometry(task: Task, scene: Any) -> CaptureGeometry | None:
     """Read a captured scene's cameras; None for a scene that is in its own unit, with a turntable about it."""
     if not isinstance(task, CapturedScene):
         return None
