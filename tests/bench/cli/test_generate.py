@@ -199,7 +199,7 @@ class TestWhatComesOfIt:
         first, second, seconds, last = printed.out.splitlines()
         assert seconds.startswith("start ") and "train 3.0, write " in seconds and ", mesh " in seconds
         assert first.startswith("seed 1: judge's margin +0.0500, caption found in 50% of views; mesh of ")
-        assert first.endswith(" faces, watertight, surface at a density of 4.33")
+        assert " faces, watertight, surface at a density of 4.33" in first
         assert second.startswith("seed 4: the field is solid; judge's margin +0.2000")
         assert last.endswith(f"; page: {tmp_path / 'index.html'}")
         lines = [f"train {step}/20 loss 0.2500" for step in (0, 10, 20)]
