@@ -92,7 +92,7 @@ def plan_faults(num_faults: int, seed: int, kinds: Sequence[str] | None = None) 
 
     Example:
         >>> [fault.kind for fault in plan_faults(3, 0, ["driver-killed", "record-damaged"])]
-        ['record-damaged', 'driver-killed', 'record-damaged']
+        ['record-damaged', 'driver-killed', 'driver-killed']
     """
     if num_faults < 1:
         raise UsageError(f"--faults: expected 1 or more, got {num_faults}; leave it out for 50")

@@ -61,7 +61,7 @@ def test_a_warning_is_no_failure(monkeypatch):
     [
         (["--quick", "--address", "10.0.0.1:6379"], "doctor: expected --address or --quick, got both"),
         (["--results", "no-such-folder"], "--results: expected a folder of trials, got no-such-folder"),
-        (["--json", "/dev/null/found.json"], "--json: expected a file that can be written"),
+        (["--json", "/dev/null/found.json"], "expected folders above it, got /dev/null, which is a file"),
     ],
 )
 def test_mistakes(monkeypatch, capsys, words, message):

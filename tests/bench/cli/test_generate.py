@@ -103,11 +103,11 @@ class TestTrials:
         assert (task.caption, task.captions) == (IN_THE_SET, "closed-world")
 
     def test_options_reach_the_method(self, balls, tmp_path):
-        words = ("--encoder", "embedded-rn", "--prompt", "a photo of {}", "--set", "dream_fields.num_steps=7")
+        words = ("--encoder", "embedded-vit-16", "--prompt", "a photo of {}", "--set", "dream_fields.num_steps=7")
         assert run(tmp_path, IN_THE_SET, *words) == 0
         [trial] = balls.packs[0].trials
         assert (trial.method.encoder, trial.method.prompt, trial.method.num_steps) == (
-            "embedded-rn",
+            "embedded-vit-16",
             "a photo of {}",
             7,
         )
@@ -191,7 +191,9 @@ class TestWhatComesOfIt:
     def test_a_file_in_the_way(self, balls, tmp_path, capsys):
         (tmp_path / "out").write_text("")
         assert run(tmp_path / "out", IN_THE_SET) == 2
-        assert f"--out {tmp_path / 'out'}: expected a folder, got 'File exists'; choose" in capsys.readouterr().err
+        assert (
+            f"--out {tmp_path / 'out'}: expected a folder, got a file of that name; choose" in capsys.readouterr().err
+        )
 
     def test_lines_for_a_person(self, balls, tmp_path, capsys):
         assert run(tmp_path, IN_THE_SET, "--seeds", "1,4", "--timings") == 0

@@ -17,6 +17,9 @@ from bench.training.worker_devices import WorkerOptions
 from tests.fixtures.clusters import cluster_of, pid_of, wait_for
 from tests.fixtures.scheduling import Kept, Listener, train
 
+# A process in which a Ray died, of these tests or of others, does not always start workers again.
+pytestmark = pytest.mark.own_process
+
 
 @pytest.fixture
 def plugin(fake, monkeypatch, tmp_path):
@@ -68,7 +71,6 @@ def test_devices_that_are_only_said_to_be_there(plugin, kind, capfd, monkeypatch
     assert f"Ray counts {2 if kind == 'TPU' else 1} {kind} there, its JAX sees none" in said
 
 
-@pytest.mark.own_process
 @pytest.mark.slow
 def test_a_host_that_dies_takes_no_pack_apart(plugin, tmp_path, capfd):
     """Its worker's pack goes on elsewhere, whole, however often."""
@@ -140,7 +142,6 @@ def test_a_worker_that_is_stopped_is_replaced(plugin, tmp_path, capfd):
     assert "gave no answer" in said and "made no progress" in said
 
 
-@pytest.mark.own_process
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["raylet", "gcs_server"])
 def test_a_ray_that_dies_is_started_anew(fake, tmp_path, name, capfd):
@@ -160,7 +161,6 @@ def test_a_ray_that_dies_is_started_anew(fake, tmp_path, name, capfd):
     assert f"({name}) died; starting it anew" in said and "Traceback" not in said
 
 
-@pytest.mark.own_process
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["raylet", "gcs_server"])
 def test_a_cluster_that_dies_ends_the_run(plugin, name):
@@ -178,7 +178,6 @@ def test_a_cluster_that_dies_ends_the_run(plugin, name):
     assert heard.statuses() == {"done": "finished"} and ClusterLost.exit_code == 1
 
 
-@pytest.mark.own_process
 @pytest.mark.slow
 def test_two_drivers_and_one_that_dies(plugin, tmp_path, monkeypatch, capfd):
     """The second says who holds the devices; when the first is killed, it gets them."""

@@ -24,6 +24,7 @@ from bench.training import devices, run_suite
 from bench.training.failure_policy import FailurePolicy
 from bench.training.run_suite import TrainingOptions, train_missing
 from bench.training.stopping import StopRequest
+from models.nerf_ranges import NERF_RANGES
 from tasks.budgets import BUDGETS
 from tasks.data_dir import atomic_files
 from tests.fixtures import toy_studies
@@ -265,7 +266,8 @@ class TestRun:
             "method.field.encoding.num_octaves": [None, 10],
         }
 
-    def test_a_failure_is_a_row_and_exits_1_and_can_be_retried(self, folder, capsys):
+    def test_a_failure_is_a_row_and_exits_1_and_can_be_retried(self, folder, capsys, monkeypatch):
+        monkeypatch.setitem(NERF_RANGES, "learning_rate", (0.0, 1e38))
         words = [*RUN, "--only", "arm=NeRF", "--seeds", "1", "--results", folder, "--executor", "inline"]
         broken = [*words, "--set", "nerf.learning_rate=1e38"]
         assert bench(*broken) == 1

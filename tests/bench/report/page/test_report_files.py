@@ -241,7 +241,7 @@ def test_a_study_of_which_nothing_ran_still_has_a_page(usual, tmp_path):
     result = compare(nothing, usual.cells, table="parts", baseline="base", protocol="std-v1", metrics=["psnr"])
     written = write(usual, tmp_path, results=(result,), frame=nothing, records=(), sheets={})
     shown = "".join(read(written.read_text()).text)
-    assert "nothing run yet" in shown and "16 not run" in shown and "steps" not in shown
+    assert "nothing run yet" in shown and "16 not run" in shown and "steps a trial" not in shown
 
 
 def test_names_that_would_be_one_file_are_refused(usual, tmp_path):
