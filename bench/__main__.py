@@ -9,7 +9,7 @@ import sys
 
 from bench import import_paths
 from bench.cli.argument_parser import ArgumentParser
-from bench.errors import UsageError, describe_machine_error, nearest
+from bench.errors import MACHINE_ERRORS, UsageError, machine_fault, nearest
 
 VERBS = {
     "run": "train what is missing of a suite, score it, print its tables and write its report",
@@ -64,10 +64,9 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        said = describe_machine_error(error)
-        if said is None:
+        if error.errno not in MACHINE_ERRORS:
             raise
-        print(f"bench: {said}", file=sys.stderr)
+        print(f"bench: {machine_fault(error)}", file=sys.stderr)
         return 2
 
 

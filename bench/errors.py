@@ -67,18 +67,30 @@ class OutOfDeviceMemory(Exception):
     """A program that does not fit on its device, even for one trial; the message names what to turn down."""
 
 
-def describe_machine_error(error: OSError) -> str | None:
-    """Describe a fault of a disk or of rights in a line; None for another error.
+def describe_os_error(error: OSError, where: object = None) -> str:
+    """Describe an error of the system in a few words: where, and what it says.
+
+    Args:
+        error: The error.
+        where: Names the place; None for the file that the error names.
 
     Example:
-        >>> describe_machine_error(OSError(28, "No space left on device", "results/a"))
-        'results/a: No space left on device; mend that, and the same command continues'
-        >>> describe_machine_error(FileNotFoundError(2, "No such file", "a"))
+        >>> describe_os_error(OSError(28, "No space left on device", "results/a"))
+        'results/a: No space left on device'
     """
-    if error.errno not in MACHINE_ERRORS:
-        return None
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror}; mend that, and the same command continues"
+    place = where or error.filename
+    said = error.strerror or type(error).__name__
+    return f"{place}: {said}" if place else said
+
+
+def machine_fault(error: OSError, where: object = None) -> MachineFault:
+    """Make the error about a fault of the machine, in one line.
+
+    Example:
+        >>> print(machine_fault(OSError(28, "No space left on device", "runs/a")))
+        runs/a: No space left on device; mend that, and the same command continues
+    """
+    return MachineFault(f"{describe_os_error(error, where)}; mend that, and the same command continues")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -94,14 +106,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """
     known = sorted(known)
     by_small_letters = {name.casefold(): name for name in reversed(known)}
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5) or [
-        by_small_letters[found]
-        for found in difflib.get_close_matches(word.casefold(), by_small_letters, n=1, cutoff=0.5)
-    ]
-    if word.casefold() in by_small_letters:
-        close = [by_small_letters[word.casefold()]]
+    close = difflib.get_close_matches(word.casefold(), by_small_letters, n=1, cutoff=0.5)
     if close:
-        return f"the nearest is {close[0]!r}"
+        return f"the nearest is {by_small_letters[close[0]]!r}"
     hold_commas = any("," in name for name in known)
     more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
     return "known: " + ", ".join(repr(name) if hold_commas else name for name in known[:MOST_NAMED]) + more
@@ -137,15 +144,3 @@ def shorten_message(text: str) -> str:
     if len(text) <= LONGEST_TEXT:
         return text
     return f"{text[:1000]}...({len(text)} letters)...{text[-500:]}"
-
-
-def machine_fault(error: OSError, where: object = None) -> MachineFault:
-    """Make the error about a fault of the machine, in one line.
-
-    Example:
-        >>> print(machine_fault(OSError(28, "No space left on device", "runs/a")))
-        runs/a: No space left on device; mend that, and the same command continues
-    """
-    place = where or error.filename
-    said = f"{error.strerror or type(error).__name__}; mend that, and the same command continues"
-    return MachineFault(f"{place}: {said}" if place else said)

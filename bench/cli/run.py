@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli import failure_options, report_options, status, suite_options
 from bench.cli.argument_parser import number_from_zero, positive_number, whole_number
-from bench.errors import UsageError, describe_machine_error
+from bench.errors import MACHINE_ERRORS, UsageError, describe_os_error
 from bench.storage.store import Store
 from bench.storage.trial_reader import describe_damage
 from bench.training.sitting import CHECKPOINT_MINUTES
@@ -97,7 +96,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.report.tables import terminal
     from bench.training.progress import format_seconds
     from bench.training.run_suite import train_missing
-    from bench.training.score_repair import missing_protocols, repair_scores
+    from bench.training.score_repair import repair_scores
     from bench.training.stopping import StopRequest, heed_interrupt
 
     heed_interrupt()
@@ -107,12 +106,12 @@ def main(args: argparse.Namespace) -> int:
     trials_store = Store.open(args.results)
     events: list[PackEvent] = []
     stop = StopRequest(options.minutes)
-    is_complete = all(trials_store.finished(t.id) or trials_store.failed(t.id) for t in chosen.trials)
-    is_complete &= not any(missing_protocols(trial, chosen.protocols, trials_store) for trial in chosen.trials)
-    # Who trains nothing writes nothing: results may be on a disk that can only be read.
-    with contextlib.nullcontext() if is_complete else trials_store.lock():
-        lost = repair_scores(chosen.trials, chosen.protocols, trials_store)
-        num_new = train_missing(options, chosen, trials_store, events.append, stop)
+    lost: dict[str, str] = {}
+    num_new = 0
+    if not is_complete(chosen, trials_store):  # else nothing is written: results may be on a disk that can only be read
+        with trials_store.lock():
+            lost = repair_scores(chosen.trials, chosen.protocols, trials_store)
+            num_new = train_missing(options, chosen, trials_store, events.append, stop)
     num_failed = sum(trials_store.failed(trial.id) for trial in chosen.trials)
     left = [t.id for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if left:
@@ -143,6 +142,15 @@ def main(args: argparse.Namespace) -> int:
     return 0 if report else 2
 
 
+def is_complete(chosen: Selection, trials_store: Store) -> bool:
+    """Tell whether each trial has an outcome, and each finished one all scores."""
+    from bench.training.score_repair import find_missing_scores
+
+    if not all(trials_store.finished(trial.id) or trials_store.failed(trial.id) for trial in chosen.trials):
+        return False
+    return not find_missing_scores(chosen.trials, chosen.protocols, trials_store)
+
+
 def draw_default_report(contents: ReportContents, chosen: Selection) -> str | None:
     """Draw the report, and name its page; where it cannot be written, say so and how to have it elsewhere: None."""
     from bench.report import build
@@ -151,10 +159,9 @@ def draw_default_report(contents: ReportContents, chosen: Selection) -> str | No
     try:
         return build.draw_report(contents, folder).describe()
     except OSError as error:
-        said = describe_machine_error(error)
-        if said is None:
+        if error.errno not in MACHINE_ERRORS:
             raise
-        line = f"report not written to {folder}: {said.split('; mend')[0]}"
+        line = f"report not written to {folder}: {describe_os_error(error)}"
         print(f"{line}; python -m bench report with the same options and --out FOLDER draws it", file=sys.stderr)
         return None
 

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from bench.errors import DamagedFile, UsageError
+from bench.errors import DamagedFile, UsageError, escape_controls
 from bench.storage import files, json_values
 from tasks.data_dir.guarded_files import open_plain_file
 from tasks.data_dir.locking import UNSUPPORTED, file_lock, unwritable
@@ -67,7 +67,7 @@ class DriverMark:
         began = ""
         with contextlib.suppress(ValueError, OSError, OverflowError):
             began = f", started {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(self.started))}"
-        return f"one in process {self.pid} on host {_printable(self.name)}{began}"
+        return f"one in process {self.pid} on host {escape_controls(self.name[:100])}{began}"
 
     def is_on_this_host(self) -> bool:
         """Tell whether its process is one of those that this host has now, if it lives."""
@@ -298,7 +298,3 @@ def _beat(
 
 def _stop_this_process() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:100])

@@ -14,12 +14,9 @@ import math
 from typing import Any, TypeVar
 
 from tasks.data_dir.guarded_files import decode_text
-from tasks.data_dir.user_json import parse_json_text
+from tasks.data_dir.user_json import MAX_DEPTH, is_deep, parse_json_text
 
 T = TypeVar("T")
-
-MAX_DEPTH = 64
-"""Deepest nesting of lists and objects that is read: what is deeper would end other programs' stack, or ours."""
 
 
 def to_bytes(value: Any, where: str) -> bytes:
@@ -52,7 +49,7 @@ def from_bytes(content: bytes, where: str) -> Any:
 
     try:
         found = msgspec.json.decode(content)
-        too_deep = _is_deep(content, found)
+        too_deep = is_deep(found, content.count(b"[") + content.count(b"{"))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{where}: expected JSON, got a file that does not parse ({error})") from error
     except RecursionError:
@@ -60,21 +57,6 @@ def from_bytes(content: bytes, where: str) -> Any:
     if too_deep:
         raise ValueError(f"{where}: expected JSON of at most {MAX_DEPTH} levels, got more; remove it")
     return found
-
-
-def _is_deep(content: bytes, found: Any) -> bool:
-    """Tell whether values are nested more than `MAX_DEPTH` times; most files have fewer brackets than that."""
-    if content.count(b"[") + content.count(b"{") <= MAX_DEPTH:
-        return False
-    level = [found]
-    for _ in range(MAX_DEPTH + 1):
-        inner = [
-            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)
-        ]
-        level = [value for values in inner for value in values if isinstance(value, dict | list)]
-        if not inner:
-            return False
-    return True
 
 
 def parse_user_json(content: bytes, where: str) -> Any:

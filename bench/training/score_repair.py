@@ -33,6 +33,14 @@ def missing_protocols(trial: Trial, protocol_names: Sequence[str], trials_store:
     return [name for name in wanted if name not in stored]
 
 
+def find_missing_scores(
+    trials: Sequence[Trial], protocol_names: Sequence[str], trials_store: Store
+) -> dict[str, list[str]]:
+    """List what `missing_protocols` does, by id, of the trials of which it lists any."""
+    missing = {trial.id: missing_protocols(trial, protocol_names, trials_store) for trial in trials}
+    return {trial_id: names for trial_id, names in missing.items() if names}
+
+
 def repair_scores(trials: Sequence[Trial], protocol_names: Sequence[str], trials_store: Store) -> dict[str, str]:
     """Score the finished trials again that lack scores; say so in a line each.
 
@@ -48,8 +56,8 @@ def repair_scores(trials: Sequence[Trial], protocol_names: Sequence[str], trials
         UsageError: Weights of a scorer are missing or altered.
         MachineFault: The disk or the system fails.
     """
-    needed = {trial.id: missing_protocols(trial, protocol_names, trials_store) for trial in trials}
-    torn = [trial for trial in trials if needed[trial.id]]
+    needed = find_missing_scores(trials, protocol_names, trials_store)
+    torn = [trial for trial in trials if trial.id in needed]
     if not torn:
         return {}
     lost = _without_views(torn, trials_store)

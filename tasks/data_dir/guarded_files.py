@@ -65,12 +65,8 @@ def read_plain_file(
     try:
         if below is not None:
             check_inside(pathlib.Path(path), below, where)
-        # O_NONBLOCK: a pipe without a writer would be waited for
-        opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-        try:
-            return _read_opened(opened, max_bytes, where)
-        finally:
-            os.close(opened)
+        with open_plain_file(path, where) as opened:
+            return _read_opened(opened.fileno(), max_bytes, where)
     except (FileNotFoundError, DamagedFile):
         raise
     except OSError as error:
@@ -90,18 +86,23 @@ def read_plain_text(
     return decode_text(read_plain_file(path, max_bytes, below=below, where=where), where or str(path))
 
 
-def open_plain_file(path: pathlib.Path) -> io.BufferedReader:
+def open_plain_file(path: str | os.PathLike[str], where: str | None = None) -> io.BufferedReader:
     """Open a plain file, and nothing that would be waited for.
+
+    Args:
+        path: The file.
+        where: Names the file in messages; None for its path.
 
     Raises:
         FileNotFoundError: There is nothing.
         DamagedFile: It is no plain file.
     """
+    # O_NONBLOCK: a pipe without a writer would be waited for
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     mode = os.fstat(number).st_mode
     if not stat.S_ISREG(mode):
         os.close(number)
-        raise DamagedFile(f"{path}: expected a plain file, got {describe_kind(mode)}; remove it")
+        raise DamagedFile(f"{where or path}: expected a plain file, got {describe_kind(mode)}; remove it")
     return os.fdopen(number, "rb")
 
 
@@ -143,8 +144,6 @@ def describe_kind(mode: int) -> str:
 
 def _read_opened(number: int, max_bytes: int, where: str) -> bytes:
     status = os.fstat(number)
-    if not stat.S_ISREG(status.st_mode):
-        raise DamagedFile(f"{where}: expected a plain file, got {describe_kind(status.st_mode)}; remove it")
     if status.st_size > max_bytes:
         raise DamagedFile(f"{where}: expected at most {_mib(max_bytes)}, got {_mib(status.st_size)}; remove it")
     blocks = []

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from bench.errors import DamagedFile
 from tasks.data_dir.guarded_files import decode_text
 
 MAX_DEPTH = 64
-"""Deepest nesting of lists and objects that is read: what is deeper would end the reader's stack."""
+"""Deepest nesting of lists and objects that is read: what is deeper would end other programs' stack, or ours."""
 
 
 def parse_json_text(content: bytes, where: str) -> Any:
@@ -39,27 +38,36 @@ def parse_json_text(content: bytes, where: str) -> Any:
         return found
 
     text = decode_text(content, where)
-    if _is_deep(text):
-        raise DamagedFile(f"{where}: expected JSON of at most {MAX_DEPTH} levels, got more; write it anew")
     try:
-        return json.loads(text, object_pairs_hook=to_object)
+        found = json.loads(text, object_pairs_hook=to_object)
+        too_deep = is_deep(found, text.count("[") + text.count("{"))
     except DamagedFile:
         raise
+    except RecursionError:
+        too_deep = True
     except ValueError as error:
         reason = "a number of thousands of digits" if "digits" in str(error) else str(error)
         raise DamagedFile(f"{where}: expected JSON, got {reason}; was it downloaded whole?") from error
-    except RecursionError as error:
-        raise DamagedFile(f"{where}: expected JSON of few levels, got more; write it anew") from error
+    if too_deep:
+        raise DamagedFile(f"{where}: expected JSON of at most {MAX_DEPTH} levels, got more; write it anew")
+    return found
 
 
-def _is_deep(text: str) -> bool:
-    """Tell whether brackets outside of texts are nested more than `MAX_DEPTH` times."""
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+def is_deep(found: Any, num_brackets: int) -> bool:
+    """Tell whether plain values are nested more than `MAX_DEPTH` times.
+
+    Args:
+        found: The values.
+        num_brackets: Opening brackets in their text: most files have fewer than would be too deep.
+    """
+    if num_brackets <= MAX_DEPTH:
         return False
-    depth = 0
-    parts = text.replace("\\\\", "").replace('\\"', "").split('"')
-    for bracket in re.findall(r"[\[{\]}]", "".join(parts[::2])):  # every other part is outside of texts
-        depth += 1 if bracket in "[{" else -1
-        if depth > MAX_DEPTH:
-            return True
-    return False
+    level = [found]
+    for _ in range(MAX_DEPTH + 1):
+        inner = [
+            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)
+        ]
+        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+        if not inner:
+            return False
+    return True
