@@ -29,6 +29,10 @@ _SEAL = b',\n"sha256": "'
 _END = b'"\n}\n'
 
 
+class MistakenRecord(ValueError):
+    """A whole record, in the place of another trial's."""
+
+
 def hash_bytes(content: bytes) -> str:
     """Return the SHA-256 of a file's content."""
     return hashlib.sha256(content).hexdigest()
@@ -60,7 +64,8 @@ def parse_record(content: bytes, where: str, trial_id: str) -> Record:
 
     Raises:
         UsageError: It has another schema version.
-        ValueError: It is no record, another trial's, or damaged; in one line.
+        MistakenRecord: It is another trial's.
+        ValueError: It is no record, or damaged; in one line.
     """
     plain = json_values.from_bytes(content, where)
     if isinstance(plain, dict) and "sha256" in plain:
@@ -70,7 +75,7 @@ def parse_record(content: bytes, where: str, trial_id: str) -> Record:
             raise ValueError(f"{where}: expected the SHA-256 in its last line, got another: the file is damaged")
     record = Record.from_json(plain, where=where)
     if record.trial_id != trial_id:
-        raise ValueError(f"{where}: expected the record of {trial_id}, got that of {record.trial_id}")
+        raise MistakenRecord(f"{where}: expected the record of {trial_id}, got that of {record.trial_id}")
     return record
 
 

@@ -152,7 +152,7 @@ def _check_trial(folder: pathlib.Path, judge: Callable[[Record], str]) -> _Check
         lost = StoreFinding("damaged", name, f"{name}: expected a {trial_folder.RECORD}, got none")
         return _CheckedTrial([lost], None, [])
     except (UsageError, ValueError) as error:
-        kind: FindingKind = "mistaken" if "got that of" in str(error) else "damaged"
+        kind: FindingKind = "mistaken" if isinstance(error, checksums.MistakenRecord) else "damaged"
         return _CheckedTrial([StoreFinding(kind, name, str(error))], None, [])
     findings = []
     doubt = judge(record)

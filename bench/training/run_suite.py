@@ -70,15 +70,20 @@ class TrainingOptions:
                 f"--devices-per-worker: expected a part of a device or a whole number, got "
                 f"{self.devices_per_worker:g}; give {math.ceil(self.devices_per_worker)}"
             )
-        stops = {
-            "--minutes": self.minutes is not None,
-            "--on-failure stop": self.policy.on_failure == "stop",
-            "--max-failures": self.policy.max_failures is not None,
-        }
-        for option in [option for option, is_given in stops.items() if is_given and not self.checkpoint_minutes]:
+        option = self.stopping_option
+        if option and not self.checkpoint_minutes:
             raise UsageError(
                 f"--checkpoint-minutes: expected checkpoints beside {option}, got 0; leave it out, or training is lost"
             )
+
+    @property
+    def stopping_option(self) -> str:
+        """Name the option that may stop training before its end; empty where there is none."""
+        if self.minutes is not None:
+            return "--minutes"
+        if self.policy.on_failure == "stop":
+            return "--on-failure stop"
+        return "" if self.policy.max_failures is None else "--max-failures"
 
     @property
     def workers(self) -> WorkerOptions:
