@@ -9,7 +9,7 @@ Status = Literal["ok", "warn", "FAIL"]
 
 
 class Check(NamedTuple):
-    """What was found of one thing.
+    """Says whether one thing is as it should be.
 
     Attributes:
         status: "warn" where numbers stay right but somebody should know; "FAIL" where they are wrong or work is lost.
@@ -62,10 +62,11 @@ def to_lines(section: Section) -> list[str]:
         disk
           ok    results  3 GiB free  at least 1 GiB
     """
-    widths = [max(len(check[column]) for check in section.checks) for column in (1, 2)] if section.checks else []
+    what_width = max((len(check.what) for check in section.checks), default=0)
+    measured_width = max((len(check.measured) for check in section.checks), default=0)
     lines = [section.title]
     for check in section.checks:
-        columns = [check.what.ljust(widths[0]), check.measured.ljust(widths[1]), check.expected]
+        columns = [check.what.ljust(what_width), check.measured.ljust(measured_width), check.expected]
         line = f"  {check.status:4}  {'  '.join(columns)}".rstrip()
         lines.append(f"{line}; {check.advice}" if check.advice else line)
     return lines

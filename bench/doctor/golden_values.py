@@ -42,7 +42,7 @@ DIGITS = 9
 
 
 class Golden(NamedTuple):
-    """What a probe should give.
+    """Holds the numbers that a probe should give, and how far rounding may move them.
 
     Attributes:
         values: Numbers of its result.

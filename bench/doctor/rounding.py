@@ -55,7 +55,7 @@ FUNCTIONS = _words("""
 
 
 class Arithmetic(NamedTuple):
-    """What is done to each operation.
+    """Says how each operation is rounded.
 
     Attributes:
         noise: Source of random moves; None moves nothing.

@@ -35,7 +35,7 @@ MOST_IDLE_ROUNDS = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DrillReport:
-    """What a drill found.
+    """Counts the faults of a drill, and lists the rules that were broken.
 
     Attributes:
         made: Faults that were made.

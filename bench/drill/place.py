@@ -18,7 +18,7 @@ COST_COLUMN = "wall_s"
 
 
 class DrillPlace:
-    """Where a drill works. `make` fills it.
+    """Names the folders that a drill works in; `make` fills them.
 
     Args:
         root: The folder; nothing else lies in it.

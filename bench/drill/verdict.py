@@ -44,7 +44,7 @@ class BrokenRule(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RoundHistory:
-    """What happened in a round, as far as the rules need it.
+    """Tells the events of a round that the rules need.
 
     Attributes:
         done: How often the command said of each trial that it is stored.
@@ -58,7 +58,7 @@ class RoundHistory:
 
 
 class TrialContent(NamedTuple):
-    """What a trial left but times.
+    """Holds the results of a trial, without its times.
 
     Attributes:
         status: As in its record.

@@ -20,7 +20,7 @@ NOT_RUN = "not run"
 
 
 class Stamp(NamedTuple):
-    """What the doctor found, in short.
+    """Sums up an examination by the doctor.
 
     Attributes:
         digest: Eight hexadecimal digits over all that was measured.

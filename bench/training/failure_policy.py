@@ -31,7 +31,7 @@ RUNTIME_ERRORS = ("JaxRuntimeError", "XlaRuntimeError")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FailurePolicy:
-    """What a run does about trials that fail.
+    """Says when a run stops because trials fail, and what is tried again.
 
     Attributes:
         on_failure: `continue`, or `stop` after the first trial that has failed for good.

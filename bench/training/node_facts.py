@@ -31,7 +31,7 @@ LOG_BYTES = 64 * 2**10
 
 
 class Needs(NamedTuple):
-    """What a run needs on each host.
+    """Lists the files, folders and modules that a run needs on each host.
 
     Attributes:
         paths: Files and folders that workers read, by the name to tell the user.
@@ -47,7 +47,7 @@ class Needs(NamedTuple):
 
 
 class NodeFacts(NamedTuple):
-    """What a host has.
+    """Describes a host: versions, devices, and missing needs.
 
     Attributes:
         python: Version.

@@ -197,7 +197,7 @@ class News(NamedTuple):
 
 
 class WorkerPlace(NamedTuple):
-    """Where a worker runs.
+    """Names the host and the process of a worker.
 
     Attributes:
         node: The host, as Ray names it.

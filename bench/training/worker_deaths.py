@@ -37,7 +37,7 @@ class WorkerStopped(Exception):
 
 
 class WorkerDeath(NamedTuple):
-    """Why a worker died.
+    """Explains the death of a worker.
 
     Attributes:
         how: In a few words, without names of hosts.
@@ -49,7 +49,7 @@ class WorkerDeath(NamedTuple):
 
 
 class LastWords(NamedTuple):
-    """What a host says of a worker that died there.
+    """Holds the traces that a dead worker left on its host.
 
     Attributes:
         num_oom_kills: Processes killed for their memory so far; None where nobody counts.

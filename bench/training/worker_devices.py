@@ -17,7 +17,7 @@ MEMORY = 0.75
 
 
 class WorkerOptions(NamedTuple):
-    """What a user may say of Ray's workers.
+    """Holds a user's options for Ray's workers.
 
     Attributes:
         stall_s: Seconds without progress after which one is replaced; infinite for never.
@@ -30,7 +30,7 @@ class WorkerOptions(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkerDevices:
-    """What each worker takes.
+    """Says which devices each worker takes.
 
     Attributes:
         kind: As Ray names it.
