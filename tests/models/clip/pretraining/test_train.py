@@ -11,9 +11,9 @@ import pytest
 from bench.errors import UsageError
 from models.clip import loading
 from models.clip.checkpoints import catalog, files
-from models.clip.pretraining import evaluate, model_cards
+from models.clip.pretraining import batches, evaluate, model_cards, recipes
 from models.clip.pretraining import train as train_module
-from models.clip.pretraining.train import RECIPES, TOKENIZER
+from models.clip.pretraining.recipes import RECIPES, TOKENIZER
 from tasks.closed_world import grammar
 from tasks.closed_world import meanings as meanings_module
 from tasks.closed_world.meanings import ObjectSpec
@@ -38,8 +38,8 @@ def images():
 def tiny(**changes):
     return dataclasses.replace(
         RECIPES["embedded-vit-8"],
-        image_tower=dataclasses.replace(train_module.vit(16, 32, 1, 2), embedding_dim=16),
-        text_tower=train_module.text_tower(16, 1, 2, 16),
+        image_tower=dataclasses.replace(recipes.vit(16, 32, 1, 2), embedding_dim=16),
+        text_tower=recipes.text_tower(16, 1, 2, 16),
         **{"num_steps": 60, "batch_size": 12, "learning_rate": 3e-3, **changes},
     )
 
@@ -58,9 +58,10 @@ def test_loss_shares_the_captions_of_equal_meanings():
 
 
 def test_pool_holds_every_paraphrase(images):
-    pool = train_module.build_training_set(images[[0, 1, 0]], [MEANINGS[0], MEANINGS[1], MEANINGS[0]])
+    pool = batches.build_training_set(images[[0, 1, 0]], [MEANINGS[0], MEANINGS[1], MEANINGS[0]])
     assert pool.meanings.tolist() == [0, 1, 0]
-    for row, meaning in zip(np.asarray(pool.tokens), MEANINGS[:2], strict=True):
+    np.testing.assert_array_equal(np.asarray(pool.tokens)[2:, 0], TOKENIZER.encode(["mug", "cube"]))
+    for row, meaning in zip(np.asarray(pool.tokens)[:2], MEANINGS[:2], strict=True):
         said = TOKENIZER.encode(grammar.paraphrases(meaning))
         assert {tuple(t) for t in row.tolist()} == {tuple(t) for t in said.tolist()}
         np.testing.assert_array_equal(row[0], TOKENIZER.encode([grammar.caption(meaning)])[0])
@@ -68,7 +69,7 @@ def test_pool_holds_every_paraphrase(images):
 
 def test_a_pool_of_kinds_names_no_color_and_has_no_pairs(images):
     pair = meanings_module.ObjectPairSpec(MEANINGS[0], "next to", MEANINGS[1])
-    pool = train_module.build_training_set(images, [MEANINGS[0], pair, MEANINGS[2]], "kinds")
+    pool = batches.build_training_set(images, [MEANINGS[0], pair, MEANINGS[2]], "kinds")
     np.testing.assert_array_equal(np.asarray(pool.images), images[[0, 2]])
     np.testing.assert_array_equal(np.asarray(pool.tokens)[:, 0], TOKENIZER.encode(["mug", "ball"]))
 
@@ -93,12 +94,12 @@ def test_accuracy_by_kind_is_the_best_word(images):
 
 def test_a_card_says_how_a_recipe_was_changed():
     changed = dataclasses.replace(RECIPES["embedded-rn"], num_steps=7, batch_size=8)
-    assert train_module.changed_options("embedded-rn", changed) == " --num-steps 7 --batch-size 8"
-    assert train_module.changed_options("embedded-rn", RECIPES["embedded-rn"]) == ""
+    assert recipes.changed_options("embedded-rn", changed) == " --num-steps 7 --batch-size 8"
+    assert recipes.changed_options("embedded-rn", RECIPES["embedded-rn"]) == ""
 
 
 def test_what_a_step_sees_keeps_the_color(images):
-    look = jax.jit(jax.vmap(lambda key: train_module.augment_picture(key, jnp.asarray(images[0]))))
+    look = jax.jit(jax.vmap(lambda key: batches.augment_picture(key, jnp.asarray(images[0]))))
     seen = np.asarray(look(jax.random.split(jax.random.key(0), 64)))
     assert seen.min() >= 0 and seen.max() <= 1
     middle = seen[:, 28:36, 28:36].mean(axis=(0, 1, 2))
@@ -109,9 +110,9 @@ def test_what_a_step_sees_keeps_the_color(images):
 @pytest.mark.slow
 def test_learns_three_things(images):
     recipe = tiny()
-    variables, _ = train_module.fit(recipe, train_module.build_training_set(images, MEANINGS), show=False)
+    variables, _ = train_module.fit(recipe, batches.build_training_set(images, MEANINGS), show=False)
     checkpoint = files.Checkpoint(
-        model=recipe.model, variables=variables, tokenizer=TOKENIZER, mean=train_module.MEAN, std=train_module.STD
+        model=recipe.model, variables=variables, tokenizer=TOKENIZER, mean=recipes.MEAN, std=recipes.STD
     )
     found = evaluate.measure_accuracy(checkpoint, images, MEANINGS)
     assert found["zero_shot"]["mean"] == 1.0
@@ -122,7 +123,7 @@ def test_learns_three_things(images):
 
 def test_no_weak_types_that_would_compile_again(images):
     recipe = tiny()
-    pool = train_module.build_training_set(images, MEANINGS)
+    pool = batches.build_training_set(images, MEANINGS)
     variables = jax.eval_shape(lambda key: train_module.dual_encoder.init(recipe.model, key), jax.random.key(0))
     train = train_module.EncoderTrainState(
         variables, jax.eval_shape(train_module.make_optimizer(recipe).init, variables["params"])
@@ -149,7 +150,8 @@ def test_held_out_meanings_are_not_trained_on():
 
 def test_judges_differ_from_guides_in_all_that_is_said():
     for name, recipe in RECIPES.items():
-        assert (recipe.family == "judge") == (name in catalog.JUDGES)
+        assert (recipe.family == "judge") == ("judge" in name)
+    assert all(RECIPES[name].family == "judge" for name in catalog.JUDGES)
     assert len({recipe.seed for recipe in RECIPES.values()}) == len(RECIPES)
 
 
