@@ -11,12 +11,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from typing import Any, TypeVar
 
+from bench.errors import DamagedFile
 from tasks.data_dir.guarded_files import decode_text
 from tasks.data_dir.user_json import MAX_DEPTH, is_deep, parse_json_text
 
 T = TypeVar("T")
+
+_SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
 
 
 def to_bytes(value: Any, where: str) -> bytes:
@@ -43,7 +47,7 @@ def from_bytes(content: bytes, where: str) -> Any:
         where: Names the file in messages.
 
     Raises:
-        ValueError: It is no JSON, or is nested too deeply; in one line.
+        ValueError: It is no JSON, is nested too deeply, or says a key twice; in one line.
     """
     import msgspec
 
@@ -56,7 +60,40 @@ def from_bytes(content: bytes, where: str) -> Any:
         too_deep = True
     if too_deep:
         raise ValueError(f"{where}: expected JSON of at most {MAX_DEPTH} levels, got more; remove it")
+    _refuse_double_keys(found, content, where)
     return found
+
+
+def _refuse_double_keys(found: Any, content: bytes, where: str) -> None:
+    """Refuse JSON that says a key twice: of two readers one takes the first value, the other the last.
+
+    Keys are counted before the text is read again, which takes longer: hardly a text holds `":` anywhere else.
+
+    Raises:
+        ValueError: A key stands twice.
+    """
+    if _count_keys(found) == content.count(b'":') and not _SPACED_KEY.search(content):
+        return
+    try:
+        parse_json_text(content, where)
+    except DamagedFile as error:
+        raise ValueError(str(error)) from error
+
+
+def _count_keys(found: Any) -> int:
+    """Count the keys of all objects in plain values."""
+    num = 0
+    level = [found]
+    while level:
+        below = []
+        for value in level:
+            if isinstance(value, dict):
+                num += len(value)
+                below += [inner for inner in value.values() if isinstance(inner, dict | list)]
+            elif isinstance(value, list):
+                below += [inner for inner in value if isinstance(inner, dict | list)]
+        level = below
+    return num
 
 
 def parse_user_json(content: bytes, where: str) -> Any:

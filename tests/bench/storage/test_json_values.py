@@ -41,6 +41,22 @@ def test_what_is_no_json_is_told_in_one_line(content):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b'{"a": 1, "a": 2}', b'[{"b": {"a" : 1,\n"a":1}}]', b'{"\\u0061": 1, "a": 2}', b'{"a": "\\":", "a" : 2, "c" : 1}'],
+)
+def test_a_key_that_stands_twice_is_refused(content):
+    with pytest.raises(ValueError, match="^here: expected each key once, got 'a' twice") as caught:
+        json_values.from_bytes(content, "here")
+    assert type(caught.value) is ValueError  # as of all that does not parse: a store sets it aside
+
+
+def test_what_only_looks_like_a_key_is_read():
+    value = {"a": '":', 'b":': [{"a": 'x" :'}, {"a": ['": "'], "b": {}}]}
+    assert json_values.from_bytes(json.dumps(value).encode(), "here") == value
+    assert json_values.from_bytes(json.dumps(value, separators=(" , ", " : ")).encode(), "here") == value
+
+
 @dataclasses.dataclass(frozen=True)
 class Pair:
     first: int
