@@ -36,11 +36,13 @@ class StoreFinding(NamedTuple):
             something is there that should not be, or is not there that should.
         trial_id: The trial, or the file of many trials, or another name in the store.
         reason: What was found, in a line.
+        file: Name of the file in the trial's folder; empty where it is about the whole trial, or about none.
     """
 
     kind: FindingKind
     trial_id: str
     reason: str
+    file: str = ""
 
     def describe(self) -> str:
         """Describe it in one line that can be printed."""
@@ -79,10 +81,9 @@ class StoreCheck:
 
 def find_damaged_trials(root: str | os.PathLike[str]) -> list[str]:
     """List the trials that have lost views or parameters: what `run` cannot make again without training."""
-    lost = [
-        each.trial_id for each in check_store(root).findings if each.kind == "damaged" and "safetensors" in each.reason
-    ]
-    return list(dict.fromkeys(lost))
+    arrays = {f"{name}.safetensors" for name in trial_folder.ARRAYS}
+    findings = check_store(root).findings
+    return list(dict.fromkeys(each.trial_id for each in findings if each.kind == "damaged" and each.file in arrays))
 
 
 _KINDS: tuple[FindingKind, ...] = ("damaged", "mistaken", "doubtful")
@@ -160,9 +161,9 @@ def _check_trial(folder: pathlib.Path, judge: Callable[[Record], str]) -> _Check
         findings.append(StoreFinding("doubtful", name, f"{name}: {doubt}"))
     there = _files_of(folder)
     if checksums.is_checked(record):
-        findings += [StoreFinding(kind, name, line) for kind, line in _compare_names(folder, record, there)]
+        findings += _compare_names(folder, record, there)
     else:
-        findings += [StoreFinding(kind, name, line) for kind, line in _read_files(folder, record)]
+        findings += _read_files(folder, record)
     if record.status == "finished" and not any(file.startswith("scores/") for file in (*there, *record.files)):
         findings.append(StoreFinding("doubtful", name, f"{name}: expected scores, got none; run the suite again"))
     return _CheckedTrial(findings, record, there)
@@ -177,16 +178,20 @@ def _files_of(folder: pathlib.Path) -> list[str]:
     return sorted(name for name in found if name != trial_folder.RECORD)
 
 
-def _compare_names(folder: pathlib.Path, record: Record, there: list[str]) -> Iterator[tuple[FindingKind, str]]:
+def _compare_names(folder: pathlib.Path, record: Record, there: list[str]) -> Iterator[StoreFinding]:
     """Compare the names of a trial's files with its record."""
     for name in sorted({*there, *record.files}):
-        where = f"{folder.name}/{name}"
+        kind: FindingKind = "damaged"
         if name not in record.files:
-            yield "doubtful", f"{where}: expected a file that its record names, got a stray one; remove it"
+            kind = "doubtful"
+            what = "expected a file that its record names, got a stray one; remove it"
         elif name not in there:
-            yield "damaged", f"{where}: expected the file that its record names, got none"
+            what = "expected the file that its record names, got none"
         elif not stat.S_ISREG(mode := (folder / name).lstat().st_mode):
-            yield "damaged", f"{where}: expected a plain file, got {describe_kind(mode)}"
+            what = f"expected a plain file, got {describe_kind(mode)}"
+        else:
+            continue
+        yield StoreFinding(kind, folder.name, f"{folder.name}/{name}: {what}", name)
 
 
 def _compare_contents(place: pathlib.Path, trials: Iterable[_CheckedTrial]) -> list[StoreFinding]:
@@ -202,7 +207,7 @@ def _compare_contents(place: pathlib.Path, trials: Iterable[_CheckedTrial]) -> l
         try:
             checksums.check_hash(record, name, found, f"{record.trial_id}/{name}")
         except DamagedFile as error:
-            findings.append(StoreFinding("damaged", record.trial_id, str(error)))
+            findings.append(StoreFinding("damaged", record.trial_id, str(error), name))
     return findings
 
 
@@ -219,7 +224,7 @@ def _hash_files(paths: list[pathlib.Path]) -> list[str]:
     return _hash_files(paths[:half]) + _hash_files(paths[half:])
 
 
-def _read_files(folder: pathlib.Path, record: Record) -> Iterator[tuple[FindingKind, str]]:
+def _read_files(folder: pathlib.Path, record: Record) -> Iterator[StoreFinding]:
     """Read what an earlier version stored, which has no checksums: only what does not parse is found."""
     for name in trial_folder.score_names(folder, record):
         try:
@@ -227,10 +232,12 @@ def _read_files(folder: pathlib.Path, record: Record) -> Iterator[tuple[FindingK
         except MachineFault:
             raise
         except ValueError as error:
-            yield "damaged", str(error)
+            yield StoreFinding("damaged", folder.name, str(error), name)
     for name in trial_folder.ARRAYS:
-        if os.path.lexists(folder / f"{name}.safetensors") and not trial_folder.has_arrays(folder, name):
-            yield "damaged", f"{folder.name}/{name}.safetensors: expected arrays, got a file that is cut or none"
+        file = f"{name}.safetensors"
+        if os.path.lexists(folder / file) and not trial_folder.has_arrays(folder, name):
+            what = f"{folder.name}/{file}: expected arrays, got a file that is cut or none"
+            yield StoreFinding("damaged", folder.name, what, file)
 
 
 def _check_archive(path: pathlib.Path) -> list[StoreFinding]:

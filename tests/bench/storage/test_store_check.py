@@ -12,7 +12,7 @@ from bench.errors import DamagedFile
 from bench.storage import archive, checksums
 from bench.storage.record import Record
 from bench.storage.store import Store
-from bench.storage.store_check import check_store
+from bench.storage.store_check import check_store, find_damaged_trials
 from bench.storage.trial_reader import describe_damage, read_whole_views
 from tests.fixtures.stored_trials import failure, forget_checksums, listing, some_outcome, some_scores
 
@@ -109,6 +109,22 @@ def test_a_file_that_is_gone_or_stray_is_found(root):
     assert [line.partition(": ")[0] for line in trials.left_out] == [
         f"{BAD}/scores/{n}.json" for n in ("nerf-2020", "std-v1")
     ]
+
+
+def test_lost_arrays_are_told_by_their_file_and_not_by_a_word(tmp_path):
+    named = "nerf+encoder=x.safetensors__rook__8v__s0__00000001"
+    trials = Store.open(tmp_path)
+    for trial_id in (GOOD, BAD, named):
+        trials.write(some_outcome(trial_id))
+    cut = {(BAD, "views.safetensors"), (named, "scores/std-v1.json")}
+    for trial_id, name in cut:
+        os.truncate(tmp_path / trial_id / name, 9)
+    assert {(each.trial_id, each.file) for each in check_store(tmp_path).findings} == cut
+    assert find_damaged_trials(tmp_path) == [BAD]
+    forget_checksums(tmp_path / named)
+    forget_checksums(tmp_path / BAD)
+    assert {(each.trial_id, each.file) for each in check_store(tmp_path).findings} == cut
+    assert find_damaged_trials(tmp_path) == [BAD]
 
 
 def put_pipe(path):
