@@ -9,9 +9,8 @@ import argparse
 import pathlib
 
 from bench.cli import suite_options
-from bench.cli.common_options import check_out_folder, print_damage
+from bench.cli.common_options import check_out_folder, opened_store
 from bench.import_paths import ROOT
-from bench.storage.store import Store
 
 HELP = "keep a suite's stored trials in one small file: records, scores, a few pictures"
 EXAMPLE = "python -m bench archive --suite ablations --budget standard --out results/reference"
@@ -36,9 +35,8 @@ def main(args: argparse.Namespace) -> int:
     from bench.export.suite_archive import write_suite_archive
 
     chosen = suite_options.selection(args)
-    trials_store = Store.open(args.results)
-    written = write_suite_archive(chosen, trials_store, args.out, as_numbers=args.numbers)
+    with opened_store(args.results) as trials_store:
+        written = write_suite_archive(chosen, trials_store, args.out, as_numbers=args.numbers)
     size_mib = written.path.stat().st_size / 2**20
     print(f"{written.path}: {written.num_trials} of {len(chosen.trials)} trials, {size_mib:.1f} MiB")
-    print_damage(trials_store)
     return 0

@@ -6,16 +6,19 @@ Imports nothing heavy.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
+import os
 import pathlib
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 
 if TYPE_CHECKING:
-    from bench.storage.trial_reader import TrialReader
+    from bench.storage.store import Store
 
 USUAL = ROOT / "results" / "runs"
 
@@ -47,12 +50,26 @@ def existing(path: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def print_damage(trials: TrialReader) -> None:
-    """Name what could not be read of a store, in a line each, where it does not stand among results."""
+@contextlib.contextmanager
+def opened_store(path: str | os.PathLike[str], study: str = "") -> Iterator[Store]:
+    """Open a store for a verb, and name at its end what could not be read, in a line each on standard error.
+
+    It is named too where the verb ends in an error, which is often because of it: a trial whose record was set aside is
+    not found.
+
+    Args:
+        path: The folder.
+        study: Suite and budget whose archive is read first, as of `Store.open`.
+    """
+    from bench.storage.store import Store
     from bench.storage.trial_reader import describe_damage
 
-    for line in describe_damage(trials):
-        print(line, file=sys.stderr)
+    trials_store = Store.open(path, study)
+    try:
+        yield trials_store
+    finally:
+        for line in describe_damage(trials_store):
+            print(line, file=sys.stderr)
 
 
 def add_every(parser: argparse.ArgumentParser, beside: str, default_s: float) -> None:

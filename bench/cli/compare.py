@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.cli import report_options, run, suite_options
-from bench.cli.common_options import check_out_folder
+from bench.cli.common_options import check_out_folder, opened_store
 from bench.import_paths import ROOT
-from bench.storage.store import Store
 
 if TYPE_CHECKING:
     from bench.analysis.findings import PairedDifference
     from bench.plugins.comparison_run import ComparisonOptions, ComparisonRun
     from bench.report.tables.costs import ArmCost
+    from bench.storage.store import Store
 
 HELP = "set a method of your own against baselines: train what is missing, print paired differences"
 EXAMPLE = "python -m bench compare my_pkg.field:MyField --against dietnerf,simplified_nerf"
@@ -65,6 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Compare; 1 if a trial failed or has no scores, or on what `--fail-if` names."""
+    check_out_folder(args.out)
+    with opened_store(args.results) as here:
+        return compare_here(args, here)
+
+
+def compare_here(args: argparse.Namespace, here: Store) -> int:
+    """Compare, with what is stored here and what is trained now; return the exit code."""
     from bench.analysis import findings
     from bench.plugins.comparison_run import start_comparison
     from bench.report import build
@@ -73,8 +80,6 @@ def main(args: argparse.Namespace) -> int:
     from bench.suites import scene_study, selection
     from bench.suites.variant_names import shorten_name
 
-    check_out_folder(args.out)
-    here = Store.open(args.results)
     compared = start_comparison(comparison_options(args), here)
     study = compared.study
     chosen = compared.chosen
@@ -104,7 +109,7 @@ def main(args: argparse.Namespace) -> int:
     else:
         comparison_tables.print_comparison(study.label, study.suite.question, results, differences, spent)
         print(f"report: {report.describe()}")
-    run.print_failures(len(failed), here)
+    run.print_failures(len(failed))
     if not args.json:
         print(conclusion)
     is_worse = args.fail_if == "worse" and findings.is_worse(differences)

@@ -8,7 +8,7 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from bench.cli import export_options, suite_options
-from bench.cli.common_options import print_damage
+from bench.cli.common_options import opened_store
 from bench.errors import UsageError
 from bench.storage.store import Store
 from bench.storage.trial_ids import match_trial_ids
@@ -38,26 +38,27 @@ def main(args: argparse.Namespace) -> int:
     from bench.export import object_files
     from bench.export.field import field_of
 
-    trials_store = Store.open(args.results)
-    trial = find_stored(args, trials_store)
-    field = field_of(trial, trials_store.parameters(trial.id))
-    out = export_options.make_folder(args.out or export_options.OUT / trial.id)
-    left = object_files.export_object(
-        field,
-        out,
-        views=read_whole_views(trials_store, trial.id) or {},
-        curves=trials_store.read(trial.id).curves,
-        box=args.box,
-        **export_options.sizes(args),
-    )
-    if args.json:
-        told = {"trial_id": trial.id, "files": [str(out / name) for name in left.files], "notes": left.notes}
-        told["path"] = left.path
-        print(json.dumps(told | {"mesh": left.meshed.to_json(), "seconds": left.seconds}, indent=1, allow_nan=False))
-    else:
-        print("\n".join([f"{out}: {', '.join(left.files)}", *left.told()]))
-    print_damage(trials_store)
-    return 0
+    with opened_store(args.results) as trials_store:
+        trial = find_stored(args, trials_store)
+        field = field_of(trial, trials_store.parameters(trial.id))
+        out = export_options.make_folder(args.out or export_options.OUT / trial.id)
+        left = object_files.export_object(
+            field,
+            out,
+            views=read_whole_views(trials_store, trial.id) or {},
+            curves=trials_store.read(trial.id).curves,
+            box=args.box,
+            **export_options.sizes(args),
+        )
+        if args.json:
+            told = {"trial_id": trial.id, "files": [str(out / name) for name in left.files], "notes": left.notes}
+            told["path"] = left.path
+            print(
+                json.dumps(told | {"mesh": left.meshed.to_json(), "seconds": left.seconds}, indent=1, allow_nan=False)
+            )
+        else:
+            print("\n".join([f"{out}: {', '.join(left.files)}", *left.told()]))
+        return 0
 
 
 def find_stored(args: argparse.Namespace, trials_store: Store) -> Trial:

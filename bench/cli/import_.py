@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
 from bench.cli.argument_parser import whole_number
-from bench.cli.common_options import add_results, print_damage
-from bench.storage.store import Store
+from bench.cli.common_options import add_results, opened_store
 from tasks.captions.caption_sets import NAMES
 
 if TYPE_CHECKING:
@@ -92,12 +91,11 @@ def main(args: argparse.Namespace) -> int:
         scenes=args.scenes,
     )
     imported = []
-    trials_store = Store.open(args.results)
-    print_damage(trials_store)
-    for trial in import_renders(options, trials_store):
-        imported.append(trial)
-        if not args.json:
-            print(describe_trial(trial), flush=True)
+    with opened_store(args.results) as trials_store:
+        for trial in import_renders(options, trials_store):
+            imported.append(trial)
+            if not args.json:
+                print(describe_trial(trial), flush=True)
     if args.json:
         print(json.dumps([trial._asdict() for trial in imported], indent=1, allow_nan=False))
     else:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
-import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.cli.common_options import add_results, existing
+from bench.cli.common_options import add_results, existing, opened_store
 from bench.errors import escape_controls
 from bench.storage import json_values
 from bench.storage.record import Record
-from bench.storage.store import Store
-from bench.storage.trial_reader import describe_damage
+
+if TYPE_CHECKING:
+    from bench.storage.store import Store
 
 HELP = "list the trials that are stored"
 EXAMPLE = "python -m bench ls 'nerf__*' --failed"
@@ -43,7 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the list."""
-    trials = Store.open(existing(args.results))
+    with opened_store(existing(args.results)) as trials:
+        list_trials(args, trials)
+    return 0
+
+
+def list_trials(args: argparse.Namespace, trials: Store) -> None:
+    """Print a line for each trial that is asked for."""
     pattern = args.pattern if any(c in args.pattern for c in "*?[") else f"*{args.pattern}*"
     chosen = [
         record
@@ -58,9 +64,6 @@ def main(args: argparse.Namespace) -> int:
     else:
         print(escape_controls("\n".join(_lines(rows))), end="\n" * bool(rows))
         print(f"{len(rows)} of {len(trials.ids())} trials in {args.results}")
-    for line in describe_damage(trials):
-        print(line, file=sys.stderr)
-    return 0
 
 
 def _row(trials: Store, record: Record) -> dict[str, Any]:

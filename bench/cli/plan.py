@@ -10,10 +10,9 @@ from typing import Any
 
 from bench.cli import failure_options, report_options, suite_options
 from bench.cli.argument_parser import whole_number
-from bench.cli.common_options import print_damage
+from bench.cli.common_options import opened_store
 from bench.errors import UsageError
 from bench.storage import json_values
-from bench.storage.store import Store
 from tasks.data_dir.guarded_files import read_plain_file
 
 HELP = "say what run would do: trials, packs, arms' differences, time"
@@ -64,15 +63,14 @@ def main(args: argparse.Namespace) -> int:
     profiles = None if args.profile is None else read_profiles(args.profile)
     if planned is not None and profiles is not None:
         profiles = planned_cluster.profiles_of_kind(profiles, planned)
-    trials_store = Store.open(args.results)
-    print_damage(trials_store)
-    plan = run_plan.make_plan(
-        suite_options.selection(args, allow_missing=True),
-        trials_store,
-        pack_size=args.pack_size or (packing.default_pack_size("gpu") if planned else None),
-        num_workers=planned.num if planned else args.workers,
-        policy=failure_options.failure_policy(args),
-    )
+    with opened_store(args.results) as trials_store:
+        plan = run_plan.make_plan(
+            suite_options.selection(args, allow_missing=True),
+            trials_store,
+            pack_size=args.pack_size or (packing.default_pack_size("gpu") if planned else None),
+            num_workers=planned.num if planned else args.workers,
+            policy=failure_options.failure_policy(args),
+        )
     if args.shapes:
         plan_tables.print_shapes(plan.packs)
         return 0

@@ -115,27 +115,26 @@ def main(args: argparse.Namespace) -> int:
             price=price,
             is_small=args.small,
         )
-    kept = Store.open(args.results, selection.study_name(chosen))
-    contents = build.gather_contents(
-        chosen,
-        kept,
-        command=command,
-        media=report_options.plan_media(chosen, kept, options),
-        price=price,
-        is_small=args.small,
-    )
-    report = build.draw_report(contents, folder)
-    terminal.print_tables(contents.results)
-    if not any(is_stored(kept, trial.id) for trial in chosen.trials):
-        print(
-            f"warning: no trial of {chosen.suite.name} at {chosen.budget.name} is stored in {args.results}; "
-            "is --results the folder that you mean?",
-            file=sys.stderr,
+    with common_options.opened_store(args.results, selection.study_name(chosen)) as kept:
+        contents = build.gather_contents(
+            chosen,
+            kept,
+            command=command,
+            media=report_options.plan_media(chosen, kept, options),
+            price=price,
+            is_small=args.small,
         )
-    if args.distances:
-        print_distances(chosen, kept, args, folder / "distances.csv")
-    print(f"report: {report.describe()}")
-    common_options.print_damage(kept)
+        report = build.draw_report(contents, folder)
+        terminal.print_tables(contents.results)
+        if not any(is_stored(kept, trial.id) for trial in chosen.trials):
+            print(
+                f"warning: no trial of {chosen.suite.name} at {chosen.budget.name} is stored in {args.results}; "
+                "is --results the folder that you mean?",
+                file=sys.stderr,
+            )
+        if args.distances:
+            print_distances(chosen, kept, args, folder / "distances.csv")
+        print(f"report: {report.describe()}")
     return 0
 
 

@@ -7,9 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
+from bench.cli.common_options import opened_store
 from bench.metrics import protocol_names
-from bench.storage.store import Store
-from bench.storage.trial_reader import describe_damage
 
 if TYPE_CHECKING:
     from bench.suites.trial import Trial
@@ -35,10 +34,10 @@ def main(args: argparse.Namespace) -> int:
     from bench.training.rescore import rescore_finished
 
     chosen = suite_options.selection(args)
-    trials_store = Store.open(args.results)
-    lost = rescore_finished(chosen.trials, args.protocol or chosen.protocols, trials_store, print_scored)
-    for line in (*lost.values(), *describe_damage(trials_store)):
-        print(line, file=sys.stderr)
+    with opened_store(args.results) as trials_store:
+        lost = rescore_finished(chosen.trials, args.protocol or chosen.protocols, trials_store, print_scored)
+        for line in lost.values():
+            print(line, file=sys.stderr)
     return 1 if lost else 0
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import contextlib
+from typing import TYPE_CHECKING
 
-from bench.cli.common_options import add_results, existing
+from bench.cli.common_options import add_results, existing, opened_store
 from bench.errors import UsageError
-from bench.storage.store import Store
-from bench.storage.trial_reader import describe_damage
+from bench.storage.driver_lock import driver_lock
+
+if TYPE_CHECKING:
+    from bench.storage.store import Store
 
 HELP = "move failed trials aside, so that the next run trains them again"
 EXAMPLE = "python -m bench retry --all"
@@ -30,7 +33,20 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(
             "retry: expected either trials, --all or --damaged; python -m bench ls --failed lists those that failed"
         )
-    trials = Store.open(existing(args.results))
+    root = existing(args.results)
+    with contextlib.ExitStack() as held:
+        if root.is_dir():  # a run writes there: it would store beside what is moved, or train it unseen
+            held.enter_context(driver_lock(root))
+        move_aside(args, held.enter_context(opened_store(root)))
+    return 0
+
+
+def move_aside(args: argparse.Namespace, trials: Store) -> None:
+    """Move the trials that are asked for.
+
+    Raises:
+        UsageError: One of them neither failed nor is damaged, or is unknown; nothing is moved.
+    """
     failed = [trial_id for trial_id in trials.ids() if trials.failed(trial_id)]
     damaged: list[str] = []
     if args.damaged or args.trials:
@@ -47,7 +63,4 @@ def main(args: argparse.Namespace) -> int:
     for trial_id in chosen:
         moved = trials.retry(trial_id, is_damaged=trial_id in damaged)
         print(f"{trial_id} -> {moved.relative_to(trials.root)}")
-    for line in describe_damage(trials):
-        print(line, file=sys.stderr)
     print(f"{len(chosen)} moved; the next run trains them again")
-    return 0

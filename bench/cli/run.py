@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from bench.cli import failure_options, report_options, status, suite_options
 from bench.cli.argument_parser import number_from_zero, positive_number, whole_number
+from bench.cli.common_options import opened_store
 from bench.errors import MACHINE_ERRORS, UsageError, describe_os_error
-from bench.storage.store import Store
-from bench.storage.trial_reader import describe_damage
 from bench.training.sitting import CHECKPOINT_MINUTES
 from bench.training.stalls import STALL_MINUTES
 
 if TYPE_CHECKING:
     from bench.report.report_contents import ReportContents
+    from bench.storage.store import Store
     from bench.suites.selection import Selection
     from bench.training.run_handlers import PackEvent
     from bench.training.run_suite import TrainingOptions
@@ -92,18 +92,35 @@ def training_options(args: argparse.Namespace) -> TrainingOptions:
 
 def main(args: argparse.Namespace) -> int:
     """Run; 1 if a trial failed or lost its scores, 2 if the report could not be written, else 0, also if time is up."""
-    from bench.report import build
-    from bench.report.tables import terminal
-    from bench.training.progress import format_seconds
-    from bench.training.run_suite import train_missing
-    from bench.training.score_repair import repair_scores
-    from bench.training.stopping import StopRequest, heed_interrupt
+    from bench.training.stopping import heed_interrupt
 
     heed_interrupt()
     start = time.monotonic()
     options = training_options(args)
     chosen = suite_options.selection(args)
-    trials_store = Store.open(args.results)
+    with opened_store(args.results) as trials_store:
+        return run_selection(args, chosen, options, trials_store, start)
+
+
+def run_selection(
+    args: argparse.Namespace, chosen: Selection, options: TrainingOptions, trials_store: Store, start: float
+) -> int:
+    """Train, score, print and draw; return the exit code.
+
+    Args:
+        args: The command line.
+        chosen: What it selects.
+        options: Where trials are trained.
+        trials_store: Where they are stored.
+        start: When the command began, on the clock that never jumps.
+    """
+    from bench.report import build
+    from bench.report.tables import terminal
+    from bench.training.progress import format_seconds
+    from bench.training.run_suite import train_missing
+    from bench.training.score_repair import repair_scores
+    from bench.training.stopping import StopRequest
+
     events: list[PackEvent] = []
     stop = StopRequest(options.minutes)
     lost: dict[str, str] = {}
@@ -116,7 +133,7 @@ def main(args: argparse.Namespace) -> int:
     left = [t.id for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if left:
         print_unfinished(left, len(chosen.trials), trials_store, stop.why or "time is up")
-        print_failures(num_failed, trials_store, lost)
+        print_failures(num_failed, lost)
         return 1 if num_failed or lost else 0
     contents = build.gather_contents(
         chosen,
@@ -136,7 +153,7 @@ def main(args: argparse.Namespace) -> int:
         if events:
             print(describe_times(wall_s, events, trials_store))
         print(f"{num_new} trials trained, {num_found} found finished, in {format_seconds(wall_s)}")
-    print_failures(num_failed, trials_store, lost)
+    print_failures(num_failed, lost)
     if num_failed or lost:
         return 1
     return 0 if report else 2
@@ -193,11 +210,11 @@ def print_unfinished(left: list[str], num_trials: int, trials_store: Store, why:
     print("\n".join(lines), file=sys.stderr)
 
 
-def print_failures(num_failed: int, trials_store: Store, lost: Mapping[str, str] | None = None) -> None:
-    """Name what could not be read and the trials without scores, and count the trials that failed."""
+def print_failures(num_failed: int, lost: Mapping[str, str] | None = None) -> None:
+    """Name the trials without scores, and count the trials that failed."""
     from bench.training.score_repair import describe_lost
 
-    for line in (*describe_damage(trials_store), *describe_lost(lost or {})):
+    for line in describe_lost(lost or {}):
         print(line, file=sys.stderr)
     if num_failed:
         print(

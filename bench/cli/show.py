@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 from typing import Any
 
-from bench.cli.common_options import add_results
+from bench.cli.common_options import add_results, opened_store
 from bench.errors import escape_controls
 from bench.storage.record import Record
-from bench.storage.store import Store
-from bench.storage.trial_reader import describe_damage
 
 HELP = "show all that is known of one trial, with its traceback if it failed"
 EXAMPLE = "python -m bench show nerf__knight__8v__s0"
@@ -27,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the record; UsageError names the nearest id."""
-    trials = Store.open(args.results)
-    trial_id = trials.find(args.trial)
-    record = trials.read(trial_id)
-    scores = trials.scores(trial_id)
+    with opened_store(args.results) as trials:
+        trial_id = trials.find(args.trial)
+        record = trials.read(trial_id)
+        scores = trials.scores(trial_id)
     if args.json:
         print(json.dumps(record.to_json() | {"scores": scores}, indent=1, allow_nan=False))
         return 0
@@ -39,8 +36,6 @@ def main(args: argparse.Namespace) -> int:
     lines += _tree("environment", record.environment)
     lines += [record.traceback.rstrip()] if record.traceback else []
     print(escape_controls("\n".join(lines)))
-    for line in describe_damage(trials):
-        print(line, file=sys.stderr)
     return 0
 
 

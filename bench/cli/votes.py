@@ -6,8 +6,7 @@ import argparse
 import json
 import pathlib
 
-from bench.cli.common_options import add_results, print_damage
-from bench.storage.store import Store
+from bench.cli.common_options import add_results, opened_store
 
 HELP = "say which arm is preferred, from the files of votes that a report's page saves"
 EXAMPLE = "python -m bench votes votes-ablations.json"
@@ -24,9 +23,8 @@ def main(args: argparse.Namespace) -> int:
     """Print the scores."""
     from bench.analysis.votes import count_votes
 
-    trials_store = Store.open(args.results)
-    print_damage(trials_store)
-    found = count_votes(args.files, trials_store)
+    with opened_store(args.results) as trials_store:
+        found = count_votes(args.files, trials_store)
     if args.json:
         print(json.dumps(found, indent=1, allow_nan=False))
         return 0

@@ -11,7 +11,7 @@ import time
 
 from bench.drill.place import DrillPlace
 from bench.drill.processes import find_processes, wait_until
-from bench.storage.run_status import read_status
+from bench.storage.store import Store
 
 CHECKPOINT_MINUTES = 0.01
 
@@ -77,7 +77,7 @@ class DrilledCommand:
 
     def is_training(self) -> bool:
         """Tell whether a worker takes steps now, as the run says of itself."""
-        status = read_status(self.results)
+        status = Store(self.results).read_status()
         is_mine = status is not None and status["pid"] == self.pid
         running = status["running"] if status is not None and is_mine else []
         return any(pack.get("phase") == "train" for pack in running)

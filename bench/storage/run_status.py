@@ -12,6 +12,8 @@ from bench.storage import files, json_values
 from tasks.data_dir.atomic_files import write_file
 from tasks.data_dir.guarded_files import read_plain_file
 
+STATUS = "status.json"
+
 DEAD_S = 600
 """Silence after which a driver on another host is taken to be dead."""
 
@@ -30,19 +32,20 @@ def write_status(root: pathlib.Path, status: Mapping[str, Any]) -> None:
     stamped = {**status, **who, "heartbeat": time.time()}
     content = json_values.to_bytes(json_values.nan_to_none(stamped), "status")
     # not synced: after a crash of the host there is no driver that it could tell of
-    write_file(root / "status.json", content, temporary=files.temporary_path(root), sync=False)
+    write_file(root / STATUS, content, temporary=files.temporary_path(root), sync=False)
 
 
 def read_status(root: pathlib.Path) -> dict[str, Any] | None:
     """Return the last status, with `silent_s` and `alive`; None if nothing runs.
 
-    A status that does not parse counts as none: it is not synced, so that a crash of the host may leave it empty.
+    Raises:
+        ValueError: It does not parse. It is not synced: a crash of the host may leave it empty.
     """
-    path = root / "status.json"
+    path = root / STATUS
     try:
         status = json_values.from_bytes(read_plain_file(path), str(path))
         json_values.convert(status, Heartbeat, str(path))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         return None
     silent_s = time.time() - status["heartbeat"]
     is_here = status["host"] == files.host_mark()
@@ -54,4 +57,4 @@ def read_status(root: pathlib.Path) -> dict[str, Any] | None:
 
 def clear_status(root: pathlib.Path) -> None:
     """Remove the status."""
-    (root / "status.json").unlink(missing_ok=True)
+    (root / STATUS).unlink(missing_ok=True)

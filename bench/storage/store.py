@@ -81,12 +81,13 @@ class Store:
     Attributes:
         root: The folder.
         set_aside: New names of records that did not parse, with the reason: to be reported.
+        left_out: Files that are damaged and stay where they are, with the reason: to be reported.
     """
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
         self.set_aside: list[str] = []
-        self._left_out: list[str] = []
+        self.left_out: list[str] = []
         self._records: dict[str, Record] = {}
         self._archived: dict[str, Mapping[str, bytes]] = {}
 
@@ -152,16 +153,11 @@ class Store:
                 self._records[trial_id] = record
                 self._archived[trial_id] = contents
 
-    @property
-    def left_out(self) -> list[str]:
-        """List the files that are damaged and stay where they are, with the reason: to be reported."""
-        return self._left_out
-
     def leave_out(self, line: str) -> None:
         """Note, once, that a file is not used: in a line that names it and says why."""
         line = escape_controls(line)
-        if line not in self._left_out:
-            self._left_out.append(line)
+        if line not in self.left_out:
+            self.left_out.append(line)
 
     def finished(self, trial_id: str) -> bool:
         """Tell whether the trial has a record and ran to its end."""
@@ -242,7 +238,7 @@ class Store:
         if (folder / name).is_dir():  # somebody's mistake, which no file can replace
             self._set_aside(folder / name, ValueError("expected a file of scores, got a folder"))
         write_file(folder / name, content, temporary=files.temporary_path(self.root))
-        self._left_out = [line for line in self._left_out if not line.startswith(f"{trial_id}/{name}:")]
+        self.left_out = [line for line in self.left_out if not line.startswith(f"{trial_id}/{name}:")]
         if checksums.is_checked(record) or not self.file_stamps(trial_id):
             changed = dataclasses.replace(record, files=record.files | {name: checksums.hash_bytes(content)})
             self._records[trial_id], text = checksums.sealed(changed)
@@ -402,8 +398,17 @@ class Store:
         run_status.write_status(self.root, status)
 
     def read_status(self) -> dict[str, Any] | None:
-        """Return what was last said to be running; None if nothing is. `alive` tells whether its driver lives."""
-        return run_status.read_status(self.root)
+        """Return what was last said to be running; None if nothing is. `alive` tells whether its driver lives.
+
+        A status that does not parse counts as none, and is named in `left_out`; the next run writes it anew.
+        """
+        start = f"{self.root / run_status.STATUS}: "
+        self.left_out = [line for line in self.left_out if not line.startswith(start)]  # it may be another by now
+        try:
+            return run_status.read_status(self.root)
+        except ValueError as error:
+            self.leave_out(str(error))
+            return None
 
     def clear_status(self) -> None:
         """Say that nothing is running any more."""

@@ -12,6 +12,7 @@ What is left is named with its reason, and nothing of the old store is changed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -28,6 +29,7 @@ import jax
 from bench.errors import DamagedFile, UsageError, escape_controls
 from bench.import_paths import OURS
 from bench.storage import archive, checksums, files, json_values, number_tables
+from bench.storage.driver_lock import driver_lock
 from bench.storage.record import SCHEMA_VERSION, Record
 from bench.storage.stored_scores import parse_scores
 from bench.storage.trial_folder import MAX_ARRAYS_BYTES, RECORD, is_trial_name
@@ -106,7 +108,7 @@ def adopt(source: pathlib.Path, out: pathlib.Path, *, as_numbers: bool = False, 
         is_dry: Whether only to say what would be done.
 
     Raises:
-        UsageError: `source` holds no trial of schema version 1, or is `out`.
+        UsageError: `source` holds no trial of schema version 1, or is `out`; or another driver writes there.
     """
     if source.resolve() == out.resolve():
         raise UsageError(
@@ -121,17 +123,18 @@ def adopt(source: pathlib.Path, out: pathlib.Path, *, as_numbers: bool = False, 
     taken: dict[str, str] = {}
     present: list[str] = []
     left: dict[str, str] = {}
-    for name, trials in groups.items():
-        verdicts = [judge(trial, mixed) for trial in trials]
-        left |= {verdict.trial_id: verdict.reason for verdict in verdicts if verdict.record is None}
-        good = [(trial, verdict.record) for trial, verdict in zip(trials, verdicts, strict=True) if verdict.record]
-        if name and not is_dry:
-            _write_archive(out, name, good, as_numbers)
-        for trial, record in good:
-            if name or is_dry or _copy_folder(out, trial, record):
-                taken[trial.trial_id] = record.trial_id
-            else:
-                present.append(trial.trial_id)
+    with contextlib.nullcontext() if is_dry else driver_lock(out):  # else a run stores there what is taken over
+        for name, trials in groups.items():
+            verdicts = [judge(trial, mixed) for trial in trials]
+            left |= {verdict.trial_id: verdict.reason for verdict in verdicts if verdict.record is None}
+            good = [(trial, verdict.record) for trial, verdict in zip(trials, verdicts, strict=True) if verdict.record]
+            if name and not is_dry:
+                _write_archive(out, name, good, as_numbers)
+            for trial, record in good:
+                if name or is_dry or _copy_folder(out, trial, record):
+                    taken[trial.trial_id] = record.trial_id
+                else:
+                    present.append(trial.trial_id)
     return Adoption(taken=taken, present=tuple(present), left=left)
 
 

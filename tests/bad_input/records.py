@@ -178,6 +178,18 @@ def record_without_a_field(place):
 
 
 @setup
+def record_that_says_a_key_twice(place):
+    text = text_of_record(place)
+    record_of(place).write_text(text.replace('"num_steps": 2', '"num_steps": 3, "num_steps" : 2'))
+
+
+@setup
+def scores_that_say_a_key_twice(place):
+    path = record_of(place).parent / "scores" / "std-v1.json"
+    write_scores(place, path.read_bytes().replace(b'"psnr":', b'"psnr": [30.0, 30.0], "psnr":'))
+
+
+@setup
 def record_of_another_trial(place):
     change_record(place, trial_id=TRIAL.replace("knight", "rook"))
 
@@ -252,6 +264,21 @@ REFUSED = (
     BadCase(f"run {SMOKE} --executor inline --results runs", "99", "record_of_a_later_version"),
 )
 
+NAMED = tuple(
+    BadCase(words, says, "record_is_cut", moves=ASIDE)
+    for words, says in (
+        (f"plan {SMOKE} --no-pilot --only scene=kettel --results runs", "the nearest is 'kettle'"),
+        (f"export {TRIAL} {SMOKE} --results runs", f"got '{TRIAL}'"),
+        ("votes none.json --results runs", "none.json"),
+        ("import none --task sparse-views:kettle --name mine --budget smoke --results runs", "none"),
+    )
+)
+
+TWICE = (
+    BadCase("ls --results runs", "'num_steps' twice", "record_that_says_a_key_twice", code=0, moves=ASIDE),
+    BadCase(f"show {TRIAL} --results runs", "'psnr' twice", "scores_that_say_a_key_twice", code=0, moves=ASIDE),
+)
+
 TERMINAL = BadCase("ls --failed --results runs", "\\x1b[31mred", "reason_with_a_terminals_codes", code=0)
 
-TABLE = (*RECORDS, *REFUSED, TERMINAL)
+TABLE = (*RECORDS, *REFUSED, *NAMED, *TWICE, TERMINAL)

@@ -159,6 +159,11 @@ def status_is_cut(place):
 
 
 @setup
+def status_is_empty(place):
+    (place / STORE / "status.json").write_text("")
+
+
+@setup
 def status_is_a_list(place):
     (place / STORE / "status.json").write_text("[1]")
 
@@ -233,9 +238,10 @@ ARCHIVES = tuple(
 )
 
 BESIDE = (
-    BadCase("status --results runs", "nothing is running", "status_is_cut", code=0),
-    BadCase("status --results runs", "nothing is running", "status_is_a_list", code=0),
-    BadCase("status --results runs", "nothing is running", "status_with_words_for_numbers", code=0),
+    BadCase("status --results runs", "left out: runs/status.json: expected", "status_is_cut", code=0),
+    BadCase("status --results runs", "left out: runs/status.json: expected", "status_is_a_list", code=0),
+    BadCase("status --results runs", "left out: runs/status.json: expected", "status_with_words_for_numbers", code=0),
+    BadCase("status --json --results runs", "runs/status.json: expected", "status_is_empty", code=0),
     BadCase("status --results runs", "1 finished, 1 failed", "a_checkpoint_that_is_cut", code=0),
     BadCase("status --results runs", "1 finished, 1 failed", "a_checkpoint_with_a_huge_header", code=0),
     BadCase("adopt old --results runs", "old", "old_results_without_records"),

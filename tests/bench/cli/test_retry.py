@@ -5,6 +5,7 @@ import pytest
 from bench.cli import retry
 from bench.errors import UsageError
 from bench.storage import record
+from bench.storage.driver_lock import driver_lock
 from bench.storage.store import Store
 
 
@@ -50,6 +51,14 @@ def test_nothing_is_moved_if_one_of_them_finished(root):
     with pytest.raises(UsageError, match="retry: expected a trial that failed, got nerf__c__8v__s0__3, which finished"):
         retry.main(parsed("nerf__a", "nerf__c", "--results", root))
     assert len(Store.open(root).ids()) == 3
+
+
+def test_beside_a_run_nothing_is_moved(root):
+    with driver_lock(root):
+        with pytest.raises(UsageError, match="expected no other run to write here, got one in process"):
+            retry.main(parsed("--all", "--results", root))
+        assert len(Store.open(root).ids()) == 3
+    assert retry.main(parsed("--all", "--results", root)) == 0
 
 
 @pytest.mark.parametrize("words", [[], ["--all", "nerf__a"]])

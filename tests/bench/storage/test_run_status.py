@@ -10,6 +10,7 @@ import pytest
 
 from bench.storage import run_status
 from bench.storage.store import Store
+from bench.storage.trial_reader import describe_damage
 from tests.fixtures.stored_trials import listing
 
 # What is running
@@ -31,7 +32,12 @@ def test_status_is_written_in_one_step_with_a_heartbeat(tmp_path):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}', '{"pid": "1", "host": "", "heartbeat": 0}'])
 def test_a_status_that_does_not_parse_counts_as_none(tmp_path, content):
     (tmp_path / "status.json").write_text(content)
-    assert Store.open(tmp_path).read_status() is None
+    trials = Store.open(tmp_path)
+    assert trials.read_status() is None
+    [line] = describe_damage(trials)
+    assert line.startswith(f"left out: {tmp_path}/status.json: expected ")
+    trials.write_status({})
+    assert trials.read_status() and describe_damage(trials) == []
 
 
 def test_a_dead_driver_is_told_from_a_silent_one(tmp_path):

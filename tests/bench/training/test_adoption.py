@@ -8,6 +8,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.storage import archive
+from bench.storage.driver_lock import driver_lock
 from bench.storage.store import Store
 from bench.suites import legacy_identity
 from bench.suites.trial import Trial
@@ -166,6 +167,17 @@ def test_archives(tmp_path, as_numbers):
     assert Store.open(tmp_path / "new").scores(trial.id)["std-v1"]["per_view"] == some_scores((1.0, 2.0))["per_view"]
     with pytest.raises(UsageError, match="nothing is overwritten"):
         adoption.adopt(tmp_path / "old", tmp_path / "new", as_numbers=as_numbers)
+
+
+def test_beside_a_run_nothing_is_taken_over(tmp_path):
+    put(tmp_path / "old", old_trial()[1])
+    out = tmp_path / "out"
+    with driver_lock(out):
+        with pytest.raises(UsageError, match="expected no other run to write here, got one in process"):
+            adoption.adopt(tmp_path / "old", out)
+        assert Store.open(out).ids() == []
+        assert len(adoption.adopt(tmp_path / "old", out, is_dry=True).taken) == 1
+    assert len(adoption.adopt(tmp_path / "old", out).taken) == 1
 
 
 def test_a_dry_run_writes_nothing(tmp_path):
