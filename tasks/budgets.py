@@ -34,7 +34,7 @@ class Budget:
         num_crops: Augmented crops of one render.
         finetune_steps: Steps of the last phase, for a method that has one.
         encoder: Name of DietNeRF's encoder, if the method leaves it open.
-        guide: Name of the encoder that guides a field made from a caption.
+        guide: Name of the encoder that guides a field made from a caption, or of several with commas between.
         caption_steps: Gradient steps of a caption trial.
         render_px: Width and height of the views that a caption trial is trained on.
         caption_samples: Samples along the rays of these training views.

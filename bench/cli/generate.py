@@ -33,7 +33,9 @@ EXAMPLE = 'python -m bench generate "a red metallic chair" --seeds 0-3'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `generate`."""
     parser.add_argument("caption", type=caption_text, metavar="CAPTION", help="what to make, in a person's words")
-    parser.add_argument("--encoder", metavar="NAME", help="the guide (default: the budget's); see bench encoders")
+    parser.add_argument(
+        "--encoder", metavar="NAME[,NAME]", help="the guide, or several (default: the budget's); see bench encoders"
+    )
     suite_options.add_budget(parser)
     parser.add_argument(
         "--seeds",
@@ -70,13 +72,15 @@ def main(args: argparse.Namespace) -> int:
 
     from bench.report.figures.figure import slugify
     from models.clip import loading
+    from models.clip.guide_names import split_guide_names
 
     caption = " ".join(args.caption.split())
     words = slugify(caption)
     if not re.search("[a-z0-9]", caption.lower()):  # of another alphabet, or pictures
         words = f"object-{hashlib.sha256(caption.encode(errors='replace')).hexdigest()[:8]}"
     if args.encoder is not None:
-        loading.check_encoder_name(args.encoder)
+        for name in split_guide_names(args.encoder):
+            loading.check_encoder_name(name)
     with export_options.new_folder(args.out or export_options.OUT / words) as out:
         return make_and_describe(args, caption, out, timer)
 

@@ -93,7 +93,7 @@ def trials_of(
         out: Folder for `captions.txt`.
         budget: Name of the budget; None for standard on an accelerator, else quick.
         seeds: Seeds, one a trial.
-        encoder: Name of the guide; None for the budget's.
+        encoder: Name of the guide, or of several with commas between; None for the budget's.
         prompt: Text that the guide reads, with `{}` for the caption; None for the caption alone.
         settings: Changes of fields, as `--set` takes them: `dream_fields.num_steps=500`.
 

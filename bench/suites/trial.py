@@ -120,7 +120,8 @@ class Trial:
         if self.method.encoders:  # a name may come to mean other weights, and a path may lead to the same ones
             names = {name: canonical_name(name) for name in self.method.encoders}
             made["encoders"] = {names[name]: encoder_identity(name) for name in self.method.encoders}
-            made["method"] = _renamed(made["method"], names)
+            together = {",".join(names): ",".join(names.values())}  # several guides in one field
+            made["method"] = _renamed(made["method"], names | together)
         return made
 
     def check_same_here(self) -> None:

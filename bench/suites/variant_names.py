@@ -76,7 +76,9 @@ def without_paths(variant: str, encoders: Sequence[str]) -> str:
     """
     from models.clip.identity import canonical_name  # imports JAX, which a name alone does not need
 
-    for name in encoders:
-        written = re.escape(folder_safe(f"={name}"))
-        variant = re.sub(rf"{written}(?=\+|$)", folder_safe(f"={canonical_name(name)}"), variant)
+    groups = [[name] for name in encoders] + [list(encoders)]  # one name in a field, or all of them
+    for names in groups:
+        written = re.escape(folder_safe(f"={','.join(names)}"))
+        canonical = folder_safe(f"={','.join(map(canonical_name, names))}")
+        variant = re.sub(rf"{written}(?=\+|$)", canonical, variant)
     return variant

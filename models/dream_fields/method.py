@@ -23,20 +23,18 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from bench.errors import UsageError
 from models import augmentations
-from models.clip.checkpoints import catalog
-from models.clip.encoder import Encoder
-from models.clip.networks.dual_encoder import to_unit_length
-from models.dream_fields import proposal
+from models.clip.guide_names import split_guide_names
+from models.dream_fields import guidance, proposal, training_view
 from models.dream_fields.arrays import DreamFieldsData, TrainingView
 from models.dream_fields.bounds import broadcast_origin, is_in_bounds, move_origin, ray_bounds
 from models.dream_fields.cameras import sample_training_rays
+from models.dream_fields.guidance import CropFit
 from models.dream_fields.losses import TRANSMITTANCE, Transmittance, beta_prior, opacity_target, transmittance_loss
-from models.dream_fields.ranges import check_ranges
+from models.dream_fields.ranges import check_ranges, check_settings
+from models.dream_fields.wording import Negatives
 from models.fields.encodings import FourierFeatures
 from models.fields.networks import ResidualMLP
-from models.imagenet.catalog import check_reads_text
 from models.method import (
     Frozen,
     Hyperparameters,
@@ -55,16 +53,10 @@ from models.method import (
     split_hyperparameters,
     subset,
 )
-from models.ray_split import join_rays, split_rays
 from models.rendering import compositing, ray_sampling
+from models.rendering.ray_sampling import Samples
 from tasks.cameras import Rays
 from tasks.captions.caption_task import CaptionTask
-
-RAYS_AT_ONCE = 4096
-"""Most rays in one block of a training view. With several blocks the backward pass recomputes activations."""
-
-MIN_TOTAL_DENSITY = 1e-6
-"""If the densities of a view sum to less, it has no centre of density."""
 
 ENCODING = FourierFeatures(num_octaves=4, num_directions=48, unit_directions=True)
 """Encoding with the directions of the paper's text. Objects of the embedded world are simple and their views small:
@@ -79,9 +71,16 @@ class DreamFields(Method):
 
     Length and guide:
         num_steps: Gradient steps; None takes the budget's `caption_steps`.
-        encoder: Name of the guide; None takes the budget's `guide`.
+        encoder: Name of the guide; None takes the budget's `guide`. Several names, with commas between, guide together
+            by the mean of their cosines.
         encoder_dtype: Compute type of the guide; None takes the budget's `guide_dtype`.
         prompt: Text that the guide reads, with `{}` for the caption. Scores always use the plain caption.
+
+    Other captions, which the object must not fit (chosen by `models.dream_fields.wording`):
+        negatives: "kinds" for the caption with other kinds of things in it, "set" for others of the retrieval set.
+        negative_captions: Captions to take instead.
+        negative_weight: Weight of the mean cosine with them.
+        contrast_weight: Weight of the cross-entropy of finding the caption among them, at the guide's temperature.
 
     Network and sizes:
         field: The network.
@@ -108,6 +107,9 @@ class DreamFields(Method):
         opacity_share: See `last_opacity`.
         beta_weight: Weight of the prior that ray opacities are near 0 or 1, from Neural Volumes.
         beta_after: Share of the steps before which this prior is off.
+        distortion_weight: Weight of mip-NeRF 360's distortion loss, which draws a ray's weights together.
+        last_sharpness: Factor of the field's value before its density activation, at the last step; it grows from 1
+            exponentially. With "volsdf" the surface gets thinner by it.
 
     Bounds and origin:
         bounds: Whether the field is zero outside a cube about its origin, and sampled only inside.
@@ -144,6 +146,11 @@ class DreamFields(Method):
     encoder_dtype: Literal["float32", "bfloat16"] | None = sized_by("guide_dtype")  # type: ignore[assignment]
     prompt: str = in_data("{}")
 
+    negatives: Negatives = added_later("kinds")
+    negative_captions: tuple[str, ...] = added_later(())
+    negative_weight: float = added_later(0.0)
+    contrast_weight: float = added_later(0.0)
+
     field: nn.Module = ResidualMLP(encoding=ENCODING, dtype=None)
     render_px: int | None = None
     num_samples: int | None = sized_by("caption_samples")
@@ -162,6 +169,8 @@ class DreamFields(Method):
     opacity_share: float = hyperparameter(0.1)
     beta_weight: float = hyperparameter(0.0)
     beta_after: float = hyperparameter(0.5)
+    distortion_weight: float = added_later(0.0)
+    last_sharpness: float = added_later(1.0)
 
     bounds: bool = choice(True, (False, True))
     half_width: float = hyperparameter(1.2)
@@ -188,27 +197,17 @@ class DreamFields(Method):
     def __post_init__(self) -> None:
         check_options(self)
         check_ranges(self)
-        if self.prompt.count("{}") != 1:
-            raise UsageError(
-                f"dream_fields: expected one {{}} for the caption in prompt, got {self.prompt!r}; try 'a photo of {{}}'"
-            )
-        if self.proposal_bins is not None and (self.proposal_bins < 2 or not self.bounds):
-            raise UsageError(
-                f"dream_fields: expected proposal_bins from 2 together with bounds, got {self.proposal_bins} and "
-                f"bounds={self.bounds}; the grid covers the cube of the bounds: try proposal_bins=192 and bounds=True"
-            )
-        if self.low_deg > self.high_deg:
-            raise UsageError(
-                f"dream_fields: expected low_deg up to high_deg, got {self.low_deg:g} and {self.high_deg:g}; swap them"
-            )
-        if self.encoder is not None:
-            catalog.check_guide(self.encoder)
-            check_reads_text(self.encoder, "dream_fields")
+        check_settings(self)
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """Name of the guide."""
-        return (self.encoder,) if self.encoder else ()
+        """Names of the guides."""
+        return split_guide_names(self.encoder)
+
+    @property
+    def reads_negatives(self) -> bool:
+        """Whether other captions than the trial's own are in the loss."""
+        return self.negative_weight > 0 or self.contrast_weight > 0
 
     @property
     def skips_bad_steps(self) -> bool:
@@ -226,13 +225,11 @@ class DreamFields(Method):
         return StepWork(rays, rays * (self.num_samples or 0))
 
     def prepare(self, frozen: Frozen, task: CaptionTask) -> DreamFieldsData:
-        """Embeds the prompt with the guide."""
+        """Embed with each guide what it reads."""
         data = task.load()
-        encoder = frozen[self.encoders[0]]
-        tokens = encoder.tokenize([self.prompt.replace("{}", data.caption)])
         values = split_hyperparameters(self)[1]
         return DreamFieldsData(
-            text=_embed_text(encoder, jnp.asarray(tokens)),
+            texts=tuple(guidance.read_texts(self, frozen[name], data) for name in self.encoders),
             near=jnp.asarray(data.near, jnp.float32),
             far=jnp.asarray(data.far, jnp.float32),
             background=jnp.asarray(data.background, jnp.float32),
@@ -244,6 +241,8 @@ class DreamFields(Method):
         one_point = ray_sampling.samples_at_points(jnp.zeros((1, 3), jnp.float32))
         params = self.field.init(key, one_point).get("params", {})
         state = {"origin": jnp.zeros((3,), jnp.float32)}
+        if self.last_sharpness != 1:
+            state["sharpness"] = jnp.ones((), jnp.float32)
         if self.proposal_bins is not None:
             state["density_grid"] = proposal.full_grid()
         return params, state
@@ -265,8 +264,11 @@ class DreamFields(Method):
         blurred_share = jnp.maximum(hyperparameters["blur_share"], 1e-6)
         blur = 1 + hyperparameters["first_blur"] * jnp.maximum(0, 1 - progress / blurred_share)
         rays = sample_training_rays(hyperparameters, self.render_px, pose_key)
-        view = self.render_training_view(params, state, hyperparameters, rays, ray_key, blur)
-        cosine = jnp.mean(self.crop_similarities(frozen, data, hyperparameters, view.image, crop_key))
+        if self.last_sharpness != 1:
+            state = {**state, "sharpness": self.last_sharpness**progress}
+        view = training_view.render_training_view(self, params, state, hyperparameters, rays, ray_key, blur)
+        fit = guidance.compare_crops(self, frozen, data, hyperparameters, view.image, crop_key)
+        cosine = fit.cosine
         opacity = view.image[..., 3]
         transmittance = 1 - jnp.mean(opacity)
         target = 1 - opacity_target(hyperparameters, progress)
@@ -285,12 +287,15 @@ class DreamFields(Method):
             "transmittance_target": target,
             "beta": beta,
         }
-        origin = move_origin(hyperparameters, state["origin"], view.center, view.total > MIN_TOTAL_DENSITY)
-        moved = {"origin": origin}
+        for name, (weight, term) in self._extra_terms(fit, view).items():
+            loss = loss + weight * term
+            metrics[name] = term
+        origin = move_origin(
+            hyperparameters, state["origin"], view.center, view.total > training_view.MIN_TOTAL_DENSITY
+        )
+        moved = {**state, "origin": origin}
         if self.proposal_bins is not None:
-            grid_key = jax.random.fold_in(key, 3)
-            half_width = hyperparameters["half_width"]
-            moved["density_grid"] = proposal.updated_grid(self.field, params, state, half_width, grid_key, step)
+            moved["density_grid"] = self._updated_grid(params, state, hyperparameters, jax.random.fold_in(key, 3), step)
         return loss, (moved, metrics)
 
     def optimizer(self, num_steps: int, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
@@ -318,62 +323,8 @@ class DreamFields(Method):
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Return density and colour at points relative to the tracked origin; density is zero out of bounds."""
         samples = ray_sampling.samples_at_points(points + broadcast_origin(state["origin"], points))
-        density_and_color: Any = self.field.apply({"params": params}, samples)
-        density, color = density_and_color
+        density, color = self._apply_field(params, state, samples)
         return jnp.where(is_in_bounds(data.hyperparameters, points), density, 0), color
-
-    @jax.named_scope("rendering")
-    def render_training_view(
-        self,
-        params: Params,
-        state: State,
-        hyperparameters: Hyperparameters,
-        rays: Rays,
-        key: PRNGKeyArray,
-        blur: Float[Array, ""],
-    ) -> TrainingView:
-        """Render a training view, block by block."""
-        assert self.num_samples and self.render_px, "dream_fields: sizes are open; see tasks.budgets.sized"
-        num_samples = self.num_samples
-        num_rays = self.render_px**2
-        num_blocks, num_at_once = ray_sampling.equal_blocks(num_rays, RAYS_AT_ONCE)
-        # Indices beyond the last ray fill up the last block: they render the last ray again, and count for nothing.
-        indices = jnp.arange(num_blocks * num_at_once).reshape(num_blocks, num_at_once)
-        keys = jax.random.split(key, num_blocks)
-
-        def render_block(block: tuple[Int[Array, " r"], PRNGKeyArray]) -> tuple[Array, Array, Array]:
-            index, block_key = block
-            block_rays: Rays = split_rays(jax.tree.map(lambda x: x[jnp.minimum(index, num_rays - 1)], rays))
-            tdist_key, noise_key = jax.random.split(block_key)
-            near, far = ray_bounds(hyperparameters, block_rays, hyperparameters["bounds"])
-            if self.proposal_bins is None:
-                tdist = ray_sampling.fenceposts(near, far, num_samples, tdist_key)
-            else:
-                tdist = proposal.propose_fenceposts(
-                    state["density_grid"],
-                    hyperparameters["half_width"],
-                    block_rays,
-                    near,
-                    far,
-                    num_bins=self.proposal_bins,
-                    num_samples=num_samples,
-                    key=tdist_key,
-                )
-            density, color, means = self.query_field(params, state, hyperparameters, block_rays, tdist, noise_key, blur)
-            views, _ = compositing.render(density, color, tdist, block_rays, 0.0)
-            counted = jnp.where(index[:, None] < num_rays, density, 0)
-            weighted_sum = jnp.sum(counted[..., None] * means, axis=(0, 1))
-            pixels = jnp.concatenate([views.color, views.opacity[:, None]], axis=-1)
-            return join_rays(pixels), jnp.sum(counted), weighted_sum
-
-        if num_blocks > 1:
-            # The backward pass computes all of it again: to keep what residual blocks return costs more than it saves.
-            image, total, weighted_sum = jax.lax.map(jax.checkpoint(render_block), (indices, keys))
-        else:
-            image, total, weighted_sum = jax.tree.map(lambda x: x[None], render_block((indices[0], keys[0])))
-        image = image.reshape(-1, 4)[:num_rays].reshape(self.render_px, self.render_px, 4)
-        total, weighted_sum = jax.lax.stop_gradient((jnp.sum(total), jnp.sum(weighted_sum, axis=0)))
-        return TrainingView(image, total, weighted_sum / jnp.maximum(total, MIN_TOTAL_DENSITY))
 
     def query_field(
         self,
@@ -398,38 +349,34 @@ class DreamFields(Method):
         )
         blurred_samples = ray_sampling.scale_covariances(world_samples, blur)
         with jax.named_scope("field"):
-            density_and_color: Any = self.field.apply({"params": params}, blurred_samples, key=key)
-        density, color = density_and_color
+            density, color = self._apply_field(params, state, blurred_samples, key)
         return jnp.where(is_inside, density, 0), color, world_samples.means
 
-    def crop_similarities(
-        self,
-        frozen: Frozen,
-        data: DreamFieldsData,
-        hyperparameters: Hyperparameters,
-        image: Float[Array, "p p 4"],
-        key: PRNGKeyArray,
-    ) -> Float[Array, " n"]:
-        """Compute the guide's cosine between the caption and each random crop of a view."""
-        assert self.num_crops, "dream_fields: num_crops is open; see tasks.budgets.sized"
-        encoder: Encoder = frozen[self.encoders[0]]
+    def _extra_terms(self, fit: CropFit, view: TrainingView) -> dict[str, tuple[float, Array]]:
+        """Collect the terms of the loss that have a weight: the weight and the value of each, by its curve's name."""
+        terms: dict[str, tuple[float, Any]] = {
+            "negative": (self.negative_weight, fit.negative),
+            "contrast": (self.contrast_weight, fit.contrast),
+            "distortion": (self.distortion_weight, view.distortion),
+        }
+        return {name: (weight, term) for name, (weight, term) in terms.items() if weight}
 
-        def augment(key: PRNGKeyArray) -> Float[Array, "h w 3"]:
-            crop_key, background_key = jax.random.split(key)
-            crop = augmentations.random_resized_crop(crop_key, image, hyperparameters["crop_share"], encoder.image_px)
-            background = augmentations.sample_weighted_background(
-                background_key, encoder.image_px, hyperparameters["backgrounds"], hyperparameters["max_blur_px"]
-            )
-            return augmentations.composite_over(background, crop[..., :3], crop[..., 3])
+    def _apply_field(
+        self, params: Params, state: State, samples: Samples, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
+        """Evaluate the network as sharp as it is at this step."""
+        options = {} if self.last_sharpness == 1 else {"sharpness": state["sharpness"]}
+        density_and_color: Any = self.field.apply({"params": params}, samples, key=key, **options)
+        density, color = density_and_color
+        return density, color
 
-        with jax.named_scope("augmentation"):
-            crops = split_rays(jax.vmap(augment)(split_rays(jax.random.split(key, self.num_crops))))
-        with jax.named_scope("encoder"):
-            features = to_unit_length(encoder.image_features(encoder.params, crops))
-        return jnp.einsum("nf,f->n", features, data.text, precision="highest")
+    def _updated_grid(
+        self, params: Params, state: State, hyperparameters: Hyperparameters, key: PRNGKeyArray, step: Int[Array, ""]
+    ) -> Float[Array, "g g g"]:
+        """Update the grid of densities if it is time."""
 
+        def density_at(points: Float[Array, "n 3"]) -> Float[Array, " n"]:
+            samples = ray_sampling.samples_at_points(points + broadcast_origin(state["origin"], points))
+            return self._apply_field(params, state, samples)[0]
 
-@jax.jit
-def _embed_text(encoder: Encoder, tokens: Int[Array, "1 t"]) -> Float[Array, " f"]:
-    """Embeds a text, and normalises it to length 1."""
-    return to_unit_length(encoder.text_features(encoder.params, tokens))[0]
+        return proposal.updated_grid(density_at, state["density_grid"], hyperparameters["half_width"], key, step)

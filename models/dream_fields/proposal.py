@@ -14,15 +14,11 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from models.dream_fields.bounds import broadcast_origin
-from models.method import Params, State
 from models.rendering import compositing, ray_sampling
 from tasks.cameras import Rays
 
@@ -73,34 +69,26 @@ def update_grid(
 
 @jax.named_scope("proposal")
 def updated_grid(
-    field: nn.Module,
-    params: Params,
-    state: State,
+    density_at: Callable[[Float[Array, "n 3"]], Float[Array, " n"]],
+    grid: Float[Array, "g g g"],
     half_width: Float[Array, ""],
     key: PRNGKeyArray,
     step: Int[Array, ""],
 ) -> Float[Array, "g g g"]:
-    """Update the grid in a state at every `UPDATE_EVERY`th step; leave it as it is at the others.
+    """Update a grid at every `UPDATE_EVERY`th step; leave it as it is at the others.
 
     Args:
-        field: The network.
-        params: Its parameters.
-        state: With the grid, and the tracked origin that it is about.
-        half_width: Half the side of the cube.
+        density_at: See `update_grid`.
+        grid: Before the step.
+        half_width: See `update_grid`.
         key: Of the points.
         step: Counted from 0; the same for all trials of a pack.
     """
-
-    def density_at(points: Float[Array, "n 3"]) -> Float[Array, " n"]:
-        samples = ray_sampling.samples_at_points(points + broadcast_origin(state["origin"], points))
-        density_and_color: Any = field.apply({"params": params}, samples)
-        return density_and_color[0]
-
     return jax.lax.cond(
         step % UPDATE_EVERY == 0,
         lambda grid: update_grid(grid, density_at, half_width, key),
         lambda grid: grid,
-        state["density_grid"],
+        grid,
     )
 
 

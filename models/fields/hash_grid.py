@@ -21,14 +21,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
 from bench.errors import UsageError
-from models.fields.networks import (
-    DensityActivation,
-    Dtype,
-    activate_density,
-    check_fields,
-    dense_layer,
-    filled_size,
-)
+from models.fields.density import DensityActivation, activate_density
+from models.fields.networks import Dtype, check_fields, dense_layer, filled_size
 from models.method import sized_by
 from models.rendering.ray_sampling import Samples
 
@@ -80,7 +74,7 @@ class HashGrid(nn.Module):
 
     @nn.compact
     def __call__(
-        self, samples: Samples, *, key: PRNGKeyArray | None = None
+        self, samples: Samples, *, key: PRNGKeyArray | None = None, sharpness: Float[Array, ""] | None = None
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Compute density and colour at the positions of samples."""
         width = filled_size(self, "width")
@@ -97,7 +91,7 @@ class HashGrid(nn.Module):
             h = nn.relu(dense(width, name=f"layer_{i}")(h))
         raw = dense(4, name="color_and_density", is_head=True)(h)
         is_inside = jnp.max(jnp.abs(samples.means), axis=-1) <= self.half_width
-        density = jnp.where(is_inside, activate_density(self, raw[..., 3], key), 0)
+        density = jnp.where(is_inside, activate_density(self, raw[..., 3], samples, key, sharpness), 0)
         return density, nn.sigmoid(raw[..., :3])
 
 

@@ -22,13 +22,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from bench.errors import UsageError, nearest
 from models.fields import relu_layers
+from models.fields.density import DensityActivation, activate_density
 from models.fields.encodings import DirectionEncoding, FourierFeatures, Positional
 from models.fields.fused_block.choice import Kernel, residual_block
 from models.fields.fused_relu.choice import Layers, folded_trunk, trunk_settings
 from models.method import sized_by
 from models.rendering.ray_sampling import Samples
 
-DensityActivation = Literal["relu", "softplus", "shifted_softplus"]
 Initializer = Literal["lecun", "xavier"]
 Dtype = Literal["float32", "bfloat16"]
 
@@ -42,7 +42,8 @@ class MLP(nn.Module):
         encoding: Encoding of positions.
         direction_encoding: Encoding of view directions.
         view_directions: Whether colour depends on the view direction. If not, one layer gives density and colour.
-        density_activation: "relu" as in NeRF; "shifted_softplus", of x - 1, as in mip-NeRF, always has a gradient.
+        density_activation: "relu" as in NeRF; "shifted_softplus", of x - 1, as in mip-NeRF, always has a gradient;
+            "volsdf" for one surface about the origin (`models.fields.density`).
         density_noise: Standard deviation of the noise that is added before this activation if a key is given.
         initializer: "lecun" is Flax's default; "xavier" is uniform with the activation's gain, as in DietNeRF.
         dtype: Type of hidden layers; None takes the budget's `field_dtype`. Parameters and results are always float32.
@@ -73,6 +74,7 @@ class MLP(nn.Module):
         *,
         key: PRNGKeyArray | None = None,
         ray_directions: Float[Array, "*r 3"] | None = None,
+        sharpness: Float[Array, ""] | None = None,
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Compute density and colour of samples.
 
@@ -80,6 +82,7 @@ class MLP(nn.Module):
             samples: Where; their directions count if the colour depends on them.
             key: For the noise of densities; None adds none.
             ray_directions: The directions, if they are the same along the last axis of samples, for each ray once.
+            sharpness: See `activate_density`.
         """
         dtype = filled_size(self, "dtype")
         encoded = self.encoding(samples).astype(dtype)
@@ -99,8 +102,8 @@ class MLP(nn.Module):
                 h = self._view_branch(h, samples, ray_directions)
         if not self.view_directions:
             raw = h if settings is not None else head(4, name="color_and_density")(h)
-            return activate_density(self, raw[..., 3], key), nn.sigmoid(raw[..., :3])
-        return activate_density(self, raw_density, key), nn.sigmoid(head(3, name="color")(h))
+            return activate_density(self, raw[..., 3], samples, key, sharpness), nn.sigmoid(raw[..., :3])
+        return activate_density(self, raw_density, samples, key, sharpness), nn.sigmoid(head(3, name="color")(h))
 
     def _ends_skip(self, layer: int) -> bool:
         """Tell whether a layer sees the encoding a second time."""
@@ -238,7 +241,7 @@ class ResidualMLP(nn.Module):
 
     @nn.compact
     def __call__(
-        self, samples: Samples, *, key: PRNGKeyArray | None = None
+        self, samples: Samples, *, key: PRNGKeyArray | None = None, sharpness: Float[Array, ""] | None = None
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Compute density and colour of samples."""
         dtype = filled_size(self, "dtype")
@@ -257,7 +260,7 @@ class ResidualMLP(nn.Module):
             h = residual_block(h, norm, expand, reduce, kernel=self.kernel)
         h = nn.swish(dense(width, name="last")(h))
         raw = dense(4, name="color_and_density", is_head=True)(h)
-        return activate_density(self, raw[..., 3], key), nn.sigmoid(raw[..., :3])
+        return activate_density(self, raw[..., 3], samples, key, sharpness), nn.sigmoid(raw[..., :3])
 
 
 class FoldedDense(nn.Module):
@@ -316,7 +319,7 @@ class Voxels(nn.Module):
 
     @nn.compact
     def __call__(
-        self, samples: Samples, *, key: PRNGKeyArray | None = None
+        self, samples: Samples, *, key: PRNGKeyArray | None = None, sharpness: Float[Array, ""] | None = None
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Interpolate density and colour at the positions of samples."""
         num = self.resolution
@@ -333,15 +336,8 @@ class Voxels(nn.Module):
             x, y, z = (cell[..., axis] + step for axis, step in enumerate(corner))
             raw = raw + weight[..., None] * grid[x, y, z]
         is_inside = jnp.max(jnp.abs(samples.means), axis=-1) <= self.half_width
-        density = jnp.where(is_inside, activate_density(self, raw[..., 3], key), 0)
+        density = jnp.where(is_inside, activate_density(self, raw[..., 3], samples, key, sharpness), 0)
         return density, nn.sigmoid(raw[..., :3])
-
-
-_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "relu": nn.relu,
-    "softplus": nn.softplus,
-    "shifted_softplus": lambda x: nn.softplus(x - 1),
-}
 
 
 def kernel_initializer(initializer: Initializer, gain: float = 1.0) -> Callable[..., Array]:
@@ -388,13 +384,6 @@ def _head_product_backward(saved: tuple[Array, Array], gradient: Array) -> tuple
 
 
 _head_product.defvjp(_head_product_forward, _head_product_backward)
-
-
-def activate_density(field: nn.Module, raw: Float[Array, "*b"], key: PRNGKeyArray | None) -> Float[Array, "*b"]:
-    """Add a field's density noise, if a key is given, and apply its density activation."""
-    if field.density_noise and key is not None:
-        raw = raw + field.density_noise * jax.random.normal(key, raw.shape)
-    return _ACTIVATIONS[field.density_activation](raw)
 
 
 def filled_size(field: nn.Module, name: str) -> Any:

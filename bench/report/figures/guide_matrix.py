@@ -49,7 +49,7 @@ def draw_guide_matrix(result: TableResult, cells: Sequence[TrialSlot], records: 
 
 
 def find_guides(result: TableResult, cells: Sequence[TrialSlot], records: Sequence[Record]) -> dict[str, str]:
-    """Find the encoder that guided each arm, of those that have a record and a guide."""
+    """Find what guided each arm that has a record and a guide: an encoder, or several with commas between."""
     by_id = {record.trial_id: record for record in records}
     guides: dict[str, str] = {}
     for arm in result.arms:
@@ -57,7 +57,7 @@ def find_guides(result: TableResult, cells: Sequence[TrialSlot], records: Sequen
         record = next((by_id[trial_id] for trial_id in ids if trial_id in by_id), None)
         used = judges.guides_of(record.identity) if record is not None else {}
         if used:
-            guides[arm] = next(iter(used))
+            guides[arm] = ",".join(used)
     return guides
 
 
@@ -78,12 +78,14 @@ def matrix_rows(result: TableResult, guides: dict[str, str], judge_names: Sequen
     has_own = own_metric in result.metrics
     rows: list[Row] = []
     for arm, guide in guides.items():
-        pairs = [(judge, is_same_encoder(judge, guide)) for judge in judge_names]
+        first, *others = guide.split(",")  # names in records hold no commas
+        pairs = [(judge, is_same_encoder(judge, first)) for judge in judge_names]
         if has_own and not any(is_own for _, is_own in pairs):
             pairs.append((OWN_GUIDE, True))
         for judge, is_own in pairs:
             metric = own_metric if is_own else f"rprec1@{judge}"
             entry = result.entry(arm, metric) if has_own or not is_own else None
+            is_own = is_own or any(is_same_encoder(judge, other) for other in others)
             numbers = {field: getattr(entry, field, None) for field in ("mean", "low", "high", "num_clusters")}
             rows.append({"arm": arm, "guide": guide, "judge": judge, "in_loop": is_own, **numbers})
     return rows

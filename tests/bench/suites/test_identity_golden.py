@@ -53,7 +53,7 @@ def test_the_file_holds_no_type_that_is_gone(golden):
 
 def test_a_change_is_noticed(golden, monkeypatch):
     monkeypatch.setattr(
-        "models.fields.networks._ACTIVATIONS", dict.fromkeys(("relu", "softplus", "shifted_softplus"), abs)
+        "models.fields.density._ACTIVATIONS", dict.fromkeys(("relu", "softplus", "shifted_softplus"), abs)
     )
     found = golden_types.networks(MLP, {"default": {"width": 8, "depth": 3}})["default"]
     assert not np.allclose(found, golden["MLP"]["numbers"]["default"], RTOL)

@@ -147,7 +147,7 @@ def test_the_loss_is_the_papers(form, case):
     changes = {name: value for name, value in case.items() if name not in ("step", "origin")}
     method = made(transmittance=form, **changes)
     loss, (state, metrics) = stepped(method, step, origin=origin)
-    text = prepared(method)[2].text
+    text = prepared(method)[2].texts[0].caption
     wanted, parts, center = slow_loss(method, step, jax.random.key(7), origin, 3.0, text)
     assert set(metrics) == set(parts)
     for name, value in parts.items():
@@ -217,3 +217,41 @@ def test_beta_prior_is_neural_volumes_with_its_constant():
     for clear in (0.0, 1.0):
         assert float(losses.beta_prior(jnp.full((2, 2), clear))) == pytest.approx(0, abs=1e-6)
     assert float(losses.beta_prior(jnp.full((2, 2), 0.5))) == pytest.approx(2 * np.log(0.6) - np.log(0.11))
+
+
+def test_distortion_is_equation_15_of_mip_nerf_360():
+    """Against the sum over all pairs of bins."""
+    posts = np.sort(RNG.uniform(0, 1, (4, 9)), axis=1)
+    weights = RNG.uniform(0, 0.2, (4, 8))
+    for i, found in enumerate(
+        losses.distortion_loss(jnp.asarray(weights, jnp.float32), jnp.asarray(posts, jnp.float32))
+    ):
+        middles = (posts[i, 1:] + posts[i, :-1]) / 2
+        between = sum(weights[i, a] * weights[i, b] * abs(middles[a] - middles[b]) for a in range(8) for b in range(8))
+        within = sum(weights[i, a] ** 2 * (posts[i, a + 1] - posts[i, a]) for a in range(8)) / 3
+        assert float(found) == pytest.approx(between + within, rel=1e-4)
+
+
+def test_a_view_has_the_mean_distortion_of_its_rays():
+    plain, extra = stepped(made(), 60), stepped(made(distortion_weight=0.4), 60)
+    spread = extra[1][1]["distortion"]
+    assert float(extra[0] - plain[0]) == pytest.approx(0.4 * float(spread), abs=1e-6) and spread > 1e-3
+    assert "distortion" not in plain[1][1]
+
+
+def test_sharpness_grows_to_its_last_value_and_is_what_views_are_rendered_with():
+    from models.fields.networks import Voxels
+
+    method = made(last_sharpness=16.0, field=Voxels(resolution=3, density_activation="softplus"))
+    params, state, data = prepared(method)
+    params = {"grid": params["grid"] - 0.5}
+    assert float(state["sharpness"]) == 1
+    static, _ = split_hyperparameters(method)
+    step = jax.jit(lambda step: static.loss(
+        params, state, {NAME: GUIDE}, data, data.hyperparameters, jax.random.key(0), step
+    )[1][0])  # fmt: skip
+    half, last = step(jnp.asarray(NUM_STEPS // 2)), step(jnp.asarray(NUM_STEPS))
+    assert float(half["sharpness"]) == pytest.approx(4, rel=1e-5) and float(last["sharpness"]) == pytest.approx(16)
+    points = jnp.zeros((1, 3))
+    densities = [float(method.field_at(params, s, data, points)[0][0]) for s in (state, half, last)]
+    np.testing.assert_allclose(densities, np.log1p(np.exp(-0.5 * np.asarray([1.0, 4.0, 16.0]))), rtol=1e-4)

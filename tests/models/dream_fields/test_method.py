@@ -15,8 +15,10 @@ from models.dream_fields import (
     DREAM_FIELDS,
     DREAM_FIELDS_LQ,
     PLAIN,
+    guidance,
 )
 from models.dream_fields.cameras import sample_training_rays
+from models.dream_fields.training_view import render_training_view
 from models.method import split_hyperparameters
 from models.rendering import compositing, ray_sampling
 from tasks.budgets import BUDGETS, sized
@@ -115,12 +117,12 @@ def test_blocks_of_rays_count_each_ray_once(monkeypatch):
     method = made()
     params, _, _ = prepared(method)
     state, hyperparameters = {"origin": jnp.asarray([0.1, 0.0, -0.1])}, hyperparameters_of(made(bounds=False))
-    monkeypatch.setattr("models.dream_fields.method.RAYS_AT_ONCE", 8)  # 36 rays: four whole blocks and a part
+    monkeypatch.setattr("models.dream_fields.training_view.RAYS_AT_ONCE", 8)  # 36 rays: four whole blocks and a part
 
     @jax.jit
     def both(key):
         rays = sample_training_rays(hyperparameters, method.render_px, jax.random.key(1))
-        found, blocks = method.render_training_view(params, state, hyperparameters, rays, key, jnp.ones(())), []
+        found, blocks = render_training_view(method, params, state, hyperparameters, rays, key, jnp.ones(())), []
         for i, block_key in enumerate(jax.random.split(key, 5)):
             mine = jax.tree.map(lambda x, i=i: x[np.minimum(np.arange(8 * i, 8 * i + 8), 35)], rays)
             tdist = ray_sampling.fenceposts(mine.near, mine.far, NUM_SAMPLES, jax.random.split(block_key)[0])
@@ -142,7 +144,7 @@ def test_density_noise_is_drawn_in_training_alone():
 
     def train(method):
         view = sample_training_rays(hyperparameters, method.render_px, jax.random.key(1))
-        return method.render_training_view(params, state, hyperparameters, view, jax.random.key(2), jnp.ones(())).image
+        return render_training_view(method, params, state, hyperparameters, view, jax.random.key(2), jnp.ones(())).image
 
     loud, calm = (jax.jit(functools.partial(train, method))() for method in (noisy, plain))
     # Programs of their own: within a larger one the last digit depends on what else is computed.
@@ -157,16 +159,18 @@ def test_density_noise_is_drawn_in_training_alone():
 @functools.cache
 def compiled_cosines(method):
     return jax.jit(
-        lambda data, hyperparameters, image, key: method.crop_similarities(
-            {NAME: GUIDE}, data, hyperparameters, image, key
-        )
+        lambda data, hyperparameters, image, key: guidance.compare_crops(
+            method, {NAME: GUIDE}, data, hyperparameters, image, key
+        ).cosines[0]
     )
 
 
 def cosines(method, image):
     _, _, data = prepared(method)
     static, image = split_hyperparameters(method)[0], jnp.asarray(image, jnp.float32)
-    return np.asarray(compiled_cosines(static)(data, hyperparameters_of(method), image, jax.random.key(0))), data.text
+    return np.asarray(compiled_cosines(static)(data, hyperparameters_of(method), image, jax.random.key(0))), data.texts[
+        0
+    ].caption
 
 
 def some_image():
@@ -214,8 +218,8 @@ def test_the_guide_reads_the_prompt_and_the_numbers_come_along():
     data = prepared(method)[2]
     tokens = GUIDE.tokenize(["a photo of a blue dotted guitar"])
     wanted = np.asarray(GUIDE.params["reads"])[tokens[0]].sum(axis=0)
-    np.testing.assert_allclose(data.text, wanted / np.linalg.norm(wanted), atol=1e-6)
-    assert np.abs(data.text - prepared(made())[2].text).max() > 0.01
+    np.testing.assert_allclose(data.texts[0].caption, wanted / np.linalg.norm(wanted), atol=1e-6)
+    assert np.abs(data.texts[0].caption - prepared(made())[2].texts[0].caption).max() > 0.01
     assert (float(data.near), float(data.far), float(data.background)) == pytest.approx((1.9215, 6.0785, 0.5), abs=1e-3)
     for name, value in hyperparameters_of(method).items():
         np.testing.assert_array_equal(data.hyperparameters[name], value)

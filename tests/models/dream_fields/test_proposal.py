@@ -15,6 +15,7 @@ from bench.suites.identity import describe
 from bench.training.batch import hyperparameters_of
 from models.dream_fields import DREAM_FIELDS, DreamFields, proposal
 from models.dream_fields.cameras import sample_training_rays
+from models.dream_fields.training_view import render_training_view
 from tasks.cameras import Rays
 
 HALF_WIDTH = jnp.asarray(1.2)
@@ -119,10 +120,14 @@ def test_the_state_moves_at_every_sixteenth_step_alone():
 
     field = Voxels(resolution=4, half_width=1.2)
     params = field.init(jax.random.key(0), proposal.ray_sampling.samples_at_points(jnp.zeros((1, 3))))["params"]
-    state = {"origin": jnp.zeros(3), "density_grid": proposal.full_grid()}
-    updated = jax.jit(lambda step: proposal.updated_grid(field, params, state, HALF_WIDTH, jax.random.key(0), step))
-    np.testing.assert_array_equal(updated(jnp.asarray(15)), state["density_grid"])
-    assert float(jnp.abs(updated(jnp.asarray(32)) - state["density_grid"]).max()) > 0
+    grid = proposal.full_grid()
+
+    def density_at(points):
+        return field.apply({"params": params}, proposal.ray_sampling.samples_at_points(points))[0]
+
+    updated = jax.jit(lambda step: proposal.updated_grid(density_at, grid, HALF_WIDTH, jax.random.key(0), step))
+    np.testing.assert_array_equal(updated(jnp.asarray(15)), grid)
+    assert float(jnp.abs(updated(jnp.asarray(32)) - grid).max()) > 0
 
 
 class HardBall(nn.Module):
@@ -141,7 +146,7 @@ def test_a_third_of_the_samples_sees_a_surface_better_than_regular_ones():
 
     def view(**changes):
         method = method_with(field=HardBall(), render_px=12, **changes)
-        render = jax.jit(functools.partial(method.render_training_view, {}, state, hyperparameters, rays))
+        render = jax.jit(functools.partial(render_training_view, method, {}, state, hyperparameters, rays))
         return render(jax.random.key(2), jnp.ones(())).image
 
     truth = view(num_samples=2000)

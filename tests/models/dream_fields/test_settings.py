@@ -8,6 +8,7 @@ from models.dream_fields import (
     DreamFields,
 )
 from tests.fixtures.toy_dreams import (
+    Blob,
     made,
     prepared,
 )
@@ -26,6 +27,8 @@ from tests.fixtures.toy_dreams import (
         ({"low_deg": 40.0}, r"expected low_deg up to high_deg, got 40 and 30; swap them"),
         ({"prompt": "a photo"}, r"expected one \{\} for the caption in prompt, got 'a photo'; try 'a photo of \{\}'"),
         ({"prompt": "{} and {}"}, r"expected one \{\} for the caption in prompt, got '\{\} and \{\}'"),
+        ({"distortion_weight": -1.0}, r"expected distortion_weight from 0 to 1000, got -1; try 0"),
+        ({"last_sharpness": 4.0, "field": Blob()}, r"expected a field that takes `sharpness` .* got Blob; give its"),
         ({"encoder": "embedded-judge-rn"}, r"expected one that may guide, got 'embedded-judge-rn'"),
     ],
 )
@@ -43,4 +46,4 @@ def test_unknown_transmittance():
 
 def test_a_prompt_may_hold_other_braces():
     data = prepared(made(prompt="a photo of {} {x"))[2]
-    np.testing.assert_allclose(np.linalg.norm(data.text), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(data.texts[0].caption), 1, rtol=1e-5)

@@ -19,6 +19,7 @@ from models.clip.encoder import Encoder, LinenTowers
 from models.clip.networks import architectures, dual_encoder
 from models.dietnerf import DietNeRF, DietNeRFData
 from models.dream_fields import DreamFields, DreamFieldsData
+from models.dream_fields.arrays import GuideTexts
 from models.method import split_hyperparameters
 from models.nerf import NeRFData
 from tasks.budgets import BUDGETS, budget_named
@@ -118,7 +119,11 @@ def data_of(method, layout, frozen, hyperparameters):
             lambda e, x: e.image_features(e.params, x), encoder, shape(1, encoder.image_px, encoder.image_px, 3)
         )
         return DreamFieldsData(
-            text=shape(text.shape[1]), near=shape(), far=shape(), background=shape(), hyperparameters=hyperparameters
+            texts=(GuideTexts(shape(text.shape[1])),),
+            near=shape(),
+            far=shape(),
+            background=shape(),
+            hyperparameters=hyperparameters,
         )
     views = layout.num_train
     data = NeRFData(
