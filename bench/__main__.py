@@ -35,7 +35,8 @@ VERBS = {
     "export-scenes": "write the embedded scenes in the layout of NeRF Realistic Synthetic",
     "import": "score images that another program rendered, and store them beside trained trials",
     "new-method": "write a commented file that a network or a recipe of your own can start from",
-    "votes": "say which arm is preferred, from the files of votes that a report's page saves",
+    "quiz": "make a blind quiz: people say what they see in pictures of several arms; votes counts the answers",
+    "votes": "say which arm is preferred, or recognised, from files of votes or of answers to a quiz",
     "upper-bounds": "render the objects that captions mean, and store their scores as upper bounds",
 }
 """Each verb with the `HELP` of its module, so that `--help` imports none of them."""

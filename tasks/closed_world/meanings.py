@@ -54,6 +54,9 @@ COLORS = (
 
 FINISHES = ("matte", "glossy", "metallic", "striped", "checkered", "dotted")
 
+PROPERTIES: dict[str, tuple[str, ...]] = {"kind": KINDS, "color": COLORS, "finish": FINISHES}
+"""What can be told of a thing, each with all its values."""
+
 RELATIONS = ("on", "next to")
 
 CARRIERS = ("cube", "cylinder", "chair", "table", "bench", "sofa", "bed", "bridge")
@@ -129,6 +132,12 @@ class ObjectPairSpec:
 
 
 Meaning = ObjectSpec | ObjectPairSpec
+
+
+def things_of(meaning: Meaning) -> tuple[ObjectSpec, ...]:
+    """List the things that a meaning shows: one, or the two of a pair."""
+    return (meaning,) if isinstance(meaning, ObjectSpec) else (meaning.first, meaning.second)
+
 
 SHOWN_IN_SCENES: dict[str, tuple[ObjectSpec, ...]] = {
     "kettle": (ObjectSpec("teapot", "orange", "metallic"), ObjectSpec("teapot", "brown", "metallic")),  # copper

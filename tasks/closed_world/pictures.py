@@ -173,5 +173,4 @@ def _order(family: Family, split: Split, round_: int) -> tuple[ObjectSpec, ...]:
 
 def _samples(meaning: Meaning, num_spp: int) -> int:
     """Compute the samples a pixel; the noisier finish of a pair decides."""
-    parts = (meaning,) if isinstance(meaning, ObjectSpec) else (meaning.first, meaning.second)
-    return round(num_spp * max(appearance.NOISE_SAMPLES[thing.finish] for thing in parts))
+    return round(num_spp * max(appearance.NOISE_SAMPLES[thing.finish] for thing in meanings.things_of(meaning)))

@@ -1,0 +1,114 @@
+"""Writes a counted quiz for a person: what is recognised by arm, by people and judges, and how far these agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.report.tables.words import format_count, printable
+
+TITLES = {"kind": "kind", "color": "colour", "finish": "finish"}
+
+
+def quiz_lines(told: Mapping[str, Any]) -> list[str]:
+    """Write what `bench.analysis.quiz.counts.count_quiz` found as lines."""
+    quizzes = ", ".join(quiz[:8] for quiz in told["quizzes"])
+    people = "1 person" if told["num_people"] == 1 else f"{told['num_people']} people"
+    head = (
+        f"quiz {quizzes}: {told['num_answered']} of {format_count(told['num_pictures'], 'picture')} answered, by "
+        f"{people}; {format_count(told['num_captions'], 'caption')}"
+    )
+    return [
+        head,
+        "",
+        "Recognised by people",
+        *share_rows(told["arms"]),
+        "",
+        "Kind recognised, by judges",
+        *judge_share_rows(told),
+        "",
+        "Agreement with people on pictures of trained objects (Cohen's kappa)",
+        *kappa_rows(told),
+        "",
+        *quiz_notes(told),
+    ]
+
+
+def share_rows(arms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write a row for each arm: kind, colour and finish of all, and kind of single things and of pairs."""
+    heads = ["arm", "pictures", *TITLES.values(), "kind, single things", "kind, pairs"]
+    rows = []
+    for arm in arms:
+        people = arm["people"]
+        cells = [format_estimate(people["all"][name]) for name in TITLES]
+        cells += [format_estimate(people[part]["kind"]) for part in ("single", "pairs")]
+        rows.append([printable(arm["arm"]), str(arm["num_pictures"]), *cells])
+    return align_columns([heads, *rows])
+
+
+def judge_share_rows(told: Mapping[str, Any]) -> list[str]:
+    """Write a row for each arm: the share of people, and of each judge by the better way of asking it."""
+    asked = {judge["judge"]: judge["asked_by"] for judge in told["judges"]}
+    rows = []
+    for arm in told["arms"]:
+        cells = [arm["people"]["all"]["kind"], *(arm["judges"][name][question] for name, question in asked.items())]
+        rows.append([printable(arm["arm"]), *("-" if x["value"] is None else f"{x['value']:.2f}" for x in cells)])
+    return align_columns([["arm", "people", *asked], *rows])
+
+
+def kappa_rows(told: Mapping[str, Any]) -> list[str]:
+    """Write a row for each judge, the one that agrees best first, and one for people among themselves."""
+    heads = ["judge", "asked by", "kind right or wrong", "kind chosen", "with true renders", "colour", "finish"]
+    rows = []
+    for judge in told["judges"]:
+        asked_by = "captions" if judge["asked_by"] == "kind" else "kinds' words"
+        cells = [judge["kappa_right"], judge["kappa_chosen"], judge["with_true_renders"]["kappa_right"]]
+        cells += [judge["kappa_chosen_of"][name] for name in ("color", "finish")]
+        rows.append([judge["judge"], asked_by, *map(format_estimate, cells)])
+    if told["people"]:
+        people = told["people"]
+        cells = [format_estimate(people[name]) for name in ("kappa_right", "kappa_chosen")]
+        rows.append(["another person", "-", *cells, "-", "-", "-"])
+    return align_columns([heads, *rows])
+
+
+def quiz_notes(told: Mapping[str, Any]) -> list[str]:
+    """Explain how the numbers are to be read, and what was left out."""
+    notes = [
+        "A picture is recognised if the answer is true of it, of a pair if it is true of one of its two things; ? is "
+        "wrong. Brackets are 95% intervals over captions. Kappa is 1 where two always agree, 0 where by chance."
+    ]
+    unanswered = told["num_pictures"] - told["num_answered"]
+    if unanswered:
+        notes.append(
+            f"Without an answer: {format_count(unanswered, 'picture')}; if they are the hard ones, shares are too high."
+        )
+    if told["unnamed"]:
+        notes.append(f"Names no quiz, taken as answers to this one: {', '.join(map(printable, told['unnamed']))}.")
+    notes += [f"Not asked: {name}: {printable(reason)}" for name, reason in told["not_asked"].items()]
+    return notes
+
+
+def format_estimate(estimate: Mapping[str, Any]) -> str:
+    """Write a number with its interval.
+
+    Example:
+        >>> format_estimate({"value": 0.5, "low": 0.25, "high": 0.75}), format_estimate({"value": None, "low": None})
+        ('0.50 [0.25, 0.75]', '-')
+    """
+    if estimate["value"] is None:
+        return "-"
+    if estimate["low"] is None:
+        return f"{estimate['value']:.2f}"
+    return f"{estimate['value']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+
+
+def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Write rows in columns.
+
+    Example:
+        >>> align_columns([["arm", "n"], ["full recipe", "8"]])
+        ['arm          n', 'full recipe  8']
+    """
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
