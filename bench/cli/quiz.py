@@ -98,7 +98,7 @@ def main(args: argparse.Namespace) -> int:
     )
     with contextlib.ExitStack() as opened:
         stores = {label: opened.enter_context(opened_store(path)) for label, path in folders.items()}
-        key = quiz_folder.make_quiz(stores, args.out, key_path, options, print_progress)
+        key = quiz_folder.make_quiz(stores, args.out, key_path, options, say_progress)
     counts = collections.Counter(picture.arm for picture in key.pictures)
     print(f"{args.out}: quiz {key.quiz[:8]}, {len(key.pictures)} pictures, key apart in {key_path}")
     print("of " + ", ".join(f"{arm}: {num}" for arm, num in sorted(counts.items())))
@@ -107,7 +107,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def print_progress(line: str) -> None:
+def say_progress(line: str) -> None:
     """Say what takes long."""
     print(line, file=sys.stderr, flush=True)
 
