@@ -65,6 +65,9 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
+        if "temporary directory" in str(error):  # what Python says where it finds none
+            print("bench: TMPDIR: expected a folder that can be written, got none; set it to one", file=sys.stderr)
+            return 2
         if error.errno not in MACHINE_ERRORS:
             raise
         print(f"bench: {machine_fault(error)}", file=sys.stderr)

@@ -7,10 +7,13 @@ to, and one that sends a token to a cluster without tokens gets no workers. Impo
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 
 from bench.errors import UsageError
+
+NUM_TOKEN_BYTES = 32
 
 REFUSED = 77
 """What the process that asks exits with if the head refuses it."""
@@ -68,3 +71,17 @@ def has_token() -> bool:
     """Tell whether a token lies where Ray looks for it."""
     place = os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.expanduser("~/.ray/auth_token")
     return bool(os.environ.get("RAY_AUTH_TOKEN")) or os.path.isfile(place)
+
+
+def give_own_token() -> None:
+    """Set `RAY_AUTH_TOKEN` for a Ray that is started here, where Ray has no home folder to keep a token in."""
+    if has_token() or _home_can_be_written():
+        return
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(NUM_TOKEN_BYTES)
+
+
+def _home_can_be_written() -> bool:
+    home = os.path.expanduser("~")
+    kept = os.path.join(home, ".ray")
+    place = kept if os.path.lexists(kept) else home
+    return os.path.isabs(home) and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK)

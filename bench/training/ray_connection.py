@@ -13,6 +13,7 @@ import ray
 
 from bench import import_paths
 from bench.errors import UsageError
+from bench.training.cluster_token import give_own_token
 from bench.training.ray_health import end_when_stuck
 from bench.training.socket_folder import choose_socket_folder
 from bench.training.worker_environment import worker_runtime_env
@@ -79,6 +80,7 @@ def _without_words() -> Iterator[None]:
 
 def _start_ray() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    give_own_token()
     path = [str(import_paths.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with _variables(PYTHONPATH=os.pathsep.join(path)), _on_loopback(), warnings.catch_warnings():
         # JAX and Python warn of threads at a fork; what Ray forks becomes another program at once.

@@ -85,9 +85,34 @@ COCO = tuple(
     )
 )
 
+NO_DATA = "BENCH_DATA_DIR= XDG_CACHE_HOME="
+
+EMBEDDED = "run --suite sparse-views --budget smoke --only scene=kettle --executor inline --results runs"
+
+HOMES = (
+    *(
+        BadCase(EMBEDDED, f"{home}/.cache/nerf-bench", name, variables=f"HOME={home} {NO_DATA}")
+        for home, name in (
+            ("/dev/null", ""),
+            ("/proc/none", ""),
+            ("{here}/data", "a_file_named_data"),
+        )
+    ),
+    BadCase(EMBEDDED, "/dev/null/nerf-bench", variables="BENCH_DATA_DIR= XDG_CACHE_HOME=/dev/null"),
+    BadCase(EMBEDDED, "data", "a_file_named_data", variables="BENCH_DATA_DIR={here}/data"),
+    BadCase(EMBEDDED, "~: expected a home folder", variables="BENCH_DATA_DIR=~nobody_of_this_name/data"),
+    BadCase(
+        "run --suite sparse-views --scenes ~/none", "~/none, which is not there", variables=f"HOME=/dev/null {NO_DATA}"
+    ),
+    BadCase("scene ~/none", "~/none", variables=f"HOME=/dev/null {NO_DATA}"),
+    BadCase("encoders none", "got 'none'", variables=f"HOME=/dev/null {NO_DATA}"),
+    BadCase("ls --results runs", "2 of 2 trials", code=0, variables=f"HOME=/dev/null TMPDIR=/dev/null {NO_DATA}"),
+    BadCase("status --results runs", "1 finished", code=0, variables=f"HOME= TMPDIR=/{'x' * 200} {NO_DATA}"),
+)
+
 FOLDERS = (
     BadCase("ls --results ~nobody_of_this_name/runs", "nobody_of_this_name"),
     BadCase("encoders --convert openai-rn50=~nobody_of_this_name/a.pt", "~"),
 )
 
-TABLE = (*BLENDER, *COCO, *FOLDERS)
+TABLE = (*BLENDER, *COCO, *HOMES, *FOLDERS)

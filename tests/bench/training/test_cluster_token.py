@@ -38,3 +38,16 @@ def test_who_refuses_asks_for_a_token(ask, expected, monkeypatch):
     monkeypatch.setattr(cluster_token, "ASK", ask)
     monkeypatch.setattr(cluster_token, "ANSWER_S", 2.0)
     assert cluster_token.refuses_without_token("h:1") is expected
+
+
+@pytest.mark.parametrize(
+    ("home", "token", "is_given"),
+    [("{here}", "", False), ("/dev/null", "", True), ("/proc/none", "", True), ("~", "", True), ("~", "mine", False)],
+)
+def test_a_ray_of_ones_own_needs_no_home(home, token, is_given, monkeypatch, tmp_path):
+    variables = {"HOME": home.format(here=tmp_path)} | ({"RAY_AUTH_TOKEN": token} if token else {})
+    monkeypatch.setattr(cluster_token.os, "environ", variables)
+    monkeypatch.setattr(cluster_token.os.path, "expanduser", lambda path: path.replace("~", variables["HOME"], 1))
+    cluster_token.give_own_token()
+    given = variables.get("RAY_AUTH_TOKEN", "")
+    assert (len(given) == 64) is is_given and (is_given or given == token)
