@@ -28,7 +28,7 @@ from jaxtyping import Float
 from bench.errors import UsageError, nearest
 from tasks.cameras import Intrinsics
 from tasks.data_dir import download, location
-from tasks.sparse_views import photo_checks, transforms_json
+from tasks.sparse_views import photo_checks, photo_files, transforms_json
 from tasks.sparse_views.view_selection import (
     background_label,
     checked_num_views,
@@ -207,17 +207,21 @@ class BlenderScene:
     def _checked_hashes(
         self, frames: SceneFrames, train: Mapping[int, transforms_json.Frame]
     ) -> dict[pathlib.Path, str]:
-        """Hash photos, and refuse those of both splits, and cameras that see nothing between near and far."""
+        """Hash photos; refuse those of both splits, cut ones, and cameras that see nothing between near and far."""
         where = str(self.place())
         poses = np.stack([frame.pose for frame in frames.train.values()])
         photo_checks.refuse_empty_range(where, poses, self.near, self.far)
         by_split = ({number: frame.image for number, frame in part.items()} for part in (train, frames.test))
+        listed = (*train.values(), *frames.test.values())
         try:
-            return photo_checks.refuse_shared_photos(where, *by_split)
+            hashes = photo_checks.refuse_shared_photos(where, *by_split)
         except OSError:
-            for frame in (*train.values(), *frames.test.values()):
+            for frame in listed:
                 transforms_json.image_size(frame)  # raises the error that explains what is wrong
             raise
+        for frame in listed:
+            photo_files.check_whole(frame.image, frame.where)
+        return hashes
 
     def _view_ids(self, frames: SceneFrames) -> tuple[int, ...]:
         """Return the ids of the task's training views: the first of a permutation whose photos are there."""

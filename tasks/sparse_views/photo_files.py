@@ -165,6 +165,47 @@ def _refuse_deep_pixels(image: Image, path: pathlib.Path, where: str) -> None:
         raise UsageError(f"{where}: expected an image of 8 bits, got mode {image.mode} in {path}; convert it")
 
 
+def check_whole(path: pathlib.Path, where: str) -> None:
+    """Refuse a picture whose file is cut, as of a copy that broke off: its header says nothing of that.
+
+    The end of a whole file is known by its last bytes. Only where they are others is the picture decoded: some cameras
+    write more behind it.
+
+    Args:
+        path: File of the picture.
+        where: What named it, for messages.
+
+    Raises:
+        UsageError: It is cut, missing, or no picture.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        status = None
+    if status is not None and _ends_whole(path, status.st_size, status.st_mtime_ns):
+        return
+    with _opened(path, where) as image:
+        image.load()
+
+
+@functools.lru_cache(maxsize=4096)
+def _ends_whole(path: pathlib.Path, num_bytes: int, _mtime_ns: int) -> bool:
+    """Tell whether a file begins as a picture and ends as a whole one."""
+    try:
+        with open_plain_file(path) as file:
+            head = file.read(12)
+            file.seek(max(0, num_bytes - 8))
+            end = file.read(8)
+    except (OSError, UsageError):
+        return False  # whoever opens it says what is wrong
+    if head.startswith(b"\x89PNG"):
+        return end == b"IEND\xaeB`\x82"
+    if head.startswith(b"\xff\xd8"):  # JPEG
+        return end.endswith(b"\xff\xd9")
+    is_webp = head[:4] == b"RIFF" and head[8:] == b"WEBP"
+    return is_webp and num_bytes >= int.from_bytes(head[4:8], "little") + 8
+
+
 def read_mask(path: pathlib.Path, where: str) -> UInt8[np.ndarray, "h w"]:
     """Read a mask: 255 where pixels count, 0 where they do not, as nerfstudio has it: anything but black counts.
 
@@ -220,8 +261,11 @@ def _opened(path: pathlib.Path, where: str) -> Iterator[Image]:
                 )
             yield image
     except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError on some broken PNG files
-        missing = isinstance(error, FileNotFoundError)
-        got = "no such file" if missing else str(error).splitlines()[0]
-        raise UsageError(
-            f"{where}: expected an image {path}, got {got!r}; put it there, or correct file_path"
-        ) from error
+        if isinstance(error, FileNotFoundError):
+            got = "no such file"
+            cure = "put it there, or correct file_path"
+        else:
+            is_unknown = isinstance(error, pillow.UnidentifiedImageError)
+            got = "no picture" if is_unknown else str(error).splitlines()[0]
+            cure = "is it whole? copy it again"
+        raise UsageError(f"{where}: expected an image {path}, got {got!r}; {cure}") from error

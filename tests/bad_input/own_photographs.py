@@ -40,6 +40,50 @@ def a_photograph_is_empty(place):
     (vase(place) / "images" / "003.png").write_bytes(b"")
 
 
+def cut_picture(path, share=0.5):
+    """Leave the first part of a file, as a copy that broke off does."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+@setup
+def a_photograph_is_cut(place):
+    cut_picture(vase(place) / "images" / "003.png")
+
+
+@setup
+def a_jpeg_is_cut(place):
+    from PIL import Image
+
+    image = vase(place, lambda told: told["frames"][3].update(file_path="images/003.jpg")) / "images" / "003.png"
+    Image.open(image).convert("RGB").save(image.with_suffix(".jpg"))
+    cut_picture(image.with_suffix(".jpg"), 0.9)
+
+
+@setup
+def a_mask_is_cut(place):
+    from PIL import Image
+
+    (place / SCENE / "masks").mkdir(parents=True)
+    Image.new("L", (12, 8), 255).save(place / SCENE / "masks" / "0.png")
+    cut_picture(place / SCENE / "masks" / "0.png", 0.7)
+    vase(place, lambda told: [frame.update(mask_path="masks/0.png") for frame in told["frames"]])
+
+
+@setup
+def a_synthetic_photograph_is_cut(place):
+    import json
+
+    folder = write_transforms(place / SCENE, poses=ring(16, 4.0))
+    told = json.loads((folder / "transforms.json").read_text())
+    (folder / "transforms.json").unlink()
+    known = {"camera_angle_x": 1.0}
+    frames = [{key: frame[key] for key in ("file_path", "transform_matrix")} for frame in told["frames"]]
+    (folder / "transforms_train.json").write_text(json.dumps(known | {"frames": frames[:12]}))
+    (folder / "transforms_test.json").write_text(json.dumps(known | {"frames": frames[12:]}))
+    cut_picture(folder / "images" / "012.png")
+
+
 @setup
 def a_photograph_is_text(place):
     (vase(place) / "images" / "003.png").write_text("a photograph")
@@ -111,12 +155,18 @@ def two_scenes(place):
         write_transforms(place / "scenes" / name, poses=ring(2))
 
 
+OWN = "--suite sparse-views --budget smoke --scenes vase --results runs"
+
 NAMES = {
     "split_names_no_photograph": "train_filenames",
     "split_is_a_word": "train_filenames",
     "a_photograph_is_trained_on_and_held_out": "expected a photo that is either trained on or held out",
     "a_photograph_is_empty": "003.png",
     "a_photograph_is_text": "003.png",
+    "a_photograph_is_cut": "003.png, got 'image file is truncated'; is it whole? copy it again",
+    "a_jpeg_is_cut": "003.jpg, got 'image file is truncated",
+    "a_mask_is_cut": "0.png, got",
+    "a_synthetic_photograph_is_cut": "012.png, got",
     "a_photograph_says_it_is_huge": "003.png",
     "a_photograph_has_no_size": "003.png",
     "a_mask_is_missing": "003.png",
@@ -138,6 +188,14 @@ DOUBTS = {
 TABLE = (
     *(BadCase("scene vase", says, name) for name, says in NAMES.items()),
     *(BadCase("scene vase", says, name, code=0, writes="scene-vase.png") for name, says in DOUBTS.items()),
+    *(
+        BadCase(f"run {OWN} --executor inline", says, name)
+        for name, says in {
+            "a_photograph_is_cut": "003.png, got 'image file is truncated'",
+            "a_synthetic_photograph_is_cut": "012.png, got 'image file is truncated'",
+        }.items()
+    ),
+    BadCase(f"plan {OWN} --no-pilot", "003.png, got 'image file is truncated'", "a_photograph_is_cut", code=0),
     BadCase("scene scenes", "scene: expected one scene, got a folder of 2: a, b", "two_scenes"),
     BadCase("plan --suite sparse-views --budget smoke --no-pilot --scenes none --results runs", "--scenes"),
     BadCase("plan --suite sparse-views --budget smoke --no-pilot --scenes '' --results runs", "--scenes"),

@@ -20,6 +20,7 @@ import jax
 import numpy as np
 
 from bench.errors import UsageError, nearest
+from tasks.sparse_views import photo_files
 from tasks.sparse_views.captured.capture import Capture
 from tasks.sparse_views.captured.capture_split import CaptureSplit, split_capture
 from tasks.sparse_views.captured.doubts import Doubts
@@ -244,7 +245,11 @@ class CapturedScene:
         return image.relative_to(place).as_posix() if image.is_relative_to(place) else image.name
 
     def photo_hashes(self, split: CaptureSplit) -> dict[pathlib.Path, str]:
-        """Hash the photographs, and refuse those that are both trained on and held out."""
+        """Hash the photographs, and refuse those that are cut, or both trained on and held out."""
+        for frame in (*split.train.values(), *split.test.values()):
+            photo_files.check_whole(frame.image, frame.where)
+            if frame.mask is not None:
+                photo_files.check_whole(frame.mask, frame.where)
         train = {number: frame.image for number, frame in split.train.items()}
         test = {number: frame.image for number, frame in split.test.items()}
         return refuse_shared_photos(str(self.place()), train, test)

@@ -340,10 +340,10 @@ def test_bad_images_are_told(tmp_path):
     image = tmp_path / "toy" / "train" / "r_1.png"
     whole = image.read_bytes()
     image.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UsageError, match=r"frame 1: expected an image .*r_1.png, got '.*'; put it there"):
+    with pytest.raises(UsageError, match=r"frame 1: expected an image .*r_1.png, got '.*'; is it whole"):
         task.load()
     image.write_bytes(b"not an image")
-    with pytest.raises(UsageError, match="frame 1: expected an image .*r_1.png, got .cannot identify"):
+    with pytest.raises(UsageError, match="frame 1: expected an image .*r_1.png, got .no picture"):
         task.load()
     Image.fromarray(noise(0, 9, 8, 4)).save(image)
     with pytest.raises(

@@ -277,7 +277,7 @@ def test_photos_with_and_without_alpha(tmp_path):
 def test_a_photo_that_is_no_photo(tmp_path):
     place = write_transforms(tmp_path / "odd")
     (place / "images" / "002.png").write_text("not a picture")
-    with pytest.raises(UsageError, match="frame 2: expected an image .*002.png, got .cannot identify image file"):
+    with pytest.raises(UsageError, match="frame 2: expected an image .*002.png, got .no picture.; is it whole"):
         captured(place).layout()
 
 
