@@ -93,6 +93,10 @@ class DreamFields(Method):
     Augmentation:
         num_crops: Crops of a training view, each over a background of its own.
         crop_share: Side of a crop as a share of the view's side; 1 for no crops.
+        close_share: Probability that a crop is a close view instead, of side `close_crop_share`.
+        close_crop_share: See `close_share`.
+        silhouette_share: Probability that a crop shows the shape alone (`models.dream_fields.shape_crops`). Its text is
+            then the word for the thing, without colour and finish, or the prompt where there is no single such word.
         backgrounds: Kinds of background, drawn with equal probability.
         max_blur_px: A background is blurred by a standard deviation uniform in [0, max_blur_px], in the guide's pixels.
 
@@ -159,6 +163,9 @@ class DreamFields(Method):
 
     num_crops: int | None = None
     crop_share: float = hyperparameter(0.8)
+    close_share: float = added_later(0.0)
+    close_crop_share: float = added_later(0.4)
+    silhouette_share: float = added_later(0.0)
     backgrounds: tuple[str, ...] = subset(augmentations.DREAM_FIELDS_BACKGROUNDS, tuple(augmentations.BACKGROUNDS))
     max_blur_px: float = hyperparameter(4.0)
 

@@ -10,6 +10,9 @@ from models.clip.guide_names import check_guides
 
 RANGES = {
     "crop_share": (0.05, 1.0),
+    "close_share": (0.0, 1.0),
+    "close_crop_share": (0.05, 1.0),
+    "silhouette_share": (0.0, 1.0),
     "max_blur_px": (0.0, 100.0),
     "transmittance_weight": (0.0, 1e3),
     "first_opacity": (1e-3, 1.0),

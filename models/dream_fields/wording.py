@@ -1,16 +1,16 @@
-"""Decides what guides read besides the caption: captions that an object must not fit."""
+"""Decides what guides read besides the caption: captions that an object must not fit, and words for its shape."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from bench.errors import UsageError
 from tasks.captions.caption_sets import normalized
 from tasks.captions.caption_task import CaptionData
 from tasks.closed_world import grammar
-from tasks.closed_world.meanings import KINDS, Meaning, ObjectPairSpec, ObjectSpec
+from tasks.closed_world.meanings import KINDS, Meaning, ObjectSpec
 
 Negatives = Literal["kinds", "set"]
 
@@ -63,12 +63,26 @@ def _changed(meaning: Meaning) -> Iterator[Meaning]:
                 yield dataclasses.replace(meaning, kind=kind)
         return
     for part in ("first", "second"):
-        for thing in _changed(getattr(meaning, part)):
-            things = {"first": meaning.first, "second": meaning.second, part: thing}
+        for kind in KINDS:
+            thing: ObjectSpec = getattr(meaning, part)
+            if kind == thing.kind:
+                continue
+            changed: Any = {part: dataclasses.replace(thing, kind=kind)}
             try:
-                yield ObjectPairSpec(things["first"], meaning.relation, things["second"])
+                yield dataclasses.replace(meaning, **changed)
             except UsageError:  # nothing stands on this kind, or both are of one kind
                 continue
+
+
+def shape_words(caption: str) -> str | None:
+    """Return the word for the kind of a single thing of the closed world, without its colour; None for all else.
+
+    Example:
+        >>> shape_words("a red metallic chair"), shape_words("a blue mug on a green cube")
+        ('chair', None)
+    """
+    meaning = parse_if_known(caption)
+    return meaning.kind if isinstance(meaning, ObjectSpec) else None
 
 
 def parse_if_known(caption: str) -> Meaning | None:

@@ -33,12 +33,13 @@ def fitted(method):
     compare = jax.jit(lambda data, numbers, image: guidance.compare_crops(
         static, FROZEN, data, numbers, image, jax.random.key(1)
     ))  # fmt: skip
-    return compare(data, hyperparameters, some_image()), data
+    return jax.device_get((compare(data, hyperparameters, some_image()), data))
 
 
 def slow_crops(method, image_px):
     static, hyperparameters = split_hyperparameters(method)[0], hyperparameters_of(method)
-    return guidance.augment_crops(static, hyperparameters, some_image(), image_px, jax.random.key(1))
+    crops = guidance.augment_crops(static, hyperparameters, some_image(), image_px, jax.random.key(1))
+    return np.asarray(crops.images)
 
 
 def test_each_of_several_guides_counts_as_it_does_alone():
@@ -83,9 +84,45 @@ def test_rows_that_fill_up_count_for_nothing():
 
 def test_a_caption_that_is_found_costs_nothing():
     far = jnp.full((2, 3), -90.0)
-    assert float(guidance.contrast_loss(jnp.asarray([30.0, 20.0]), far, jnp.ones((2, 3)))) == pytest.approx(0, abs=1e-6)
-    alike = guidance.contrast_loss(jnp.zeros(2), jnp.zeros((2, 3)), jnp.asarray([[1.0, 1.0, 0.0]] * 2))
-    assert float(alike) == pytest.approx(np.log(3), abs=1e-6)
+    np.testing.assert_allclose(guidance.contrast_losses(jnp.asarray([30.0, 20.0]), far, jnp.ones(3)), 0, atol=1e-6)
+    alike = guidance.contrast_losses(jnp.zeros(2), jnp.zeros((2, 3)), jnp.asarray([1.0, 1.0, 0.0]))
+    np.testing.assert_allclose(alike, np.log(3), atol=1e-6)
+
+
+def test_crops_of_the_shape_alone_are_told_by_its_word():
+    method = made(silhouette_share=0.5, num_crops=12, contrast_weight=0.1)
+    fit, data = fitted(method)
+    [texts] = data.texts
+    [wanted] = guidance.embed_texts(GUIDE, ["guitar"])
+    np.testing.assert_allclose(texts.shape, wanted, atol=1e-6)
+    static, hyperparameters = split_hyperparameters(method)[0], hyperparameters_of(method)
+    crops = jax.device_get(guidance.augment_crops(static, hyperparameters, some_image(), 8, jax.random.key(1)))
+    shows_shape = crops.shows_shape
+    assert 2 < shows_shape.sum() < 10
+    told = [texts.shape if alone else texts.caption for alone in shows_shape]
+    slow = [slow_cosine(GUIDE, crop, text) for crop, text in zip(crops.images, told, strict=True)]
+    np.testing.assert_allclose(fit.cosines[0], slow, atol=1e-5)
+    rest = [[slow_cosine(GUIDE, crop, other) for other in texts.others] for crop in crops.images[~shows_shape]]
+    own = [slow_cosine(GUIDE, crop, texts.caption) for crop in crops.images[~shows_shape]]
+    contrasts = [np.log(np.sum(np.exp([a, *others]))) - a for a, others in zip(own, rest, strict=True)]
+    assert float(fit.contrast) == pytest.approx(np.mean(contrasts), abs=1e-5)
+    plain = guidance.augment_crops(made(num_crops=12), hyperparameters, some_image(), 8, jax.random.key(1)).images
+    same = np.abs(np.asarray(crops.images) - np.asarray(plain)).max(axis=(1, 2, 3)) < 1e-6
+    np.testing.assert_array_equal(same, ~shows_shape)
+
+
+def test_of_two_scales_some_crops_are_close():
+    numbers = hyperparameters_of(made(crop_share=1.0, backgrounds=("white",)))
+
+    def crops(**changes):
+        method = made(num_crops=12, **changes)
+        return np.asarray(guidance.augment_crops(method, numbers, some_image(), 8, jax.random.key(1)).images)
+
+    whole, mixed, close = crops(), crops(close_share=0.5), crops(close_share=1.0)
+    is_whole = np.abs(mixed - whole).max(axis=(1, 2, 3)) < 1e-6
+    is_close = np.abs(mixed - close).max(axis=(1, 2, 3)) < 1e-6
+    assert (is_whole ^ is_close).all() and 2 < is_close.sum() < 10
+    assert np.abs(whole - whole[:1]).max() < 1e-6, "whole views have one place"
 
 
 @pytest.mark.parametrize(
@@ -104,6 +141,8 @@ def test_guides_that_are_refused(encoder, message):
 
 def test_a_method_without_the_switches_is_the_method_of_before():
     told = describe(DREAM_FIELDS)
-    for name in ("negatives", "negative_captions", "negative_weight", "contrast_weight", "last_sharpness"):
-        assert name not in told
+    assert not {
+        *("negatives", "negative_captions", "negative_weight", "contrast_weight", "distortion_weight"),
+        *("last_sharpness", "close_share", "close_crop_share", "silhouette_share"),
+    }.intersection(told)
     assert describe(made(contrast_weight=0.5))["contrast_weight"] == 0.5
