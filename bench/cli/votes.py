@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+import sys
 
 from bench.cli.common_options import add_results, opened_store
 from bench.errors import UsageError
@@ -36,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_results(parser)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser.add_argument(
+        "--save",
+        action="store_true",
+        help="of a quiz: keep the answers in results/reference/recognition; the agreement of judges with people is "
+        "then on their cards, and the best one stands first in tables",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -47,8 +54,10 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError("votes: expected votes alone or answers to a quiz alone, got both; count each alone")
     if all(are_answers):
         return print_quiz(args)
-    if args.key or args.judge:
-        raise UsageError("votes: expected answers to a quiz beside --key and --judge, got votes; leave the options out")
+    if args.key or args.judge or args.save:
+        raise UsageError(
+            "votes: expected answers to a quiz beside --key, --judge and --save, got votes; leave them out"
+        )
     return print_votes(args)
 
 
@@ -71,6 +80,8 @@ def print_quiz(args: argparse.Namespace) -> int:
     """Print what people recognise in the pictures of a quiz, and how far judges agree with them."""
     from bench.analysis.quiz.answers import read_answers
 
+    if args.save and args.judge:
+        raise UsageError("votes: expected --save without --judge, got both; all judges are asked for what is kept")
     for path in args.files:
         read_answers(path)  # before anything heavy is imported
     from bench.analysis.quiz.counts import count_quiz
@@ -78,4 +89,18 @@ def print_quiz(args: argparse.Namespace) -> int:
 
     found = count_quiz(args.files, args.key, args.judge)
     print(json.dumps(found, indent=1, allow_nan=False) if args.json else "\n".join(quiz_lines(found)))
+    if args.save:
+        print(save_answers(args), file=sys.stderr)
     return 0
+
+
+def save_answers(args: argparse.Namespace) -> str:
+    """Keep the answers beside the code; say where, and of how many answers the agreement is."""
+    from bench.analysis.quiz.reference import save_quizzes
+    from tasks.captions.judge_agreement import FILE_NAME, FOLDER
+
+    told = save_quizzes(args.files, args.key)
+    return (
+        f"saved: {FOLDER / FILE_NAME}, of {told['num_answers']} answers to {len(told['quizzes'])} kept quizzes; "
+        "write the cards again: python -m bench encoders --cards > models/clip/embedded/README.md"
+    )

@@ -33,26 +33,39 @@ IN_LOOP = "in-loop: it guided this trial; see rprec1@guide"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CaptionProtocol(Protocol):
-    """Scores the views of a caption's object by encoders, in float32.
+class JudgedProtocol(Protocol):
+    """Scores views of a caption's object that encoders judge before a plain grey; what all such protocols share.
+
+    Attributes:
+        view_ids: Which of the views of `tasks.captions.caption_task`.
+        background: Grey that the views are put on: 1 is white.
+        captions: Name of the retrieval set that the protocol is defined on; None if any.
+    """
+
+    view_ids: tuple[int, ...]
+    background: float
+    captions: str | None = None
+
+    def can_score(self, view_ids: Sequence[int]) -> bool:
+        """Whether one of the views is among those that it scores."""
+        return not set(self.view_ids).isdisjoint(view_ids)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CaptionProtocol(JudgedProtocol):
+    """Scores the views of a caption's object by encoders that look for the caption, in float32.
 
     Attributes:
         metrics: What every judge makes, `METRIC@JUDGE`: names in `bench.metrics.registry.ENCODER_METRICS`.
         guide_metrics: What the trial's own guide makes, `METRIC@guide`.
         field_metrics: Metrics that ignore the caption: "repeats" compares the views of the ring by the first judge's
             embeddings, "opacity" is a view's mean opacity.
-        view_ids: Which of the views of `tasks.captions.caption_task`.
-        background: Grey that the views are put on: 1 is white.
-        captions: Name of the retrieval set that the protocol is defined on; None if any.
         crash_is_miss: Whether tables count a trial that crashed as a miss.
     """
 
     metrics: tuple[str, ...]
     guide_metrics: tuple[str, ...]
     field_metrics: tuple[str, ...]
-    view_ids: tuple[int, ...]
-    background: float
-    captions: str | None = None
     crash_is_miss: bool = False
 
     def __post_init__(self) -> None:
@@ -93,10 +106,6 @@ class CaptionProtocol(Protocol):
         by_judges = [f"{metric}@{name}" for name in encoders for metric in self.metrics]
         by_guide = [f"{metric}@{OWN_GUIDE}" for metric in self.guide_metrics]
         return (*self.field_metrics, *by_judges, *by_guide)
-
-    def can_score(self, view_ids: Sequence[int]) -> bool:
-        """Whether one of the views is among those that it scores."""
-        return not set(self.view_ids).isdisjoint(view_ids)
 
     def crash_score(self, metric: str) -> tuple[tuple[int, ...], float] | None:
         """Give a miss where the paper's code counts a crash as one; None for a gap.
@@ -240,7 +249,7 @@ def keys_of(stems: Sequence[str], encoder: str) -> list[MetricKey]:
 
 
 def choose_rows(
-    protocol: CaptionProtocol, data: CaptionData, views: Mapping[str, Shaped[np.ndarray, "..."]]
+    protocol: JudgedProtocol, data: CaptionData, views: Mapping[str, Shaped[np.ndarray, "..."]]
 ) -> tuple[Int[np.ndarray, " n"], list[str]]:
     """Choose the rows of the stored views that are scored; say how they differ from what the protocol is defined on.
 

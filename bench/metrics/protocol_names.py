@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.errors import UsageError, nearest
 
-NAMES = ("std-v1", "dreamfields-2022", "nerf-2020", "dietnerf-2021")
+NAMES = ("std-v1", "recognition-v1", "dreamfields-2022", "nerf-2020", "dietnerf-2021")
 """Names of the protocols of all kinds of tasks."""
 
 

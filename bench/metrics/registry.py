@@ -56,6 +56,15 @@ FROM_ZERO = (0.0, math.inf)
 NO_BACKGROUND = "there is no background: the true views bring no alpha, or nothing else"
 """Why a view has no number of its foreground alone. It is stored with scores."""
 
+NOT_SINGLE = "the caption means two things"
+"""Why a caption has no number of single things."""
+
+NOT_A_PAIR = "the caption means one thing"
+"""Why a caption has no number of pairs."""
+
+NOT_ASKED = (NOT_SINGLE, NOT_A_PAIR)
+"""Reasons for which nothing was lost: the metric is not about that caption."""
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -90,7 +99,22 @@ ENCODER_METRICS: dict[str, Metric] = {
         Metric("margin_white", "", True, 3, "margin on white"),
     )
 }
-"""Metrics that every encoder makes, by what stands before the @ of the name: `MetricKey.stem`."""
+"""Metrics that every encoder makes of its ranks, by what stands before the @ of the name: `MetricKey.stem`."""
+
+RECOGNITION_METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("kind", "", True, 3, "kind recognised", SHARE),
+        Metric("color", "", True, 3, "colour recognised", SHARE),
+        Metric("finish", "", True, 3, "finish recognised", SHARE),
+        Metric("kind_word", "", True, 3, "kind recognised by its word alone", SHARE),
+        Metric("kind_single", "", True, 3, "kind recognised, single things", SHARE),
+        Metric("kind_pair", "", True, 3, "kind recognised, pairs", SHARE),
+    )
+}
+"""Metrics of `recognition-v1`, which every judge makes, likewise."""
+
+_BY_ENCODERS = ENCODER_METRICS | RECOGNITION_METRICS
 
 
 def metric_named(name: str) -> Metric:
@@ -107,11 +131,11 @@ def metric_named(name: str) -> Metric:
     """
     key = MetricKey.parse(name)
     if not is_metric(name):
-        known = [*METRICS, *(f"{stem}@{key.encoder or 'guide'}" for stem in ENCODER_METRICS)]
+        known = [*METRICS, *(f"{stem}@{key.encoder or 'guide'}" for stem in _BY_ENCODERS)]
         raise UsageError(f"metric: expected a known name, got {name!r}; {nearest(name, known)}")
     if key.encoder is None:
         return METRICS[name]
-    known_metric = ENCODER_METRICS[key.stem]
+    known_metric = _BY_ENCODERS[key.stem]
     by = "in-loop: by its own guide" if key.is_of_guide else f"by {key.encoder}"
     return known_metric._replace(name=name, title=f"{known_metric.title}, {by}")
 
@@ -126,4 +150,4 @@ def is_metric(name: str) -> bool:
     key = MetricKey.parse(name)
     if key.encoder is None:
         return name in METRICS
-    return bool(key.encoder) and key.stem in ENCODER_METRICS
+    return bool(key.encoder) and key.stem in _BY_ENCODERS

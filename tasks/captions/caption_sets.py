@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from bench.errors import UsageError, nearest
 from tasks.captions import templates
+from tasks.captions.judge_agreement import rank_judges
 from tasks.closed_world import grammar
 from tasks.closed_world.meanings import Meaning
 from tasks.data_dir import download, location
@@ -114,9 +115,14 @@ def splits(name: str) -> dict[Split, tuple[str, ...]]:
 
 
 def judges_of(name: str) -> tuple[str, ...]:
-    """Name the encoders that judge objects of a set, the primary one first."""
+    """Name the encoders that judge objects of a set, in a fixed order; the first tells repeated faces."""
     is_closed = name == "closed-world" or name.startswith("composed:world-")
     return CLOSED_WORLD_JUDGES if is_closed else OPEN_WORLD_JUDGES
+
+
+def ranked_judges_of(name: str) -> tuple[str, ...]:
+    """Name the encoders that judge objects of a set as tables show them: the one that agrees best with people first."""
+    return rank_judges(judges_of(name))
 
 
 def meaning_of_caption(caption: str) -> Meaning:

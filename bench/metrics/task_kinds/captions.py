@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.metrics.caption_protocols import CAPTION_PROTOCOLS
 from bench.metrics.caption_scorers import NUM_AROUND, RING
+from bench.metrics.recognition_protocol import RECOGNITION_PROTOCOLS
 from bench.metrics.task_kinds.interface import TaskKind
 from models.clip.checkpoints import catalog
 from models.dream_fields import DreamFields
@@ -55,7 +56,7 @@ CAPTIONS = CaptionKind(
     noun="caption",
     start="captions",
     types=(CaptionTask, CaptionData),
-    protocols=CAPTION_PROTOCOLS,
+    protocols={**CAPTION_PROTOCOLS, **RECOGNITION_PROTOCOLS},
     method_type=DreamFields,
     recipes=("dream_fields", "dream_fields_2022"),
     size_field="view_px",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from bench.analysis import statistics
 from bench.analysis.table_result import FEWEST_CLUSTERS, ArmResult, TableResult, Verdict
 from bench.metrics.metric_key import MetricKey
-from bench.metrics.registry import metric_named
+from bench.metrics.registry import NOT_ASKED, metric_named
 from bench.report.tables.cells import Tone, format_number, format_p, is_truncated, reference_cell
 from bench.report.tables.grids import same_steps
 from bench.report.tables.words import format_count, pluralize, primary_judge
@@ -296,12 +296,14 @@ def losses_by_arm(result: TableResult, metrics: Sequence[str] | None = None) -> 
 
 def describe_loss(entry: ArmResult) -> str:
     """Count what an arm lost under one metric, with the reasons; empty where nothing is lost."""
-    counts = {"failed": entry.num_failed, "not run": entry.num_absent, "without a number": entry.num_missing}
+    reasons = {reason: num for reason, num in entry.reasons.items() if reason not in NOT_ASKED}
+    num_missing = entry.num_missing - (sum(entry.reasons.values()) - sum(reasons.values()))
+    counts = {"failed": entry.num_failed, "not run": entry.num_absent, "without a number": num_missing}
     parts = [f"{num} {kind}" for kind, num in counts.items() if num]
     if entry.num_views_missing:
         parts.append(f"{format_count(entry.num_views_missing, 'view')} without a number")
     if not parts:
         return ""
     line = f"of {entry.num_planned} trials, {', '.join(parts)}."
-    reasons = "; ".join(f"{reason} ({num})" for reason, num in entry.reasons.items())
-    return f"{line} {'Reason' if len(entry.reasons) == 1 else 'Reasons'}: {reasons}." if reasons else line
+    listed = "; ".join(f"{reason} ({num})" for reason, num in reasons.items())
+    return f"{line} {'Reason' if len(reasons) == 1 else 'Reasons'}: {listed}." if reasons else line

@@ -20,7 +20,7 @@ from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, HASH_GRID, SIMP
 from models.fields.encodings import IntegratedPositional, Positional
 from models.fields.networks import MLP, ResidualMLP
 from tasks.budgets import BUDGETS, Budget, sized
-from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES, judges_of
+from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES, ranked_judges_of
 from tasks.captions.caption_task import CaptionTask, held_out_tasks
 from tasks.captions.unlisted import tasks_or_places
 
@@ -55,6 +55,24 @@ def metrics(judges: Sequence[str]) -> tuple[str, ...]:
     found += [f"rprec1_white@{judge}" for judge in judges]  # on white judges disagree most
     found += [f"rprec1@{other}" for other in others]
     return (*found, "rprec1@guide", "repeats", "opacity")
+
+
+def recognition_metrics(judges: Sequence[str]) -> tuple[str, ...]:
+    """List the columns of a table of what is recognised: the primary judge's, then the others' kinds."""
+    first, *others = judges
+    found = [f"{name}@{first}" for name in ("kind", "color", "finish", "kind_single", "kind_pair")]
+    return (*found, *(f"kind@{other}" for other in others))
+
+
+def recognized(table: Table, judges: Sequence[str]) -> Table:
+    """Make a second table of the same trials: what judges recognise without being told the caption."""
+    return dataclasses.replace(
+        table,
+        name=f"{table.name}, recognised",
+        question="Which objects are recognised without their caption?",
+        metrics=recognition_metrics(judges),
+        protocol="recognition-v1",
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,7 +145,7 @@ class CaptionStudySettings:
             tasks=self.tasks,
             baseline=baseline,
             arms={BASELINE: full, **arms},
-            metrics=metrics(judges_of(self.tasks[0].captions)),
+            metrics=metrics(ranked_judges_of(self.tasks[0].captions)),
             protocol="std-v1",
         )
 

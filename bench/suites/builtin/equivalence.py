@@ -18,6 +18,7 @@ import functools
 
 from bench.suites.builtin import caption_tables
 from bench.suites.suite import Arm, Suite, Table
+from tasks.captions.caption_sets import ranked_judges_of
 
 REGULAR = {"smoke": 6, "quick": 24, "standard": 48, "paper": 192}
 """Samples along a ray of the arms with regular samples; a third of them where they are placed."""
@@ -59,7 +60,7 @@ def compare_speeds(settings: caption_tables.CaptionStudySettings) -> Table:
             **settings.size(caption_tables.FEW),
         ),
     }
-    judges = caption_tables.judges_of(settings.tasks[0].captions)
+    judges = ranked_judges_of(settings.tasks[0].captions)
     return Table(
         name="equivalence",
         question="Is what is faster as good?",

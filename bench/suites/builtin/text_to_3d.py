@@ -13,11 +13,16 @@ import functools
 
 from bench.suites.builtin import caption_tables, published_numbers
 from bench.suites.suite import Suite, Table
+from tasks.captions.caption_sets import ranked_judges_of
 
 
 def embedded(budget: str) -> tuple[Table, ...]:
-    """Make the study on the closed world's captions."""
-    return (caption_tables.parametrizations(caption_tables.embedded_settings(budget)),)
+    """Make the study on the closed world's captions; at `standard` also what is recognised without them."""
+    settings = caption_tables.embedded_settings(budget)
+    table = caption_tables.parametrizations(settings)
+    if budget != "standard":
+        return (table,)
+    return table, caption_tables.recognized(table, ranked_judges_of(settings.tasks[0].captions))
 
 
 def as_published() -> tuple[Table, ...]:

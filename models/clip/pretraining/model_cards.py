@@ -6,6 +6,7 @@ from typing import Any
 
 from models.clip.checkpoints import catalog, files
 from models.clip.networks import architectures
+from tasks.captions import judge_agreement
 
 TITLES = {
     "retrieval_64": "the right caption of 64",
@@ -31,7 +32,39 @@ def model_card(name: str) -> dict[str, Any]:
         "image_tower": ", ".join(f"{key} {value}" for key, value in tower.items() if value is not None),
         "sha256": catalog.EMBEDDED[name],
         **card_fields,
+        **describe_agreement(name),
     }
+
+
+def describe_agreement(name: str) -> dict[str, str]:
+    """Say how far an encoder agrees with people on what they recognise; empty where nobody was asked.
+
+    A quiz counts for the weights that were asked: what is stored of others under the same name is left out.
+    """
+    found = judge_agreement.agreement_of(name)
+    if found is None or found["sha256"] != catalog.EMBEDDED[name]:
+        return {}
+    told = judge_agreement.stored_agreement()
+    people = "1 person" if told["num_people"] == 1 else f"{told['num_people']} people"
+    asked_by = "captions" if found["asked_by"] == "kind" else "the words of kinds"
+    return {
+        "agreement with people": f"Cohen's kappa {format_kappa(found['kappa_right'])} on whether the kind is right, "
+        f"{format_kappa(found['kappa_chosen'])} on the kind that is chosen ({found['kappa_right']['num']} answers of "
+        f"{people} to pictures of trained objects, asked by {asked_by})"
+    }
+
+
+def format_kappa(found: dict[str, Any]) -> str:
+    """Format a kappa with its interval.
+
+    Example:
+        >>> format_kappa({"value": 0.61, "low": 0.5, "high": 0.7}), format_kappa({"value": None, "low": None})
+        ('0.61 [0.50, 0.70]', 'unknown')
+    """
+    if found["value"] is None:
+        return "unknown"
+    ends = "" if found["low"] is None else f" [{found['low']:.2f}, {found['high']:.2f}]"
+    return f"{found['value']:.2f}{ends}"
 
 
 def card_lines(fields: dict[str, Any]) -> list[str]:

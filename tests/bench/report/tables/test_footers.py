@@ -8,6 +8,7 @@ import pandas as pd
 
 from bench.analysis.paired_comparison import compare
 from bench.analysis.table_result import ReferenceRow
+from bench.metrics.registry import NOT_SINGLE
 from bench.report.tables import footers
 from bench.report.tables.words import column_heading
 from bench.suites.suite import TrialSlot
@@ -87,6 +88,15 @@ def test_views_without_a_number_are_counted(make_study):
     frame = made.frame.assign(value=made.frame["value"].mask(is_first.fillna(False)))
     result = compare(frame, made.cells, table="parts", baseline="base", protocol="std-v1", metrics=["psnr"])
     assert "1 view without a number" in footers.missing_number_lines(result)[0]
+
+
+def test_captions_that_a_metric_is_not_about_are_no_loss(usual):
+    [entry, *_] = usual.result.entries
+    told = {"num_failed": 0, "num_absent": 0, "num_missing": 3, "num_views_missing": 0}
+    alone = dataclasses.replace(entry, **told, reasons={NOT_SINGLE: 3})
+    assert footers.describe_loss(alone) == ""
+    both = dataclasses.replace(entry, **told, reasons={NOT_SINGLE: 2, "it burnt": 1})
+    assert footers.describe_loss(both) == "of 16 trials, 1 without a number. Reason: it burnt (1)."
 
 
 def test_what_a_guide_says_of_its_own_concludes_nothing(captioned):

@@ -62,6 +62,16 @@ def test_what_becomes_equal_with_its_sizes_filled_is_equal():
     ) != caption_tables.arm_digest(arm, budget)
 
 
+def test_what_is_recognised_is_a_table_of_the_same_trials():
+    table = STUDY.table("t", "?", {})
+    found = caption_tables.recognized(table, CLOSED_WORLD_JUDGES)
+    assert (found.name, found.protocol, found.arms, found.tasks) == (
+        "t, recognised", "recognition-v1", table.arms, table.tasks,
+    )  # fmt: skip
+    assert found.metrics[:3] == tuple(f"{name}@embedded-judge-rn" for name in ("kind", "color", "finish"))
+    assert found.metrics[-1] == "kind@embedded-judge-vit"
+
+
 def test_white_is_shown_by_every_judge():
     found = caption_tables.metrics(CLOSED_WORLD_JUDGES)
     first = found.index("rprec1_white@embedded-judge-rn")
