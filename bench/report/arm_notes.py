@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bench.report.tables.words import format_count, to_sentence
 from bench.storage.trial_reader import TrialReader
@@ -53,9 +53,9 @@ def arms_with_fewer_trials(cells: Sequence[TrialSlot], noun: str) -> dict[str, s
     num_clusters = len({cell.cluster for cell in cells})
     num_seeds = len({cell.seed for cell in cells})
     notes = {}
-    for arm in dict.fromkeys(cell.arm for cell in cells):
-        clusters = {cell.cluster for cell in cells if cell.arm == arm}
-        seeds = {cell.seed for cell in cells if cell.arm == arm}
+    for arm, of_arm in _cells_by_arm(cells).items():
+        clusters = {cell.cluster for cell in of_arm}
+        seeds = {cell.seed for cell in of_arm}
         parts = []
         if len(clusters) < num_clusters:
             parts.append(f"{len(clusters)} of {format_count(num_clusters, noun)}")
@@ -75,9 +75,9 @@ def degenerate_field_notes(table: Table, cells: Sequence[TrialSlot], store: Tria
         store: Where scores lie.
     """
     notes = []
+    by_arm = _cells_by_arm(cell for cell in cells if cell.table == table.name)
     for arm in table.arms:
-        of_arm = [cell for cell in cells if (cell.table, cell.arm) == (table.name, arm)]
-        of_arm = [cell for cell in of_arm if store.finished(cell.trial_id) or store.failed(cell.trial_id)]
+        of_arm = [cell for cell in by_arm.get(arm, []) if store.finished(cell.trial_id) or store.failed(cell.trial_id)]
         places: dict[str, list[str]] = {}
         for cell in of_arm:
             state = store.scores(cell.trial_id).get(table.protocol, {}).get("field_state", "ok")
@@ -127,6 +127,14 @@ def imagenet_encoder_notes(table: Table, cells: Sequence[TrialSlot], trials: Seq
         "numbers are not those of a paper that used CLIP."
         for name, found in arms.items()
     ]
+
+
+def _cells_by_arm(cells: Iterable[TrialSlot]) -> dict[str, list[TrialSlot]]:
+    """Put the places of each arm together: with many arms a look at all places for each would take long."""
+    found: dict[str, list[TrialSlot]] = {}
+    for cell in cells:
+        found.setdefault(cell.arm, []).append(cell)
+    return found
 
 
 def list_some(names: Sequence[str], most: int = 4) -> str:

@@ -77,7 +77,6 @@ def train_packs(
         on_event: Called when a worker is given a pack, has trained it, and has scored it.
         policy: What is tried again, and how long a trial may take; None for the usual. The caller counts failures.
         workers: What is asked of Ray's workers; None for the usual.
-        workers: What is asked of Ray's workers; None for the usual.
 
     Raises:
         UsageError: No such executor, Ray does not start or cannot be joined, or a fault of the machine.
