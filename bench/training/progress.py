@@ -100,7 +100,7 @@ class ProgressTable:
                 self.logged[trial_ids] = now
                 name = key.rsplit("-", 1)[0]
                 self.console.print(
-                    f"  {name} x{len(trial_ids)}: {progress.phase} {progress.step}/{progress.num_steps}",
+                    f"  {name}, {format_trials(len(trial_ids))}: {progress.phase} {progress.step}/{progress.num_steps}",
                     highlight=False,
                 )
 
@@ -224,6 +224,16 @@ def fraction_done(progress: Progress) -> float:
     if progress.phase in ("render", "score"):
         return 0.95
     return 0.9 * progress.step / max(1, progress.num_steps)
+
+
+def format_trials(num: int) -> str:
+    """Count the trials of a pack, of which one may go on where another ends: they are not all trained at once.
+
+    Example:
+        >>> format_trials(1), format_trials(2)
+        ('1 trial', '2 trials')
+    """
+    return f"{num} trial" if num == 1 else f"{num} trials"
 
 
 def format_seconds(seconds: float | int) -> str:

@@ -68,7 +68,8 @@ class RunTimes(NamedTuple):
             'time of the device: trained 60%, rendered 5%, compiled 20%, prepared 5%, else 10%; scored beside in 8 s'
         """
         parts = ", ".join(f"{word} {share:.0%}" for word, share in self.shares().items())
-        whose = "the device" if self.num_workers == 1 else f"{self.num_workers} workers"
+        had_s = self.wall_s * self.num_workers
+        whose = "the device" if self.num_workers == 1 else f"{self.num_workers} workers, {had_s:.0f} s in all"
         beside = f"; scored beside in {self.seconds.get('score_s', 0.0):.0f} s" if self.scores_beside else ""
         return f"time of {whose}: {parts}{beside}"
 

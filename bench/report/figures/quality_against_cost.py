@@ -69,7 +69,7 @@ def draw_quality_against_cost(
         name = f"{slugify(result.table)}-cost-{slugify(metric)}"
         svg = to_svg(figure, name)
     where = f", on {device}" if device else ""
-    title = f"{metric_named(metric).title} against seconds of training a trial{where}; {better_direction(metric)}"
+    title = f"{metric_named(metric).title} against training s/trial{where}; {better_direction(metric)}"
     return Figure(name, title, svg, tuple(rows))
 
 
@@ -81,7 +81,7 @@ def cost_row(entry: ArmResult, train_s: float, device: str) -> Row:
 
 
 def train_seconds(result: TableResult, cells: Sequence[TrialSlot], records: Sequence[Record]) -> dict[str, float]:
-    """Average the seconds of training by arm over finished trials; a pack's are shared among its trials."""
+    """Average the seconds of steps by arm over finished trials; a pack's are shared among its trials."""
     by_id = {record.trial_id: record.timings.get("train_s") for record in records if record.status == "finished"}
     found: dict[str, list[float]] = {}
     for cell in cells:
@@ -111,7 +111,7 @@ def draw_seconds_axis(axes: Axes, seconds: Sequence[float]) -> None:
     axes.set_xlim(low, high)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_xlabel("seconds of training a trial")
+    axes.set_xlabel("training s/trial (steps alone)")
 
 
 def round_numbers(low: float, high: float) -> list[float]:

@@ -33,14 +33,14 @@ def summary_line(results: Sequence[TableResult], records: Sequence[Record]) -> s
 
 
 def describe_time(records: Sequence[Record]) -> str:
-    """Say what the trials took, all together and each; a pack's seconds are shared among its trials."""
+    """Say what the trials took together, without the mean: each one's seconds hold those of what it continues."""
     every = [own_seconds(record.timings) for record in records]
     seconds = [s for s in every if s == s]  # NaN where it is not known
     if not seconds:
         return ""
     total = sum(seconds)
     whole = f"{total / 3600:.1f} hours" if total >= 3600 else f"{total / 60:.1f} minutes"
-    return f"{whole} of training and scoring, {total / len(seconds):.1f} s a trial"
+    return f"{whole} of training and scoring, all workers added up"
 
 
 def provenance_rows(results: Sequence[TableResult], records: Sequence[Record]) -> list[tuple[str, str]]:

@@ -21,12 +21,13 @@ from bench.storage.timings import own_seconds
 from bench.suites.suite import TrialSlot
 
 HOW_TIMED = (
-    "s/trial includes compilation, charged to the first pack of each program, rendering, scoring and the seconds of a "
-    "trial that is continued; to train, as in the figure of cost, is steps alone. The sum at the head of a page counts "
-    "what is continued once. Times are wall-clock times: compare them only at equal device, pack size and machine load."
+    "s/trial is all that a trial needs: data, compilation (charged to the first pack of each program), steps, rendering "
+    "and scoring, those of a trial that it continues too; training s/trial, as in the figure of cost, is steps alone. "
+    "The time at the head of a page adds up all workers, and counts once what several trials share. Times are "
+    "wall-clock times: compare them only at equal device, pack size and machine load."
 )
 
-COST_COLUMNS = ("s/trial", "to train", "MiB/trial", "parameters", "trained at once", "device")
+COST_COLUMNS = ("s/trial", "training s/trial", "MiB/trial", "parameters", "trained at once", "device")
 
 
 class ArmCost(NamedTuple):
@@ -34,8 +35,8 @@ class ArmCost(NamedTuple):
 
     Attributes:
         arm: Label of the arm.
-        wall_s: Mean seconds of a trial, all in all.
-        train_s: Mean seconds of it that were spent on its steps.
+        wall_s: Mean seconds of a trial, all in all: s/trial, wherever it is printed.
+        train_s: Mean seconds of its steps alone: training s/trial.
         num_parameters: Number of trained parameters.
         device: Devices that the trials ran on.
         pack_size: Number of trials that were trained at once: they share seconds and memory.

@@ -52,7 +52,7 @@ def test_a_log_file_hears_now_and_then_of_a_pack_and_of_every_trial(table, capsy
     table.on_outcome(outcome("a"))
     table.on_outcome(outcome("b", "[bold] is no markup"))
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["  nerf x2: train 0/10", "[2/5] a 2.0 s", "[3/5] b failed: [bold] is no markup"]
+    assert lines == ["  nerf, 2 trials: train 0/10", "[2/5] a 2.0 s", "[3/5] b failed: [bold] is no markup"]
 
 
 def test_the_table_draws_a_row_a_pack(table):

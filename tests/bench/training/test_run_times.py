@@ -18,7 +18,7 @@ def test_devices_have_the_whole_wall_time():
     assert times.num_workers == 2
     expected = {"trained": 0.4, "rendered": 0.08, "compiled": 0.08, "prepared": 0.04, "scored": 0.2, "else": 0.2}
     assert times.shares() == pytest.approx(expected)
-    assert times.describe().startswith("time of 2 workers: trained 40%, rendered 8%")
+    assert times.describe().startswith("time of 2 workers, 50 s in all: trained 40%, rendered 8%")
 
 
 def test_scores_beside_training_take_nothing_of_it():

@@ -33,7 +33,7 @@ def draw_psnr(made, records):
 def test_a_point_an_arm_of_finished_trials(usual):
     figure = draw_psnr(usual, timed(usual))
     assert (figure.name, [row["arm"] for row in figure.rows]) == ("parts-cost-psnr", ["base", "better", "same"])
-    assert figure.title == "PSNR against seconds of training a trial, on 1 x card; higher is better"
+    assert figure.title == "PSNR against training s/trial, on 1 x card; higher is better"
     seconds = {row["arm"]: row["train_s"] for row in figure.rows}
     # of the last arm one trial of a second seed failed: 8 of 8 s, 7 of 16 s
     assert seconds == pytest.approx({"base": 3.0, "better": 6.0, "same": (8 * 8 + 7 * 16) / 15})

@@ -26,6 +26,6 @@ def test_without_records_only_definitions_are_known(usual):
 
 def test_how_much_was_run(usual):
     line = provenance.summary_line([usual.result], usual.records)
-    for words in ("1 table", "48 trials, 1 failed", "10.4 minutes", "13.0 s a trial"):
+    for words in ("1 table", "48 trials, 1 failed", "10.4 minutes of training and scoring, all workers added up"):
         assert words in line
     assert provenance.summary_line([usual.result], []) == "1 table · 0 trials"

@@ -141,7 +141,7 @@ def test_names_are_shown_as_they_were_written(written_hostile, hostile):
 
 def test_what_each_arm_took(written):
     shown = " ".join(" ".join(read(written.read_text()).text).split())
-    assert "s/trial to train MiB/trial" in shown and "base 12.0 – – 10 1 cpu" in shown
+    assert "s/trial training s/trial MiB/trial" in shown and "base 12.0 – – 10 1 cpu" in shown
     assert "| better | 13.0 | – | – | 10 | 1 | cpu |" in (written.parent / "index.md").read_text()
 
 
@@ -191,7 +191,7 @@ def test_the_page_says_what_the_table_says(written, usual):
     entry = usual.result.entry("better", "psnr")
     assert f"{entry.mean:.2f}" in shown and f"+{entry.difference:.2f}" in shown
     assert "Better than base: better" in shown and "Not resolved: same" in shown
-    for words in ("1 failed", "not finite at step 7", "48 trials, 1 failed", "10.4 minutes", "13.0 s a trial",
+    for words in ("1 failed", "not finite at step 7", "48 trials, 1 failed", "10.4 minutes of training and scoring, all workers added up",
                   "same: changes nothing", "scores of an older protocol"):  # fmt: skip
         assert words in shown
     assert "−" in shown and not re.search(r"(?<!\w)-\d", shown), "minus signs are minuses"
