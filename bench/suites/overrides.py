@@ -26,6 +26,9 @@ from tasks.captions import unlisted
 
 T = typing.TypeVar("T")
 
+ABSENT = object()
+"""Stands for a field that a method does not have; None is a value of many."""
+
 LARGEST_INT = 2**31 - 1
 """Largest whole number of a field: sizes of arrays and counts of steps are 32 bits wide."""
 
@@ -67,11 +70,13 @@ def _with_task_field(table: Table, field: str, text: str, setting: str) -> Table
 
 
 def _with_method_field(tables: tuple[Table, ...], head: str, field: str, text: str, setting: str) -> tuple[Table, ...]:
-    """Change a field in every arm of a variant or of a method's type."""
-    heads: set[str] = set()
-    for table in tables:
-        for arm in table.arms.values():
-            heads.update(heads_of(arm))
+    """Change a field in every arm of a variant or of a method's type.
+
+    Arms of one method may have different networks: where some have the field of a network, those without it stay.
+    """
+    every_arm = [arm for table in tables for arm in table.arms.values()]
+    heads = {name for arm in every_arm for name in heads_of(arm)}
+    is_somewhere = any(head in heads_of(arm) and field_value(arm.method, field) is not ABSENT for arm in every_arm)
     if head not in heads:
         known = sorted(heads | {"task", "budget"})
         raise UsageError(f"--set {setting}: expected one of {', '.join(known)}, got {head!r}; {nearest(head, known)}")
@@ -79,7 +84,8 @@ def _with_method_field(tables: tuple[Table, ...], head: str, field: str, text: s
     for table in tables:
         arms = {}
         for name, arm in table.arms.items():
-            if head in heads_of(arm):
+            is_without = is_somewhere and field_value(arm.method, field) is ABSENT
+            if head in heads_of(arm) and not is_without:
                 method = with_field(arm.method, field, text, setting)
                 changes = arm.changes
                 if arm.variant == head and name != table.baseline:
@@ -99,6 +105,15 @@ def _with_method_field(tables: tuple[Table, ...], head: str, field: str, text: s
 def heads_of(arm: Arm) -> tuple[str, str]:
     """Return two heads by which `--set` may name an arm: its variant before changes, and its method's type."""
     return arm.variant.split("+")[0], snake(type(arm.method).__name__)
+
+
+def field_value(value: Any, path: str) -> Any:
+    """Return a field by its dotted path; `ABSENT` where there is none."""
+    for name in path.split("."):
+        if not dataclasses.is_dataclass(value) or name not in {field.name for field in dataclasses.fields(value)}:
+            return ABSENT
+        value = getattr(value, name)
+    return value
 
 
 def with_field(value: T, path: str, text: str, setting: str) -> T:

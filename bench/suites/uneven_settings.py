@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from bench.suites.option_syntax import parse_setting
-from bench.suites.overrides import heads_of
+from bench.suites.overrides import ABSENT, field_value, heads_of
 from bench.suites.suite import Arm, Table
-
-ABSENT = object()
-"""Stands for a field that a method does not have; None is a value of many."""
 
 
 def describe_uneven_settings(table: Table, arms: Collection[str], settings: Sequence[str]) -> list[str]:
@@ -26,7 +22,8 @@ def describe_uneven_settings(table: Table, arms: Collection[str], settings: Sequ
     chosen = {name: arm for name, arm in table.arms.items() if name in arms}
     for setting in settings:
         head, field, text = parse_setting(setting)
-        changed = [name for name, arm in chosen.items() if head in heads_of(arm)]
+        named = {name: arm for name, arm in chosen.items() if head in heads_of(arm)}
+        changed = [name for name, arm in named.items() if field_value(arm.method, field) is not ABSENT]
         if not changed:
             continue
         value = field_value(chosen[changed[0]].method, field)
@@ -45,12 +42,3 @@ def has_another(arm: Arm, field: str, value: Any) -> bool:
     """Tell whether an arm's method has a field, with another value."""
     own = field_value(arm.method, field)
     return own is not ABSENT and own != value
-
-
-def field_value(value: Any, path: str) -> Any:
-    """Return a field by its dotted path; `ABSENT` where there is none."""
-    for name in path.split("."):
-        if not dataclasses.is_dataclass(value) or name not in {field.name for field in dataclasses.fields(value)}:
-            return ABSENT
-        value = getattr(value, name)
-    return value

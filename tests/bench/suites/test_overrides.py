@@ -4,7 +4,7 @@ from typing import Literal
 import pytest
 
 from bench.errors import UsageError
-from bench.suites import overrides
+from bench.suites import overrides, registry
 from bench.suites.suite import Arm, Suite, Table, fill_slots
 from tasks.budgets import BUDGETS
 from tests.fixtures.toys import ToyMethod, ToyTask
@@ -65,6 +65,17 @@ class TestSet:
         table, _, _ = applied("toy.num_rays=64")
         assert table.arms["base"].method.num_rays == 64
         assert table.arm_differences("quiet")["method.num_rays"] == (None, 64)
+
+    def test_a_networks_field_changes_the_arms_whose_network_has_it(self):
+        suite, _ = overrides.apply(
+            registry.suite("ablations"), BUDGETS["standard"], ["dream_fields.field.encoding.num_octaves=5"]
+        )
+        arms = [arm for table in suite.tables_at(BUDGETS["standard"]) for arm in table.arms.values()]
+        mine = [arm for arm in arms if "dream_fields" in overrides.heads_of(arm)]
+        octaves = [overrides.field_value(arm.method, "field.encoding.num_octaves") for arm in mine]
+        assert set(octaves) == {5, overrides.ABSENT}, "voxels and hash grids have no octaves"
+        changed = ["+field.encoding.num_octaves=5" in arm.variant for arm in mine]
+        assert changed == [value == 5 for value in octaves]
 
     def test_task_and_budget(self):
         table, budget, changed = applied("task.num_views=3", "budget.num_steps=7")
