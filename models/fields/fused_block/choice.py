@@ -127,10 +127,10 @@ def unfit_device() -> str | None:
 def probe_failure(width: int, hidden: int) -> str | None:
     """Compile the fused kernels and compare them with the layers; say what is wrong with them, once."""
 
-    def measure() -> float:
+    def measure() -> str | None:
         from models.fields.fused_block.operation import settings_for
 
-        return probe_error(settings_for(width), width, hidden)
+        return kernel_probe.compare_with_layers(probe_error(settings_for(width), width, hidden))
 
     failure = kernel_probe.find_failure(measure)
     if failure is not None:

@@ -1,14 +1,15 @@
 """Decides whether NeRF's hidden layers are computed in the fused kernels.
 
 They need a Hopper GPU, bfloat16, and a width whose weights fit on the chip. Before they are used in a process, they are
-compiled for a few rows and compared with the layers; if that fails, the layers compute them, and one line on standard
-error says why.
+compiled for a few rows, and their gradients compared with those in float32; where their error is more than twice that
+of the layers in bfloat16, the layers compute them, and one line on standard error says why.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax
@@ -70,15 +71,20 @@ def probe_trunk(width: int) -> tuple[ReluSettings | None, str | None]:
         candidates = []
         failure = f"{type(problem).__name__}: {problem}"
     for settings in candidates:
-        failure = kernel_probe.find_failure(trunk_probe_error, settings, width)
+        failure = kernel_probe.find_failure(compare_trunk, settings, width)
         if failure is None:
             return settings, None
         print(f"fused layers of width {width}: {failure}; fewer are fused, or none", file=sys.stderr)
     return None, failure
 
 
-def trunk_probe_error(settings: ReluSettings, width: int) -> float:
-    """Return the largest difference of gradients between the fused kernels and the layers, relative to its norm."""
+def compare_trunk(settings: ReluSettings, width: int) -> str | None:
+    """Say what is wrong with the gradients of the fused kernels; None if nothing is."""
+    return kernel_probe.compare_errors(trunk_error_ratio(settings, width))
+
+
+def trunk_error_ratio(settings: ReluSettings, width: int) -> float:
+    """Return the largest ratio of a gradient's error in the fused kernels to its error in the layers."""
     from models.fields.fused_relu.operation import fused_trunk
 
     generator = np.random.default_rng(0)
@@ -91,15 +97,18 @@ def trunk_probe_error(settings: ReluSettings, width: int) -> float:
     heads = tuple((generator.normal(size=(2, width, columns)) / width**0.5).astype(np.float32) for columns in (64, 1))
     encoded = generator.normal(size=(2, 300, 64)).astype(jnp.bfloat16)
 
-    def gradients(is_fused: bool) -> list[np.ndarray]:
+    def gradients(compute: Callable[..., tuple[Array, ...]], encoded: np.ndarray) -> list[np.ndarray]:
         def total(weights: tuple[Any, ...], encoded: Array) -> Array:
-            compute = functools.partial(fused_trunk, settings=settings) if is_fused else folded_products
             products = [jnp.sin(value.astype(jnp.float32)) for value in compute(encoded, *weights)]
             return jnp.sum(jnp.concatenate(products, axis=-1))
 
         return kernel_probe.call_compiled(jax.vmap(jax.grad(total)), ((kernels, biases, heads), encoded))
 
-    return kernel_probe.largest_difference(gradients(True), gradients(False))
+    fused = gradients(functools.partial(fused_trunk, settings=settings), encoded)
+    layers = gradients(folded_products, encoded)
+    with jax.default_matmul_precision("highest"):
+        truth = gradients(folded_products, encoded.astype(np.float32))
+    return kernel_probe.largest_error_ratio(fused, layers, truth)
 
 
 def folded_trunk(encoded: Array, kernels: tuple[tuple[Array, ...], ...], biases: tuple[Array, ...]) -> Array:
