@@ -148,20 +148,18 @@ def object_kind(meaning: Meaning) -> str:
     return meaning.kind
 
 
-def retrieval(
-    cosines: Float[np.ndarray, "n m"], own_caption: Int[np.ndarray, " n"], num_sets: int = 20
-) -> Float[np.ndarray, " n"]:
-    """Compute how often each picture's own caption is the best of 64, with 63 random others, over several sets."""
-    random = np.random.default_rng(0)
-    num_captions = cosines.shape[1]
-    num_others = min(NUM_CAPTIONS, num_captions) - 1
-    hits = np.zeros(len(own_caption))
-    for row, own in enumerate(own_caption):
-        for _ in range(num_sets):
-            others = random.choice(num_captions - 1, num_others, replace=False)
-            others = others + (others >= own)
-            hits[row] += cosines[row, own] > cosines[row, others].max(initial=-2.0)
-    return hits / num_sets
+def retrieval(cosines: Float[np.ndarray, "n m"], own_caption: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Compute the chance that each picture's own caption is the best of 64, with 63 others drawn at random.
+
+    All 63 must be among the captions that the own one beats: the chance of drawing so without putting back.
+    """
+    num_others = cosines.shape[1] - 1
+    num_drawn = min(NUM_CAPTIONS - 1, num_others)
+    own = np.take_along_axis(cosines, own_caption[:, None], axis=1)
+    num_beaten = (cosines < own).sum(axis=1)
+    draws = np.arange(num_drawn)
+    chances = np.clip(num_beaten[:, None] - draws, 0, None) / (num_others - draws)
+    return chances.prod(axis=1)
 
 
 def summary(right: Float[np.ndarray, " n"], cluster: Int[np.ndarray, " n"]) -> dict[str, Any]:
