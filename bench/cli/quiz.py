@@ -102,7 +102,7 @@ def main(args: argparse.Namespace) -> int:
     counts = collections.Counter(picture.arm for picture in key.pictures)
     print(f"{args.out}: quiz {key.quiz[:8]}, {len(key.pictures)} pictures, key apart in {key_path}")
     print("of " + ", ".join(f"{arm}: {num}" for arm, num in sorted(counts.items())))
-    print(f"answer: fill in {args.out}/answers.csv from {args.out}/sheets, words are in {args.out}/words.txt")
+    print(f"answer: open {args.out}/index.html, or fill in {args.out}/answers.csv from {args.out}/sheets")
     print(f"count: python -m bench votes {shlex.quote(str(args.out / 'answers.csv'))}")
     return 0
 

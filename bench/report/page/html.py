@@ -97,9 +97,16 @@ def explorer_script() -> str:
     return '(() => {\n"use strict";\n' + "".join(map(asset, SCRIPTS)) + "})();\n"
 
 
-def script_digest() -> str:
-    """Compute the digest by which a page's security policy names its script."""
-    return base64.b64encode(hashlib.sha256(explorer_script().encode()).digest()).decode()
+@functools.cache
+def quiz_script() -> str:
+    """Put the script of a quiz in a scope of its own."""
+    return '(() => {\n"use strict";\n' + asset("quiz.js") + "})();\n"
+
+
+def script_digest(script: str | None = None) -> str:
+    """Compute the digest by which a page's security policy names its script; None for the explorer's."""
+    text = explorer_script() if script is None else script
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def with_minus(text: str) -> str:

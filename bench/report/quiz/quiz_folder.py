@@ -27,6 +27,7 @@ from bench.analysis.quiz.key import TRUE_RENDERS, QuizKey, QuizPicture, write_ke
 from bench.errors import UsageError
 from bench.report.images.image_grid import LabelledImage, draw_gallery, encode_png
 from bench.report.quiz import sampling, true_pictures
+from bench.report.quiz.quiz_page import render_quiz_page
 from bench.report.quiz.sampling import ChosenView, QuizTrial
 from bench.storage.store import Store
 from tasks.closed_world.meanings import PROPERTIES
@@ -185,6 +186,8 @@ def write_folder(key: QuizKey, images: Sequence[UInt8[np.ndarray, "h w 3"]], out
         write_file(out / "sheets" / f"sheet-{place:02}.png", draw_quiz_sheet(part, first + 1))
     write_file(out / "answers.csv", answer_template(key.quiz, len(images)).encode())
     write_file(out / "words.txt", list_words().encode())
+    page = render_quiz_page(key.quiz, [picture.png for picture in key.pictures])
+    write_file(out / "index.html", page.encode())
 
 
 def enlarge(image: UInt8[np.ndarray, "h w 3"], picture_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
