@@ -35,7 +35,7 @@ def hide_surface(key: PRNGKeyArray, picture: UInt8[Array, "h w 4"]) -> UInt8[Arr
     grey = jnp.broadcast_to(shading, flat.shape)
     tinted = shading * (0.3 + 0.7 * color)[None, None]
     surface = jnp.stack([flat, grey, tinted])[which]
-    return jnp.concatenate([to_bytes(surface), picture[..., 3:]], axis=-1)
+    return jnp.concatenate([round_to_bytes(surface), picture[..., 3:]], axis=-1)
 
 
 def spread_shading(picture: UInt8[Array, "h w 4"]) -> Float[Array, "h w"]:
@@ -79,9 +79,9 @@ def warp_smoothly(key: PRNGKeyArray, picture: UInt8[Array, "h w 4"]) -> UInt8[Ar
 
     moved = jax.vmap(move, in_axes=-1, out_axes=-1)(premultiplied)
     colors = moved[..., :3] / jnp.maximum(moved[..., 3:], 1e-3)
-    return to_bytes(jnp.concatenate([colors, moved[..., 3:]], axis=-1))
+    return round_to_bytes(jnp.concatenate([colors, moved[..., 3:]], axis=-1))
 
 
-def to_bytes(values: Float[Array, "h w c"]) -> UInt8[Array, "h w c"]:
+def round_to_bytes(values: Float[Array, "h w c"]) -> UInt8[Array, "h w c"]:
     """Round values in [0, 1] to bytes."""
     return jnp.round(jnp.clip(values, 0.0, 1.0) * 255).astype(jnp.uint8)

@@ -143,13 +143,13 @@ def test_retrieval_counts_how_often_the_own_caption_is_best():
 def test_retrieval_is_the_mean_over_random_sets_of_64():
     random = np.random.default_rng(0)
     cosines = random.normal(size=(6, 80))
-    cosines[:, 3] = np.linspace(1.5, 3.0, 6)
+    cosines[:, 3] = np.linspace(2.2, 3.4, 6)
     own = np.full(6, 3)
     found = evaluate.retrieval(cosines, own)
     others = np.asarray([random.permutation(np.delete(np.arange(80), 3))[:63] for _ in range(4000)])
     drawn = np.asarray([(row[3] > row[others].max(axis=1)).mean() for row in cosines])
     np.testing.assert_allclose(found, drawn, atol=0.03)
-    assert 0.05 < found[0] < 0.95
+    assert 0.02 < found.mean() < 0.98
 
 
 def test_held_out_meanings_are_not_trained_on():
