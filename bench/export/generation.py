@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.errors import OutOfDeviceMemory, UsageError
-from bench.export import field, object_files
+from bench.export import field, object_files, seen_kinds
 from bench.export.text_to_3d import PROTOCOL, WORLD, is_embedded
 from bench.storage.record import Outcome
 from bench.storage.timings import NO_LAPS, PhaseTimer, sum_timings
@@ -22,6 +22,7 @@ from bench.training import devices, packing, precompile, trainer
 from bench.training.progress import Progress, ProgressBar
 from bench.training.sitting import Sitting
 from models.method import Data
+from tasks.captions.judge_agreement import rank_judges
 from tasks.closed_world import grammar
 
 WRITERS = (
@@ -76,9 +77,10 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
         UsageError: The trials do not fit on the device.
     """
     [pack] = packing.make_packs(trials, len(trials))
+    protocols = seen_kinds.protocols_for(trials[0], PROTOCOL)
     with ProgressBar() as bar, precompile.BackgroundCompiler() as compiler:
         if precompile.has_accelerator():
-            compiler.begin_scores(pack, (PROTOCOL,))
+            compiler.begin_scores(pack, protocols)
         writers = WriterPreparation(trials[0], sizes, compiler.threads)
 
         def report(progress: Progress) -> None:
@@ -87,7 +89,7 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
                 writers.begin()
 
         try:
-            trained = trainer.train_unscored(pack, (PROTOCOL,), report, Sitting(scores_beside=True))
+            trained = trainer.train_unscored(pack, protocols, report, Sitting(scores_beside=True))
         except OutOfDeviceMemory as error:
             raise UsageError(str(error)) from error
         timer.lap("train_s")
@@ -171,7 +173,7 @@ def summarize_objects(
     data: Any = trial.task.load()
     task: Any = trial.task
     method = trial.method
-    judge = data.judges[0]
+    judge = rank_judges(data.judges)[0]
     objects = [describe_result(result, judge) for result in made]
     objects.sort(key=lambda m: (m["state"] == "failed", m["state"] in ("empty", "solid"), -(m["margin"] or 0.0)))
     seconds = {"wall_s": sum(laps.values()), **{name: s for name, s in laps.items() if name != "train_s"}}
@@ -184,6 +186,7 @@ def summarize_objects(
         "prompt": getattr(method, "prompt", "{}").replace("{}", data.caption),
         "guide": ", ".join(method.encoders),
         "judge": judge,
+        "people": seen_kinds.describe_people(data.caption),
         "captions": {
             "name": task.captions if task.captions == WORLD else "captions.txt",
             "size": len(data.captions.captions),
@@ -205,13 +208,14 @@ def describe_result(made: SeedResult, judge: str) -> dict[str, Any]:
     record = made.outcome.record
     left = made.left
     margin = made.mean(f"margin@{judge}")
-    told = {
+    told: dict[str, Any] = {
         "seed": record.seed,
         "state": made.state,
         "margin": margin,
         "rprec1": made.mean(f"rprec1@{judge}"),
         "rprec1@guide": made.mean("rprec1@guide"),
         "opacity": made.mean("opacity"),
+        "seen_as": seen_kinds.count_seen_kinds(made.outcome.scores.get(seen_kinds.RECOGNITION), judge),
         "folder": f"seed-{record.seed}",
     }
     if left is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench.export.seen_kinds import describe_seen_kinds
 from bench.export.text_to_3d import WORLD
 from bench.report.page import html
 
@@ -28,6 +29,8 @@ def describe_seed(seed: Mapping[str, Any]) -> list[str]:
     else:
         share = 100 * (seed["rprec1"] or 0)
         lines.append(f"judge's margin {seed['margin']:+.4f}, caption found in {share:.0f}% of views")
+    if seed["seen_as"]:
+        lines.append(describe_seen_kinds(seed["seen_as"]))
     notes = [note for note in seed["notes"] if note != seed["mesh_told"]]
     return [*lines, seed["mesh_told"], *notes]
 
@@ -60,6 +63,7 @@ def introduce(summary: Mapping[str, Any]) -> list[str]:
         f"{summary['num_devices']} x {summary['device']}.",
         f"Ordered by the margin of {summary['judge']}, which guided none of them. "
         f"The margin is the cosine of this caption minus that of the best of {num_others} others ({names}).",
+        *(f"Earlier objects of its kind: {line}." for line in summary["people"]),
     ]
 
 

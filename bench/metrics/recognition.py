@@ -30,6 +30,10 @@ PROPERTY_OF = {"kind": "kind", "color": "color", "finish": "finish", "kind_word"
 """By a question's name, the property that it asks for: a key of `tasks.closed_world.meanings.PROPERTIES`."""
 
 
+PART = 128
+"""Captions that are embedded at once."""
+
+
 class Question(NamedTuple):
     """A forced choice: the caption that is nearest to a picture decides.
 
@@ -98,9 +102,30 @@ def answer_questions(
     found: dict[str, list[str]] = {}
     for name in names:
         question = question_named(name)
-        cosines = embeddings @ r_precision.text_embeddings(encoder, question.captions).T
+        cosines = embeddings @ embed_question(encoder, question).T
         found[name] = [question.answers[place] for place in cosines.argmax(axis=1)]
     return found
+
+
+def embed_question(encoder: Encoder, question: Question) -> Float[np.ndarray, "m f"]:
+    """Embed the captions of a question, with length 1; those of one encoder are embedded once for all trials.
+
+    They are taken in parts of one size, that of the set `closed-world`, whose program a judge has compiled already.
+    """
+    captions = question.captions.captions
+    parts = [
+        r_precision.text_embeddings(encoder, _part_of(question.captions, start))
+        for start in range(0, len(captions), PART)
+    ]
+    return np.concatenate(parts)[: len(captions)]
+
+
+@functools.lru_cache(maxsize=64)
+def _part_of(captions: CaptionSet, start: int) -> CaptionSet:
+    """Take captions from a place on, and go on at the first one after the last."""
+    num = len(captions.captions)
+    part = [captions.captions[(start + i) % num] for i in range(PART)]
+    return _caption_set(f"{captions.name}, from {start}", part)
 
 
 def _caption_set(name: str, captions: Sequence[str]) -> CaptionSet:

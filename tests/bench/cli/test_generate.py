@@ -165,7 +165,7 @@ class TestWhatComesOfIt:
         assert [made["state"] for made in told["objects"]] == ["ok", "ok", "ok", "solid", "failed"]
         assert told["objects"][0] | {"files": 0, "mesh": 0, "mesh_told": 0, "notes": 0} == {
             "seed": 1, "state": "ok", "margin": 0.05, "rprec1": 0.5, "rprec1@guide": None, "opacity": None,
-            "reason": None, "folder": "seed-1", "files": 0, "notes": 0, "mesh": 0, "mesh_told": 0,
+            "reason": None, "seen_as": {}, "folder": "seed-1", "files": 0, "notes": 0, "mesh": 0, "mesh_told": 0,
         }  # fmt: skip
         assert told["objects"][2]["reason"] == "render is not finite"
         assert told["objects"][4]["reason"] == "the loss was not finite at step 7"

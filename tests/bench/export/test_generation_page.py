@@ -16,6 +16,7 @@ def seed(number, **changes):
         "margin": 0.0123,
         "rprec1": 0.5,
         "reason": None,
+        "seen_as": {},
         "folder": f"seed-{number}",
         "files": ["turntable.mp4", "views.png", "mesh.glb"],
         "notes": ["mesh of 3 triangles", "no texture"],
@@ -34,6 +35,7 @@ def summary():
         "prompt": f"a photo of {CAPTION}",
         "guide": "embedded-vit-8",
         "judge": "embedded-judge-rn",
+        "people": ["people took 3 views of a kite for: hat (3)"],
         "captions": {"name": "captions.txt", "size": 12},
         "budget": "quick",
         "num_steps": 40,
@@ -52,8 +54,14 @@ def test_a_seed_is_described():
         "no texture",
     ]
     assert describe_seed(FAILED) == ["failed: not <i>finite</i>"]
+    _, seen, *_ = describe_seed(seed(0, seen_as={"chair": 12, "sofa": 4}))
+    assert seen == "seen without its caption as chair in 12 of 16 views, sofa in 4"
     first, second, *_ = describe_seed(seed(0, state="empty", margin=None, reason="nothing to see"))
     assert "empty" in first and "nothing to see" in second
+
+
+def test_what_people_took_such_objects_for_is_told(summary):
+    assert "Earlier objects of its kind: people took 3 views of a kite for: hat (3)." in render_generation_page(summary)
 
 
 def test_every_seed_has_its_files_and_no_more(summary):
