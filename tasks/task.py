@@ -169,9 +169,26 @@ class FolderScene(SceneTask, Protocol):
         """Count the photographs and measure the first one, from the files that list them and one header."""
 
 
+class OriginalPhotos(NamedTuple):
+    """Describes the photographs of a folder as they lie there.
+
+    Attributes:
+        width: Pixels across of the first one.
+        height: Pixels down.
+        num_absent: Frames that the files of cameras list, and whose photographs are not there.
+    """
+
+    width: int
+    height: int
+    num_absent: int
+
+
 @runtime_checkable
 class NamedPhotos(FolderScene, Protocol):
     """Interface of a task on a folder whose photographs can be named."""
+
+    def original_photos(self) -> OriginalPhotos:
+        """Measure the photographs at their full size, and count those that are listed and not there."""
 
     def trained_photos(self) -> dict[int, str]:
         """Name the files of the photographs that are trained on, by id, in the order in which they were chosen."""

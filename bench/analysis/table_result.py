@@ -157,6 +157,8 @@ class TableResult:
         tests_beside: By metric, how many comparisons of other tables p is corrected for besides those of this one.
         references: Rows below the arms: true renders, chance.
         scene_differences: Differences of each scene by itself, where scenes are too few for a verdict.
+        view_names: By scene and id of a held-out view (as text, as JSON has keys), the file of its photograph, where it
+            is one of a user's.
     """
 
     table: str
@@ -177,6 +179,7 @@ class TableResult:
     tests_beside: dict[str, int] = dataclasses.field(default_factory=dict)
     references: tuple[ReferenceRow, ...] = ()
     scene_differences: tuple[SceneDifference, ...] = ()
+    view_names: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
 
     @property
     def has_baseline(self) -> bool:

@@ -20,14 +20,13 @@ from bench.analysis.absent_metrics import leave_out_absent_metrics
 from bench.analysis.table_result import TableResult
 from bench.import_paths import ROOT
 from bench.metrics.task_kinds import kind_of
-from bench.report import caption_notes, manifest
+from bench.report import caption_notes, manifest, photograph_notes
 from bench.report.arm_notes import degenerate_field_notes, imagenet_encoder_notes, masked_score_notes, write_arm_notes
 from bench.report.caption_context import CaptionTableContext, find_retrieval_set, gather_context
 from bench.report.images import caption_sheets
 from bench.report.images.interactive_media import InteractiveMedia
 from bench.report.images.table_sheets import is_stored, plan_sheets
 from bench.report.page import compact, report_files
-from bench.report.photograph_notes import photograph_notes
 from bench.report.report_contents import NO_MEDIA, DeferredDrawing, ReportContents
 from bench.report.tables import footers
 from bench.report.tables.costs import DevicePrice
@@ -103,7 +102,8 @@ def gather_contents(
         notes += imagenet_encoder_notes(table, chosen.cells, chosen.trials)
         notes += chosen.uneven_settings(table)
         if chosen.suite.folders:
-            notes += photograph_notes(table, chosen.cells, chosen.trials)
+            notes += photograph_notes.write_photograph_notes(table, chosen.cells, chosen.trials)
+            result = dataclasses.replace(result, view_names=photograph_notes.name_views(table, chosen))
         results.append(add_notes(result, notes))
     return ReportContents(
         title=study_title(chosen),

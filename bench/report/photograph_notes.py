@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from bench.report.tables.words import format_count
 from bench.suites.suite import Table, TrialSlot
 from bench.suites.trial import Trial
-from tasks.task import NamedPhotos
+from tasks.task import NamedPhotos, Task
+
+if TYPE_CHECKING:
+    from bench.suites.selection import Selection
 
 MOST_NAMES = 12
 """Photographs that a line names."""
 
 
-def photograph_notes(table: Table, cells: Sequence[TrialSlot], trials: Sequence[Trial]) -> list[str]:
+def write_photograph_notes(table: Table, cells: Sequence[TrialSlot], trials: Sequence[Trial]) -> list[str]:
     """Say, a line each scene, which photographs of a user's folder its trials are trained on and scored on.
 
     Args:
@@ -49,8 +54,38 @@ def describe_photographs(scene: str, by_arm: Mapping[str, NamedPhotos]) -> str:
         parts.append(f"trained on {format_count(len(ids), 'photo')}{where}: {list_photos(task.trained_photos())}")
     task = next(iter(tasks.values()))
     shapes = task.layout()
+    original = task.original_photos()
     parts.append(f"{shapes.num_test} held out: {list_photos(task.held_out_photos())}")
-    return f"{scene}: {'; '.join(parts)}; all at {shapes.width} x {shapes.height} px"
+    parts.append(f"all at {shapes.width} x {shapes.height} px of {original.width} x {original.height}")
+    if original.num_absent:
+        parts.append(f"{format_count(original.num_absent, 'listed frame')} without a photo left out")
+    return f"{scene}: {'; '.join(parts)}"
+
+
+def name_views(table: Table, chosen: Selection) -> dict[str, dict[str, str]]:
+    """Name the held-out photographs of a table's scenes: by scene and id, as `TableResult.view_names` holds them."""
+    tasks = {trial.id: trial.task for trial in chosen.trials}
+    found: dict[str, dict[str, str]] = {}
+    for cell in chosen.cells:
+        if cell.table == table.name and cell.cluster not in found and cell.trial_id in tasks:
+            named = name_held_out(tasks[cell.trial_id])
+            found[cell.cluster] = {str(number): name for number, name in named.items()}
+    return {cluster: names for cluster, names in found.items() if names}
+
+
+def name_held_out(task: Task) -> dict[int, str]:
+    """Name the photographs that a task holds out, by id; empty where they are no files."""
+    return task.held_out_photos() if isinstance(task, NamedPhotos) else {}
+
+
+def name_view(number: int, names: Mapping[int, str]) -> str:
+    """Name a view by its id, and by its photograph's file where there is one.
+
+    Example:
+        >>> name_view(9, {9: "images/0010.jpg"}), name_view(9, {})
+        ('9 (0010.jpg)', '9')
+    """
+    return f"{number} ({pathlib.PurePosixPath(names[number]).name})" if number in names else str(number)
 
 
 def list_photos(photos: Mapping[int, str]) -> str:

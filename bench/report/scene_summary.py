@@ -86,6 +86,7 @@ def summarize_scene(look: SceneLook) -> dict[str, Any]:
         "format": capture.kind,
         "files": [str(file.relative_to(capture.folder)) for file in capture.files],
         "photos": len(frames),
+        "absent": capture.num_absent,
         "photo_px": sorted({(frame.camera.width, frame.camera.height) for frame in frames}),
         "with_alpha": sum(frame.has_alpha for frame in frames),
         "with_mask": sum(frame.mask is not None for frame in frames),
@@ -115,10 +116,8 @@ def summarize_scene(look: SceneLook) -> dict[str, Any]:
 
 def default_views(look: SceneLook, num_views: int) -> tuple[int, ...]:
     """Return the ids of the views that a study trains on where nothing else is set; fewer where there are no more."""
-    if not isinstance(look.task, CapturedScene):
-        return ()
     task = dataclasses.replace(look.task, num_views=min(num_views, len(look.split.train)), views=None)
-    return task.chosen_views(look.split)
+    return tuple(task.trained_photos())
 
 
 def _cameras(frames: Sequence[CapturedFrame]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from tasks.sparse_views.view_selection import (
     digest_parts,
     label,
 )
-from tasks.task import DataShapes, PhotoExtent, Photos, SceneData, composite
+from tasks.task import DataShapes, OriginalPhotos, PhotoExtent, Photos, SceneData, composite
 
 Resize = Literal["premultiplied", "straight"]
 
@@ -134,6 +134,25 @@ class BlenderScene:
         return PhotoExtent(
             len(there), transforms_json.image_size(frames.train[there[0]])[0], len(frames.train) - len(there)
         )
+
+    def original_photos(self) -> OriginalPhotos:
+        """Measure the photographs at their full size, and count those that are listed and not there."""
+        frames = self.frames()
+        there = frames.photographed()
+        width, height = transforms_json.image_size(frames.train[there[0]])
+        return OriginalPhotos(width, height, len(frames.train) - len(there))
+
+    def trained_photos(self) -> dict[int, str]:
+        """Name the files of the photographs that are trained on, by id, in the order in which they were chosen."""
+        frames = self.frames()
+        place = self.place()
+        chosen = self._view_ids(frames)
+        return {number: photo_files.file_name(place, frames.train[number].image) for number in chosen}
+
+    def held_out_photos(self) -> dict[int, str]:
+        """Name the files of the photographs that are held out, by id."""
+        place = self.place()
+        return {number: photo_files.file_name(place, frame.image) for number, frame in self.frames().test.items()}
 
     def layout(self) -> DataShapes:
         """Return the shapes of the arrays, from the transforms files and the header of one image."""

@@ -126,6 +126,13 @@ def _of_another_computer(folder: pathlib.Path, name: str) -> pathlib.Path | None
     return None
 
 
+def file_name(folder: pathlib.Path, photo: pathlib.Path) -> str:
+    """Name a photograph from its scene's folder on; one that lies elsewhere by its name alone."""
+    place = folder.absolute()
+    image = photo.absolute()
+    return image.relative_to(place).as_posix() if image.is_relative_to(place) else image.name
+
+
 def read_photo_header(path: pathlib.Path, where: str) -> PhotoHeader:
     """Read the size and kind of a photograph, from its header only.
 

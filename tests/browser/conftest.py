@@ -88,7 +88,7 @@ def exhibits(cells):
         frames = np.broadcast_to(shades, (8, 16, 16, 3)).copy()
         frames[:, 4:8, 2:6] = 1.0
         reels[cell.trial_id] = (
-            turntables.encode_reel("views", cell.trial_id, labels, frames),
+            turntables.encode_reel("views", cell.trial_id, labels, frames)._replace(views=tuple(range(8))),
             turntables.encode_reel("training", cell.trial_id, ["step 10", "step 20"], frames[:2]),
         )
     ball = trimesh.creation.icosphere(subdivisions=3)

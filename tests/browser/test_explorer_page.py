@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 
 import numpy as np
 import pytest
@@ -96,7 +97,10 @@ def test_turntables_turn_together(reader):
     assert len(before) == 3 and len(set(before)) == 1 and reader.one("#look output").text == "azimuth 0°"
     reader.wait(lambda: reader.js("return [...document.querySelectorAll('#look img')].every(x => x.naturalWidth)"))
     slider = reader.one("#look input[type=range]")
+    numbers = "return [...document.querySelectorAll('#look figcaption small')].map(x => x.textContent)"
+    assert all(re.fullmatch(r"(baseline, )?(\d+\.\d+) dB here, mean \2 dB", text) for text in reader.js(numbers))
     slider.send_keys(Keys.ARROW_RIGHT)
+    assert all(re.fullmatch(r"(baseline, )?mean \d+\.\d+ dB", text) for text in reader.js(numbers)), "not scored"
     after = reader.js(places)
     assert len(set(after)) == 1 and after != before
     assert slider.get_attribute("aria-valuetext") == reader.one("#look output").text == "azimuth 45°"

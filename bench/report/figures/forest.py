@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from bench.analysis.table_result import TableResult
+import numpy as np
+
+from bench.analysis.table_result import ArmResult, SceneDifference, TableResult
 from bench.metrics.registry import metric_named
 from bench.report.figures.figure import Figure, Row, slugify
 from bench.report.figures.style import COLORS, INK, escape_lines, figure_style, make_canvas, shorten
 from bench.report.figures.svg import to_svg
 from bench.report.tables.cells import verdict_tone
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 BETTER_SIDE = {True: "right is better", False: "left is better", None: "neither side is better"}
 """By a metric's `higher_is_better`."""
 
 
+SCENES_HEIGHT = 0.5
+"""Share of an arm's height that its scenes take, where they are drawn one by one."""
+
+
 def draw_forest(result: TableResult, metric: str) -> Figure:
     """Draw the differences under one metric; only what is resolved has a colour.
+
+    Where scenes are too few for a verdict, each scene's difference is there too, with its interval over views.
 
     Args:
         result: The table.
         metric: Which.
     """
     entries = [entry for entry in result.column(metric) if entry.difference is not None]
+    of_scenes = [each for each in result.scene_differences if each.metric == metric]
     rows: list[Row] = []
     for entry in entries:
-        ends = {"low": entry.difference_low, "high": entry.difference_high}
-        outcome = {"verdict": entry.verdict, "num_pairs": entry.num_pairs}
-        rows.append({"arm": entry.arm, "difference": entry.difference, **ends, **outcome})
+        rows.append(_arm_row(entry))
+        rows += [_scene_row(each) for each in of_scenes if each.arm == entry.arm]
     with figure_style():
-        figure, axes = make_canvas(3.9, 0.72 + 0.3 * max(1, len(entries)))
+        figure, axes = make_canvas(3.9, 0.72 + 0.3 * max(1, len(entries)) + 0.17 * bool(of_scenes))
         for place, entry in enumerate(reversed(entries)):
+            _draw_scenes(axes, place, [each for each in of_scenes if each.arm == entry.arm])
             color = COLORS[verdict_tone(entry)]
             limits = [x for x in (entry.difference_low, entry.difference_high) if x is not None]
             axes.plot(limits, [place] * len(limits), color=color, lw=2.2, solid_capstyle="round")
@@ -43,11 +57,37 @@ def draw_forest(result: TableResult, metric: str) -> Figure:
         axes.grid(axis="x", alpha=0.18, color=INK, lw=0.6)
         axes.locator_params(axis="x", nbins=5)
         # Below the figure, not the axes: long names make those narrow.
-        figure.supxlabel(escape_lines(axis_label(metric)), fontsize=9)
+        lines = axis_label(metric) + (["thin: one scene, 95% over its views"] if of_scenes else [])
+        figure.supxlabel(escape_lines(lines), fontsize=9)
         name = f"{slugify(result.table)}-forest-{slugify(metric)}"
         svg = to_svg(figure, name)
     title = f"{metric_named(metric).title}: differences to {result.baseline}"
+    scenes = list(dict.fromkeys(each.cluster for each in of_scenes))
+    if len(scenes) > 1:
+        title += f"; thin lines from above: {', '.join(scenes)}"
     return Figure(name, title, svg, tuple(rows))
+
+
+def _arm_row(entry: ArmResult) -> Row:
+    ends = {"low": entry.difference_low, "high": entry.difference_high}
+    outcome = {"verdict": entry.verdict, "num_pairs": entry.num_pairs}
+    return {"arm": entry.arm, "cluster": "", "difference": entry.difference, **ends, **outcome}
+
+
+def _scene_row(scene: SceneDifference) -> Row:
+    ends = {"low": scene.low, "high": scene.high}
+    outcome = {"verdict": "", "num_pairs": len(scene.views)}
+    return {"arm": scene.arm, "cluster": scene.cluster, "difference": scene.mean, **ends, **outcome}
+
+
+def _draw_scenes(axes: Axes, place: int, scenes: Sequence[SceneDifference]) -> None:
+    """Draw the scenes of an arm as thin lines about its height; one alone at it."""
+    offsets = np.linspace(SCENES_HEIGHT / 2, -SCENES_HEIGHT / 2, len(scenes)) if len(scenes) > 1 else [0.0]
+    for scene, offset in zip(scenes, offsets, strict=False):
+        height = place + offset
+        limits = [x for x in (scene.low, scene.high) if x is not None]
+        axes.plot(limits, [height] * len(limits), color=COLORS["quiet"], lw=1.1, solid_capstyle="butt")
+        axes.plot([scene.mean], [height], "|", color=COLORS["quiet"], ms=5)
 
 
 def axis_label(metric: str) -> list[str]:

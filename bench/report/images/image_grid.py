@@ -120,6 +120,7 @@ def compare_views(
     *,
     view_id: int | None = None,
     labels: Mapping[str, str] | None = None,
+    truth_label: str | None = None,
     errors: bool = False,
 ) -> dict[str, LabelledImage]:
     """Make one scene's row of a sheet: the truth, then every arm, from one camera.
@@ -129,6 +130,7 @@ def compare_views(
         arms: By arm, stored views, or None where a trial left none.
         view_id: Which test view; None for the middle one.
         labels: By arm, the label under its tile, such as its PSNR.
+        truth_label: The label under the truth; None for the id of the view.
         errors: Whether to show error maps instead of colours.
 
     Raises:
@@ -138,7 +140,7 @@ def compare_views(
     if view_id not in data.test.ids:
         raise UsageError(f"sheet: expected a test view's id, got {view_id}; there are {describe_ids(data.test.ids)}")
     truth = data.test.colors[data.test.ids.index(view_id)].astype(np.float32)
-    row = {"truth": LabelledImage(truth, f"view {view_id}")}
+    row = {"truth": LabelledImage(truth, truth_label or f"view {view_id}")}
     for arm, views in arms.items():
         color = find_view(views or {}, view_id)
         if color is not None and color.shape != truth.shape:

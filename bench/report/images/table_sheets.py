@@ -7,9 +7,11 @@ contact sheet of its arms, all objects of its baseline, and that baseline over t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from PIL import Image
 
+from bench.metrics.registry import metric_named
 from bench.report.caption_context import CaptionTableContext
 from bench.report.images.caption_sheets import (
     JudgedStore,
@@ -18,7 +20,8 @@ from bench.report.images.caption_sheets import (
     draw_training_strips,
     find_views,
 )
-from bench.report.images.image_grid import compare_views, draw_sheet
+from bench.report.images.image_grid import compare_views, draw_sheet, find_middle_view
+from bench.report.photograph_notes import name_held_out, name_view
 from bench.report.report_contents import DeferredDrawing
 from bench.storage.trial_reader import TrialReader
 from bench.suites.selection import Selection
@@ -136,9 +139,18 @@ def draw_photo_sheet(
         row = [cell for cell in cells if cell.cluster == cluster]
         views = {cell.arm: find_views(store, cell.trial_id) for cell in row}
         if any(views.values()):
-            scene = find_reference_trial(row, table.baseline, trials).task.load()
-            rows[cluster] = compare_views(scene, views, labels=label_tiles(row, store, table), errors=errors)
-    return draw_sheet(rows) if rows else None
+            task = find_reference_trial(row, table.baseline, trials).task
+            scene = task.load()
+            view_id = find_middle_view(scene)
+            rows[cluster] = compare_views(
+                scene,
+                views,
+                view_id=view_id,
+                labels=label_tiles(row, store, table, view_id),
+                truth_label=f"view {name_view(view_id, name_held_out(task))}",
+                errors=errors,
+            )
+    return draw_sheet(rows, num_label_lines=2) if rows else None
 
 
 def find_reference_trial(row: Sequence[TrialSlot], baseline: str, trials: Mapping[str, Trial]) -> Trial:
@@ -147,19 +159,36 @@ def find_reference_trial(row: Sequence[TrialSlot], baseline: str, trials: Mappin
     return trials[(of_baseline or list(row))[0].trial_id]
 
 
-def label_tiles(row: Sequence[TrialSlot], store: TrialReader, table: Table) -> dict[str, str]:
-    """Write each arm's label: the mean of the table's first metric, or why there is none."""
-    metric = table.metrics[0]
+def label_tiles(row: Sequence[TrialSlot], store: TrialReader, table: Table, view_id: int) -> dict[str, str]:
+    """Write each arm's label: the table's first metric in the view that is shown and its mean, or why there is none."""
     labels = {}
     for cell in row:
         if not is_stored(store, cell.trial_id):
             labels[cell.arm] = "not run"
             continue
         scores = store.scores(cell.trial_id).get(table.protocol)
-        by_view = scores["per_view"].get(metric, []) if scores else []
-        values = [value for value in by_view if value is not None]
-        labels[cell.arm] = f"mean {sum(values) / len(values):.2f}" if values else "failed"
+        labels[cell.arm] = describe_view_score(scores, table.metrics[0], view_id) if scores else "failed"
     return labels
+
+
+def describe_view_score(scores: Mapping[str, Any], metric: str, view_id: int) -> str:
+    """Write a metric's number in one view, and its mean over all views.
+
+    Example:
+        >>> scores = {"view_ids": [0, 7], "per_view": {"psnr": [20.0, 22.0], "ssim": [None, 0.5]}}
+        >>> describe_view_score(scores, "psnr", 7), describe_view_score(scores, "ssim", 0)
+        ('22.00 here, mean 21.00', 'mean 0.50')
+        >>> describe_view_score(scores, "lpips_vgg", 7)
+        'failed'
+    """
+    values = scores["per_view"].get(metric, [])
+    known = [value for value in values if value is not None]
+    if not known:
+        return "failed"
+    digits = metric_named(metric).digits
+    here = dict(zip(scores["view_ids"], values, strict=True)).get(view_id)
+    mean = f"mean {sum(known) / len(known):.{digits}f}"
+    return mean if here is None else f"{here:.{digits}f} here, {mean}"
 
 
 def is_stored(store: TrialReader, trial_id: str) -> bool:

@@ -21,6 +21,7 @@ from bench.metrics.task_kinds import kind_of
 from bench.report.defaults import MOST_TRIALS, NUM_CLUSTERS
 from bench.report.images.caption_sheets import find_views
 from bench.report.images.image_grid import draw_error_map, quantize_colors
+from bench.report.photograph_notes import name_held_out, name_view
 from bench.storage.trial_reader import TrialReader
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
@@ -45,6 +46,7 @@ class FrameStrip(NamedTuple):
         width: Width of a frame in pixels.
         height: Height of a frame in pixels.
         content: Bytes of a WebP.
+        views: Ids of the views that frames show; empty where they show steps of training.
     """
 
     kind: ReelKind
@@ -53,6 +55,7 @@ class FrameStrip(NamedTuple):
     width: int
     height: int
     content: bytes
+    views: tuple[int, ...] = ()
 
 
 def choose_cells(cells: Sequence[TrialSlot], num_clusters: int | None = None) -> list[TrialSlot]:
@@ -114,10 +117,12 @@ def draw_trial_reels(
     chosen = thin_evenly([i for i in sorted(ids) if i in known])
     if chosen:
         colors = np.stack([views["color"][ids.index(i)] for i in chosen]).astype(np.float32)
-        labels = [known[i] for i in chosen]
-        yield encode_reel("views", trial.id, labels, colors)
+        names = name_held_out(trial.task)
+        labels = [f"view {name_view(i, names)}" if i in names else known[i] for i in chosen]
+        yield encode_reel("views", trial.id, labels, colors)._replace(views=tuple(chosen))
         if kind.has_photographs:
-            yield from draw_truth_reels(trial, chosen, labels, colors, with_truth=with_truth)
+            for reel in draw_truth_reels(trial, chosen, labels, colors, with_truth=with_truth):
+                yield reel._replace(views=tuple(chosen))
     if "strip" in views and len(views["strip"]):
         all_steps = [int(step) for step in views["strip_steps"]]
         steps = thin_evenly(all_steps)

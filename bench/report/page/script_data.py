@@ -5,7 +5,8 @@ and texts that occur often stand once, and others refer to their place. The same
 
     suite    its name
     tables   name, noun, baseline, protocol, arms, clusters, metrics, verdicts (arm, metric), and, place by place,
-             places (arm, cluster, seed, trial), scores (metric), whys (why a score is missing), differs (fields)
+             places (arm, cluster, seed, trial), scores (metric), whys (why a score is missing), differs (fields);
+             views: by trial with pictures, the first metric in the view of each frame
     trials   columns: id, status (0 finished, 1 failed, 2 not run), reason, seconds, steps, curves
     reels    by trial and kind: path, labels, width, height
     viewers  by trial: the page of its mesh
@@ -26,6 +27,7 @@ import pandas as pd
 from bench.analysis.table_result import TableResult
 from bench.metrics.registry import metric_named
 from bench.report.images.interactive_media import InteractiveMedia
+from bench.report.images.turntables import FrameStrip
 from bench.report.report_contents import ReportContents
 from bench.report.tables.cells import DASH
 from bench.report.tables.grids import NUM_PRIMARY
@@ -111,7 +113,7 @@ def make_script_data(
     )
     return {
         "suite": printable(contents.title),
-        "tables": [make_table(result, contents, context) for result in contents.results],
+        "tables": [make_table(result, contents, context, media) for result in contents.results],
         "trials": make_trials(trial_ids, context),
         "reels": make_reels(media, context),
         "viewers": list_viewer_pages(media, context),
@@ -125,7 +127,9 @@ def make_script_data(
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
-def make_table(result: TableResult, contents: ReportContents, context: ScriptContext) -> dict[str, Any]:
+def make_table(
+    result: TableResult, contents: ReportContents, context: ScriptContext, media: InteractiveMedia
+) -> dict[str, Any]:
     """Make the data of one table."""
     cells = [cell for cell in contents.cells if cell.table == result.table]
     trial_ids = [cell.trial_id for cell in cells]
@@ -139,6 +143,7 @@ def make_table(result: TableResult, contents: ReportContents, context: ScriptCon
     metrics = [make_metric(metric) for metric in result.metrics]
     verdicts = [list_verdicts(result, arm) for arm in arms]
     clusters = [printable(cluster) for cluster in result.clusters]
+    reels = {trial_id: media.reels[trial_id] for trial_id in trial_ids if trial_id in media.reels}
     return {
         "name": printable(result.table),
         "noun": result.cluster_noun,
@@ -153,7 +158,34 @@ def make_table(result: TableResult, contents: ReportContents, context: ScriptCon
         "scores": scores,
         "whys": whys,
         "differs": list_differences(result, cells, context),
+        "views": list_view_scores(result, contents.frame, reels, context),
     }
+
+
+def list_view_scores(
+    result: TableResult,
+    frame: pd.DataFrame,
+    reels: Mapping[str, Sequence[FrameStrip]],
+    context: ScriptContext,
+) -> dict[str, list[Number]]:
+    """List a table's first metric in the view of each frame, by the place of a trial; None where it has no number.
+
+    Args:
+        result: The table.
+        frame: Scores of the trials.
+        reels: Pictures of the table's trials.
+        context: Places of trials.
+    """
+    is_chosen = (frame["protocol"] == result.protocol) & (frame["metric"] == result.metrics[0])
+    chosen = frame[is_chosen & frame["trial_id"].isin(set(reels))]
+    values = dict(zip(zip(chosen["trial_id"], chosen["view"], strict=True), chosen["value"], strict=True))
+    found = {}
+    for trial_id, strips in reels.items():
+        views = next((strip.views for strip in strips if strip.views), ())
+        numbers = [round_digits(values.get((trial_id, view))) for view in views]
+        if any(number is not None for number in numbers):
+            found[str(context.trial_places[trial_id])] = numbers
+    return found
 
 
 def make_metric(metric: str) -> dict[str, Any]:

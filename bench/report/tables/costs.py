@@ -21,10 +21,10 @@ from bench.storage.timings import own_seconds
 from bench.suites.suite import TrialSlot
 
 HOW_TIMED = (
-    "s/trial is all that a trial needs: data, compilation (charged to the first pack of each program), steps, rendering "
-    "and scoring, those of a trial that it continues too; training s/trial, as in the figure of cost, is steps alone. "
-    "The time at the head of a page adds up all workers, and counts once what several trials share. Times are "
-    "wall-clock times: compare them only at equal device, pack size and machine load."
+    "s/trial is all that a trial needs: data, compilation (charged to the first pack of each program), steps, "
+    "rendering and scoring, those of a trial that it continues too; training s/trial, as in the figure of cost, is "
+    "steps alone. The time at the head of a page adds up all workers, and counts once what several trials share. Times "
+    "are wall-clock times: compare them only at equal device, pack size and machine load."
 )
 
 COST_COLUMNS = ("s/trial", "training s/trial", "MiB/trial", "parameters", "trained at once", "device")

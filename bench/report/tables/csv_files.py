@@ -41,7 +41,12 @@ def views_csv(result: TableResult) -> str:
     for each in result.scene_differences:
         place = {"table": result.table, "metric": each.metric, "arm": each.arm, "cluster": each.cluster}
         for view, difference in zip(each.views, each.by_view, strict=True):
-            rows.append({**place, "view": view, "difference": difference})
+            file = (
+                {"file": result.view_names[each.cluster].get(str(view), "")}
+                if each.cluster in result.view_names
+                else {}
+            )
+            rows.append({**place, "view": view, **file, "difference": difference})
     return rows_csv(rows)
 
 

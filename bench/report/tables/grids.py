@@ -8,6 +8,7 @@ from typing import NamedTuple
 from bench.analysis.table_result import ArmResult, SceneDifference, TableResult
 from bench.metrics.registry import metric_named
 from bench.metrics.task_kinds import kind_named
+from bench.report.photograph_notes import name_view
 from bench.report.tables import cells
 from bench.report.tables.cells import DASH, TableCell
 from bench.report.tables.words import column_heading, format_count
@@ -198,7 +199,8 @@ def view_grid(result: TableResult, metric: str, cluster: str) -> TableGrid:
     here = [each for each in result.scene_differences if (each.metric, each.cluster) == (metric, cluster)]
     by_arm = {each.arm: dict(zip(each.views, each.by_view, strict=True)) for each in here}
     views = sorted({view for values in by_arm.values() for view in values})
-    columns: list[Column] = [("view", tuple(TableCell(str(view)) for view in views))]
+    names = {int(number): name for number, name in result.view_names.get(cluster, {}).items()}
+    columns: list[Column] = [("view", tuple(TableCell(name_view(view, names)) for view in views))]
     for arm, values in by_arm.items():
         columns.append((arm, tuple(cells.number_cell(values.get(view), digits, signed=True) for view in views)))
     return grid_of_columns(columns)

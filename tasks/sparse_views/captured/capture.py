@@ -111,6 +111,7 @@ class Capture(NamedTuple):
         doubts: Lines about what is odd.
         numbers: All that was read and decides the arrays, for a fingerprint: plain values in lists and dicts.
         has_test_file: Whether held-out views have a file of their own, of which a task may use every nth.
+        num_absent: Frames that are left out, because their photographs are not there.
     """
 
     kind: str
@@ -126,3 +127,4 @@ class Capture(NamedTuple):
     doubts: tuple[str, ...]
     numbers: Any
     has_test_file: bool = False
+    num_absent: int = 0

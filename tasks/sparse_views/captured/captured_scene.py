@@ -29,6 +29,7 @@ from tasks.sparse_views.captured.photo_arrays import check_lenses, has_distortio
 from tasks.sparse_views.captured.placement import ScenePlacement, estimate_placement, place_poses
 from tasks.sparse_views.captured.scene_checks import check_alpha, doubt_cameras, doubt_photos
 from tasks.sparse_views.photo_checks import refuse_shared_photos
+from tasks.sparse_views.photo_files import file_name
 from tasks.sparse_views.view_selection import (
     background_label,
     checked_num_views,
@@ -36,7 +37,7 @@ from tasks.sparse_views.view_selection import (
     digest_parts,
     label,
 )
-from tasks.task import DataShapes, PhotoExtent, SceneData, World
+from tasks.task import DataShapes, OriginalPhotos, PhotoExtent, SceneData, World
 
 ESTIMATES_VERSION = 1
 """Part of every fingerprint; raise it when `placement` or `scene_range` place a scene elsewhere than before."""
@@ -230,19 +231,22 @@ class CapturedScene:
                 )
         return self.views
 
+    def original_photos(self) -> OriginalPhotos:
+        """Measure the photographs at their full size, and count those that are listed and not there."""
+        capture = open_capture(self.place(), None)
+        camera = capture.frames[0].camera
+        return OriginalPhotos(camera.width, camera.height, capture.num_absent)
+
     def trained_photos(self) -> dict[int, str]:
         """Name the files of the photographs that are trained on, by id, in the order in which they were chosen."""
         split = self.split(self.capture())
-        return {number: self._file_name(split.train[number].image) for number in self.chosen_views(split)}
+        place = self.place()
+        return {number: file_name(place, split.train[number].image) for number in self.chosen_views(split)}
 
     def held_out_photos(self) -> dict[int, str]:
         """Name the files of the photographs that are held out, by id."""
-        return {number: self._file_name(frame.image) for number, frame in self.split(self.capture()).test.items()}
-
-    def _file_name(self, image: pathlib.Path) -> str:
-        """Name a file from the scene's folder on; one that lies elsewhere by its name alone."""
-        place = self.place().absolute()
-        return image.relative_to(place).as_posix() if image.is_relative_to(place) else image.name
+        place = self.place()
+        return {number: file_name(place, frame.image) for number, frame in self.split(self.capture()).test.items()}
 
     def photo_hashes(self, split: CaptureSplit) -> dict[pathlib.Path, str]:
         """Hash the photographs, and refuse those that are cut, or both trained on and held out."""

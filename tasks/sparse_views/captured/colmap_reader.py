@@ -76,6 +76,7 @@ def read_colmap(folder: pathlib.Path, image_px: int | None) -> Capture:
         ignored=(),
         doubts=doubts.lines(),
         numbers=[_numbers(place, image, cameras, splits) for place, (image, _) in present.items()],
+        num_absent=len(images) - len(present),
     )
 
 

@@ -85,6 +85,7 @@ def read_transforms(folder: pathlib.Path) -> Capture:
         doubts=doubts.lines(),
         numbers=[_numbers(frame) for frame in frames] + [None if box is None else box.tolist()],
         has_test_file=any(file.split == "test" for file in files),
+        num_absent=len(listed) - len(frames),
     )
 
 

@@ -94,11 +94,13 @@ def test_from_a_folder_to_a_page(scans, tmp_path, capsys):
     assert "2 scenes: no verdict across scenes." in page and f"--scenes {scans}" in page
     assert "NeRF, 5 views" in page and "Every view" in page
     rows = (folder / "tables" / "sparse-views-views.csv").read_text().splitlines()
-    assert rows[0] == "table,metric,arm,cluster,view,difference"
+    assert rows[0] == "table,metric,arm,cluster,view,file,difference"
     assert len([row for row in rows if row.startswith("sparse views,psnr,DietNeRF,vase,")]) == 3
     with Image.open(folder / "sheets" / "sparse-views-the-same-view-by-each-arm.png") as sheet:
         assert sheet.size[0] > 500  # the photograph and five arms side by side
     (table, _) = json.loads((folder / "results.json").read_text())
+    assert TableResult.from_json(table).view_names["vase"]["8"] == "test/r_8.png"
+    assert "8 (r_8.png)" in page and ",8,test/r_8.png," in "".join(rows)
     read = TableResult.from_json(table).scene_differences
     assert {(each.cluster, len(each.by_view)) for each in read} == {("chess", 3), ("vase", 3)}
 

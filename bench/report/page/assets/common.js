@@ -82,9 +82,22 @@ function reasonOf(trial) {
   return reason === null ? "" : DATA.reasons[reason];
 }
 
-/** The first metric of a place, as text: what stands under a picture. */
+/** A table's first metric as text, with its unit. */
+function firstMetric(table, value) {
+  const metric = table.metrics[0];
+  return `${number(value, metric.digits)}${metric.unit ? ` ${metric.unit}` : ""}`;
+}
+
+/** What stands under a picture: the mean of the first metric; what became of a trial without one. */
 function headline(place) {
   if (TRIALS.status[place.trial] !== 0) return statusOf(place.trial);
-  const metric = place.table.metrics[0];
-  return `${number(place.scores[0], metric.digits)}${metric.unit ? ` ${metric.unit}` : ""}`;
+  return `mean ${firstMetric(place.table, place.scores[0])}`;
+}
+
+/** The same for one frame of a reel: the number of its own view before the mean. */
+function headlineOf(place, kind, frame) {
+  const values = kind === "training" ? undefined : place.table.views[place.trial];
+  const value = values && values[frame % values.length];
+  if (value === undefined || value === null) return headline(place);
+  return `${firstMetric(place.table, value)} here, ${headline(place)}`;
 }

@@ -124,9 +124,11 @@ function setUpLook() {
       const isDone = TRIALS.status[place.trial] === 0;
       const frame = frameOf(reel, reel ? `${name}, by ${arm}` : isDone ? "no view" : statusOf(place.trial), 144);
       const role = place.arm === table.baseline ? "baseline, " : "";
-      return [frame, make("figure", { style: frame.width ? `width:${frame.width}px` : "width:144px" }, frame.box,
+      const said = make("small", {}, role + headline(place));
+      const turned = { ...frame, turn(i) { frame.turn(i); said.textContent = role + headlineOf(place, kind, i); } };
+      return [turned, make("figure", { style: frame.width ? `width:${frame.width}px` : "width:144px" }, frame.box,
         make("figcaption", {}, make("button", { type: "button", class: "open",
-          click: () => openTrial(place, places, null) }, arm), make("small", {}, role + headline(place))))];
+          click: () => openTrial(place, places, null) }, arm), said))];
     });
     if (truth) {
       const frame = frameOf(truth, `${name}, the photographs`, 144);
@@ -134,7 +136,8 @@ function setUpLook() {
         make("figcaption", {}, "truth"))]);
     }
     tiles.replaceChildren(...shown.map(([, figure]) => figure));
-    under.textContent = `Numbers: ${table.metrics[0].heading}, of the trial that is shown, protocol ${table.protocol}.`;
+    under.textContent = `Numbers: ${table.metrics[0].heading}, protocol ${table.protocol}: in the view that is shown, `
+      + "where it is scored, and the mean over all scored views of the trial.";
     player.set(shown.map(([frame]) => frame));
   };
   fillClusters();

@@ -121,7 +121,10 @@ function picturesOf(place) {
     const figures = DATA.labels[reel.labels].map((label, i) => {
       const frame = frameOf(reel, `${titles[kind]} of ${name}: ${label}`, 104);
       frame.turn(i);
-      return make("figure", {}, frame.box, make("figcaption", {}, label));
+      const values = kind === "training" ? undefined : place.table.views[place.trial];
+      const value = values && values[i];
+      const said = value === undefined || value === null ? "" : `: ${firstMetric(place.table, value)}`;
+      return make("figure", {}, frame.box, make("figcaption", {}, label + said));
     });
     return [make("h3", {}, titles[kind]), make("div", { class: "strip-row" }, ...figures)];
   });

@@ -191,7 +191,7 @@ def test_the_page_says_what_the_table_says(written, usual):
     entry = usual.result.entry("better", "psnr")
     assert f"{entry.mean:.2f}" in shown and f"+{entry.difference:.2f}" in shown
     assert "Better than base: better" in shown and "Not resolved: same" in shown
-    for words in ("1 failed", "not finite at step 7", "48 trials, 1 failed", "10.4 minutes of training and scoring, all workers added up",
+    for words in ("1 failed", "not finite at step 7", "48 trials, 1 failed", "10.4 minutes of training and scoring",
                   "same: changes nothing", "scores of an older protocol"):  # fmt: skip
         assert words in shown
     assert "−" in shown and not re.search(r"(?<!\w)-\d", shown), "minus signs are minuses"

@@ -102,6 +102,20 @@ def test_what_can_be_looked_at(usual):
     assert data["viewers"] == {"0": "objects/x.html"} and data["labels"] == [["view 0", "view 1"]]
 
 
+def test_each_frame_has_the_number_of_its_own_view(usual):
+    trial_id = sorted(cell.trial_id for cell in usual.cells)[0]
+    metric = usual.result.metrics[0]
+    rows = usual.frame[(usual.frame["trial_id"] == trial_id) & (usual.frame["metric"] == metric)]
+    by_view = dict(zip(rows["view"], rows["value"], strict=True))
+    views = (*by_view, 999)
+    strip = FrameStrip("views", "media/a.webp", tuple(map(str, views)), 8, 6, b"w", views)
+    table = given(usual, media=InteractiveMedia(reels={trial_id: (strip,)}))["tables"][0]
+    assert table["views"] == {"0": [pytest.approx(value, rel=1e-5) for value in by_view.values()] + [None]}
+    assert (
+        given(usual, media=InteractiveMedia(reels={trial_id: (strip._replace(views=()),)}))["tables"][0]["views"] == {}
+    )
+
+
 def test_the_same_each_time_and_safe_between_tags(hostile):
     shuffled = given(hostile, hostile.records[::-1])
     text = script_data.dump_json(given(hostile))
