@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import pathlib
 import sys
+from typing import TYPE_CHECKING
 
 from bench.cli.common_options import add_results, opened_store
 from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.storage.store import Store
 
 HELP = "say which arm is preferred, or recognised, from files of votes or of answers to a quiz"
 EXAMPLE = "python -m bench votes votes-ablations.json"
@@ -78,28 +83,36 @@ def print_votes(args: argparse.Namespace) -> int:
 
 def print_quiz(args: argparse.Namespace) -> int:
     """Print what people recognise in the pictures of a quiz, and how far judges agree with them."""
-    from bench.analysis.quiz.answers import read_answers
+    from bench.analysis.quiz.answers import is_page_file, read_answers
 
     if args.save and args.judge:
         raise UsageError("votes: expected --save without --judge, got both; all judges are asked for what is kept")
-    for path in args.files:
-        read_answers(path)  # before anything heavy is imported
+    are_of_page = [is_page_file(path) for path in args.files]
+    for path, is_of_page in zip(args.files, are_of_page, strict=True):
+        if not is_of_page:
+            read_answers(path)  # before anything heavy is imported
+    with opened_store(args.results) if any(are_of_page) else contextlib.nullcontext() as trials:
+        return print_counts(args, trials)
+
+
+def print_counts(args: argparse.Namespace, trials: Store | None) -> int:
+    """Count, print, and keep the answers if that is asked for."""
     from bench.analysis.quiz.counts import count_quiz
     from bench.report.tables.quiz_tables import quiz_lines
 
-    found = count_quiz(args.files, args.key, args.judge)
+    found = count_quiz(args.files, args.key, args.judge, trials=trials)
     print(json.dumps(found, indent=1, allow_nan=False) if args.json else "\n".join(quiz_lines(found)))
     if args.save:
-        print(save_answers(args), file=sys.stderr)
+        print(save_answers(args, trials), file=sys.stderr)
     return 0
 
 
-def save_answers(args: argparse.Namespace) -> str:
+def save_answers(args: argparse.Namespace, trials: Store | None) -> str:
     """Keep the answers beside the code; say where, and of how many answers the agreement is."""
     from bench.analysis.quiz.reference import save_quizzes
     from tasks.captions.judge_agreement import FILE_NAME, FOLDER
 
-    told = save_quizzes(args.files, args.key)
+    told = save_quizzes(args.files, args.key, trials=trials)
     return (
         f"saved: {FOLDER / FILE_NAME}, of {told['num_answers']} answers to {len(told['quizzes'])} kept quizzes; "
         "write the cards again: python -m bench encoders --cards > models/clip/embedded/README.md"

@@ -76,6 +76,17 @@ def answers_and_votes(place):
     (place / "votes.json").write_text(json.dumps({"schema": 1, "suite": "ablations", "votes": []}))
 
 
+@setup
+def answers_of_a_page_without_their_store(place):
+    seen = [{"trial": "full__a-red-hat__s0__0", "view": 1, "kind": "hat"}]
+    (place / "seen.json").write_text(json.dumps({"schema": 1, "suite": "a", "seen": seen}))
+
+
+@setup
+def answers_of_a_page_that_are_none(place):
+    (place / "seen.json").write_text(json.dumps({"schema": 1, "suite": "a", "seen": {}}))
+
+
 ANSWERS = "votes quiz/answers.csv"
 
 TABLE = (
@@ -99,6 +110,14 @@ TABLE = (
     ),
     BadCase(
         "votes votes.json --judge embedded-judge-rn", "expected answers to a quiz beside --key", "answers_and_votes"
+    ),
+    BadCase(
+        "votes seen.json --results runs",
+        "trial: expected one of runs, got 'full__a-red-hat__s0__0'",
+        "answers_of_a_page_without_their_store",
+    ),
+    BadCase(
+        "votes seen.json --results runs", "expected answers of schema 1, got others", "answers_of_a_page_that_are_none"
     ),
     BadCase("quiz --results runs", "expected finished trials from captions of the closed world, with views, in runs"),
     BadCase("quiz --results nowhere", "--results: expected a folder of trials, got nowhere, which is not there"),

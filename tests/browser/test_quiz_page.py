@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 pytest.importorskip("selenium", reason="selenium is not installed")
@@ -10,6 +12,7 @@ from selenium.webdriver.common.keys import Keys
 
 from bench.analysis.quiz.answers import QuizAnswer, read_answers
 from bench.report.quiz.quiz_page import render_quiz_page
+from tests.browser import conftest
 from tests.browser.conftest import Reader
 from tests.fixtures.quizzes import SMALL
 
@@ -92,3 +95,48 @@ def test_the_page_gives_nothing_away(page):
     assert len(page.all("[data-name=kind]")) == 42 and len(page.all("[data-name=color]")) == 13
     page.one("#typed").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
     assert place(page) == "3 of 6"
+
+
+# Beside the blind vote, on a report's page
+
+
+@pytest.fixture
+def report_of_the_world(started, tmp_path, monkeypatch):
+    """A report on captions of the closed world, newly opened."""
+    captions = [f"a {color} hat" for color in ("red", "blue", "green", "white", "pink", "brown", "black")]
+    monkeypatch.setattr(conftest, "CAPTIONS", (*captions, "a thing from elsewhere"))
+    it = Reader(started, conftest.written(tmp_path / "report"))
+    it.js("localStorage.clear()")
+    it.driver.get(it.path.as_uri())
+    yield it
+    assert not [line for line in it.driver.get_log("browser") if line["level"] == "SEVERE"]
+
+
+def test_a_reports_page_asks_beside_its_blind_vote(report_of_the_world):
+    page = report_of_the_world
+    assert page.one("nav a", "blind quiz").is_displayed()
+    asked = page.one("#seen").get_attribute("innerHTML")
+    assert not any(word in asked for word in ("full", "other", "a red hat", "elsewhere")), "blind"
+    for words in (("hat", "red", "matte"), ("?", "blue", "dotted")):
+        for word in words:
+            page.one(f"#seen [data-value='{word}']").click()
+    assert page.one("#seen .votes output").text.startswith("2 answers,")
+    page.driver.refresh()
+    page.one("#seen button", "Save answers").click()
+    path = page.downloads / "seen-made-up.json"
+    page.wait(path.exists)
+    saved = json.loads(path.read_text())
+    assert (saved["schema"], saved["suite"], len(saved["seen"])) == (1, "made <up>", 2)
+    first, second = saved["seen"]
+    assert (first["kind"], first["color"], first["finish"], second["kind"]) == ("hat", "red", "matte", "?")
+    world = page.data()["world"]
+    known = {page.data()["trials"]["id"][place] for place in world["trials"]}
+    assert {first["trial"], second["trial"]} <= known and first["view"] in range(8)
+    assert all("thing-7" not in trial for trial in known), "what is not of the world is not asked about"
+    page.one("#seen button", "Forget answers").click()
+    assert page.one("#seen .votes output").text == "no answer yet"
+
+
+def test_a_page_without_the_world_asks_nothing(reader):
+    assert reader.data()["world"] is None and not reader.one("#seen").is_displayed()
+    assert not reader.one("nav a[href='#seen']").is_displayed()

@@ -79,7 +79,15 @@ def is_quiz_file(path: pathlib.Path) -> bool:
         return False  # the reader of votes says what is wrong with it
     if isinstance(found, list):
         return bool(found) and isinstance(found[0], dict) and "number" in found[0]
-    return isinstance(found, dict) and "answers" in found
+    return isinstance(found, dict) and ("answers" in found or "seen" in found)
+
+
+def is_page_file(path: pathlib.Path) -> bool:
+    """Tell answers that a report's page saved from those to a quiz with a key."""
+    if path.suffix.lower() in TABLE_ENDS or not is_quiz_file(path):
+        return False
+    found = json_values.parse_user_json(read_plain_file(path), str(path))
+    return isinstance(found, dict) and "seen" in found
 
 
 def read_answers(path: pathlib.Path) -> QuizAnswers:

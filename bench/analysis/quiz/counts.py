@@ -19,8 +19,10 @@ from jaxtyping import Int
 from bench.analysis.quiz import agreement, answers, judging
 from bench.analysis.quiz.agreement import Estimate
 from bench.analysis.quiz.key import TRUE_RENDERS, QuizKey, QuizPicture, read_key
+from bench.analysis.quiz.page_answers import read_page_answers
 from bench.errors import UsageError
 from bench.metrics.recognition import PROPERTY_OF, true_answers
+from bench.storage.store import Store
 from tasks.closed_world.meanings import PROPERTIES, ObjectPairSpec
 
 AskJudges: TypeAlias = Callable[[QuizKey, Sequence[str]], Mapping[str, judging.JudgedQuiz]]
@@ -53,13 +55,11 @@ class AnsweredQuiz(NamedTuple):
 
     Attributes:
         path: Their file.
-        key_path: The file of the quiz's key.
         key: The quiz.
         found: The answers.
     """
 
     path: pathlib.Path
-    key_path: pathlib.Path
     key: QuizKey
     found: answers.QuizAnswers
 
@@ -67,12 +67,15 @@ class AnsweredQuiz(NamedTuple):
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-def read_quizzes(paths: Sequence[pathlib.Path], key_path: pathlib.Path | None = None) -> list[AnsweredQuiz]:
+def read_quizzes(
+    paths: Sequence[pathlib.Path], key_path: pathlib.Path | None = None, trials: Store | None = None
+) -> list[AnsweredQuiz]:
     """Read files of answers with the keys of their quizzes.
 
     Args:
         paths: Files of answers.
         key_path: The key; None for the one beside each file's folder, where `quiz` puts it.
+        trials: Store of the trials that a report's page asked about; None where no file is of such a page.
 
     Raises:
         UsageError: A file is given twice, holds no answers, or belongs to another quiz than the key.
@@ -81,15 +84,28 @@ def read_quizzes(paths: Sequence[pathlib.Path], key_path: pathlib.Path | None = 
     twice = [str(path) for path, place in zip(paths, resolved, strict=True) if resolved.count(place) > 1]
     if twice:
         raise UsageError(f"votes: expected each file once, got {twice[0]} twice; leave one out")
-    read = [answers.read_answers(path) for path in paths]
     keys: dict[pathlib.Path, QuizKey] = {}
     quizzes = []
-    for path, found in zip(paths, read, strict=True):
+    for path in paths:
+        if trials is not None and answers.is_page_file(path):
+            quizzes.append(AnsweredQuiz(path, *read_page_answers(path, trials)))
+            continue
+        found = answers.read_answers(path)
         place = key_path or default_key(path)
         if place not in keys:
             keys[place] = read_key(place)
         answers.check_answers(found, len(keys[place].pictures), keys[place].quiz, path)
-        quizzes.append(AnsweredQuiz(path, place, keys[place], found))
+        quizzes.append(AnsweredQuiz(path, keys[place], found))
+    check_different(quizzes)
+    return quizzes
+
+
+def check_different(quizzes: Sequence[AnsweredQuiz]) -> None:
+    """Refuse answers that two files hold, as one was copied.
+
+    Raises:
+        UsageError: There are such files.
+    """
     seen: dict[tuple[str, frozenset[Any]], pathlib.Path] = {}
     for quiz in quizzes:
         content = frozenset((x.number, tuple(x.chosen.items())) for x in quiz.found.answers)
@@ -98,7 +114,6 @@ def read_quizzes(paths: Sequence[pathlib.Path], key_path: pathlib.Path | None = 
             raise UsageError(
                 f"votes: expected each answer once, got the same in {first} and {quiz.path}; leave one out"
             )
-    return quizzes
 
 
 def default_key(path: pathlib.Path) -> pathlib.Path:
@@ -146,6 +161,7 @@ def count_quiz(
     key_path: pathlib.Path | None = None,
     names: Sequence[str] | None = None,
     ask: AskJudges | None = None,
+    trials: Store | None = None,
 ) -> dict[str, Any]:
     """Count the answers of several files, as JSON.
 
@@ -154,11 +170,12 @@ def count_quiz(
         key_path: See `read_quizzes`.
         names: Encoders that are asked too; None for `judging.judge_names`.
         ask: Gives the answers of encoders to a quiz; None for `judging.judge_pictures`.
+        trials: See `read_quizzes`.
 
     Raises:
         UsageError: See `read_quizzes`.
     """
-    quizzes = read_quizzes(paths, key_path)
+    quizzes = read_quizzes(paths, key_path, trials)
     names = judging.judge_names() if names is None else names
     rows, reasons = match_answers(quizzes, names, ask or judging.judge_pictures)
     arms = sorted({row.picture.arm for row in rows}, key=lambda arm: (arm == TRUE_RENDERS, arm))

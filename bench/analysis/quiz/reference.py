@@ -21,6 +21,7 @@ from bench.analysis.quiz.answers import UNKNOWN, QuizAnswers
 from bench.analysis.quiz.counts import AnsweredQuiz, AskJudges
 from bench.analysis.quiz.key import write_key
 from bench.errors import UsageError
+from bench.storage.store import Store
 from models.clip.checkpoints import catalog
 from tasks.captions import judge_agreement
 from tasks.closed_world.meanings import PROPERTIES
@@ -38,6 +39,7 @@ def save_quizzes(
     key_path: pathlib.Path | None = None,
     folder: pathlib.Path | None = None,
     ask: AskJudges | None = None,
+    trials: Store | None = None,
 ) -> dict[str, Any]:
     """Keep answers with their quizzes, and count all that are kept.
 
@@ -46,6 +48,7 @@ def save_quizzes(
         key_path: See `counts.read_quizzes`.
         folder: Where they are kept; None for that of the project.
         ask: See `counts.count_quiz`.
+        trials: See `counts.read_quizzes`.
 
     Returns:
         What was written as `agreement.json`.
@@ -54,7 +57,7 @@ def save_quizzes(
         UsageError: See `counts.read_quizzes`; or two people have one name.
     """
     folder = folder or judge_agreement.FOLDER
-    quizzes = counts.read_quizzes(paths, key_path)
+    quizzes = counts.read_quizzes(paths, key_path, trials)
     for quiz in quizzes:
         keep_quiz(quiz, folder)
     kept = sorted(folder.glob("*/*.csv"))

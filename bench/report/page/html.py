@@ -22,7 +22,7 @@ ASSETS = pathlib.Path(__file__).with_name("assets")
 
 TEMPLATES = pathlib.Path(__file__).with_name("templates")
 
-SCRIPTS = ("common.js", "tables.js", "trials.js", "pictures.js")
+SCRIPTS = ("common.js", "words.js", "seen.js", "tables.js", "trials.js", "pictures.js")
 """Parts of the explorer's script, in the order in which they stand."""
 
 
@@ -100,7 +100,7 @@ def explorer_script() -> str:
 @functools.cache
 def quiz_script() -> str:
     """Put the script of a quiz in a scope of its own."""
-    return '(() => {\n"use strict";\n' + asset("quiz.js") + "})();\n"
+    return '(() => {\n"use strict";\n' + asset("words.js") + asset("quiz.js") + "})();\n"
 
 
 def script_digest(script: str | None = None) -> str:

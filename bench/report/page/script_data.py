@@ -10,6 +10,7 @@ and texts that occur often stand once, and others refer to their place. The same
     trials   columns: id, status (0 finished, 1 failed, 2 not run), reason, seconds, steps, curves
     reels    by trial and kind: path, labels, width, height
     viewers  by trial: the page of its mesh
+    world    trials that a blind quiz may ask about, and its words; null where no caption is of the closed world
     reasons, fields, steps (and targets of curves), labels: what the others refer to
 """
 
@@ -28,6 +29,7 @@ from bench.analysis.table_result import TableResult
 from bench.metrics.registry import metric_named
 from bench.report.images.interactive_media import InteractiveMedia
 from bench.report.images.turntables import FrameStrip
+from bench.report.page import quiz_words
 from bench.report.report_contents import ReportContents
 from bench.report.tables.cells import DASH
 from bench.report.tables.grids import NUM_PRIMARY
@@ -117,6 +119,7 @@ def make_script_data(
         "trials": make_trials(trial_ids, context),
         "reels": make_reels(media, context),
         "viewers": list_viewer_pages(media, context),
+        "world": quiz_words.list_asked_trials(records, context.trial_places),
         "reasons": context.reasons.values,
         "fields": context.fields.values,
         "steps": context.steps.values,

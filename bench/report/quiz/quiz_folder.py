@@ -14,16 +14,15 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import io
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from bench.analysis.quiz.key import TRUE_RENDERS, QuizKey, QuizPicture, write_key
+from bench.analysis.quiz.pictures import to_png
 from bench.errors import UsageError
 from bench.report.images.image_grid import LabelledImage, draw_gallery, encode_png
 from bench.report.quiz import sampling, true_pictures
@@ -224,10 +223,3 @@ def list_words() -> str:
         "things are shown, say one of them. Write ? only where you cannot tell at all: it counts as wrong.",
     ]
     return "\n".join([*told, "", *lines, ""])
-
-
-def to_png(image: Any) -> bytes:
-    """Encode a picture as PNG, the same bytes each time."""
-    out = io.BytesIO()
-    Image.fromarray(np.asarray(image)).save(out, "PNG")
-    return out.getvalue()

@@ -7,24 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from bench.report.page import html, script_data
-from tasks.closed_world.meanings import PROPERTIES
-
-SWATCHES = {
-    "red": "#d62828",
-    "orange": "#f28c28",
-    "yellow": "#f5d327",
-    "green": "#2e9e44",
-    "turquoise": "#2ec4b6",
-    "blue": "#2456c8",
-    "purple": "#7b3fa0",
-    "pink": "#f29bb7",
-    "brown": "#7a4a28",
-    "white": "#ffffff",
-    "gray": "#8d8d8d",
-    "black": "#151515",
-}
-"""What each colour is like, beside its word."""
+from bench.report.page import html, quiz_words, script_data
 
 INTRODUCTION = (
     "Of each picture say what it shows, whatever you think of it: one kind, one colour, one finish. Where two things "
@@ -44,8 +27,7 @@ def render_quiz_page(quiz: str, pngs: Sequence[bytes]) -> str:
     """
     data = {
         "quiz": quiz,
-        "properties": {name: list(values) for name, values in PROPERTIES.items()},
-        "swatches": SWATCHES,
+        **quiz_words.list_words_and_swatches(),
         "pictures": ["data:image/png;base64," + base64.b64encode(png).decode() for png in pngs],
     }
     return html.render_template(

@@ -13,21 +13,17 @@ import collections
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import UInt8
 
+from bench.analysis.quiz.pictures import meaning_of_record, read_view
 from bench.errors import UsageError
 from bench.metrics.caption_scorers import RING
 from bench.storage.record import Record
 from bench.storage.store import Store
 from bench.storage.trial_reader import read_whole_views
-from tasks.closed_world import grammar
 from tasks.closed_world.meanings import Meaning, ObjectPairSpec, pairs, things
-
-GREY = 0.5
-"""Background of all pictures, and of the views as caption tasks store them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,16 +95,6 @@ def list_quiz_trials(stores: Mapping[str, Store], trial_ids: frozenset[str] | No
             "train some: python -m bench run --suite text-to-3d"
         )
     return found
-
-
-def meaning_of_record(record: Record) -> Meaning | None:
-    """Return what the caption of a finished trial means; None if it failed, or has no caption of the closed world."""
-    if record.status != "finished":
-        return None
-    try:
-        return grammar.parse(record.cluster)
-    except UsageError:
-        return None
 
 
 def has_all_views(trials_store: Store, record: Record) -> bool:
@@ -192,29 +178,6 @@ def draw_true_meanings(shown: Sequence[Meaning], num: int, seed: int) -> list[Me
 
 
 # ---- pixels ----------------------------------------------------------------------------------------------------------
-
-
-def read_view(views: Mapping[str, Shaped[np.ndarray, "..."]], view: int, where: str) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a stored view as bytes; it stands on neutral grey already.
-
-    Raises:
-        UsageError: It was not stored, or is not square.
-    """
-    places = np.flatnonzero(views["ids"] == view)
-    if not len(places):
-        raise UsageError(f"{where}: expected view {view}, got none; render the trial again")
-    color = views["color"][places[0]].astype(np.float32)
-    if color.shape[0] != color.shape[1]:
-        raise UsageError(
-            f"{where}: expected square views, got {color.shape[1]} x {color.shape[0]}; leave the trial out"
-        )
-    return quantize_pixels(color)
-
-
-def quantize_pixels(color: Any) -> UInt8[np.ndarray, "h w 3"]:
-    """Round colours in [0, 1] to bytes; what is not finite becomes grey."""
-    finite = np.nan_to_num(np.asarray(color, np.float32), nan=GREY, posinf=1.0, neginf=0.0)
-    return (np.clip(finite, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def read_chosen_views(chosen: Sequence[ChosenView], stores: Mapping[str, Store]) -> list[UInt8[np.ndarray, "h w 3"]]:

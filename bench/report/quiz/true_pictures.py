@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from bench.analysis.quiz.pictures import GREY, quantize_pixels
 from bench.analysis.true_renders import FAMILY, NUM_SPP
 from bench.errors import UsageError
 from bench.metrics.caption_scorers import RING
-from bench.report.quiz.sampling import GREY, quantize_pixels
 from tasks.captions import caption_task
 from tasks.closed_world import pictures
 from tasks.closed_world.meanings import Meaning, meaning_of

@@ -186,10 +186,11 @@ function pairs() {
   return found;
 }
 
-function save(votes) {
-  const text = `${JSON.stringify({ schema: 1, suite: DATA.suite, votes }, null, 1)}\n`;
+/** Let the browser save a value under a name that the suite's follows. */
+function saveFile(kind, value) {
+  const text = `${JSON.stringify(value, null, 1)}\n`;
   const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  const name = `votes-${DATA.suite.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "") || "study"}.json`;
+  const name = `${kind}-${DATA.suite.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "") || "study"}.json`;
   const anchor = make("a", { href: url, download: name });
   anchor.click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
@@ -205,7 +206,7 @@ function setUpVotes() {
   const tiles = make("div", { class: "tiles" });
   const player = makePlayer("which view, of both");
   const said = make("output", { "aria-live": "polite" });
-  const saving = button("Save votes", () => save(votes));
+  const saving = button("Save votes", () => saveFile("votes", { schema: 1, suite: DATA.suite, votes }));
   const clearing = button("Forget votes", () => { votes.length = 0; keep(votes); tell(); });
   const tell = () => {
     said.textContent = votes.length ? `${counted(votes.length, "vote")}, kept in this browser` : "no vote yet";
@@ -277,6 +278,7 @@ function setUpObjects() {
 setUpTables();
 setUpLook();
 setUpVotes();
+setUpSeen();
 setUpObjects();
 document.querySelectorAll("nav [hidden]").forEach((anchor) => {
   const target = document.querySelector(anchor.getAttribute("href"));

@@ -2,9 +2,7 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const NAMES = Object.keys(DATA.properties);
-const TITLES = { kind: "Kind", color: "Colour", finish: "Finish" };
 const KEPT = `bench-quiz:${DATA.quiz}`;
-const UNKNOWN = "?";
 
 function make(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
@@ -125,24 +123,12 @@ const back = button("Back", () => go(number - 1));
 const onward = button("Skip", () => go(number + 1));
 const saving = button("Save answers", save);
 
-const groups = NAMES.map((name) => {
-  const buttons = [...DATA.properties[name], UNKNOWN].map((value) => {
-    const swatch = name === "color" && value !== UNKNOWN ? [make("span", { class: "swatch" })] : [];
-    if (swatch.length) swatch[0].style.background = DATA.swatches[value];
-    const text = value === UNKNOWN ? "cannot tell" : value;
-    return make("button", { type: "button", class: "button", "data-name": name, "data-value": value,
-      click: () => choose(name, value) }, ...swatch, text);
-  });
-  return make("fieldset", {}, make("legend", {}, TITLES[name] || name), make("div", { class: "words" }, ...buttons));
-});
+const groups = make("div", {}, ...wordGroups(DATA, choose));
 
 function draw() {
   image.src = DATA.pictures[number - 1];
   caption.textContent = `${number} of ${DATA.pictures.length}`;
-  const chosen = answers[number] || {};
-  document.querySelectorAll("[data-name]").forEach((one) => {
-    one.setAttribute("aria-pressed", chosen[one.dataset.name] === one.dataset.value);
-  });
+  pressChosen(groups, answers[number] || {});
   const num = numAnswered();
   told.textContent = `${num} of ${DATA.pictures.length} answered, kept in this browser`;
   filled.style.width = `${(100 * num) / DATA.pictures.length}%`;
@@ -159,9 +145,9 @@ typed.addEventListener("keydown", (event) => {
 
 document.getElementById("quiz").replaceChildren(
   make("div", { class: "bar" }, filled),
-  make("div", { class: "ask" },
+  make("div", { class: "asked" },
     make("div", {}, make("figure", {}, image, caption), make("div", { class: "tools" }, back, onward)),
-    make("div", {}, ...groups, make("div", { class: "tools" }, typed), make("div", { class: "tools" }, person, saving, told))),
+    make("div", {}, groups, make("div", { class: "tools" }, typed), make("div", { class: "tools" }, person, saving, told))),
 );
 if (isWhole(number)) number = nextOpen();
 draw();

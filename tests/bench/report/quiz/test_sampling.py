@@ -7,6 +7,7 @@ import collections
 import numpy as np
 import pytest
 
+from bench.analysis.quiz import pictures
 from bench.errors import UsageError
 from bench.metrics.caption_scorers import RING
 from bench.report.quiz import sampling
@@ -72,6 +73,6 @@ def test_pixels_are_those_of_the_store(tmp_path):
     stored = trials.views(trial.trial)["color"].astype(np.float32)
     for image, view in zip(images, (5, 2), strict=True):
         np.testing.assert_allclose(image / 255, stored[view], atol=0.5 / 255 + 1e-6)
-    assert sampling.quantize_pixels([[[np.nan, np.inf, -1]]]).tolist() == [[[128, 255, 0]]]
+    assert pictures.quantize_pixels([[[np.nan, np.inf, -1]]]).tolist() == [[[128, 255, 0]]]
     with pytest.raises(UsageError, match="expected view 99, got none; render the trial again"):
-        sampling.read_view(trials.views(trial.trial), 99, trial.trial)
+        pictures.read_view(trials.views(trial.trial), 99, trial.trial)
