@@ -14,6 +14,7 @@ from bench.import_paths import ROOT
 from bench.report.defaults import ENCODER_FIGURE
 from bench.storage import store
 from bench.storage.store import Store
+from bench.storage.trial_reader import describe_damage
 from tasks.budgets import budget_named
 from tasks.data_dir.atomic_files import write_file
 
@@ -181,6 +182,7 @@ def draw_while_running(
 
     wanted = {trial.id for trial in chosen.trials}
     seen = page = None
+    told: set[str] = set()
     try:
         while True:
             listing = store.modification_times(results)
@@ -199,6 +201,10 @@ def draw_while_running(
                     **options,
                 )
                 page = build.draw_report(contents, folder).page
+                for line in describe_damage(trials_store):
+                    if line not in told:
+                        print(line, file=sys.stderr, flush=True)
+                    told.add(line)
                 num_failed = sum(trials_store.failed(trial_id) for trial_id in done)
                 failed = f", {num_failed} of them failed" if num_failed else ""
                 print(f"report: {page}: {len(done)} of {len(wanted)} trials{failed}", flush=True)

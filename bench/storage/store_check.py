@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple, TypeAlias
 
 from bench.errors import MACHINE_ERRORS, DamagedFile, MachineFault, UsageError, escape_controls, machine_fault
-from bench.storage import archived_trials, checksums, trial_folder
+from bench.storage import archived_trials, checksums, run_status, trial_folder
 from bench.storage.checkpoint_files import CheckpointFolder
 from bench.storage.record import Record
 from bench.storage.store import FILE_ENDS
@@ -117,6 +117,7 @@ def check_store(root: str | os.PathLike[str], judge: Callable[[Record], str] = l
         elif not _is_known_name(name):
             findings.append(StoreFinding("doubtful", name, f"{name}: expected trials, got something else; remove it"))
     findings += _compare_contents(place, trials)
+    findings += _check_status(place)
     records = [trial.record for trial in trials if trial.record is not None]
     old = [record.trial_id for record in records if not record.files and record.status == "finished"]
     for training, why in CheckpointFolder.open(place).refused.items():
@@ -127,6 +128,17 @@ def check_store(root: str | os.PathLike[str], judge: Callable[[Record], str] = l
         unchecked=tuple(old),
         findings=tuple(findings),
     )
+
+
+def _check_status(place: pathlib.Path) -> list[StoreFinding]:
+    """Find a status that does not parse: nothing is lost with it."""
+    try:
+        run_status.read_status(place)
+    except MachineFault:
+        raise
+    except ValueError as error:
+        return [StoreFinding("doubtful", run_status.STATUS, f"{error}; the next run writes it anew")]
+    return []
 
 
 class _CheckedTrial(NamedTuple):

@@ -199,6 +199,11 @@ def test_a_strange_name_in_a_store_harms_nothing(root, name, strange):
     assert "\x1b" not in "".join(describe_damage(trials) + check_store(root).describe())
 
 
+def test_a_status_that_does_not_parse_is_doubtful(root):
+    (root / "status.json").write_text("{")
+    assert kinds(root) == {("doubtful", "status.json")}
+
+
 def test_copies_are_taken_for_what_they_are(root):
     shutil.copytree(root / BAD, root / f"{BAD} (copy)")
     shutil.copytree(root / BAD, root / "nerf__pawn__8v__s0__00000003")
