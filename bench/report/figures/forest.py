@@ -22,8 +22,11 @@ BETTER_SIDE = {True: "right is better", False: "left is better", None: "neither 
 """By a metric's `higher_is_better`."""
 
 
-SCENES_HEIGHT = 0.5
-"""Share of an arm's height that its scenes take, where they are drawn one by one."""
+SCENE_IN = 0.09
+"""Height of a scene's line in inches, where an arm has several."""
+
+SCENES_BELOW = (0.22, 0.56)
+"""Where an arm's scenes begin and end below its own mark, as shares of the distance between arms."""
 
 
 def draw_forest(result: TableResult, metric: str) -> Figure:
@@ -42,7 +45,9 @@ def draw_forest(result: TableResult, metric: str) -> Figure:
         rows.append(_arm_row(entry))
         rows += [_scene_row(each) for each in of_scenes if each.arm == entry.arm]
     with figure_style():
-        figure, axes = make_canvas(3.9, 0.72 + 0.3 * max(1, len(entries)) + 0.17 * bool(of_scenes))
+        num_scenes = len({each.cluster for each in of_scenes})
+        arm_in = 0.3 + SCENE_IN * max(0, num_scenes - 1)
+        figure, axes = make_canvas(3.9, 0.72 + arm_in * max(1, len(entries)) + 0.17 * bool(of_scenes))
         for place, entry in enumerate(reversed(entries)):
             _draw_scenes(axes, place, [each for each in of_scenes if each.arm == entry.arm])
             color = COLORS[verdict_tone(entry)]
@@ -51,7 +56,7 @@ def draw_forest(result: TableResult, metric: str) -> Figure:
             axes.plot([entry.difference or 0.0], [place], "o", color=color, ms=6)
         axes.axvline(0, color=INK, lw=0.8, alpha=0.55, zorder=0)
         axes.set_yticks(range(len(entries)), [shorten(entry.arm) for entry in reversed(entries)])
-        axes.set_ylim(-0.6, len(entries) - 0.4)
+        axes.set_ylim(-0.7 if num_scenes > 1 else -0.6, len(entries) - 0.4)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x", alpha=0.18, color=INK, lw=0.6)
@@ -64,7 +69,7 @@ def draw_forest(result: TableResult, metric: str) -> Figure:
     title = f"{metric_named(metric).title}: differences to {result.baseline}"
     scenes = list(dict.fromkeys(each.cluster for each in of_scenes))
     if len(scenes) > 1:
-        title += f"; thin lines from above: {', '.join(scenes)}"
+        title += f"; thin lines, from above: {', '.join(scenes)}"
     return Figure(name, title, svg, tuple(rows))
 
 
@@ -81,13 +86,13 @@ def _scene_row(scene: SceneDifference) -> Row:
 
 
 def _draw_scenes(axes: Axes, place: int, scenes: Sequence[SceneDifference]) -> None:
-    """Draw the scenes of an arm as thin lines about its height; one alone at it."""
-    offsets = np.linspace(SCENES_HEIGHT / 2, -SCENES_HEIGHT / 2, len(scenes)) if len(scenes) > 1 else [0.0]
+    """Draw the scenes of an arm as thin lines below its mark; one alone, whose mean is the arm's, through it."""
+    offsets = np.linspace(*SCENES_BELOW, len(scenes)) if len(scenes) > 1 else [0.0]
     for scene, offset in zip(scenes, offsets, strict=False):
-        height = place + offset
+        height = place - offset
         limits = [x for x in (scene.low, scene.high) if x is not None]
         axes.plot(limits, [height] * len(limits), color=COLORS["quiet"], lw=1.1, solid_capstyle="butt")
-        axes.plot([scene.mean], [height], "|", color=COLORS["quiet"], ms=5)
+        axes.plot([scene.mean], [height], "|", color=COLORS["quiet"], ms=4)
 
 
 def axis_label(metric: str) -> list[str]:

@@ -32,7 +32,7 @@ def test_few_scenes_have_their_intervals_over_views(usual):
     plain = draw_forest(usual.result, "psnr")
     assert [row["cluster"] for row in both.rows] == ["", "fox", "fern"] * 2
     assert (both.rows[1]["low"], both.rows[1]["high"], both.rows[1]["num_pairs"]) == (1.25, 1.75, 2)
-    assert both.title == f"{plain.title}; thin lines from above: fox, fern" and one.title == plain.title
+    assert both.title == f"{plain.title}; thin lines, from above: fox, fern" and one.title == plain.title
     marks = [figure.svg.count("<use") for figure in (plain, one, both)]
     assert marks[1] > marks[0] and marks[2] > marks[1]
     assert draw_forest(dataclasses.replace(usual.result, scene_differences=tuple(scenes)), "ssim").rows[0]["arm"]
