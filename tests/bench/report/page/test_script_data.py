@@ -11,9 +11,10 @@ import pytest
 
 from bench.report.images.interactive_media import InteractiveMedia, MeshViewer
 from bench.report.images.turntables import FrameStrip
-from bench.report.page import html, script_data
+from bench.report.page import html, quiz_words, script_data
 from bench.report.page.script_data import InternedList
 from tests.fixtures.report_studies import contents_of
+from tests.fixtures.stored_trials import some_record
 
 
 def given(made, records=None, media=None):
@@ -171,3 +172,16 @@ def test_the_script_writes_text_as_text():
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "</"):
         assert way not in script
     assert "fetch(" not in script and "XMLHttpRequest" not in script and "import(" not in script
+
+
+def test_a_blind_quiz_asks_about_captions_of_the_world_alone():
+    hat, other, failed = (
+        some_record(f"full__x__s{seed}__0", cluster=cluster)
+        for seed, cluster in enumerate(["a red hat", "a <red> kite", "a blue hat"])
+    )
+    failed = dataclasses.replace(failed, status="failed", reason="it burnt")
+    places = {record.trial_id: 10 + place for place, record in enumerate((hat, other, failed))}
+    found = quiz_words.list_asked_trials([hat, other, failed], places)
+    assert found["trials"] == [10] and set(found["swatches"]) == set(found["properties"]["color"])
+    assert quiz_words.list_asked_trials([other, failed], places) is None
+    assert quiz_words.list_asked_trials([hat], {}) is None
