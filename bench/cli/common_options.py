@@ -52,10 +52,10 @@ def existing(path: pathlib.Path) -> pathlib.Path:
 
 @contextlib.contextmanager
 def opened_store(path: str | os.PathLike[str], study: str = "") -> Iterator[Store]:
-    """Open a store for a verb, and name at its end what could not be read, in a line each on standard error.
+    """Open a store for a verb, and name what could not be read, in a line each on standard error.
 
-    It is named too where the verb ends in an error, which is often because of it: a trial whose record was set aside is
-    not found.
+    What is found on opening is named at once, as a run may be killed; the rest at the verb's end. It is named too where
+    the verb ends in an error, which is often because of it: a trial whose record was set aside is not found.
 
     Args:
         path: The folder.
@@ -65,11 +65,15 @@ def opened_store(path: str | os.PathLike[str], study: str = "") -> Iterator[Stor
     from bench.storage.trial_reader import describe_damage
 
     trials_store = Store.open(path, study)
+    at_once = describe_damage(trials_store)
+    for line in at_once:
+        print(line, file=sys.stderr, flush=True)
     try:
         yield trials_store
     finally:
         for line in describe_damage(trials_store):
-            print(line, file=sys.stderr)
+            if line not in at_once:
+                print(line, file=sys.stderr)
 
 
 def add_every(parser: argparse.ArgumentParser, beside: str, default_s: float) -> None:

@@ -147,16 +147,26 @@ class RayExecutor:
             self.keep_what_is_trained(health)
             raise
         except RayLost:
-            for worker in self.workers:
-                for attempt in worker.attempts:
-                    self.queue.put_back(attempt)
-            self.workers = []
+            self.put_packs_back()
             raise
+        except OSError as error:
+            if error.errno is not None:  # of a disk or a file
+                raise
+            # Ray says `OSError: Broken pipe`, without a number, when the raylet under the driver dies during a question.
+            self.put_packs_back()
+            raise RayLost(f"the part of Ray on this host (raylet) died: {error}") from error
         finally:
             health.close()
             stop.is_patient = False
             for worker in self.workers:
                 ray.kill(worker.actor)
+
+    def put_packs_back(self) -> None:
+        """Let the packs of all workers wait again, as the workers are gone."""
+        for worker in self.workers:
+            for attempt in worker.attempts:
+                self.queue.put_back(attempt)
+        self.workers = []
 
     def num_waiting(self) -> int:
         """Count the workers that Ray has not started yet."""

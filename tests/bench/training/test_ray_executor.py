@@ -210,3 +210,35 @@ def listening(pid):
                 if words[3] == "0A" and f"socket:[{words[9]}]" in inodes:
                     found.append(words[1].split(":")[0])
     return found
+
+
+class ExecutorWithoutRay(ray_executor.RayExecutor):
+    """An executor whose first question to Ray fails, with one worker that trains a pack."""
+
+    def __init__(self, error):
+        self.error = error
+        self.is_local = True
+        self.num_workers = 1
+        self.workers = []
+        self.returned = []
+        self.queue = types.SimpleNamespace(waiting=["a pack"], put_back=self.returned.append)
+        stop = types.SimpleNamespace(is_patient=False, may_begin=lambda: True, is_due=lambda: False)
+        checkpoints = types.SimpleNamespace(every_s=None)
+        self.handlers = types.SimpleNamespace(stop=stop, checkpoints=checkpoints)
+
+    def start_worker(self):
+        return types.SimpleNamespace(attempts=["the first", "the second"], actor=None)
+
+    def hand_out_packs(self):
+        raise self.error
+
+
+def test_a_raylet_that_dies_during_a_question_is_ray_lost_and_not_a_traceback(monkeypatch):
+    monkeypatch.setattr(ray_executor, "RayHealth", lambda: types.SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(ray_executor.ray, "kill", lambda actor: None)
+    executor = ExecutorWithoutRay(OSError("Broken pipe"))
+    with pytest.raises(ray_executor.RayLost, match="raylet.*Broken pipe"):
+        executor.run()
+    assert executor.returned == ["the first", "the second"] and not executor.workers
+    with pytest.raises(OSError, match="No space left"):  # a full disk stays what it is
+        ExecutorWithoutRay(OSError(28, "No space left on device")).run()
