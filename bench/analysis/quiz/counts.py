@@ -21,6 +21,7 @@ from bench.analysis.quiz.agreement import Estimate
 from bench.analysis.quiz.key import TRUE_RENDERS, QuizKey, QuizPicture, read_key
 from bench.analysis.quiz.page_answers import read_page_answers
 from bench.errors import UsageError
+from bench.metrics import judges
 from bench.metrics.recognition import PROPERTY_OF, true_answers
 from bench.storage.store import Store
 from tasks.closed_world.meanings import PROPERTIES, ObjectPairSpec
@@ -40,7 +41,7 @@ class AnsweredPicture(NamedTuple):
         picture: The picture.
         person: Who answered.
         chosen: By property the person's answer.
-        judged: By judge and question the judge's.
+        judged: By judge and question the judge's; not of judges that guided the object.
     """
 
     quiz: str
@@ -144,13 +145,19 @@ def match_answers(
         reasons |= {name: told.reason for name, told in judged.items() if told.reason is not None}
         for answer in quiz.found.answers:
             place = answer.number - 1
+            picture = quiz.key.pictures[place]
             said = {
                 name: {question: told.answers[question][place] for question in told.answers}
                 for name, told in judged.items()
-                if told.reason is None
+                if told.reason is None and not is_in_loop(name, picture)
             }
-            rows.append(AnsweredPicture(digest, quiz.key.pictures[place], quiz.found.person, answer.chosen, said))
+            rows.append(AnsweredPicture(digest, picture, quiz.found.person, answer.chosen, said))
     return rows, reasons
+
+
+def is_in_loop(judge: str, picture: QuizPicture) -> bool:
+    """Whether a judge guided the object of a picture: what it says of that is no judgement."""
+    return bool(judges.judge_of(judge, {"": picture.guides}, allow_in_loop=True).in_loop)
 
 
 # ---- counting --------------------------------------------------------------------------------------------------------
@@ -180,7 +187,7 @@ def count_quiz(
     rows, reasons = match_answers(quizzes, names, ask or judging.judge_pictures)
     arms = sorted({row.picture.arm for row in rows}, key=lambda arm: (arm == TRUE_RENDERS, arm))
     of_fields = [row for row in rows if row.picture.arm != TRUE_RENDERS]
-    judges = [count_judge(name, rows) for name in names if name not in reasons]
+    counted = [count_judge(name, rows) for name in names if name not in reasons]
     return {
         "quizzes": sorted({quiz.key.quiz for quiz in quizzes}),
         "num_pictures": sum({quiz.key.quiz: len(quiz.key.pictures) for quiz in quizzes}.values()),
@@ -190,7 +197,7 @@ def count_quiz(
         "num_captions": len({row.picture.meaning for row in rows}),
         "unnamed": [str(quiz.path) for quiz in quizzes if quiz.found.quiz is None],
         "arms": [count_arm(arm, [row for row in rows if row.picture.arm == arm]) for arm in arms],
-        "judges": sorted(judges, key=lambda judge: -rank_kappa(judge)),
+        "judges": sorted(counted, key=lambda judge: -rank_kappa(judge)),
         "people": compare_people(of_fields),
         "not_asked": reasons,
     }
@@ -206,13 +213,13 @@ def count_arm(arm: str, rows: Sequence[AnsweredPicture]) -> dict[str, Any]:
     people = {
         part: {name: estimate_share(chosen, name)._asdict() for name in PROPERTIES} for part, chosen in parts.items()
     }
-    judges = {
+    by_judges = {
         name: {
             question: estimate_share(rows, PROPERTY_OF[question], name, question)._asdict() for question in PROPERTY_OF
         }
         for name in dict.fromkeys(name for row in rows for name in row.judged)
     }
-    return {"arm": arm, "num_pictures": count_pictures(rows), "people": people, "judges": judges}
+    return {"arm": arm, "num_pictures": count_pictures(rows), "people": people, "judges": by_judges}
 
 
 def count_pictures(rows: Sequence[AnsweredPicture]) -> int:
@@ -233,6 +240,7 @@ def estimate_share(
         rows = [row for row in rows if name in row.chosen]
         said = [row.chosen[name] for row in rows]
     else:
+        rows = [row for row in rows if judge in row.judged]
         said = [row.judged[judge][question] for row in rows]
     right = [word in true_answers(row.picture.parsed, name) for word, row in zip(said, rows, strict=True)]
     return agreement.share_estimate(np.asarray(right, np.bool_), number_captions(rows))
@@ -245,7 +253,12 @@ def number_captions(rows: Sequence[AnsweredPicture]) -> Int[np.ndarray, " n"]:
 
 
 def count_judge(name: str, rows: Sequence[AnsweredPicture]) -> dict[str, Any]:
-    """Compute how far a judge agrees with people on pictures of trained objects, by the better way of asking it."""
+    """Compute how far a judge agrees with people on pictures of trained objects, by the better way of asking it.
+
+    Objects that it guided are left out, and counted.
+    """
+    num_in_loop = sum(name not in row.judged for row in rows)
+    rows = [row for row in rows if name in row.judged]
     of_fields = [row for row in rows if row.picture.arm != TRUE_RENDERS and "kind" in row.chosen]
     asked = {question: compare_kinds(name, question, of_fields) for question in ASKED_KINDS}
     asked_by = max(ASKED_KINDS, key=lambda question: rank_kappa(asked[question]))
@@ -260,6 +273,7 @@ def count_judge(name: str, rows: Sequence[AnsweredPicture]) -> dict[str, Any]:
     return {
         "judge": name,
         "asked_by": asked_by,
+        "num_in_loop": num_in_loop,
         **asked[asked_by],
         "by_question": asked,
         "with_true_renders": with_true,

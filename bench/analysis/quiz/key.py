@@ -33,7 +33,7 @@ MAX_BYTES = 512 * MIB
 TRUE_RENDERS = "true renders"
 """The arm of pictures that were path-traced from the meanings themselves: the ceiling."""
 
-COLUMNS = ("number", "arm", "meaning", "view", "trial", "store", "png")
+COLUMNS = ("number", "arm", "meaning", "view", "trial", "store", "guides", "png")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,7 @@ class QuizPicture:
         view: Id of the view among `tasks.captions.caption_task.views`; None where it is not known.
         trial: Id of the trial; None of a true render.
         store: Label of the folder of results that it came from; None of a true render.
+        guides: Encoders that guided the trial, with the SHA-256 of their weights: they do not judge it.
         png: The picture before neutral grey, at the size of the view.
     """
 
@@ -56,6 +57,7 @@ class QuizPicture:
     view: int | None
     trial: str | None
     store: str | None
+    guides: dict[str, str | None]
     png: bytes
 
     @property
@@ -103,7 +105,8 @@ def write_key(path: pathlib.Path, key: QuizKey) -> None:
     types = {"number": pyarrow.int32(), "view": pyarrow.int32(), "png": pyarrow.binary()}
     schema = pyarrow.schema([(name, types.get(name, pyarrow.string())) for name in COLUMNS])
     told = json.dumps({"schema": SCHEMA, "quiz": key.quiz, "about": key.about})
-    table = pyarrow.Table.from_pylist([dataclasses.asdict(picture) for picture in key.pictures], schema=schema)
+    rows = [dataclasses.asdict(picture) | {"guides": json.dumps(picture.guides)} for picture in key.pictures]
+    table = pyarrow.Table.from_pylist(rows, schema=schema)
     buffer = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(table.replace_schema_metadata({"quiz": told}), buffer, compression="zstd")
     write_file(path, buffer.getvalue().to_pybytes())
@@ -126,7 +129,8 @@ def read_key(path: pathlib.Path) -> QuizKey:
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(content), use_threads=False, pre_buffer=False)
         told = json.loads((table.schema.metadata or {})[b"quiz"])
         rows = table.select(COLUMNS).to_pylist()
-        key = QuizKey(pictures=tuple(QuizPicture(**row) for row in rows), about=dict(told["about"]))
+        pictures = tuple(QuizPicture(**row | {"guides": dict(json.loads(row["guides"]))}) for row in rows)
+        key = QuizKey(pictures=pictures, about=dict(told["about"]))
         is_whole = told["quiz"] == key.quiz and [x.number for x in key.pictures] == list(range(1, len(rows) + 1))
         for picture in key.pictures:
             meaning_of(picture.meaning)

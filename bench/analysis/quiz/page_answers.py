@@ -15,6 +15,7 @@ from bench.analysis.quiz.answers import SCHEMA, QuizAnswer, QuizAnswers, parse_a
 from bench.analysis.quiz.key import QuizKey, QuizPicture
 from bench.analysis.quiz.pictures import meaning_of_record, read_view, to_png
 from bench.errors import UsageError
+from bench.metrics.judges import guides_of
 from bench.storage import json_values
 from bench.storage.store import Store
 from bench.storage.trial_reader import read_whole_views
@@ -91,5 +92,12 @@ def show_view(trial_id: str, view: int, number: int, trials: Store, views: dict[
         views[trial_id] = found
     png = to_png(read_view(views[trial_id], view, trial_id))
     return QuizPicture(
-        number=number, arm=record.variant, meaning=meaning.id, view=view, trial=trial_id, store=None, png=png
+        number=number,
+        arm=record.variant,
+        meaning=meaning.id,
+        view=view,
+        trial=trial_id,
+        store=None,
+        guides=guides_of(record.identity),
+        png=png,
     )

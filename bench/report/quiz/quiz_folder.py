@@ -167,6 +167,7 @@ def make_picture(number: int, shown: ChosenView, image: UInt8[np.ndarray, "h w 3
         view=None if shown.view < 0 else shown.view,
         trial=None if shown.of is None else shown.of.trial,
         store=None if shown.of is None else shown.of.store,
+        guides={} if shown.of is None else dict(shown.of.guides),
         png=to_png(image),
     )
 

@@ -20,6 +20,7 @@ from jaxtyping import UInt8
 from bench.analysis.quiz.pictures import meaning_of_record, read_view
 from bench.errors import UsageError
 from bench.metrics.caption_scorers import RING
+from bench.metrics.judges import guides_of
 from bench.storage.record import Record
 from bench.storage.store import Store
 from bench.storage.trial_reader import read_whole_views
@@ -36,6 +37,7 @@ class QuizTrial:
         variant: Its variant.
         budget: Its budget.
         meaning: What its caption means.
+        guides: Encoders that guided it: pairs of a name and the SHA-256 of the weights.
     """
 
     store: str
@@ -43,6 +45,7 @@ class QuizTrial:
     variant: str
     budget: str
     meaning: Meaning
+    guides: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,7 @@ def list_quiz_trials(stores: Mapping[str, Store], trial_ids: frozenset[str] | No
                     variant=record.variant,
                     budget=record.budget,
                     meaning=meaning,
+                    guides=tuple(guides_of(record.identity).items()),
                 )
             )
     if not found:

@@ -7,6 +7,9 @@ from typing import Any
 
 from bench.report.tables.words import format_count, printable
 
+NOBODY: Mapping[str, Any] = {"value": None}
+"""In place of a share that nobody gives."""
+
 TITLES = {"kind": "kind", "color": "colour", "finish": "finish"}
 
 
@@ -51,7 +54,8 @@ def judge_share_rows(told: Mapping[str, Any]) -> list[str]:
     asked = {judge["judge"]: judge["asked_by"] for judge in told["judges"]}
     rows = []
     for arm in told["arms"]:
-        cells = [arm["people"]["all"]["kind"], *(arm["judges"][name][question] for name, question in asked.items())]
+        cells = [arm["people"]["all"]["kind"]]
+        cells += [arm["judges"].get(name, {}).get(question, NOBODY) for name, question in asked.items()]
         rows.append([printable(arm["arm"]), *("-" if x["value"] is None else f"{x['value']:.2f}" for x in cells)])
     return align_columns([["arm", "people", *asked], *rows])
 
@@ -85,6 +89,10 @@ def quiz_notes(told: Mapping[str, Any]) -> list[str]:
         )
     if told["unnamed"]:
         notes.append(f"Names no quiz, taken as answers to this one: {', '.join(map(printable, told['unnamed']))}.")
+    guided = {judge["judge"]: judge["num_in_loop"] for judge in told["judges"] if judge["num_in_loop"]}
+    if guided:
+        listed = ", ".join(f"{name} ({num})" for name, num in guided.items())
+        notes.append(f"Left out, as the judge guided the object: {listed}, of {told['num_answers']} answers.")
     notes += [f"Not asked: {name}: {printable(reason)}" for name, reason in told["not_asked"].items()]
     return notes
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from bench.analysis.quiz import counts
-from bench.analysis.quiz.key import TRUE_RENDERS
+from bench.analysis.quiz.key import TRUE_RENDERS, QuizKey
 from bench.errors import UsageError
-from tests.fixtures.quizzes import SMALL, judges_that_know, key_of, right_row, write_answers, written_quiz
+from bench.report.tables.quiz_tables import quiz_lines
+from models.clip.checkpoints import catalog
+from tests.fixtures.quizzes import SMALL, judges_that_know, key_of, picture, right_row, write_answers, written_quiz
 
 WRONG = "ring,orange,striped"
 
@@ -111,3 +113,22 @@ def test_kinds_that_people_took_for_others(tmp_path):
     quizzes = counts.read_quizzes([write_answers(folder / "a.csv", rows)])
     matched, _ = counts.match_answers(quizzes, [], judges_that_know({}))
     assert counts.count_confused_kinds(matched) == {"chair": {"sofa": 2}, "hat": {"hat": 1}}
+
+
+def test_a_judge_says_nothing_of_what_it_guided(tmp_path):
+    guide = "embedded-vit-8"
+    guides = {guide: catalog.EMBEDDED[guide]}
+    pictures = [
+        picture(i, x.arm, x.meaning, guides if x.arm == "full" else {}) for i, x in enumerate(SMALL.pictures, 1)
+    ]
+    key = QuizKey(pictures=tuple(pictures), about={})
+    path = answered(written_quiz(tmp_path, key), {1, 2, 3}, key)
+    found = counts.count_quiz([path], names=[guide, "other"], ask=judges_that_know({guide: {1, 3}, "other": {1, 3}}))
+    by_name = {judge["judge"]: judge for judge in found["judges"]}
+    assert by_name[guide]["num_in_loop"] == 2 and by_name[guide]["kappa_right"]["num"] == 2
+    assert by_name["other"]["num_in_loop"] == 0 and by_name["other"]["kappa_right"]["num"] == 4
+    assert guide not in found["arms"][0]["judges"] and found["arms"][1]["judges"][guide]["kind"]["value"] == 0.5
+    lines = quiz_lines(found)
+    assert "Left out, as the judge guided the object: embedded-vit-8 (2), of 6 answers." in lines
+    [row] = [line for line in lines if line.startswith("full")][1:]
+    assert row.split() == ["full", "1.00", "-", "0.50"] or row.split() == ["full", "1.00", "0.50", "-"]
