@@ -22,9 +22,10 @@ from jaxtyping import Shaped, UInt8
 
 from bench.analysis import upper_bounds
 from bench.errors import UsageError
-from bench.metrics.caption_protocols import CAPTION_PROTOCOLS
 from bench.metrics.metric_key import MetricKey
 from bench.metrics.scores import Scores
+from bench.metrics.task_kinds.captions import CAPTIONS
+from models.clip.checkpoints import catalog
 from tasks.captions import caption_sets, caption_task
 from tasks.captions.caption_task import CaptionData
 from tasks.closed_world import pictures
@@ -32,6 +33,9 @@ from tasks.closed_world.appearance import Family
 from tasks.data_dir import location
 from tasks.data_dir.atomic_files import write_file
 from tasks.path_tracing import mitsuba_renderer
+
+PROTOCOLS = ("std-v1", "recognition-v1")
+"""Whose metrics get an upper bound."""
 
 FAMILY: Family = "guide"
 """Family of lights: the judges were not trained under it."""
@@ -154,7 +158,7 @@ def renders_fingerprint(image_px: int = IMAGE_PX, num_spp: int = NUM_SPP) -> str
 def measure(
     data: Sequence[CaptionData], images: UInt8[np.ndarray, "c v h w 4"], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Score true renders by `std-v1`.
+    """Score true renders by `PROTOCOLS`, the first of which the entry is named after.
 
     Args:
         data: Of captions of one retrieval set.
@@ -164,13 +168,14 @@ def measure(
     Returns:
         By metric the mean over captions with its interval, and every caption's own mean over views.
     """
-    protocol = CAPTION_PROTOCOLS["std-v1"]
-    scores = [protocol.score(one, stored_views(one, views)) for one, views in zip(data, images, strict=True)]
-    by_caption = {
-        metric: [caption_mean(found, metric) for found in scores]
-        for metric in scores[0].per_view
-        if not MetricKey.parse(metric).is_of_guide
-    }
+    protocols = [CAPTIONS.protocol(name) for name in PROTOCOLS]
+    protocol = protocols[0]
+    by_caption: dict[str, list[float | None]] = {}
+    for each in protocols:
+        scores = [each.score(one, stored_views(one, views)) for one, views in zip(data, images, strict=True)]
+        for metric in scores[0].per_view:
+            if not MetricKey.parse(metric).is_of_guide:
+                by_caption[metric] = [caption_mean(found, metric) for found in scores]
     first = data[0]
     return {
         "captions": set_name(first),
@@ -178,7 +183,7 @@ def measure(
         "size": len(first.captions.captions),
         "num_captions": len(data),
         "protocol": f"{protocol.name} {protocol.version}",
-        "judges": scores[0].about["judges"],
+        "judges": {name: catalog.weights_fingerprint(name) for name in first.judges},
         "renders": dict(settings),
         "metrics": {
             metric: summarize_metric(metric, values) for metric, values in by_caption.items() if any_known(values)

@@ -11,6 +11,8 @@ from bench.analysis import true_renders, upper_bounds
 from bench.analysis.true_renders import measure, render_captions, stored_views
 from bench.errors import UsageError
 from bench.metrics.caption_protocols import CAPTION_PROTOCOLS
+from bench.metrics.recognition_protocol import RecognitionProtocol
+from bench.metrics.scores import Scores
 from tasks.captions import caption_sets
 from tasks.captions.caption_task import CaptionTask
 from tasks.closed_world import pictures
@@ -43,8 +45,16 @@ def images(data):
     return render_captions(data, **SIZE, num_workers=1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def fewer_questions():
+    """Judges look for captions alone: embedding all things of the world takes seconds, and is tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(true_renders, "PROTOCOLS", ("std-v1",))
+        yield
+
+
 @pytest.fixture(scope="module")
-def entry(data, images):
+def entry(data, images, fewer_questions):
     return measure(data, images, SIZE)
 
 
@@ -90,6 +100,25 @@ def test_numbers_are_means_over_captions(data, images, entry):
     assert not any(name.endswith("@guide") for name in entry["metrics"])
     assert entry["judges"] == scores[0].about["judges"] and len(entry["judges"]) == 2
     assert (entry["num_captions"], entry["size"], entry["protocol"]) == (2, 128, f"std-v1 {protocol.version}")
+
+
+def test_what_is_recognised_has_a_bound_too(data, images, monkeypatch):
+    asked = []
+
+    def score(self, one, views):
+        asked.append(one.caption)
+        value = None if asked[1:] else 1.0
+        reasons = {"kind_single@a": "the caption means two things"}
+        per_view = {"kind_single@a": [value]}
+        return Scores(
+            protocol=self.name, version="1.0", view_ids=(0,), per_view=per_view, reasons=reasons, context={}
+        )  # fmt: skip
+
+    monkeypatch.setattr(true_renders, "PROTOCOLS", ("recognition-v1",))
+    monkeypatch.setattr(RecognitionProtocol, "score", score)
+    found = measure(data, images, SIZE)
+    assert found["by_caption"] == {"kind_single@a": [1.0, None]} and asked == [one.caption for one in data]
+    assert found["metrics"]["kind_single@a"]["mean"] == 1.0
 
 
 def test_what_is_written_is_read_and_other_sets_stay(file, data, entry):
