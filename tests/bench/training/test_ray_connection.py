@@ -3,6 +3,8 @@
 import logging
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 from ray._private import services
@@ -132,3 +134,14 @@ This process was started with:
 def test_the_cause_is_one_line(text, expected):
     said = describe_cause(RuntimeError(text))
     assert said.startswith(f"RuntimeError: {expected}") and "\n" not in said
+
+
+@pytest.mark.slow
+def test_ray_starts_without_a_home_and_with_a_long_tmpdir(tmp_path):
+    program = "from bench.training.ray_connection import connect_ray\nwith connect_ray(None) as here:\n    print(here)"
+    odd = {"HOME": "/dev/null", "TMPDIR": str(tmp_path / ("x" * 100))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=kept | odd, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout == "True\n" and done.returncode == 0, done.stderr
