@@ -20,6 +20,7 @@ from jaxtyping import Float, UInt8
 from bench.errors import UsageError, nearest
 from tasks.cameras import BLENDER_FOV_DEG, intrinsics_from_fov
 from tasks.data_dir import location
+from tasks.data_dir.locking import check_writable
 from tasks.scenes import scenes
 from tasks.sparse_views.scene_views import FAR, NEAR, NUM_POSES, POSES_VERSION, Split, scene_fingerprint, split_poses
 from tasks.sparse_views.view_selection import (
@@ -178,6 +179,7 @@ def prepare_all(tasks: Iterable[object], *, validation: bool = False, show: bool
     missing = [dataset for dataset in datasets if not builder.is_prepared(dataset)]
     if not missing:
         return
+    check_writable(pathlib.Path(missing[0].data_dir).parents[1])  # before a bar that would stand there unfinished
     import rich.console
     import rich.progress as bars
 

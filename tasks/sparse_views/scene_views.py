@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import json
@@ -53,10 +54,10 @@ def scene_fingerprint(scene: str, image_px: int, num_spp: int) -> str:
     """
     renderer = renderer_version()
     path = location.folder() / "fingerprints" / f"{digest_parts([source_digest(), scene, image_px, num_spp])}.json"
-    if path.exists():
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # none is kept, or a damaged one: made anew
         kept = json.loads(path.read_text())
         if renderer in (None, kept["renderer"]):
-            return kept["fingerprint"]
+            return str(kept["fingerprint"])
     if renderer is None:
         raise UsageError(
             f"scene {scene}: expected Mitsuba, or rendered data with its fingerprint in {location.folder()}, "

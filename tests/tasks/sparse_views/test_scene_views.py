@@ -66,6 +66,15 @@ class TestFingerprintOnDisk:
         assert self.ask() == "of-kettle"
         assert len(counted) == 1
 
+    @pytest.mark.parametrize("content", ["", "{", "[]", "{}", "7"])
+    def test_a_damaged_one_is_made_anew(self, counted, tmp_path, content):
+        self.ask()
+        (kept,) = (tmp_path / "fingerprints").glob("*.json")
+        whole = kept.read_text()
+        kept.write_text(content)
+        assert self.ask() == "of-kettle" and len(counted) == 2
+        assert kept.read_text() == whole
+
     def test_without_either_it_says_what_to_do(self, counted, monkeypatch):
         monkeypatch.setattr(scene_views, "renderer_version", lambda: None)
         with pytest.raises(UsageError, match="expected Mitsuba, or rendered data with its fingerprint"):
