@@ -18,7 +18,6 @@ from bench.errors import UsageError
 from bench.metrics.task_kinds import kind_of
 from bench.storage.record import Outcome
 from bench.storage.store import Store
-from bench.storage.trial_reader import describe_damage
 from bench.storage.write_probe import probe_folder
 from bench.suites.selection import Selection
 from bench.suites.trial import Trial
@@ -230,13 +229,11 @@ def store_outcome(trials_store: Store, outcome: Outcome) -> None:
 
 
 def check_storable(trials_store: Store, trials: list[Trial]) -> None:
-    """Refuse a folder of results that cannot take these trials, before anything is trained; name what is damaged there.
+    """Refuse a folder of results that cannot take these trials, before anything is trained.
 
     Raises:
         UsageError: It cannot be written, is full, or a path in it would be too long or is taken.
     """
-    for line in describe_damage(trials_store):  # now, as a run that is killed comes to no end that would say it
-        print(line, file=sys.stderr)
     check_places_are_free(trials, trials_store)
     try:
         probe_folder(trials_store.root, (trial.id for trial in trials))

@@ -42,22 +42,6 @@ def bench(*words):
     return command_line.main([str(word) for word in words])
 
 
-def test_what_is_set_aside_is_named_before_anything_is_trained(tmp_path, monkeypatch, capsys):
-    """A run that is killed, or cannot store what it trains, comes to no end that would name it."""
-    trials, _ = toy_studies.toy_suite().expand(toy_studies.SMOKE)
-    Store(tmp_path).write(toy_studies.outcome(trials[0]))
-    (tmp_path / trials[0].id / "record.json").write_text("{")
-    chosen = Selection(suite=toy_studies.toy_suite(), budget=toy_studies.SMOKE, trials=trials[:1], cells=[])
-
-    def refuse(*arguments):
-        raise UsageError("the disk is full")
-
-    monkeypatch.setattr(run_suite, "check_places_are_free", refuse)
-    with pytest.raises(UsageError, match="the disk is full"):
-        train_missing(TrainingOptions(executor="inline"), chosen, Store.open(tmp_path))
-    assert f"set aside, it did not parse: {trials[0].id}.unreadable-1" in capsys.readouterr().err
-
-
 @pytest.fixture(scope="module")
 def first(folder):
     """A first run, of one arm."""
@@ -284,7 +268,7 @@ class TestRun:
         printed = capsys.readouterr()
         assert code == 0
         assert "1 trials trained" in printed.out and "time of the device: trained " in printed.out
-        assert "set aside, it did not parse" in printed.err
+        assert printed.err.count("set aside, it did not parse") == 1
 
     def test_a_store_of_another_schema_is_refused(self, first, folder, tmp_path, capsys):
         other = tmp_path / "old" / first[1][0]
