@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bench.cli import failure_options, report_options, status, suite_options
 from bench.cli.argument_parser import number_from_zero, positive_number, whole_number
 from bench.cli.common_options import opened_store
+from bench.cli.live_page import LivePage
 from bench.errors import MACHINE_ERRORS, UsageError, describe_os_error
 from bench.training.sitting import CHECKPOINT_MINUTES
 from bench.training.stalls import STALL_MINUTES
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from bench.report.report_contents import ReportContents
     from bench.storage.store import Store
     from bench.suites.selection import Selection
-    from bench.training.run_handlers import PackEvent
+    from bench.training.run_handlers import OnEvent, PackEvent
     from bench.training.run_suite import TrainingOptions
 
 HELP = "train what is missing of a suite, score it, print its tables and write its report"
@@ -125,10 +126,12 @@ def run_selection(
     stop = StopRequest(options.minutes)
     lost: dict[str, str] = {}
     num_new = 0
+    command = suite_options.command_line("run", args)
     if not is_complete(chosen, trials_store):  # else nothing is written: results may be on a disk that can only be read
         with trials_store.lock():
             lost = repair_scores(chosen.trials, chosen.protocols, trials_store)
-            num_new = train_missing(options, chosen, trials_store, events.append, stop)
+            with LivePage(chosen, trials_store.root, build.default_folder(chosen), command) as page:
+                num_new = train_missing(options, chosen, trials_store, note_in(events, page), stop)
     num_failed = sum(trials_store.failed(trial.id) for trial in chosen.trials)
     left = [t.id for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
     if left:
@@ -138,7 +141,7 @@ def run_selection(
     contents = build.gather_contents(
         chosen,
         trials_store,
-        command=suite_options.command_line("run", args),
+        command=command,
         media=report_options.plan_media(chosen, trials_store, report_options.MediaOptions()),
     )
     if args.json:
@@ -157,6 +160,16 @@ def run_selection(
     if num_failed or lost:
         return 1
     return 0 if report else 2
+
+
+def note_in(events: list[PackEvent], page: LivePage) -> OnEvent:
+    """Make a function that keeps what becomes of packs, and tells the page that is drawn while they train."""
+
+    def note(event: PackEvent) -> None:
+        events.append(event)
+        page.note_event(event)
+
+    return note
 
 
 def is_complete(chosen: Selection, trials_store: Store) -> bool:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import re
 import subprocess
+import threading
+import time
 
 import pytest
 
 from bench import __main__ as command_line
-from bench.cli import report, suite_options
+from bench.cli import live_page, report, suite_options
+from bench.report import build
 from bench.storage import files
 from bench.storage.record import Outcome
 from bench.storage.store import Store
+from bench.training import run_suite
+from bench.training.run_handlers import PackEvent
 from tests.bench.cli.test_report import chosen, outcome
 from tests.fixtures.bare_pages import leave_out_figures
 
@@ -172,3 +177,29 @@ def test_a_price_reaches_the_page(story, made):
     # two trials of a second each, at a tenth of a euro a second
     assert "0.20 EUR on " in (story.out / "index.html").read_text()
     assert "0.20 EUR on " in (story.out / "index.md").read_text()
+
+
+def test_a_run_draws_its_page_while_it_trains(made, tmp_path, monkeypatch, capsys):
+    """The first of two trials is stored; its page is there while the second one is trained."""
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr(live_page, "FIRST_S", 0.0)
+    leave_out_figures(monkeypatch)
+    page = tmp_path / "reports" / "compositional-smoke" / "index.html"
+    seen = []
+
+    def train(options, selected, kept, on_event, stop):
+        kept.write(made[0])
+        on_event(PackEvent("ended", 0, (made[0].record.trial_id,), 0.0))
+        deadline = time.monotonic() + 20
+        while not page.exists() and time.monotonic() < deadline:
+            threading.Event().wait(0.02)
+        seen.append(page.read_text())
+        kept.write(made[1])
+        return 2
+
+    monkeypatch.setattr(run_suite, "train_missing", train)
+    words = ["--suite", "compositional", "--budget", "smoke", *ARM, "--results", str(tmp_path / "runs")]
+    assert command_line.main(["run", "--executor", "inline", *words]) == 0
+    assert "1 of 2" in seen[0] and REFRESH.findall(seen[0]) == ["90"]
+    assert not REFRESH.search(page.read_text()), "the whole page rests"
+    assert capsys.readouterr().err.startswith(f"pictures so far: {page}, drawn again")
