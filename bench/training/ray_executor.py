@@ -152,7 +152,7 @@ class RayExecutor:
         except OSError as error:
             if error.errno is not None:  # of a disk or a file
                 raise
-            # Ray says `OSError: Broken pipe`, without a number, when the raylet under the driver dies during a question.
+            # Ray says `OSError: Broken pipe`, without a number, when the raylet here dies during a question.
             self.put_packs_back()
             raise RayLost(f"the part of Ray on this host (raylet) died: {error}") from error
         finally:
