@@ -71,8 +71,8 @@ def largest_error_ratio(
     """
     ratios = []
     for one, other, exact in zip(fused, layers, truth, strict=True):
-        norm = np.linalg.norm(exact)
-        error = np.linalg.norm(one - exact) / norm
-        usual = np.linalg.norm(other - exact) / norm
-        ratios.append(float(error / max(usual, LEAST_ERROR)))
+        norm = float(np.linalg.norm(exact))
+        error = float(np.linalg.norm(one - exact)) / norm
+        usual = float(np.linalg.norm(other - exact)) / norm
+        ratios.append(error / max(usual, LEAST_ERROR))
     return max(ratios)

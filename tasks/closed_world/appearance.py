@@ -89,9 +89,9 @@ def describe_meaning(id: str, family: Family, number: int) -> dict[str, Fragment
 def build_object(meaning: Meaning) -> dict[str, Fragment]:
     """Describe a meaning without a light."""
     if isinstance(meaning, ObjectSpec):
-        return _in_looks(_fitted(meaning.kind), meaning)
+        return _in_looks(fit_kind(meaning.kind), meaning)
     whole = fitted(_together(meaning))
-    split = len(_fitted(meaning.first.kind))
+    split = len(fit_kind(meaning.first.kind))
     return _in_looks(whole[:split], meaning.first, "first-") | _in_looks(whole[split:], meaning.second, "second-")
 
 
@@ -227,14 +227,14 @@ _PATTERNS: dict[str, Callable[[str, str], Fragment]] = {
     "dotted": _dotted,
 }
 
-_SLANT = np.asarray([0.45, 0.3, 0.84])
+STRIPE_NORMAL = np.asarray([0.45, 0.3, 0.84]) / np.linalg.norm([0.45, 0.3, 0.84])
 """Normal of the stripes, which are slabs of space: with this direction they are visible from everywhere."""
 
 
 def _patterned(mesh: Mesh, finish: str) -> Mesh:
     """Give a mesh the texture coordinates of a pattern."""
     if finish == "striped":
-        height = mesh.corners @ (_SLANT / np.linalg.norm(_SLANT)) / (0.8 * PERIOD)
+        height = mesh.corners @ STRIPE_NORMAL / (0.8 * PERIOD)
         return dataclasses.replace(mesh, uvs=np.stack([0 * height, height], axis=-1))
     return mesh.boxed_uvs(1 / (PERIOD if finish == "checkered" else 1.35 * PERIOD))
 
@@ -249,7 +249,7 @@ def _in_looks(parts: list[Part], thing: ObjectSpec, prefix: str = "") -> dict[st
 
 
 @functools.lru_cache(maxsize=len(PARTS))
-def _fitted(kind: str) -> list[Part]:
+def fit_kind(kind: str) -> list[Part]:
     """Build a kind's parts, fitted to the size of a picture and joined to one part a slot."""
     slots: dict[str, list[Mesh]] = {}
     for part in fitted(PARTS[kind]()):
@@ -263,8 +263,8 @@ def _box(parts: list[Part]) -> Float[np.ndarray, "2 3"]:
 
 def _together(pair: ObjectPairSpec) -> list[Part]:
     """Place the things of a pair; return the parts of the first, then those of the second."""
-    first = _fitted(pair.first.kind)
-    second = _fitted(pair.second.kind)
+    first = fit_kind(pair.first.kind)
+    second = fit_kind(pair.second.kind)
     low, high = _box(first)
     floor, other = _box(second)
     if pair.relation == "next to":

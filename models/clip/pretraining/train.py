@@ -167,41 +167,29 @@ def pretrain_encoder(
     Returns:
         The file, and its card.
     """
-    from tasks.closed_world import dataset
-    from tasks.closed_world.pictures import pictures_fingerprint
+    from models.clip.pretraining.picture_sets import describe_pictures, read_pictures
 
-    tower_px = recipe.image_tower.image_px
-    dataset.prepare_pictures(recipe.num_renders, tower_px, recipe.num_spp, recipe.family, dataset=False, show=show)
-    read = functools.partial(dataset.read_arrays, recipe.num_renders, tower_px, recipe.num_spp, recipe.family)
-    pictures = read("train")
-    is_kept = evaluate.is_kept_for_testing(pictures.numbers)
-    trained = [meaning for meaning, kept in zip(pictures.meanings, is_kept, strict=True) if not kept]
-    pool = build_training_set(pictures.images[~is_kept], trained, recipe.says)
+    pictures = read_pictures(recipe, show=show)
+    pool = build_training_set(pictures.images, pictures.meanings, recipe.says)
     variables, seconds = fit(recipe, pool, show=show)
     # Tested as shipped: stored in half precision, used in single precision.
     variables = jax.tree.map(lambda x: np.asarray(x, np.float16).astype(np.float32), variables)
-    held_out = read("held_out")
-    kept_meanings = [meaning for meaning, kept in zip(pictures.meanings, is_kept, strict=True) if kept]
-    sets = {
-        "seen combinations, other renders": (pictures.images[is_kept], kept_meanings),
-        "held-out combinations": (held_out.images, list(held_out.meanings)),
-    }
     checkpoint = files.Checkpoint(
         model=recipe.model, variables=variables, tokenizer=TOKENIZER, mean=MEAN, std=STD, card={}
     )
     measure = evaluate.measure_accuracy if recipe.says == "captions" else evaluate.measure_kind_accuracy
     card = {
         "command": f"python -m models.clip.pretraining.train {name}{changed_options(name, recipe)}",
-        "data": f"closed world, family {recipe.family}, {recipe.num_renders} renders of {tower_px} px, "
-        f"{recipe.num_spp} samples a pixel, fingerprint "
-        f"{pictures_fingerprint(recipe.family, tower_px, recipe.num_spp)}",
+        "data": describe_pictures(recipe),
         "num_steps": recipe.num_steps,
         "batch_size": recipe.batch_size,
         "seed": recipe.seed,
         "num_parameters": sum(int(leaf.size) for leaf in jax.tree.leaves(variables)),
         "trained_on": jax.local_devices()[0].device_kind,
         "train_s": round(seconds, 1),
-        "accuracy": {title: measure(checkpoint, images, meanings) for title, (images, meanings) in sets.items()},
+        "accuracy": {
+            title: measure(checkpoint, images, meanings) for title, (images, meanings) in pictures.tests.items()
+        },
     }
     path = folder / f"{name}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)

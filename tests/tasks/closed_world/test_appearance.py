@@ -162,10 +162,10 @@ def test_views_of_a_meaning_are_straight_rgba_with_the_thing_in_the_middle():
 
 
 def test_fitted_parts_are_shared_by_all_who_ask():
-    assert appearance._fitted("mug") is appearance._fitted("mug")
-    slots = [part.slot for part in appearance._fitted("car")]
+    assert appearance.fit_kind("mug") is appearance.fit_kind("mug")
+    slots = [part.slot for part in appearance.fit_kind("car")]
     assert len(slots) == len(set(slots))
     np.testing.assert_allclose(
         join(part.mesh for part in fitted(object_models.PARTS["car"]())).bounds,
-        join(part.mesh for part in appearance._fitted("car")).bounds,
+        join(part.mesh for part in appearance.fit_kind("car")).bounds,
     )
