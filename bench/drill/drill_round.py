@@ -25,6 +25,8 @@ from bench.drill.small_disk import SmallDisk
 from bench.drill.verdict import BrokenRule, RoundHistory
 from bench.storage.store import Store
 from bench.storage.store_check import check_store
+from bench.storage.trial_folder import is_trial_name
+from bench.storage.trial_reader import describe_damage
 
 MOST_RUNS = 8
 """Times that the command may be needed after the last fault until all is finished."""
@@ -189,12 +191,21 @@ class DrillRound:
 
     def is_explained(self, lines: Sequence[str]) -> bool:
         """Tell whether the end of a command that gave up is the right answer to a fault."""
-        words = ("the cluster of", "expected a cluster", "No space left", "File too large", "damaged", "SHA-256")
+        words = (
+            "the cluster of",
+            "expected a cluster",
+            "No space left",
+            "File too large",
+            "damaged",
+            "SHA-256",
+            "comes with the",
+        )
         return any(word in line for word in words for line in lines if line.startswith("bench: "))
 
     def retry_failures(self) -> None:
         """Let trials be trained again that a fault has failed; another failure breaks a rule."""
         trials = Store.open(self.results)
+        self.lines += describe_damage(trials)  # what was damaged while the command ran is found here first
         failed = [trial_id for trial_id in trials.ids() if trials.failed(trial_id)]
         if not failed:
             return
@@ -233,9 +244,9 @@ class DrillRound:
             self.be_refused(damage)
 
     def needs_weights(self) -> bool:
-        """Tell whether a trial is missing that is trained with the encoder."""
-        trials = Store.open(self.results)
-        return sum("guided" in trial_id for trial_id in trials.ids()) < self.num_guided
+        """Tell whether a trial is missing that is trained with the encoder; a record that is cut is left as it is."""
+        stored = [path.parent.name for path in self.results.glob("*guided*/record.json")]
+        return len([name for name in stored if is_trial_name(name)]) < self.num_guided
 
     num_guided = 8
     """Trials with the encoder."""

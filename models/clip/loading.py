@@ -200,7 +200,9 @@ def _load_manual(entry: PublishedCheckpoint, model: DualEncoder, dtype: Any) -> 
 def _load_embedded(name: str, dtype: Any) -> Encoder:
     path = catalog.EMBEDDED_FOLDER / f"{name}.safetensors"
     if not path.is_file():
-        raise UsageError(f"{name}: expected {path}, which comes with the project, got no such file; check it out again")
+        raise DamagedFile(
+            f"{name}: expected {path}, which comes with the project, got no such file; check it out again"
+        )
     digest = hub.check_sha256(path, EMBEDDED[name], name)
     return _load_own_format(name, path, digest, dtype)
 
