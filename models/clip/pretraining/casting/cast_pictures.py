@@ -210,7 +210,7 @@ def cast_one(tables: PyTree, picture: PyTree, image_px: int, num_triangles: int)
     patterned = sample_pattern(tables.textures, look, tables.patterns[look], points, faces)
     color = jnp.where((slot == 0)[:, None], patterned, tables.colors[look, slot])
     environment = tables.environments[picture.number % NUM_ENVIRONMENTS]
-    radiance = shade(
+    radiance = light_surfaces(
         environment,
         jax.random.fold_in(jax.random.key(0), picture.number),
         Surface(points, normals, directions, color, tables.surfaces[look, slot], is_hit),
@@ -274,7 +274,7 @@ class Surface(NamedTuple):
     is_hit: Array
 
 
-def shade(
+def light_surfaces(
     environment: Float[Array, "m o 3"], key: PRNGKeyArray, surface: Surface, corners: Float[Array, "t 3 3"]
 ) -> Float[Array, "r 3"]:
     """Compute the radiance that each ray sees; shadows are found once a pixel."""
@@ -292,8 +292,8 @@ def shade(
     cosine = -jnp.sum(surface.normals * surface.directions, axis=1, keepdims=True)
     mirrored = surface.directions + 2 * cosine * surface.normals
     coat = surfaces.COAT + (1 - surfaces.COAT) * (1 - jnp.clip(cosine, 0.0, 1.0)) ** 5
-    glossy = diffuse * (1 - coat) + coat * surfaces.look_up(environment, mirrored)
-    metal = surface.color * surfaces.look_up(surfaces.blur_environment(environment), mirrored)
+    glossy = diffuse * (1 - coat) + coat * surfaces.look_up_radiance(environment, mirrored)
+    metal = surface.color * surfaces.look_up_radiance(surfaces.blur_environment(environment), mirrored)
     metal = metal * (0.35 + 0.65 * open_share)[:, None]
     kind = surface.kind[:, None]
     return jnp.where(kind == 0, diffuse, jnp.where(kind == 1, glossy, metal))

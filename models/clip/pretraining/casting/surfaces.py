@@ -120,7 +120,7 @@ def direction_of(row: Int[Array, "*l"], column: Int[Array, "*l"], num_rows: int)
     return jnp.stack([jnp.sin(around) * jnp.sin(polar), jnp.cos(around) * jnp.sin(polar), jnp.cos(polar)], axis=-1)
 
 
-def look_up(environment: Float[Array, "m n 3"], directions: Float[Array, "r 3"]) -> Float[Array, "r 3"]:
+def look_up_radiance(environment: Float[Array, "m n 3"], directions: Float[Array, "r 3"]) -> Float[Array, "r 3"]:
     """Look up the radiance from directions, bilinearly."""
     rows = environment.shape[0]
     polar = jnp.arccos(jnp.clip(directions[:, 2], -1.0, 1.0))

@@ -89,7 +89,7 @@ def test_a_white_card_is_as_bright_as_its_environment():
     toward, added = surfaces.sample_lights(jnp.asarray(environment), (jnp.arange(4096) + 0.5) / 4096)
     found = (np.maximum(np.asarray(toward) @ normal, 0)[:, None] * np.asarray(added)).sum(axis=0)
     np.testing.assert_allclose(found, exact, rtol=0.02)
-    looked = surfaces.look_up(jnp.asarray(environment), jnp.asarray(directions[10:12, 30], jnp.float32))
+    looked = surfaces.look_up_radiance(jnp.asarray(environment), jnp.asarray(directions[10:12, 30], jnp.float32))
     np.testing.assert_allclose(looked, environment[10:12, 30], rtol=1e-3)
 
 
