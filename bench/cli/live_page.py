@@ -34,7 +34,7 @@ MOST_SHARE = 0.05
 """Of the time, at most, that drawing takes of one core."""
 
 NICENESS = 10
-"""Added to the drawing thread's: cores are for training."""
+"""Added to the drawing thread's: cores are for training. Ray's workers have 15 by themselves."""
 
 LAST_WAIT_S = 5.0
 """Seconds that a run which is stopped waits for a page that is being drawn."""
@@ -141,4 +141,5 @@ def give_way() -> None:
     """Lower this thread's priority, where threads have one of their own."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

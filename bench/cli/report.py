@@ -126,7 +126,7 @@ def main(args: argparse.Namespace) -> int:
             is_small=args.small,
         )
         report = build.draw_report(contents, folder)
-        terminal.print_tables(contents.results)
+        terminal.print_tables(contents.results, chosen.suite.left_out_at(chosen.budget))
         if not any(is_stored(kept, trial.id) for trial in chosen.trials):
             print(
                 f"warning: no trial of {chosen.suite.name} at {chosen.budget.name} is stored in {args.results}; "

@@ -147,7 +147,7 @@ def run_selection(
     if args.json:
         print(json.dumps([result.to_json() for result in contents.results], indent=1, allow_nan=False))
     else:
-        terminal.print_tables(contents.results)
+        terminal.print_tables(contents.results, chosen.suite.left_out_at(chosen.budget))
     report = draw_default_report(contents, chosen)  # after the tables: its folder may be one that can only be read
     if not args.json:
         print(f"report: {report or 'not written'}")

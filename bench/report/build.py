@@ -143,6 +143,8 @@ def head_notes(
         f"Budget {chosen.budget.name}. A small study of the {' and '.join(nouns)} below; "
         "its numbers are not those of a paper."
     ]
+    if chosen.suite.left_out_at(chosen.budget):
+        notes.append(chosen.suite.left_out_at(chosen.budget))
     notes += dict.fromkeys(filter(None, map(footers.few_scenes, results)))
     if is_small:
         notes.append(compact.NOTE)

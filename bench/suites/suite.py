@@ -220,6 +220,7 @@ class Suite:
         tables_of_folders: Makes its tables at a budget, of which it gets the name, on scenes in a user's folders; None
             for a suite that does not start from photographs.
         folders: Names of the user's scenes that its tables are on; empty for the suite's own.
+        left_out: What a budget leaves to larger ones, in a sentence, by budget.
     """
 
     name: str
@@ -229,6 +230,11 @@ class Suite:
     read_together: bool = False
     tables_of_folders: Callable[[str, tuple[FolderScene, ...]], tuple[Table, ...]] | None = None
     folders: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def left_out_at(self, budget: Budget) -> str:
+        """Say what a budget leaves to larger ones; empty where it leaves nothing."""
+        return self.left_out.get(base_name(budget), "")
 
     def tables_at(self, budget: Budget) -> tuple[Table, ...]:
         """Return the tables of a budget; one changed with `--set` keeps the first part of its name."""

@@ -41,6 +41,9 @@ def print_plan(plan: RunPlan) -> None:
             console.print(f"note: {note}")
         for line in plan.chosen.uneven_settings(table):
             console.print(Text(f"note: {line}"), soft_wrap=True)
+    left_out = plan.chosen.suite.left_out_at(plan.chosen.budget)
+    if left_out:
+        console.print(Text(left_out), soft_wrap=True)
     if plan.num_missing:
         _print_packs(console, plan)
     console.print(

@@ -29,8 +29,13 @@ ASCII_RELATIVES = (("±", "+-"), ("–", "-"), ("×", "x"), (" · ", ", "))
 Block = Text | RichTable
 
 
-def print_tables(results: Sequence[TableResult]) -> None:
-    """Print every table in the terminal; notes that all of several tables share stand once, behind them."""
+def print_tables(results: Sequence[TableResult], left_out: str = "") -> None:
+    """Print every table in the terminal; notes that all of several tables share stand once, behind them.
+
+    Args:
+        results: The tables.
+        left_out: What the budget leaves to larger ones, in a sentence that stands last; empty for nothing.
+    """
     shared: list[str] = []
     if len(results) > 1:
         shared = [note for note in results[0].notes if all(note in result.notes for result in results)]
@@ -40,7 +45,9 @@ def print_tables(results: Sequence[TableResult]) -> None:
         print()
     for note in shared:
         print(f"all tables: {printable(note)}")
-    if shared:
+    if left_out:
+        print(left_out)
+    if shared or left_out:
         print()
 
 

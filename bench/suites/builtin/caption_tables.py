@@ -1,9 +1,8 @@
 """Makes the tables that train from captions, for the suites `ablations`, `text-to-3d` and `compositional`.
 
-Most arms differ from the baseline in numbers alone and share its compiled program. At `quick` a table has only its one
-or two most important arms, on four captions. The full recipe and the one without crops and backgrounds have twelve
-captions, enough for a verdict on the judge's margin. At `paper` the arms are those of the paper's tables, on its 153
-captions.
+Most arms differ from the baseline in numbers alone and share its compiled program. At the small budgets a table has
+only its one or two most important arms; which of them `ablations` has at `quick`, on how many captions, is decided in
+`bench/suites/builtin/ablations.py`. At `paper` the arms are those of the paper's tables, on its 153 captions.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from tasks.captions.caption_task import CaptionTask, held_out_tasks
 from tasks.captions.unlisted import tasks_or_places
 
 FEW = 4
-"""Captions of an arm at `quick`."""
+"""Captions of an arm at a small budget, unless it says otherwise."""
 
 SOME = 12
-"""Captions at `quick` of the two arms that get a verdict there."""
+"""Captions of a study at a small budget."""
 
 NUM_CAPTIONS = 64
 

@@ -224,8 +224,8 @@ class TestReference:
         words = ["dream_fields_plain", "--suite", "ablations", "--budget", "quick", "--against", "Dream Fields"]
         assert compare.main(parsed(tmp_path, *words)) == 0
         out = capsys.readouterr().out
-        assert "baselines: 12 of 12 trials from results/reference\n" in out
-        assert "no crops, no backgrounds: 12 of 12 trials from results/reference\n" in out
+        assert "baselines: 8 of 8 trials from results/reference\n" in out
+        assert "no crops, no backgrounds: 8 of 8 trials from results/reference\n" in out
         rows = [line for line in out.splitlines() if line.startswith(("a pink windmill ", "mean "))]
         assert len(rows) == 2 and all(row.split()[-1][0] in "+-0" for row in rows)
         assert "Retrieval is among the " in out

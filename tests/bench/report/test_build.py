@@ -44,6 +44,12 @@ def test_everything_is_gathered_of_the_chosen_trials_alone(chosen, store):
     assert "learning_rate" in contents.results[0].arm_notes["Fast"]
 
 
+def test_what_a_budget_leaves_to_larger_ones_is_said_at_the_head(chosen, store):
+    suite = dataclasses.replace(chosen.suite, left_out={"smoke": "More at standard."})
+    contents = build.gather_contents(dataclasses.replace(chosen, suite=suite), store, command="c")
+    assert contents.notes[1] == "More at standard."
+
+
 def test_nothing_is_drawn_while_gathering(chosen, store, monkeypatch):
     def refuse(*_):
         raise AssertionError("views are read too early")

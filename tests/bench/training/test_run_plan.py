@@ -91,8 +91,10 @@ def test_printed_plan(piloted, capsys):
 
 
 def test_a_plan_of_finished_trials_has_no_table_of_programs(plan, capsys):
-    plan_tables.print_plan(dataclasses.replace(plan, packs=[]))
+    suite = dataclasses.replace(plan.chosen.suite, left_out={"smoke": "More at standard."})
+    plan_tables.print_plan(dataclasses.replace(plan, packs=[], chosen=dataclasses.replace(plan.chosen, suite=suite)))
     printed = capsys.readouterr().out
+    assert "\nMore at standard.\n" in printed
     assert "programs" not in printed and "of them finished" in printed
 
 

@@ -115,8 +115,9 @@ def test_notes_that_all_tables_share_are_printed_once(usual, capsys):
     out = capsys.readouterr().out
     assert out.count("one world") == 1 and out.count("note: its own") == 1
     assert out.rstrip().endswith("one world")
-    terminal.print_tables([first])
-    assert "note: one world" in capsys.readouterr().out
+    terminal.print_tables([first], "More at standard.")
+    out = capsys.readouterr().out
+    assert "note: one world" in out and out.endswith("\nMore at standard.\n\n")
 
 
 @pytest.mark.parametrize("metric", ["psnr", "ssim"])
