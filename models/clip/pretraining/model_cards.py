@@ -45,12 +45,12 @@ def describe_agreement(name: str) -> dict[str, str]:
     if found is None or found["sha256"] != catalog.EMBEDDED[name]:
         return {}
     told = judge_agreement.stored_agreement()
-    people = "1 person" if told["num_people"] == 1 else f"{told['num_people']} people"
+    people = "1 observer" if told["num_people"] == 1 else f"{told['num_people']} observers"
     asked_by = "captions" if found["asked_by"] == "kind" else "the words of kinds"
     return {
         "agreement with people": f"Cohen's kappa {format_kappa(found['kappa_right'])} on whether the kind is right, "
         f"{format_kappa(found['kappa_chosen'])} on the kind that is chosen ({found['kappa_right']['num']} answers of "
-        f"{people} to pictures of trained objects, asked by {asked_by})"
+        f"{people} to pictures of trained objects, asked by {asked_by}; results/reference/recognition says who they are)"
     }
 
 

@@ -55,7 +55,7 @@ def test_the_judge_that_agrees_best_stands_first(kept, tmp_path, monkeypatch):
     study = caption_tables.embedded_settings("smoke")
     assert caption_tables.parametrizations(study).metrics[0] == f"margin@{VIT}"
     [line] = model_cards.describe_agreement(VIT).values()
-    assert line.startswith("Cohen's kappa 1.00 [") and "4 answers of 1 person" in line and "asked by captions" in line
+    assert line.startswith("Cohen's kappa 1.00 [") and "4 answers of 1 observer" in line and "asked by captions" in line
     monkeypatch.setitem(catalog.EMBEDDED, VIT, "0" * 64)
     assert model_cards.describe_agreement(VIT) == {}, "other weights were asked"
 
