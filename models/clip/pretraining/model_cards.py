@@ -50,7 +50,7 @@ def describe_agreement(name: str) -> dict[str, str]:
     return {
         "agreement with people": f"Cohen's kappa {format_kappa(found['kappa_right'])} on whether the kind is right, "
         f"{format_kappa(found['kappa_chosen'])} on the kind that is chosen ({found['kappa_right']['num']} answers of "
-        f"{people} to pictures of trained objects, asked by {asked_by}; results/reference/recognition says who they are)"
+        f"{people} to pictures of trained objects, asked by {asked_by}; see results/reference/recognition)"
     }
 
 
