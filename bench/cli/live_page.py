@@ -30,7 +30,10 @@ FIRST_S = 30.0
 EVERY_S = 90.0
 """Seconds between two pages, at least."""
 
-MOST_SHARE = 0.05
+STORED_S = 2.0
+"""Seconds after the end of a pack in which its outcomes are stored: a pack's end is told of just before."""
+
+MOST_SHARE = 0.1
 """Of the time, at most, that drawing takes of one core."""
 
 NICENESS = 10
@@ -62,7 +65,7 @@ class LivePage:
         self.command = command
         self.page: pathlib.Path | None = None
         self.is_ending = False
-        self.is_changed = False
+        self.ended: float | None = None  # when the first pack ended that is not on the page yet
         self.told = threading.Condition()
         self.thread = threading.Thread(target=self._draw_when_due, name="page", daemon=True)
 
@@ -84,7 +87,7 @@ class LivePage:
         """Note what became of a pack: one that ended has pictures for the next page."""
         if event.kind == "ended":
             with self.told:
-                self.is_changed = True
+                self.ended = self.ended or time.monotonic()
                 self.told.notify()
 
     def _draw_when_due(self) -> None:
@@ -108,11 +111,14 @@ class LivePage:
         """Wait until something new is to be drawn and the time has come; False if the run ends before."""
         with self.told:
             while not self.is_ending:
-                left_s = due - time.monotonic()
-                if self.is_changed and left_s <= 0:
-                    self.is_changed = False
+                if self.ended is None:
+                    self.told.wait()
+                    continue
+                left_s = max(due, self.ended + STORED_S) - time.monotonic()
+                if left_s <= 0:
+                    self.ended = None
                     return True
-                self.told.wait(max(0.0, left_s) if self.is_changed else None)
+                self.told.wait(left_s)
         return False
 
     def _draw(self) -> pathlib.Path:

@@ -9,8 +9,9 @@ is the upper bound, and it checks the suite: if 8 and 100 views cannot be told a
 
 Cost: `standard` is for an accelerator; `--only table=...` takes a table at a time. `quick` has a quarter of an hour on
 two cores, installation included: 48 trials. Seconds of a core, measured: rendering a scene 14, NeRF 19, raw coordinates
-18, Simplified NeRF 7, integrated encoding 32, a caption 29. Only arms that this resolves are in it: Simplified NeRF
-(-0.30 +-0.21 dB), raw coordinates (-2.18 +-0.64 dB) and the plain recipe (margin -0.126 +-0.096) are worse there too.
+18, Simplified NeRF 7, integrated encoding 32, a caption 29. Worse at `quick` too are Simplified NeRF (-0.30 +-0.21 dB),
+raw coordinates (-2.18 +-0.64 dB) and the plain recipe (margin -0.126 +-0.096, eight captions). Without the
+transmittance loss opacity is higher (+0.47, p 0.008), and eight captions do not resolve the margin (-0.075, p 0.08).
 
 Findings at `standard`, with 64 captions: backgrounds, the transmittance loss and large crops are needed; crops as such
 are not. NeRF's network and view directions make the object worse. Not resolved: which background, blur, bounds, origin,
@@ -54,9 +55,10 @@ QUICK_ARCHITECTURES = ("Simplified NeRF", "raw coordinates")
 """Arms from photographs at `quick`, besides NeRF."""
 
 LEFT_TO_STANDARD = (
-    "Budget quick holds only what two cores resolve in a quarter of an hour. The other arms of these tables, and the "
-    "tables architectures, CLIP backbones and one prior after the other, need more captions or longer training: they "
-    "are left to --budget standard, for an accelerator; reports/reference/ablations-standard has its numbers."
+    "Budget quick holds arms that get verdicts within a quarter of an hour on two cores. The other arms of these "
+    "tables, and the tables architectures, CLIP backbones and one prior after the other, need more captions or longer "
+    "training. They are left to --budget standard, for an accelerator; reports/reference/ablations-standard has its "
+    "numbers."
 )
 """Said of `quick` by reports, `run` and `plan`."""
 
@@ -160,7 +162,7 @@ def embedded(budget: str, scenes: tuple[str, ...] = (), num_all: int = 100) -> t
 
 
 def resolved_quickly() -> tuple[Table, ...]:
-    """Make what two cores resolve in a quarter of an hour: few arms, each on all scenes or captions of its table.
+    """Make what gets verdicts on two cores in a quarter of an hour: few arms, on all scenes or captions of a table.
 
     Photographs come first: of packs that take equally long those of the first table are trained first, so that there
     are pictures of scenes after a minute.

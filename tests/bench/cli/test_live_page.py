@@ -37,6 +37,7 @@ def drawing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(LivePage, "_draw", draw)
     monkeypatch.setattr(live_page, "FIRST_S", 0.0)
+    monkeypatch.setattr(live_page, "STORED_S", 0.0)
     return told
 
 
@@ -76,6 +77,15 @@ def test_a_page_that_takes_long_is_drawn_less_often(drawing, tmp_path, monkeypat
         page.note_event(event("ended"))
         assert not drawing.drawn.wait(0.2)
     assert drawing.num == 1
+
+
+def test_a_page_waits_for_the_outcomes_of_its_pack(drawing, tmp_path, monkeypatch):
+    """The end of a pack is told of a moment before they are stored, by Ray's executor."""
+    monkeypatch.setattr(live_page, "STORED_S", 0.3)
+    with open_page(tmp_path) as page:
+        page.note_event(event("ended"))
+        assert not drawing.drawn.wait(0.1)
+        assert drawing.drawn.wait(10)
 
 
 def test_a_short_run_draws_no_page_before_its_own(drawing, tmp_path, monkeypatch, capsys):
