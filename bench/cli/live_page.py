@@ -125,7 +125,7 @@ class LivePage:
         """Draw what is stored now; return the page's path."""
         from bench.report import build
 
-        trials_store = Store.open(self.results)  # one of its own: the run's is written to at the same time
+        trials_store = Store.open(self.results, is_guest=True)  # the run writes meanwhile
         contents = build.gather_contents(
             self.chosen,
             trials_store,

@@ -20,9 +20,15 @@ ABANDONED_S = 24 * 3600
 """Age at which a temporary folder of another host is removed: whether its writer lives cannot be asked from here."""
 
 
+_OWN_NAMES: set[str] = set()
+"""Temporary names that this process has given: another thread of it may be writing there."""
+
+
 def temporary_path(root: pathlib.Path) -> pathlib.Path:
     """Return a new temporary name in a store: `.tmp-<host>-<pid>-<random>`."""
-    return root / f".tmp-{host_mark()}-{os.getpid()}-{os.urandom(4).hex()}"
+    name = f".tmp-{host_mark()}-{os.getpid()}-{os.urandom(4).hex()}"
+    _OWN_NAMES.add(name)
+    return root / name
 
 
 def publish_folder(temporary: pathlib.Path, final: pathlib.Path) -> None:
@@ -56,7 +62,7 @@ def numbered_path(path: pathlib.Path, word: str) -> pathlib.Path:
 
 
 def remove_abandoned(root: pathlib.Path, driving_host: str = "") -> None:
-    """Remove what killed writers left in a store. To be called while this process writes nothing there.
+    """Remove what killed writers left in a store, never what this process or another that lives is writing.
 
     Args:
         root: The store.
@@ -66,7 +72,7 @@ def remove_abandoned(root: pathlib.Path, driving_host: str = "") -> None:
         try:
             host, pid = path.name.split("-")[1:3]
             age_s = time.time() - path.stat().st_mtime
-            is_abandoned = _is_abandoned(host, int(pid), age_s, driving_host)
+            is_abandoned = path.name not in _OWN_NAMES and _is_abandoned(host, int(pid), age_s, driving_host)
         except (ValueError, FileNotFoundError):  # not a name of ours, or its writer has just renamed it
             continue
         if not is_abandoned:

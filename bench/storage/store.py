@@ -92,7 +92,7 @@ class Store:
         self._archived: dict[str, Mapping[str, bytes]] = {}
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], study: str = "") -> Store:
+    def open(cls, path: str | os.PathLike[str], study: str = "", *, is_guest: bool = False) -> Store:
         """Read a folder, which need not exist yet.
 
         Records that do not parse are set aside, and what killed writers left behind is removed.
@@ -101,6 +101,7 @@ class Store:
             path: The folder.
             study: Suite and budget, such as `sparse-views-standard`, whose archive is read first: several archives may
                 hold one trial, each of a training of its own.
+            is_guest: Whether another is at work there: nothing is renamed or removed, what does not parse is left out.
 
         Raises:
             UsageError: A record has another schema version: the whole store is refused and left as it is.
@@ -109,8 +110,9 @@ class Store:
         unreadable = store._read_folders()
         store._read_archives(study)
         for folder, reason in unreadable:  # only now: a store of another schema version must stay as it is
-            store._set_aside(folder, reason)
-        files.remove_abandoned(store.root, driver_lock.driving_host(store.root))
+            store.leave_out(f"{folder.name}: {reason}") if is_guest else store._set_aside(folder, reason)
+        if not is_guest:
+            files.remove_abandoned(store.root, driver_lock.driving_host(store.root))
         return store
 
     def _read_folders(self) -> list[tuple[pathlib.Path, Exception]]:

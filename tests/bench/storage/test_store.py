@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bench.errors import UsageError
-from bench.storage import archive
+from bench.storage import archive, files
 from bench.storage.record import SCHEMA_VERSION
 from bench.storage.store import Store, modification_times
 from tests.fixtures.stored_trials import (
@@ -318,3 +318,33 @@ def test_records_and_scores_are_read_without_what_takes_long_to_import(tmp_path)
     reader = python(LIGHT, str(tmp_path), stdout=subprocess.PIPE)
     output, _ = reader.communicate()
     assert reader.returncode == 0 and output == b"[]\n"
+
+
+def test_a_second_store_of_one_process_takes_nothing_from_the_first(tmp_path, monkeypatch):
+    """A page is drawn by a thread while another thread stores a trial."""
+    made = some_outcome()
+    publish = files.publish_folder
+    others = []
+
+    def publish_beside_a_reader(temporary, final):
+        others.append(Store.open(tmp_path))
+        others.append(Store.open(tmp_path, is_guest=True))
+        publish(temporary, final)
+
+    monkeypatch.setattr(files, "publish_folder", publish_beside_a_reader)
+    folder = Store.open(tmp_path).write(made)
+    assert len(others) == 2 and (folder / "record.json").is_file()
+    assert Store.open(tmp_path).read(made.record.trial_id) == Store.open(tmp_path).read(made.record.trial_id)
+
+
+def test_a_guest_renames_and_removes_nothing(tmp_path):
+    made = some_outcome()
+    folder = Store.open(tmp_path).write(made)
+    (folder / "record.json").write_text("{")
+    left = tmp_path / ".tmp-00000000-1-abcd"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    guest = Store.open(tmp_path, is_guest=True)
+    assert not guest.set_aside and folder.is_dir() and left.is_dir()
+    [line] = guest.left_out
+    assert line.startswith(f"{folder.name}: ")
