@@ -22,7 +22,7 @@ import json
 import pathlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -79,19 +79,36 @@ def contrastive_loss(
     return 0.5 * (of_pictures + of_captions)
 
 
-def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
-    """Build AdamW with warm-up and cosine decay; vectors have no weight decay."""
-    rate = optax.warmup_cosine_decay_schedule(
-        0.0, recipe.learning_rate, max(1, recipe.num_steps // 20), max(2, recipe.num_steps)
-    )
+def learning_rate_at(recipe: Recipe, step: Int[Array, ""] | int, num_steps: Int[Array, ""] | int) -> Float[Array, ""]:
+    """Compute the learning rate of a step: it rises over a twentieth of the steps, and falls as a cosine to 0."""
+    warm_steps = jnp.maximum(1, num_steps // 20)
+    risen = jnp.minimum(step / warm_steps, 1.0)
+    fallen = jnp.clip((step - warm_steps) / jnp.maximum(1, num_steps - warm_steps), 0.0, 1.0)
+    return recipe.learning_rate * risen * 0.5 * (1 + jnp.cos(jnp.pi * fallen))
+
+
+def make_optimizer(recipe: Recipe, num_steps: Int[Array, ""] | int | None = None) -> optax.GradientTransformation:
+    """Build AdamW with warm-up and cosine decay; vectors have no weight decay.
+
+    Args:
+        recipe: Of the encoder.
+        num_steps: All steps, if they are not the recipe's; may be traced, so that one program serves any number.
+    """
+    total = recipe.num_steps if num_steps is None else num_steps
     decayed = functools.partial(jax.tree.map, lambda leaf: leaf.ndim > 1)
+    rate = functools.partial(learning_rate_at, recipe, num_steps=total)
     return optax.chain(
         optax.clip_by_global_norm(1.0), optax.adamw(rate, b2=0.98, weight_decay=recipe.weight_decay, mask=decayed)
     )
 
 
 def train_encoder_step(
-    recipe: Recipe, dtype: Any, train: EncoderTrainState, pool: TrainingSet, key: PRNGKeyArray
+    recipe: Recipe,
+    dtype: Any,
+    train: EncoderTrainState,
+    pool: TrainingSet,
+    key: PRNGKeyArray,
+    num_steps: Int[Array, ""] | int | None = None,
 ) -> tuple[EncoderTrainState, Float[Array, "2"]]:
     """Take a gradient step; return the loss, and the share of pictures whose best caption is right."""
     model = dual_encoder.with_dtype(recipe.model, dtype)
@@ -120,49 +137,97 @@ def train_encoder_step(
             recipe.attack_steps,
         )
     (value, (statistics, accuracy)), grads = jax.value_and_grad(loss, has_aux=True)(train.variables["params"], images)
-    updates, optimizer = make_optimizer(recipe).update(grads, train.optimizer, train.variables["params"])
+    updates, optimizer = make_optimizer(recipe, num_steps).update(grads, train.optimizer, train.variables["params"])
     params = dict(optax.apply_updates(train.variables["params"], updates))
     params["logit_scale"] = jnp.clip(params["logit_scale"], 0.0, np.log(100.0))  # as in CLIP's own training
     state = EncoderTrainState({**train.variables, **statistics, "params": params}, optimizer)
     return state, jnp.stack([value, accuracy])
 
 
-def fit(recipe: Recipe, pool: TrainingSet, *, dtype: Any = None, show: bool = True) -> tuple[PyTree, float]:
-    """Train an encoder; return the variables, and the seconds that it took after compilation."""
+class FittedEncoder(NamedTuple):
+    """What training leaves.
+
+    Attributes:
+        variables: Of the towers.
+        num_steps: Gradient steps.
+        train_s: Seconds that they took, after compilation.
+    """
+
+    variables: PyTree
+    num_steps: int
+    train_s: float
+
+
+def fit(
+    recipe: Recipe, pool: TrainingSet, *, dtype: Any = None, show: bool = True, most_s: float | None = None
+) -> FittedEncoder:
+    """Train an encoder.
+
+    Args:
+        recipe: How.
+        pool: On what.
+        dtype: Compute type; None for bfloat16 on an accelerator, float32 on a CPU.
+        show: Whether to print the loss now and then.
+        most_s: Seconds that the steps may take; there are fewer steps if the recipe's would take longer.
+    """
     dtype = dtype or (jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16)
     first, key = jax.random.split(jax.random.key(recipe.seed))
-    # Compiled as one program, because operation by operation it takes minutes on a GPU.
-    variables = jax.jit(functools.partial(dual_encoder.init, recipe.model))(first)
-    train = EncoderTrainState(variables, jax.jit(make_optimizer(recipe).init)(variables["params"]))
+
+    @jax.jit  # as one program, because operation by operation it takes minutes on a GPU
+    def begin() -> EncoderTrainState:
+        variables = dual_encoder.init(recipe.model, first)
+        return EncoderTrainState(variables, make_optimizer(recipe).init(variables["params"]))
+
     # On a CPU, XLA's convolutions are many times slower inside a loop.
     is_slow_in_loops = jax.default_backend() == "cpu" and isinstance(recipe.image_tower, ModifiedResNet)
     chunk = 1 if is_slow_in_loops else min(CHUNK, recipe.num_steps)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def advance(
-        train: EncoderTrainState, pool: TrainingSet, start: Int[Array, ""]
+        train: EncoderTrainState, pool: TrainingSet, start: Int[Array, ""], num_steps: Int[Array, ""]
     ) -> tuple[EncoderTrainState, Float[Array, "2"]]:
         def body(train: EncoderTrainState, i: Int[Array, ""]) -> tuple[EncoderTrainState, Float[Array, "2"]]:
-            return train_encoder_step(recipe, dtype, train, pool, jax.random.fold_in(key, i))
+            return train_encoder_step(recipe, dtype, train, pool, jax.random.fold_in(key, i), num_steps)
 
         train, curve = jax.lax.scan(body, train, start + jnp.arange(chunk))
         return train, curve.mean(axis=0)
 
-    program = advance.lower(train, pool, jnp.asarray(0, jnp.int32)).compile()
+    train = begin()
+    counts = [jnp.asarray(number, jnp.int32) for number in (0, recipe.num_steps)]
+    program = advance.lower(train, pool, *counts).compile()
+    num_steps = recipe.num_steps - recipe.num_steps % chunk
+    if most_s is not None:
+        chunk_s = time_second_call(lambda state: program(state, pool, *counts)[0], begin())
+        num_steps = max(chunk, min(num_steps, int(most_s / chunk_s) * chunk))
     began = time.perf_counter()
-    for start in range(0, recipe.num_steps - recipe.num_steps % chunk, chunk):
-        train, curve = program(train, pool, jnp.asarray(start, jnp.int32))
+    for start in range(0, num_steps, chunk):
+        train, curve = program(train, pool, jnp.asarray(start, jnp.int32), jnp.asarray(num_steps, jnp.int32))
         if show and start % (10 * CHUNK) == 0:
             loss, accuracy = (float(x) for x in curve)
-            print(f"step {start + chunk:6d}  loss {loss:.4f}  right {accuracy:.3f}", flush=True)
+            print(f"step {start + chunk:6d} of {num_steps}  loss {loss:.4f}  right {accuracy:.3f}", flush=True)
     variables = jax.block_until_ready(train.variables)
-    return variables, time.perf_counter() - began
+    return FittedEncoder(variables, num_steps, time.perf_counter() - began)
+
+
+def time_second_call(call: Callable[[EncoderTrainState], EncoderTrainState], state: EncoderTrainState) -> float:
+    """Measure the seconds of a second call, which takes the first one's result; the first may have to warm up."""
+    warmed = jax.block_until_ready(call(state))
+    began = time.perf_counter()
+    jax.block_until_ready(call(warmed))
+    return time.perf_counter() - began
 
 
 def pretrain_encoder(
-    name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True
+    name: str, recipe: Recipe, folder: pathlib.Path, *, show: bool = True, most_s: float | None = None
 ) -> tuple[pathlib.Path, dict[str, Any]]:
     """Render missing pictures, train, test, and write `folder/NAME.safetensors`.
+
+    Args:
+        name: Of the encoder.
+        recipe: How it is trained.
+        folder: Where its file is written.
+        show: Whether to print how it goes.
+        most_s: See `fit`; the card has the steps that were taken, which another run can ask for.
 
     Returns:
         The file, and its card.
@@ -171,9 +236,10 @@ def pretrain_encoder(
 
     pictures = read_pictures(recipe, show=show)
     pool = build_training_set(pictures.images, pictures.meanings, recipe.says)
-    variables, seconds = fit(recipe, pool, show=show)
+    fitted = fit(recipe, pool, show=show, most_s=most_s)
+    recipe = dataclasses.replace(recipe, num_steps=fitted.num_steps)
     # Tested as shipped: stored in half precision, used in single precision.
-    variables = jax.tree.map(lambda x: np.asarray(x, np.float16).astype(np.float32), variables)
+    variables = jax.tree.map(lambda x: np.asarray(x, np.float16).astype(np.float32), fitted.variables)
     checkpoint = files.Checkpoint(
         model=recipe.model, variables=variables, tokenizer=TOKENIZER, mean=MEAN, std=STD, card={}
     )
@@ -186,7 +252,7 @@ def pretrain_encoder(
         "seed": recipe.seed,
         "num_parameters": sum(int(leaf.size) for leaf in jax.tree.leaves(variables)),
         "trained_on": jax.local_devices()[0].device_kind,
-        "train_s": round(seconds, 1),
+        "train_s": round(fitted.train_s, 1),
         "accuracy": {
             title: measure(checkpoint, images, meanings) for title, (images, meanings) in pictures.tests.items()
         },
@@ -208,6 +274,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(
             f"--{field.replace('_', '-')}", type=type_, metavar="N", help=f"instead of the recipe's {field}"
         )
+    parser.add_argument(
+        "--train-seconds",
+        type=float,
+        metavar="S",
+        help="seconds that the steps may take; fewer steps if they take longer",
+    )
     args = parser.parse_args(arguments)
     changes = {field: getattr(args, field) for field in OPTIONS if getattr(args, field) is not None}
     try:
@@ -215,7 +287,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if name not in RECIPES:
                 raise UsageError(f"pretrain: expected an embedded encoder, got {name!r}; {nearest(name, RECIPES)}")
         for name in args.names or RECIPES:
-            path, card = pretrain_encoder(name, dataclasses.replace(RECIPES[name], **changes), args.out)
+            path, card = pretrain_encoder(
+                name, dataclasses.replace(RECIPES[name], **changes), args.out, most_s=args.train_seconds
+            )
             print(json.dumps(card, indent=2))
             print(f'{path}\nfor models/clip/checkpoints/catalog.py: "{name}": "{card["sha256"]}"', flush=True)
     except UsageError as error:

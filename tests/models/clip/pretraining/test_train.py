@@ -6,6 +6,7 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from bench.errors import UsageError
@@ -107,10 +108,23 @@ def test_what_a_step_sees_keeps_the_color(images):
     assert seen[:, 2, 2].std(axis=0).min() > 0.1  # the backgrounds differ
 
 
+def test_learning_rate_is_that_of_optax():
+    recipe = tiny(num_steps=400)
+    theirs = optax.warmup_cosine_decay_schedule(0.0, recipe.learning_rate, 20, 400)
+    for step in (0, 7, 20, 133, 399, 400):
+        assert float(train_module.learning_rate_at(recipe, step, 400)) == pytest.approx(float(theirs(step)), abs=1e-9)
+
+
+@pytest.mark.slow
+def test_takes_no_longer_than_it_may(images):
+    pool = batches.build_training_set(images, MEANINGS)
+    assert train_module.fit(tiny(num_steps=200), pool, show=False, most_s=0.0).num_steps == train_module.CHUNK
+
+
 @pytest.mark.slow
 def test_learns_three_things(images):
     recipe = tiny()
-    variables, _ = train_module.fit(recipe, batches.build_training_set(images, MEANINGS), show=False)
+    variables = train_module.fit(recipe, batches.build_training_set(images, MEANINGS), show=False).variables
     checkpoint = files.Checkpoint(
         model=recipe.model, variables=variables, tokenizer=TOKENIZER, mean=recipes.MEAN, std=recipes.STD
     )
