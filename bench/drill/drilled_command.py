@@ -63,7 +63,8 @@ class DrilledCommand:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        self.lines.extend(line.rstrip("\n") for line in iter(self.process.stdout.readline, ""))
+        with self.process.stdout as printed:
+            self.lines.extend(line.rstrip("\n") for line in iter(printed.readline, ""))
 
     @property
     def pid(self) -> int:
