@@ -127,7 +127,10 @@ def test_a_step_in_which_nothing_counts_is_finite():
     assert float(loss) == 0 and all(np.isfinite(x).all() for x in jax.tree.leaves((metrics, grads)))
 
 
-@given(st.lists(st.tuples(st.floats(0, 1, width=32), st.floats(0, 1, width=32)), min_size=1, max_size=6))
+SHARES = st.floats(0, 1, width=32, allow_subnormal=False)  # XLA takes subnormal numbers for 0
+
+
+@given(st.lists(st.tuples(SHARES, SHARES), min_size=1, max_size=6))
 @settings(max_examples=30, deadline=None)
 def test_mean_inside_is_a_weighted_mean(pairs):
     values, weights = (np.asarray(x, np.float32) for x in zip(*pairs, strict=True))

@@ -177,7 +177,7 @@ def describe_view_score(scores: Mapping[str, Any], metric: str, view_id: int) ->
     Example:
         >>> scores = {"view_ids": [0, 7], "per_view": {"psnr": [20.0, 22.0], "ssim": [None, 0.5]}}
         >>> describe_view_score(scores, "psnr", 7), describe_view_score(scores, "ssim", 0)
-        ('22.00 here, mean 21.00', 'mean 0.50')
+        ('22.00 here, mean 21.00', 'mean 0.500')
         >>> describe_view_score(scores, "lpips_vgg", 7)
         'failed'
     """

@@ -198,7 +198,8 @@ class TestWhatComesOfIt:
     def test_lines_for_a_person(self, balls, tmp_path, capsys):
         assert run(tmp_path, IN_THE_SET, "--seeds", "1,4", "--timings") == 0
         printed = capsys.readouterr()
-        first, second, seconds, last = printed.out.splitlines()
+        first, second, *seen, seconds, last = printed.out.splitlines()
+        assert all("observers took " in line for line in seen)  # in the quizzes that are kept
         assert seconds.startswith("start ") and "train 3.0, write " in seconds and ", mesh " in seconds
         assert first.startswith("seed 1: judge's margin +0.0500, caption found in 50% of views; mesh of ")
         assert " faces, watertight, surface at a density of 4.33" in first

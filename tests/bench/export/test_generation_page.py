@@ -35,7 +35,7 @@ def summary():
         "prompt": f"a photo of {CAPTION}",
         "guide": "embedded-vit-8",
         "judge": "embedded-judge-rn",
-        "people": ["people took 3 views of a kite for: hat (3)"],
+        "people": ["observers took 3 views of a kite for: hat (3)"],
         "captions": {"name": "captions.txt", "size": 12},
         "budget": "quick",
         "num_steps": 40,
@@ -61,7 +61,7 @@ def test_a_seed_is_described():
 
 
 def test_what_people_took_such_objects_for_is_told(summary):
-    assert "Earlier objects of its kind: people took 3 views of a kite for: hat (3)." in render_generation_page(summary)
+    assert "Earlier objects of its kind: observers took 3 views of a kite for: hat (3)." in render_generation_page(summary)
 
 
 def test_every_seed_has_its_files_and_no_more(summary):

@@ -37,6 +37,6 @@ def test_people_are_quoted_on_the_kinds_of_the_caption(tmp_path, monkeypatch):
     told = {"judges": {}, "taken_for": {"mug": {"mug": 2, "?": 1}, "hat": {"hat": 1}}}
     (tmp_path / "agreement.json").write_text(json.dumps(told))
     assert seen_kinds.describe_people("a red mug on a blue cube") == [
-        "people took 3 views of a mug for: mug (2), cannot tell (1)"
+        "observers took 3 views of a mug for: mug (2), cannot tell (1)"
     ]
     assert seen_kinds.describe_people("a snail") == []

@@ -104,6 +104,6 @@ def test_the_command_keeps_what_it_counted(kept, tmp_path, monkeypatch, capsys):
 
 def test_what_people_took_a_kind_for():
     assert reference.describe_confusions("umbrella", {"umbrella": {"mushroom": 2}}) == (
-        "people took 2 views of an umbrella for: mushroom (2)"
+        "observers took 2 views of an umbrella for: mushroom (2)"
     )
     assert reference.describe_confusions("hat", {}) == ""
