@@ -158,6 +158,14 @@ def test_damaged_files(tmp_path, part, binary):
         captured(place).layout()
 
 
+@pytest.mark.parametrize("number", ["-1", str(2**63), "9" * 400])
+def test_numbers_of_points_that_fit_into_no_array(tmp_path, number):
+    file = tmp_path / "points3D.txt"
+    file.write_text(f"1 0 0 0 9 9 9 0.1\n{number} 0 0 1 9 9 9 0.1\n")
+    with pytest.raises(UsageError, match=f"points3D.txt: expected points with numbers from 0 to .*{number[:20]}"):
+        colmap_files.read_point_file(file)
+
+
 def test_cameras_that_look_away_from_their_points(tmp_path):
     poses = ring(10) * np.array([1, -1, -1, 1])  # OpenCV's axes, written as if they were OpenGL's
     with pytest.raises(UsageError, match="got 500 of 500 points behind them; cameras look along their -z axis"):
