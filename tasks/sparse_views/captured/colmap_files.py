@@ -139,10 +139,8 @@ def read_point_file(file: pathlib.Path) -> ColmapPoints:
     rows.sort()
     most = np.iinfo(np.int64).max
     if rows and not 0 <= rows[0][0] <= rows[-1][0] <= most:
-        raise UsageError(
-            f"{file}: expected points with numbers from 0 to {most}, got {rows[0][0]!s:.24} to {rows[-1][0]!s:.24}; export "
-            "the model again"
-        )
+        got = f"{rows[0][0]!s:.24} to {rows[-1][0]!s:.24}"
+        raise UsageError(f"{file}: expected points with numbers from 0 to {most}, got {got}; export the model again")
     ids = np.array([row[0] for row in rows], np.int64)
     positions = np.array([row[1:] for row in rows], np.float64).reshape(-1, 3)
     return ColmapPoints(ids, positions)
