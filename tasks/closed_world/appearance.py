@@ -65,6 +65,9 @@ DARK = "#26262b"
 _SECOND = dict.fromkeys(TONES, PALE) | dict.fromkeys(("yellow", "white", "gray"), DARK)
 """Second colour of patterns."""
 
+HALF_GAP = 0.12
+"""Half the distance of things that stand next to each other, before they are fitted."""
+
 PERIOD = 0.40
 """Period of checks in scene units, on things of any size: 9 of 64 pixels. Stripes are closer, dots further apart."""
 
@@ -268,10 +271,9 @@ def _together(pair: ObjectPairSpec) -> list[Part]:
     low, high = _box(first)
     floor, other = _box(second)
     if pair.relation == "next to":
-        gap = 0.12
         return [
-            *map_meshes(first, lambda m: m.moved(y=-low[1] + gap, z=-low[2])),
-            *map_meshes(second, lambda m: m.moved(y=-other[1] - gap, z=-floor[2])),
+            *map_meshes(first, lambda m: m.moved(y=-low[1] + HALF_GAP, z=-low[2])),
+            *map_meshes(second, lambda m: m.moved(y=-other[1] - HALF_GAP, z=-floor[2])),
         ]
     raw = _box(PARTS[pair.second.kind]())
     scale = (other - floor)[2] / (raw[1] - raw[0])[2]

@@ -17,7 +17,7 @@ from models.clip.encoder import Encoder
 
 
 class JudgedQuiz(NamedTuple):
-    """What a judge answers.
+    """Holds a judge's answers.
 
     Attributes:
         answers: By question of `recognition.PROPERTY_OF`, one answer for each picture.

@@ -68,7 +68,7 @@ class QuizPicture:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuizKey:
-    """What the pictures of a quiz show.
+    """Says what the pictures of a quiz show.
 
     Attributes:
         pictures: In the order of their numbers.

@@ -40,9 +40,10 @@ def describe_agreement(name: str) -> dict[str, str]:
     """Say how far an encoder agrees with people on what they recognise; empty where nobody was asked.
 
     A quiz counts for the weights that were asked: what is stored of others under the same name is left out.
+    So is an encoder that guided all objects of the quiz.
     """
     found = judge_agreement.agreement_of(name)
-    if found is None or found["sha256"] != catalog.EMBEDDED[name]:
+    if found is None or found["sha256"] != catalog.EMBEDDED[name] or not found["kappa_right"]["num"]:
         return {}
     told = judge_agreement.stored_agreement()
     people = "1 observer" if told["num_people"] == 1 else f"{told['num_people']} observers"

@@ -39,8 +39,8 @@ class Recipe:
         says: What a picture is matched with: its "captions", or its "kinds" alone, one word for each of 41 classes.
             An encoder of kinds learns what a classifier learns, and never sees a sentence.
         seed: Seed of the initial parameters and of all batches.
-        renderer: How the pictures of training are made: "path tracing", or "casting" on the accelerator, which takes a
-            thousandth of the time (see `casting.cast_pictures`). Tested is on path-traced pictures in any case.
+        renderer: How the pictures of training are made: "path tracing", or "casting" on the accelerator (see
+            `casting.cast_pictures`). Tested is on path-traced pictures in any case.
         num_renders: Pictures of the family, in both splits together.
         num_test_renders: Path-traced pictures among which those for testing are, where training's are cast.
         num_spp: Samples per pixel of the renders.

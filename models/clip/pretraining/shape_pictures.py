@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
+from models.shading import shade, tint
+
 NUM_TILES = 4
 """Tiles along a side of a picture that is broken up."""
 
@@ -21,32 +23,19 @@ WARP_SHARE = 0.16
 WARP_KNOTS = 4
 """Knots of a warp along a side; between them it is smooth."""
 
-LUMINANCE = (0.2126, 0.7152, 0.0722)
-"""Shares of red, green and blue in luminance, of Rec. 709."""
-
 
 def hide_surface(key: PRNGKeyArray, picture: UInt8[Array, "h w 4"]) -> UInt8[Array, "h w 4"]:
     """Replace the colours of a picture: by one colour, by its shading in grey, or by its shading in one colour."""
     which_key, color_key = jax.random.split(key)
     which = jax.random.randint(which_key, (), 0, 3)
     color = jax.random.uniform(color_key, (3,))
-    shading = spread_shading(picture)[..., None]
-    flat = jnp.broadcast_to(color, (*picture.shape[:2], 3))
-    grey = jnp.broadcast_to(shading, flat.shape)
-    tinted = shading * (0.3 + 0.7 * color)[None, None]
-    surface = jnp.stack([flat, grey, tinted])[which]
-    return jnp.concatenate([round_to_bytes(surface), picture[..., 3:]], axis=-1)
-
-
-def spread_shading(picture: UInt8[Array, "h w 4"]) -> Float[Array, "h w"]:
-    """Compute the luminance of a picture, with the object's own mean at 0.55 and its own contrast at 0.2."""
     straight = picture.astype(jnp.float32) / 255
-    luminance = straight[..., :3] @ jnp.asarray(LUMINANCE)
     opacity = straight[..., 3]
-    area = jnp.maximum(opacity.sum(), 1.0)
-    mean = (luminance * opacity).sum() / area
-    deviation = jnp.sqrt(((luminance - mean) ** 2 * opacity).sum() / area)
-    return jnp.clip(0.55 + 0.2 * (luminance - mean) / jnp.maximum(deviation, 0.02), 0.0, 1.0)
+    shading = shade(straight[..., :3] * opacity[..., None], opacity) / jnp.maximum(opacity, 1e-3)
+    flat = jnp.broadcast_to(color, (*picture.shape[:2], 3))
+    grey = jnp.broadcast_to(shading[..., None], flat.shape)
+    surface = jnp.stack([flat, grey, tint(grey, flat)])[which]
+    return jnp.concatenate([round_to_bytes(surface), picture[..., 3:]], axis=-1)
 
 
 def break_up(key: PRNGKeyArray, picture: UInt8[Array, "h w 4"]) -> UInt8[Array, "h w 4"]:

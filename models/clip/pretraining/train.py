@@ -145,7 +145,7 @@ def train_encoder_step(
 
 
 class FittedEncoder(NamedTuple):
-    """What training leaves.
+    """Holds what training leaves.
 
     Attributes:
         variables: Of the towers.

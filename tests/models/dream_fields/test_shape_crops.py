@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from models.dream_fields.shape_crops import MEAN_SHADE, SHADE_DEVIATION, shade, show_shape
+from models.dream_fields.shape_crops import show_shape
+from models.shading import MEAN_SHADE, SHADE_DEVIATION, shade
 
 RNG = np.random.default_rng(2)
 

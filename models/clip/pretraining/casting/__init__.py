@@ -1,1 +1,1 @@
-"""Casts pictures of the closed world on the accelerator: thousands a second, for training alone."""
+"""Casts pictures of the closed world on the accelerator, for training alone."""

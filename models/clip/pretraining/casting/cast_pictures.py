@@ -1,9 +1,8 @@
-"""Casts many pictures of the closed world: what `tasks.closed_world.dataset` renders, in a simpler light, far faster.
+"""Casts many pictures of the closed world on an accelerator, in a simpler light than a path tracer's.
 
-A path-traced picture costs a fifth of a CPU-second; an accelerator casts hundreds in a second. They have the meanings,
-cameras, shapes, colours and patterns of the pictures with the same numbers. Light is direct, from `NUM_LIGHTS`
-directions with shadows; a coat or a metal mirrors the environment. Encoders are trained on them, and tested on
-path-traced pictures.
+They have the meanings, cameras, shapes, colours and patterns of the path-traced pictures with the same numbers. Light
+is direct, from `NUM_LIGHTS` directions with shadows; a coat or a metal mirrors the environment. Encoders are trained on
+them, and tested on path-traced pictures.
 
 h and w: pixels, r: rays, four a pixel, p: pixels of a picture, n: pictures, t: triangles of a picture, padded.
 """
@@ -255,7 +254,7 @@ def sample_pattern(
 
 
 class Surface(NamedTuple):
-    """What rays see.
+    """Holds what rays see.
 
     Attributes:
         points: Where they hit.

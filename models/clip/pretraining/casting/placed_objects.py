@@ -22,9 +22,6 @@ from tasks.path_tracing.meshes import join
 SLOTS = ("body", "shade", "tint", "dark")
 """Slots of a thing, in the order of their numbers."""
 
-GAP = 0.12
-"""Half the distance of things that stand next to each other."""
-
 
 class KindShapes(NamedTuple):
     """Holds the triangles of every kind, one kind after the other.
@@ -93,7 +90,10 @@ def _pair_places(
     """Compute scale and shift of both things of a pair, fitted together to the size of a picture."""
     low, high = _bounds(first)
     floor, ceiling = _bounds(second)
-    places = [(1.0, np.asarray([0, GAP - low[1], -low[2]])), (1.0, np.asarray([0, -ceiling[1] - GAP, -floor[2]]))]
+    places = [
+        (1.0, np.asarray([0, appearance.HALF_GAP - low[1], -low[2]])),
+        (1.0, np.asarray([0, -ceiling[1] - appearance.HALF_GAP, -floor[2]])),
+    ]
     if relation == "on":
         places = [_place_on(first, second), (1.0, np.zeros(3))]
     points = np.concatenate(

@@ -21,6 +21,7 @@ from models.clip.pretraining.casting.placed_objects import SLOTS
 from tasks.closed_world import appearance
 from tasks.closed_world.appearance import Family
 from tasks.closed_world.meanings import FINISHES
+from tasks.path_tracing.mitsuba_renderer import SHOULDER
 
 TEXTURE_PX = 32
 """Width of a texture; those of the closed world divide it."""
@@ -30,9 +31,6 @@ SURFACES = ("diffuse", "roughplastic", "roughconductor")
 
 COAT = 0.053
 """Share of light that a clear coat with a refractive index of 1.6 mirrors, seen from straight ahead."""
-
-SHOULDER = 0.5
-"""Where the tone curve bends, as in `tasks.path_tracing.mitsuba_renderer`."""
 
 
 class Look(NamedTuple):
