@@ -65,14 +65,14 @@ def opened_store(path: str | os.PathLike[str], study: str = "") -> Iterator[Stor
     from bench.storage.trial_reader import describe_damage
 
     trials_store = Store.open(path, study)
-    at_once = describe_damage(trials_store)
-    for line in at_once:
+    named = dict.fromkeys(describe_damage(trials_store))
+    for line in named:
         print(line, file=sys.stderr, flush=True)
     try:
         yield trials_store
     finally:
         for line in describe_damage(trials_store):
-            if line not in at_once:
+            if line not in named:
                 print(line, file=sys.stderr)
 
 
