@@ -20,6 +20,8 @@ EMBEDDED: dict[str, str] = {
     "embedded-vit-8": "d471228b45de2fd374a6ba93147c6f6db1ebacac82e3ca12636359ca85839ccd",
     "embedded-vit-16": "bf6e4a2f01b31a515d8117f34e6c6494530f5ea1266ccd83ba8e34b955b9225a",
     "embedded-vit-8-labels": "74a77c5ebf085a0f10c19ffa9b72f380311215095e2b98ab3e1821687bde9219",
+    "embedded-vit-8-attacked": "f160ed2bc105a8fba4b540cdb1b61f982cff4249a836606177911782f1f5615c",
+    "embedded-vit-8-large": "d30fd380f154e682335cc9e67e3a1f0aea07843ef2700bf29b0bfc188d3ea3be",
     "embedded-judge-rn": "61e4bc5d91e14e84ed26ce60488e9be5c218d9dc6f9403bdd22686412124d708",
     "embedded-judge-vit": "db61c1e56cd41e4bba191f3666c2e512818d4be514c11c2bf24625125d08037a",
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 from models.clip.checkpoints import catalog, files
 from models.clip.networks import architectures
+from models.clip.pretraining.recipes import OPTIONS, RECIPES
 from tasks.captions import judge_agreement
 
 TITLES = {
@@ -24,7 +25,7 @@ def model_card(name: str) -> dict[str, Any]:
     if "command" in card_fields:
         # The files were written when the training module had another name; their hashes are in the identity of trials.
         command = card_fields["command"].replace("models.clip.pretrain ", "models.clip.pretraining.train ")
-        card_fields["command"] = command
+        card_fields["command"] = leave_out_defaults(command, name)
     tower = architectures.to_json(found.model.image_tower)
     return {
         "name": name,
@@ -34,6 +35,18 @@ def model_card(name: str) -> dict[str, Any]:
         **card_fields,
         **describe_agreement(name),
     }
+
+
+def leave_out_defaults(command: str, name: str) -> str:
+    """Leave out the options of a training command that its recipe has by now."""
+    words = command.split()
+    for field in OPTIONS:
+        option = f"--{field.replace('_', '-')}"
+        if option in words:
+            place = words.index(option)
+            if OPTIONS[field](words[place + 1]) == getattr(RECIPES[name], field):
+                del words[place : place + 2]
+    return " ".join(words)
 
 
 def describe_agreement(name: str) -> dict[str, str]:
