@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--encoder", metavar="NAME[,NAME]", help="the guide, or several (default: the budget's); see bench encoders"
     )
-    suite_options.add_budget(parser)
+    suite_options.add_budget(parser, on_accelerator="fine")
     parser.add_argument(
         "--seeds",
         type=suite_options.seeds_text,
@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--prompt", metavar="TEMPLATE", help="what the guide reads: 'a photo of {}', {} the caption")
     suite_options.add_settings(
-        parser, "change a field of `dream_fields`, `task` or `budget`: dream_fields.num_steps=500"
+        parser,
+        "change a field of `dream_fields` (at budget fine `dream_fields_shape`), `task` or `budget`: "
+        "dream_fields.num_steps=500",
     )
     export_options.add_sizes(parser)
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="default: results/generated/CAPTION")

@@ -67,13 +67,14 @@ def add_settings(parser: argparse.ArgumentParser, text: str) -> None:
     )
 
 
-def add_budget(parser: argparse.ArgumentParser) -> None:
-    """Add the option `--budget`."""
+def add_budget(parser: argparse.ArgumentParser, on_accelerator: str = "standard") -> None:
+    """Add the option `--budget`, with the name of its default on an accelerator."""
     parser.add_argument(
         "--budget",
         type=budget_name,
         metavar="NAME",
-        help=f"size of everything: {', '.join(budgets.BUDGETS)} (default: standard on an accelerator, else quick)",
+        help=f"size of everything: {', '.join(budgets.BUDGETS)} (default: {on_accelerator} on an accelerator, "
+        "else quick)",
     )
 
 

@@ -91,7 +91,8 @@ def trials_of(
     Args:
         caption: Caption of the object.
         out: Folder for `captions.txt`.
-        budget: Name of the budget; None for standard on an accelerator, else quick.
+        budget: Name of the budget; None for fine on an accelerator, else quick. The recipe of fine is
+            `dream_fields_shape`.
         seeds: Seeds, one a trial.
         encoder: Name of the guide, or of several with commas between; None for the budget's.
         prompt: Text that the guide reads, with `{}` for the caption; None for the caption alone.
@@ -100,12 +101,15 @@ def trials_of(
     Raises:
         UsageError: An unknown budget, encoder, key or value.
     """
-    from models.dream_fields import DREAM_FIELDS
+    from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_SHAPE
 
-    size = budget_named(budget or ("standard" if devices.num_accelerators() else "quick"))
+    size = budget_named(budget or ("fine" if devices.num_accelerators() else "quick"))
+    variant, recipe = "dream_fields", DREAM_FIELDS
+    if size.name == "fine":
+        variant, recipe = "dream_fields_shape", DREAM_FIELDS_SHAPE
     chosen = (("encoder", encoder), ("prompt", prompt))
     given: dict[str, Any] = {name: value for name, value in chosen if value is not None}
-    arm = Arm(method=dataclasses.replace(DREAM_FIELDS, **given), variant="dream_fields")
+    arm = Arm(method=dataclasses.replace(recipe, **given), variant=variant)
     task: Any = CaptionTask(caption=caption, captions=retrieval_set(caption, out))
     table = Table(
         name="object",

@@ -239,6 +239,10 @@ class Suite:
     def tables_at(self, budget: Budget) -> tuple[Table, ...]:
         """Return the tables of a budget; one changed with `--set` keeps the first part of its name."""
         name = base_name(budget)
+        if name not in self.tables:
+            raise UsageError(
+                f"--budget: expected one that suite {self.name} has, {', '.join(self.tables)}, got {name!r}"
+            )
         if name not in self._made:
             tables = self.tables[name]
             made = tables() if callable(tables) else tables

@@ -15,6 +15,7 @@ from models.dream_fields.presets import (
     DREAM_FIELDS_LQ_FAST,
     DREAM_FIELDS_MQ,
     DREAM_FIELDS_MQ_FAST,
+    DREAM_FIELDS_SHAPE,
     HASH_GRID,
     PLAIN,
     SIMPLE_FIELD,
@@ -24,6 +25,7 @@ from models.dream_fields.presets import (
 
 __all__ = [
     "DREAM_FIELDS",
+    "DREAM_FIELDS_SHAPE",
     "DREAM_FIELDS_2022",
     "DREAM_FIELDS_HQ",
     "DREAM_FIELDS_HQ_FAST",

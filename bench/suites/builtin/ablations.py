@@ -202,8 +202,9 @@ ABLATIONS = Suite(
         "smoke": functools.partial(embedded, "smoke", tuple(SCENES)[:2], num_all=12),
         "quick": resolved_quickly,
         "standard": functools.partial(embedded, "standard", tuple(SCENES)),
+        "fine": functools.partial(embedded, "fine", tuple(SCENES)),
         "paper": as_published,
     },
-    num_seeds={"smoke": 1, "quick": 1, "standard": 3, "paper": 2},
+    num_seeds={"smoke": 1, "quick": 1, "standard": 3, "fine": 1, "paper": 2},
     left_out={"quick": LEFT_TO_STANDARD},
 )

@@ -15,12 +15,22 @@ from bench.suites.identity import describe, digest
 from bench.suites.suite import Arm, Table
 from bench.suites.variant_names import slug
 from models.augmentations import BACKGROUNDS, CONSTANT_BACKGROUNDS
-from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_2022, HASH_GRID, SIMPLE_FIELD, VOXELS, DreamFields
+from models.clip.checkpoints import catalog
+from models.dream_fields import (
+    DREAM_FIELDS,
+    DREAM_FIELDS_2022,
+    DREAM_FIELDS_SHAPE,
+    HASH_GRID,
+    SIMPLE_FIELD,
+    VOXELS,
+    DreamFields,
+)
 from models.fields.encodings import IntegratedPositional, Positional
 from models.fields.networks import MLP, ResidualMLP
 from tasks.budgets import BUDGETS, Budget, sized
 from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES, ranked_judges_of
 from tasks.captions.caption_task import CaptionTask, held_out_tasks
+from tasks.captions.judge_agreement import rank_judges
 from tasks.captions.unlisted import tasks_or_places
 
 FEW = 4
@@ -100,6 +110,14 @@ class CaptionStudySettings:
         return self.budget in ("smoke", "quick")
 
     @property
+    def judges(self) -> tuple[str, ...]:
+        """Name the judges of its tables, the one that agrees best with people first."""
+        task = self.tasks[0]
+        if task.judges is None:
+            return ranked_judges_of(task.captions)
+        return rank_judges([name for name in task.judges if name in catalog.JUDGES])
+
+    @property
     def network(self) -> ResidualMLP:
         """Return the recipe's network."""
         assert isinstance(self.base.field, ResidualMLP)
@@ -144,7 +162,7 @@ class CaptionStudySettings:
             tasks=self.tasks,
             baseline=baseline,
             arms={BASELINE: full, **arms},
-            metrics=metrics(ranked_judges_of(self.tasks[0].captions)),
+            metrics=metrics(self.judges),
             protocol="std-v1",
         )
 
@@ -217,15 +235,18 @@ def architectures(study: CaptionStudySettings) -> Table:
             "no bounds": study.changed("no bounds", bounds=False),
             "tracked origin": study.changed("tracked origin", track_origin=True),
             "no annealing": study.changed("no annealing", first_blur=0.0, note="of the encoding"),
-            "many elevations": study.changed(
-                "many elevations",
-                low_deg=0.0,
-                high_deg=60.0,
-                note="cameras from 0 to 60 degrees, judged ones among them",
-            ),
+            **elevations(study),
             other: study.changed(other, field=study.field(dtype=other)),
         }
     return study.table("architectures", "What should the field be made of, and where may it be?", arms)
+
+
+def elevations(study: CaptionStudySettings) -> dict[str, Arm]:
+    """Make the arm whose cameras stand at other elevations than the recipe's."""
+    if study.base.low_deg < study.base.high_deg:
+        return {"one elevation": study.changed("one elevation", low_deg=30.0, high_deg=30.0)}
+    note = "cameras from 0 to 60 degrees, judged ones among them"
+    return {"many elevations": study.changed("many elevations", low_deg=0.0, high_deg=60.0, note=note)}
 
 
 def cumulative(study: CaptionStudySettings, before: Sequence[Table]) -> Table:
@@ -321,7 +342,9 @@ def parametrizations(study: CaptionStudySettings) -> Table:
 
 
 def embedded_settings(budget: str) -> CaptionStudySettings:
-    """Return the settings of a study on the closed world's held-out captions."""
+    """Return the settings of a study on the closed world's held-out captions; `fine` has the newer recipe."""
+    if budget == "fine":
+        return shape_settings(budget)
     guides = {"smoke": ("embedded-vit-16",), "quick": ("embedded-vit-8",)}
     tasks = held_out_tasks(SOME if budget in ("smoke", "quick") else NUM_CAPTIONS)
     if budget == "standard":  # guides judge what others made, for the matrix of both
@@ -333,6 +356,18 @@ def embedded_settings(budget: str) -> CaptionStudySettings:
         variant="dream_fields",
         num_octaves=4,
         guides=guides.get(budget, ("embedded-vit-16", "embedded-vit-8-labels")),
+        budget=budget,
+    )
+
+
+def shape_settings(budget: str) -> CaptionStudySettings:
+    """Return the settings of a study of the recipe for recognisable objects."""
+    return CaptionStudySettings(
+        tasks=held_out_tasks(SOME if budget == "smoke" else NUM_CAPTIONS),
+        base=DREAM_FIELDS_SHAPE,
+        variant="dream_fields_shape",
+        num_octaves=5,
+        guides=("embedded-vit-8-attacked", "embedded-vit-8", "embedded-vit-16", "embedded-vit-8-labels"),
         budget=budget,
     )
 

@@ -60,7 +60,8 @@ COMPOSITIONAL = Suite(
         "smoke": functools.partial(embedded, "smoke", CLOSED_WORLD_TEMPLATES[:1], 2),
         "quick": functools.partial(embedded, "quick", CLOSED_WORLD_TEMPLATES, 6),
         "standard": functools.partial(embedded, "standard", CLOSED_WORLD_TEMPLATES, None),
+        "fine": functools.partial(embedded, "fine", CLOSED_WORLD_TEMPLATES, None),
         "paper": as_published,
     },
-    num_seeds={"smoke": 1, "quick": 1, "standard": 1, "paper": 1},
+    num_seeds={"smoke": 1, "quick": 1, "standard": 1, "fine": 1, "paper": 1},
 )

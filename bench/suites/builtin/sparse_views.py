@@ -262,8 +262,9 @@ SPARSE_VIEWS = Suite(
         "smoke": functools.partial(embedded, tuple(SCENES)[:2], num_all=12),
         "quick": functools.partial(embedded, tuple(SCENES)),
         "standard": functools.partial(embedded, tuple(SCENES)),
+        "fine": functools.partial(embedded, tuple(SCENES)),
         "paper": as_published,
     },
-    num_seeds={"smoke": 1, "quick": 1, "standard": 3, "paper": 1},
+    num_seeds={"smoke": 1, "quick": 1, "standard": 3, "fine": 1, "paper": 1},
     tables_of_folders=of_folders,
 )

@@ -13,16 +13,15 @@ import functools
 
 from bench.suites.builtin import caption_tables, published_numbers
 from bench.suites.suite import Suite, Table
-from tasks.captions.caption_sets import ranked_judges_of
 
 
 def embedded(budget: str) -> tuple[Table, ...]:
-    """Make the study on the closed world's captions; at `standard` also what is recognised without them."""
+    """Make the study on the closed world's captions; at `standard` and `fine` also what is recognised without them."""
     settings = caption_tables.embedded_settings(budget)
     table = caption_tables.parametrizations(settings)
-    if budget != "standard":
+    if budget not in ("standard", "fine"):
         return (table,)
-    return table, caption_tables.recognized(table, ranked_judges_of(settings.tasks[0].captions))
+    return table, caption_tables.recognized(table, settings.judges)
 
 
 def as_published() -> tuple[Table, ...]:
@@ -38,7 +37,8 @@ TEXT_TO_3D = Suite(
         "smoke": functools.partial(embedded, "smoke"),
         "quick": functools.partial(embedded, "quick"),
         "standard": functools.partial(embedded, "standard"),
+        "fine": functools.partial(embedded, "fine"),
         "paper": as_published,
     },
-    num_seeds={"smoke": 1, "quick": 1, "standard": 2, "paper": 2},
+    num_seeds={"smoke": 1, "quick": 1, "standard": 2, "fine": 1, "paper": 2},
 )

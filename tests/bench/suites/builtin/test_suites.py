@@ -77,7 +77,7 @@ AS_ELSEWHERE |= {("sparse-views-equivalence", "paper"), ("ablations", "paper"), 
     [
         pytest.param(name, budget, marks=[pytest.mark.slow] * ((name, budget) in AS_ELSEWHERE))
         for name in registry.SUITES
-        for budget in BUDGETS
+        for budget in registry.suite(name).tables
     ],
 )
 def test_suite(name, budget, photos, coco, monkeypatch):
@@ -116,12 +116,15 @@ def shape(*sizes):
 def data_of(method, layout, frozen, hyperparameters):
     """What preparation makes, by shapes alone."""
     if isinstance(method, DreamFields):
-        encoder = frozen[method.encoder]
-        text = jax.eval_shape(
-            lambda e, x: e.image_features(e.params, x), encoder, shape(1, encoder.image_px, encoder.image_px, 3)
-        )
+        texts = []
+        for name in method.encoders:
+            px = frozen[name].image_px
+            text = jax.eval_shape(lambda e, x: e.image_features(e.params, x), frozen[name], shape(1, px, px, 3))
+            size = text.shape[1]
+            others = (shape(2, size), shape(2)) if method.reads_negatives else (None, None)
+            texts.append(GuideTexts(shape(size), *others, shape(size) if method.silhouette_share else None))
         return DreamFieldsData(
-            texts=(GuideTexts(shape(text.shape[1])),),
+            texts=tuple(texts),
             near=shape(),
             far=shape(),
             background=shape(),
