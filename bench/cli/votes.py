@@ -48,6 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a quiz: keep the answers in results/reference/recognition; the agreement of judges with people is "
         "then on their cards, and the best one stands first in tables",
     )
+    parser.add_argument(
+        "--sheets",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="of a quiz: draw each arm's objects beside true renders, with how many people named them",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -59,9 +65,9 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError("votes: expected votes alone or answers to a quiz alone, got both; count each alone")
     if all(are_answers):
         return print_quiz(args)
-    if args.key or args.judge or args.save:
+    if args.key or args.judge or args.save or args.sheets:
         raise UsageError(
-            "votes: expected answers to a quiz beside --key, --judge and --save, got votes; leave them out"
+            "votes: expected answers to a quiz beside --key, --judge, --save and --sheets, got votes; leave them out"
         )
     return print_votes(args)
 
@@ -102,9 +108,20 @@ def print_counts(args: argparse.Namespace, trials: Store | None) -> int:
 
     found = count_quiz(args.files, args.key, args.judge, trials=trials)
     print(json.dumps(found, indent=1, allow_nan=False) if args.json else "\n".join(quiz_lines(found)))
+    if args.sheets:
+        print(draw_sheets(args, trials), file=sys.stderr)
     if args.save:
         print(save_answers(args, trials), file=sys.stderr)
     return 0
+
+
+def draw_sheets(args: argparse.Namespace, trials: Store | None) -> str:
+    """Draw the sheets of answers; say where they are."""
+    from bench.analysis.quiz.counts import read_quizzes
+    from bench.report.quiz.answer_sheets import write_answer_sheets
+
+    written = write_answer_sheets(read_quizzes(args.files, args.key, trials), args.sheets)
+    return "sheets: " + ", ".join(str(path) for path in written.values())
 
 
 def save_answers(args: argparse.Namespace, trials: Store | None) -> str:

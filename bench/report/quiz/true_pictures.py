@@ -41,15 +41,30 @@ def render_true_pictures(
     """
     if not meanings:
         return [], []
-    poses = caption_task.views(image_px).poses
     random = np.random.default_rng((seed, 2))
     views = [int(view) for view in random.choice(RING, len(meanings))]
+    return views, render_true_views(meanings, views, image_px, seed, num_workers=num_workers)
+
+
+def render_true_views(
+    meanings: Sequence[Meaning], views: Sequence[int], image_px: int, seed: int = 0, *, num_workers: int | None = None
+) -> list[UInt8[np.ndarray, "h w 3"]]:
+    """Render each meaning from the view of a given id, before neutral grey.
+
+    Args:
+        meanings: What to show, each in a light of its own, under which no judge was trained.
+        views: Ids of `tasks.captions.caption_task.views`.
+        image_px: Width and height.
+        seed: Of the lights.
+        num_workers: See `tasks.path_tracing.mitsuba_renderer`.
+    """
+    poses = caption_task.views(image_px).poses
     requests = []
     for number, (meaning, view) in enumerate(zip(meanings, views, strict=True)):
         spec = pictures.PictureSpec(FAMILY, number, meaning, "held_out", poses[view], seed + number)
         requests.append(pictures.shot(spec, image_px, NUM_SPP))
     images = mitsuba_renderer.photograph_all(requests, num_workers=num_workers)
-    return views, [put_on_grey(image) for image in images]
+    return [put_on_grey(image) for image in images]
 
 
 def read_true_pictures(
