@@ -15,7 +15,7 @@ from models.clip.pretraining import model_cards
 from tasks.captions import caption_sets, judge_agreement
 from tests.fixtures.quizzes import SMALL, judges_that_know, right_row, write_answers, written_quiz
 
-RN, VIT = catalog.JUDGES
+RN, VIT = caption_sets.CLOSED_WORLD_JUDGES
 
 
 @pytest.fixture
