@@ -16,7 +16,6 @@ from typing import Any
 from bench.suites.builtin import caption_tables
 from bench.suites.builtin.caption_tables import CaptionStudySettings
 from bench.suites.suite import Suite, Table
-from models.dream_fields import DREAM_FIELDS
 
 GUIDES = "embedded-vit-8-large,embedded-vit-8-attacked"
 """Both guides that were trained on attacked pictures."""
@@ -40,13 +39,14 @@ def parts_of_the_recipe(study: CaptionStudySettings) -> Table:
             "field": study.field(density_activation="volsdf"),
             "last_sharpness": SHARPNESS,
         }
+        coarser = dataclasses.replace(study.network.encoding, num_octaves=4)  # type: ignore[call-arg]
         arms |= {
             "small guide": study.changed("small guide", encoder="embedded-vit-8-attacked"),
             "guide of plain pictures": study.changed("plain pictures", encoder="embedded-vit-8"),
             "two guides": study.changed("two guides", encoder=GUIDES, note="large and small, both attacked"),
             "contrast": study.changed("contrast", contrast_weight=0.1, note="with captions of other kinds"),
             "one elevation": study.changed("one elevation", low_deg=30.0, high_deg=30.0),
-            "four octaves": study.changed("four octaves", field=dataclasses.replace(DREAM_FIELDS.field, dtype=None)),
+            "four octaves": study.changed("four octaves", field=study.field(encoding=coarser)),
             "signed distance": study.changed("signed distance", **distance, note="one sharp surface, as in VolSDF"),
             "signed distance, two guides": study.changed("signed distance two guides", **distance, encoder=GUIDES),
             "distortion loss": study.changed("distortion loss", distortion_weight=0.01),
