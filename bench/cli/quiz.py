@@ -8,11 +8,15 @@ import contextlib
 import pathlib
 import shlex
 import sys
+from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
 from bench.cli.argument_parser import ArgumentParser, read_path, whole_number
 from bench.cli.common_options import USUAL, check_out_file, check_out_folder, existing, opened_store
 from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.analysis.quiz.key import QuizKey
 
 HELP = "make a blind quiz: people say what they see in pictures of several arms; votes counts the answers"
 EXAMPLE = "python -m bench quiz --results results/runs --num-views 400 --out quiz"
@@ -48,6 +52,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=400,
         metavar="N",
         help="pictures, the same number of each arm and of true renders (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--forms",
+        type=whole_number(1, MOST_VIEWS),
+        metavar="N",
+        help="deal the pictures into so many forms, of which a person answers one (default: as few as it takes to show "
+        "nothing twice in one)",
     )
     parser.add_argument(
         "--true-renders",
@@ -94,6 +105,7 @@ def main(args: argparse.Namespace) -> int:
         true_renders=args.true_renders,
         arms=args.arms,
         trial_ids=trial_ids,
+        forms=args.forms,
         command=command_line(args),
     )
     with contextlib.ExitStack() as opened:
@@ -102,9 +114,26 @@ def main(args: argparse.Namespace) -> int:
     counts = collections.Counter(picture.arm for picture in key.pictures)
     print(f"{args.out}: quiz {key.quiz[:8]}, {len(key.pictures)} pictures, key apart in {key_path}")
     print("of " + ", ".join(f"{arm}: {num}" for arm, num in sorted(counts.items())))
-    print(f"answer: open {args.out}/index.html, or fill in {args.out}/answers.csv from {args.out}/sheets")
-    print(f"count: python -m bench votes {shlex.quote(str(args.out / 'answers.csv'))}")
+    print("\n".join(explain_answering(args.out, key)))
     return 0
+
+
+def explain_answering(out: pathlib.Path, key: QuizKey) -> list[str]:
+    """Say how the quiz is answered and counted, in lines."""
+    from bench.report.quiz.quiz_folder import answers_name
+
+    sizes = sorted(map(len, key.numbers_of_forms))
+    num_forms = len(sizes)
+    answers = out / answers_name(1, num_forms)
+    count = f"count: python -m bench votes {shlex.quote(str(answers))}"
+    if num_forms == 1:
+        return [f"answer: open {out}/index.html, or fill in {answers} from {out}/sheets", count]
+    size = str(sizes[0]) if sizes[0] == sizes[-1] else f"{sizes[0]} or {sizes[-1]}"
+    return [
+        f"in {num_forms} forms of {size} pictures: a person answers one, which shows nothing twice",
+        f"answer: open {out}/index.html#form-1, or fill in {answers} from {out}/sheets/form-1; the next person form 2",
+        f"{count}, with the files of other forms behind it",
+    ]
 
 
 def say_progress(line: str) -> None:
@@ -115,6 +144,7 @@ def say_progress(line: str) -> None:
 def command_line(args: argparse.Namespace) -> str:
     """Write the command that chooses the same pictures, without folders."""
     words = ["python", "-m", "bench", "quiz", "--num-views", str(args.num_views), "--seed", str(args.seed)]
+    words += ["--forms", str(args.forms)] if args.forms else []
     words += ["--arms", ";".join(args.arms)] if args.arms else []
     words += ["--suite", args.suite] if args.suite else []
     words += ["--budget", args.budget] if args.budget else []

@@ -34,6 +34,9 @@ TABLE_ENDS = (".csv", ".tsv", ".txt")
 UNKNOWN = "?"
 """Answer of somebody who cannot tell."""
 
+NO_NAME = "answers"
+"""In a file's name, in place of a person's."""
+
 _WORDS = {"kind": grammar.NOUNS, "color": grammar.COLOR_WORDS, "finish": grammar.FINISH_WORDS}
 
 _ANSWER_OF: dict[str, dict[str, str]] = {
@@ -59,7 +62,7 @@ class QuizAnswers(NamedTuple):
     """The answers of a file.
 
     Attributes:
-        person: Who answered: the file's name without its ending.
+        person: Who answered, see `name_person`.
         quiz: Hash of the quiz that the file names; None where it names none.
         answers: At most one for each picture.
     """
@@ -115,7 +118,21 @@ def read_answers(path: pathlib.Path) -> QuizAnswers:
             answers[answer.number] = answer
     if not answers:
         raise UsageError(f"{path}: expected answers to a quiz, got none; fill in kind, color and finish of its rows")
-    return QuizAnswers(path.name.removesuffix(path.suffix), quiz, tuple(answers.values()))
+    return QuizAnswers(name_person(path), quiz, tuple(answers.values()))
+
+
+def name_person(path: pathlib.Path) -> str:
+    """Name who answered: by the file, without its ending, and without the form that a page puts behind a name.
+
+    Example:
+        >>> name_person(pathlib.Path("anna-form-2.csv")), name_person(pathlib.Path("anna.csv"))
+        ('anna', 'anna')
+        >>> name_person(pathlib.Path("answers-form-2.csv"))  # nobody gave a name: each form's table is somebody else's
+        'answers-form-2'
+    """
+    stem = path.name.removesuffix(path.suffix)
+    name = re.sub(r"-form-[0-9]+$", "", stem)
+    return stem if name == NO_NAME else name
 
 
 def read_json_rows(content: bytes, where: str) -> tuple[str | None, list[tuple[str, Mapping[str, Any]]]]:

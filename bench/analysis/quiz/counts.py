@@ -9,6 +9,7 @@ Rows: one answer of one person to one picture.
 
 from __future__ import annotations
 
+import collections
 import pathlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Int
 
-from bench.analysis.quiz import agreement, answers, judging
+from bench.analysis.quiz import agreement, answers, form_counts, judging
 from bench.analysis.quiz.agreement import Estimate
 from bench.analysis.quiz.key import TRUE_RENDERS, QuizKey, QuizPicture, read_key
 from bench.analysis.quiz.page_answers import read_page_answers
@@ -195,12 +196,25 @@ def count_quiz(
         "num_answers": len(rows),
         "num_people": len({quiz.found.person for quiz in quizzes}),
         "num_captions": len({row.picture.meaning for row in rows}),
+        **count_people_by_form(quizzes),
         "unnamed": [str(quiz.path) for quiz in quizzes if quiz.found.quiz is None],
         "arms": [count_arm(arm, [row for row in rows if row.picture.arm == arm]) for arm in arms],
         "judges": sorted(counted, key=lambda judge: -rank_kappa(judge)),
         "people": compare_people(of_fields),
         "not_asked": reasons,
     }
+
+
+def count_people_by_form(quizzes: Sequence[AnsweredQuiz]) -> dict[str, Any]:
+    """Count who answered which form, and by person the things that were seen more than once."""
+    forms: list[dict[str, Any]] = []
+    repeated: collections.Counter[str] = collections.Counter()
+    for digest in sorted({quiz.key.quiz for quiz in quizzes}):
+        of_quiz = [quiz for quiz in quizzes if quiz.key.quiz == digest]
+        found = [quiz.found for quiz in of_quiz]
+        forms += form_counts.count_forms(of_quiz[0].key, found)
+        repeated.update(form_counts.count_repeated(of_quiz[0].key, found))
+    return {"forms": forms, "repeated": dict(repeated)}
 
 
 def count_arm(arm: str, rows: Sequence[AnsweredPicture]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 A key is one Parquet file, a row for each picture, apart from the folder that people answer. It holds the pictures as
 PNG before they were enlarged, so that every judge, those of later versions too, is asked about what people saw. A
-quiz is known by a hash over its pictures in their order; answers name that hash.
+quiz is known by a hash over its pictures in their order; answers name that hash. A quiz of several forms has a column
+`form` besides.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ TRUE_RENDERS = "true renders"
 
 COLUMNS = ("number", "arm", "meaning", "view", "trial", "store", "guides", "png")
 
+FORM = "form"
+"""A column of quizzes that have several forms."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuizPicture:
@@ -49,6 +53,7 @@ class QuizPicture:
         store: Label of the folder of results that it came from; None of a true render.
         guides: Encoders that guided the trial, with the SHA-256 of their weights: they do not judge it.
         png: The picture before neutral grey, at the size of the view.
+        form: The form that shows it, from 1. A person answers one form, in which nothing is shown twice.
     """
 
     number: int
@@ -59,6 +64,7 @@ class QuizPicture:
     store: str | None
     guides: dict[str, str | None]
     png: bytes
+    form: int = 1
 
     @property
     def parsed(self) -> Meaning:
@@ -83,6 +89,14 @@ class QuizKey:
         """Hash of the quiz: over the pictures in their order, whatever is known of them."""
         return hash_quiz([picture.png for picture in self.pictures])
 
+    @property
+    def numbers_of_forms(self) -> tuple[tuple[int, ...], ...]:
+        """The numbers of each form's pictures."""
+        numbers: list[list[int]] = [[] for _ in range(max(picture.form for picture in self.pictures))]
+        for picture in self.pictures:
+            numbers[picture.form - 1].append(picture.number)
+        return tuple(map(tuple, numbers))
+
 
 def hash_quiz(pngs: Sequence[bytes]) -> str:
     """Hash pictures in their order.
@@ -102,8 +116,9 @@ def write_key(path: pathlib.Path, key: QuizKey) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    types = {"number": pyarrow.int32(), "view": pyarrow.int32(), "png": pyarrow.binary()}
-    schema = pyarrow.schema([(name, types.get(name, pyarrow.string())) for name in COLUMNS])
+    types = {"number": pyarrow.int32(), "view": pyarrow.int32(), "png": pyarrow.binary(), FORM: pyarrow.int32()}
+    columns = (*COLUMNS, FORM) if len(key.numbers_of_forms) > 1 else COLUMNS
+    schema = pyarrow.schema([(name, types.get(name, pyarrow.string())) for name in columns])
     told = json.dumps({"schema": SCHEMA, "quiz": key.quiz, "about": key.about})
     rows = [dataclasses.asdict(picture) | {"guides": json.dumps(picture.guides)} for picture in key.pictures]
     table = pyarrow.Table.from_pylist(rows, schema=schema)
@@ -128,10 +143,11 @@ def read_key(path: pathlib.Path) -> QuizKey:
     try:
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(content), use_threads=False, pre_buffer=False)
         told = json.loads((table.schema.metadata or {})[b"quiz"])
-        rows = table.select(COLUMNS).to_pylist()
+        columns = (*COLUMNS, FORM) if FORM in table.column_names else COLUMNS
+        rows = table.select(columns).to_pylist()
         pictures = tuple(QuizPicture(**row | {"guides": dict(json.loads(row["guides"]))}) for row in rows)
         key = QuizKey(pictures=pictures, about=dict(told["about"]))
-        is_whole = told["quiz"] == key.quiz and [x.number for x in key.pictures] == list(range(1, len(rows) + 1))
+        is_whole = told["quiz"] == key.quiz and is_numbered(key)
         for picture in key.pictures:
             meaning_of(picture.meaning)
     except Exception as error:  # of Arrow, of JSON and of Python, as it comes
@@ -142,6 +158,13 @@ def read_key(path: pathlib.Path) -> QuizKey:
     if not is_whole or not key.pictures:
         raise DamagedFile(f"{path}: expected the pictures that the key was written with, got others; bring it again")
     return key
+
+
+def is_numbered(key: QuizKey) -> bool:
+    """Whether pictures and forms are numbered from 1 without a gap."""
+    numbers = [picture.number for picture in key.pictures]
+    forms = sorted({picture.form for picture in key.pictures})
+    return numbers == list(range(1, len(numbers) + 1)) and forms == list(range(1, len(forms) + 1))
 
 
 def decode_pictures(key: QuizKey) -> list[Float[np.ndarray, "h w 3"]]:

@@ -11,7 +11,7 @@ import pathlib
 import re
 from typing import Any
 
-from bench.analysis.quiz.answers import SCHEMA, QuizAnswer, QuizAnswers, parse_answer
+from bench.analysis.quiz.answers import SCHEMA, QuizAnswer, QuizAnswers, name_person, parse_answer
 from bench.analysis.quiz.key import QuizKey, QuizPicture
 from bench.analysis.quiz.pictures import meaning_of_record, read_view, to_png
 from bench.errors import UsageError
@@ -52,7 +52,7 @@ def read_page_answers(path: pathlib.Path, trials: Store) -> tuple[QuizKey, QuizA
     if not answers:
         raise UsageError(f"{path}: expected answers, got none; answer on the page first")
     key = QuizKey(pictures=tuple(pictures), about={"suite": found.get("suite")})
-    return key, QuizAnswers(path.name.removesuffix(path.suffix), key.quiz, tuple(answers))
+    return key, QuizAnswers(name_person(path), key.quiz, tuple(answers))
 
 
 def parse_place(row: Any, where: str) -> tuple[str, int]:

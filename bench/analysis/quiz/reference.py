@@ -75,7 +75,8 @@ def keep_quiz(quiz: AnsweredQuiz, folder: pathlib.Path) -> None:
         UsageError: Another person's answers are kept under that name.
     """
     name = quiz.key.quiz[:8]
-    person = re.sub(r"[^A-Za-z0-9._-]+", "-", quiz.found.person).strip("-.") or "somebody"
+    stem = quiz.path.name.removesuffix(quiz.path.suffix)  # it may name the form: a person has a file for each
+    person = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "somebody"
     path = folder / name / f"{person}.csv"
     text = format_answers(quiz.found, quiz.key.quiz)
     if path.exists() and path.resolve() != quiz.path.resolve() and path.read_text() != text:

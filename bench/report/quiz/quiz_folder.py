@@ -7,6 +7,9 @@
     quiz/words.txt               all kinds, colours and finishes
     quiz-key.parquet             what the pictures show; `votes` finds it there
 
+Where things are shown several times the quiz has forms, of which a person answers one: it shows nothing twice. Then
+there are pictures/form-1, sheets/form-1 and answers-form-1.csv, as many as there are forms, and the page lists them.
+
 h and w: pixels.
 """
 
@@ -21,11 +24,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from bench.analysis.quiz.answers import NO_NAME
 from bench.analysis.quiz.key import TRUE_RENDERS, QuizKey, QuizPicture, write_key
 from bench.analysis.quiz.pictures import to_png
 from bench.errors import UsageError
 from bench.report.images.image_grid import LabelledImage, draw_gallery, encode_png
-from bench.report.quiz import sampling, true_pictures
+from bench.report.quiz import dealing, sampling, true_pictures
 from bench.report.quiz.quiz_page import render_quiz_page
 from bench.report.quiz.sampling import ChosenView, QuizTrial
 from bench.storage.store import Store
@@ -56,6 +60,7 @@ class QuizOptions:
         true_renders: `AUTO`, `NONE` or a folder.
         arms: Names of the arms to show; None for all.
         trial_ids: Trials to choose from; None for all.
+        forms: How many forms there are; None for the fewest in which nothing is shown twice.
         command: The command line without folders, for the key.
     """
 
@@ -64,6 +69,7 @@ class QuizOptions:
     true_renders: str = AUTO
     arms: Sequence[str] | None = None
     trial_ids: frozenset[str] | None = None
+    forms: int | None = None
     command: str = ""
 
 
@@ -84,18 +90,22 @@ def make_quiz(
         say: Called with a line on what takes long.
 
     Raises:
-        UsageError: There are no such trials or too few views, or a quiz is there already.
+        UsageError: There are no such trials or too few views, so many forms are impossible, or a quiz is there already.
     """
     refuse_old_quiz(out, key_path)
     arms = group_arms(sampling.list_quiz_trials(stores, options.trial_ids), options.arms)
     num_true = 0 if options.true_renders == NONE else options.num_views // (len(arms) + 1)
     chosen = sampling.choose_quiz_views(arms, options.num_views, options.seed, num_true=num_true)
+    if options.forms is not None:
+        dealing.choose_num_forms(chosen, options.forms, num_more=num_true)  # before anything takes long
     images = sampling.read_chosen_views(chosen, stores)
     true_views, true_images = take_true_renders(chosen, images, num_true, options, say)
-    order = np.random.default_rng((options.seed, 4)).permutation(len(chosen) + len(true_views))
     shown = [*chosen, *true_views]
     pixels = [*images, *true_images]
-    pictures = [make_picture(number, shown[i], pixels[i]) for number, i in enumerate(order, start=1)]
+    forms = dealing.deal_forms(shown, options.seed, options.forms)
+    shuffled = np.random.default_rng((options.seed, 4)).permutation(len(shown))
+    order = sorted(shuffled, key=lambda i: forms[i])  # keeps the shuffled order in each form
+    pictures = [make_picture(number, shown[i], pixels[i], forms[i]) for number, i in enumerate(order, start=1)]
     about = {"command": options.command, "stores": list(stores)}
     key = QuizKey(pictures=tuple(pictures), about=about)
     write_folder(key, [pixels[i] for i in order], out)
@@ -158,7 +168,7 @@ def take_true_renders(
     return views, rendered
 
 
-def make_picture(number: int, shown: ChosenView, image: UInt8[np.ndarray, "h w 3"]) -> QuizPicture:
+def make_picture(number: int, shown: ChosenView, image: UInt8[np.ndarray, "h w 3"], form: int) -> QuizPicture:
     """Make a row of the key."""
     return QuizPicture(
         number=number,
@@ -169,6 +179,7 @@ def make_picture(number: int, shown: ChosenView, image: UInt8[np.ndarray, "h w 3
         store=None if shown.of is None else shown.of.store,
         guides={} if shown.of is None else dict(shown.of.guides),
         png=to_png(image),
+        form=form,
     )
 
 
@@ -179,15 +190,29 @@ def write_folder(key: QuizKey, images: Sequence[UInt8[np.ndarray, "h w 3"]], out
     """Write what those who answer get: nothing there says what a picture shows."""
     picture_px = max(LEAST_PX, *(len(image) for image in images))
     enlarged = [enlarge(image, picture_px) for image in images]
-    for number, image in enumerate(enlarged, start=1):
-        write_file(out / "pictures" / f"{number:04}.png", to_png(image))
-    for place, first in enumerate(range(0, len(enlarged), SHEET_PICTURES), start=1):
-        part = enlarged[first : first + SHEET_PICTURES]
-        write_file(out / "sheets" / f"sheet-{place:02}.png", draw_quiz_sheet(part, first + 1))
-    write_file(out / "answers.csv", answer_template(key.quiz, len(images)).encode())
-    write_file(out / "words.txt", list_words().encode())
-    page = render_quiz_page(key.quiz, [picture.png for picture in key.pictures])
+    forms = key.numbers_of_forms
+    for form, numbers in enumerate(forms, start=1):
+        folder = "" if len(forms) == 1 else f"form-{form}"
+        for number in numbers:
+            write_file(out / "pictures" / folder / f"{number:04}.png", to_png(enlarged[number - 1]))
+        for place, first in enumerate(range(0, len(numbers), SHEET_PICTURES), start=1):
+            part = numbers[first : first + SHEET_PICTURES]
+            sheet = draw_quiz_sheet([enlarged[number - 1] for number in part], part)
+            write_file(out / "sheets" / folder / f"sheet-{place:02}.png", sheet)
+        write_file(out / answers_name(form, len(forms)), answer_template(key.quiz, numbers).encode())
+    write_file(out / "words.txt", list_words(len(forms)).encode())
+    page = render_quiz_page(key.quiz, [picture.png for picture in key.pictures], forms)
     write_file(out / "index.html", page.encode())
+
+
+def answers_name(form: int, num_forms: int) -> str:
+    """Name the table of answers to a form.
+
+    Example:
+        >>> answers_name(1, 1), answers_name(2, 7)
+        ('answers.csv', 'answers-form-2.csv')
+    """
+    return f"{NO_NAME}.csv" if num_forms == 1 else f"{NO_NAME}-form-{form}.csv"
 
 
 def enlarge(image: UInt8[np.ndarray, "h w 3"], picture_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
@@ -196,31 +221,34 @@ def enlarge(image: UInt8[np.ndarray, "h w 3"], picture_px: int) -> UInt8[np.ndar
     return np.asarray(resized)
 
 
-def draw_quiz_sheet(images: Sequence[UInt8[np.ndarray, "h w 3"]], first: int) -> bytes:
+def draw_quiz_sheet(images: Sequence[UInt8[np.ndarray, "h w 3"]], numbers: Sequence[int]) -> bytes:
     """Draw pictures in a grid, each above its number, as PNG."""
-    tiles = [LabelledImage(image.astype(np.float32) / 255, str(first + i)) for i, image in enumerate(images)]
+    labelled = zip(images, numbers, strict=True)
+    tiles = [LabelledImage(image.astype(np.float32) / 255, str(number)) for image, number in labelled]
     return encode_png(draw_gallery(tiles, SHEET_COLUMNS, len(images[0])))
 
 
-def answer_template(quiz: str, num: int) -> str:
+def answer_template(quiz: str, numbers: Sequence[int]) -> str:
     """Write the table to be filled in.
 
     Example:
-        >>> print(answer_template("3f9c", 2), end="")
+        >>> print(answer_template("3f9c", [1, 2]), end="")
         # quiz 3f9c
         number,kind,color,finish
         1,,,
         2,,,
     """
-    rows = [f"{number},,,\n" for number in range(1, num + 1)]
+    rows = [f"{number},,,\n" for number in numbers]
     return f"# quiz {quiz}\nnumber,{','.join(PROPERTIES)}\n{''.join(rows)}"
 
 
-def list_words() -> str:
+def list_words(num_forms: int) -> str:
     """List the words of answers for a person."""
     lines = [f"{name}: {', '.join(values)}" for name, values in PROPERTIES.items()]
     told = [
         "Of each picture say what it shows, whatever you think of it: one kind, one colour, one finish. Where two",
         "things are shown, say one of them. Write ? only where you cannot tell at all: it counts as wrong.",
     ]
+    if num_forms > 1:
+        told += ["Answer one form, and look at no other: whoever sees a thing twice learns from the clearer picture."]
     return "\n".join([*told, "", *lines, ""])

@@ -1,4 +1,7 @@
-"""Writes the page on which a person answers a blind quiz: pictures in it, answers saved as a table."""
+"""Writes the page on which a person answers a blind quiz: pictures in it, answers saved as a table.
+
+Of a quiz with several forms it lists them, and asks about one: `index.html#form-2`.
+"""
 
 from __future__ import annotations
 
@@ -18,22 +21,35 @@ INTRODUCTION = (
 )
 
 
-def render_quiz_page(quiz: str, pngs: Sequence[bytes]) -> str:
+FORMS = (
+    "Answer one form, and look at no other: each shows every thing once, and whoever sees a thing again learns from the "
+    "clearer picture. Take a form that nobody has answered, or the one that you were given."
+)
+
+
+def render_quiz_page(quiz: str, pngs: Sequence[bytes], forms: Sequence[Sequence[int]] | None = None) -> str:
     """Render the page.
 
     Args:
         quiz: Hash of the quiz.
         pngs: The pictures, in the order of their numbers.
+        forms: The numbers of each form's pictures; None for one form of all.
     """
+    forms = forms or [range(1, len(pngs) + 1)]
+    has_forms = len(forms) > 1
     data = {
         "quiz": quiz,
         **quiz_words.list_words_and_swatches(),
+        "forms": [list(numbers) for numbers in forms],
+        "about_forms": FORMS,
         "pictures": ["data:image/png;base64," + base64.b64encode(png).decode() for png in pngs],
     }
     return html.render_template(
         "quiz.html.j2",
         title="What do you see?",
         introduction=INTRODUCTION,
+        table="answers-form-1.csv" if has_forms else "answers.csv",
+        sheets="sheets/form-1, or another form's" if has_forms else "the sheets",
         data=Markup(script_data.dump_json(data)),
         script=Markup(html.quiz_script()),
     )

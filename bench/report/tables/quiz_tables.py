@@ -16,13 +16,14 @@ TITLES = {"kind": "kind", "color": "colour", "finish": "finish"}
 def quiz_lines(told: Mapping[str, Any]) -> list[str]:
     """Write what `bench.analysis.quiz.counts.count_quiz` found as lines."""
     quizzes = ", ".join(quiz[:8] for quiz in told["quizzes"])
-    people = "1 person" if told["num_people"] == 1 else f"{told['num_people']} people"
     head = (
         f"quiz {quizzes}: {told['num_answered']} of {format_count(told['num_pictures'], 'picture')} answered, by "
-        f"{people}; {format_count(told['num_captions'], 'caption')}"
+        f"{count_people(told['num_people'])}; {format_count(told['num_captions'], 'caption')}"
     )
     return [
         head,
+        *form_lines(told["forms"]),
+        *repeated_lines(told["repeated"]),
         "",
         "Recognised by people",
         *share_rows(told["arms"]),
@@ -35,6 +36,49 @@ def quiz_lines(told: Mapping[str, Any]) -> list[str]:
         "",
         *quiz_notes(told),
     ]
+
+
+def form_lines(forms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write how many people answered each form, a line for each quiz that has several.
+
+    Example:
+        >>> forms = [{"quiz": "3f9c1a2b77", "form": form, "num_people": num} for form, num in ((1, 2), (2, 1), (3, 0))]
+        >>> form_lines(forms), form_lines(forms[:1])
+        (['forms of 3f9c1a2b: 1 answered by 2 people, 2 by 1 person, 3 by nobody'], [])
+    """
+    lines = []
+    for quiz in dict.fromkeys(form["quiz"] for form in forms):
+        of_quiz = [form for form in forms if form["quiz"] == quiz]
+        told = [f"{form['form']} by {count_people(form['num_people'])}" for form in of_quiz]
+        if len(told) > 1:
+            first = told[0].replace(" by ", " answered by ", 1)
+            lines.append(f"forms of {quiz[:8]}: {', '.join([first, *told[1:]])}")
+    return lines
+
+
+def count_people(num: int) -> str:
+    """Say how many people.
+
+    Example:
+        >>> [count_people(num) for num in (0, 1, 2)]
+        ['nobody', '1 person', '2 people']
+    """
+    return {0: "nobody", 1: "1 person"}.get(num, f"{num} people")
+
+
+def repeated_lines(repeated: Mapping[str, int]) -> list[str]:
+    """Warn of people who saw things more than once: they learn from the clearer pictures.
+
+    Example:
+        >>> repeated_lines({"anna": 3, "ben": 1})
+        ['warning: anna saw 3 objects more than once, ben 1: shares may be too high']
+    """
+    if not repeated:
+        return []
+    first, *others = repeated.items()
+    told = [f"{printable(first[0])} saw {format_count(first[1], 'object')} more than once"]
+    told += [f"{printable(person)} {num}" for person, num in others]
+    return [f"warning: {', '.join(told)}: shares may be too high"]
 
 
 def share_rows(arms: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -82,7 +126,8 @@ def quiz_notes(told: Mapping[str, Any]) -> list[str]:
         "A picture is recognised if the answer is true of it, of a pair if it is true of one of its two things; ? is "
         "wrong. Brackets are 95% intervals over captions. Kappa is 1 where two always agree, 0 where by chance."
     ]
-    unanswered = told["num_pictures"] - told["num_answered"]
+    begun = [form for form in told["forms"] if form["num_people"]]
+    unanswered = sum(form["num_pictures"] - form["num_answered"] for form in begun)
     if unanswered:
         notes.append(
             f"Without an answer: {format_count(unanswered, 'picture')}; if they are the hard ones, shares are too high."

@@ -1,8 +1,10 @@
-/* Asks for the kind, colour and finish of one picture after the other, and saves a table of answers. */
+/* Asks for the kind, colour and finish of one picture after the other, and saves a table of answers. Where the quiz has
+   several forms, it lists them first; a form is opened by its link, index.html#form-2. */
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const NAMES = Object.keys(DATA.properties);
 const KEPT = `bench-quiz:${DATA.quiz}`;
+const HAS_FORMS = DATA.forms.length > 1;
 
 function make(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
@@ -30,7 +32,10 @@ function keptAnswers() {
 }
 
 const answers = keptAnswers();
-let number = 1;
+let form = 1;
+let numbers = DATA.forms[0];
+let place = 0;
+const numberHere = () => numbers[place];
 
 function keep() {
   try {
@@ -42,20 +47,19 @@ function keep() {
 
 const isWhole = (at) => NAMES.every((name) => (answers[at] || {})[name]);
 
-function numAnswered() {
-  return DATA.pictures.reduce((sum, _, i) => sum + isWhole(i + 1), 0);
-}
+const numAnswered = (within) => within.filter(isWhole).length;
 
-/** The next number without a whole answer, from here on and round; this one where there is none. */
+/** The next place without a whole answer, from here on and round; this one where there is none. */
 function nextOpen() {
-  for (let step = 1; step <= DATA.pictures.length; step += 1) {
-    const at = ((number - 1 + step) % DATA.pictures.length) + 1;
-    if (!isWhole(at)) return at;
+  for (let step = 1; step <= numbers.length; step += 1) {
+    const at = (place + step) % numbers.length;
+    if (!isWhole(numbers[at])) return at;
   }
-  return number;
+  return place;
 }
 
 function choose(name, value) {
+  const number = numberHere();
   const wasWhole = isWhole(number);
   answers[number] = { ...answers[number], [name]: value };
   keep();
@@ -64,7 +68,7 @@ function choose(name, value) {
 }
 
 function go(at) {
-  number = Math.min(Math.max(at, 1), DATA.pictures.length);
+  place = Math.min(Math.max(at, 0), numbers.length - 1);
   typed.value = "";
   draw();
 }
@@ -93,9 +97,9 @@ function readTyped() {
     }
     chosen[open[0][0]] = open[0][1];
   }
-  answers[number] = { ...answers[number], ...chosen };
+  answers[numberHere()] = { ...answers[numberHere()], ...chosen };
   keep();
-  if (isWhole(number)) go(nextOpen());
+  if (isWhole(numberHere())) go(nextOpen());
   else {
     typed.value = "";
     draw();
@@ -103,11 +107,11 @@ function readTyped() {
 }
 
 function save() {
-  const rows = DATA.pictures.map((_, i) => [i + 1, ...NAMES.map((name) => (answers[i + 1] || {})[name] || "")].join(","));
+  const rows = numbers.map((number) => [number, ...NAMES.map((name) => (answers[number] || {})[name] || "")].join(","));
   const text = `# quiz ${DATA.quiz}\nnumber,${NAMES.join(",")}\n${rows.join("\n")}\n`;
   const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
   const who = person.value.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "") || "answers";
-  make("a", { href: url, download: `${who}.csv` }).click();
+  make("a", { href: url, download: `${who}${HAS_FORMS ? `-form-${form}` : ""}.csv` }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
@@ -119,37 +123,73 @@ const told = make("output", { "aria-live": "polite", class: "small" });
 const person = make("input", { class: "field", "aria-label": "your name", placeholder: "your name" });
 const filled = make("div");
 const button = (text, click) => make("button", { type: "button", class: "button", click }, text);
-const back = button("Back", () => go(number - 1));
-const onward = button("Skip", () => go(number + 1));
+const back = button("Back", () => go(place - 1));
+const onward = button("Skip", () => go(place + 1));
 const saving = button("Save answers", save);
 
 const groups = make("div", {}, ...wordGroups(DATA, choose));
 
 function draw() {
+  const number = numberHere();
   image.src = DATA.pictures[number - 1];
-  caption.textContent = `${number} of ${DATA.pictures.length}`;
+  caption.textContent = `${place + 1} of ${numbers.length}${HAS_FORMS ? ` in form ${form}, picture ${number}` : ""}`;
   pressChosen(groups, answers[number] || {});
-  const num = numAnswered();
-  told.textContent = `${num} of ${DATA.pictures.length} answered, kept in this browser`;
-  filled.style.width = `${(100 * num) / DATA.pictures.length}%`;
-  back.disabled = number === 1;
-  onward.disabled = number === DATA.pictures.length;
-  saving.disabled = Object.keys(answers).length === 0;
+  const num = numAnswered(numbers);
+  told.textContent = `${num} of ${numbers.length} answered, kept in this browser`;
+  filled.style.width = `${(100 * num) / numbers.length}%`;
+  back.disabled = place === 0;
+  onward.disabled = place === numbers.length - 1;
+  saving.disabled = !numbers.some((its) => answers[its]);
 }
 
 typed.addEventListener("keydown", (event) => {
   if (event.key === "Enter") readTyped();
-  else if (typed.value === "" && event.key === "ArrowLeft") go(number - 1);
-  else if (typed.value === "" && event.key === "ArrowRight") go(number + 1);
+  else if (typed.value === "" && event.key === "ArrowLeft") go(place - 1);
+  else if (typed.value === "" && event.key === "ArrowRight") go(place + 1);
 });
 
-document.getElementById("quiz").replaceChildren(
-  make("div", { class: "bar" }, filled),
-  make("div", { class: "asked" },
-    make("div", {}, make("figure", {}, image, caption), make("div", { class: "tools" }, back, onward)),
-    make("div", {}, groups, make("div", { class: "tools" }, typed), make("div", { class: "tools" }, person, saving, told))),
-);
-if (isWhole(number)) number = nextOpen();
-draw();
-typed.focus();
+/** The list of forms, each with what was answered of it in this browser. */
+function listForms() {
+  const items = DATA.forms.map((its, i) => {
+    const num = its.filter((number) => answers[number]).length;
+    return make("li", {}, make("a", { href: `#form-${i + 1}` }, `Form ${i + 1}`),
+      `, ${its.length} pictures${num ? `, ${num} answered in this browser` : ""}`);
+  });
+  return [make("h2", {}, "Forms"), make("p", {}, DATA.about_forms), make("ul", { class: "forms" }, ...items)];
+}
+
+/** Other forms that were answered in this browser, as a warning; nothing where there are none. */
+function warnOfOthers() {
+  const others = DATA.forms.flatMap((its, i) => (i + 1 !== form && its.some((number) => answers[number]) ? [i + 1] : []));
+  if (!others.length) return [];
+  return [make("p", { role: "alert" }, `Form ${others.join(", ")} was answered in this browser. If that was you, stop here: `
+    + "this form shows the same things again.")];
+}
+
+function askForm() {
+  numbers = DATA.forms[form - 1];
+  place = 0;
+  if (isWhole(numberHere())) place = nextOpen();
+  document.getElementById("quiz").replaceChildren(
+    ...warnOfOthers(),
+    make("div", { class: "bar" }, filled),
+    make("div", { class: "asked" },
+      make("div", {}, make("figure", {}, image, caption), make("div", { class: "tools" }, back, onward)),
+      make("div", {}, groups, make("div", { class: "tools" }, typed), make("div", { class: "tools" }, person, saving, told))),
+  );
+  typed.value = "";
+  draw();
+  typed.focus();
+}
+
+/** Show the form that the address names, or the list of forms. */
+function show() {
+  const named = /^#form-(\d+)$/.exec(location.hash);
+  form = HAS_FORMS ? Number(named ? named[1] : 0) : 1;
+  if (form >= 1 && form <= DATA.forms.length) askForm();
+  else document.getElementById("quiz").replaceChildren(...listForms());
+}
+
+window.addEventListener("hashchange", show);
+show();
 document.documentElement.dataset.ready = "1";

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 from bench.analysis.quiz import key as keys
@@ -23,6 +24,32 @@ def test_a_quiz_is_its_pictures_in_their_order():
     other = dataclasses.replace(SMALL, about={"command": "x"})
     assert other.quiz == SMALL.quiz
     assert dataclasses.replace(SMALL, pictures=SMALL.pictures[::-1]).quiz != SMALL.quiz
+
+
+def in_forms(*forms):
+    """The small quiz, with the form of each picture."""
+    pictures = [dataclasses.replace(x, form=form) for x, form in zip(SMALL.pictures, forms, strict=True)]
+    return dataclasses.replace(SMALL, pictures=tuple(pictures))
+
+
+def test_forms_are_a_column_where_there_are_several(tmp_path):
+    path = tmp_path / "key.parquet"
+    keys.write_key(path, SMALL)
+    assert "form" not in pyarrow.parquet.read_schema(path).names, "one form is written as ever"
+    assert keys.read_key(path).numbers_of_forms == ((1, 2, 3, 4, 5, 6),)
+    dealt = in_forms(1, 1, 1, 2, 3, 3)
+    keys.write_key(path, dealt)
+    assert pyarrow.parquet.read_schema(path).names == [*keys.COLUMNS, "form"]
+    found = keys.read_key(path)
+    assert found == dealt and found.quiz == SMALL.quiz and found.numbers_of_forms == ((1, 2, 3), (4,), (5, 6))
+
+
+@pytest.mark.parametrize("forms", [(1, 1, 1, 3, 3, 3), (0, 1, 1, 1, 1, 1), (2, 2, 2, 2, 2, 3)])
+def test_forms_with_gaps_are_refused(tmp_path, forms):
+    path = tmp_path / "key.parquet"
+    keys.write_key(path, in_forms(*forms))
+    with pytest.raises(UsageError, match=r"key.parquet: expected "):
+        keys.read_key(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"number,kind\n"])
