@@ -123,6 +123,7 @@ TABLE = (
     BadCase("quiz --results nowhere", "--results: expected a folder of trials, got nowhere, which is not there"),
     BadCase("quiz --results runs --results ./runs", "--results: expected different labels, got 'runs' twice"),
     BadCase("quiz --results runs --num-views 0", "--num-views: expected a whole number from 2 to 9999, got '0'"),
+    BadCase("quiz --results runs --forms 0", "--forms: expected a whole number from 1 to 9999, got '0'"),
     BadCase("quiz --results runs --seed=-1", "--seed: expected a whole number of at least 0, got '-1'"),
     BadCase("quiz --results runs --budget smoke", "quiz: expected --suite beside --only and --budget, got none"),
     BadCase("quiz --results runs --out file", "expected a folder, got a file of that name", "a_file_in_the_way"),

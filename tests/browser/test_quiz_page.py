@@ -19,16 +19,33 @@ from tests.fixtures.quizzes import SMALL
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def page(started, tmp_path):
+def opened_page(started, tmp_path, forms=None):
     """The page of six pictures, newly opened; each test has a quiz of its own, as browsers keep answers by its hash."""
     path = tmp_path / "a quiz #1" / "index.html"
     path.parent.mkdir()
     quiz = hashlib.sha256(str(tmp_path).encode()).hexdigest()
-    path.write_text(render_quiz_page(quiz, [picture.png for picture in SMALL.pictures]))
-    it = Reader(started, path)
+    path.write_text(render_quiz_page(quiz, [picture.png for picture in SMALL.pictures], forms))
+    return Reader(started, path)
+
+
+def check_log(reader):
+    assert not [line for line in reader.driver.get_log("browser") if line["level"] == "SEVERE"]
+
+
+@pytest.fixture
+def page(started, tmp_path):
+    """A quiz of one form."""
+    it = opened_page(started, tmp_path)
     yield it
-    assert not [line for line in it.driver.get_log("browser") if line["level"] == "SEVERE"]
+    check_log(it)
+
+
+@pytest.fixture
+def page_of_forms(started, tmp_path):
+    """A quiz of two forms, of four pictures and of two."""
+    it = opened_page(started, tmp_path, [[1, 2, 3, 4], [5, 6]])
+    yield it
+    check_log(it)
 
 
 def place(page):
@@ -40,14 +57,37 @@ def choose(page, *words):
         page.one(f"[data-value='{word}']").click()
 
 
-def saved(page, name):
+def saved(page, name, stem=None):
     box = page.one("input[aria-label='your name']")
     box.clear()
     box.send_keys(name)
     page.one("button", "Save answers").click()
-    path = page.downloads / f"{name}.csv"
+    path = page.downloads / f"{stem or name}.csv"
     page.wait(path.exists)
     return read_answers(path)
+
+
+def test_a_person_answers_one_form_of_several(page_of_forms):
+    page = page_of_forms
+    assert [x.text for x in page.all("#quiz li")] == ["Form 1, 4 pictures", "Form 2, 2 pictures"]
+    assert not page.all("figure"), "a form is chosen first"
+    page.one("#quiz a", "Form 2").click()
+    page.wait(lambda: page.all("figure"))
+    assert place(page) == "1 of 2 in form 2, picture 5" and not page.all("[role=alert]")
+    choose(page, "chair", "metallic", "red")
+    assert place(page) == "2 of 2 in form 2, picture 6" and "1 of 2 answered" in page.one("output").text
+    assert not page.one("button", "Skip").is_enabled(), "no other form's pictures behind it"
+    choose(page, "duck", "white", "matte")
+    found = saved(page, "anna", "anna-form-2")
+    assert found.person == "anna" and [answer.number for answer in found.answers] == [5, 6]
+    page.driver.get(page.path.as_uri() + "#form-1")
+    page.wait(lambda: place(page) == "1 of 4 in form 1, picture 1")
+    assert page.one("[role=alert]").text.startswith("Form 2 was answered in this browser.")
+    assert not page.one("button", "Save answers").is_enabled()
+    page.driver.back()
+    page.driver.get(page.path.as_uri() + "#form-9")
+    page.wait(lambda: page.all("#quiz li"))
+    assert [x.text for x in page.all("#quiz li")][1] == "Form 2, 2 pictures, 2 answered in this browser"
 
 
 def test_answers_by_buttons_and_by_keys_are_saved(page):

@@ -23,7 +23,9 @@ def count_forms(key: QuizKey, found: Sequence[QuizAnswers]) -> list[dict[str, An
     """
     counted = []
     for form, numbers in enumerate(key.numbers_of_forms, start=1):
-        answered = [(answer.number, its.person) for its in found for answer in its.answers if answer.number in set(numbers)]
+        answered = [
+            (answer.number, its.person) for its in found for answer in its.answers if answer.number in set(numbers)
+        ]
         counted.append(
             {
                 "quiz": key.quiz,

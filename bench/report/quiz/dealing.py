@@ -71,9 +71,7 @@ def choose_num_forms(shown: Sequence[ChosenView], asked: int | None = None, *, n
     return asked or fewest
 
 
-def split_arms(
-    shown: Sequence[ChosenView], order: Sequence[int], num_forms: int
-) -> list[tuple[int, tuple[str, int]]]:
+def split_arms(shown: Sequence[ChosenView], order: Sequence[int], num_forms: int) -> list[tuple[int, tuple[str, int]]]:
     """Split each arm into parts of as many pictures as there are forms, single things before pairs.
 
     So forms differ little in their share of pairs as well.
@@ -114,7 +112,7 @@ class EdgeColoring:
     def even_out(self) -> None:
         """Swap colours along paths until there are as many edges of each, or one more."""
         while True:
-            counts = collections.Counter({color: 0 for color in range(self.num_colors)})
+            counts = collections.Counter(dict.fromkeys(range(self.num_colors), 0))
             counts.update(self.color_of.values())
             most = max(counts, key=counts.__getitem__)
             fewest = min(counts, key=counts.__getitem__)

@@ -22,8 +22,8 @@ INTRODUCTION = (
 
 
 FORMS = (
-    "Answer one form, and look at no other: each shows every thing once, and whoever sees a thing again learns from the "
-    "clearer picture. Take a form that nobody has answered, or the one that you were given."
+    "Answer one form, and look at no other: no form shows a thing twice, and whoever sees a thing again learns from "
+    "the clearer picture. Take the form that you were given, or one that nobody has answered."
 )
 
 

@@ -162,8 +162,9 @@ function listForms() {
 function warnOfOthers() {
   const others = DATA.forms.flatMap((its, i) => (i + 1 !== form && its.some((number) => answers[number]) ? [i + 1] : []));
   if (!others.length) return [];
-  return [make("p", { role: "alert" }, `Form ${others.join(", ")} was answered in this browser. If that was you, stop here: `
-    + "this form shows the same things again.")];
+  const named = others.length > 1 ? `Forms ${others.join(", ")} were` : `Form ${others[0]} was`;
+  return [make("p", { role: "alert" }, `${named} answered in this browser. If that was you, stop here: this form shows the `
+    + "same things again.")];
 }
 
 function askForm() {
@@ -179,7 +180,7 @@ function askForm() {
   );
   typed.value = "";
   draw();
-  typed.focus();
+  typed.focus({ preventScroll: true }); // what stands above must be read
 }
 
 /** Show the form that the address names, or the list of forms. */

@@ -67,7 +67,11 @@ def write_form(folder, name, numbers):
         ),
         (
             {"anna": (1, 4)},
-            ["2 of 6 pictures answered, by 1 person", "1 answered by 1 person, 2 by nobody", "Without an answer: 1 pic"],
+            [
+                "2 of 6 pictures answered, by 1 person",
+                "1 answered by 1 person, 2 by nobody",
+                "Without an answer: 1 pic",
+            ],
         ),
         ({"anna": (1, 4, 5)}, ["3 of 6 pictures answered, by 1 person", "1 answered by 1 person, 2 by nobody"]),
     ],
@@ -93,7 +97,9 @@ def test_a_quiz_without_forms_warns_too_and_is_counted_as_before(tmp_path):
 
 def test_every_kept_quiz_is_read_and_shows_who_saw_things_twice():
     paths = sorted(judge_agreement.FOLDER.glob("*/*.csv"))
-    quizzes = [(quiz, counts.read_quizzes([quiz], quiz.parent.with_name(f"{quiz.parent.name}-key.parquet"))) for quiz in paths]
+    quizzes = [
+        (quiz, counts.read_quizzes([quiz], quiz.parent.with_name(f"{quiz.parent.name}-key.parquet"))) for quiz in paths
+    ]
     for path, [quiz] in quizzes:
         assert quiz.found.person == path.stem and quiz.key.quiz.startswith(path.parent.name)
         repeated = form_counts.count_repeated(quiz.key, [quiz.found])

@@ -38,7 +38,9 @@ def spread(numbers):
 
 
 PICTURES = st.lists(
-    st.tuples(st.sampled_from(["a", "b", "c", TRUE_RENDERS]), st.sampled_from([*THINGS, *PAIRS])), min_size=1, max_size=60
+    st.tuples(st.sampled_from(["a", "b", "c", TRUE_RENDERS]), st.sampled_from([*THINGS, *PAIRS])),
+    min_size=1,
+    max_size=60,
 )
 
 
