@@ -144,7 +144,10 @@ def test_a_reports_page_asks_beside_its_blind_vote(reader):
     assert page.one("nav a", "blind quiz").is_displayed()
     asked = page.one("#seen").get_attribute("innerHTML")
     assert not any(word in asked for word in ("full", "other", "a blue hat", "kite")), "blind"
+    told = page.one("#seen > p:nth-of-type(2)")
+    assert not told.is_displayed(), "nothing was seen yet"
     for words in (("hat", "red", "matte"), ("?", "blue", "dotted")):
+        assert told.is_displayed() == (words[0] == "?"), "all pictures are of one blue hat"
         for word in words:
             page.one(f"#seen [data-value='{word}']").click()
     assert page.one("#seen .votes output").text.startswith("2 answers,")

@@ -23,16 +23,15 @@ def count_forms(key: QuizKey, found: Sequence[QuizAnswers]) -> list[dict[str, An
     """
     counted = []
     for form, numbers in enumerate(key.numbers_of_forms, start=1):
-        answered = [
-            (answer.number, its.person) for its in found for answer in its.answers if answer.number in set(numbers)
-        ]
+        own = set(numbers)
+        given = [(answer.number, its.person) for its in found for answer in its.answers if answer.number in own]
         counted.append(
             {
                 "quiz": key.quiz,
                 "form": form,
                 "num_pictures": len(numbers),
-                "num_answered": len({number for number, _ in answered}),
-                "num_people": len({person for _, person in answered}),
+                "num_answered": len({number for number, _ in given}),
+                "num_people": len({person for _, person in given}),
             }
         )
     return counted

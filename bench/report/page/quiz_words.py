@@ -34,11 +34,21 @@ def list_words_and_swatches() -> dict[str, Any]:
 def list_asked_trials(records: Sequence[Record], places: Mapping[str, int]) -> dict[str, Any] | None:
     """List the trials whose caption is of the closed world, with the words of answers; None where there is none.
 
+    Of each trial a number says which thing it shows, so that things which were not seen yet are asked about first.
+
     Args:
         records: Of the report.
         places: Place of each trial in the page's data.
     """
-    asked = [record.trial_id for record in records if record.trial_id in places and meaning_of_record(record)]
+    asked = {
+        places[record.trial_id]: meaning.id
+        for record in records
+        if record.trial_id in places and (meaning := meaning_of_record(record))
+    }
     if not asked:
         return None
-    return {"trials": sorted(places[trial_id] for trial_id in asked), **list_words_and_swatches()}
+    trials = sorted(asked)
+    meanings = [asked[trial] for trial in trials]
+    different = list(dict.fromkeys(meanings))
+    things = [different.index(name) for name in meanings]
+    return {"trials": trials, "things": things, **list_words_and_swatches()}

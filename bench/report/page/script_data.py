@@ -10,7 +10,8 @@ and texts that occur often stand once, and others refer to their place. The same
     trials   columns: id, status (0 finished, 1 failed, 2 not run), reason, seconds, steps, curves
     reels    by trial and kind: path, labels, width, height
     viewers  by trial: the page of its mesh
-    world    trials that a blind quiz may ask about, and its words; null where no caption is of the closed world
+    world    trials that a blind quiz may ask about, the number of the thing that each shows, and its words; null where
+             no caption is of the closed world
     reasons, fields, steps (and targets of curves), labels: what the others refer to
 """
 

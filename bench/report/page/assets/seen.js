@@ -5,12 +5,13 @@ const SEEN_KEPT = `bench-seen:${DATA.suite}:${TRIALS.id[0]}`;
 /** Views that may be asked about: of trials whose caption is of the closed world, by an azimuth. */
 function askedViews() {
   const found = [];
-  for (const trial of DATA.world ? DATA.world.trials : []) {
+  for (const [i, trial] of (DATA.world ? DATA.world.trials : []).entries()) {
     const reel = reelsOf(trial).views;
     if (!reel) continue;
+    const thing = DATA.world.things[i];
     DATA.labels[reel.labels].forEach((label, frame) => {
       const azimuth = /^azimuth (\d+)°$/.exec(label);
-      if (azimuth) found.push({ trial, reel, frame, view: Number(azimuth[1]) / 45 });
+      if (azimuth) found.push({ trial, thing, reel, frame, view: Number(azimuth[1]) / 45 });
     });
   }
   return found;
@@ -43,6 +44,8 @@ function setUpSeen() {
   let at = null, chosen = {};
   const place = make("div", {});
   const said = make("output", { "aria-live": "polite" });
+  const again = make("p", { class: "small" }, "You have seen every thing once. Save the answers now: who sees a thing again "
+    + "learns from the clearer view, and shares come out too high.");
   const groups = make("div", {}, ...wordGroups(DATA.world, (name, value) => {
     chosen[name] = value;
     if (!names.every((its) => chosen[its])) return pressChosen(groups, chosen);
@@ -60,7 +63,12 @@ function setUpSeen() {
   const next = () => {
     const answered = new Set(seen.map((answer) => `${answer.trial} ${answer.view}`));
     const open = all.filter((its) => its !== at && !answered.has(`${TRIALS.id[its.trial]} ${its.view}`));
-    at = open.length ? open[Math.floor(Math.random() * open.length)] : null;
+    const trials = new Set(seen.map((answer) => answer.trial));
+    const known = new Set(all.filter((its) => trials.has(TRIALS.id[its.trial])).map((its) => its.thing));
+    const fresh = open.filter((its) => !known.has(its.thing)); // who sees a thing again learns from the clearer view
+    const asked = fresh.length ? fresh : open;
+    again.hidden = fresh.length > 0 || !seen.length || !open.length;
+    at = asked.length ? asked[Math.floor(Math.random() * asked.length)] : null;
     chosen = {};
     pressChosen(groups, chosen);
     groups.hidden = !at;
@@ -69,7 +77,7 @@ function setUpSeen() {
     frame.turn(at.frame);
     place.replaceChildren(frame.box);
   };
-  section.append(make("div", { class: "asked" }, place, groups),
+  section.append(again, make("div", { class: "asked" }, place, groups),
     make("div", { class: "votes" }, button("Skip", next), saving, clearing, said));
   tell();
   next();

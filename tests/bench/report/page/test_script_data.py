@@ -182,6 +182,15 @@ def test_a_blind_quiz_asks_about_captions_of_the_world_alone():
     failed = dataclasses.replace(failed, status="failed", reason="it burnt")
     places = {record.trial_id: 10 + place for place, record in enumerate((hat, other, failed))}
     found = quiz_words.list_asked_trials([hat, other, failed], places)
-    assert found["trials"] == [10] and set(found["swatches"]) == set(found["properties"]["color"])
+    assert (found["trials"], found["things"]) == ([10], [0])
+    assert set(found["swatches"]) == set(found["properties"]["color"])
     assert quiz_words.list_asked_trials([other, failed], places) is None
     assert quiz_words.list_asked_trials([hat], {}) is None
+
+
+def test_a_blind_quiz_knows_which_trials_show_one_thing():
+    captions = ["a red hat", "a blue hat", "a red hat", "a green duck", "a blue hat"]
+    records = [some_record(f"full__x__s{place}__0", cluster=cluster) for place, cluster in enumerate(captions)]
+    found = quiz_words.list_asked_trials(records[::-1], {record.trial_id: i for i, record in enumerate(records)})
+    assert (found["trials"], found["things"]) == ([0, 1, 2, 3, 4], [0, 1, 0, 2, 1])
+    assert "hat" not in str(found["things"]), "numbers give nothing away"
