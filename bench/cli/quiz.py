@@ -125,14 +125,14 @@ def explain_answering(out: pathlib.Path, key: QuizKey) -> list[str]:
     sizes = sorted(map(len, key.numbers_of_forms))
     num_forms = len(sizes)
     answers = out / answers_name(1, num_forms)
-    count = f"count: python -m bench votes {shlex.quote(str(answers))}"
+    command = f"python -m bench votes {shlex.quote(str(answers))}"
     if num_forms == 1:
-        return [f"answer: open {out}/index.html, or fill in {answers} from {out}/sheets", count]
+        return [f"answer: open {out}/index.html, or fill in {answers} from {out}/sheets", f"count: {command}"]
     size = str(sizes[0]) if sizes[0] == sizes[-1] else f"{sizes[0]} or {sizes[-1]}"
     return [
         f"in {num_forms} forms of {size} pictures: a person answers one, which shows nothing twice",
         f"answer: open {out}/index.html#form-1, or fill in {answers} from {out}/sheets/form-1; the next person form 2",
-        f"{count}, with the files of other forms behind it",
+        f"count, with all files that were filled in behind it: {command}",
     ]
 
 

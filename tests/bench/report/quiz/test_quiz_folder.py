@@ -47,7 +47,7 @@ def test_from_stored_objects_to_counted_answers(tmp_path, renderer, monkeypatch,
     told = capsys.readouterr().out
     assert f"quiz {key.quiz[:8]}, 30 pictures" in told and "full: 10, plain: 10, true renders: 10" in told
     assert f"in {len(key.numbers_of_forms)} forms of " in told
-    assert "/answers-form-1.csv, with the files of other forms behind it" in told
+    assert "filled in behind it: python -m bench votes " in told and told.endswith("/answers-form-1.csv\n")
     rows = [right_row(x.number, x.meaning) if x.number <= 20 else f"{x.number},?,red,matte" for x in key.pictures]
     answers = write_answers(tmp_path / "quiz" / "answers.csv", rows, key.quiz)
     monkeypatch.setattr(judging, "judge_pictures", judges_that_know({"a": set(range(1, 16))}))
