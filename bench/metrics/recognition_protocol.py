@@ -6,7 +6,7 @@ among 12 and the finish among 6, as `bench.metrics.recognition` asks; people ans
 one of its two things. Single things and pairs have numbers of their own besides.
 
 Whoever sees several versions of one object learns from the clearer ones. Two observers of a quiz, who saw all its 480
-pictures (true renders, and six arms with the same 64 captions), recognised 0.79 [0.67, 0.88] of the single things of
+pictures (true renders, and six arms that share their captions), recognised 0.79 [0.67, 0.88] of the single things of
 one arm. Two others, who saw only that arm, 59 of its objects once and 5 twice, and true renders, recognised 0.66
 [0.53, 0.77]. So a quiz is dealt into forms that show nothing twice, a person answers one, and `votes` warns where
 somebody saw objects more than once.

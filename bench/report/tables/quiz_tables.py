@@ -18,7 +18,7 @@ def quiz_lines(told: Mapping[str, Any]) -> list[str]:
     quizzes = ", ".join(quiz[:8] for quiz in told["quizzes"])
     head = (
         f"quiz {quizzes}: {told['num_answered']} of {format_count(told['num_pictures'], 'picture')} answered, by "
-        f"{count_people(told['num_people'])}; {format_count(told['num_captions'], 'caption')}"
+        f"{format_people(told['num_people'])}; {format_count(told['num_captions'], 'caption')}"
     )
     return [
         head,
@@ -49,18 +49,18 @@ def form_lines(forms: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     for quiz in dict.fromkeys(form["quiz"] for form in forms):
         of_quiz = [form for form in forms if form["quiz"] == quiz]
-        told = [f"{form['form']} by {count_people(form['num_people'])}" for form in of_quiz]
+        told = [f"{form['form']} by {format_people(form['num_people'])}" for form in of_quiz]
         if len(told) > 1:
             first = told[0].replace(" by ", " answered by ", 1)
             lines.append(f"forms of {quiz[:8]}: {', '.join([first, *told[1:]])}")
     return lines
 
 
-def count_people(num: int) -> str:
+def format_people(num: int) -> str:
     """Say how many people.
 
     Example:
-        >>> [count_people(num) for num in (0, 1, 2)]
+        >>> [format_people(num) for num in (0, 1, 2)]
         ['nobody', '1 person', '2 people']
     """
     return {0: "nobody", 1: "1 person"}.get(num, f"{num} people")
