@@ -51,6 +51,8 @@ class Recipe:
         attack_radius: Largest Euclidean length by which a picture is changed against the encoder, see `attacks`; each
             picture of a batch has its own length between 0 and this. 0: pictures are left as they are.
         attack_steps: Gradient steps of that change.
+        attack_growth: Share of the steps over which the radius grows from 0 to its largest. With a radius of 6 from
+            the first step on an encoder learned nothing.
         shape_share: Share of the pictures of single things that are shown without their surface, and matched with the
             kind's word alone, see `shape_pictures.hide_surface`.
         broken_share: Pictures that are broken up, see `shape_pictures.break_up`, as a share of the batch. Captions are
@@ -72,6 +74,7 @@ class Recipe:
     weight_decay: float = 0.1
     attack_radius: float = 0.0
     attack_steps: int = 3
+    attack_growth: float = 0.0
     shape_share: float = 0.0
     broken_share: float = 0.0
 
@@ -187,6 +190,7 @@ OPTIONS: dict[str, type] = {
     "batch_size": int,
     "attack_radius": float,
     "attack_steps": int,
+    "attack_growth": float,
     "shape_share": float,
     "broken_share": float,
 }

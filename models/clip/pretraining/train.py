@@ -87,6 +87,22 @@ def learning_rate_at(recipe: Recipe, step: Int[Array, ""] | int, num_steps: Int[
     return recipe.learning_rate * risen * 0.5 * (1 + jnp.cos(jnp.pi * fallen))
 
 
+def attack_radius_at(
+    recipe: Recipe, step: Int[Array, ""] | int, num_steps: Int[Array, ""] | int | None = None
+) -> Float[Array, ""] | float:
+    """Compute the largest radius of a step's attacks: it grows evenly over the recipe's share of all steps.
+
+    Example:
+        >>> grown = Recipe(image_tower=None, text_tower=None, attack_radius=6.0, attack_growth=0.5, num_steps=100)
+        >>> [float(attack_radius_at(grown, step)) for step in (0, 25, 50, 99)]
+        [0.0, 3.0, 6.0, 6.0]
+    """
+    if not recipe.attack_growth:
+        return recipe.attack_radius
+    total = recipe.num_steps if num_steps is None else num_steps
+    return recipe.attack_radius * jnp.minimum(step / (recipe.attack_growth * total), 1.0)
+
+
 def make_optimizer(recipe: Recipe, num_steps: Int[Array, ""] | int | None = None) -> optax.GradientTransformation:
     """Build AdamW with warm-up and cosine decay; vectors have no weight decay.
 
@@ -109,6 +125,7 @@ def train_encoder_step(
     pool: TrainingSet,
     key: PRNGKeyArray,
     num_steps: Int[Array, ""] | int | None = None,
+    step: Int[Array, ""] | int = 0,
 ) -> tuple[EncoderTrainState, Float[Array, "2"]]:
     """Take a gradient step; return the loss, and the share of pictures whose best caption is right."""
     model = dual_encoder.with_dtype(recipe.model, dtype)
@@ -133,7 +150,7 @@ def train_encoder_step(
         images = attacks.attack_pictures(
             lambda changed: loss(train.variables["params"], changed)[0],
             images,
-            recipe.attack_radius * share,
+            attack_radius_at(recipe, step, num_steps) * share,
             recipe.attack_steps,
         )
     (value, (statistics, accuracy)), grads = jax.value_and_grad(loss, has_aux=True)(train.variables["params"], images)
@@ -187,7 +204,7 @@ def fit(
         train: EncoderTrainState, pool: TrainingSet, start: Int[Array, ""], num_steps: Int[Array, ""]
     ) -> tuple[EncoderTrainState, Float[Array, "2"]]:
         def body(train: EncoderTrainState, i: Int[Array, ""]) -> tuple[EncoderTrainState, Float[Array, "2"]]:
-            return train_encoder_step(recipe, dtype, train, pool, jax.random.fold_in(key, i), num_steps)
+            return train_encoder_step(recipe, dtype, train, pool, jax.random.fold_in(key, i), num_steps, i)
 
         train, curve = jax.lax.scan(body, train, start + jnp.arange(chunk))
         return train, curve.mean(axis=0)

@@ -114,7 +114,7 @@ def test_loss_leaves_ambiguous_pairs_out_and_counts_broken_pictures():
 
 
 def test_a_step_with_every_change_compiles():
-    recipe = recipe_of(attack_radius=1.0, shape_share=0.5, broken_share=0.25)
+    recipe = recipe_of(attack_radius=1.0, attack_growth=0.5, shape_share=0.5, broken_share=0.25)
     pool = batches.build_training_set(np.zeros((2, 64, 64, 4), np.uint8), [ObjectSpec("mug", "red", "matte")] * 2)
     variables = jax.eval_shape(lambda key: train.dual_encoder.init(recipe.model, key), jax.random.key(0))
     state = train.EncoderTrainState(variables, jax.eval_shape(train.make_optimizer(recipe).init, variables["params"]))
