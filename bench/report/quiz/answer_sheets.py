@@ -9,7 +9,7 @@ h and w: pixels.
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -73,7 +73,8 @@ def write_answer_sheets(quizzes: Sequence[AnsweredQuiz], folder: pathlib.Path) -
     rows, _ = match_answers(quizzes, (), lambda key, names: {})
     images = dict(zip((picture.number for picture in key.pictures), decode_pictures(key), strict=True))
     told = count_people(rows)
-    chosen = {arm: choose_pictures(key, arm) for arm in sorted({x.arm for x in key.pictures} - {TRUE_RENDERS})}
+    arms = sorted({picture.arm for picture in key.pictures} - {TRUE_RENDERS})
+    chosen = {arm: choose_pictures(key, arm, set(told)) for arm in arms}
     shown = [picture for pictures in chosen.values() for picture in pictures]
     if not shown:
         raise UsageError("--sheets: expected a quiz that shows trained objects, got true renders alone; leave it out")
@@ -99,10 +100,16 @@ def write_answer_sheets(quizzes: Sequence[AnsweredQuiz], folder: pathlib.Path) -
     return written
 
 
-def choose_pictures(key: QuizKey, arm: str) -> list[QuizPicture]:
-    """Choose the first picture of each object of an arm: single things first, in the order of their captions."""
+def choose_pictures(key: QuizKey, arm: str, answered: Collection[int] = ()) -> list[QuizPicture]:
+    """Choose a picture of each object of an arm: single things first, in the order of their captions.
+
+    Args:
+        key: The quiz.
+        arm: The arm.
+        answered: Numbers of the pictures that somebody answered: they are chosen before those of other forms.
+    """
     first: dict[str, QuizPicture] = {}
-    for picture in key.pictures:
+    for picture in sorted(key.pictures, key=lambda picture: picture.number not in answered):
         if picture.arm == arm:
             first.setdefault(picture.meaning, picture)
     return sorted(first.values(), key=lambda x: (isinstance(x.parsed, ObjectPairSpec), grammar.caption(x.parsed)))

@@ -57,6 +57,7 @@ def asked(monkeypatch):
 
 def test_each_object_stands_once_with_single_things_first():
     assert [one.number for one in choose_pictures(KEY, "one")] == [2, 1]
+    assert [one.number for one in choose_pictures(KEY, "one", {3})] == [3, 1], "of a form that somebody answered"
 
 
 def test_sheets_show_objects_beside_true_renders(tmp_path, asked):
