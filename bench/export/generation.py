@@ -79,12 +79,15 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
     [pack] = packing.make_packs(trials, len(trials))
     protocols = seen_kinds.protocols_for(trials[0], PROTOCOL)
     with ProgressBar() as bar, precompile.BackgroundCompiler() as compiler:
-        if precompile.has_accelerator():
-            compiler.begin_scores(pack, protocols)
         writers = WriterPreparation(trials[0], sizes, compiler.threads)
+        begun: list[Progress] = []
 
         def report(progress: Progress) -> None:
             bar.on_progress(progress)
+            if progress.phase == "compile" and precompile.has_accelerator() and not begun:
+                # Not earlier: it would take the interpreter from what prepares the arrays.
+                begun.append(progress)
+                compiler.begin_scores(pack, protocols)
             if progress.phase == "train":
                 writers.begin()
 

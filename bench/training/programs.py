@@ -18,7 +18,7 @@ import numpy as np
 import optax
 from jax import lax
 from jax.stages import Compiled
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from bench.storage.timings import PhaseTimer
 from bench.training import device_mesh, devices
@@ -104,8 +104,14 @@ def init_state(method: Method, batch: Batch, num_trials: int) -> TrainState:
     """Initialise every trial of a batch, where its arrays are; the rows that fill it up are dead from the start."""
     is_real = jax.device_put(np.arange(batch.keys.shape[0]) < num_trials, batch.keys.sharding)
     arguments = (batch.data, batch.hyperparameters, batch.keys, is_real)
-    init = jax.vmap(functools.partial(init_trial, method))
-    return device_mesh.lower(init, arguments).compile()(*arguments)
+    return devices.compile_once(init_trials, (method,), arguments)(*arguments)
+
+
+def init_trials(
+    method: Method, data: Data, hyperparameters: Hyperparameters, keys: Key[Array, " k"], is_real: Bool[Array, " k"]
+) -> TrainState:
+    """Initialise every trial of a batch; JAX traces it."""
+    return jax.vmap(functools.partial(init_trial, method))(data, hyperparameters, keys, is_real)
 
 
 def init_trial(

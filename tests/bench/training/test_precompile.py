@@ -23,7 +23,7 @@ def test_the_trainer_finds_what_was_compiled_ahead(monkeypatch, pack):
     monkeypatch.setattr(devices, "_PROGRAMS", {})
     precompile.compile_ahead(pack)
     made = dict(devices._PROGRAMS)
-    assert len(made) == 3  # steps, views, looks
+    assert len(made) == 4  # first parameters, steps, views, looks
     trainer.train(pack, (), lambda progress: None)
     assert made == devices._PROGRAMS
 
