@@ -8,8 +8,8 @@ takes seconds of Python. A file here is found without that, by all that makes th
 - the device, its driver, the settings of JAX and of XLA.
 
 What cannot be told for certain is not kept: a user's code, several devices, an encoder of another package. Whatever is
-wrong with a file, the program is traced as if there were none. As JAX's own cache, the folder holds machine code: it
-must be writable by the user alone.
+wrong with a file, the program is traced as if there were none. The files are pickles, as JAX writes programs, and hold
+machine code: it is off unless `BENCH_KEEP_PROGRAMS=1` asks for it, and the cache folder must be writable by the user alone.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from tasks.data_dir import location
 from tasks.data_dir.atomic_files import write_file
 
 VARIABLE = "BENCH_KEEP_PROGRAMS"
-"""Environment variable: 0 keeps no programs and reads none."""
+"""Environment variable: with 1 programs are kept and read. Their files are pickles: for a cache folder of one's own."""
 
 SOURCES = ("models", "tasks", "bench/training")
 """Folders whose code may be a part of a program."""
@@ -66,7 +66,7 @@ def name_program(
     function: Callable[..., PyTree], static: tuple[Any, ...], dynamic: tuple[PyTree, ...], donate: tuple[int, ...]
 ) -> str | None:
     """Return a name that only the same program has, as `devices.compile_once` is asked for it; None if it has none."""
-    if os.environ.get(VARIABLE) == "0" or jax.process_count() > 1:
+    if os.environ.get(VARIABLE) != "1" or jax.process_count() > 1:
         return None
     try:
         described = repr((tell_function(function), tell_static(static), tell_tree(dynamic), donate))

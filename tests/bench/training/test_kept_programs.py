@@ -18,7 +18,7 @@ from models.fields import kernel_probe
 def keeps(monkeypatch, tmp_path):
     """Programs are kept, in a folder of the test's own, and every request is that of a new process."""
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv(kept_programs.VARIABLE)
+    monkeypatch.setenv(kept_programs.VARIABLE, "1")
 
     def ask(*dynamic):
         monkeypatch.setattr(devices, "_PROGRAMS", {})
@@ -86,7 +86,7 @@ def test_a_name_tells_apart_what_makes_another_program(keeps, monkeypatch):
     names.append(name())
     monkeypatch.undo()
     monkeypatch.setattr(kept_programs, "tell_sources", lambda: "edited")
-    monkeypatch.delenv(kept_programs.VARIABLE)
+    monkeypatch.setenv(kept_programs.VARIABLE, "1")
     names.append(name())
     assert None not in names and len(set(names)) == len(names)
 
@@ -99,5 +99,5 @@ def test_what_cannot_be_told_is_not_kept(keeps, monkeypatch):
     assert name(function=jnp.sin) is None
     assert name(static=(Opaque(),)) is None
     assert kept_programs.name_program(to_unit_length, (), (Opaque(),), ()) is None
-    monkeypatch.setenv(kept_programs.VARIABLE, "0")
+    monkeypatch.delenv(kept_programs.VARIABLE)
     assert name() is None
