@@ -9,7 +9,8 @@ takes seconds of Python. A file here is found without that, by all that makes th
 
 What cannot be told for certain is not kept: a user's code, several devices, an encoder of another package. Whatever is
 wrong with a file, the program is traced as if there were none. The files are pickles, as JAX writes programs, and hold
-machine code: it is off unless `BENCH_KEEP_PROGRAMS=1` asks for it, and the cache folder must be writable by the user alone.
+machine code: it is off unless `BENCH_KEEP_PROGRAMS=1` asks for it, and the cache folder must be writable by the user
+alone.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from tasks.data_dir import location
 from tasks.data_dir.atomic_files import write_file
 
 VARIABLE = "BENCH_KEEP_PROGRAMS"
-"""Environment variable: with 1 programs are kept and read. Their files are pickles: for a cache folder of one's own."""
+"""Environment variable: 1 keeps programs and reads them. Their files are pickles, for a cache folder of one's own."""
 
 SOURCES = ("models", "tasks", "bench/training")
 """Folders whose code may be a part of a program."""
