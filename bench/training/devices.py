@@ -15,7 +15,7 @@ import jax
 from jaxtyping import PyTree
 
 from bench.suites.identity import Static
-from bench.training import device_mesh, kept_programs
+from bench.training import device_mesh
 from tasks.data_dir import location
 
 _PROGRAMS: dict[Any, Future[jax.stages.Compiled]] = {}
@@ -55,27 +55,12 @@ def compile_once(
         program = _PROGRAMS.setdefault(key, made)
     if program is made:
         try:
-            made.set_result(load_or_compile(function, static, dynamic, donate))
+            lowered = device_mesh.lower(lambda *arrays: function(*static, *arrays), dynamic, donate)
+            made.set_result(lowered.compile())
         except BaseException as error:
             del _PROGRAMS[key]  # who asks next tries again
             made.set_exception(error)
     return program.result()
-
-
-def load_or_compile(
-    function: Callable[..., PyTree], static: tuple[Any, ...], dynamic: tuple[PyTree, ...], donate: tuple[int, ...]
-) -> jax.stages.Compiled:
-    """Load a program that an earlier process kept, or compile it and keep it; arguments as of `compile_once`."""
-    name = kept_programs.name_program(function, static, dynamic, donate)
-    program = None if name is None else kept_programs.load_program(name, dynamic)
-    if program is not None:
-        return program
-    lowered = device_mesh.lower(lambda *arrays: function(*static, *arrays), dynamic, donate)
-    with kept_programs.count_hits() as hits:
-        program = lowered.compile()
-    if name is not None and not hits:
-        kept_programs.keep_program(name, program)
-    return program
 
 
 def memory_bytes(program: Callable[..., PyTree]) -> int | None:

@@ -93,8 +93,8 @@ def attack_radius_at(
     """Compute the largest radius of a step's attacks: it grows evenly over the recipe's share of all steps.
 
     Example:
-        >>> grown = Recipe(image_tower=None, text_tower=None, attack_radius=6.0, attack_growth=0.5, num_steps=100)
-        >>> [float(attack_radius_at(grown, step)) for step in (0, 25, 50, 99)]
+        >>> growing = dataclasses.replace(RECIPES["embedded-vit-8-large"], attack_radius=6.0, attack_growth=0.5)
+        >>> [float(attack_radius_at(growing, step, 100)) for step in (0, 25, 50, 99)]
         [0.0, 3.0, 6.0, 6.0]
     """
     if not recipe.attack_growth:

@@ -19,6 +19,7 @@ import pytest
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from tasks import cameras
+from tasks.budgets import BUDGETS
 from tasks.data_dir import folder_checksums
 from tasks.scenes import scenes
 from tasks.sparse_views import dataset, embedded, scene_views
@@ -60,7 +61,7 @@ def test_configs_are_found_by_name(painter):
     assert found is dataset.config(SCENE, 33, 2, True)
     for name in ("nosuchscene_33px_2spp", f"{SCENE}_33px", f"{SCENE}_0px_2spp"):
         assert name not in configs
-    assert len(list(configs)) == len(configs) == 2 * 4 * len(scenes.SCENES)
+    assert len(list(configs)) == len(configs) == 2 * len(BUDGETS) * len(scenes.SCENES)
     assert all(name in configs for name in configs)
     with pytest.raises(
         UsageError, match=f"embedded_scenes: expected a config, got none; for example embedded_scenes/{SCENE}_16px"
