@@ -45,7 +45,7 @@ class SheetCell(NamedTuple):
         image: The object.
         true_image: The thing itself, from the same direction.
         caption: What was asked for.
-        told: How many people named the kind: "2 of 2".
+        told: How many people named the kind: "2/2".
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -119,13 +119,13 @@ def count_people(rows: Sequence[AnsweredPicture]) -> Mapping[int, str]:
     """Say of each picture how many of its people named the kind.
 
     Returns:
-        By the picture's number, such as "1 of 2".
+        By the picture's number, such as "1/2".
     """
     right = mark_kinds([row.chosen.get("kind", "?") for row in rows], rows)
     answered: dict[int, list[bool]] = {}
     for row, is_right in zip(rows, right, strict=True):
         answered.setdefault(row.picture.number, []).append(is_right)
-    return {number: f"{sum(marks)} of {len(marks)}" for number, marks in answered.items()}
+    return {number: f"{sum(marks)}/{len(marks)}" for number, marks in answered.items()}
 
 
 def draw_answer_sheet(cells: Sequence[SheetCell]) -> Image.Image:
