@@ -18,7 +18,7 @@ DREAM_FIELDS_SHAPE = DreamFields(
     low_deg=0.0,
     high_deg=60.0,
 )
-"""The recipe for objects that people recognise, for the sizes and the guide of the budget `fine`.
+"""The recipe for recognisable objects, for the sizes and the guide of the budget `fine`.
 
 A guide that was trained on attacked pictures tolerates one octave more. A quarter of the crops show the shape alone.
 Cameras go from the horizon to 60 degrees. The suite `recognition` takes its parts away one by one.

@@ -1,10 +1,10 @@
-"""The suite `recognition`: what makes an object from a caption one that people recognise.
+"""The suite `recognition`: what makes an object from a caption recognisable.
 
     python -m bench run --suite recognition --budget fine
 
-The baseline is `dream_fields_shape`, and each arm takes away or adds one part of it. Judges name the kind, the colour
-and the finish without being told the caption; people do so by `python -m bench quiz`, whose answers are in
-`results/reference/recognition/`. Judges agree with people only in part, so that their columns are not enough.
+The baseline is `dream_fields_shape`, and each arm takes away, adds or exchanges parts of it. Judges name the kind, the
+colour and the finish without being told the caption; observers do so by `python -m bench quiz`. Answers are kept in
+`results/reference/recognition/`, of machines so far. Judges agree with them only in part: their columns are not enough.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GUIDES = "embedded-vit-8-large,embedded-vit-8-attacked"
 """Both guides that were trained on attacked pictures."""
 
 SHARPNESS = 3.0
-"""Sharpness of a signed distance at the last step; more lost thin parts."""
+"""Sharpness of a signed distance at the last step; with larger values thin parts were lost."""
 
 
 def embedded(budget: str) -> tuple[Table, ...]:

@@ -62,7 +62,7 @@ def describe_agreement(name: str) -> dict[str, str]:
     people = "1 observer" if told["num_people"] == 1 else f"{told['num_people']} observers"
     asked_by = "captions" if found["asked_by"] == "kind" else "the words of kinds"
     return {
-        "agreement with people": f"Cohen's kappa {format_kappa(found['kappa_right'])} on whether the kind is right, "
+        "agreement with observers": f"Cohen's kappa {format_kappa(found['kappa_right'])} on whether the kind is right, "
         f"{format_kappa(found['kappa_chosen'])} on the kind that is chosen ({found['kappa_right']['num']} answers of "
         f"{people} to pictures of trained objects, asked by {asked_by}; see results/reference/recognition)"
     }
