@@ -115,7 +115,7 @@ def make_and_describe(args: argparse.Namespace, caption: str, out: pathlib.Path,
         for described in summary["objects"]:
             print(f"seed {described['seed']}: {'; '.join(generation_page.describe_seed(described))}")
         for line in summary["people"]:
-            print(f"earlier objects of its kind, most of them of budget fine: {line}")
+            print(f"earlier objects of its kind, of several recipes: {line}")
         if args.timings:
             print(generation.describe_seconds(summary["seconds"]))
         print(f"{format_seconds(summary['seconds']['wall_s'])}; page: {out / 'index.html'}")

@@ -120,7 +120,7 @@ def main(args: argparse.Namespace) -> int:
 
 def explain_answering(out: pathlib.Path, key: QuizKey) -> list[str]:
     """Say how the quiz is answered and counted, in lines."""
-    from bench.report.quiz.quiz_folder import answers_name
+    from bench.analysis.quiz.answers import answers_name
 
     sizes = sorted(map(len, key.numbers_of_forms))
     num_forms = len(sizes)

@@ -20,8 +20,8 @@ DREAM_FIELDS_SHAPE = DreamFields(
 )
 """The recipe for recognisable objects, for the sizes and the guide of the budget `fine`.
 
-A guide that was trained on attacked pictures tolerates one octave more. A quarter of the crops show the shape alone.
-Cameras go from the horizon to 60 degrees. The suite `recognition` takes its parts away one by one.
+The encoding has one octave more than that of `DREAM_FIELDS`, a quarter of the crops show the shape alone, and cameras
+go from the horizon to 60 degrees. The suite `recognition` asks what each part brings.
 """
 
 PLAIN = dataclasses.replace(DREAM_FIELDS, crop_share=1.0, backgrounds=("white",), max_blur_px=0.0)

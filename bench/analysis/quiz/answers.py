@@ -135,6 +135,16 @@ def name_person(path: pathlib.Path) -> str:
     return stem if name == NO_NAME else name
 
 
+def answers_name(form: int, num_forms: int) -> str:
+    """Name the table of answers to a form.
+
+    Example:
+        >>> answers_name(1, 1), answers_name(2, 7)
+        ('answers.csv', 'answers-form-2.csv')
+    """
+    return f"{NO_NAME}.csv" if num_forms == 1 else f"{NO_NAME}-form-{form}.csv"
+
+
 def read_json_rows(content: bytes, where: str) -> tuple[str | None, list[tuple[str, Mapping[str, Any]]]]:
     """Read the hash of the quiz and the rows from JSON, each row with where it stands."""
     found = json_values.parse_user_json(content, where)

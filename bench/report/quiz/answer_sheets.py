@@ -116,14 +116,15 @@ def choose_pictures(key: QuizKey, arm: str, answered: Collection[int] = ()) -> l
 
 
 def count_people(rows: Sequence[AnsweredPicture]) -> Mapping[int, str]:
-    """Say of each picture how many of its people named the kind.
+    """Say of each picture how many of its people named the kind; who left the kind empty is not counted.
 
     Returns:
         By the picture's number, such as "1/2".
     """
-    right = mark_kinds([row.chosen.get("kind", "?") for row in rows], rows)
+    told = [row for row in rows if "kind" in row.chosen]
+    right = mark_kinds([row.chosen["kind"] for row in told], told)
     answered: dict[int, list[bool]] = {}
-    for row, is_right in zip(rows, right, strict=True):
+    for row, is_right in zip(told, right, strict=True):
         answered.setdefault(row.picture.number, []).append(is_right)
     return {number: f"{sum(marks)}/{len(marks)}" for number, marks in answered.items()}
 

@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from bench.analysis.quiz.answers import NO_NAME
+from bench.analysis.quiz.answers import answers_name
 from bench.analysis.quiz.key import TRUE_RENDERS, QuizKey, QuizPicture, write_key
 from bench.analysis.quiz.pictures import to_png
 from bench.errors import UsageError
@@ -203,16 +203,6 @@ def write_folder(key: QuizKey, images: Sequence[UInt8[np.ndarray, "h w 3"]], out
     write_file(out / "words.txt", list_words(len(forms)).encode())
     page = render_quiz_page(key.quiz, [picture.png for picture in key.pictures], forms)
     write_file(out / "index.html", page.encode())
-
-
-def answers_name(form: int, num_forms: int) -> str:
-    """Name the table of answers to a form.
-
-    Example:
-        >>> answers_name(1, 1), answers_name(2, 7)
-        ('answers.csv', 'answers-form-2.csv')
-    """
-    return f"{NO_NAME}.csv" if num_forms == 1 else f"{NO_NAME}-form-{form}.csv"
 
 
 def enlarge(image: UInt8[np.ndarray, "h w 3"], picture_px: int) -> UInt8[np.ndarray, "_ _ 3"]:

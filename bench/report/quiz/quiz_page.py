@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from bench.analysis.quiz.answers import answers_name
 from bench.report.page import html, quiz_words, script_data
 
 INTRODUCTION = (
@@ -36,7 +37,6 @@ def render_quiz_page(quiz: str, pngs: Sequence[bytes], forms: Sequence[Sequence[
         forms: The numbers of each form's pictures; None for one form of all.
     """
     forms = forms or [range(1, len(pngs) + 1)]
-    has_forms = len(forms) > 1
     data = {
         "quiz": quiz,
         **quiz_words.list_words_and_swatches(),
@@ -48,8 +48,8 @@ def render_quiz_page(quiz: str, pngs: Sequence[bytes], forms: Sequence[Sequence[
         "quiz.html.j2",
         title="What do you see?",
         introduction=INTRODUCTION,
-        table="answers-form-1.csv" if has_forms else "answers.csv",
-        sheets="sheets/form-1, or another form's" if has_forms else "the sheets",
+        table=answers_name(1, len(forms)),
+        sheets="the sheets" if len(forms) == 1 else "sheets/form-1, or another form's",
         data=Markup(script_data.dump_json(data)),
         script=Markup(html.quiz_script()),
     )

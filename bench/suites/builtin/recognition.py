@@ -21,7 +21,7 @@ GUIDES = "embedded-vit-8-large,embedded-vit-8-attacked"
 """Both guides that were trained on attacked pictures."""
 
 SHARPNESS = 3.0
-"""Sharpness of a signed distance at the last step; with larger values thin parts were lost."""
+"""Sharpness of a signed distance at the last step; in short runs on a CPU larger values lost thin parts."""
 
 
 def embedded(budget: str) -> tuple[Table, ...]:
@@ -45,7 +45,7 @@ def parts_of_the_recipe(study: CaptionStudySettings) -> Table:
             "guide of plain pictures": study.changed("plain pictures", encoder="embedded-vit-8"),
             "two guides": study.changed("two guides", encoder=GUIDES, note="large and small, both attacked"),
             "contrast": study.changed("contrast", contrast_weight=0.1, note="with captions of other kinds"),
-            "one elevation": study.changed("one elevation", low_deg=30.0, high_deg=30.0),
+            **caption_tables.elevations(study),
             "four octaves": study.changed("four octaves", field=study.field(encoding=coarser)),
             "signed distance": study.changed("signed distance", **distance, note="one sharp surface, as in VolSDF"),
             "signed distance, two guides": study.changed("signed distance two guides", **distance, encoder=GUIDES),

@@ -77,6 +77,7 @@ def test_people_are_counted_by_picture(tmp_path):
     quizzes = [answered(tmp_path, "a", "ball", "chair"), answered(tmp_path, "b", "bench", "lamp")]
     rows, _ = answer_sheets.match_answers(quizzes, (), lambda key, names: {})
     assert count_people(rows) == {1: "2/2", 2: "1/2"}  # of a pair either thing is right
+    assert count_people([rows[0]._replace(chosen={"color": "red"}), *rows[1:]])[1] == "1/1"
 
 
 def test_answers_to_two_quizzes_are_refused(tmp_path):
