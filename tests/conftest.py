@@ -58,5 +58,6 @@ def own_cache(tmp_path_factory):
             shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
             folder = str(shared / "cache")
         patch.setenv("BENCH_DATA_DIR", folder)
+        patch.setenv("BENCH_KEEP_PROGRAMS", "0")  # tests put functions of their own in the place of ours
         use_compilation_cache()
         yield

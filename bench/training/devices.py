@@ -15,7 +15,7 @@ import jax
 from jaxtyping import PyTree
 
 from bench.suites.identity import Static
-from bench.training import device_mesh
+from bench.training import device_mesh, kept_programs
 from tasks.data_dir import location
 
 _PROGRAMS: dict[Any, Future[jax.stages.Compiled]] = {}
@@ -31,6 +31,8 @@ def use_compilation_cache() -> None:
     jax.config.update("jax_compilation_cache_dir", str(location.folder() / "programs"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    # Programs are kept for this version of JAX alone, so that they need no forms that older ones understand.
+    jax.config.update("jax_export_ignore_forward_compatibility", True)
 
 
 def compile_once(
@@ -55,7 +57,9 @@ def compile_once(
         program = _PROGRAMS.setdefault(key, made)
     if program is made:
         try:
-            lowered = device_mesh.lower(lambda *arrays: function(*static, *arrays), dynamic, donate)
+            lowered = kept_programs.lower_kept(function, static, dynamic, donate)
+            if lowered is None:
+                lowered = device_mesh.lower(lambda *arrays: function(*static, *arrays), dynamic, donate)
             made.set_result(lowered.compile())
         except BaseException as error:
             del _PROGRAMS[key]  # who asks next tries again

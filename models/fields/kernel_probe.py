@@ -19,6 +19,9 @@ MAX_ERROR_RATIO = 2.0
 LEAST_ERROR = 0.002
 """Error of a gradient that is taken for rounding, as a share of its norm: half a bit of bfloat16."""
 
+_FAILURES: list[str] = []
+"""What was wrong with kernels in this process."""
+
 
 def find_failure(measure: Callable[..., str | None], *arguments: Any) -> str | None:
     """Say what is wrong with fused kernels; None if nothing is.
@@ -32,9 +35,17 @@ def find_failure(measure: Callable[..., str | None], *arguments: Any) -> str | N
     try:
         # In a thread of its own, which is not inside the program that is traced here, nor split over its devices.
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(measure, *arguments).result()
+            failure = thread.submit(measure, *arguments).result()
     except Exception as problem:  # noqa: BLE001  Mosaic's interface is unstable: anything may be missing or refused.
-        return f"{type(problem).__name__} while compiling: {str(problem).strip().splitlines()[-1:]}"
+        failure = f"{type(problem).__name__} while compiling: {str(problem).strip().splitlines()[-1:]}"
+    if failure is not None:
+        _FAILURES.append(failure)
+    return failure
+
+
+def has_failed() -> bool:
+    """Tell whether kernels failed in this process, so that layers compute what is compiled in it."""
+    return bool(_FAILURES)
 
 
 def compare_with_layers(error: float) -> str | None:

@@ -1,0 +1,152 @@
+"""Programs that the next process does not trace: found again where all is the same, and only there."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from bench.training import devices, kept_programs, program_names
+from bench.training.batch import TrainState
+from models.clip.networks.dual_encoder import to_unit_length
+from models.fields import kernel_probe
+from models.method import Views
+
+X = np.random.default_rng(0).normal(size=(4, 7)).astype(np.float32)
+
+
+@pytest.fixture
+def keeps(monkeypatch, tmp_path):
+    """Programs are kept in a folder of the test's own, and every request is that of a new process."""
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv(kept_programs.VARIABLE)
+    monkeypatch.setattr(program_names, "process_began", lambda: 1e10)
+    monkeypatch.setattr(program_names, "plugin_modules", list)
+
+    def ask(*dynamic, donate=()):
+        monkeypatch.setattr(devices, "_PROGRAMS", {})
+        return devices.compile_once(to_unit_length, (), dynamic, donate)
+
+    return ask
+
+
+@pytest.fixture
+def traces(monkeypatch):
+    """Lists the programs that were traced."""
+    made = []
+
+    def export(function, static, dynamic, whole=kept_programs.export_program):
+        made.append(function)
+        return whole(function, static, dynamic)
+
+    monkeypatch.setattr(kept_programs, "export_program", export)
+    return made
+
+
+def kept(tmp_path):
+    return sorted((tmp_path / "programs" / "traced").glob("*"))
+
+
+def test_the_next_process_traces_nothing_and_computes_the_same_bits(keeps, traces, tmp_path, monkeypatch):
+    x = jnp.asarray(X)
+    first = np.asarray(keeps(x)(x))
+    assert traces == [to_unit_length] and len(kept(tmp_path)) == 1
+    np.testing.assert_array_equal(np.asarray(keeps(x)(x)), first)
+    assert len(traces) == 1
+    monkeypatch.setenv(kept_programs.VARIABLE, "0")
+    np.testing.assert_array_equal(np.asarray(keeps(x)(x)), first)
+    np.testing.assert_allclose(np.linalg.norm(first, axis=-1), 1, atol=1e-6)
+    assert len(traces) == 1 and len(kept(tmp_path)) == 1
+
+
+DAMAGES = {
+    "cut off": lambda whole: whole[:-1],
+    "changed": lambda whole: whole[:40] + b"x" + whole[41:],
+    "empty": lambda whole: b"",
+    "text": lambda whole: b"no program\n" * 9,
+}
+
+
+def test_a_damaged_file_is_not_used_and_is_made_again(keeps, traces, tmp_path):
+    x = jnp.asarray(X)
+    keeps(x)
+    (path,) = kept(tmp_path)
+    whole = path.read_bytes()
+    for damage in DAMAGES.values():
+        path.write_bytes(damage(whole))
+        assert kept_programs.load_program(path.name) is None
+    keeps(x)
+    assert len(traces) == 2 and kept_programs.load_program(path.name) is not None
+    other = path.with_name("0" * 64)
+    other.write_bytes(path.read_bytes())
+    assert kept_programs.load_program(other.name) is None  # of another name inside
+
+
+def test_what_cannot_be_kept_is_traced(keeps, tmp_path, monkeypatch):
+    x = jnp.asarray(X)
+    monkeypatch.setattr(kernel_probe, "_FAILURES", [])
+    assert kernel_probe.find_failure(lambda: "no") == "no"
+    assert keeps(x)(x).shape == X.shape
+    assert kept(tmp_path) == []
+    monkeypatch.setattr(kernel_probe, "_FAILURES", [])
+    monkeypatch.setattr(jax.export, "export", None)
+    assert keeps(x)(x).shape == X.shape
+    assert kept(tmp_path) == []
+
+
+def test_a_source_written_while_tracing_keeps_nothing(keeps, tmp_path, monkeypatch):
+    names = iter(["a", "b"])
+    monkeypatch.setattr(program_names, "name_program", lambda *asked: next(names))
+    x = jnp.asarray(X)
+    assert keeps(x)(x).shape == X.shape
+    assert kept(tmp_path) == []
+
+
+def make_state(key, x):
+    """Makes a state whose tree is that of training, with what it is given in it."""
+    params = {"b": {"w": x}, "a": x[0]}
+    return TrainState(params, {}, optax.adam(0.1).init(params), x[:, 0] > 0, jnp.int32(1)), [None, (key,)]
+
+
+def test_results_have_their_tree_and_their_types(monkeypatch):
+    asked = (jax.random.key(3), jnp.asarray(X))
+    program = kept_programs.export_program(make_state, (), asked)
+    lowered = kept_programs.lower_program("make_state", program, asked, donate=(1,))
+    made = lowered.compile()(jax.random.key(3), jnp.asarray(X))
+    expected = make_state(*asked)
+    assert jax.tree.structure(made) == jax.tree.structure(expected)
+    assert [(x.shape, x.dtype) for x in jax.tree.leaves(made)] == [
+        (x.shape, x.dtype) for x in jax.tree.leaves(expected)
+    ]
+    np.testing.assert_array_equal(made[0].params["b"]["w"], X)
+    assert "donor" in lowered.as_text() or "aliasing" in lowered.as_text()
+    with pytest.raises(program_names.Untold, match="weak"):
+        kept_programs.export_program(lambda x: 1.0, (), asked[1:])
+
+
+TREES = [None, 0, {}, (), [], {"b": 0, "a": 1}, ({"a": [0, None]}, 1), Views(0, 1, (2,)), optax.EmptyState()]
+
+
+@pytest.mark.parametrize("tree", TREES, ids=repr)
+def test_trees_are_told_and_read(tree):
+    back = kept_programs.read_tree(kept_programs.tell_tree(tree))
+    assert jax.tree.structure(back) == jax.tree.structure(tree) and back == tree
+
+
+WRONG = ["os:system", "tests.fixtures.toys:ToyMethod", "builtins:int", "no.such:Type", "models.method:Nothing"]
+
+
+@pytest.mark.parametrize("named", WRONG)
+def test_a_file_names_no_other_types(named):
+    with pytest.raises(program_names.Untold):
+        kept_programs.read_tree({"named": named, "of": []})
+
+
+def test_programs_that_nobody_used_are_removed(monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(kernel_probe, "_FAILURES", [])
+    kept_programs.keep_program("a", kept_programs.KeptProgram(0, b"x"))
+    assert kept_programs.load_program("a") == kept_programs.KeptProgram(0, b"x")
+    monkeypatch.setattr(kept_programs.time, "time", lambda: 1e10)
+    kept_programs.keep_program("b", kept_programs.KeptProgram(0, b"y"))
+    assert kept_programs.load_program("a") is None
