@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -68,7 +68,7 @@ def lower_kept(
         dynamic: As of `devices.compile_once`.
         donate: As of `devices.compile_once`.
     """
-    if os.environ.get(VARIABLE) == "0":
+    if os.environ.get(VARIABLE) == "0" or importlib.util.find_spec("flatbuffers") is None:
         return None
     name = program_names.name_program(function, static, dynamic, donate)
     if name is None:
