@@ -15,6 +15,7 @@ FLOORS = (
     {"bench", "bench.errors"},
     {"tasks", "bench.import_paths"},
     {"models", "bench.storage"},
+    {"bench.programs"},
     {"bench.metrics"},
     {"bench.suites"},
     {"bench.training", "bench.analysis"},

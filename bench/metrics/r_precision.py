@@ -14,11 +14,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from bench.programs.kept_programs import KeptFunction
 from models.clip import preprocess
 from models.clip.encoder import Encoder
 from tasks.captions.caption_sets import CaptionSet
@@ -170,14 +170,14 @@ def text_embeddings(encoder: Encoder, captions: CaptionSet) -> Float[np.ndarray,
     return _TEXT_EMBEDDINGS[key]
 
 
-@jax.jit
+@KeptFunction
 def _embed_images(encoder: Encoder, images: Float[Array, "b h w 3"]) -> Float[Array, "b f"]:
     if images.shape[1] != encoder.image_px:
         images = jnp.clip(preprocess.resize(images, encoder.image_px), 0, 1)
     return _unit(encoder.image_features(encoder.params, images))
 
 
-@jax.jit
+@KeptFunction
 def _embed_texts(encoder: Encoder, tokens: Int[Array, "b t"]) -> Float[Array, "b f"]:
     return _unit(encoder.text_features(encoder.params, tokens))
 

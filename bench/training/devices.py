@@ -14,8 +14,9 @@ from typing import Any
 import jax
 from jaxtyping import PyTree
 
+from bench.programs import kept_programs
 from bench.suites.identity import Static
-from bench.training import device_mesh, kept_programs
+from bench.training import device_mesh
 from tasks.data_dir import location
 
 _PROGRAMS: dict[Any, Future[jax.stages.Compiled]] = {}

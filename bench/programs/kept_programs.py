@@ -2,7 +2,7 @@
 
 JAX's own cache saves compiling only: to ask it, a process must trace the program and write it down for the compiler,
 which takes seconds of Python. Here the program is kept as it is written down (StableHLO, by `jax.export`), under the
-name that `bench.training.program_names` gives it. A process that finds it hands it to the compiler, and JAX's cache
+name that `bench.programs.program_names` gives it. A process that finds it hands it to the compiler, and JAX's cache
 answers. The first process goes the same way, so that both compile the same program.
 
 Files hold no pickles and no machine code: a hash, a header in JSON, and the program. Whatever is wrong with one, or
@@ -12,23 +12,24 @@ cannot be kept, the program is traced as if there were none.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.util
 import json
 import os
 import pathlib
-import sys
+import threading
 import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import jax
 from jaxtyping import PyTree
 
-from bench.suites.code_version import code_owner
-from bench.training import device_mesh, program_names
-from bench.training.program_names import Untold
+from bench.programs import program_names
+from bench.programs.program_names import Untold
 from models.fields import kernel_probe
 from tasks.data_dir import location
 from tasks.data_dir.atomic_files import write_file
@@ -57,16 +58,52 @@ class KeptProgram(NamedTuple):
     exported: bytes
 
 
+class KeptFunction:
+    """Calls a function of arrays as `jax.jit` does, and keeps what was traced for the next process.
+
+    Args:
+        function: A function of a module.
+    """
+
+    def __init__(self, function: Callable[..., PyTree]) -> None:
+        functools.update_wrapper(self, function)
+        self.__wrapped__ = function
+        self.traced = jax.jit(function)
+        self.programs: dict[Any, Future[Callable[..., PyTree]]] = {}
+        self.lock = threading.Lock()
+
+    def __call__(self, *arrays: PyTree) -> PyTree:
+        """Call it; threads that need the same program wait for the first of them."""
+        leaves, structure = jax.tree.flatten(arrays)
+        if any(isinstance(x, jax.core.Tracer) for x in leaves):
+            return self.traced(*arrays)
+        try:
+            key = (structure, tuple((x.shape, x.dtype, x.sharding) for x in leaves), program_names.tell_settings())
+        except (AttributeError, Untold):  # no arrays of JAX, or a user's process
+            return self.traced(*arrays)
+        made: Future[Callable[..., PyTree]] = Future()
+        with self.lock:
+            program = self.programs.setdefault(key, made)
+        if program is made:
+            try:
+                lowered = lower_kept(self.__wrapped__, (), arrays, ())
+                made.set_result(self.traced if lowered is None else lowered.compile())
+            except BaseException as error:
+                del self.programs[key]
+                made.set_exception(error)
+        return program.result()(*arrays)
+
+
 def lower_kept(
     function: Callable[..., PyTree], static: tuple[Any, ...], dynamic: tuple[PyTree, ...], donate: tuple[int, ...]
 ) -> jax.stages.Lowered | None:
     """Lower a program that an earlier process traced, or trace and keep it; None if it cannot be kept.
 
     Args:
-        function: As of `devices.compile_once`.
-        static: As of `devices.compile_once`.
-        dynamic: As of `devices.compile_once`.
-        donate: As of `devices.compile_once`.
+        function: What is traced, called with `*static, *dynamic`.
+        static: Leading arguments that are not traced.
+        dynamic: Arrays, or their shapes.
+        donate: Places in `dynamic` whose memory the results may take over.
     """
     if os.environ.get(VARIABLE) == "0" or importlib.util.find_spec("flatbuffers") is None:
         return None
@@ -120,8 +157,8 @@ def lower_program(
     Args:
         name: Of the function, for profiles.
         kept: What was kept.
-        dynamic: As of `devices.compile_once`.
-        donate: As of `devices.compile_once`.
+        dynamic: Arrays, or their shapes.
+        donate: Places in `dynamic` whose memory the results may take over.
     """
     exported = jax.export.deserialize(bytearray(kept.exported))
     if b"mosaic_gpu" in exported.mlir_module_serialized:
@@ -132,7 +169,7 @@ def lower_program(
         return jax.tree.unflatten(structure, exported.call(*jax.tree.leaves(arrays)))
 
     call_kept.__name__ = name
-    return device_mesh.lower(call_kept, dynamic, donate)
+    return jax.jit(call_kept, donate_argnums=donate).lower(*dynamic)
 
 
 def program_file(name: str) -> pathlib.Path:
@@ -209,10 +246,7 @@ def read_tree(told: Any) -> PyTree:
         return [read_tree(each) for each in told["list"]]
     if "tuple" in told:
         return tuple(read_tree(each) for each in told["tuple"])
-    module, _, path = told["named"].partition(":")
-    kind: Any = sys.modules.get(module)
-    for part in path.split("."):
-        kind = getattr(kind, part, None)
-    if code_owner(module) == "user" or not isinstance(kind, type) or not issubclass(kind, tuple):
+    kind = program_names.find_object(told["named"])
+    if not isinstance(kind, type) or not issubclass(kind, tuple):
         raise Untold(told["named"])
     return kind(*(read_tree(each) for each in told["of"]))

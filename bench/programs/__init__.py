@@ -1,0 +1,1 @@
+"""Traced programs: what names them, and how they are kept for the next process."""
