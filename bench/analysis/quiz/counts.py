@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Int
 
-from bench.analysis.quiz import agreement, answers, form_counts, judging
+from bench.analysis.quiz import agreement, answers, differences, form_counts, judging
 from bench.analysis.quiz.agreement import Estimate
 from bench.analysis.quiz.key import TRUE_RENDERS, QuizKey, QuizPicture, read_key
 from bench.analysis.quiz.page_answers import read_page_answers
@@ -199,6 +199,7 @@ def count_quiz(
         **count_people_by_form(quizzes),
         "unnamed": [str(quiz.path) for quiz in quizzes if quiz.found.quiz is None],
         "arms": [count_arm(arm, [row for row in rows if row.picture.arm == arm]) for arm in arms],
+        "differences": differences.compare_arms(mark_people(of_fields)),
         "judges": sorted(counted, key=lambda judge: -rank_kappa(judge)),
         "people": compare_people(of_fields),
         "not_asked": reasons,
@@ -320,6 +321,16 @@ def compare_choices(first: Sequence[str], second: Sequence[str], rows: Sequence[
 def mark_kinds(chosen: Sequence[Hashable], rows: Sequence[AnsweredPicture]) -> list[bool]:
     """Say which kinds are true of their pictures."""
     return [kind in true_answers(row.picture.parsed, "kind") for kind, row in zip(chosen, rows, strict=True)]
+
+
+def mark_people(rows: Sequence[AnsweredPicture]) -> list[differences.MarkedAnswer]:
+    """Mark the kinds that people chose."""
+    rows = [row for row in rows if "kind" in row.chosen]
+    marks = mark_kinds([row.chosen["kind"] for row in rows], rows)
+    return [
+        differences.MarkedAnswer(row.picture.arm, row.picture.meaning, is_right)
+        for row, is_right in zip(rows, marks, strict=True)
+    ]
 
 
 def compare_people(rows: Sequence[AnsweredPicture]) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ def quiz_lines(told: Mapping[str, Any]) -> list[str]:
         "Recognised by people",
         *share_rows(told["arms"]),
         "",
+        *difference_lines(told["differences"]),
         "Kind recognised, by judges",
         *judge_share_rows(told),
         "",
@@ -91,6 +92,28 @@ def share_rows(arms: Sequence[Mapping[str, Any]]) -> list[str]:
         cells += [format_estimate(people[part]["kind"]) for part in ("single", "pairs")]
         rows.append([printable(arm["arm"]), str(arm["num_pictures"]), *cells])
     return align_columns([heads, *rows])
+
+
+def difference_lines(told: Mapping[str, Any]) -> list[str]:
+    """Write by how much other arms are recognised more often than the first; nothing where there is no other.
+
+    Example:
+        >>> arm = {"arm": "plain", "value": -0.25, "low": -0.4, "high": -0.1, "p_holm": 0.004, "verdict": "worse"}
+        >>> difference_lines({"baseline": "full", "arms": [arm | {"num_captions": 64}]})
+        ... # doctest: +NORMALIZE_WHITESPACE
+        ['Kind recognised by people, minus full, caption by caption',
+         'arm    difference            p      verdict  captions',
+         'plain  -0.25 [-0.40, -0.10]  0.004  worse    64',
+         '']
+    """
+    if not told["arms"]:
+        return []
+    rows = [["arm", "difference", "p", "verdict", "captions"]]
+    for arm in told["arms"]:
+        p = "-" if arm["p_holm"] is None else "<0.001" if arm["p_holm"] < 0.001 else f"{arm['p_holm']:.3f}"
+        rows.append([printable(arm["arm"]), format_estimate(arm), p, arm["verdict"], str(arm["num_captions"])])
+    title = f"Kind recognised by people, minus {printable(told['baseline'])}, caption by caption"
+    return [title, *align_columns(rows), ""]
 
 
 def judge_share_rows(told: Mapping[str, Any]) -> list[str]:

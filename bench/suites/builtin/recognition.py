@@ -50,7 +50,7 @@ def parts_of_the_recipe(study: CaptionStudySettings) -> Table:
             "signed distance": study.changed("signed distance", **distance, note="one sharp surface, as in VolSDF"),
             "signed distance, two guides": study.changed("signed distance two guides", **distance, encoder=GUIDES),
             "distortion loss": study.changed("distortion loss", distortion_weight=0.01),
-            "double length": study.changed("double length", num_steps=4000, num_crops=8),
+            "double length": study.changed("double length", num_steps=2000, num_crops=8),
         }
     return study.table("recognition", "What makes an object recognisable?", arms)
 

@@ -36,6 +36,15 @@ def test_shares_by_arm(tmp_path):
     assert (found["num_pictures"], found["num_answered"], found["num_people"], found["num_captions"]) == (6, 6, 1, 5)
 
 
+def test_arms_are_compared_caption_by_caption(tmp_path):
+    names = [f"{color}-matte-cube" for color in ("red", "blue", "green", "pink", "white", "gray", "black", "brown")]
+    key = key_of(*(("full", name) for name in names), *(("bare", name) for name in names[:-1]))
+    found = counts.count_quiz([answered(written_quiz(tmp_path, key), set(range(1, 9)), key)], names=[])["differences"]
+    [full] = found["arms"]
+    assert (found["baseline"], full["arm"], full["value"], full["num_captions"]) == ("bare", "full", 1.0, 7)
+    assert full["verdict"] == "better" and full["p_holm"] == pytest.approx(2 / 2**7)
+
+
 def test_a_pair_is_recognised_by_either_of_its_things(tmp_path):
     folder = written_quiz(tmp_path)
     for row, expected in (("2,cube,blue,matte", 1.0), ("2,mug,green,matte", 1.0), ("2,hat,blue,matte", 0.0)):
