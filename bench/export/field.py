@@ -70,13 +70,13 @@ class TrainedField(NamedTuple):
 def load_field_data(trial: Trial) -> Data:
     """Load the arrays that a trial's method reads: the same for all seeds of a task."""
     devices.use_compilation_cache()
-    return jax.tree.map(jnp.asarray, trial.method.prepare(batch.load_encoders(trial.method), trial.task))
+    return jax.device_put(trial.method.prepare(batch.load_encoders(trial.method), trial.task))
 
 
 def untrained_field(trial: Trial, data: Data) -> TrainedField:
     """Build a field of zeros: one that compiles to the same programs as the trained one."""
     shapes = jax.eval_shape(trial.method.init, jax.random.key(trial.seed), data)
-    params, state = jax.tree.map(lambda x: jnp.asarray(np.zeros(x.shape, x.dtype)), shapes)
+    params, state = jax.device_put(jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes))
     return open_field(trial, params, state, data)
 
 
@@ -106,7 +106,7 @@ def field_of(
             f"{trial.id}: expected parameters of its method, {name} of {shapes.get(name, 'no')} shape, got "
             f"{got.get(name, 'none')}; they are of another version of the method: train it again"
         )
-    filled = flax.traverse_util.unflatten_dict({k: jnp.asarray(x) for k, x in parameters.items()}, sep="/")
+    filled = flax.traverse_util.unflatten_dict(jax.device_put(dict(parameters)), sep="/")
     return open_field(trial, filled["params"], filled.get("state", state), data)
 
 
@@ -157,15 +157,15 @@ def render_path(
     num_frames = len(path.poses)
     num_pixels = path.height * path.width
     num_groups, num_in_group = ray_sampling.equal_blocks(num_frames, max(1, MAX_RAYS_A_CALL // num_pixels))
-    inner = jax.tree.map(lambda x: jnp.full(num_in_group, x, jnp.float32), path.intrinsics)
+    inner = jax.tree.map(lambda x: np.full(num_in_group, x, np.float32), path.intrinsics)
     num_at_once = programs.RAYS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
     static = (field.method, path.height, path.width, min(num_at_once, num_in_group * num_pixels))
-    near, far, center = (jnp.asarray(x, jnp.float32) for x in (field.near, field.far, 0.5))
+    near, far, center = (np.float32(x) for x in (field.near, field.far, 0.5))
     frames = []
     for group in range(num_groups):
         # The last group is filled up with the last pose.
         chosen = np.minimum(np.arange(num_in_group) + group * num_in_group, num_frames - 1)
-        cameras = Cameras(jax.device_put(path.poses[chosen]), inner, near, far, center)
+        cameras = jax.device_put(Cameras(path.poses[chosen], inner, near, far, center))
         asked = (field.params, field.state, field.data, cameras)
         seen = jax.device_get(devices.compile_once(render_cameras, static, asked)(*asked))
         shown = seen.color + (1 - seen.opacity[..., None]) * np.float32(background - field.background)
@@ -204,7 +204,7 @@ def at_points(
     found = []
     for start in range(0, len(points), num_at_once):
         some = points[start : start + num_at_once]
-        padded = jnp.asarray(np.pad(some, ((0, num_at_once - len(some)), (0, 0))))
+        padded = jax.device_put(np.pad(some, ((0, num_at_once - len(some)), (0, 0))))
         asked = (field.params, field.state, field.data, padded)
         answer = jax.device_get(devices.compile_once(query_field, (field.method,), asked)(*asked))
         found.append([x[: len(some)].astype(np.float32) for x in answer])

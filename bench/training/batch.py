@@ -52,11 +52,11 @@ NEAR_SHARE = 0.2
 class Cameras(NamedTuple):
     """Cameras of the test views, or those that took the photographs."""
 
-    poses: Float[Array, "*k n 4 4"]
+    poses: Float[Array | np.ndarray, "*k n 4 4"]
     intrinsics: Intrinsics
-    near: Float[Array, "*k"]
-    far: Float[Array, "*k"]
-    pixel_center: Float[Array, "*k"]
+    near: Float[Array | np.ndarray, "*k"]
+    far: Float[Array | np.ndarray, "*k"]
+    pixel_center: Float[Array | np.ndarray, "*k"]
 
 
 Solved: TypeAlias = TaskData
@@ -109,12 +109,18 @@ def load_batch(pack: Pack, encoders: Frozen | None = None) -> tuple[Method, Batc
         if (photographs := kind_of(scene).photographs(scene)) is not None
     ]
     stacked_photographers = stack_trials(photographers) if photographers else None
-    keys = jnp.stack([jax.random.key(trial.seed) for trial in roots])
+    keys = make_keys(np.asarray([trial.seed for trial in roots]))
     mesh = device_mesh.choose_mesh(len(roots), points_per_step(static))
     mapped = device_mesh.place_trials(
         (stack_trials(data), stack_trials(hyperparameters), keys, stack_trials(cameras), stacked_photographers), mesh
     )
     return static, Batch(device_mesh.replicate(frozen, mesh), *mapped), scenes
+
+
+@jax.jit
+def make_keys(seeds: Int[Array, " k"]) -> PRNGKeyArray:
+    """Make a random key of each seed, in one program."""
+    return jax.vmap(jax.random.key)(seeds)
 
 
 def points_per_step(method: Method) -> float | None:
@@ -124,13 +130,13 @@ def points_per_step(method: Method) -> float | None:
 
 
 def cameras_of(scene: Solved, photos: CameraViews, most: int | None = None) -> Cameras:
-    """Return the cameras of photographs; the first `most` of them."""
+    """Return the cameras of photographs, in the host's memory; the first `most` of them."""
     return Cameras(
-        poses=jnp.asarray(photos.poses[:most]),
-        intrinsics=jax.tree.map(lambda x: jnp.asarray(x[:most], jnp.float32), photos.intrinsics),
-        near=jnp.asarray(scene.near, jnp.float32),
-        far=jnp.asarray(scene.far, jnp.float32),
-        pixel_center=jnp.asarray(scene.pixel_center, jnp.float32),
+        poses=np.asarray(photos.poses[:most], np.float32),
+        intrinsics=jax.tree.map(lambda x: np.asarray(x[:most], np.float32), photos.intrinsics),
+        near=np.asarray(scene.near, np.float32),
+        far=np.asarray(scene.far, np.float32),
+        pixel_center=np.asarray(scene.pixel_center, np.float32),
     )
 
 
@@ -141,7 +147,8 @@ def load_encoders(method: Method) -> Frozen:
 
 def hyperparameters_of(method: Method) -> Hyperparameters:
     """Return a method's hyperparameters as arrays."""
-    return {name: jnp.asarray(value, jnp.float32) for name, value in split_hyperparameters(method)[1].items()}
+    values = split_hyperparameters(method)[1]
+    return jax.device_put({name: np.asarray(value, np.float32) for name, value in values.items()})
 
 
 def stack_trials(trees: list[PyTree]) -> PyTree:

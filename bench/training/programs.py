@@ -68,7 +68,7 @@ class CompiledPrograms(NamedTuple):
         if not devices.is_cpu():
             num_at_once = RAYS_AT_ONCE["accelerator"] * device_mesh.num_ray_parts(state)
             num_at_once = max(1, num_at_once // device_mesh.rows_per_device(state.alive))
-        first_step = jnp.zeros((), jnp.int32)
+        first_step = jax.device_put(np.int32(0))
         steps = (static, phase.start, phase.end, num_chunk)
         sizes = (static, layout.height, layout.width, num_at_once)
         fields = (state.params, state.state, batch)
@@ -191,7 +191,7 @@ def run_pilot(pack: Pack) -> ProgramCost:
     timer = PhaseTimer()
     programs = CompiledPrograms.compile(pack, first, state, batch)
     timer.lap("compile_s")
-    start = jnp.zeros((), jnp.int32)
+    start = jax.device_put(np.int32(0))
     state, _ = jax.block_until_ready(programs.advance(state, batch, start))
     timer.lap("warm_s")
     state, _ = jax.block_until_ready(programs.advance(state, batch, start))

@@ -282,7 +282,7 @@ class PackRun:
     def take_chunk(self, start: int) -> None:
         """Take a chunk of steps, add a point to the curves, and now and then a view to the strip."""
         end = min(start + self.programs.num_chunk, self.phase.end)
-        self.state, means = self.programs.advance(self.state, self.batch, jnp.asarray(start, jnp.int32))
+        self.state, means = self.programs.advance(self.state, self.batch, jax.device_put(np.int32(start)))
         self.add_to_curves(end, self.real_rows(means))
         self.report(Progress("train", end, self.phase.end, self.mean_loss()))
         if self.programs.look is not None and is_strip_step(end, start, self.phase.end):

@@ -65,10 +65,10 @@ def read_texts(method: DreamFields, encoder: Encoder, data: CaptionData) -> Guid
         UsageError: The loss needs other captions, and there is none.
     """
     prompt = method.prompt.replace("{}", data.caption)
-    texts = GuideTexts(caption=embed_texts(encoder, [prompt])[0])
+    texts = GuideTexts(caption=embed_text(encoder, prompt))
     if method.silhouette_share:
         words = wording.shape_words(data.caption) or prompt
-        texts = texts._replace(shape=embed_texts(encoder, [words])[0])
+        texts = texts._replace(shape=embed_text(encoder, words))
     if not method.reads_negatives:
         return texts
     others = wording.choose_negatives(data, method.negatives, method.negative_captions)
@@ -81,12 +81,22 @@ def read_texts(method: DreamFields, encoder: Encoder, data: CaptionData) -> Guid
 
 def embed_texts(encoder: Encoder, texts: Sequence[str]) -> Float[Array, "m f"]:
     """Embed texts, and normalise them to length 1."""
-    return _embed_tokens(encoder, jnp.asarray(encoder.tokenize(texts)))
+    return _embed_tokens(encoder, encoder.tokenize(texts))
+
+
+def embed_text(encoder: Encoder, text: str) -> Float[Array, " f"]:
+    """Embed one text, and normalise it to length 1; the first row is taken by the same program."""
+    return _embed_first(encoder, encoder.tokenize([text]))
 
 
 @jax.jit
 def _embed_tokens(encoder: Encoder, tokens: Int[Array, "m t"]) -> Float[Array, "m f"]:
     return to_unit_length(encoder.text_features(encoder.params, tokens))
+
+
+@jax.jit
+def _embed_first(encoder: Encoder, tokens: Int[Array, "1 t"]) -> Float[Array, " f"]:
+    return _embed_tokens(encoder, tokens)[0]
 
 
 def compare_crops(

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -235,12 +236,15 @@ class DreamFields(Method):
         """Embed with each guide what it reads."""
         data = task.load()
         values = split_hyperparameters(self)[1]
+        # Put on the device, not converted there: `jnp.asarray` of a number is a program of its own.
+        numbers = {"near": data.near, "far": data.far, "background": data.background}
+        numbers, hyperparameters = jax.device_put(
+            jax.tree.map(np.float32, (numbers, {name: np.asarray(value) for name, value in values.items()}))
+        )
         return DreamFieldsData(
             texts=tuple(guidance.read_texts(self, frozen[name], data) for name in self.encoders),
-            near=jnp.asarray(data.near, jnp.float32),
-            far=jnp.asarray(data.far, jnp.float32),
-            background=jnp.asarray(data.background, jnp.float32),
-            hyperparameters={name: jnp.asarray(value, jnp.float32) for name, value in values.items()},
+            hyperparameters=hyperparameters,
+            **numbers,
         )
 
     def init(self, key: PRNGKeyArray, data: DreamFieldsData) -> tuple[Params, State]:

@@ -206,13 +206,25 @@ def fourier_vectors(num_octaves: int, num_directions: int, unit_directions: bool
     """Return the axes and the random vectors of `FourierFeatures`: integers, equal on every machine."""
     # Outside of any trace, on the host, and with the random bits that JAX drew by default in 2022.
     with _on_host(), jax.ensure_compile_time_eval(), jax.threefry_partitionable(False):
-        key = jax.random.key(124124)  # the released code's key
-        length_key = jax.random.fold_in(key, 1) if unit_directions else key
-        directions = jax.random.normal(key, (3, num_directions))
-        directions = directions / jnp.linalg.norm(directions, axis=0 if unit_directions else 1, keepdims=True)
-        lengths = 2 ** (num_octaves * jax.random.uniform(length_key, (num_directions,)))
-        vectors = np.trunc(np.asarray(lengths[None, :] * directions)).T
+        seed = np.int32(124124)  # the released code's
+        vectors = np.trunc(np.asarray(_draw_vectors(num_octaves, num_directions, unit_directions, seed))).T
     return np.concatenate([np.eye(3), vectors]).astype(np.float32)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _draw_vectors(
+    num_octaves: int, num_directions: int, unit_directions: bool, seed: Int[Array, ""]
+) -> Float[Array, "3 k"]:
+    """Draw the random vectors before truncation, in one program; each operation alone would be one of its own.
+
+    The seed is an argument, so that JAX traces what follows from it instead of computing it at once.
+    """
+    key = jax.random.key(seed)
+    length_key = jax.random.fold_in(key, 1) if unit_directions else key
+    directions = jax.random.normal(key, (3, num_directions))
+    directions = directions / jnp.linalg.norm(directions, axis=0 if unit_directions else 1, keepdims=True)
+    lengths = 2 ** (num_octaves * jax.random.uniform(length_key, (num_directions,)))
+    return lengths[None, :] * directions
 
 
 def _on_host() -> contextlib.AbstractContextManager[None]:
