@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from bench.errors import OutOfDeviceMemory, UsageError
 from bench.export import field, object_files, seen_kinds
+from bench.export.preparation import ScorePreparation, WriterPreparation
 from bench.export.text_to_3d import PROTOCOL, WORLD, is_embedded
 from bench.storage.record import Outcome
 from bench.storage.timings import NO_LAPS, PhaseTimer, sum_timings
@@ -24,15 +22,6 @@ from bench.training.sitting import Sitting
 from models.method import Data
 from tasks.captions.judge_agreement import rank_judges
 from tasks.closed_world import grammar
-
-WRITERS = (
-    "av",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.backends.backend_svg",
-    "skimage.measure",
-    "trimesh",
-)
-"""Packages that write an object's files."""
 
 
 class SeedResult(NamedTuple):
@@ -80,21 +69,22 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
     protocols = seen_kinds.protocols_for(trials[0], PROTOCOL)
     with ProgressBar() as bar, precompile.BackgroundCompiler() as compiler:
         writers = WriterPreparation(trials[0], sizes, compiler.threads)
-        begun: list[Progress] = []
+        scores = ScorePreparation(lambda: compiler.begin_scores(pack, protocols))
 
         def report(progress: Progress) -> None:
             bar.on_progress(progress)
-            if progress.phase == "compile" and precompile.has_accelerator() and not begun:
-                # Not earlier: it would take the interpreter from what prepares the arrays.
-                begun.append(progress)
-                compiler.begin_scores(pack, protocols)
+            if progress.phase == "compile":
+                scores.begin_later()
             if progress.phase == "train":
                 writers.begin()
+                scores.begin()
 
         try:
             trained = trainer.train_unscored(pack, protocols, report, Sitting(scores_beside=True))
         except OutOfDeviceMemory as error:
             raise UsageError(str(error)) from error
+        finally:
+            scores.cancel()
         timer.lap("train_s")
         outcomes = {rendered.trial.id: rendered.outcome for phase in trained.phases for rendered in phase.trials}
         write = functools.partial(write_object, out=out, sizes=sizes, data=writers.data())
@@ -106,45 +96,6 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
         scored = trained.score(lambda progress: None)
         timer.lap("write_s")
     return [SeedResult(outcome, files) for outcome, files in zip(scored, left, strict=True)]
-
-
-class WriterPreparation:
-    """Imports and compiles what writes the objects, in threads, while they are trained: the device has work then.
-
-    Args:
-        trial: Any of the trials.
-        sizes: As `make_objects` takes them.
-        threads: Where it is done.
-    """
-
-    def __init__(self, trial: Trial, sizes: dict[str, Any], threads: ThreadPoolExecutor) -> None:
-        self.trial = trial
-        self.image_px = sizes["image_px"]
-        self.threads = threads
-        self.prepared: Future[Data] | None = None
-
-    def begin(self) -> None:
-        """Begin, once."""
-        if self.prepared is None:
-            self.prepared = self.threads.submit(field.load_field_data, self.trial)
-            self.threads.submit(import_writers)
-            self.threads.submit(self.compile_programs)
-
-    def data(self) -> Data:
-        """Wait for the arrays that all seeds share."""
-        return field.load_field_data(self.trial) if self.prepared is None else self.prepared.result()
-
-    def compile_programs(self) -> None:
-        """Render a field of zeros and look it up at a point; the trained fields find the programs."""
-        untrained = field.untrained_field(self.trial, self.data())
-        field.render_path(untrained, field.choose_path(untrained, image_px=self.image_px))
-        field.at_points(untrained, np.zeros((1, 3), np.float32))
-
-
-def import_writers() -> None:
-    """Import what writes an object's files."""
-    for name in WRITERS:
-        importlib.import_module(name)
 
 
 def write_object(

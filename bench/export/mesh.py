@@ -132,7 +132,6 @@ def _mesh_on_grid(
     field: TrainedField, grid: Grid, density: Float[np.ndarray, "gx gy gz"], level: float | None
 ) -> MeshResult:
     """Extract the surface from a grid."""
-    import skimage.measure
     import trimesh
 
     cell = grid.cell * scale_of(field)  # density is per length in the field's unit
@@ -150,16 +149,36 @@ def _mesh_on_grid(
         return MeshResult(
             None, reason, None, share_inside, box=box, unit=unit, cell=grid.cell, is_cropped=grid.is_cropped
         )
-    # Zeros all round: the surface is closed where it reaches the border of the box.
-    stopped = np.pad(-np.expm1(-density * cell), 1)
-    # "ascent", because faces of skimage are left-handed: normals must point outward.
-    at, faces, _, _ = skimage.measure.marching_cubes(stopped, -math.expm1(-level * cell), gradient_direction="ascent")
-    made = trimesh.Trimesh((at - 1) * grid.cell + grid.low, faces, process=True)
-    made.update_faces(np.all(made.faces != np.roll(made.faces, 1, axis=1), axis=1))
-    num_dropped = drop_small_parts(made)
+    made, num_dropped = march_cubes(-np.expm1(-density * cell), -math.expm1(-level * cell), grid.cell, grid.low)
     made.visual = trimesh.visual.ColorVisuals(made, vertex_colors=vertex_colors(field, made, grid.cell))
     closed = bool(made.is_watertight)
     return MeshResult(made, None, level, share_inside, closed, num_dropped, box, unit, grid.cell, grid.is_cropped)
+
+
+def march_cubes(
+    opacity: Float[np.ndarray, "gx gy gz"], level: float, cell: float, low: Float[np.ndarray, " 3"]
+) -> tuple[Trimesh, int]:
+    """Find the surface at which the opacity of a cell is `level`; return it with the number of small parts dropped."""
+    import skimage.measure
+    import trimesh
+
+    # Zeros all round: the surface is closed where it reaches the border of the box.
+    stopped = np.pad(opacity, 1)
+    # "ascent", because faces of skimage are left-handed: normals must point outward.
+    at, faces, _, _ = skimage.measure.marching_cubes(stopped, level, gradient_direction="ascent")
+    made = trimesh.Trimesh((at - 1) * cell + low, faces, process=True)
+    made.update_faces(np.all(made.faces != np.roll(made.faces, 1, axis=1), axis=1))
+    return made, drop_small_parts(made)
+
+
+def make_ball() -> Trimesh:
+    """Make a small grey ball as fields are meshed: what runs for the first time has run then."""
+    import trimesh
+
+    distance = np.linalg.norm(np.indices((7, 7, 7)) - 3.0, axis=0)
+    made, _ = march_cubes(np.clip(2.5 - distance, 0, 1), 0.5, 1.0, np.zeros(3))
+    made.visual = trimesh.visual.ColorVisuals(made, vertex_colors=np.full((len(made.vertices), 3), 128, np.uint8))
+    return made
 
 
 def vertex_colors(field: TrainedField, made: Trimesh, cell: float) -> UInt8[np.ndarray, "v 3"]:
@@ -206,12 +225,18 @@ def surface_level(density: Float[np.ndarray, "g g g"], cell: float) -> float:
     """
     seen = []
     for axis in range(3):
-        for lines in (np.moveaxis(density, axis, 0), np.flip(np.moveaxis(density, axis, 0), axis=0)):
+        along = np.moveaxis(density, axis, 0)
+        # Most lines pass an object by. A share is left for rounding: whether a line counts is decided below.
+        stops = along.sum(axis=0, dtype=np.float64) * cell >= 0.999 * math.log(2)
+        hit = along[:, stops]
+        for lines in (hit, np.flip(hit, axis=0)):
+            if not lines.size:
+                continue
             depth = np.cumsum(lines, axis=0, dtype=np.float64) * cell  # optical depth: transmittance is exp(-depth)
             where = np.argmax(depth >= math.log(2), axis=0)
             there = np.take_along_axis(lines, where[None], axis=0)[0]
             seen.append(there[depth[-1] >= math.log(2)])
-    found = np.concatenate(seen)
+    found = np.concatenate(seen) if seen else np.empty(0)
     return min(math.log(2) / cell, float(np.median(found)) / 2) if len(found) else math.inf
 
 
@@ -241,24 +266,26 @@ def turn_upright(made: Trimesh, capture: CaptureGeometry | None) -> Trimesh:
 
 
 def write_mesh(folder: pathlib.Path, made: Trimesh, capture: CaptureGeometry | None = None) -> list[str]:
-    """Write object.glb, object.obj and object.ply, all with colours at vertices.
+    """Write object.glb, object.obj and object.ply; return their names."""
+    contents = encode_mesh(made, capture)
+    for name, content in contents.items():
+        write_file(folder / name, content)
+    return list(contents)
+
+
+def encode_mesh(made: Trimesh, capture: CaptureGeometry | None = None) -> dict[str, Any]:
+    """Encode a mesh as GLB, OBJ and PLY, by file name, all with colours at vertices.
 
     PLY keeps the axes of the world, or of a captured scene's poses. GLB and OBJ have y up. A field's colours are sRGB,
     and OBJ and PLY store them as they are. GLB stores linear colours, as its specification demands, as floats so that
     dark tones keep their precision. The material in GLB has no gloss: the colours already contain the scene's light.
-
-    Returns:
-        Names of the files.
     """
     turned: Any = turn_upright(made, capture)
-    contents: dict[str, Any] = {
+    return {
         "object.glb": glb(turned),
         "object.obj": turned.export(file_type="obj", include_normals=True, include_color=True, header=None),
         "object.ply": made.export(file_type="ply", vertex_normal=True),
     }
-    for name, content in contents.items():
-        write_file(folder / name, content)
-    return list(contents)
 
 
 def glb(made: Any) -> bytes:

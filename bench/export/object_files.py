@@ -10,19 +10,21 @@ import math
 import pathlib
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 from PIL import Image, ImageDraw
 
+from bench.export.camera_path import CameraPath
 from bench.export.field import TrainedField, choose_path, render_path
 from bench.export.mesh import MeshResult, mesh, write_mesh
 from bench.export.video import write_video
 from bench.report.figures import style
 from bench.report.images import image_grid
 from bench.report.tables import csv_files
-from bench.storage.timings import PhaseTimer
+from bench.storage.timings import PhaseTimer, sum_timings
 from tasks.data_dir.atomic_files import write_file
 
 FILES = (
@@ -176,7 +178,7 @@ def export_object(
     level: float | None = None,
     box: Sequence[float] | None = None,
 ) -> ExportedFiles:
-    """Write all files of a trained field.
+    """Write all files of a trained field: video, mesh and pictures of training beside each other, in threads.
 
     Args:
         field: Trained field.
@@ -189,31 +191,73 @@ def export_object(
         level: Density at the mesh's surface; see `mesh`.
         box: What is meshed, in the unit of the poses; see `mesh`.
     """
-    clock = PhaseTimer()
-    notes = []
     for name in (*FILES, *CAPTURE_FILES):  # a file of an earlier field must not be taken for one of this field
         (folder / name).unlink(missing_ok=True)
     path = choose_path(field, num_frames=num_frames, image_px=image_px)
+    with ThreadPoolExecutor(2) as threads:
+        begun_mesh = threads.submit(write_meshes, field, folder, resolution=resolution, level=level, box=box)
+        begun_pictures = threads.submit(write_training_pictures, folder, views, curves)
+        filmed = write_frames(field, folder, path)
+    drawn = begun_pictures.result()
+    meshed, formed = begun_mesh.result()
+    files = (*filmed.files, *drawn.files, *formed.files)
+    notes = (*filmed.notes, *formed.notes)
+    return ExportedFiles(files, meshed, notes, sum_timings(filmed.seconds, drawn.seconds, formed.seconds), path.told)
+
+
+class FilePart(NamedTuple):
+    """Some of the files of a field, which are written beside the others.
+
+    Attributes:
+        files: Names of the files.
+        seconds: Seconds by phase.
+        notes: Sentences on what could not be written, and why.
+    """
+
+    files: tuple[str, ...]
+    seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+
+def write_frames(field: TrainedField, folder: pathlib.Path, path: CameraPath) -> FilePart:
+    """Render the frames of a path; write them as a video, and some of them as a sheet."""
+    clock = PhaseTimer()
     is_turn = not field.follows_capture
     # Behind a captured scene stands what it was trained before; an object comes on white.
     frames = render_path(field, path, background=1.0 if is_turn else None)
     clock.lap("turntable_s")
     files, why_no_mp4 = write_video(folder / ("turntable" if is_turn else "camera_path"), frames)
-    if why_no_mp4:
-        notes.append(why_no_mp4)
-    sheet = image_grid.encode_png(views_sheet(frames, is_turn=is_turn))
-    pictures = {"views.png": sheet, **training_pictures(views, curves)}
+    write_file(folder / "views.png", image_grid.encode_png(views_sheet(frames, is_turn=is_turn)))
+    clock.lap("pictures_s")
+    return FilePart((*files, "views.png"), clock.laps, (why_no_mp4,) if why_no_mp4 else ())
+
+
+def write_training_pictures(
+    folder: pathlib.Path, views: Mapping[str, Shaped[np.ndarray, "..."]], curves: Mapping[str, Sequence[float]]
+) -> FilePart:
+    """Write the strip and the curves of training."""
+    clock = PhaseTimer()
+    pictures = training_pictures(views, curves)
     for name, content in pictures.items():
         write_file(folder / name, content)
     clock.lap("pictures_s")
+    return FilePart(tuple(pictures), clock.laps)
+
+
+def write_meshes(
+    field: TrainedField,
+    folder: pathlib.Path,
+    *,
+    resolution: int | None,
+    level: float | None,
+    box: Sequence[float] | None,
+) -> tuple[MeshResult, FilePart]:
+    """Write the mesh of a field in all formats; return it too, or the reason that there is none."""
+    clock = PhaseTimer()
     meshed = mesh(field, resolution=resolution, level=level, box=box)
-    mesh_files: list[str] = []
-    if meshed.mesh is None:
-        notes.append(meshed.told())
-    else:
-        mesh_files = write_mesh(folder, meshed.mesh, field.capture)
+    files = () if meshed.mesh is None else tuple(write_mesh(folder, meshed.mesh, field.capture))
     clock.lap("mesh_s")
-    return ExportedFiles((*files, *pictures, *mesh_files), meshed, tuple(notes), clock.laps, path.told)
+    return meshed, FilePart(files, clock.laps, (meshed.told(),) if meshed.mesh is None else ())
 
 
 def training_pictures(

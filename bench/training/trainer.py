@@ -18,7 +18,6 @@ from typing import TypeAlias
 
 import flax.traverse_util
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float16, PyTree
 

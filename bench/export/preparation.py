@@ -1,0 +1,107 @@
+"""Prepares, in threads, what comes after the training of `generate`: the programs that score objects and write them."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bench.export import field, mesh, object_files
+from bench.suites.trial import Trial
+from bench.training import precompile
+from models.method import Data
+
+WRITERS = (
+    "av",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "skimage.measure",
+    "trimesh",
+)
+"""Packages that write an object's files."""
+
+TRACED_S = 6.0
+"""Seconds after which the programs of training are traced. Tracing takes the whole interpreter, compiling does not."""
+
+
+class ScorePreparation:
+    """Begins to compile what scores the objects, where there is an accelerator: not while training is traced.
+
+    It begins with training, when the interpreter waits for the device. Where compiling takes long, as nothing is kept
+    of it yet, it begins `TRACED_S` after that did.
+
+    Args:
+        begin: Begins it in a thread.
+    """
+
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self.begin_scores = begin
+        self.lock = threading.Lock()
+        self.is_needed = precompile.has_accelerator()
+        self.timer = threading.Timer(TRACED_S, self.begin)
+        self.timer.daemon = True
+
+    def begin_later(self) -> None:
+        """Begin after `TRACED_S`, unless training begins before; a pack that is halved asks again, which is nothing."""
+        if self.is_needed and self.timer.ident is None:
+            self.timer.start()
+
+    def begin(self) -> None:
+        """Begin now, once."""
+        with self.lock:
+            if self.is_needed:
+                self.is_needed = False
+                self.begin_scores()
+
+    def cancel(self) -> None:
+        """Do not begin any more."""
+        self.timer.cancel()
+        with self.lock:
+            self.is_needed = False
+
+
+class WriterPreparation:
+    """Imports and compiles what writes the objects, in threads, while they are trained: the device has work then.
+
+    Args:
+        trial: Any of the trials.
+        sizes: As `make_objects` takes them.
+        threads: Where it is done.
+    """
+
+    def __init__(self, trial: Trial, sizes: dict[str, Any], threads: ThreadPoolExecutor) -> None:
+        self.trial = trial
+        self.image_px = sizes["image_px"]
+        self.threads = threads
+        self.prepared: Future[Data] | None = None
+
+    def begin(self) -> None:
+        """Begin, once."""
+        if self.prepared is None:
+            self.prepared = self.threads.submit(field.load_field_data, self.trial)
+            self.threads.submit(self.compile_programs)
+            self.threads.submit(prepare_writers)
+
+    def data(self) -> Data:
+        """Wait for the arrays that all seeds share."""
+        return field.load_field_data(self.trial) if self.prepared is None else self.prepared.result()
+
+    def compile_programs(self) -> None:
+        """Render a field of zeros and look it up at a point; the trained fields find the programs."""
+        untrained = field.untrained_field(self.trial, self.data())
+        field.render_path(untrained, field.choose_path(untrained, image_px=self.image_px))
+        field.at_points(untrained, np.zeros((1, 3), np.float32))
+
+
+def prepare_writers() -> None:
+    """Import what writes an object's files; draw curves and encode a mesh once, as the first time takes longest."""
+    for name in WRITERS:
+        importlib.import_module(name)
+    Image.init()
+    object_files.curves_figure({"step": [1.0, 2.0], **dict.fromkeys(object_files.TERMS, [1.0, 0.0])})
+    mesh.encode_mesh(mesh.make_ball())
