@@ -157,15 +157,15 @@ def render_path(
     num_frames = len(path.poses)
     num_pixels = path.height * path.width
     num_groups, num_in_group = ray_sampling.equal_blocks(num_frames, max(1, MAX_RAYS_A_CALL // num_pixels))
-    inner = jax.tree.map(lambda x: np.full(num_in_group, x, np.float32), path.intrinsics)
+    inner = jax.device_put(jax.tree.map(lambda x: np.full(num_in_group, x, np.float32), path.intrinsics))
     num_at_once = programs.RAYS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
     static = (field.method, path.height, path.width, min(num_at_once, num_in_group * num_pixels))
-    near, far, center = (np.float32(x) for x in (field.near, field.far, 0.5))
+    near, far, center = jax.device_put([np.float32(x) for x in (field.near, field.far, 0.5)])
     frames = []
     for group in range(num_groups):
         # The last group is filled up with the last pose.
         chosen = np.minimum(np.arange(num_in_group) + group * num_in_group, num_frames - 1)
-        cameras = jax.device_put(Cameras(path.poses[chosen], inner, near, far, center))
+        cameras = Cameras(jax.device_put(path.poses[chosen]), inner, near, far, center)
         asked = (field.params, field.state, field.data, cameras)
         seen = jax.device_get(devices.compile_once(render_cameras, static, asked)(*asked))
         shown = seen.color + (1 - seen.opacity[..., None]) * np.float32(background - field.background)

@@ -202,7 +202,7 @@ def vertex_colors(field: TrainedField, made: Trimesh, cell: float) -> UInt8[np.n
     return image_grid.quantize_colors(colors[None])[0]
 
 
-def surface_level(density: Float[np.ndarray, "g g g"], cell: float) -> float:
+def surface_level(density: Float[np.ndarray, "gx gy gz"], cell: float) -> float:
     """Choose the density at which a field has its surface.
 
     One cell of the grid absorbs half of the light at a density of log(2) / cell. A field that was trained briefly may

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -150,7 +151,7 @@ def image_embeddings(encoder: Encoder, images: Float[np.ndarray, "n h w 3"]) -> 
     for start in range(0, len(images), BATCH):
         batch = np.asarray(images[start : start + BATCH], np.float32)
         full = np.concatenate([batch, np.zeros((BATCH - len(batch), *batch.shape[1:]), np.float32)])
-        found.append(np.asarray(_embed_images(encoder, full))[: len(batch)])
+        found.append(np.asarray(_embed_images(encoder, jax.device_put(full)))[: len(batch)])
     return np.concatenate(found)
 
 
@@ -165,7 +166,7 @@ def text_embeddings(encoder: Encoder, captions: CaptionSet) -> Float[np.ndarray,
         tokens = encoder.tokenize(captions.captions)
         starts = range(0, len(tokens), TEXT_BATCH)
         _TEXT_EMBEDDINGS[key] = np.concatenate(
-            [np.asarray(_embed_texts(encoder, tokens[start : start + TEXT_BATCH])) for start in starts]
+            [np.asarray(_embed_texts(encoder, jax.device_put(tokens[start : start + TEXT_BATCH]))) for start in starts]
         )
     return _TEXT_EMBEDDINGS[key]
 

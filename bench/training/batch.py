@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
 from bench.metrics.task_kinds import kind_of
 from bench.training import device_mesh, devices
@@ -52,11 +52,11 @@ NEAR_SHARE = 0.2
 class Cameras(NamedTuple):
     """Cameras of the test views, or those that took the photographs."""
 
-    poses: Float[Array | np.ndarray, "*k n 4 4"]
+    poses: Float[Array, "*k n 4 4"]
     intrinsics: Intrinsics
-    near: Float[Array | np.ndarray, "*k"]
-    far: Float[Array | np.ndarray, "*k"]
-    pixel_center: Float[Array | np.ndarray, "*k"]
+    near: Float[Array, "*k"]
+    far: Float[Array, "*k"]
+    pixel_center: Float[Array, "*k"]
 
 
 Solved: TypeAlias = TaskData
@@ -118,7 +118,7 @@ def load_batch(pack: Pack, encoders: Frozen | None = None) -> tuple[Method, Batc
 
 
 @jax.jit
-def make_keys(seeds: Int[Array, " k"]) -> PRNGKeyArray:
+def make_keys(seeds: Int[Array | np.ndarray, " k"]) -> Key[Array, " k"]:
     """Make a random key of each seed, in one program."""
     return jax.vmap(jax.random.key)(seeds)
 
@@ -130,14 +130,15 @@ def points_per_step(method: Method) -> float | None:
 
 
 def cameras_of(scene: Solved, photos: CameraViews, most: int | None = None) -> Cameras:
-    """Return the cameras of photographs, in the host's memory; the first `most` of them."""
-    return Cameras(
-        poses=np.asarray(photos.poses[:most], np.float32),
-        intrinsics=jax.tree.map(lambda x: np.asarray(x[:most], np.float32), photos.intrinsics),
-        near=np.asarray(scene.near, np.float32),
-        far=np.asarray(scene.far, np.float32),
-        pixel_center=np.asarray(scene.pixel_center, np.float32),
-    )
+    """Return the cameras of photographs; the first `most` of them."""
+    on_host = {
+        "poses": np.asarray(photos.poses[:most], np.float32),
+        "intrinsics": jax.tree.map(lambda x: np.asarray(x[:most], np.float32), photos.intrinsics),
+        "near": np.asarray(scene.near, np.float32),
+        "far": np.asarray(scene.far, np.float32),
+        "pixel_center": np.asarray(scene.pixel_center, np.float32),
+    }
+    return Cameras(**jax.device_put(on_host))  # `jnp.asarray` would compile a program for each shape
 
 
 def load_encoders(method: Method) -> Frozen:

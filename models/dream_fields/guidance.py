@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from models import augmentations
@@ -90,12 +91,12 @@ def embed_text(encoder: Encoder, text: str) -> Float[Array, " f"]:
 
 
 @jax.jit
-def _embed_tokens(encoder: Encoder, tokens: Int[Array, "m t"]) -> Float[Array, "m f"]:
+def _embed_tokens(encoder: Encoder, tokens: Int[Array | np.ndarray, "m t"]) -> Float[Array, "m f"]:
     return to_unit_length(encoder.text_features(encoder.params, tokens))
 
 
 @jax.jit
-def _embed_first(encoder: Encoder, tokens: Int[Array, "1 t"]) -> Float[Array, " f"]:
+def _embed_first(encoder: Encoder, tokens: Int[Array | np.ndarray, "1 t"]) -> Float[Array, " f"]:
     return _embed_tokens(encoder, tokens)[0]
 
 

@@ -206,14 +206,14 @@ def fourier_vectors(num_octaves: int, num_directions: int, unit_directions: bool
     """Return the axes and the random vectors of `FourierFeatures`: integers, equal on every machine."""
     # Outside of any trace, on the host, and with the random bits that JAX drew by default in 2022.
     with _on_host(), jax.ensure_compile_time_eval(), jax.threefry_partitionable(False):
-        seed = np.int32(124124)  # the released code's
+        seed = np.asarray(124124, np.int32)  # the released code's
         vectors = np.trunc(np.asarray(_draw_vectors(num_octaves, num_directions, unit_directions, seed))).T
     return np.concatenate([np.eye(3), vectors]).astype(np.float32)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _draw_vectors(
-    num_octaves: int, num_directions: int, unit_directions: bool, seed: Int[Array, ""]
+    num_octaves: int, num_directions: int, unit_directions: bool, seed: Int[Array | np.ndarray, ""]
 ) -> Float[Array, "3 k"]:
     """Draw the random vectors before truncation, in one program; each operation alone would be one of its own.
 

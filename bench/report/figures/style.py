@@ -101,7 +101,8 @@ def figure_style() -> Any:
     # read it would import pyplot, which takes a third of a second.
     settings: Any = dict(matplotlib.rcParamsDefault)
     del settings["backend"]
-    return matplotlib.rc_context({**settings, **CALM_SETTINGS, **SETTINGS})
+    settings.update(CALM_SETTINGS | SETTINGS)
+    return matplotlib.rc_context(settings)
 
 
 def make_canvas(width_in: float, height_in: float) -> tuple[MatplotlibFigure, Axes]:

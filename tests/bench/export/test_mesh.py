@@ -117,3 +117,24 @@ class TestFiles:
         color = tree["accessors"][drawn["attributes"]["COLOR_0"]]
         assert (color["componentType"], color["type"], color["count"]) == (5126, "VEC4", len(made.vertices))
         assert tree["materials"][drawn["material"]]["pbrMetallicRoughness"]["metallicFactor"] == 0
+
+
+def slow_surface_level(density, cell):
+    """Half of the median density at which lines along the axes, from all sides, have lost half of their light."""
+    seen = []
+    for axis in range(3):
+        for turned in (np.moveaxis(density, axis, 0), np.moveaxis(density, axis, 0)[::-1]):
+            for place in np.ndindex(turned.shape[1:]):
+                depth = 0.0
+                for value in turned[(slice(None), *place)]:
+                    depth += float(value)
+                    if depth * cell >= np.log(2):
+                        seen.append(value)
+                        break
+    return min(np.log(2) / cell, float(np.median(seen)) / 2) if seen else np.inf
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.3, 1.0, 30.0])  # no line stops half of the light, few, many, all
+def test_surface_level_matches_the_slow_twin(scale):
+    density = scale * np.random.default_rng(0).exponential(size=(5, 6, 7)).astype(np.float32) ** 2
+    assert mesh.surface_level(density, cell=0.1) == slow_surface_level(density, cell=0.1)

@@ -34,3 +34,9 @@ def test_stacking_and_indexing_undo_each_other():
     assert (stacked["x"].shape, stacked["y"][0].shape) == ((4, 3), (4,))
     for i, tree in enumerate(trees):
         jax.tree.map(np.testing.assert_array_equal, batch.index_trial(stacked, i), tree)
+
+
+def test_keys_are_those_of_their_seeds():
+    seeds = [0, 3, 2**31, 2**40 + 3]
+    expected = [jax.random.key_data(jax.random.key(seed)) for seed in seeds]
+    np.testing.assert_array_equal(jax.random.key_data(batch.make_keys(np.asarray(seeds))), expected)
