@@ -114,8 +114,8 @@ def lower_kept(
         kept = load_program(name)
         if kept is None:
             kept = export_program(function, static, dynamic)
-            if program_names.name_program(function, static, dynamic, donate) == name:  # no source was written meanwhile
-                keep_program(name, kept)
+            program_names.tell_sources()  # raises if one was written meanwhile
+            keep_program(name, kept)
         return lower_program(function.__name__, kept, dynamic, donate)
     except Exception:  # noqa: BLE001  traced without it, the program works, or says what is wrong
         return None
