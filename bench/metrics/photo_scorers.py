@@ -23,7 +23,6 @@ from jaxtyping import Array, Bool, Float
 from bench.metrics import image, lpips
 from bench.metrics.photograph_layers import KEPT_LAYERS, Photographs
 from bench.metrics.registry import NO_BACKGROUND
-from bench.programs.kept_programs import KeptFunction
 
 
 class ViewsAndTruth(NamedTuple):
@@ -150,11 +149,11 @@ def _no_background(views: ViewsAndTruth) -> str | None:
 # `psnr` does not clip here: the protocol decides whether colours are clipped first.
 _SCORERS: dict[str, Scorer] = {
     "psnr": _of_pair(jax.jit(functools.partial(image.psnr, clip=False))),
-    "psnr_fg": Scorer(KeptFunction(image.psnr_foreground), lacking="no foreground", why_none=_no_background),
-    "psnr_u8": _of_pair(KeptFunction(image.psnr_u8)),
-    "mse": _of_pair(KeptFunction(image.mse)),
-    "ssim": _of_pair(KeptFunction(image.ssim), image.SSIM_MIN_PX, window_px=image.SSIM_MIN_PX),
-    "ssim_sk7": _of_pair(KeptFunction(image.ssim_sk7), image.SSIM_SK7_MIN_PX, window_px=image.SSIM_SK7_MIN_PX),
+    "psnr_fg": Scorer(jax.jit(image.psnr_foreground), lacking="no foreground", why_none=_no_background),
+    "psnr_u8": _of_pair(jax.jit(image.psnr_u8)),
+    "mse": _of_pair(jax.jit(image.mse)),
+    "ssim": _of_pair(jax.jit(image.ssim), image.SSIM_MIN_PX, window_px=image.SSIM_MIN_PX),
+    "ssim_sk7": _of_pair(jax.jit(image.ssim_sk7), image.SSIM_SK7_MIN_PX, window_px=image.SSIM_SK7_MIN_PX),
     "lpips_vgg": _lpips("vgg"),
     "lpips_alex": _lpips("alex"),
     "lpips_vgg_01": _lpips("vgg", legacy_01=True),

@@ -62,36 +62,38 @@ class KeptFunction:
     """Calls a function of arrays as `jax.jit` does, and keeps what was traced for the next process.
 
     Args:
-        function: A function of a module.
+        function: A function of a module. Of a small one the next process gains nothing.
     """
 
     def __init__(self, function: Callable[..., PyTree]) -> None:
         functools.update_wrapper(self, function)
         self.__wrapped__ = function
         self.traced = jax.jit(function)
-        self.programs: dict[Any, Future[Callable[..., PyTree]]] = {}
+        self.programs: dict[Any, Future[Callable[..., PyTree] | None]] = {}
         self.lock = threading.Lock()
 
     def __call__(self, *arrays: PyTree) -> PyTree:
         """Call it; threads that need the same program wait for the first of them."""
         leaves, structure = jax.tree.flatten(arrays)
-        if any(isinstance(x, jax.core.Tracer) for x in leaves):
+        if not all(isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer) for x in leaves):
             return self.traced(*arrays)
         try:
-            key = (structure, tuple((x.shape, x.dtype, x.sharding) for x in leaves), program_names.tell_settings())
-        except (AttributeError, Untold):  # no arrays of JAX, or a user's process
+            settings = program_names.tell_settings()
+        except Untold:
             return self.traced(*arrays)
-        made: Future[Callable[..., PyTree]] = Future()
+        key = (structure, tuple((x.shape, x.dtype, x.sharding) for x in leaves), settings)
+        made: Future[Callable[..., PyTree] | None] = Future()
         with self.lock:
             program = self.programs.setdefault(key, made)
         if program is made:
             try:
                 lowered = lower_kept(self.__wrapped__, (), arrays, ())
-                made.set_result(self.traced if lowered is None else lowered.compile())
+                made.set_result(None if lowered is None else lowered.compile())
             except BaseException as error:
-                del self.programs[key]
+                del self.programs[key]  # who asks next tries again
                 made.set_exception(error)
-        return program.result()(*arrays)
+        compiled = program.result()
+        return self.traced(*arrays) if compiled is None else compiled(*arrays)
 
 
 def lower_kept(
