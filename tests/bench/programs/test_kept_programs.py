@@ -1,11 +1,17 @@
 """Programs that the next process does not trace: found again where all is the same, and only there."""
 
+import json
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from bench.import_paths import ROOT
 from bench.programs import kept_programs, program_names
 from bench.training import devices
 from bench.training.batch import TrainState
@@ -168,3 +174,24 @@ def test_a_function_of_arrays_is_kept_too(keeps, traces, monkeypatch, tmp_path):
     off = kept_programs.KeptFunction(to_unit_length)
     np.testing.assert_array_equal(off(x), found(x))
     np.testing.assert_array_equal(off(X), found(x))  # of NumPy
+
+
+def generate_object(out, data, keep):
+    """Makes an object in a process of its own, and returns its files' contents and its summary."""
+    words = ["generate", "a red metallic chair", "--budget", "smoke", "--resolution", "16", "--out", str(out)]
+    variables = os.environ | {kept_programs.VARIABLE: keep, "BENCH_DATA_DIR": str(data), "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-m", "bench", *words], check=True, env=variables, capture_output=True, timeout=500)
+    summary = json.loads((out / "summary.json").read_text())
+    files = [path for path in sorted((out / "seed-0").iterdir()) if path.suffix not in (".mp4", ".webm")]
+    return summary["objects"], {path.name: path.read_bytes() for path in files}
+
+
+@pytest.mark.slow
+def test_an_object_is_the_same_from_traced_and_from_kept_programs(tmp_path):
+    traced = generate_object(tmp_path / "traced", tmp_path / "data", "0")
+    assert kept(tmp_path / "data") == []
+    first = generate_object(tmp_path / "first", tmp_path / "data", "1")
+    files = kept(tmp_path / "data")
+    assert len(files) >= 8  # parameters, steps, views, a look, video, points, and a judge's images and words
+    assert generate_object(tmp_path / "second", tmp_path / "data", "1") == first == traced
+    assert kept(tmp_path / "data") == files
