@@ -79,7 +79,7 @@ class KeptFunction:
             return self.traced(*arrays)
         try:
             settings = program_names.tell_settings()
-        except Untold:
+        except Exception:  # noqa: BLE001  whatever it is, `jax.jit` does without
             return self.traced(*arrays)
         key = (structure, tuple((x.shape, x.dtype, x.sharding) for x in leaves), settings)
         made: Future[Callable[..., PyTree] | None] = Future()
