@@ -26,6 +26,7 @@ from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jaxtyping import PyTree
 
 from bench.programs import program_names
@@ -74,6 +75,7 @@ class KeptFunction:
 
     def __call__(self, *arrays: PyTree) -> PyTree:
         """Call it; threads that need the same program wait for the first of them."""
+        arrays = jax.tree.map(lambda x: jax.device_put(x) if isinstance(x, np.ndarray) else x, arrays)
         leaves, structure = jax.tree.flatten(arrays)
         if not all(isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer) for x in leaves):
             return self.traced(*arrays)

@@ -168,6 +168,7 @@ def test_a_function_of_arrays_is_kept_too(keeps, traces, monkeypatch, tmp_path):
         found = kept_programs.KeptFunction(to_unit_length)
         np.testing.assert_array_equal(found(x), jax.jit(to_unit_length)(x))
         assert found(x[:2]).shape == (2, 7) and found.__name__ == "to_unit_length"
+        np.testing.assert_array_equal(found(X), found(x))  # of NumPy
     assert len(traces) == 2 == len(kept(tmp_path))
     np.testing.assert_array_equal(jax.jit(found)(x), found(x))  # inside of another program
     monkeypatch.setenv(kept_programs.VARIABLE, "0")
