@@ -20,8 +20,8 @@ Findings at `standard`, with 64 captions: backgrounds, the transmittance loss an
 are not. NeRF's network and view directions make the object worse. Not resolved: which background, blur, bounds, origin,
 annealing and precision. From photographs raw coordinates have a lower PSNR.
 
-Findings at `fine`, one seed, 64 captions, a guide that was trained on attacked pictures. As before: backgrounds and large
-crops are needed, the gated loss and NeRF's network are worse. Other than before: without the transmittance loss
+Findings at `fine`, one seed, 64 captions, a guide that was trained on attacked pictures. As before: backgrounds and
+large crops are needed, the gated loss and NeRF's network are worse. Other than before: without the transmittance loss
 objects are as good by judges (margin +0.005 +-0.007, was -0.089 +-0.033), though larger, and so with density noise and
 the beta prior; `embedded-vit-16` is a worse guide. Most arms are within 0.01 of the recipe's margin: what is left to
 gain is in what the judges do not see.
