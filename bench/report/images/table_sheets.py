@@ -32,7 +32,7 @@ Sheet = DeferredDrawing[Image.Image | None]
 
 
 def plan_sheets(chosen: Selection, store: TrialReader, contexts: Mapping[str, CaptionTableContext]) -> dict[str, Sheet]:
-    """Plan all sheets by title; objects of a baseline that several tables share are shown once.
+    """Plan all sheets by title; trials that several tables share are shown once, and so is a shared baseline.
 
     Args:
         chosen: Tables and trials.
@@ -47,7 +47,10 @@ def plan_sheets(chosen: Selection, store: TrialReader, contexts: Mapping[str, Ca
             found |= plan_photo_sheets(table, chosen, store)
             continue
         cells = cells_of_first_seed(table, chosen)
-        found |= plan_contact_sheet(table, cells, store, context)
+        all_ids = tuple(cell.trial_id for cell in cells)
+        if all_ids not in shown:  # a table of other metrics has the same pictures
+            shown.add(all_ids)
+            found |= plan_contact_sheet(table, cells, store, context)
         baseline = [cell for cell in cells if cell.arm == table.baseline]
         trial_ids = tuple(cell.trial_id for cell in baseline)
         if trial_ids and trial_ids not in shown:
