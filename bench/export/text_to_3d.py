@@ -101,12 +101,10 @@ def trials_of(
     Raises:
         UsageError: An unknown budget, encoder, key or value.
     """
-    from models.dream_fields import DREAM_FIELDS, DREAM_FIELDS_SHAPE
+    from models.dream_fields import embedded_recipe
 
     size = budget_named(budget or ("fine" if devices.num_accelerators() else "quick"))
-    variant, recipe = "dream_fields", DREAM_FIELDS
-    if size.name == "fine":
-        variant, recipe = "dream_fields_shape", DREAM_FIELDS_SHAPE
+    variant, recipe = embedded_recipe(size.name)
     chosen = (("encoder", encoder), ("prompt", prompt))
     given: dict[str, Any] = {name: value for name, value in chosen if value is not None}
     arm = Arm(method=dataclasses.replace(recipe, **given), variant=variant)

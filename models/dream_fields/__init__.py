@@ -21,6 +21,7 @@ from models.dream_fields.presets import (
     SIMPLE_FIELD,
     SIMPLIFIED,
     VOXELS,
+    embedded_recipe,
 )
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "VOXELS",
     "DreamFields",
     "DreamFieldsData",
+    "embedded_recipe",
 ]

@@ -24,6 +24,18 @@ The encoding has one octave more than that of `DREAM_FIELDS`, a quarter of the c
 go from the horizon to 60 degrees. The suite `recognition` asks what each part brings.
 """
 
+
+def embedded_recipe(budget: str) -> tuple[str, DreamFields]:
+    """Return the recipe of a budget for the embedded world, with its short name.
+
+    Args:
+        budget: Name of the budget. `fine` has the guide and the sizes for recognisable objects.
+    """
+    if budget == "fine":
+        return "dream_fields_shape", DREAM_FIELDS_SHAPE
+    return "dream_fields", DREAM_FIELDS
+
+
 PLAIN = dataclasses.replace(DREAM_FIELDS, crop_share=1.0, backgrounds=("white",), max_blur_px=0.0)
 """Dream Fields without augmentation (no crops, white background); known to give adversarial objects."""
 

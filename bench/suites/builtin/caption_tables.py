@@ -17,13 +17,13 @@ from bench.suites.variant_names import slug
 from models.augmentations import BACKGROUNDS, CONSTANT_BACKGROUNDS
 from models.clip.checkpoints import catalog
 from models.dream_fields import (
-    DREAM_FIELDS,
     DREAM_FIELDS_2022,
     DREAM_FIELDS_SHAPE,
     HASH_GRID,
     SIMPLE_FIELD,
     VOXELS,
     DreamFields,
+    embedded_recipe,
 )
 from models.fields.encodings import IntegratedPositional, Positional
 from models.fields.networks import MLP, ResidualMLP
@@ -342,8 +342,9 @@ def parametrizations(study: CaptionStudySettings) -> Table:
 
 
 def embedded_settings(budget: str) -> CaptionStudySettings:
-    """Return the settings of a study on the closed world's held-out captions; `fine` has the newer recipe."""
-    if budget == "fine":
+    """Return the settings of a study on the closed world's held-out captions, with the budget's recipe."""
+    variant, recipe = embedded_recipe(budget)
+    if recipe is DREAM_FIELDS_SHAPE:
         return shape_settings(budget)
     guides = {"smoke": ("embedded-vit-16",), "quick": ("embedded-vit-8",)}
     tasks = held_out_tasks(SOME if budget in ("smoke", "quick") else NUM_CAPTIONS)
@@ -352,8 +353,8 @@ def embedded_settings(budget: str) -> CaptionStudySettings:
         tasks = tuple(dataclasses.replace(task, judges=judges) for task in tasks)
     return CaptionStudySettings(
         tasks=tasks,
-        base=DREAM_FIELDS,
-        variant="dream_fields",
+        base=recipe,
+        variant=variant,
         num_octaves=4,
         guides=guides.get(budget, ("embedded-vit-16", "embedded-vit-8-labels")),
         budget=budget,
