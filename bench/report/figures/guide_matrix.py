@@ -33,13 +33,15 @@ def draw_guide_matrix(result: TableResult, cells: Sequence[TrialSlot], records: 
         records: Records of the trials: they know who guided.
 
     Returns:
-        The figure, or None where all arms have one guide.
+        The figure, or None where all arms have one guide, or the table has no R-Precision.
     """
     guides = find_guides(result, cells, records)
     if len(set(guides.values())) < 2:
         return None
     judge_names = list_judges(result)
     rows = matrix_rows(result, guides, judge_names)
+    if not rows:
+        return None
     if any(row["judge"] == OWN_GUIDE for row in rows):
         judge_names.append(OWN_GUIDE)
     name = f"{slugify(result.table)}-guides-by-judges"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from bench.report.figures.guide_matrix import draw_guide_matrix
 
 JUDGE = "embedded-judge-rn"
@@ -20,3 +22,5 @@ def test_no_matrix_of_one_guide_or_of_no_records(captioned, make_caption_study):
     made = make_caption_study(guides={"full": "embedded-vit-8", "bare": "embedded-vit-8"})
     assert draw_guide_matrix(made.result, made.cells, made.records) is None
     assert draw_guide_matrix(captioned.result, captioned.cells, []) is None
+    recognized = dataclasses.replace(captioned.result, metrics=("kind@embedded-judge-rn",))
+    assert draw_guide_matrix(recognized, captioned.cells, captioned.records) is None
