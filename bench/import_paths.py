@@ -24,6 +24,8 @@ OURS = ("tasks", "models", "bench")
 
 _plugin_sources: dict[str, str] = {}
 
+_installed_plugins: set[str] = set()
+
 
 def put_root_first(user_folder: str | None = None) -> None:
     """Put `ROOT` first on `sys.path` and the user's folder second, unless it is there already.
@@ -139,6 +141,18 @@ def plugin_modules() -> list[str]:
     return list(_plugin_sources)
 
 
+def installed_plugins() -> list[str]:
+    """Name the packages of imported plug-ins that are installed."""
+    return sorted(_installed_plugins)
+
+
+def remember_installed(reference: str) -> None:
+    """Remember that an installed plug-in was imported, by its module or `module:object`."""
+    top = reference.partition(":")[0].partition(".")[0]
+    if top not in OURS:
+        _installed_plugins.add(top)
+
+
 def _import(reference: str, module_name: str) -> ModuleType:
     """Import a plug-in's module; report a failure that our modules cause as such."""
     importlib.invalidate_caches()
@@ -209,7 +223,11 @@ def _hidden(module_name: str) -> pathlib.Path | None:
 def _remember(top: str) -> None:
     module = sys.modules[top]
     place = _place(module)
-    if top not in OURS and "site-packages" not in pathlib.Path(place).parts:
+    if top in OURS:
+        return
+    if "site-packages" in pathlib.Path(place).parts:
+        remember_installed(top)
+    else:
         _plugin_sources[top] = place
 
 

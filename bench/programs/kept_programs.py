@@ -18,6 +18,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import threading
 import time
 import zlib
@@ -30,19 +31,22 @@ import numpy as np
 from jaxtyping import PyTree
 
 from bench.programs import program_names
-from bench.programs.program_names import Untold
+from bench.programs.process_code import Untold
 from models.fields import kernel_probe
 from tasks.data_dir import location
 from tasks.data_dir.atomic_files import write_file
 
 VARIABLE = "BENCH_KEEP_PROGRAMS"
-"""Environment variable: 0 keeps no programs and reads none."""
+"""Environment variable: 0, or anything but 1, keeps no programs and reads none."""
 
 CUSTOM_CALLS = ("mosaic_gpu", "mosaic_gpu_v2", "__gpu$xla.gpu.triton")
 """Kernels that JAX calls unstable from version to version: a name holds the versions."""
 
 MAX_AGE_DAYS = 30
 """A program that was not used for so long is removed."""
+
+OWN_NAME = re.compile(r"\.?[0-9a-f]{64}(\..*\.tmp)?")
+"""Names of the files that are removed: programs, and what a process that was killed left of one."""
 
 HASH_BYTES = 32
 
@@ -83,7 +87,7 @@ class KeptFunction:
             settings = program_names.tell_settings()
         except Exception:  # noqa: BLE001  whatever it is, `jax.jit` does without
             return self.traced(*arrays)
-        key = (structure, tuple((x.shape, x.dtype, x.sharding) for x in leaves), settings)
+        key = (structure, tuple((x.shape, x.dtype, x.weak_type, x.sharding) for x in leaves), settings)
         made: Future[Callable[..., PyTree] | None] = Future()
         with self.lock:
             program = self.programs.setdefault(key, made)
@@ -109,7 +113,7 @@ def lower_kept(
         dynamic: Arrays, or their shapes.
         donate: Places in `dynamic` whose memory the results may take over.
     """
-    if os.environ.get(VARIABLE) == "0" or importlib.util.find_spec("flatbuffers") is None:
+    if os.environ.get(VARIABLE) not in (None, "", "1") or importlib.util.find_spec("flatbuffers") is None:
         return None
     name = program_names.name_program(function, static, dynamic, donate)
     if name is None:
@@ -210,7 +214,8 @@ def keep_program(name: str, kept: KeptProgram) -> None:
     with contextlib.suppress(OSError):
         write_file(path, hashlib.sha256(content).digest() + content, sync=False)
         for other in path.parent.iterdir():
-            if time.time() - other.stat().st_mtime > MAX_AGE_DAYS * 86400:
+            is_ours = OWN_NAME.fullmatch(other.name) is not None and not other.is_symlink()
+            if is_ours and time.time() - other.stat().st_mtime > MAX_AGE_DAYS * 86400:
                 other.unlink(missing_ok=True)
 
 

@@ -7,8 +7,8 @@ What counts:
 - the device, its driver, and the settings of JAX, of XLA and of this project.
 
 A program that is found under a wrong name would compute wrong numbers without a word. So what cannot be told for
-certain has no name, and is traced: a user's code, several devices, packages that are edited in place, and sources that
-were written after this process began, as nobody knows which of them it has read.
+certain has no name, and is traced: a process with a user's code in it, several devices, packages that are edited where
+they lie, and sources that were written after this process began, as nobody knows which of them it has read.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ import os
 import pathlib
 import re
 import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import flax
 import flax.linen as nn
 import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from bench.import_paths import OURS, ROOT, plugin_modules
+from bench.import_paths import OURS, ROOT
+from bench.programs import process_code
+from bench.programs.process_code import Untold
 from models.clip.encoder import Encoder
 from models.fields.fused_block.choice import is_only_plain
 
@@ -42,10 +44,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "chex", "numpy", "ml_dtypes", "lpi
 KNOWN = frozenset({*OURS, *PACKAGES, "builtins", "functools"})
 """Packages whose types and functions have a name; all others are a user's."""
 
-NO_SOURCES = (".safetensors", ".md", ".html", ".j2", ".css", ".js")
-"""Endings of files beside the sources that no program is made of: arrays are arguments, and come with a hash."""
-
-SETTINGS = re.compile("BENCH_|JAX|XLA|TF_|NVIDIA_|CUDA_|LIBTPU|MOSAIC")
+SETTINGS = re.compile("BENCH_|JAX|XLA|TF_|NVIDIA_|CUDA_|LIBTPU|MOSAIC|FLAX|NPY_")
 """Beginnings of environment variables that may change a program."""
 
 PLACES = re.compile(
@@ -54,15 +53,11 @@ PLACES = re.compile(
 )
 """Settings that change none: folders, memory, and what Mosaic sets by itself."""
 
-CLOCK_MARGIN_S = 0.02
-"""Doubt about which of two is earlier, the beginning of this process or a file's time."""
-
 FLAX_INNER = ("parent", "scope")
 """Fields of a linen module that are no configuration; a module that hangs in another one has no name."""
 
-
-class Untold(Exception):
-    """Says that a part of a program cannot be told for certain."""
+FLAX_STATE = frozenset({*FLAX_INNER, "_state", "_parent_ref", "_id"})
+"""What flax keeps on a module beside its fields."""
 
 
 def name_program(
@@ -87,10 +82,10 @@ def tell_object(value: Any) -> str:
     path = getattr(value, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(path, str):
         raise Untold(type(value).__qualname__)
-    found = find_object(f"{module}:{path}")
-    if found is not value and getattr(found, "__wrapped__", None) is not value:
-        raise Untold(f"{module}:{path}")
-    return f"{module}:{path}"
+    for name in (f"{module}:{path}", f"{module}:{path}.__wrapped__"):  # or what a decorator of that name calls
+        if find_object(name) is value:
+            return name
+    raise Untold(f"{module}:{path}")
 
 
 def find_object(name: str) -> Any:
@@ -122,7 +117,7 @@ def tell_value(value: Any) -> Any:
     if isinstance(value, type):
         return ("class", tell_object(value))
     if isinstance(value, enum.Enum):
-        return (tell_object(kind), value.name)
+        return (tell_object(kind), value.name, tell_value(value.value))
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return (tell_object(kind), [tell_value(each) for each in value])
     if kind in (set, frozenset):
@@ -132,9 +127,11 @@ def tell_value(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return (tell_object(kind), _tell_fields(value))
     if isinstance(value, functools.partial):
-        return ("partial", tell_object(value.func), tell_value(value.args), tell_value(value.keywords))
+        return (tell_object(kind), tell_object(value.func), tell_value(value.args), tell_value(value.keywords))
     if isinstance(value, np.dtype):
         return ("dtype", str(value))
+    if isinstance(value, np.ndarray) and kind is not np.ndarray:  # what else it holds, as a mask, is not told
+        raise Untold(kind.__qualname__)
     if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
         content = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
         return (kind.__name__, str(value.dtype), value.shape, content)
@@ -142,10 +139,20 @@ def tell_value(value: Any) -> Any:
 
 
 def _tell_fields(value: Any) -> list[tuple[str, Any]]:
-    """Describe all fields of a dataclass or a linen module."""
+    """Describe all fields of a dataclass or a linen module.
+
+    Raises:
+        Untold: It holds more than its fields.
+    """
     if isinstance(value, nn.Module) and isinstance(value.parent, nn.Module):
         raise Untold(f"{type(value).__qualname__} inside {type(value.parent).__qualname__}")
+    if isinstance(value, nn.Module) and value.scope is not None:
+        raise Untold(f"{type(value).__qualname__} that is bound to arrays")
     names = [field.name for field in dataclasses.fields(value)]
+    left = set(getattr(value, "__dict__", {})) - {*names, *(FLAX_STATE if isinstance(value, nn.Module) else ())}
+    for name in left:
+        if not isinstance(getattr(type(value), name, None), functools.cached_property):
+            raise Untold(f"{type(value).__qualname__}.{name}, which is no field")
     if isinstance(value, nn.Module):
         names = [name for name in names if name not in FLAX_INNER]
     return [(name, tell_value(getattr(value, name))) for name in names]
@@ -160,7 +167,7 @@ def tell_arrays(tree: PyTree) -> Any:
     kind = type(tree)
     if tree is None:
         return None
-    if isinstance(tree, Encoder):
+    if kind is Encoder:
         told = (tree.name, tree.sha256, tell_value(tree.mean), tell_value(tree.std), tell_value(tree.towers))
         return ("encoder", *told, tell_arrays(tree.params))
     if kind is dict:
@@ -182,58 +189,15 @@ def tell_sources() -> str:
     Raises:
         Untold: One was written after this process began.
     """
-    files = []
-    newest_ns = 0
-    for name in OURS:
-        for folder, inner, found in os.walk(ROOT / name):
-            inner[:] = sorted(each for each in inner if each != "__pycache__")
-            for file in sorted(found):
-                if file.endswith(NO_SOURCES):
-                    continue
-                path = os.path.join(folder, file)
-                state = os.stat(path)
-                newest_ns = max(newest_ns, state.st_mtime_ns, state.st_ctime_ns)
-                files.append((path, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
-    if newest_ns / 1e9 > process_began() - CLOCK_MARGIN_S:
-        raise Untold("sources were written after this process began")
-    return _digest_files(tuple(files))
-
-
-@functools.lru_cache(maxsize=2)
-def _digest_files(files: tuple[tuple[str, int, int, int], ...]) -> str:
-    """Digest files; sizes and times are those for which the digest is remembered."""
-    digest = hashlib.sha256()
-    for path, *_ in files:
-        content = pathlib.Path(path).read_bytes()
-        digest.update(f"{os.path.relpath(path, ROOT)} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
-@functools.cache
-def process_began() -> float:
-    """Return when this process began, in seconds as files' times are.
-
-    Raises:
-        Untold: The system does not say it as Linux does.
-    """
-    try:
-        fields = pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        since_boot = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        began = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot
-    except (OSError, ValueError, IndexError, AttributeError) as error:
-        raise Untold("the beginning of this process") from error
-    if not 0 <= time.time() - began < 1e7:
-        raise Untold("the beginning of this process")
-    return began
+    return process_code.digest_code(process_code.list_code(ROOT), ROOT)
 
 
 @functools.cache
 def tell_packages() -> tuple[Any, ...]:
-    """Describe Python and the installed packages: the names of all, and what those of `PACKAGES` were installed as.
+    """Describe Python and the installed packages: the names of all, and the files of `PACKAGES`.
 
     Raises:
-        Untold: One of them is used from where it is edited.
+        Untold: One of them is used from where it is edited, or was written after this process began.
     """
     recorded = []
     for name in PACKAGES:
@@ -247,7 +211,8 @@ def tell_packages() -> tuple[Any, ...]:
         )
         if record is None or not is_whole:
             raise Untold(name)
-        recorded.append((name, hashlib.sha256(record.encode()).hexdigest()))
+        files = process_code.digest_package(os.path.dirname(str(module.__file__)))
+        recorded.append((name, hashlib.sha256(record.encode()).hexdigest(), files))
     folders = [folder for folder in sys.path if os.path.isdir(folder)]
     named = {each for folder in folders for each in os.listdir(folder) if each.endswith((".dist-info", ".egg-info"))}
     return (sys.version, recorded, sorted(named))
@@ -273,12 +238,14 @@ def tell_settings() -> tuple[Any, ...]:
     """Describe the settings of this process and thread that a program may depend on.
 
     Raises:
-        Untold: A user's plug-in was imported, which may have changed anything, or kernels are turned off for a while.
+        Untold: A user's code was imported, which may have changed anything; or kernels are turned off, or meshes set,
+            for a while.
     """
-    if plugin_modules() or is_only_plain():
-        raise Untold("plug-ins, or kernels turned off")
+    if process_code.find_foreign_code() is not None or is_only_plain() or not jax.sharding.get_abstract_mesh().empty:
+        raise Untold("a user's code, kernels turned off, or a mesh")
     variables = {name: value for name, value in os.environ.items() if SETTINGS.match(name) and not PLACES.search(name)}
     names = [name for name in jax.config.values if not PLACES.search(name)]
     # As this thread sees them, as a context manager may have changed one; a few are no attributes.
     values = {name: str(getattr(jax.config, name, jax.config.values[name])) for name in names}
-    return (tuple(sorted(variables.items())), tuple(sorted(values.items())))
+    of_flax = {name: str(getattr(flax.config, name)) for name in dir(flax.config) if name.startswith(("flax_", "nnx_"))}
+    return tuple(tuple(sorted(found.items())) for found in (variables, values, of_flax))

@@ -163,12 +163,14 @@ def suggest_reference(name: str) -> str:
 def _loaded(point: importlib.metadata.EntryPoint) -> Any:
     """Load the object that an entry point names."""
     try:
-        return point.load()
+        found = point.load()
     except (ImportError, AttributeError) as error:
         raise UsageError(
             f"{point.name}: expected {point.value} behind this entry point of {ENTRY_POINT_GROUP}, got {error}; "
             "install its package again"
         ) from error
+    import_paths.remember_installed(point.value)
+    return found
 
 
 def as_method(name: str, found: Any, recipe: str = "nerf") -> Method:

@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from bench.import_paths import ROOT
-from bench.programs import kept_programs, program_names
+from bench.programs import kept_programs, process_code, program_names
 from bench.training import devices
 from bench.training.batch import TrainState
 from models.clip.networks.dual_encoder import to_unit_length
@@ -27,8 +27,8 @@ def keeps(monkeypatch, tmp_path):
     """Programs are kept in a folder of the test's own, and every request is that of a new process."""
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     monkeypatch.delenv(kept_programs.VARIABLE)
-    monkeypatch.setattr(program_names, "process_began", lambda: 1e10)
-    monkeypatch.setattr(program_names, "plugin_modules", list)
+    monkeypatch.setattr(process_code, "process_began", lambda: 1e10)
+    monkeypatch.setattr(process_code, "find_foreign_code", lambda: None)
 
     def ask(*dynamic, donate=()):
         monkeypatch.setattr(devices, "_PROGRAMS", {})
@@ -103,7 +103,7 @@ def test_what_cannot_be_kept_is_traced(keeps, tmp_path, monkeypatch):
 
 def test_a_source_written_while_tracing_keeps_nothing(keeps, tmp_path, monkeypatch):
     def export(*asked, whole=kept_programs.export_program):
-        monkeypatch.setattr(program_names, "process_began", lambda: 0.0)  # as if all were newer
+        monkeypatch.setattr(process_code, "process_began", lambda: 0.0)  # as if all were newer
         return whole(*asked)
 
     monkeypatch.setattr(kept_programs, "export_program", export)
@@ -152,14 +152,26 @@ def test_a_file_names_no_other_types(named):
         kept_programs.read_tree({"named": named, "of": []})
 
 
-def test_programs_that_nobody_used_are_removed(monkeypatch, tmp_path):
+def test_programs_that_nobody_used_are_removed_and_nothing_else(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(kernel_probe, "_FAILURES", [])
-    kept_programs.keep_program("a", kept_programs.KeptProgram(0, b"x"))
-    assert kept_programs.load_program("a") == kept_programs.KeptProgram(0, b"x")
+    one, two = "a" * 64, "b" * 64
+    kept_programs.keep_program(one, kept_programs.KeptProgram(0, b"x"))
+    assert kept_programs.load_program(one) == kept_programs.KeptProgram(0, b"x")
+    folder = kept_programs.program_file(one).parent
+    (folder / f".{one}.7-ab.tmp").write_text("of a process that was killed")
+    (folder / "notes.txt").write_text("of somebody else")
     monkeypatch.setattr(kept_programs.time, "time", lambda: 1e10)
-    kept_programs.keep_program("b", kept_programs.KeptProgram(0, b"y"))
-    assert kept_programs.load_program("a") is None
+    kept_programs.keep_program(two, kept_programs.KeptProgram(0, b"y"))
+    assert kept_programs.load_program(one) is None
+    assert [path.name for path in kept(tmp_path)] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("word", ["0", "false", "off", "no"])
+def test_no_word_but_1_keeps_programs(word, keeps, traces, tmp_path, monkeypatch):
+    monkeypatch.setenv(kept_programs.VARIABLE, word)
+    assert kept_programs.lower_kept(to_unit_length, (), (jnp.asarray(X),), ()) is None
+    assert traces == [] == kept(tmp_path)
 
 
 def test_a_function_of_arrays_is_kept_too(keeps, traces, monkeypatch, tmp_path):
