@@ -115,6 +115,8 @@ def lower_kept(
     """
     if os.environ.get(VARIABLE) not in (None, "", "1") or importlib.util.find_spec("flatbuffers") is None:
         return None
+    if kernel_probe.has_failed():  # here layers compute what kernels compute in a program that is kept
+        return None
     name = program_names.name_program(function, static, dynamic, donate)
     if name is None:
         return None
@@ -189,6 +191,8 @@ def load_program(name: str) -> KeptProgram | None:
     """Read a program; None if it is not kept, or its file is damaged."""
     path = program_file(name)
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return None
         content = path.read_bytes()
         if hashlib.sha256(content[HASH_BYTES:]).digest() != content[:HASH_BYTES]:
             return None

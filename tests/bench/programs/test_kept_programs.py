@@ -101,6 +101,22 @@ def test_what_cannot_be_kept_is_traced(keeps, tmp_path, monkeypatch):
     assert kept(tmp_path) == []
 
 
+def test_a_process_whose_kernels_failed_takes_no_program_of_another(keeps, traces, tmp_path, monkeypatch):
+    x = jnp.asarray(X)
+    monkeypatch.setattr(kernel_probe, "_FAILURES", [])
+    assert kept_programs.lower_kept(to_unit_length, (), (x,), ()) is not None
+    kernel_probe.find_failure(lambda: "wrong gradients")
+    assert kept_programs.lower_kept(to_unit_length, (), (x,), ()) is None
+
+
+def test_a_pipe_in_the_place_of_a_program_is_not_waited_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    path = kept_programs.program_file("a" * 64)
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    assert kept_programs.load_program("a" * 64) is None
+
+
 def test_a_source_written_while_tracing_keeps_nothing(keeps, tmp_path, monkeypatch):
     def export(*asked, whole=kept_programs.export_program):
         monkeypatch.setattr(process_code, "process_began", lambda: 0.0)  # as if all were newer
