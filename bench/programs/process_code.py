@@ -29,6 +29,10 @@ INSTALLED = ("site-packages", "dist-packages")
 """Folders that packages are installed in, as a part of a path."""
 
 
+OF_A_SITE = ("sitecustomize", "usercustomize")
+"""Modules that Python imports by itself, of no package: code of whoever wrote them."""
+
+
 class Untold(Exception):
     """Says that a part of a program cannot be told for certain."""
 
@@ -63,7 +67,9 @@ def find_foreign_code() -> str | None:
         file = getattr(module, "__file__", None)
         if file is None and name == "__main__":  # a notebook, or `python -c`
             return name
-        if not isinstance(file, str) or file.startswith(known) or any(f"/{part}/" in file for part in INSTALLED):
+        if not isinstance(file, str) or file.startswith(known):
+            continue
+        if name not in OF_A_SITE and any(f"/{part}/" in file for part in INSTALLED):
             continue
         if not os.path.realpath(file).startswith(known):
             return name

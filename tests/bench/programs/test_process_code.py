@@ -142,7 +142,10 @@ def test_a_process_with_code_of_a_user_has_no_names(monkeypatch, tmp_path):
     found["my_script"] = types.ModuleType("my_script")
     found["my_script"].__file__ = str(tmp_path / "my_script.py")
     assert process_code.find_foreign_code() == "my_script"
-    del found["my_script"]
+    found["usercustomize"] = found.pop("my_script")
+    found["usercustomize"].__file__ = str(tmp_path / "site-packages/usercustomize.py")
+    assert process_code.find_foreign_code() == "usercustomize"
+    del found["usercustomize"]
     import_paths.remember_installed("models.nerf:NERF")
     assert process_code.find_foreign_code() is None
     del main.__file__  # a notebook
