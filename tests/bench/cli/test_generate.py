@@ -78,7 +78,7 @@ def balls(monkeypatch):
         phase = RenderedPhase(tuple(rendered), len(rendered), Progress("score", 20, 20, 0.25))
         return types.SimpleNamespace(phases=[phase], score=lambda report: outcomes)
 
-    monkeypatch.setattr("models.dream_fields.DREAM_FIELDS", GuidedBall())
+    monkeypatch.setattr("models.dream_fields.embedded_recipe", lambda budget: ("dream_fields", GuidedBall()))
 
     def train_at_once(pack, protocols, report):
         return train(pack, protocols, report, Sitting(scores_beside=True)).score(report)
