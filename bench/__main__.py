@@ -9,7 +9,7 @@ import pathlib
 import sys
 import traceback
 
-from bench import import_paths
+from bench import bytecode, import_paths
 from bench.cli.argument_parser import ArgumentParser
 from bench.errors import MACHINE_ERRORS, UsageError, machine_fault, nearest
 
@@ -47,6 +47,7 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; 0 is good, 1 a trial or a check that failed, 2 a mistake of the user's, 130 Ctrl-C, 143 SIGTERM."""
     import_paths.put_root_first()
+    bytecode.keep_bytecode()
     argv = sys.argv[1:] if argv is None else argv
     try:
         return run(argv)

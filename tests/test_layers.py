@@ -14,7 +14,7 @@ PACKAGES = ("tasks", "models", "bench")
 FLOORS = (
     {"bench", "bench.errors"},
     {"tasks", "bench.import_paths"},
-    {"models", "bench.storage"},
+    {"models", "bench.storage", "bench.bytecode"},
     {"bench.programs"},
     {"bench.metrics"},
     {"bench.suites"},
