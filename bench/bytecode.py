@@ -1,8 +1,8 @@
 """Keeps compiled Python modules where Python is told to write none, and packages were installed without theirs.
 
 Many containers set PYTHONDONTWRITEBYTECODE, and some installers compile nothing. Each process would then compile
-about a thousand modules, which takes three to five seconds. They are kept in a folder of the user's own instead, never
-beside the sources.
+about a thousand modules, which takes seconds (`models/README.md`). They are kept in a folder of the user's own instead,
+never beside the sources.
 """
 
 from __future__ import annotations

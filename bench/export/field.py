@@ -26,8 +26,8 @@ from tasks.cameras import Rays
 FRAME_PX = {"cpu": 80, "accelerator": 160}
 """Default width and height of a turntable's frames. They are small on a CPU: 48 frames of 160 px take minutes there."""
 
-VIDEO_SAMPLES = {"cpu": 1, "accelerator": 4}
-"""Samples along a ray of a video, as a multiple of those of scored views (`video_samples`). More are slow on a CPU."""
+VIDEO_SAMPLES = {"cpu": 1, "accelerator": 256}
+"""Fewest samples along a ray of a video of a field made from a caption (`video_samples`). Many are slow on a CPU."""
 
 MAX_RAYS_A_CALL = 1 << 22
 """Rays of a turntable that one call of the compiled program renders: every call costs a transfer."""
@@ -147,7 +147,7 @@ def choose_path(
 
 
 def render_path(
-    field: TrainedField, path: CameraPath, *, background: float | None = 1.0
+    field: TrainedField, path: CameraPath, *, background: float | None = None
 ) -> UInt8[np.ndarray, "n h w 3"]:
     """Render the frames of a path.
 
@@ -161,11 +161,11 @@ def render_path(
     num_pixels = path.height * path.width
     num_groups, num_in_group = ray_sampling.equal_blocks(num_frames, max(1, MAX_RAYS_A_CALL // num_pixels))
     inner = jax.device_put(jax.tree.map(lambda x: np.full(num_in_group, x, np.float32), path.intrinsics))
+    of_views = samples_of_views(field.method)
     num_samples = video_samples(field.method)
-    platform = "cpu" if devices.is_cpu() else "accelerator"
-    num_at_once = programs.RAYS_AT_ONCE[platform]
-    if num_samples is not None:
-        num_at_once //= VIDEO_SAMPLES[platform]  # as much memory as scored views take
+    num_at_once = programs.RAYS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
+    if of_views is not None and num_samples is not None:
+        num_at_once = num_at_once * of_views // num_samples  # as much memory as scored views take
     static = (field.method, path.height, path.width, min(num_at_once, num_in_group * num_pixels), num_samples)
     near, far, center = jax.device_put([np.float32(x) for x in (field.near, field.far, 0.5)])
     frames = []
@@ -183,13 +183,18 @@ def render_path(
 def video_samples(method: Method) -> int | None:
     """Return the samples along a ray of a video; None for the method's own.
 
-    A field made from a caption has regular samples alone: with as many as scored views have, the slices between them
-    show as bands on its surface.
+    A field made from a caption has regular samples alone: with 64, the slices between them show as bands on its
+    surface.
     """
-    of_views = getattr(method, "num_view_samples", None)
+    of_views = samples_of_views(method)
     if of_views is None:
         return None
-    return of_views * VIDEO_SAMPLES["cpu" if devices.is_cpu() else "accelerator"]
+    return max(of_views, VIDEO_SAMPLES["cpu" if devices.is_cpu() else "accelerator"])
+
+
+def samples_of_views(method: Method) -> int | None:
+    """Return the samples along a ray of a scored view; None for a method that has no number of its own for these."""
+    return getattr(method, "num_view_samples", None)
 
 
 def render_cameras(

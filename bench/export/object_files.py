@@ -223,7 +223,7 @@ def write_frames(field: TrainedField, folder: pathlib.Path, path: CameraPath) ->
     """Render the frames of a path; write them as a video, and some of them as a sheet."""
     clock = PhaseTimer()
     is_turn = not field.follows_capture
-    frames = render_path(field, path, background=None)  # as judges saw it: on white, white parts would be lost
+    frames = render_path(field, path)  # on the grey that judges saw: on white, white parts would be lost
     clock.lap("turntable_s")
     files, why_no_mp4 = write_video(folder / ("turntable" if is_turn else "camera_path"), frames)
     write_file(folder / "views.png", image_grid.encode_png(views_sheet(frames, is_turn=is_turn)))

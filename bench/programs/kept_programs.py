@@ -19,7 +19,6 @@ import json
 import os
 import pathlib
 import re
-import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from jaxtyping import PyTree
 
 from bench.programs import program_names
 from bench.programs.process_code import Untold
+from bench.programs.shared_results import make_once
 from models.fields import kernel_probe
 from tasks.data_dir import location
 from tasks.data_dir.atomic_files import write_file
@@ -74,8 +74,7 @@ class KeptFunction:
         functools.update_wrapper(self, function)
         self.__wrapped__ = function
         self.traced = jax.jit(function)
-        self.programs: dict[Any, Future[Callable[..., PyTree] | None]] = {}
-        self.lock = threading.Lock()
+        self.programs: dict[Any, Future[Callable[..., PyTree]]] = {}
 
     def __call__(self, *arrays: PyTree) -> PyTree:
         """Call it; threads that need the same program wait for the first of them."""
@@ -88,18 +87,12 @@ class KeptFunction:
         except Exception:  # noqa: BLE001  whatever it is, `jax.jit` does without
             return self.traced(*arrays)
         key = (structure, tuple((x.shape, x.dtype, x.weak_type, x.sharding) for x in leaves), settings)
-        made: Future[Callable[..., PyTree] | None] = Future()
-        with self.lock:
-            program = self.programs.setdefault(key, made)
-        if program is made:
-            try:
-                lowered = lower_kept(self.__wrapped__, (), arrays, ())
-                made.set_result(None if lowered is None else lowered.compile())
-            except BaseException as error:
-                del self.programs[key]  # who asks next tries again
-                made.set_exception(error)
-        compiled = program.result()
-        return self.traced(*arrays) if compiled is None else compiled(*arrays)
+
+        def compile_program() -> Callable[..., PyTree]:
+            lowered = lower_kept(self.__wrapped__, (), arrays, ())
+            return self.traced if lowered is None else lowered.compile()
+
+        return make_once(self.programs, key, compile_program)(*arrays)
 
 
 def lower_kept(

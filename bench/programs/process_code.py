@@ -28,6 +28,8 @@ NO_SOURCES = (".safetensors", ".md", ".html", ".j2", ".css", ".js")
 INSTALLED = ("site-packages", "dist-packages")
 """Folders that packages are installed in, as a part of a path."""
 
+BYTECODE_HEADER = 16
+"""Bytes of a file of bytecode before the code: Python's version, and the time and the size of the source."""
 
 OF_A_SITE = ("sitecustomize", "usercustomize")
 """Modules that Python imports by itself, of no package: code of whoever wrote them."""
@@ -62,18 +64,23 @@ def find_foreign_code() -> str | None:
     """
     if import_paths.plugin_modules() or import_paths.installed_plugins():
         return "plug-ins"
-    known = _known_folders(import_paths.ROOT)
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if file is None and name == "__main__":  # a notebook, or `python -c`
             return name
-        if not isinstance(file, str) or file.startswith(known):
+        if not isinstance(file, str) or _is_known(file, name in OF_A_SITE, import_paths.ROOT):
             continue
-        if name not in OF_A_SITE and any(f"/{part}/" in file for part in INSTALLED):
-            continue
-        if not os.path.realpath(file).startswith(known):
+        if not os.path.realpath(file).startswith(_known_folders(import_paths.ROOT)):
             return name
     return None
+
+
+@functools.cache
+def _is_known(file: str, is_of_site: bool, root: pathlib.Path) -> bool:
+    """Tell from its path whether a file is ours, Python's or an installed package's."""
+    if file.startswith(_known_folders(root)):
+        return True
+    return not is_of_site and any(f"/{part}/" in file for part in INSTALLED)
 
 
 @functools.cache
@@ -147,10 +154,6 @@ def _moved_ns(folder: str) -> int:
     """Return when a folder was put where it is; 0 if a file in it was made or removed since."""
     state = os.lstat(folder)
     return 0 if state.st_ctime_ns == state.st_mtime_ns else state.st_ctime_ns
-
-
-BYTECODE_HEADER = 16
-"""Bytes of Python's version, and of the time and the size of the source."""
 
 
 @functools.lru_cache(maxsize=2)

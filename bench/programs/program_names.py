@@ -234,6 +234,12 @@ def tell_device() -> tuple[Any, ...]:
     return (device.platform, device.device_kind, device.client.platform_version, jax.local_device_count(), driver)
 
 
+@functools.cache
+def is_place(name: str) -> bool:
+    """Tell whether a setting changes no program."""
+    return PLACES.search(name) is not None
+
+
 def tell_settings() -> tuple[Any, ...]:
     """Describe the settings of this process and thread that a program may depend on.
 
@@ -243,9 +249,10 @@ def tell_settings() -> tuple[Any, ...]:
     """
     if process_code.find_foreign_code() is not None or is_only_plain() or not jax.sharding.get_abstract_mesh().empty:
         raise Untold("a user's code, kernels turned off, or a mesh")
-    variables = {name: value for name, value in os.environ.items() if SETTINGS.match(name) and not PLACES.search(name)}
-    names = [name for name in jax.config.values if not PLACES.search(name)]
+    variables = {name: value for name, value in os.environ.items() if SETTINGS.match(name) and not is_place(name)}
+    everywhere = jax.config.values  # made anew each time it is read
+    names = [name for name in everywhere if not is_place(name)]
     # As this thread sees them, as a context manager may have changed one; a few are no attributes.
-    values = {name: str(getattr(jax.config, name, jax.config.values[name])) for name in names}
+    values = {name: str(getattr(jax.config, name, everywhere[name])) for name in names}
     of_flax = {name: str(getattr(flax.config, name)) for name in dir(flax.config) if name.startswith(("flax_", "nnx_"))}
     return tuple(tuple(sorted(found.items())) for found in (variables, values, of_flax))

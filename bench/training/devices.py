@@ -6,7 +6,6 @@ import glob
 import importlib.util
 import os
 import re
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -15,12 +14,12 @@ import jax
 from jaxtyping import PyTree
 
 from bench.programs import kept_programs
+from bench.programs.shared_results import make_once
 from bench.suites.identity import Static
 from bench.training import device_mesh
 from tasks.data_dir import location
 
 _PROGRAMS: dict[Any, Future[jax.stages.Compiled]] = {}
-_LOCK = threading.Lock()
 
 
 def use_compilation_cache() -> None:
@@ -53,19 +52,14 @@ def compile_once(
     leaves, structure = jax.tree.flatten(dynamic)
     # By what the method is, not by `==` alone: two of a user's may be equal and compute different things.
     key = (function, Static(static), structure, tuple((x.shape, x.dtype, x.sharding) for x in leaves))
-    made: Future[jax.stages.Compiled] = Future()
-    with _LOCK:
-        program = _PROGRAMS.setdefault(key, made)
-    if program is made:
-        try:
-            lowered = kept_programs.lower_kept(function, static, dynamic, donate)
-            if lowered is None:
-                lowered = device_mesh.lower(lambda *arrays: function(*static, *arrays), dynamic, donate)
-            made.set_result(lowered.compile())
-        except BaseException as error:
-            del _PROGRAMS[key]  # who asks next tries again
-            made.set_exception(error)
-    return program.result()
+
+    def compile_program() -> jax.stages.Compiled:
+        lowered = kept_programs.lower_kept(function, static, dynamic, donate)
+        if lowered is None:
+            lowered = device_mesh.lower(lambda *arrays: function(*static, *arrays), dynamic, donate)
+        return lowered.compile()
+
+    return make_once(_PROGRAMS, key, compile_program)
 
 
 def memory_bytes(program: Callable[..., PyTree]) -> int | None:

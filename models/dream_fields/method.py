@@ -236,16 +236,15 @@ class DreamFields(Method):
         """Embed with each guide what it reads."""
         data = task.load()
         values = split_hyperparameters(self)[1]
-        # Put on the device, not converted there: `jnp.asarray` of a number is a program of its own.
-        numbers = {"near": data.near, "far": data.far, "background": data.background}
-        numbers, hyperparameters = jax.device_put(
-            jax.tree.map(np.float32, (numbers, {name: np.asarray(value) for name, value in values.items()}))
-        )
-        return DreamFieldsData(
-            texts=tuple(guidance.read_texts(self, frozen[name], data) for name in self.encoders),
-            hyperparameters=hyperparameters,
-            **numbers,
-        )
+        on_host: dict[str, Any] = {
+            "near": np.asarray(data.near, np.float32),
+            "far": np.asarray(data.far, np.float32),
+            "background": np.asarray(data.background, np.float32),
+            "hyperparameters": {name: np.asarray(value, np.float32) for name, value in values.items()},
+        }
+        texts = tuple(guidance.read_texts(self, frozen[name], data) for name in self.encoders)
+        # `jnp.asarray` of a number would be a program of its own.
+        return DreamFieldsData(texts=texts, **jax.device_put(on_host))
 
     def init(self, key: PRNGKeyArray, data: DreamFieldsData) -> tuple[Params, State]:
         """Initialise the network, the tracked origin, and the grid of densities if there is one."""

@@ -16,7 +16,7 @@ import csv
 import io
 import pathlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bench.errors import UsageError, nearest
@@ -39,10 +39,14 @@ NO_NAME = "answers"
 
 _WORDS = {"kind": grammar.NOUNS, "color": grammar.COLOR_WORDS, "finish": grammar.FINISH_WORDS}
 
-_ANSWER_OF: dict[str, dict[str, str]] = {
-    name: {word: value for value, others in words.items() for word in others} | {value: value for value in words}
-    for name, words in _WORDS.items()
-}
+
+def _values_by_word(words: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Give the value that each word means; a value means itself."""
+    by_word = {word: value for value, others in words.items() for word in others}
+    return by_word | {value: value for value in words}
+
+
+_ANSWER_OF: dict[str, dict[str, str]] = {name: _values_by_word(words) for name, words in _WORDS.items()}
 """By property, the value that each word means."""
 
 

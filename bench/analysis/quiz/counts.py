@@ -189,18 +189,23 @@ def count_quiz(
     arms = sorted({row.picture.arm for row in rows}, key=lambda arm: (arm == TRUE_RENDERS, arm))
     of_fields = [row for row in rows if row.picture.arm != TRUE_RENDERS]
     counted = [count_judge(name, rows) for name in names if name not in reasons]
+    counted.sort(key=rank_kappa, reverse=True)
+    people = {quiz.found.person for quiz in quizzes}
+    captions = {row.picture.meaning for row in rows}
+    by_arm = [count_arm(arm, [row for row in rows if row.picture.arm == arm]) for arm in arms]
+    pictures = {quiz.key.quiz: len(quiz.key.pictures) for quiz in quizzes}
     return {
-        "quizzes": sorted({quiz.key.quiz for quiz in quizzes}),
-        "num_pictures": sum({quiz.key.quiz: len(quiz.key.pictures) for quiz in quizzes}.values()),
+        "quizzes": sorted(pictures),
+        "num_pictures": sum(pictures.values()),
         "num_answered": count_pictures(rows),
         "num_answers": len(rows),
-        "num_people": len({quiz.found.person for quiz in quizzes}),
-        "num_captions": len({row.picture.meaning for row in rows}),
+        "num_people": len(people),
+        "num_captions": len(captions),
         **count_people_by_form(quizzes),
         "unnamed": [str(quiz.path) for quiz in quizzes if quiz.found.quiz is None],
-        "arms": [count_arm(arm, [row for row in rows if row.picture.arm == arm]) for arm in arms],
-        "differences": differences.compare_arms(mark_people(of_fields)),
-        "judges": sorted(counted, key=lambda judge: -rank_kappa(judge)),
+        "arms": by_arm,
+        "differences": differences.compare_arms(mark_chosen_kinds(of_fields)),
+        "judges": counted,
         "people": compare_people(of_fields),
         "not_asked": reasons,
     }
@@ -228,12 +233,10 @@ def count_arm(arm: str, rows: Sequence[AnsweredPicture]) -> dict[str, Any]:
     people = {
         part: {name: estimate_share(chosen, name)._asdict() for name in PROPERTIES} for part, chosen in parts.items()
     }
-    by_judges = {
-        name: {
-            question: estimate_share(rows, PROPERTY_OF[question], name, question)._asdict() for question in PROPERTY_OF
-        }
-        for name in dict.fromkeys(name for row in rows for name in row.judged)
-    }
+    by_judges = {}
+    for name in dict.fromkeys(name for row in rows for name in row.judged):
+        shares = {question: estimate_share(rows, asked, name, question) for question, asked in PROPERTY_OF.items()}
+        by_judges[name] = {question: share._asdict() for question, share in shares.items()}
     return {"arm": arm, "num_pictures": count_pictures(rows), "people": people, "judges": by_judges}
 
 
@@ -323,8 +326,8 @@ def mark_kinds(chosen: Sequence[Hashable], rows: Sequence[AnsweredPicture]) -> l
     return [kind in true_answers(row.picture.parsed, "kind") for kind, row in zip(chosen, rows, strict=True)]
 
 
-def mark_people(rows: Sequence[AnsweredPicture]) -> list[differences.MarkedAnswer]:
-    """Mark the kinds that people chose."""
+def mark_chosen_kinds(rows: Sequence[AnsweredPicture]) -> list[differences.MarkedAnswer]:
+    """Mark the kinds that people chose, where they chose one."""
     rows = [row for row in rows if "kind" in row.chosen]
     marks = mark_kinds([row.chosen["kind"] for row in rows], rows)
     return [

@@ -63,12 +63,12 @@ def compare_arms(marked: Iterable[MarkedAnswer]) -> dict[str, Any]:
 
 def describe_difference(arm: str, tested: TestedDifference) -> dict[str, Any]:
     """Convert a tested difference to plain values."""
-    interval = tested.interval
+    value, low, high = tested.interval or (None, None, None)
     return {
         "arm": arm,
-        "value": None if interval is None else interval.mean,
-        "low": None if interval is None else interval.low,
-        "high": None if interval is None else interval.high,
+        "value": value,
+        "low": low,
+        "high": high,
         "p_holm": tested.p_holm,
         "verdict": tested.verdict,
         "num_captions": tested.num_pairs,

@@ -19,6 +19,7 @@ import collections
 import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -170,16 +171,18 @@ def take_true_renders(
 
 def make_picture(number: int, shown: ChosenView, image: UInt8[np.ndarray, "h w 3"], form: int) -> QuizPicture:
     """Make a row of the key."""
+    of = shown.of
+    origin: dict[str, Any] = {"trial": None, "store": None, "guides": {}}
+    if of is not None:
+        origin = {"trial": of.trial, "store": of.store, "guides": dict(of.guides)}
     return QuizPicture(
         number=number,
         arm=shown.arm,
         meaning=shown.meaning.id,
         view=None if shown.view < 0 else shown.view,
-        trial=None if shown.of is None else shown.of.trial,
-        store=None if shown.of is None else shown.of.store,
-        guides={} if shown.of is None else dict(shown.of.guides),
         png=to_png(image),
         form=form,
+        **origin,
     )
 
 

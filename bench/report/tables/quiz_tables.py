@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.report.tables.cells import format_p
 from bench.report.tables.words import format_count, printable
 
 NOBODY: Mapping[str, Any] = {"value": None}
@@ -110,8 +111,8 @@ def difference_lines(told: Mapping[str, Any]) -> list[str]:
         return []
     rows = [["arm", "difference", "p", "verdict", "captions"]]
     for arm in told["arms"]:
-        p = "-" if arm["p_holm"] is None else "<0.001" if arm["p_holm"] < 0.001 else f"{arm['p_holm']:.3f}"
-        rows.append([printable(arm["arm"]), format_estimate(arm), p, arm["verdict"], str(arm["num_captions"])])
+        numbers = [format_estimate(arm), format_p(arm["p_holm"])]
+        rows.append([printable(arm["arm"]), *numbers, arm["verdict"], str(arm["num_captions"])])
     title = f"Kind recognised by people, minus {printable(told['baseline'])}, caption by caption"
     return [title, *align_columns(rows), ""]
 
