@@ -79,14 +79,14 @@ class KeptFunction:
     def __call__(self, *arrays: PyTree) -> PyTree:
         """Call it; threads that need the same program wait for the first of them."""
         arrays = jax.tree.map(lambda x: jax.device_put(x) if isinstance(x, np.ndarray) else x, arrays)
-        leaves, structure = jax.tree.flatten(arrays)
+        leaves = jax.tree.leaves(arrays)
         if not all(isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer) for x in leaves):
             return self.traced(*arrays)
         try:
             settings = program_names.tell_settings()
         except Exception:  # noqa: BLE001  whatever it is, `jax.jit` does without
             return self.traced(*arrays)
-        key = (structure, tuple((x.shape, x.dtype, x.weak_type, x.sharding) for x in leaves), settings)
+        key = (program_names.collect_shapes(arrays), settings)
 
         def compile_program() -> Callable[..., PyTree]:
             lowered = lower_kept(self.__wrapped__, (), arrays, ())
@@ -133,7 +133,7 @@ def export_program(
         Untold: Its results cannot be described.
     """
     leaves, arguments = jax.tree.flatten(dynamic)
-    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype, weak_type=getattr(x, "weak_type", False)) for x in leaves]
+    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype, weak_type=program_names.is_weak(x)) for x in leaves]
     structures: list[Any] = []
 
     def call_flat(*leaves: Any) -> list[Any]:

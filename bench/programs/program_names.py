@@ -180,7 +180,7 @@ def tell_arrays(tree: PyTree) -> Any:
         raise Untold(f"{kind.__module__}:{kind.__qualname__}")
     if tree.sharding is not None and tree.sharding.device_set != {jax.local_devices()[0]}:
         raise Untold(f"{tree.sharding}")
-    return (tree.shape, str(tree.dtype), bool(getattr(tree, "weak_type", False)))
+    return (tree.shape, str(tree.dtype), is_weak(tree))
 
 
 def tell_sources() -> str:
@@ -241,7 +241,7 @@ def is_place(name: str) -> bool:
 
 
 def tell_settings() -> tuple[Any, ...]:
-    """Describe the settings of this process and thread that a program may depend on.
+    """Describe the settings of this process and thread that a program may depend on, to be found by a later process.
 
     Raises:
         Untold: A user's code was imported, which may have changed anything; or kernels are turned off, or meshes set,
@@ -249,10 +249,27 @@ def tell_settings() -> tuple[Any, ...]:
     """
     if process_code.find_foreign_code() is not None or is_only_plain() or not jax.sharding.get_abstract_mesh().empty:
         raise Untold("a user's code, kernels turned off, or a mesh")
+    return collect_settings()
+
+
+def collect_settings() -> tuple[Any, ...]:
+    """Collect the settings of this process and thread that a program may depend on, to be compared within it."""
     variables = {name: value for name, value in os.environ.items() if SETTINGS.match(name) and not is_place(name)}
     everywhere = jax.config.values  # made anew each time it is read
     names = [name for name in everywhere if not is_place(name)]
     # As this thread sees them, as a context manager may have changed one; a few are no attributes.
     values = {name: str(getattr(jax.config, name, everywhere[name])) for name in names}
     of_flax = {name: str(getattr(flax.config, name)) for name in dir(flax.config) if name.startswith(("flax_", "nnx_"))}
-    return tuple(tuple(sorted(found.items())) for found in (variables, values, of_flax))
+    named = tuple(tuple(sorted(found.items())) for found in (variables, values, of_flax))
+    return (*named, is_only_plain(), jax.sharding.get_abstract_mesh())
+
+
+def collect_shapes(arrays: PyTree) -> tuple[Any, ...]:
+    """Collect structure, shapes, types and places of arrays, to be compared within this process."""
+    leaves, structure = jax.tree.flatten(arrays)
+    return (structure, tuple((x.shape, x.dtype, is_weak(x), x.sharding) for x in leaves))
+
+
+def is_weak(x: jax.Array | jax.ShapeDtypeStruct) -> bool:
+    """Tell whether an array gives its type up to what it meets, as a number of Python's does."""
+    return bool(getattr(x, "weak_type", False))

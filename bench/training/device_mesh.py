@@ -24,6 +24,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from bench.errors import UsageError
+from bench.programs.program_names import is_weak
 from models import ray_split
 
 TRIALS = "trial"
@@ -168,7 +169,7 @@ def lower(
     mesh = mesh_of(arguments)
     if mesh is None:
         return jax.jit(function, donate_argnums=donate).lower(*arguments)
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=_on_mesh(x)), arguments)
+    shapes = jax.tree.map(_shape_on_mesh, arguments)
     if mesh.axis_names == (TRIALS,):
         # Not left to XLA, which cannot split kernels of our own, and might send what need not be sent.
         specs = jax.tree.map(lambda x: PartitionSpec() if x.sharding is None else x.sharding.spec, shapes)
@@ -177,6 +178,11 @@ def lower(
     with jax.set_mesh(mesh):
         whole = NamedSharding(mesh, PartitionSpec())
         return jax.jit(function, donate_argnums=donate, out_shardings=whole).lower(*shapes)
+
+
+def _shape_on_mesh(x: Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    """Describe an array by its shape and type, and its place on several devices."""
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=_on_mesh(x), weak_type=is_weak(x))
 
 
 def _on_mesh(x: Array | jax.ShapeDtypeStruct) -> NamedSharding | None:

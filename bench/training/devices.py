@@ -13,7 +13,7 @@ from typing import Any
 import jax
 from jaxtyping import PyTree
 
-from bench.programs import kept_programs
+from bench.programs import kept_programs, program_names
 from bench.programs.shared_results import make_once
 from bench.suites.identity import Static
 from bench.training import device_mesh
@@ -41,7 +41,7 @@ def compile_once(
     """Compile `function(*static, *dynamic)`, to be called with `*dynamic`.
 
     The program is kept for as long as the process lives, so that the next pack of it does not compile again. Threads
-    that ask for the same program wait for the first of them.
+    that ask for the same program wait for the first of them. Under another setting of JAX it is another program.
 
     Args:
         function: Traced once; all its results have a leading trial axis.
@@ -49,9 +49,9 @@ def compile_once(
         dynamic: Arrays as they will be passed, or their `jax.ShapeDtypeStruct`: only shapes, types and places count.
         donate: Places in `dynamic` whose memory the results may take over.
     """
-    leaves, structure = jax.tree.flatten(dynamic)
     # By what the method is, not by `==` alone: two of a user's may be equal and compute different things.
-    key = (function, Static(static), structure, tuple((x.shape, x.dtype, x.sharding) for x in leaves))
+    program = (function, Static(static), program_names.collect_shapes(dynamic), donate)
+    key = (program, program_names.collect_settings())
 
     def compile_program() -> jax.stages.Compiled:
         lowered = kept_programs.lower_kept(function, static, dynamic, donate)
@@ -81,7 +81,11 @@ def num_compiled() -> int:
 
 def abstract_arrays(tree: PyTree) -> PyTree:
     """Return the shapes, types and places of arrays, which is all that `compile_once` needs of them."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
+
+    def abstract_array(x: jax.Array) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding, weak_type=program_names.is_weak(x))
+
+    return jax.tree.map(abstract_array, tree)
 
 
 def map_trials(function: Callable[..., PyTree]) -> Callable[..., PyTree]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench.training import devices
+from models.fields.fused_block import choice
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,41 @@ def test_static_arguments_and_shapes_make_another_program():
     programs = [devices.compile_once(scale, (factor,), (jnp.ones(size),)) for factor in (2, 3) for size in (3, 4)]
     assert len({id(program) for program in programs}) == devices.num_compiled() == 4
     assert devices.compile_once(scale, (3,), (jnp.zeros(4),)) is programs[-1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: jax.enable_x64(True),
+        lambda: jax.default_matmul_precision("highest"),
+        lambda: jax.threefry_partitionable(False),
+        lambda: jax.debug_nans(True),
+        lambda: jax.numpy_rank_promotion("allow"),
+        choice.only_plain,
+    ],
+)
+def test_a_program_of_other_settings_is_not_taken(change):
+    def program():
+        return devices.compile_once(abs, (), (jax.ShapeDtypeStruct((3,), jnp.float32),))
+
+    first = program()
+    with change():
+        assert program() is not first
+    assert program() is first and devices.num_compiled() == 2
+
+
+def test_a_program_of_other_types_is_not_taken(monkeypatch):
+    def asked():
+        return (jnp.asarray(1.0),)  # of a weak type
+
+    def add_half(x):
+        return jnp.float16(0.5) + x
+
+    weak = devices.compile_once(add_half, (), asked())
+    assert devices.compile_once(add_half, (), devices.abstract_arrays(asked())) is weak
+    strong = devices.compile_once(add_half, (), (jnp.float32(1),))
+    assert (weak(*asked()).dtype, strong(jnp.float32(1)).dtype) == (jnp.float16, jnp.float32)
+    assert devices.compile_once(add_half, (), (jnp.float32(1),), donate=(0,)) is not strong
 
 
 def test_shapes_serve_in_place_of_arrays():
