@@ -5,13 +5,11 @@ from __future__ import annotations
 import importlib
 import keyword
 import os
-import pathlib
 import sys
-import traceback
 
-from bench import bytecode, import_paths
+from bench import bytecode, device_errors, import_paths
 from bench.cli.argument_parser import ArgumentParser
-from bench.errors import MACHINE_ERRORS, UsageError, machine_fault, nearest
+from bench.errors import MACHINE_ERRORS, OutOfDeviceMemory, UsageError, machine_fault, nearest
 
 VERBS = {
     "run": "train what is missing of a suite, score it, print its tables and write its report",
@@ -55,10 +53,15 @@ def main(argv: list[str] | None = None) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
     except (RuntimeError, AssertionError) as error:
-        explained = explain_machine_error(error)
+        explained = device_errors.explain_device_error(error)
+        if "home directory" in str(error):
+            explained = "~: expected a home folder, got none; set HOME, or write the path without ~"
         if explained is None:
             raise
         print(f"bench: {explained}", file=sys.stderr)
+        return 2
+    except OutOfDeviceMemory as error:
+        print(f"bench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         from bench.training.stopping import exit_code
@@ -76,35 +79,6 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"bench: {machine_fault(error)}", file=sys.stderr)
         return 2
-
-
-def explain_machine_error(error: RuntimeError | AssertionError) -> str | None:
-    """Say in a line what is wrong with the machine; None if the error is of another kind.
-
-    Example:
-        >>> explain_machine_error(RuntimeError("Unable to initialize backend 'cuda': no supported devices (and more)"))
-        "devices: expected JAX to find them, got Unable to initialize backend 'cuda': no supported devices; ..."
-    """
-    said = str(error)
-    if "home directory" in said:
-        return "~: expected a home folder, got none; set HOME, or write the path without ~"
-    cause = None
-    if said.startswith("Unable to initialize backend"):
-        cause = said.splitlines()[0].split(" (")[0].rstrip(".")
-    elif not said and "JAX_PLATFORMS" in os.environ and is_raised_by_jax(error):  # JAX itself says nothing then
-        cause = f"none for JAX_PLATFORMS={os.environ['JAX_PLATFORMS']}"
-    if cause is None:
-        return None
-    return (
-        f"devices: expected JAX to find them, got {cause}; another program may hold them, or JAX_PLATFORMS names "
-        "others: end that program, or set JAX_PLATFORMS=cpu"
-    )
-
-
-def is_raised_by_jax(error: BaseException) -> bool:
-    """Tell whether the innermost line of an error's traceback is JAX's own."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and "jax" in pathlib.Path(frames[-1].filename).parts
 
 
 def run(argv: list[str]) -> int:

@@ -12,7 +12,7 @@ from bench.import_paths import ROOT
 PACKAGES = ("tasks", "models", "bench")
 
 FLOORS = (
-    {"bench", "bench.errors"},
+    {"bench", "bench.errors", "bench.device_errors"},
     {"tasks", "bench.import_paths"},
     {"models", "bench.storage", "bench.bytecode"},
     {"bench.programs"},
@@ -156,6 +156,7 @@ def test_tasks_and_models_know_nothing_of_bench():
 
 def test_the_leaves_import_nothing_of_ours():
     assert ours(imports_of(ROOT / "bench" / "errors.py")) == set()
+    assert ours(imports_of(ROOT / "bench" / "device_errors.py")) == set()
     assert ours(imports_of(ROOT / "bench" / "import_paths.py")) <= {"bench.errors"}
 
 

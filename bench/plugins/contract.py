@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from bench.device_errors import is_device_fault
 from bench.errors import UsageError
 from bench.plugins.contract_fixture import ContractError, ContractFixture, one_line_error
 from bench.storage.trial_folder import DTYPES
@@ -292,6 +293,8 @@ def run_checks(subject: ContractFixture) -> Iterator[tuple[str, str | None, str]
             yield step.name, None, str(error)
             return
         except Exception as error:  # a user's code may raise anything; it is reported, with the step it broke
+            if is_device_fault(error):
+                raise
             yield step.name, None, f"{one_line_error(error)}; {step.advice}"
             return
 

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
+from bench.device_errors import is_device_fault
 from bench.errors import MACHINE_ERRORS, DamagedFile, MachineFault, UsageError, nearest
 
 ON_FAILURE = ("continue", "stop")
@@ -17,7 +18,8 @@ FailureCause: TypeAlias = Literal["user", "machine", "passing", "trial"]
 """Whose fault a failure is.
 
 user: a mistake of the user's, which holds for all trials of a pack.
-machine: a disk that is full or cannot be written, and the like; no trial is stored as failed for it, and the run ends.
+machine: a disk that is full or cannot be written, a device that other programs have taken, and the like; no trial is
+    stored as failed for it, and the run ends.
 passing: a lost connection, a device that gave up: the same may pass another time.
 trial: anything else. The same would come again.
 """
@@ -114,6 +116,8 @@ def cause_of(error: BaseException) -> FailureCause:
     if any(isinstance(each, OSError) and each.errno in MACHINE_ERRORS for each in behind):
         return "machine"
     if any(isinstance(each, MachineFault | DamagedFile) for each in behind):  # of data and weights that are kept here
+        return "machine"
+    if any(is_device_fault(each) for each in behind):
         return "machine"
     if isinstance(error, UsageError):
         return "user"

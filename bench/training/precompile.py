@@ -5,6 +5,7 @@ Imported by workers before their threads are limited: JAX is imported where it i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Sequence
@@ -95,7 +96,11 @@ def start_device() -> None:
     """Begin to start the device, which takes seconds on a GPU; meanwhile the rest is imported."""
     import jax
 
-    threading.Thread(target=jax.local_devices, daemon=True, name="start the device").start()
+    def start() -> None:
+        with contextlib.suppress(Exception):  # raised again, and explained, where the device is used
+            jax.local_devices()
+
+    threading.Thread(target=start, daemon=True, name="start the device").start()
 
 
 def has_accelerator() -> bool:

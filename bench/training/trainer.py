@@ -137,7 +137,8 @@ def explain_out_of_memory(trial: Trial, message: str) -> str:
             knobs.append(f"{name}={value}")
     return (
         f"{trial.id}: does not fit in the memory of {jax.local_devices()[0].device_kind} even alone; "
-        f"turn down one of {', '.join(knobs)} with --set ({message.splitlines()[0][:120]})"
+        f"turn down one of {', '.join(knobs)} with --set, or end other programs that have taken its memory "
+        f"({message.splitlines()[0][:120]})"
     )
 
 

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from bench import import_paths
+from bench.device_errors import explain_device_error, is_device_fault
 from bench.errors import UsageError
 from bench.storage.record import Outcome
 from bench.training import node_facts
@@ -131,6 +132,9 @@ def try_to(make: Callable[[], T]) -> T | Failure | Stopped:
     except UsageError as error:
         return Failure(str(error), None, cause_of(error))
     except Exception as error:
+        explained = explain_device_error(error)
+        if explained is not None and is_device_fault(error):
+            return Failure(explained, None, cause_of(error))
         return Failure(f"{type(error).__name__}: {error}", traceback.format_exc(), cause_of(error))
 
 

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from bench import __main__ as command_line
+from bench.errors import OutOfDeviceMemory
 
 
 def run(*words, capsys=None):
@@ -81,6 +82,8 @@ def test_every_verb_offers_the_same_four_names(verb):
         (PermissionError(errno.EACCES, os.strerror(errno.EACCES), "out"), "out: Permission denied; mend that"),
         (RuntimeError("Could not determine home directory."), "~: expected a home folder, got none; set HOME"),
         (RuntimeError("Unable to initialize backend 'cuda': none (you may"), "devices: expected JAX to"),
+        (RuntimeError("INTERNAL: CUDA_ERROR_OUT_OF_MEMORY\nmore"), "devices: expected free memory, got INTERNAL: CU"),
+        (OutOfDeviceMemory("nerf: 64 trials do not fit in memory"), "nerf: 64 trials do not fit in memory"),
         (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), "TMPDIR: expected a fold"),
     ],
     ids=lambda value: type(value).__name__,

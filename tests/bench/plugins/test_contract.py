@@ -351,6 +351,14 @@ class TestBroken:
         assert name == "renders reload identically"
         assert "give plain dicts from `init`, none empty" in said
 
+    def test_a_device_that_is_taken_is_no_fault_of_the_method(self, monkeypatch):
+        def run(subject):
+            raise RuntimeError("INTERNAL: Failed to create cuBLAS handle")
+
+        monkeypatch.setattr(contract, "STEPS", [contract.ContractCheck("shapes", run, "mend it")])
+        with pytest.raises(RuntimeError, match="cuBLAS"):
+            list(contract.run_checks(object.__new__(contract.ContractFixture)))
+
     def test_what_nobody_foresaw_is_told_with_its_line_and_advice(self):
         def fails(params, state, data):
             raise ValueError("no\nsuch luck")

@@ -1,7 +1,9 @@
 """Compiling before a pack's turn: the trainer finds the programs, and scores are warmed."""
 
 import dataclasses
+import threading
 
+import jax
 import pytest
 
 from bench.suites.trial import Trial
@@ -35,6 +37,22 @@ def test_scores_are_made_of_black_views(monkeypatch, pack):
     ((scene, views, names, guides),) = scored
     assert names == ("std-v1",) and guides == (toy_dreams.NAME,)
     assert views["color"].shape == (len(scene.test.ids), 6, 6, 3) and not views["color"].any()
+
+
+def test_a_device_that_does_not_start_prints_no_traceback_of_a_thread(monkeypatch, capsys):
+    asked = threading.Event()
+
+    def fail():
+        asked.set()
+        raise RuntimeError("Unable to initialize backend 'cuda'")
+
+    monkeypatch.setattr(jax, "local_devices", fail)
+    precompile.start_device()
+    assert asked.wait(9)
+    for thread in threading.enumerate():
+        if thread.name == "start the device":
+            thread.join()
+    assert capsys.readouterr().err == ""
 
 
 def test_the_flag_is_set_once_and_only_where_there_is_an_accelerator(monkeypatch):

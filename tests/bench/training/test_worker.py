@@ -10,7 +10,7 @@ from bench.storage.checkpoint_files import CheckpointHead
 from bench.training.progress import Progress
 from bench.training.queue import Failure
 from bench.training.sitting import Sitting, StoredRows, StoredTraining
-from bench.training.worker import Outbox, PackTrainer, TrainedPack, Worker
+from bench.training.worker import Outbox, PackTrainer, TrainedPack, Worker, try_to
 
 TRAIN = "fake_trainer:train"
 BESIDE = "fake_trainer:train_unscored"
@@ -98,6 +98,14 @@ class TestWorker:
         worker = Worker(None, TRAIN)
         news = worker.train(fake.Pack(trials=(fake.Trial("a", "raise"),), key="a"), ("std-v1",), None)
         assert news.messages == {} and news.result.reason == "Odd: odd a"
+
+    def test_tells_of_a_device_that_is_taken_in_one_line(self):
+        def attempt():
+            raise RuntimeError("INTERNAL: Failed to create cuBLAS handle\nmore")
+
+        reason, traceback, cause = try_to(attempt)
+        assert reason.startswith("devices: expected free memory, got INTERNAL: Failed to create cuBLAS handle; another")
+        assert (traceback, cause) == (None, "machine")
 
     def test_compiles_ahead_only_where_it_is_told_to(self, fake, monkeypatch):
         monkeypatch.setattr(sys, "path", [*sys.path])
