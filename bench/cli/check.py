@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 
+from bench.cli.common_options import add_json, format_json
 from bench.metrics.task_kinds import KINDS
 from bench.suites import registry
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{noun}", default="", help=f"the {noun} of the embedded world to try it on (default: the first)"
         )
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -41,5 +41,5 @@ def main(args: argparse.Namespace) -> int:
             print(f"ok     {step.step}: {step.found}", flush=True)
     if args.json:
         told = [{"step": s.step, "kept": s.found is not None, "found": s.found, "do": s.what_to_do} for s in found]
-        print(json.dumps(told, indent=1))
+        print(format_json(told))
     return int(any(step.found is None for step in found))

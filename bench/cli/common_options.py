@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import math
 import os
 import pathlib
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
+from bench.storage import json_values
 
 if TYPE_CHECKING:
     from bench.storage.store import Store
@@ -35,6 +37,16 @@ def add_results(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where trials are stored",
     )
+
+
+def add_json(parser: argparse.ArgumentParser, what: str = "it") -> None:
+    """Add the option `--json`; `what` is printed then, as help says it."""
+    parser.add_argument("--json", action="store_true", help=f"print {what} as JSON, and nothing else")
+
+
+def format_json(value: Any) -> str:
+    """Return plain values as lines of JSON, which has no word for NaN: null stands in its place."""
+    return json.dumps(json_values.nan_to_none(value), indent=1, allow_nan=False)
 
 
 def existing(path: pathlib.Path) -> pathlib.Path:

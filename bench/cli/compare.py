@@ -6,7 +6,6 @@ Where a baseline lies in `results/reference/` as the same trial, scored as today
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 import shlex
 import sys
@@ -14,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.cli import report_options, run, suite_options
-from bench.cli.common_options import check_out_folder, opened_store
+from bench.cli.common_options import add_json, check_out_folder, format_json, opened_store
 from bench.import_paths import ROOT
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     suite_options.add_selection(parser, suite=SUITE)
     run.add_training(parser)
-    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    add_json(parser, "what was found")
     parser.add_argument(
         "--fail-if",
         choices=VERDICTS,
@@ -105,7 +104,7 @@ def compare_here(args: argparse.Namespace, here: Store) -> int:
     conclusion = findings.conclusion(differences, study.label, results[0].cluster_noun)
     if args.json:
         plain = as_json(compared, differences, spent) | {"failed": failed, "found": conclusion}
-        print(json.dumps(plain, indent=1, allow_nan=False))
+        print(format_json(plain))
     else:
         comparison_tables.print_comparison(study.label, study.suite.question, results, differences, spent)
         print(f"report: {report.describe()}")

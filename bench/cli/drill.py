@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 import shutil
 import signal
@@ -11,7 +10,7 @@ import sys
 import tempfile
 
 from bench.cli.argument_parser import several_of, whole_number
-from bench.cli.common_options import check_out_folder
+from bench.cli.common_options import add_json, check_out_folder, format_json
 from bench.drill.faults import KINDS
 
 HELP = "make faults of machines while small trials are trained, and say whether anything was lost"
@@ -38,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="an empty folder to work in, which is kept (default: one that is removed if every rule holds)",
     )
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    add_json(parser, "the findings")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -54,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that disks and processes are taken away
     report = hold_drill(folder, args.faults, args.seed, args.kinds, int(args.nodes), say)
     if args.json:
-        print(json.dumps(report.to_json(), indent=1))
+        print(format_json(report.to_json()))
     else:
         print("\n".join(report.to_lines()))
     if args.results is None:

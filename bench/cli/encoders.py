@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 from typing import Any
 
+from bench.cli.common_options import add_json, format_json
 from bench.errors import UsageError, nearest
 
 HELP = "list encoders: what there is, what is on disk, how to get the rest"
@@ -16,7 +16,7 @@ EXAMPLE = "python -m bench encoders openai-vit-b-32"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `encoders`."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="say all about one encoder")
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json(parser)
     parser.add_argument("--cards", action="store_true", help="print the cards of the embedded ones as Markdown")
     parser.add_argument(
         "--convert",
@@ -31,6 +31,8 @@ def main(args: argparse.Namespace) -> int:
     from models.clip.pretraining import model_cards
 
     names = listing.encoder_names()
+    if args.json and (args.cards or args.convert):
+        raise UsageError("encoders: expected --json beside a NAME or alone, got --cards or --convert; leave it out")
     if args.convert:
         print(convert_weights(args.convert))
     elif args.cards:
@@ -40,9 +42,9 @@ def main(args: argparse.Namespace) -> int:
             raise UsageError(f"encoders: expected one of the catalog, got {args.name!r}; {nearest(args.name, names)}")
         found = listing.describe_encoder(args.name)
         known = {name: value for name, value in found.items() if value}
-        print(json.dumps(found, indent=1) if args.json else "\n".join(model_cards.card_lines(known)))
+        print(format_json(found) if args.json else "\n".join(model_cards.card_lines(known)))
     elif args.json:
-        print(json.dumps([listing.summarize_encoder(name) for name in names], indent=1))
+        print(format_json([listing.summarize_encoder(name) for name in names]))
     else:
         print_table([listing.summarize_encoder(name) for name in names])
     return 0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 from typing import TYPE_CHECKING
 
 from bench.cli import export_options, suite_options
-from bench.cli.common_options import opened_store
+from bench.cli.common_options import add_json, format_json, opened_store
 from bench.errors import UsageError
 from bench.storage.store import Store
 from bench.storage.trial_ids import match_trial_ids
@@ -30,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export_options.add_sizes(parser)
     export_options.add_box(parser)
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="default: results/generated/TRIAL")
-    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
+    add_json(parser, "what was written")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -53,9 +52,7 @@ def main(args: argparse.Namespace) -> int:
         if args.json:
             told = {"trial_id": trial.id, "files": [str(out / name) for name in left.files], "notes": left.notes}
             told["path"] = left.path
-            print(
-                json.dumps(told | {"mesh": left.meshed.to_json(), "seconds": left.seconds}, indent=1, allow_nan=False)
-            )
+            print(format_json(told | {"mesh": left.meshed.to_json(), "seconds": left.seconds}))
         else:
             print("\n".join([f"{out}: {', '.join(left.files)}", *left.told()]))
         return 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import pathlib
 import re
 import shlex
@@ -18,6 +17,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from bench.cli import export_options, suite_options
+from bench.cli.common_options import add_json, format_json
 from bench.errors import UsageError
 from bench.suites import option_syntax
 from tasks.captions.caption_sets import normalized
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export_options.add_sizes(parser)
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="default: results/generated/CAPTION")
     parser.add_argument("--timings", action="store_true", help="print where the time went")
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    add_json(parser, "the summary")
 
 
 def caption_text(text: str) -> str:
@@ -107,10 +107,10 @@ def make_and_describe(args: argparse.Namespace, caption: str, out: pathlib.Path,
     timer.lap("start_s")
     made = generation.make_objects(trials, out, export_options.sizes(args), timer)
     summary = generation.summarize_objects(trials[0], made, laps=timer.laps, command=command_line(args))
-    write_file(out / "summary.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
+    write_file(out / "summary.json", format_json(summary) + "\n")
     write_file(out / "index.html", generation_page.render_generation_page(summary))
     if args.json:
-        print(json.dumps(summary, indent=1, allow_nan=False))
+        print(format_json(summary))
     else:
         for described in summary["objects"]:
             print(f"seed {described['seed']}: {'; '.join(generation_page.describe_seed(described))}")

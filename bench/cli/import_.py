@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
 from bench.cli.argument_parser import whole_number
-from bench.cli.common_options import add_results, opened_store
+from bench.cli.common_options import add_json, add_results, format_json, opened_store
 from tasks.captions.caption_sets import NAMES
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"where captions:... come from: {', '.join(NAMES)}, file:PATH (default: closed-world)",
     )
     add_results(parser)
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -97,7 +96,7 @@ def main(args: argparse.Namespace) -> int:
             if not args.json:
                 print(describe_trial(trial), flush=True)
     if args.json:
-        print(json.dumps([trial._asdict() for trial in imported], indent=1, allow_nan=False))
+        print(format_json([trial._asdict() for trial in imported]))
     else:
         following = options.next_command(args.results)
         print(f"{len(imported)} imported as {args.name!r} in {args.results}; next: {following}")

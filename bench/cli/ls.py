@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import json
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.common_options import add_results, existing, opened_store
+from bench.cli.common_options import add_json, add_results, existing, format_json, opened_store
 from bench.errors import escape_controls
 from bench.storage import json_values
 from bench.storage.record import Record
@@ -38,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only those whose number of parameters their method cannot have, with the reason",
     )
     add_results(parser)
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -60,7 +59,7 @@ def list_trials(args: argparse.Namespace, trials: Store) -> None:
     if args.doubtful:
         rows = _doubtful(chosen, rows)
     if args.json:
-        print(json.dumps(rows, indent=1, allow_nan=False))
+        print(format_json(rows))
     else:
         print(escape_controls("\n".join(_lines(rows))), end="\n" * bool(rows))
         print(f"{len(rows)} of {len(trials.ids())} trials in {args.results}")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import pathlib
 from typing import Any
 
 from bench.cli import failure_options, report_options, suite_options
 from bench.cli.argument_parser import whole_number
-from bench.cli.common_options import opened_store
+from bench.cli.common_options import add_json, format_json, opened_store
 from bench.errors import UsageError
 from bench.storage import json_values
 from tasks.data_dir.guarded_files import read_plain_file
@@ -49,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     report_options.add_price_arguments(parser)
     failure_options.add_failure_policy(parser)
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -79,7 +78,7 @@ def main(args: argparse.Namespace) -> int:
     elif not args.no_pilot:
         plan = run_plan.measure_costs(plan)
     if args.json:
-        print(json.dumps(plan.to_json(), indent=1))
+        print(format_json(plan.to_json()))
         return 0
     plan_tables.print_plan(plan)
     if planned is not None:

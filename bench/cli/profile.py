@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import os
 import pathlib
 from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
 from bench.cli.argument_parser import digits_of, whole_number
-from bench.cli.common_options import check_out_file
+from bench.cli.common_options import add_json, check_out_file, format_json
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--views", type=whole_number(1), default=25, metavar="N", help="with --scoring: photographs (25)"
     )
     parser.add_argument("--out", type=pathlib.Path, metavar="FILE", help="write the profiles as JSON; plan reads them")
-    parser.add_argument("--json", action="store_true", help="print them as JSON")
+    add_json(parser, "them")
 
 
 def method_name(text: str) -> str:
@@ -105,7 +104,7 @@ def main(args: argparse.Namespace) -> int:
         settings=tuple(args.settings),
     )
     profiles = profile_suite.profile_methods(options, report=None if args.json else profile_tables.print_progress)
-    text = json.dumps([found.to_json() for found in profiles], indent=1, allow_nan=False)
+    text = format_json([found.to_json() for found in profiles])
     if args.out is not None:
         from tasks.data_dir.atomic_files import write_file
 
@@ -133,7 +132,7 @@ def profile_scoring(args: argparse.Namespace) -> int:
         rows.append(row._asdict())
         if not args.json:
             print(describe_speed(row), flush=True)
-    text = json.dumps({"device": device, "image_px": args.image_px, "rows": rows}, indent=1)
+    text = format_json({"device": device, "image_px": args.image_px, "rows": rows})
     if args.out is not None:
         from tasks.data_dir.atomic_files import write_file
 

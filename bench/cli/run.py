@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli import failure_options, report_options, status, suite_options
 from bench.cli.argument_parser import number_from_zero, positive_number, whole_number
-from bench.cli.common_options import opened_store
+from bench.cli.common_options import add_json, format_json, opened_store
 from bench.cli.live_page import LivePage
 from bench.errors import MACHINE_ERRORS, UsageError, describe_os_error
 from bench.training.sitting import CHECKPOINT_MINUTES
@@ -38,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         help="take no more steps after so many minutes, and exit with 0; the same command goes on from there",
     )
-    parser.add_argument("--json", action="store_true", help="print the tables as JSON")
+    add_json(parser, "the tables")
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
@@ -145,7 +144,7 @@ def run_selection(
         media=report_options.plan_media(chosen, trials_store, report_options.MediaOptions()),
     )
     if args.json:
-        print(json.dumps([result.to_json() for result in contents.results], indent=1, allow_nan=False))
+        print(format_json([result.to_json() for result in contents.results]))
     else:
         terminal.print_tables(contents.results, chosen.suite.left_out_at(chosen.budget))
     report = draw_default_report(contents, chosen)  # after the tables: its folder may be one that can only be read

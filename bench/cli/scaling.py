@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
-from bench.cli.common_options import check_out_file
+from bench.cli.common_options import add_json, check_out_file, format_json
 from bench.cli.profile import numbers
 from bench.errors import UsageError
 from bench.storage import json_values
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write the measurements as JSON, beside those of an earlier call that stand there",
     )
+    add_json(parser, "the measurements")
     parser.add_argument("--into", type=pathlib.Path, help=argparse.SUPPRESS)  # measures once, in this process
 
 
@@ -62,7 +63,7 @@ def executor_names(text: str) -> tuple[str, ...]:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Measure, print a table and write JSON; 1 if a trial failed."""
+    """Measure, and print a table or JSON; 1 if a trial failed."""
     if args.into is not None:
         return measure_here(args)
     from bench.report.tables import scaling_tables
@@ -82,8 +83,10 @@ def main(args: argparse.Namespace) -> int:
             found.append(scaling.train_apart(words, executor, num_devices))
             write_measurements(args.out, [*earlier, *found])
     everything = [*earlier, *found]
-    scaling_tables.print_measurements(everything)
-    print(json.dumps(plain_measurements(everything), allow_nan=False))
+    if args.json:
+        print(format_json(plain_measurements(everything)))
+    else:
+        scaling_tables.print_measurements(everything)
     return 1 if any(measurement.num_failed for measurement in found) else 0
 
 
@@ -121,7 +124,7 @@ def write_measurements(path: pathlib.Path | None, measurements: list[Measurement
     from tasks.data_dir.atomic_files import write_file
 
     if path is not None:
-        write_file(path, json.dumps(plain_measurements(measurements), indent=1, allow_nan=False) + "\n")
+        write_file(path, format_json(plain_measurements(measurements)) + "\n")
 
 
 def plain_measurements(measurements: list[Measurement]) -> list[dict[str, object]]:

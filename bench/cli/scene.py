@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 
-from bench.cli.common_options import check_out_file
+from bench.cli.common_options import add_json, check_out_file, format_json
 from bench.errors import UsageError, escape_controls
 
 HELP = "look at a folder of photographs before training: format, split, cameras, near and far, doubts"
@@ -24,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--near", type=float, metavar="DEPTH", help="instead of the estimate, in the poses' unit")
     parser.add_argument("--far", type=float, metavar="DEPTH", help="instead of the estimate, in the poses' unit")
     parser.add_argument("--world", choices=WORLDS, help="what lies around it, instead of the estimate")
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -55,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"--out: expected a file that can be written, got {out}: {error.strerror}") from error
     if args.json:
-        print(json.dumps(summary | {"drawing": str(out)}, indent=1, allow_nan=False))
+        print(format_json(summary | {"drawing": str(out)}))
     else:
         print(escape_controls("\n".join([*scene_summary.summary_lines(summary), f"  {'drawn':9} {out}"])))
     return 0

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from typing import Any
 
-from bench.cli.common_options import add_results, opened_store
+from bench.cli.common_options import add_json, add_results, format_json, opened_store
 from bench.errors import escape_controls
 from bench.storage.record import Record
 
@@ -19,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `show`."""
     parser.add_argument("trial", metavar="TRIAL", help="an id, its start, or a part that no other has")
     add_results(parser)
-    parser.add_argument("--json", action="store_true", help="print it as JSON, curves and scores included")
+    add_json(parser, "it with curves and scores")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -29,7 +28,7 @@ def main(args: argparse.Namespace) -> int:
         record = trials.read(trial_id)
         scores = trials.scores(trial_id)
     if args.json:
-        print(json.dumps(record.to_json() | {"scores": scores}, indent=1, allow_nan=False))
+        print(format_json(record.to_json() | {"scores": scores}))
         return 0
     lines = [*_head(record), *_scores(scores), *_curves(record), *_tree("identity", record.identity)]
     lines += _tree("scene", record.scene) if record.scene else []

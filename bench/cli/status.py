@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 import sys
 import time
@@ -11,7 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 from bench.cli import common_options
-from bench.cli.common_options import add_results, existing
+from bench.cli.common_options import add_json, add_results, existing, format_json
 from bench.errors import UsageError, escape_controls
 from bench.storage import store
 from bench.storage.checkpoint_files import CheckpointFolder
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
     parser.add_argument("--watch", action="store_true", help="look again and again until nothing runs any more")
     common_options.add_every(parser, "--watch", EVERY_S)
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -56,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
             "left_out": trials.left_out,
             "begun": begun_trials(trials),
         }
-        print(json.dumps(told | {"running": status}, indent=1))
+        print(format_json(told | {"running": status}))
         return 0
     print(escape_controls("\n".join([*describe_store(trials), *_described(status)])))
     return 0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import pathlib
 import sys
 from typing import TYPE_CHECKING
 
-from bench.cli.common_options import add_results, opened_store
+from bench.cli.common_options import add_json, add_results, format_json, opened_store
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a quiz: an encoder to compare with people, once for each (default: all that are on disk)",
     )
     add_results(parser)
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json(parser)
     parser.add_argument(
         "--save",
         action="store_true",
@@ -79,7 +78,7 @@ def print_votes(args: argparse.Namespace) -> int:
     with opened_store(args.results) as trials_store:
         found = count_votes(args.files, trials_store)
     if args.json:
-        print(json.dumps(found, indent=1, allow_nan=False))
+        print(format_json(found))
         return 0
     from bench.report.tables.vote_tables import vote_lines  # takes long to import: a wrong file was refused before
 
@@ -107,7 +106,7 @@ def print_counts(args: argparse.Namespace, trials: Store | None) -> int:
     from bench.report.tables.quiz_tables import quiz_lines
 
     found = count_quiz(args.files, args.key, args.judge, trials=trials)
-    print(json.dumps(found, indent=1, allow_nan=False) if args.json else "\n".join(quiz_lines(found)))
+    print(format_json(found) if args.json else "\n".join(quiz_lines(found)))
     if args.sheets:
         print(draw_sheets(args, trials), file=sys.stderr)
     if args.save:

@@ -269,6 +269,7 @@ OWN = (
     BadCase("generate 'a chair' --budget smoke --out file/x", "--out file/x: expected", "a_file_in_the_way"),
     BadCase("generate 'a chair' --image-px 4", "--image-px: expected a whole number from 8 to 2048"),
     BadCase("encoders nothing", "encoders: expected one of the catalog, got 'nothing'"),
+    BadCase("encoders --cards --json", "encoders: expected --json beside a NAME or alone, got --cards or --convert"),
     BadCase("encoders --convert x", "--convert: expected NAME=PATH, got 'x'"),
     BadCase("encoders --convert nothing=a.pt", "--convert: expected a model of OpenAI's, got 'nothing'"),
     BadCase("encoders --convert openai-rn50=none.pt", "--convert: expected a file none.pt, got none"),

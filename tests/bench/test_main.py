@@ -5,6 +5,7 @@ import os
 import pytest
 
 from bench import __main__ as command_line
+from bench.cli.argument_parser import ArgumentParser
 from bench.errors import OutOfDeviceMemory
 
 
@@ -68,6 +69,16 @@ def test_every_verb_offers_the_same_four_names(verb):
     assert command_line.VERBS[verb] == module.HELP and not module.HELP.endswith(".")
     assert callable(module.add_arguments)
     assert callable(module.main)
+
+
+@pytest.mark.parametrize("verb", command_line.VERBS)
+def test_json_needs_no_word_behind_it(verb):
+    module = importlib.import_module(command_line.module_of(verb))
+    parser = ArgumentParser(verb, module.HELP, module.EXAMPLE)
+    module.add_arguments(parser)
+    for action in parser._actions:
+        if "--json" in action.option_strings:
+            assert action.nargs in (0, "?") and " as JSON, and " in action.help
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,8 @@ def test_the_command_writes_them_and_keeps_the_renders(file, tmp_path, monkeypat
     ]
     assert f"{name}, 1 captions, rprec1@embedded-judge-rn: " in capsys.readouterr().out
     monkeypatch.setattr(mitsuba_renderer, "photograph_all", lambda *a, **k: pytest.fail("rendered again"))
-    assert command_line.run(["upper-bounds", "--num", "1"]) == 0
+    assert command_line.run(["upper-bounds", "--num", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"name": name} | entry
     monkeypatch.setattr(true_renders, "renders_fingerprint", lambda *sizes: "others")
     with pytest.raises(pytest.fail.Exception, match="rendered again"):
         command_line.run(["upper-bounds", "--num", "1"])

@@ -44,6 +44,14 @@ def test_all_is_well(monkeypatch, capsys, tmp_path):
     assert found["sections"] == {"golden values": [FINE._asdict()]} and found["stamp"]["verdict"] == "ok"
 
 
+def test_findings_are_printed_where_no_file_is_named(monkeypatch, capsys):
+    examined(monkeypatch, FINE)
+    assert main(["doctor", "--json", "--quick"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["sections"] == {"golden values": [FINE._asdict()]}
+    assert printed.err.startswith("golden values\n  ok    metric psnr")
+
+
 def test_what_fails_is_the_exit_code(monkeypatch, capsys):
     examined(monkeypatch, FINE, WRONG)
     assert main(["doctor", "--address", "10.0.0.1:6379"]) == 1

@@ -103,10 +103,10 @@ def test_the_command_measures_one_device_once_and_keeps_earlier_measurements(tmp
     assert asked == [("inline", 1), ("inline", 2), ("ray", 2)]
     assert [found.num_devices for found in scaling_command.read_measurements(path)] == [1, 2, 2]
     printed = capsys.readouterr().out
-    assert json.loads(printed.splitlines()[-1]) == json.loads(path.read_text())
     assert "2 ray" in printed and "73%" in printed and "100%" in printed
     monkeypatch.setattr(scaling, "train_apart", lambda *arguments: measured(4, 85.0, num_failed=1))
-    assert command_line.main([*COMMAND, "--devices", "4", "--out", str(path)]) == 1
+    assert command_line.main([*COMMAND, "--devices", "4", "--out", str(path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == json.loads(path.read_text())
     assert len(json.loads(path.read_text())) == 4
 
 
