@@ -110,7 +110,10 @@ class Store:
         unreadable = store._read_folders()
         store._read_archives(study)
         for folder, reason in unreadable:  # only now: a store of another schema version must stay as it is
-            store.leave_out(f"{folder.name}: {reason}") if is_guest else store._set_aside(folder, reason)
+            if is_guest:
+                store.leave_out(f"{folder.name}: {reason}")
+            else:
+                store._set_aside(folder, reason)
         if not is_guest:
             files.remove_abandoned(store.root, driver_lock.driving_host(store.root))
         return store

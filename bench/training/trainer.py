@@ -220,20 +220,23 @@ class PackRun:
         static, batch, scenes = load_batch(pack)
         state = init_state(static, batch, len(pack.roots))
         timer.lap("prepare_s")
+        rows = [pack.roots.index(root(trial)) for trial in phase.trials]
+        earlier: list[dict[str, float]] = [{} for _ in pack.roots]
+        shared: list[dict[str, float]] = [{} for _ in pack.roots]
         return cls(
             pack=pack,
             phase=phase,
             report=report,
             sitting=sitting,
             roots=pack.roots,
-            rows=tuple(pack.roots.index(root(trial)) for trial in phase.trials),
+            rows=tuple(rows),
             scenes=scenes,
             batch=batch,
             state=state,
             timer=timer,
             seconds_trained=timer.shared_by(len(pack.roots)),
-            seconds_earlier=[{} for _ in pack.roots],
-            seconds_shared=[{} for _ in pack.roots],
+            seconds_earlier=earlier,
+            seconds_shared=shared,
             resumed_at=[[] for _ in pack.roots],
         )
 
@@ -247,6 +250,9 @@ class PackRun:
         mesh = device_mesh.choose_mesh(len(roots), points_per_step(phase.method))
         state, batch = device_mesh.place_trials((state, batch._replace(hyperparameters=hyperparameters)), mesh)
         curves = {name: [point[copied] for point in points] for name, points in self.curves.items()}
+        earlier = [self.seconds_earlier[row] for row in copied]
+        shared = [sum_timings(seconds, self.seconds_trained) for seconds in earlier]
+        resumed_at = [list(self.resumed_at[row]) for row in copied]
         return dataclasses.replace(
             self,
             phase=phase,
@@ -260,9 +266,9 @@ class PackRun:
             curves=curves,
             strip=[],
             seconds_before=self.seconds_trained,
-            seconds_earlier=[self.seconds_earlier[row] for row in copied],
-            seconds_shared=[sum_timings(self.seconds_earlier[row], self.seconds_trained) for row in copied],
-            resumed_at=[list(self.resumed_at[row]) for row in copied],
+            seconds_earlier=earlier,
+            seconds_shared=shared,
+            resumed_at=resumed_at,
         )
 
     def train_phase(self) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -36,7 +36,7 @@ from tasks.path_tracing.materials import (
     picture_texture,
     studio,
 )
-from tasks.path_tracing.meshes import Mesh, Real, join
+from tasks.path_tracing.meshes import Mesh, join
 
 Family = Literal["guide", "judge"]
 
@@ -260,26 +260,62 @@ def fit_kind(kind: str) -> list[Part]:
     return [Part(join(meshes), slot) for slot, meshes in slots.items()]
 
 
-def _box(parts: list[Part]) -> Float[np.ndarray, "2 3"]:
-    return join(part.mesh for part in parts).bounds
+@functools.lru_cache(maxsize=len(PARTS))
+def kind_bounds(kind: str) -> Float[np.ndarray, "2 3"]:
+    """Compute the lowest and the highest corner of a kind as `fit_kind` builds it."""
+    return join(part.mesh for part in fit_kind(kind)).bounds
+
+
+class PairPlace(NamedTuple):
+    """Where a thing of a pair goes, before both are fitted to the size of a picture: it is moved, scaled, moved again.
+
+    Attributes:
+        start: Added to its points.
+        scale: Factor of what comes of it.
+        end: Added at last.
+    """
+
+    start: Float[np.ndarray, "3"]
+    scale: float
+    end: Float[np.ndarray, "3"]
+
+    def put_points(self, points: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*b 3"]:
+        """Put points of the thing into their place."""
+        return (points + self.start) * self.scale + self.end
+
+    def put_mesh(self, mesh: Mesh) -> Mesh:
+        """Put a mesh of the thing into its place."""
+        moved = mesh.moved(*self.start)
+        return moved if self.scale == 1 else moved.scaled(self.scale).moved(*self.end)
+
+
+def place_pair(first: str, relation: str, second: str) -> tuple[PairPlace, PairPlace]:
+    """Place two kinds next to each other, or the first on the second."""
+    low, high = kind_bounds(first)
+    floor, ceiling = kind_bounds(second)
+    nowhere = np.zeros(3)
+    if relation == "next to":
+        left = PairPlace(np.asarray([0, -low[1] + HALF_GAP, -low[2]]), 1.0, nowhere)
+        right = PairPlace(np.asarray([0, -ceiling[1] - HALF_GAP, -floor[2]]), 1.0, nowhere)
+        return left, right
+    raw = _raw_bounds(second)
+    scale = (ceiling - floor)[2] / (raw[1] - raw[0])[2]
+    stand = STANDS[second]
+    top = np.asarray([stand.x, stand.y, stand.z])
+    # As large as possible, but not much wider than its place, and not larger than the thing below it.
+    size = float(min(1.35 * scale * stand.width / (high - low)[:2].max(), 0.95, 1.5 / (high - low)[2]))
+    upper = PairPlace(np.asarray([0, 0, -low[2]]), size, scale * (top - raw.mean(axis=0)))
+    return upper, PairPlace(nowhere, 1.0, nowhere)
+
+
+@functools.lru_cache(maxsize=len(PARTS))
+def _raw_bounds(kind: str) -> Float[np.ndarray, "2 3"]:
+    """Compute the bounds of a kind before it is fitted, in which `STANDS` is written."""
+    return join(part.mesh for part in PARTS[kind]()).bounds
 
 
 def _together(pair: ObjectPairSpec) -> list[Part]:
     """Place the things of a pair; return the parts of the first, then those of the second."""
-    first = fit_kind(pair.first.kind)
-    second = fit_kind(pair.second.kind)
-    low, high = _box(first)
-    floor, other = _box(second)
-    if pair.relation == "next to":
-        return [
-            *map_meshes(first, lambda m: m.moved(y=-low[1] + HALF_GAP, z=-low[2])),
-            *map_meshes(second, lambda m: m.moved(y=-other[1] - HALF_GAP, z=-floor[2])),
-        ]
-    raw = _box(PARTS[pair.second.kind]())
-    scale = (other - floor)[2] / (raw[1] - raw[0])[2]
-    x, y, z, width = STANDS[pair.second.kind]
-    place = [scale * (at - middle) for at, middle in zip((x, y, z), raw.mean(axis=0), strict=True)]
-    # As large as possible, but not much wider than its place, and not larger than the thing below it.
-    size: Real = float(min(1.35 * scale * width / (high - low)[:2].max(), 0.95, 1.5 / (high - low)[2]))
-    on_top = map_meshes(first, lambda m: m.moved(z=-low[2]).scaled(size).moved(*place))
-    return [*on_top, *second]
+    one, other = place_pair(pair.first.kind, pair.relation, pair.second.kind)
+    first = map_meshes(fit_kind(pair.first.kind), one.put_mesh)
+    return first + map_meshes(fit_kind(pair.second.kind), other.put_mesh)

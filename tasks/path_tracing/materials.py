@@ -46,11 +46,20 @@ def map_meshes(parts: Iterable[Part], change: Callable[[Mesh], Mesh]) -> list[Pa
 def fitted(parts: Iterable[Part], radius: Real = 1.2, half_side: Real = 1.0) -> list[Part]:
     """Centre parts at the origin and scale them to the largest size that fits into a ball and a cube."""
     parts = list(parts)
-    low, high = join(part.mesh for part in parts).bounds
-    parts = map_meshes(parts, lambda mesh: mesh.moved(*(-(low + high) / 2)))
-    reach = max(np.linalg.norm(part.mesh.corners, axis=-1).max() for part in parts)
-    scale = min(radius / reach, 2 * half_side / (high - low).max())
-    return map_meshes(parts, lambda mesh: mesh.scaled(float(scale)))
+    points = join(part.mesh for part in parts).corners.reshape(-1, 3)
+    middle, scale = fit_points(points, radius, half_side)
+    return map_meshes(parts, lambda mesh: mesh.moved(*-middle).scaled(scale))
+
+
+def fit_points(
+    points: Float[np.ndarray, "p 3"], radius: Real = 1.2, half_side: Real = 1.0
+) -> tuple[Float[np.ndarray, "3"], float]:
+    """Compute the middle of points, and the largest factor with which they fit about it into a ball and a cube."""
+    low = points.min(axis=0)
+    high = points.max(axis=0)
+    middle = (low + high) / 2
+    reach = np.linalg.norm(points - middle, axis=-1).max()
+    return middle, float(min(radius / reach, 2 * half_side / (high - low).max()))
 
 
 def assign_materials(parts: Iterable[Part], materials: Mapping[str, Fragment], prefix: str = "") -> dict[str, Fragment]:

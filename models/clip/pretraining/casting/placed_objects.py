@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from tasks.closed_world import appearance
 from tasks.closed_world.meanings import KINDS, Meaning, ObjectSpec
-from tasks.closed_world.object_models import PARTS, STANDS
+from tasks.path_tracing.materials import fit_points
 from tasks.path_tracing.meshes import join
 
 SLOTS = ("body", "shade", "tint", "dark")
@@ -88,34 +88,19 @@ def _pair_places(
     first: str, relation: str, second: str
 ) -> tuple[tuple[float, Float[np.ndarray, "3"]], tuple[float, Float[np.ndarray, "3"]]]:
     """Compute scale and shift of both things of a pair, fitted together to the size of a picture."""
-    low, high = _bounds(first)
-    floor, ceiling = _bounds(second)
-    places = [
-        (1.0, np.asarray([0, appearance.HALF_GAP - low[1], -low[2]])),
-        (1.0, np.asarray([0, -ceiling[1] - appearance.HALF_GAP, -floor[2]])),
-    ]
-    if relation == "on":
-        places = [_place_on(first, second), (1.0, np.zeros(3))]
-    points = np.concatenate(
-        [scale * _points(kind) + shift for kind, (scale, shift) in zip((first, second), places, strict=True)]
-    )
-    middle = (points.min(axis=0) + points.max(axis=0)) / 2
-    reach = np.linalg.norm(points - middle, axis=1).max()
-    factor = float(min(1.2 / reach, 2.0 / np.ptp(points, axis=0).max()))
-    one, other = [(factor * scale, factor * (shift - middle)) for scale, shift in places]
+    places = appearance.place_pair(first, relation, second)
+    points = [place.put_points(_points(kind)) for kind, place in zip((first, second), places, strict=True)]
+    middle, factor = fit_points(np.concatenate(points))
+    one, other = (_scale_and_shift(place, middle, factor) for place in places)
     return one, other
 
 
-def _place_on(first: str, second: str) -> tuple[float, Float[np.ndarray, "3"]]:
-    """Compute scale and shift of a thing that stands on another; see `appearance`."""
-    low, high = _bounds(first)
-    floor, ceiling = _bounds(second)
-    raw = _raw_bounds(second)
-    scale = (ceiling - floor)[2] / (raw[1] - raw[0])[2]
-    x, y, z, width = STANDS[second]
-    place = scale * (np.asarray([x, y, z]) - raw.mean(axis=0))
-    size = float(min(1.35 * scale * width / (high - low)[:2].max(), 0.95, 1.5 / (high - low)[2]))
-    return size, place - size * np.asarray([0, 0, low[2]])
+def _scale_and_shift(
+    place: appearance.PairPlace, middle: Float[np.ndarray, "3"], factor: float
+) -> tuple[float, Float[np.ndarray, "3"]]:
+    """Compute scale and shift of a thing in its place of a pair that is fitted about its middle."""
+    origin = place.put_points(np.zeros(3))
+    return factor * place.scale, factor * (origin - middle)
 
 
 @functools.cache
@@ -125,15 +110,3 @@ def _points(kind: str) -> Float[np.ndarray, "p 3"]:
     shapes = kind_shapes()
     corners = shapes.corners[shapes.starts[place] : shapes.starts[place + 1]]
     return np.unique(corners.reshape(-1, 3).astype(np.float64), axis=0)
-
-
-@functools.cache
-def _bounds(kind: str) -> Float[np.ndarray, "2 3"]:
-    points = _points(kind)
-    return np.stack([points.min(axis=0), points.max(axis=0)])
-
-
-@functools.cache
-def _raw_bounds(kind: str) -> Float[np.ndarray, "2 3"]:
-    """Compute the bounds of a kind before it is fitted, in which `STANDS` is written."""
-    return join(part.mesh for part in PARTS[kind]()).bounds
