@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.cli.common_options import add_json, format_json
+from bench.cli.common_options import add_json, to_json_text
 from bench.metrics.task_kinds import KINDS
 from bench.suites import registry
 
@@ -41,5 +41,5 @@ def main(args: argparse.Namespace) -> int:
             print(f"ok     {step.step}: {step.found}", flush=True)
     if args.json:
         told = [{"step": s.step, "kept": s.found is not None, "found": s.found, "do": s.what_to_do} for s in found]
-        print(format_json(told))
+        print(to_json_text(told))
     return int(any(step.found is None for step in found))

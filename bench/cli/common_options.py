@@ -44,7 +44,7 @@ def add_json(parser: argparse.ArgumentParser, what: str = "it") -> None:
     parser.add_argument("--json", action="store_true", help=f"print {what} as JSON, and nothing else")
 
 
-def format_json(value: Any) -> str:
+def to_json_text(value: Any) -> str:
     """Return plain values as lines of JSON, which has no word for NaN: null stands in its place."""
     return json.dumps(json_values.nan_to_none(value), indent=1, allow_nan=False)
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.cli import report_options, run, suite_options
-from bench.cli.common_options import add_json, check_out_folder, format_json, opened_store
+from bench.cli.common_options import add_json, check_out_folder, opened_store, to_json_text
 from bench.import_paths import ROOT
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def compare_here(args: argparse.Namespace, here: Store) -> int:
     conclusion = findings.conclusion(differences, study.label, results[0].cluster_noun)
     if args.json:
         plain = as_json(compared, differences, spent) | {"failed": failed, "found": conclusion}
-        print(format_json(plain))
+        print(to_json_text(plain))
     else:
         comparison_tables.print_comparison(study.label, study.suite.question, results, differences, spent)
         print(f"report: {report.describe()}")

@@ -7,7 +7,7 @@ import pathlib
 import sys
 from typing import Any
 
-from bench.cli.common_options import add_results, check_out_file, existing, format_json
+from bench.cli.common_options import add_results, check_out_file, existing, to_json_text
 from bench.errors import UsageError
 
 HELP = "examine this install and device: known numbers, determinism, memory, room, packages, Ray, stored trials"
@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
     print(f"\n{stamp.describe()} ({place})", file=page)
     findings = findings_to_json(sections, stamp)
     if is_printed:
-        print(format_json(findings))
+        print(to_json_text(findings))
     elif args.json is not None:
         write_findings(args.json, findings)
     return int("failed" in stamp.verdict)
@@ -77,6 +77,6 @@ def write_findings(path: pathlib.Path, findings: dict[str, Any]) -> None:
     from tasks.data_dir.atomic_files import write_file
 
     try:
-        write_file(path, (format_json(findings) + "\n").encode())
+        write_file(path, (to_json_text(findings) + "\n").encode())
     except OSError as error:
         raise UsageError(f"--json: expected a file that can be written, got {path} ({error.strerror})") from error

@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 from bench.cli.argument_parser import several_of, whole_number
-from bench.cli.common_options import add_json, check_out_folder, format_json
+from bench.cli.common_options import add_json, check_out_folder, to_json_text
 from bench.drill.faults import KINDS
 
 HELP = "make faults of machines while small trials are trained, and say whether anything was lost"
@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that disks and processes are taken away
     report = hold_drill(folder, args.faults, args.seed, args.kinds, int(args.nodes), say)
     if args.json:
-        print(format_json(report.to_json()))
+        print(to_json_text(report.to_json()))
     else:
         print("\n".join(report.to_lines()))
     if args.results is None:

@@ -6,7 +6,7 @@ import argparse
 import pathlib
 from typing import Any
 
-from bench.cli.common_options import add_json, format_json
+from bench.cli.common_options import add_json, to_json_text
 from bench.errors import UsageError, nearest
 
 HELP = "list encoders: what there is, what is on disk, how to get the rest"
@@ -42,9 +42,9 @@ def main(args: argparse.Namespace) -> int:
             raise UsageError(f"encoders: expected one of the catalog, got {args.name!r}; {nearest(args.name, names)}")
         found = listing.describe_encoder(args.name)
         known = {name: value for name, value in found.items() if value}
-        print(format_json(found) if args.json else "\n".join(model_cards.card_lines(known)))
+        print(to_json_text(found) if args.json else "\n".join(model_cards.card_lines(known)))
     elif args.json:
-        print(format_json([listing.summarize_encoder(name) for name in names]))
+        print(to_json_text([listing.summarize_encoder(name) for name in names]))
     else:
         print_table([listing.summarize_encoder(name) for name in names])
     return 0

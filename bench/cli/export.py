@@ -7,7 +7,7 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from bench.cli import export_options, suite_options
-from bench.cli.common_options import add_json, format_json, opened_store
+from bench.cli.common_options import add_json, opened_store, to_json_text
 from bench.errors import UsageError
 from bench.storage.store import Store
 from bench.storage.trial_ids import match_trial_ids
@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
         if args.json:
             told = {"trial_id": trial.id, "files": [str(out / name) for name in left.files], "notes": left.notes}
             told["path"] = left.path
-            print(format_json(told | {"mesh": left.meshed.to_json(), "seconds": left.seconds}))
+            print(to_json_text(told | {"mesh": left.meshed.to_json(), "seconds": left.seconds}))
         else:
             print("\n".join([f"{out}: {', '.join(left.files)}", *left.told()]))
         return 0

@@ -17,7 +17,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from bench.cli import export_options, suite_options
-from bench.cli.common_options import add_json, format_json
+from bench.cli.common_options import add_json, to_json_text
 from bench.errors import UsageError
 from bench.suites import option_syntax
 from tasks.captions.caption_sets import normalized
@@ -107,10 +107,10 @@ def make_and_describe(args: argparse.Namespace, caption: str, out: pathlib.Path,
     timer.lap("start_s")
     made = generation.make_objects(trials, out, export_options.sizes(args), timer)
     summary = generation.summarize_objects(trials[0], made, laps=timer.laps, command=command_line(args))
-    write_file(out / "summary.json", format_json(summary) + "\n")
+    write_file(out / "summary.json", to_json_text(summary) + "\n")
     write_file(out / "index.html", generation_page.render_generation_page(summary))
     if args.json:
-        print(format_json(summary))
+        print(to_json_text(summary))
     else:
         for described in summary["objects"]:
             print(f"seed {described['seed']}: {'; '.join(generation_page.describe_seed(described))}")

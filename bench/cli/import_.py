@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
 from bench.cli.argument_parser import whole_number
-from bench.cli.common_options import add_json, add_results, format_json, opened_store
+from bench.cli.common_options import add_json, add_results, opened_store, to_json_text
 from tasks.captions.caption_sets import NAMES
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def main(args: argparse.Namespace) -> int:
             if not args.json:
                 print(describe_trial(trial), flush=True)
     if args.json:
-        print(format_json([trial._asdict() for trial in imported]))
+        print(to_json_text([trial._asdict() for trial in imported]))
     else:
         following = options.next_command(args.results)
         print(f"{len(imported)} imported as {args.name!r} in {args.results}; next: {following}")

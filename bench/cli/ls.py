@@ -6,7 +6,7 @@ import argparse
 import fnmatch
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.common_options import add_json, add_results, existing, format_json, opened_store
+from bench.cli.common_options import add_json, add_results, existing, opened_store, to_json_text
 from bench.errors import escape_controls
 from bench.storage import json_values
 from bench.storage.record import Record
@@ -59,7 +59,7 @@ def list_trials(args: argparse.Namespace, trials: Store) -> None:
     if args.doubtful:
         rows = _doubtful(chosen, rows)
     if args.json:
-        print(format_json(rows))
+        print(to_json_text(rows))
     else:
         print(escape_controls("\n".join(_lines(rows))), end="\n" * bool(rows))
         print(f"{len(rows)} of {len(trials.ids())} trials in {args.results}")

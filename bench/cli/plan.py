@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.cli import failure_options, report_options, suite_options
 from bench.cli.argument_parser import whole_number
-from bench.cli.common_options import add_json, format_json, opened_store
+from bench.cli.common_options import add_json, opened_store, to_json_text
 from bench.errors import UsageError
 from bench.storage import json_values
 from tasks.data_dir.guarded_files import read_plain_file
@@ -78,7 +78,7 @@ def main(args: argparse.Namespace) -> int:
     elif not args.no_pilot:
         plan = run_plan.measure_costs(plan)
     if args.json:
-        print(format_json(plan.to_json()))
+        print(to_json_text(plan.to_json()))
         return 0
     plan_tables.print_plan(plan)
     if planned is not None:

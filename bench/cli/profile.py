@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
 from bench.cli.argument_parser import digits_of, whole_number
-from bench.cli.common_options import add_json, check_out_file, format_json
+from bench.cli.common_options import add_json, check_out_file, to_json_text
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def main(args: argparse.Namespace) -> int:
         settings=tuple(args.settings),
     )
     profiles = profile_suite.profile_methods(options, report=None if args.json else profile_tables.print_progress)
-    text = format_json([found.to_json() for found in profiles])
+    text = to_json_text([found.to_json() for found in profiles])
     if args.out is not None:
         from tasks.data_dir.atomic_files import write_file
 
@@ -132,7 +132,7 @@ def profile_scoring(args: argparse.Namespace) -> int:
         rows.append(row._asdict())
         if not args.json:
             print(describe_speed(row), flush=True)
-    text = format_json({"device": device, "image_px": args.image_px, "rows": rows})
+    text = to_json_text({"device": device, "image_px": args.image_px, "rows": rows})
     if args.out is not None:
         from tasks.data_dir.atomic_files import write_file
 

@@ -12,7 +12,7 @@ from bench.cli import common_options, report_options, suite_options
 from bench.errors import UsageError
 from bench.import_paths import ROOT
 from bench.report.defaults import ENCODER_FIGURE
-from bench.storage import store
+from bench.storage.folder_changes import FILE_ENDS, modification_times
 from bench.storage.store import Store
 from bench.storage.trial_reader import describe_damage
 from tasks.budgets import budget_named
@@ -185,8 +185,8 @@ def draw_while_running(
     told: set[str] = set()
     try:
         while True:
-            listing = store.modification_times(results)
-            now = {name: stamps for name, stamps in listing.items() if name in wanted or name.endswith(store.FILE_ENDS)}
+            listing = modification_times(results)
+            now = {name: stamps for name, stamps in listing.items() if name in wanted or name.endswith(FILE_ENDS)}
             if now != seen:
                 seen = now
                 trials_store = Store.open(results, selection.study_name(chosen))

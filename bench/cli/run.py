@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli import failure_options, report_options, status, suite_options
 from bench.cli.argument_parser import number_from_zero, positive_number, whole_number
-from bench.cli.common_options import add_json, format_json, opened_store
+from bench.cli.common_options import add_json, opened_store, to_json_text
 from bench.cli.live_page import LivePage
 from bench.errors import MACHINE_ERRORS, UsageError, describe_os_error
 from bench.training.sitting import CHECKPOINT_MINUTES
@@ -144,7 +144,7 @@ def run_selection(
         media=report_options.plan_media(chosen, trials_store, report_options.MediaOptions()),
     )
     if args.json:
-        print(format_json([result.to_json() for result in contents.results]))
+        print(to_json_text([result.to_json() for result in contents.results]))
     else:
         terminal.print_tables(contents.results, chosen.suite.left_out_at(chosen.budget))
     report = draw_default_report(contents, chosen)  # after the tables: its folder may be one that can only be read

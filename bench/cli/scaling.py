@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from bench.cli import suite_options
-from bench.cli.common_options import add_json, check_out_file, format_json
+from bench.cli.common_options import add_json, check_out_file, to_json_text
 from bench.cli.profile import numbers
 from bench.errors import UsageError
 from bench.storage import json_values
@@ -84,7 +84,7 @@ def main(args: argparse.Namespace) -> int:
             write_measurements(args.out, [*earlier, *found])
     everything = [*earlier, *found]
     if args.json:
-        print(format_json(plain_measurements(everything)))
+        print(to_json_text(plain_measurements(everything)))
     else:
         scaling_tables.print_measurements(everything)
     return 1 if any(measurement.num_failed for measurement in found) else 0
@@ -124,7 +124,7 @@ def write_measurements(path: pathlib.Path | None, measurements: list[Measurement
     from tasks.data_dir.atomic_files import write_file
 
     if path is not None:
-        write_file(path, format_json(plain_measurements(measurements)) + "\n")
+        write_file(path, to_json_text(plain_measurements(measurements)) + "\n")
 
 
 def plain_measurements(measurements: list[Measurement]) -> list[dict[str, object]]:

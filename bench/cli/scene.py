@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from bench.cli.common_options import add_json, check_out_file, format_json
+from bench.cli.common_options import add_json, check_out_file, to_json_text
 from bench.errors import UsageError, escape_controls
 
 HELP = "look at a folder of photographs before training: format, split, cameras, near and far, doubts"
@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"--out: expected a file that can be written, got {out}: {error.strerror}") from error
     if args.json:
-        print(format_json(summary | {"drawing": str(out)}))
+        print(to_json_text(summary | {"drawing": str(out)}))
     else:
         print(escape_controls("\n".join([*scene_summary.summary_lines(summary), f"  {'drawn':9} {out}"])))
     return 0

@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import Any
 
-from bench.cli.common_options import add_json, add_results, format_json, opened_store
+from bench.cli.common_options import add_json, add_results, opened_store, to_json_text
 from bench.errors import escape_controls
 from bench.storage.record import Record
 
@@ -28,7 +28,7 @@ def main(args: argparse.Namespace) -> int:
         record = trials.read(trial_id)
         scores = trials.scores(trial_id)
     if args.json:
-        print(format_json(record.to_json() | {"scores": scores}))
+        print(to_json_text(record.to_json() | {"scores": scores}))
         return 0
     lines = [*_head(record), *_scores(scores), *_curves(record), *_tree("identity", record.identity)]
     lines += _tree("scene", record.scene) if record.scene else []

@@ -10,9 +10,9 @@ from collections.abc import Collection
 from typing import Any
 
 from bench.cli import common_options
-from bench.cli.common_options import add_json, add_results, existing, format_json
+from bench.cli.common_options import add_json, add_results, existing, to_json_text
 from bench.errors import UsageError, escape_controls
-from bench.storage import store
+from bench.storage import folder_changes
 from bench.storage.checkpoint_files import CheckpointFolder
 from bench.storage.store import Store
 from bench.storage.trial_reader import describe_damage
@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
             "left_out": trials.left_out,
             "begun": begun_trials(trials),
         }
-        print(format_json(told | {"running": status}))
+        print(to_json_text(told | {"running": status}))
         return 0
     print(escape_controls("\n".join([*describe_store(trials), *_described(status)])))
     return 0
@@ -82,7 +82,7 @@ def watch(results: pathlib.Path, every_s: float) -> None:
     try:
         while True:
             status = trials.read_status()  # before the trials: a driver clears it when they are stored
-            times = store.modification_times(results)
+            times = folder_changes.modification_times(results)
             if times != seen:
                 trials = Store.open(results)
                 seen = times

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bench.cli.argument_parser import whole_number
-from bench.cli.common_options import add_json, format_json
+from bench.cli.common_options import add_json, to_json_text
 
 HELP = "render the objects that captions mean, and store their scores as upper bounds"
 EXAMPLE = "python -m bench upper-bounds --set closed-world --num 64"
@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> int:
 
     name, entry = true_renders.measure_set(args.set, args.num)
     if args.json:
-        print(format_json({"name": name} | entry))
+        print(to_json_text({"name": name} | entry))
         return 0
     for metric, found in entry["metrics"].items():
         ends = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"

@@ -8,7 +8,7 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING
 
-from bench.cli.common_options import add_json, add_results, format_json, opened_store
+from bench.cli.common_options import add_json, add_results, opened_store, to_json_text
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def print_votes(args: argparse.Namespace) -> int:
     with opened_store(args.results) as trials_store:
         found = count_votes(args.files, trials_store)
     if args.json:
-        print(format_json(found))
+        print(to_json_text(found))
         return 0
     from bench.report.tables.vote_tables import vote_lines  # takes long to import: a wrong file was refused before
 
@@ -106,7 +106,7 @@ def print_counts(args: argparse.Namespace, trials: Store | None) -> int:
     from bench.report.tables.quiz_tables import quiz_lines
 
     found = count_quiz(args.files, args.key, args.judge, trials=trials)
-    print(format_json(found) if args.json else "\n".join(quiz_lines(found)))
+    print(to_json_text(found) if args.json else "\n".join(quiz_lines(found)))
     if args.sheets:
         print(draw_sheets(args, trials), file=sys.stderr)
     if args.save:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 
 from bench.doctor.check import Check
+from tasks import host_cores
 
 GIB = 2**30
 
@@ -37,7 +38,7 @@ def check_devices() -> list[Check]:
         stats = device.memory_stats() or {}
         limit = stats.get("bytes_limit")
         if limit is None:
-            measured = f"{devices.num_cores()} cores" if device.platform == "cpu" else "memory not told"
+            measured = f"{host_cores.num_cores()} cores" if device.platform == "cpu" else "memory not told"
         else:
             measured = f"{limit / GIB:.1f} GiB for JAX, {stats.get('bytes_in_use', 0) / GIB:.1f} in use"
         checks.append(Check("ok", f"device {device.id}", f"{device.device_kind}, {measured}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 
 from bench.doctor.check import Check, Status
-from bench.storage.store import modification_times
+from bench.storage.folder_changes import modification_times
 from bench.storage.store_check import FindingKind, check_store
 
 MOST_LINES = 20

@@ -16,10 +16,11 @@ from bench.export.text_to_3d import PROTOCOL, WORLD, is_embedded
 from bench.storage.record import Outcome
 from bench.storage.timings import NO_LAPS, PhaseTimer, sum_timings
 from bench.suites.trial import Trial
-from bench.training import devices, packing, precompile, trainer
+from bench.training import packing, precompile, trainer
 from bench.training.progress import Progress, ProgressBar
 from bench.training.sitting import Sitting
 from models.method import Data
+from tasks import host_cores
 from tasks.captions.judge_agreement import rank_judges
 from tasks.closed_world import grammar
 
@@ -89,7 +90,7 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
         outcomes = {rendered.trial.id: rendered.outcome for phase in trained.phases for rendered in phase.trials}
         write = functools.partial(write_object, out=out, sizes=sizes, data=writers.data())
         left: list[object_files.ExportedFiles | None] = []
-        with ThreadPoolExecutor(min(len(trials), devices.num_cores())) as threads:
+        with ThreadPoolExecutor(min(len(trials), host_cores.num_cores())) as threads:
             for written in threads.map(write, trials, [outcomes[trial.id] for trial in trials]):
                 bar.on_progress(Progress("write", len(left), len(trials), math.nan))
                 left.append(written)

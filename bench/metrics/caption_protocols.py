@@ -18,7 +18,14 @@ from jaxtyping import Int, Shaped
 
 from bench.errors import UsageError, nearest
 from bench.metrics import judges, r_precision, stored_views
-from bench.metrics.caption_scorers import FIELD_SCORERS, RING, ScoreCollector, read_views, score_with_encoder
+from bench.metrics.caption_scorers import (
+    FIELD_SCORERS,
+    RING,
+    JudgedViews,
+    ScoreCollector,
+    read_views,
+    score_with_encoder,
+)
 from bench.metrics.metric_key import OWN_GUIDE, MetricKey
 from bench.metrics.protocols import EncoderLoader, Protocol
 from bench.metrics.registry import ENCODER_METRICS
@@ -49,6 +56,35 @@ class JudgedProtocol(Protocol):
     def can_score(self, view_ids: Sequence[int]) -> bool:
         """Whether one of the views is among those that it scores."""
         return not set(self.view_ids).isdisjoint(view_ids)
+
+    def make_scores(
+        self,
+        view_ids: tuple[int, ...],
+        views: JudgedViews,
+        numbers: ScoreCollector,
+        departs: Sequence[str],
+        about: dict[str, Any],
+    ) -> Scores:
+        """Gather what a trial's numbers are stored with.
+
+        Args:
+            view_ids: Those of the views.
+            views: What was judged.
+            numbers: What judges made of them.
+            departs: How they differ from what the protocol is defined on.
+            about: What they were made with.
+        """
+        return Scores(
+            protocol=self.name,
+            version=self.version,
+            view_ids=view_ids,
+            per_view=numbers.per_view,
+            reasons=numbers.reasons,
+            context=numbers.context,
+            departs="; ".join(departs) or None,
+            field_state=views.state,
+            about=about,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,9 +137,7 @@ class CaptionProtocol(JudgedProtocol):
             >>> CAPTION_PROTOCOLS["dreamfields-2022"].metric_names()[-2:]
             ('nll@laion2b-vit-b-32', 'rprec1@guide')
         """
-        others = [name for name in catalog.EMBEDDED if name not in catalog.JUDGES]
-        encoders = [*catalog.JUDGES, *others, *catalog.ENTRIES]
-        by_judges = [f"{metric}@{name}" for name in encoders for metric in self.metrics]
+        by_judges = [f"{metric}@{name}" for name in named_encoders() for metric in self.metrics]
         by_guide = [f"{metric}@{OWN_GUIDE}" for metric in self.guide_metrics]
         return (*self.field_metrics, *by_judges, *by_guide)
 
@@ -142,9 +176,7 @@ class CaptionProtocol(JudgedProtocol):
         load = load_encoder or encoder_of
         rows, departs = choose_rows(self, data, views)
         judged_views = read_views(data, views, rows)
-        numbers = ScoreCollector()
-        numbers.context["azimuth_deg"] = [float(x) for x in judged_views.azimuth_deg]
-        numbers.context["elevation_deg"] = [float(x) for x in judged_views.elevation_deg]
+        numbers = ScoreCollector.of_views(judged_views)
         encoders: dict[str, Encoder | str] = {}
         for i, name in enumerate(data.judges):
             encoders[name] = held_out_judge(name, guides, load)
@@ -158,17 +190,8 @@ class CaptionProtocol(JudgedProtocol):
             keys = keys_of(self.guide_metrics, OWN_GUIDE)
             score_with_encoder(encoders[OWN_GUIDE], keys, data, judged_views, self.background, numbers)
         departs += resize_notes(judged_views.opacity.shape[1], encoders)
-        return Scores(
-            protocol=self.name,
-            version=self.version,
-            view_ids=tuple(int(views["ids"][row]) for row in rows),
-            per_view=numbers.per_view,
-            reasons=numbers.reasons,
-            context=numbers.context,
-            departs="; ".join(departs) or None,
-            field_state=judged_views.state,
-            about=describe_judging(data, guides),
-        )
+        view_ids = tuple(int(views["ids"][row]) for row in rows)
+        return self.make_scores(view_ids, judged_views, numbers, departs, describe_judging(data, guides))
 
 
 CAPTION_PROTOCOLS: dict[str, CaptionProtocol] = {
@@ -221,6 +244,12 @@ def held_out_judge(name: str, guides: Sequence[str], load: EncoderLoader) -> Enc
     digests = {guide: catalog.weights_fingerprint(guide) for guide in guides}
     judge = judges.judge_of(name, {"": digests}, allow_in_loop=True)
     return IN_LOOP if judge.in_loop else load(name)
+
+
+def named_encoders() -> list[str]:
+    """List the encoders that have a name of their own, judges first."""
+    others = [name for name in catalog.EMBEDDED if name not in catalog.JUDGES]
+    return [*catalog.JUDGES, *others, *catalog.ENTRIES]
 
 
 def is_encoder_name(name: str) -> bool:

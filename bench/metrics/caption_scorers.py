@@ -83,6 +83,13 @@ class ScoreCollector:
     reasons: dict[str, str] = dataclasses.field(default_factory=dict)
     context: dict[str, list[float | int | None]] = dataclasses.field(default_factory=dict)
 
+    @classmethod
+    def of_views(cls, views: JudgedViews) -> ScoreCollector:
+        """Begin with the directions of the views, and without a number."""
+        azimuths: list[float | int | None] = [float(x) for x in views.azimuth_deg]
+        elevations: list[float | int | None] = [float(x) for x in views.elevation_deg]
+        return cls(context={"azimuth_deg": azimuths, "elevation_deg": elevations})
+
     def add(
         self,
         name: str,

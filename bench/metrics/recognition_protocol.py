@@ -32,6 +32,7 @@ from bench.metrics.caption_protocols import (
     encoder_of,
     held_out_judge,
     is_encoder_name,
+    named_encoders,
     resize_notes,
 )
 from bench.metrics.caption_scorers import RING, JudgedViews, ScoreCollector, read_views
@@ -39,7 +40,6 @@ from bench.metrics.metric_key import MetricKey
 from bench.metrics.protocols import EncoderLoader
 from bench.metrics.registry import NOT_A_PAIR, NOT_SINGLE, RECOGNITION_METRICS
 from bench.metrics.scores import NOT_A_THING, Scores
-from models.clip.checkpoints import catalog
 from models.clip.encoder import Encoder
 from tasks.captions.caption_task import CaptionData
 from tasks.closed_world import grammar
@@ -86,9 +86,7 @@ class RecognitionProtocol(JudgedProtocol):
 
     def metric_names(self) -> tuple[str, ...]:
         """List the metrics that it makes, by every encoder that has a name."""
-        others = [name for name in catalog.EMBEDDED if name not in catalog.JUDGES]
-        encoders = [*catalog.JUDGES, *others, *catalog.ENTRIES]
-        return tuple(f"{stem}@{name}" for name in encoders for stem in self.stems)
+        return tuple(f"{stem}@{name}" for name in named_encoders() for stem in self.stems)
 
     def crash_score(self, metric: str) -> tuple[tuple[int, ...], float] | None:
         """Give None: a trial that crashed leaves a gap."""
@@ -116,26 +114,16 @@ class RecognitionProtocol(JudgedProtocol):
         load = load_encoder or encoder_of
         rows, departs = choose_rows(self, data, views)
         judged_views = read_views(data, views, rows)
-        numbers = ScoreCollector()
-        numbers.context["azimuth_deg"] = [float(x) for x in judged_views.azimuth_deg]
-        numbers.context["elevation_deg"] = [float(x) for x in judged_views.elevation_deg]
+        numbers = ScoreCollector.of_views(judged_views)
         meaning = meaning_or_none(data.caption)
         encoders: dict[str, Encoder | str] = {}
         for name in data.judges:
             encoders[name] = held_out_judge(name, guides, load)
             self.add_judge(name, encoders[name], meaning, judged_views, numbers)
         departs += resize_notes(judged_views.opacity.shape[1], encoders)
-        return Scores(
-            protocol=self.name,
-            version=self.version,
-            view_ids=tuple(int(views["ids"][row]) for row in rows),
-            per_view=numbers.per_view,
-            reasons=numbers.reasons,
-            context=numbers.context,
-            departs="; ".join(departs) or None,
-            field_state=judged_views.state,
-            about=describe_judging(data, guides) | self.describe_questions(),
-        )
+        view_ids = tuple(int(views["ids"][row]) for row in rows)
+        about = describe_judging(data, guides) | self.describe_questions()
+        return self.make_scores(view_ids, judged_views, numbers, departs, about)
 
     def describe_questions(self) -> dict[str, Any]:
         """Describe what judges chose among, and what chance would give of single things."""

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import DamagedFile, UsageError, escape_controls
 from bench.storage import (
-    archive,
     archived_trials,
     checksums,
     driver_lock,
@@ -36,6 +35,7 @@ from bench.storage import (
     run_status,
     trial_folder,
 )
+from bench.storage.folder_changes import FILE_ENDS
 from bench.storage.record import Outcome, Record
 from bench.storage.trial_folder import is_trial_name
 from bench.storage.trial_ids import match_trial_ids, refuse_several
@@ -44,35 +44,6 @@ from tasks.data_dir.atomic_files import write_file
 if TYPE_CHECKING:  # both take long to import, and listing trials needs neither
     import numpy
     import pandas
-
-FILE_ENDS = (archive.END, number_tables.END)
-"""Of files that hold many trials each."""
-
-
-def modification_times(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
-    """Return when each trial's folder and each archive last changed, without reading any of them.
-
-    Two results that are equal tell of the same trials and scores. It is cheap, to be asked again and again while
-    others write.
-
-    Returns:
-        By name, the times of the folder and of its scores in nanoseconds; empty where there is no store.
-    """
-    found: dict[str, tuple[int, ...]] = {}
-    with contextlib.suppress(FileNotFoundError), os.scandir(path) as entries:
-        for entry in entries:
-            if is_trial_name(entry.name) or entry.name.endswith(FILE_ENDS):
-                found[entry.name] = _change_times(entry.path)
-    return found
-
-
-def _change_times(folder: str) -> tuple[int, ...]:
-    """Return the times of a folder and its scores; of neither if `retry` has just moved it."""
-    times = []
-    for part in (folder, os.path.join(folder, "scores")):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            times.append(os.stat(part).st_mtime_ns)
-    return tuple(times)
 
 
 class Store:

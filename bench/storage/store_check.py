@@ -20,8 +20,8 @@ from typing import Literal, NamedTuple, TypeAlias
 from bench.errors import MACHINE_ERRORS, DamagedFile, MachineFault, UsageError, escape_controls, machine_fault
 from bench.storage import archived_trials, checksums, run_status, trial_folder
 from bench.storage.checkpoint_files import CheckpointFolder
+from bench.storage.folder_changes import FILE_ENDS
 from bench.storage.record import Record
-from bench.storage.store import FILE_ENDS
 from tasks.data_dir.content_hashes import sha256_of_all
 from tasks.data_dir.guarded_files import describe_kind
 

@@ -127,8 +127,3 @@ def num_accelerators() -> int:
     if importlib.util.find_spec("libtpu"):
         return len(glob.glob("/dev/accel*")) + len(glob.glob("/dev/vfio/[0-9]*"))
     return 0
-
-
-def num_cores() -> int:
-    """Count the CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -24,6 +24,7 @@ from bench.training import devices
 from bench.training.run_handlers import PackEvent
 from bench.training.run_suite import TrainingOptions, train_missing
 from bench.training.worker_times import WorkerTimes, slowest, split_times
+from tasks import host_cores
 from tasks.data_dir import location
 
 PROGRAMS = "programs"
@@ -80,7 +81,7 @@ def warm_efficiency(one: Measurement, several: Measurement) -> float:
 
 def count_devices() -> int:
     """Count the devices of this host: accelerators, or cores where there are none."""
-    return devices.num_accelerators() or devices.num_cores()
+    return devices.num_accelerators() or host_cores.num_cores()
 
 
 def train_once(options: TrainingOptions, chosen: Selection, results: pathlib.Path, began: float) -> Measurement:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from bench.errors import UsageError
 from bench.training.stalls import STALL_MINUTES
+from tasks import host_cores
 
 MEMORY = 0.75
 """The part of a GPU's memory that JAX takes by itself: workers that share a GPU share this."""
@@ -65,7 +66,7 @@ class WorkerDevices:
                 return cls(kind=kind, num_each=num_each, num_slots=_share(num_devices, num_each, kind))
         num_cores = int(resources.get("CPU", 1))
         if is_local:
-            num_cores = max(1, min(num_cores, devices.num_cores()))
+            num_cores = max(1, min(num_cores, host_cores.num_cores()))
         return cls(kind="CPU", num_each=num_each, num_slots=_share(num_cores, num_each, "CPU"))
 
     def options(self) -> dict[str, float | int | dict[str, float]]:

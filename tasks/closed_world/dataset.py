@@ -31,7 +31,6 @@ import functools
 import io
 import json
 import multiprocessing
-import os
 import pathlib
 import re
 import shutil
@@ -53,6 +52,8 @@ from tasks.data_dir import location
 from tasks.data_dir.atomic_files import write_file
 from tasks.data_dir.lazy_builder_configs import LazyBuilderConfigs
 from tasks.data_dir.locking import check_writable, folder_lock, unwritable
+from tasks.data_dir.progress_bar import progress_bar
+from tasks.host_cores import num_cores
 from tasks.path_tracing import mitsuba_renderer
 
 PIECE = 100
@@ -298,8 +299,8 @@ def _render(size: PicturesConfig, num_workers: int | None, *, show: bool) -> Non
         check_writable(folder)
         _check_free(folder, len(missing) * PIECE * size.image_px**2 * 4)
         if num_workers is None:
-            num_workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        with _bar(f"rendering {size.name}", PIECE * len(missing), show) as advance:
+            num_workers = num_cores()
+        with progress_bar(f"rendering {size.name}", PIECE * len(missing), show=show) as advance:
             # Pieces arrive in order, so an interruption loses only those that the processes had begun.
             for path, images in zip(missing.values(), _taken(size, list(missing), num_workers), strict=True):
                 _write(path, images, size)
@@ -371,20 +372,3 @@ def _check_free(folder: pathlib.Path, needed: int) -> None:
             f"{folder}: expected {needed / 1e6:.0f} MB free, got {free / 1e6:.0f} MB; free some, or choose another "
             "folder with BENCH_DATA_DIR"
         )
-
-
-@contextlib.contextmanager
-def _bar(title: str, total: int, show: bool) -> Iterator[Any]:
-    """Show a progress bar on stderr; yield the function that advances it."""
-    import rich.console
-    import rich.progress as bars
-
-    columns = (
-        bars.TextColumn("{task.description}"),
-        bars.BarColumn(),
-        bars.MofNCompleteColumn(),
-        bars.TimeRemainingColumn(),
-    )
-    with bars.Progress(*columns, console=rich.console.Console(stderr=True), disable=not show) as progress:
-        bar = progress.add_task(title, total=total)
-        yield lambda num: progress.advance(bar, num)

@@ -16,7 +16,6 @@ import functools
 import hashlib
 import math
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from tasks.host_cores import num_cores
 from tasks.path_tracing.materials import Fragment
 from tasks.path_tracing.meshes import Mesh
 
@@ -139,8 +139,7 @@ def photograph_all(
     if len(sizes) > 1:
         raise ValueError(f"photograph_all: expected shots of one size, got {sizes} px; call once a size")
     if num_workers is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        num_workers = min(cores, -(-len(shots) // 16))  # a process takes seconds to start: not for a few views
+        num_workers = min(num_cores(), -(-len(shots) // 16))  # a process takes seconds to start: not for a few views
     images = None
     for i, image in enumerate(_taken(shots, min(num_workers, len(shots)))):
         if images is None:

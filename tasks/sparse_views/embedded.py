@@ -21,6 +21,7 @@ from bench.errors import UsageError, nearest
 from tasks.cameras import BLENDER_FOV_DEG, intrinsics_from_fov
 from tasks.data_dir import location
 from tasks.data_dir.locking import check_writable
+from tasks.data_dir.progress_bar import progress_bar
 from tasks.scenes import scenes
 from tasks.sparse_views.scene_views import FAR, NEAR, NUM_POSES, POSES_VERSION, Split, scene_fingerprint, split_poses
 from tasks.sparse_views.view_selection import (
@@ -180,17 +181,7 @@ def prepare_all(tasks: Iterable[object], *, validation: bool = False, show: bool
     if not missing:
         return
     check_writable(pathlib.Path(missing[0].data_dir).parents[1])  # before a bar that would stand there unfinished
-    import rich.console
-    import rich.progress as bars
-
-    columns = (
-        bars.TextColumn("{task.description}"),
-        bars.BarColumn(),
-        bars.MofNCompleteColumn(),
-        bars.TimeRemainingColumn(),
-    )
-    with bars.Progress(*columns, console=rich.console.Console(stderr=True), disable=not show) as progress:
-        bar = progress.add_task("rendering", total=sum(builder.num_views(dataset) for dataset in missing))
+    with progress_bar("rendering", sum(builder.num_views(dataset) for dataset in missing), show=show) as advance:
         for dataset in missing:
-            progress.update(bar, description=f"rendering {dataset.builder_config.scene}")
-            builder.prepare_scene(dataset, on_view=lambda _: progress.advance(bar))
+            advance(0, f"rendering {dataset.builder_config.scene}")
+            builder.prepare_scene(dataset, on_view=lambda _: advance())

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import subprocess
-import time
 
 import numpy as np
 import pytest
@@ -14,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bench.errors import UsageError
-from bench.storage import archive, files
+from bench.storage import files
+from bench.storage.folder_changes import modification_times
 from bench.storage.record import SCHEMA_VERSION
-from bench.storage.store import Store, modification_times
+from bench.storage.store import Store
 from tests.fixtures.stored_trials import (
     failure,
     forget_checksums,
@@ -183,25 +183,6 @@ def test_a_reader_beside_a_running_driver_does_no_harm(tmp_path):
     assert driver.returncode == 0 and len(Store.open(tmp_path).ids()) == 30
     assert num_times > 3 and num_seen == sorted(num_seen)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".tmp-")]
-
-
-def test_a_listing_tells_new_trials_and_new_scores(tmp_path):
-    assert modification_times(tmp_path / "none") == {} and not (tmp_path / "none").exists()
-    trials = Store.open(tmp_path)
-    trials.write(some_outcome())
-    first = modification_times(tmp_path)
-    assert list(first) == ["nerf__knight__8v__s0__3f9c1a2b"] and modification_times(tmp_path) == first
-    trials.write_status({"running": []})
-    (tmp_path / ".tmp-other").mkdir()
-    assert modification_times(tmp_path) == first, "nothing is stored by that"
-    time.sleep(0.01)
-    trials.write_scores("nerf__knight__8v__s0__3f9c1a2b", "nerf-2020", some_scores())
-    second = modification_times(tmp_path)
-    assert second != first
-    trials.write(failure())
-    assert len(modification_times(tmp_path)) == 2
-    (tmp_path / f"kept{archive.END}").write_bytes(b"")
-    assert f"kept{archive.END}" in modification_times(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 2}', "\xff", '{"schema_version": 2, "curves": 3}'])

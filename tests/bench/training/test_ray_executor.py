@@ -12,9 +12,10 @@ import pytest
 
 from bench.errors import UsageError
 from bench.import_paths import ROOT
-from bench.training import devices, ray_executor
+from bench.training import ray_executor
 from bench.training.queue import Queue
 from bench.training.stopping import StopRequest
+from tasks import host_cores
 from tests.fixtures.scheduling import Kept, Listener, check_failures, failing_packs, handlers, train
 
 
@@ -27,7 +28,7 @@ def wait_until_gone(pids):
 
 
 def test_everything_is_trained_on_workers_that_stay(ray, fake, tmp_path):
-    num_workers = min(2, devices.num_cores())
+    num_workers = min(2, host_cores.num_cores())
     meet = f"meet {tmp_path} {num_workers}"  # a worker that is late on a busy machine finds something left
     packs = [
         fake.Pack(trials=(fake.Trial(f"{key}{i}", meet, method=fake.Steps(i)),), key=key)
@@ -47,10 +48,10 @@ def test_everything_is_trained_on_workers_that_stay(ray, fake, tmp_path):
     assert len(heard.pids()) == num_workers and os.getpid() not in heard.pids()
     assert {x["models"] for x in seen} == {str(ROOT / "models" / "__init__.py")}  # not the user's
     assert not any(x["jax"] for x in seen)  # nothing starts threads before a worker has its core
-    assert {x["threads"] for x in seen} == {str(devices.num_cores() // num_workers)}
+    assert {x["threads"] for x in seen} == {str(host_cores.num_cores() // num_workers)}
     by_pid = {x["pid"]: x for x in seen}
     cores = [core for x in by_pid.values() for core in x["cores"]]
-    assert len(cores) == len(set(cores)) == devices.num_cores() // num_workers * num_workers  # each its own
+    assert len(cores) == len(set(cores)) == host_cores.num_cores() // num_workers * num_workers  # each its own
     assert len({(x["pid"], x["thread"]) for x in seen}) == num_workers
     assert [x["protocols"] for x in seen] == [["std-v1"]] * 8
     taken = [[x["key"] for x in seen if x["pid"] == pid] for pid in by_pid]
