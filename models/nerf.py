@@ -180,6 +180,7 @@ class NeRF(Method):
     def prepare(self, frozen: Frozen, task: SceneTask) -> NeRFData:
         """Load the task's training photographs onto the device."""
         scene = task.load()
+        masks = None if scene.train.masks is None else jnp.asarray(scene.train.masks, jnp.float32)
         return NeRFData(
             colors=jnp.asarray(scene.train.colors, jnp.float32),
             poses=jnp.asarray(scene.train.poses, jnp.float32),
@@ -188,7 +189,7 @@ class NeRF(Method):
             far=jnp.asarray(scene.far, jnp.float32),
             pixel_center=jnp.asarray(scene.pixel_center, jnp.float32),
             background=jnp.asarray(getattr(task, "background", 1.0), jnp.float32),
-            masks=None if scene.train.masks is None else jnp.asarray(scene.train.masks, jnp.float32),
+            masks=masks,
             frustum=ndc.scene_frustum(scene) if self.ndc else None,
         )
 

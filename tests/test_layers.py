@@ -33,6 +33,13 @@ MAX_FUNCTION_LINES = 50
 
 MAX_TEST_LINES = 60
 
+PACKED = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda, ast.IfExp)
+
+MAX_PACKED = 2
+"""Of `PACKED`, in one statement: of more, some get a name of their own."""
+
+BLOCKS = (ast.stmt, ast.ExceptHandler, ast.match_case)
+
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -93,8 +100,27 @@ def ours(names):
     return {name for name in names if name.split(".")[0] in PACKAGES}
 
 
+def statements(node):
+    """Yield the statements inside of one, and what holds others, without a look into expressions."""
+    for block in ("body", "handlers", "cases", "orelse", "finalbody"):
+        for inner in getattr(node, block, ()):
+            yield inner
+            yield from statements(inner)
+
+
 def functions(tree):
-    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [node for node in statements(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def num_packed(statement):
+    """Count the comprehensions, lambdas and conditionals of a statement, without those of statements inside of it."""
+    found = 0
+    left = [statement]
+    while left:
+        inside = [node for node in ast.iter_child_nodes(left.pop()) if not isinstance(node, BLOCKS)]
+        found += sum(isinstance(node, PACKED) for node in inside)
+        left += inside
+    return found
 
 
 def num_lines(node):
@@ -129,6 +155,12 @@ def test_imports_come_from_the_floors_below():
         return {name for name in others if floor(name) >= floor(here)}
 
     assert breaking(imports_that_climb, FILES) == {}
+
+
+def is_packed(statement):
+    """Tell whether a statement does several things: more than `MAX_PACKED`, or one or another by an expression."""
+    is_hidden_if = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.IfExp)
+    return is_hidden_if or num_packed(statement) > MAX_PACKED
 
 
 def test_only_what_runs_under_ray_imports_it():
@@ -168,6 +200,13 @@ def test_files_are_short():
 def test_functions_are_short():
     files = [path for path in FILES if CONSTANTS not in path.parents]
     assert breaking(lambda path: long_functions(path, MAX_FUNCTION_LINES), files) == {}
+
+
+def test_statements_do_one_thing():
+    def packed(path):
+        return [node.lineno for node in statements(parsed(path)) if isinstance(node, ast.stmt) and is_packed(node)]
+
+    assert breaking(packed, FILES) == {}
 
 
 def test_tests_are_short():
@@ -223,3 +262,17 @@ def test_docstrings_do_not_count_as_lines():
     assert num_lines(node) == 2
     [node] = functions(ast.parse("def f():\n    return 1"))
     assert num_lines(node) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("x = [[a for a in b] for b in c]", False),
+        ("x = [a for a in b], [a for a in c], d if e else f", True),
+        ("f(a) if b else g(c)", True),
+        ("x = f(a) if b else g(c)", False),
+        ("if any(a for a in b):\n    x = [c for c in d]\n    y = [c for c in d]", False),
+    ],
+)
+def test_packed_statements_are_seen(code, expected):
+    assert is_packed(ast.parse(code).body[0]) == expected

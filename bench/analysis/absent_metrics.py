@@ -25,12 +25,15 @@ def leave_out_absent_metrics(result: TableResult) -> TableResult:
         if reason is not None:
             titles.setdefault(reason, []).append(metric_named(metric).title)
     notes = tuple(f"{'; '.join(names)}: left out, {reason}" for reason, names in titles.items())
+    entries = [entry for entry in result.entries if entry.metric in kept]
+    by_cluster = {metric: numbers for metric, numbers in result.by_cluster.items() if metric in kept}
+    tests_beside = {metric: num for metric, num in result.tests_beside.items() if metric in kept}
     return dataclasses.replace(
         result,
         metrics=kept,
-        entries=tuple(entry for entry in result.entries if entry.metric in kept),
-        by_cluster={metric: numbers for metric, numbers in result.by_cluster.items() if metric in kept},
-        tests_beside={metric: num for metric, num in result.tests_beside.items() if metric in kept},
+        entries=tuple(entries),
+        by_cluster=by_cluster,
+        tests_beside=tests_beside,
         notes=(*result.notes, *notes),
     )
 

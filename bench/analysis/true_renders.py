@@ -177,6 +177,8 @@ def measure(
             if not MetricKey.parse(metric).is_of_guide:
                 by_caption[metric] = [caption_mean(found, metric) for found in scores]
     first = data[0]
+    known = {metric: values for metric, values in by_caption.items() if any_known(values)}
+    metrics = {metric: summarize_metric(metric, values) for metric, values in known.items()}
     return {
         "captions": set_name(first),
         "sha256": first.captions.sha256,
@@ -185,9 +187,7 @@ def measure(
         "protocol": f"{protocol.name} {protocol.version}",
         "judges": {name: catalog.weights_fingerprint(name) for name in first.judges},
         "renders": dict(settings),
-        "metrics": {
-            metric: summarize_metric(metric, values) for metric, values in by_caption.items() if any_known(values)
-        },
+        "metrics": metrics,
         "rendered": [caption_sets.normalized(one.caption) for one in data],
         "by_caption": by_caption,
     }

@@ -33,25 +33,29 @@ def main(args: argparse.Namespace) -> int:
     lines = [*_head(record), *_scores(scores), *_curves(record), *_tree("identity", record.identity)]
     lines += _tree("scene", record.scene) if record.scene else []
     lines += _tree("environment", record.environment)
-    lines += [record.traceback.rstrip()] if record.traceback else []
+    if record.traceback:
+        lines.append(record.traceback.rstrip())
     print(escape_controls("\n".join(lines)))
     return 0
 
 
 def _head(record: Record) -> list[str]:
     why = "" if record.reason is None else f": {record.reason}"
-    resumed_at = record.resumed_at
-    timings = ", ".join(f"{name.removesuffix('_s')} {seconds:.1f}" for name, seconds in record.timings.items())
-    return [
+    lines = [
         record.trial_id,
         f"  {record.status}{why}",
         f"  {record.variant} on {record.task} (cluster {record.cluster}), seed {record.seed}, budget {record.budget}",
         f"  {record.num_steps} steps, {record.num_parameters} parameters, in a pack of {record.pack_size}",
-        *([f"  seconds: {timings}"] if timings else []),
-        *_earlier(record),
-        f"  files: {', '.join(record.files)}, by SHA-256" if record.files else "  files: without checksums: unchecked",
-        *([f"  went on from checkpoints at steps {', '.join(map(str, resumed_at))}"] if resumed_at else []),
     ]
+    if record.timings:
+        timings = [f"{name.removesuffix('_s')} {seconds:.1f}" for name, seconds in record.timings.items()]
+        lines.append(f"  seconds: {', '.join(timings)}")
+    lines += _earlier(record)
+    named = f"{', '.join(record.files)}, by SHA-256" if record.files else "without checksums: unchecked"
+    lines.append(f"  files: {named}")
+    if record.resumed_at:
+        lines.append(f"  went on from checkpoints at steps {', '.join(map(str, record.resumed_at))}")
+    return lines
 
 
 def _earlier(record: Record) -> list[str]:

@@ -78,30 +78,26 @@ def summarize_scene(look: SceneLook) -> dict[str, Any]:
     capture = look.capture
     place = look.placement
     frames = capture.frames
+    files = [str(file.relative_to(capture.folder)) for file in capture.files]
     depths = place.depths[np.isfinite(place.depths).all(axis=1)]
+    seen_depths = [float(depths[:, 0].min()), float(depths[:, 1].max())] if len(depths) else None
     return {
         "scene": look.task.scene,
         "folder": str(capture.folder),
         "task": type(look.task).__name__,
         "format": capture.kind,
-        "files": [str(file.relative_to(capture.folder)) for file in capture.files],
+        "files": files,
         "photos": len(frames),
         "absent": capture.num_absent,
-        "photo_px": sorted({(frame.camera.width, frame.camera.height) for frame in frames}),
-        "with_alpha": sum(frame.has_alpha for frame in frames),
-        "with_mask": sum(frame.mask is not None for frame in frames),
+        **_count_photos(frames),
         "cameras": _cameras(frames),
-        "split": look.split.source,
-        "train_ids": list(look.split.train),
-        "test_ids": list(look.split.test),
-        "train_files": [frame.image.name for frame in look.split.train.values()],
-        "test_files": [frame.image.name for frame in look.split.test.values()],
+        **_describe_split(look.split),
         "trained_on": list(default_views(look, PUBLISHED_VIEWS)),
         "sparse_points": None if capture.points is None else capture.points.source,
         "world": place.world,
         "near": place.near / place.scale,
         "far": place.far / place.scale,
-        "seen_depths": [float(depths[:, 0].min()), float(depths[:, 1].max())] if len(depths) else None,
+        "seen_depths": seen_depths,
         "centre": place.center.tolist(),
         "up": place.rotation[1 if place.world == "forward-facing" else 2].tolist(),
         "scale": place.scale,
@@ -114,6 +110,30 @@ def summarize_scene(look: SceneLook) -> dict[str, Any]:
     }
 
 
+def _count_photos(frames: Sequence[CapturedFrame]) -> dict[str, Any]:
+    """Say what sizes photographs have, and how many have alpha or a mask."""
+    sizes = {(frame.camera.width, frame.camera.height) for frame in frames}
+    num_with_mask = sum(frame.mask is not None for frame in frames)
+    return {
+        "photo_px": sorted(sizes),
+        "with_alpha": sum(frame.has_alpha for frame in frames),
+        "with_mask": num_with_mask,
+    }
+
+
+def _describe_split(split: CaptureSplit) -> dict[str, Any]:
+    """Say which photographs are trained on, which are held out, and why."""
+    train_files = [frame.image.name for frame in split.train.values()]
+    test_files = [frame.image.name for frame in split.test.values()]
+    return {
+        "split": split.source,
+        "train_ids": list(split.train),
+        "test_ids": list(split.test),
+        "train_files": train_files,
+        "test_files": test_files,
+    }
+
+
 def default_views(look: SceneLook, num_views: int) -> tuple[int, ...]:
     """Return the ids of the views that a study trains on where nothing else is set; fewer where there are no more."""
     task = dataclasses.replace(look.task, num_views=min(num_views, len(look.split.train)), views=None)
@@ -123,10 +143,11 @@ def default_views(look: SceneLook, num_views: int) -> tuple[int, ...]:
 def _cameras(frames: Sequence[CapturedFrame]) -> dict[str, Any]:
     cameras = [frame.camera for frame in frames]
     lenses = list(dict.fromkeys(describe_lens(camera) for camera in cameras))
+    focal_px = [camera.focal_x for camera in cameras]
     return {
         "lenses": lenses[:3],
         "num_lenses": len(lenses),
-        "focal_px": [min(camera.focal_x for camera in cameras), max(camera.focal_x for camera in cameras)],
+        "focal_px": [min(focal_px), max(focal_px)],
         "fov_deg": [
             float(2 * np.degrees(np.arctan(0.5 * camera.width / camera.focal_x)))
             for camera in (cameras[0], cameras[-1])

@@ -186,6 +186,7 @@ def _profile_here(variant: str, method: Method, budget: Budget, peaks: DevicePea
     if options.traces:
         scope_ms = step_trace.milliseconds_by_scope(chunk, (state, batch, start), SCOPES, options.steps)
     work = static.work_per_step()
+    rays, points = (None, None) if work is None else (float(work.rays), float(work.points))
     mesh = device_mesh.mesh_of(state)
     return Profile(
         variant=variant,
@@ -201,8 +202,8 @@ def _profile_here(variant: str, method: Method, budget: Budget, peaks: DevicePea
         compile_warm_s=warm_s,
         step_ms=statistics.median(seconds) / options.steps * 1e3,
         spread_ms=(max(seconds) - min(seconds)) / options.steps * 1e3,
-        rays_per_step=None if work is None else float(work.rays),
-        points_per_step=None if work is None else float(work.points),
+        rays_per_step=rays,
+        points_per_step=points,
         flops_per_step=flop_count.total_flops(products) / counted_steps,
         flops_by_scope=mean_flops(products, counted_steps),
         product_types=types_in_field(products, counted_steps),

@@ -70,18 +70,20 @@ class RunPlan:
         for pack in self.packs:
             packs.append({"key": pack.key, "trials": [trial.id for trial in pack.trials]})
         costs = {key: cost._asdict() for key, cost in self.costs.items()}
+        without_data = [f"{trial.variant}__{trial.task.name}__s{trial.seed}" for trial in self.without_data]
+        without_baseline = {table.name: table.baseline for table in self.chosen.without_baseline}
         return {
             "suite": self.chosen.suite.name,
             "budget": self.chosen.budget.name,
             "trials": [trial.id for trial in self.chosen.trials],
-            "without_data": [f"{trial.variant}__{trial.task.name}__s{trial.seed}" for trial in self.without_data],
+            "without_data": without_data,
             "missing": list(self.missing),
             "packs": packs,
             "differences": differences,
             "costs": costs,
             "left_s": self.left_s,
             "policy": self.policy.describe(),
-            "without_baseline": {table.name: table.baseline for table in self.chosen.without_baseline},
+            "without_baseline": without_baseline,
         }
 
 

@@ -112,12 +112,10 @@ def report_keys(where: str, told: Mapping[str, Any]) -> KeyReport:
         check_refused(f"{where}, frame {place}", frame)
     names = list(dict.fromkeys([*told, *(name for frame in each for name in frame)]))
     unknown = [name for name in names if name not in READ and name not in HARMLESS and not refused_reason(name)]
-    return KeyReport(
-        read=tuple(name for name in names if name in READ),
-        harmless=tuple(name for name in names if name in HARMLESS),
-        unknown=tuple(unknown),
-        suspect=tuple(name for name in unknown if SUSPECT.search(name)),
-    )
+    read = [name for name in names if name in READ]
+    harmless = [name for name in names if name in HARMLESS]
+    suspect = [name for name in unknown if SUSPECT.search(name)]
+    return KeyReport(read=tuple(read), harmless=tuple(harmless), unknown=tuple(unknown), suspect=tuple(suspect))
 
 
 def check_refused(where: str, told: Mapping[str, Any]) -> None:

@@ -122,17 +122,19 @@ def _arrange(look: SceneLook) -> Drawing:
     if points is not None:
         drawn = place_points(turned, points.positions[:: max(1, len(points.positions) // MOST_POINTS)])
     scale = look.placement.scale
+    is_test = [id(frame) in held_out for frame in frames]
+    is_chosen = [frame.id in chosen and id(frame) not in held_out for frame in frames]
     return Drawing(
         ids=tuple(frame.id for frame in frames),
         depths=look.placement.depths[places],
         poses=poses,
         corners=np.stack(corners),
         points=drawn,
-        is_test=tuple(id(frame) in held_out for frame in frames),
+        is_test=tuple(is_test),
         near=look.placement.near / scale,
         far=look.placement.far / scale,
         radius=radius,
-        is_chosen=tuple(frame.id in chosen and id(frame) not in held_out for frame in frames),
+        is_chosen=tuple(is_chosen),
     )
 
 

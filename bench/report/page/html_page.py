@@ -90,7 +90,9 @@ def prepare_section(section: TableSection, place: int, form: ReportFormat) -> di
     metrics_by_cluster = primary if has_many_clusters else result.metrics
     by_cluster = [view_clusters(result, metric) for metric in metrics_by_cluster]
     by_metric = [view_metric(result, metric) for metric in result.metrics]
+    by_scene = [view_scenes(result, metric) for metric in primary] if result.scene_differences else []
     missing = [("worse", f"Missing from {line}") for line in footers.missing_number_lines(result)]
+    arm_notes = [("", f"{arm}: {note}") for arm, note in result.arm_notes.items() if note]
     return {
         "anchor": f"table-{slugify(result.table)}",
         "place": place,
@@ -104,11 +106,11 @@ def prepare_section(section: TableSection, place: int, form: ReportFormat) -> di
         "footer": footer_lines(result),
         "files": list_files(result, form),
         "figures": prepare_figure_groups(section, form),
-        "arm_notes": [("", f"{arm}: {note}") for arm, note in result.arm_notes.items() if note],
+        "arm_notes": arm_notes,
         "published": grids.published_grid(result),
         "by_metric": by_metric,
         "by_cluster": by_cluster,
-        "by_scene": [view_scenes(result, metric) for metric in primary] if result.scene_differences else [],
+        "by_scene": by_scene,
         "by_view": list(view_views(result)),
         "about_scenes": footers.ABOUT_SCENES.format(result.cluster_noun),
         "cluster_rows": "clusters" if has_many_clusters else "arms",

@@ -57,12 +57,15 @@ def build_training_set(
     distinct = list(dict.fromkeys([*labels, *(kind for kind in kinds if kind is not None)]))
     tokens = [TOKENIZER.encode(_captions(label)) for label in distinct]
     most = max(len(rows) for rows in tokens)
+    repeated = [rows[np.arange(most) % len(rows)] for rows in tokens]
     index = {label: i for i, label in enumerate(distinct)}
+    places = [index[label] for label in labels]
+    kind_places = [-1 if kind is None else index[kind] for kind in kinds]
     return TrainingSet(
         images=jnp.asarray(images),
-        meanings=jnp.asarray([index[label] for label in labels], jnp.int32),
-        tokens=jnp.asarray(np.stack([rows[np.arange(most) % len(rows)] for rows in tokens])),
-        kinds=jnp.asarray([-1 if kind is None else index[kind] for kind in kinds], jnp.int32),
+        meanings=jnp.asarray(places, jnp.int32),
+        tokens=jnp.asarray(np.stack(repeated)),
+        kinds=jnp.asarray(kind_places, jnp.int32),
     )
 
 

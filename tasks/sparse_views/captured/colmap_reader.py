@@ -63,8 +63,10 @@ def read_colmap(folder: pathlib.Path, image_px: int | None) -> Capture:
         frames.append(_read_frame(folder, where, place, image, path, cameras[image.camera_id], chosen, splits, doubts))
     points = _points(files, [image for image, _ in present.values()])
     _doubt_others(chosen, len(images), doubts)
+    form = "binary" if files[0].suffix == ".bin" else "text"
+    names = [str(file.relative_to(folder)) for file in files]
     return Capture(
-        kind=f"COLMAP model, {'binary' if files[0].suffix == '.bin' else 'text'}",
+        kind=f"COLMAP model, {form}",
         folder=folder,
         files=tuple(files),
         frames=tuple(frames),
@@ -72,7 +74,7 @@ def read_colmap(folder: pathlib.Path, image_px: int | None) -> Capture:
         bounds=None,
         world=None,
         box=None,
-        read=(*(str(file.relative_to(folder)) for file in files), *split_files, chosen.path.name),
+        read=(*names, *split_files, chosen.path.name),
         ignored=(),
         doubts=doubts.lines(),
         numbers=[_numbers(place, image, cameras, splits) for place, (image, _) in present.items()],

@@ -80,15 +80,16 @@ def read_photos(
     masks = None
     if "masks" in optional_arrays:
         masks = np.stack([np.ones(size, np.float32) if view.mask is None else view.mask for view in views])
+    colors = [view.colors for view in views]
+    alphas = [view.alphas for view in views]
+    poses = [frame.pose for frame in frames]
+    cameras = [(frame.where, frame.camera.resized(size[1], size[0])) for frame in frames]
     return Photos(
         ids=tuple(frame.id for frame in frames),
-        colors=np.stack([view.colors for view in views]),
-        alphas=np.stack([view.alphas for view in views]),
-        poses=place_poses(placement, np.stack([frame.pose for frame in frames])),
-        intrinsics=stack_cameras(
-            [(frame.where, frame.camera.resized(size[1], size[0])) for frame in frames],
-            with_distortion="distortion" in optional_arrays,
-        ),
+        colors=np.stack(colors),
+        alphas=np.stack(alphas),
+        poses=place_poses(placement, np.stack(poses)),
+        intrinsics=stack_cameras(cameras, with_distortion="distortion" in optional_arrays),
         masks=masks,
     )
 

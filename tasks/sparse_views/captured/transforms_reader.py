@@ -71,10 +71,13 @@ def read_transforms(folder: pathlib.Path) -> Capture:
     box = _box(str(files[0].path), top)
     points, points_read = read_points_beside(folder, top, doubts)
     _doubt_keys(files, doubts)
+    paths = [file.path for file in files]
+    numbers: list[Any] = [_numbers(frame) for frame in frames]
+    numbers.append(None if box is None else box.tolist())
     return Capture(
         kind=_kind(files),
         folder=folder,
-        files=tuple(file.path for file in files),
+        files=tuple(paths),
         frames=tuple(frames),
         points=points,
         bounds=None,
@@ -83,7 +86,7 @@ def read_transforms(folder: pathlib.Path) -> Capture:
         read=(*_keys_read(files), *points_read),
         ignored=_ignored(files),
         doubts=doubts.lines(),
-        numbers=[_numbers(frame) for frame in frames] + [None if box is None else box.tolist()],
+        numbers=numbers,
         has_test_file=any(file.split == "test" for file in files),
         num_absent=len(listed) - len(frames),
     )

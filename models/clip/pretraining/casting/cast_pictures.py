@@ -140,12 +140,15 @@ def place_picture(things: Sequence[PlacedThing], pose: Float[np.ndarray, "4 4"],
     counts = np.asarray([starts[kind + 1] - starts[kind] for kind in kinds], np.int32)
     if len(things) == 1:
         counts[1] = 0
+    scales = [thing.scale for thing in filled]
+    shifts = [thing.shift for thing in filled]
+    looks = [look_index(thing.spec.color, thing.spec.finish) for thing in filled]
     return PlacedPicture(
         starts=np.asarray([starts[kind] for kind in kinds], np.int32),
         counts=counts,
-        scales=np.asarray([thing.scale for thing in filled], np.float32),
-        shifts=np.stack([thing.shift for thing in filled]).astype(np.float32),
-        looks=np.asarray([look_index(thing.spec.color, thing.spec.finish) for thing in filled], np.int32),
+        scales=np.asarray(scales, np.float32),
+        shifts=np.stack(shifts).astype(np.float32),
+        looks=np.asarray(looks, np.int32),
         pose=np.asarray(pose, np.float32),
         number=np.asarray(number, np.int32),
     )
@@ -161,14 +164,18 @@ def build_tables(family: Family) -> CastTables:
     """Build the tables of a family of pictures; some seconds on one core."""
     shapes = kind_shapes()
     looks = [surfaces.look_of(color, finish) for color in COLORS for finish in FINISHES]
+    textures = [look.texture for look in looks]
+    colors = [look.colors for look in looks]
+    surface_kinds = [look.surfaces for look in looks]
+    patterns = [look.pattern for look in looks]
     return CastTables(
         corners=np.concatenate([shapes.corners, np.zeros((1, 3, 3), np.float32)]),
         normals=np.concatenate([shapes.normals, np.ones((1, 3, 3), np.float32)]),
         slots=np.append(shapes.slots, np.int32(0)),
-        textures=np.stack([look.texture for look in looks]),
-        colors=np.stack([look.colors for look in looks]),
-        surfaces=np.stack([look.surfaces for look in looks]).astype(np.int32),
-        patterns=np.asarray([look.pattern for look in looks], np.int32),
+        textures=np.stack(textures),
+        colors=np.stack(colors),
+        surfaces=np.stack(surface_kinds).astype(np.int32),
+        patterns=np.asarray(patterns, np.int32),
         environments=surfaces.environments(family, NUM_ENVIRONMENTS),
     )
 
