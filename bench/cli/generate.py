@@ -14,6 +14,7 @@ import pathlib
 import re
 import shlex
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 from bench.cli import export_options, suite_options
@@ -70,8 +71,9 @@ def main(args: argparse.Namespace) -> int:
 
     timer = PhaseTimer()
     precompile.prefer_quick_compiles()
-    precompile.start_device()
+    starting = precompile.start_device()
 
+    from bench.programs import program_names
     from bench.report.figures.figure import slugify
     from models.clip import loading
     from models.clip.guide_names import split_guide_names
@@ -83,13 +85,17 @@ def main(args: argparse.Namespace) -> int:
     if args.encoder is not None:
         for name in split_guide_names(args.encoder):
             loading.check_encoder_name(name)
-    with export_options.new_folder(args.out or export_options.OUT / words) as out:
-        return make_and_describe(args, caption, out, timer)
+    folder = export_options.new_folder(args.out or export_options.OUT / words)
+    with precompile.switch_threads_often(), program_names.remember_sources(), folder as out:
+        return make_and_describe(args, caption, out, timer, starting)
 
 
-def make_and_describe(args: argparse.Namespace, caption: str, out: pathlib.Path, timer: PhaseTimer) -> int:
+def make_and_describe(
+    args: argparse.Namespace, caption: str, out: pathlib.Path, timer: PhaseTimer, starting: threading.Thread
+) -> int:
     """Train the seeds, write their files into a folder, and say where; 1 if a seed failed."""
     from bench.export import generation, generation_page, text_to_3d
+    from bench.training import precompile
     from bench.training.progress import format_seconds
 
     trials = text_to_3d.trials_of(
@@ -105,6 +111,9 @@ def make_and_describe(args: argparse.Namespace, caption: str, out: pathlib.Path,
     if warning:
         print(f"warning: {warning}", file=sys.stderr)
     timer.lap("start_s")
+    precompile.import_while_starting(starting)
+    starting.join()
+    timer.lap("device_s")
     made = generation.make_objects(trials, out, export_options.sizes(args), timer)
     summary = generation.summarize_objects(trials[0], made, laps=timer.laps, command=command_line(args))
     write_file(out / "summary.json", to_json_text(summary) + "\n")

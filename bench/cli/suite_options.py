@@ -126,9 +126,9 @@ def selection(args: argparse.Namespace, *, allow_missing: bool = False) -> Selec
 
 def chosen_budget(args: argparse.Namespace) -> budgets.Budget:
     """Return the budget that is asked for, or the one that suits this machine."""
-    from bench.training import devices
+    from bench.training import accelerators
 
-    return budgets.budget_named(args.budget or ("standard" if devices.num_accelerators() else "quick"))
+    return budgets.budget_named(args.budget or ("standard" if accelerators.num_accelerators() else "quick"))
 
 
 def command_line(verb: str, args: argparse.Namespace) -> str:

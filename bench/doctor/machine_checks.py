@@ -31,7 +31,7 @@ def check_devices() -> list[Check]:
     """List the devices that JAX sees, with their memory."""
     import jax
 
-    from bench.training import devices
+    from bench.training import accelerators
 
     checks = []
     for device in jax.local_devices():
@@ -42,7 +42,7 @@ def check_devices() -> list[Check]:
         else:
             measured = f"{limit / GIB:.1f} GiB for JAX, {stats.get('bytes_in_use', 0) / GIB:.1f} in use"
         checks.append(Check("ok", f"device {device.id}", f"{device.device_kind}, {measured}"))
-    num_seen = devices.num_accelerators()
+    num_seen = accelerators.num_accelerators()
     if num_seen and jax.default_backend() == "cpu":
         advice = "JAX does not use them: make setup EXTRAS=cuda, or look at JAX_PLATFORMS"
         checks.append(Check("FAIL", "accelerators", f"{num_seen} here, none used", "used", advice))

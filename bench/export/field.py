@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import math
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -29,11 +30,17 @@ FRAME_PX = {"cpu": 80, "accelerator": 160}
 VIDEO_SAMPLES = {"cpu": 1, "accelerator": 256}
 """Fewest samples along a ray of a video of a field made from a caption (`video_samples`). Many are slow on a CPU."""
 
-MAX_RAYS_A_CALL = 1 << 22
-"""Rays of a turntable that one call of the compiled program renders: every call costs a transfer."""
+MAX_RAYS_A_CALL = {"cpu": 8 * 80 * 80, "accelerator": 8 * 160 * 160}
+"""Rays of a turntable that one call of the compiled program renders, eight frames of the default size.
+
+A device takes one call after the other: what scores an object and what makes its mesh waits for no more than these.
+"""
 
 POINTS_AT_ONCE = {"cpu": 1 << 13, "accelerator": 1 << 18}
 """Points that one call of the compiled program evaluates."""
+
+CALLS_AHEAD = 4
+"""Calls that are begun before the result of the first is fetched: each would else wait for a turn on the device."""
 
 
 class TrainedField(NamedTuple):
@@ -84,7 +91,10 @@ def untrained_field(trial: Trial, data: Data) -> TrainedField:
 
 
 def field_of(
-    trial: Trial, parameters: Mapping[str, Shaped[np.ndarray, "..."]], data: Data | None = None
+    trial: Trial,
+    parameters: Mapping[str, Shaped[np.ndarray, "..."]],
+    data: Data | None = None,
+    like: TrainedField | None = None,
 ) -> TrainedField:
     """Build the trained field of a trial from its stored parameters.
 
@@ -92,12 +102,19 @@ def field_of(
         trial: Trial that the parameters were trained for.
         parameters: Arrays by flat name, as an `Outcome` or a store holds them.
         data: What `load_field_data` gives for it; None to call that.
+        like: Field of the same method, whose shapes it has; None to trace the method for them.
 
     Raises:
         UsageError: Names or shapes of the parameters are not those of the trial's method.
     """
     data = load_field_data(trial) if data is None else data
-    params, state = jax.eval_shape(trial.method.init, jax.random.key(trial.seed), data)
+    params: Params
+    state: State
+    if like is None:
+        params, state = jax.eval_shape(trial.method.init, jax.random.key(trial.seed), data)
+    else:
+        params = like.params
+        state = like.state
     wanted = {"params": params}
     if jax.tree.leaves(state):
         wanted["state"] = state
@@ -159,7 +176,7 @@ def render_path(
     background = field.background if background is None else background
     num_frames = len(path.poses)
     num_pixels = path.height * path.width
-    num_groups, num_in_group = ray_sampling.equal_blocks(num_frames, max(1, MAX_RAYS_A_CALL // num_pixels))
+    num_groups, num_in_group = divide_frames(num_frames, num_pixels)
     inner = jax.device_put(jax.tree.map(lambda x: np.full(num_in_group, x, np.float32), path.intrinsics))
     of_views = samples_of_views(field.method)
     num_samples = video_samples(field.method)
@@ -178,6 +195,17 @@ def render_path(
         shown = seen.color + (1 - seen.opacity[..., None]) * np.float32(background - field.background)
         frames += [image_grid.quantize_colors(frame) for frame in shown]
     return np.stack(frames[:num_frames])
+
+
+def divide_frames(num_frames: int, num_pixels: int) -> tuple[int, int]:
+    """Divide frames among calls of the compiled program; return the number of calls, and the frames of each.
+
+    Args:
+        num_frames: Frames of a path.
+        num_pixels: Pixels of a frame.
+    """
+    most = MAX_RAYS_A_CALL["cpu" if devices.is_cpu() else "accelerator"]
+    return ray_sampling.equal_blocks(num_frames, max(1, most // num_pixels))
 
 
 def video_samples(method: Method) -> int | None:
@@ -227,13 +255,22 @@ def at_points(
 ) -> tuple[Float[np.ndarray, " v"], Float[np.ndarray, "v 3"]]:
     """Evaluate density and colour at any number of points; one compiled program serves every number."""
     num_at_once = points_at_once()
-    found = []
+    found: list[list[np.ndarray]] = []
+    begun: collections.deque[tuple[int, tuple[Array, Array]]] = collections.deque()
+
+    def fetch() -> None:
+        count, answer = begun.popleft()
+        found.append([x[:count].astype(np.float32) for x in jax.device_get(answer)])
+
     for start in range(0, len(points), num_at_once):
         some = points[start : start + num_at_once]
         padded = jax.device_put(np.pad(some, ((0, num_at_once - len(some)), (0, 0))))
         asked = (field.params, field.state, field.data, padded)
-        answer = jax.device_get(devices.compile_once(query_field, (field.method,), asked)(*asked))
-        found.append([x[: len(some)].astype(np.float32) for x in answer])
+        begun.append((len(some), devices.compile_once(query_field, (field.method,), asked)(*asked)))
+        if len(begun) == CALLS_AHEAD:
+            fetch()
+    while begun:
+        fetch()
     densities, colors = zip(*found, strict=True)
     return np.concatenate(densities), np.concatenate(colors)
 

@@ -24,6 +24,9 @@ from tasks import host_cores
 from tasks.captions.judge_agreement import rank_judges
 from tasks.closed_world import grammar
 
+NUM_BESIDE = 5
+"""Threads that prepare writers and scores beside training: each waits for files, compilers and the device in turn."""
+
 
 class SeedResult(NamedTuple):
     """Outcome and files of one seed.
@@ -68,7 +71,7 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
     """
     [pack] = packing.make_packs(trials, len(trials))
     protocols = seen_kinds.protocols_for(trials[0], PROTOCOL)
-    with ProgressBar() as bar, precompile.BackgroundCompiler() as compiler:
+    with ProgressBar() as bar, precompile.BackgroundCompiler(NUM_BESIDE) as compiler:
         writers = WriterPreparation(trials[0], sizes, compiler.threads)
         scores = ScorePreparation(lambda: compiler.begin_scores(pack, protocols))
 
@@ -88,7 +91,7 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
             scores.cancel()
         timer.lap("train_s")
         outcomes = {rendered.trial.id: rendered.outcome for phase in trained.phases for rendered in phase.trials}
-        write = functools.partial(write_object, out=out, sizes=sizes, data=writers.data())
+        write = functools.partial(write_object, out=out, sizes=sizes, data=writers.data(), like=writers.field_alike())
         left: list[object_files.ExportedFiles | None] = []
         with ThreadPoolExecutor(min(len(trials), host_cores.num_cores())) as threads:
             for written in threads.map(write, trials, [outcomes[trial.id] for trial in trials]):
@@ -100,13 +103,18 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
 
 
 def write_object(
-    trial: Trial, outcome: Outcome, out: pathlib.Path, sizes: dict[str, Any], data: Data
+    trial: Trial,
+    outcome: Outcome,
+    out: pathlib.Path,
+    sizes: dict[str, Any],
+    data: Data,
+    like: field.TrainedField | None,
 ) -> object_files.ExportedFiles | None:
     """Write the files of one seed, if its training ended. Seeds are written side by side, in threads."""
     if outcome.record.status != "finished":
         return None
     return object_files.export_object(
-        field.field_of(trial, outcome.parameters, data),
+        field.field_of(trial, outcome.parameters, data, like),
         out / f"seed-{trial.seed}",
         views=outcome.views,
         curves=outcome.record.curves,
@@ -185,7 +193,7 @@ def describe_result(made: SeedResult, judge: str) -> dict[str, Any]:
     }
 
 
-PHASES = ("start", "prepare", "compile", "train", "render", "write")
+PHASES = ("start", "device", "prepare", "compile", "train", "render", "write")
 """What `generate` does one after the other; the pack's seconds are those of its phases."""
 
 

@@ -9,6 +9,8 @@ from bench.export.seen_kinds import describe_seen_kinds
 from bench.export.text_to_3d import WORLD
 from bench.report.page import html
 
+TEMPLATE = "generation.html.j2"
+
 PICTURES = {"views.png": "eight views", "strip.png": "renders over training", "curves.png": "curves of training"}
 """Pictures of an object that the page shows, where they were written, and their alternative texts."""
 
@@ -42,7 +44,7 @@ def render_generation_page(summary: Mapping[str, Any]) -> str:
         summary: What `generate` writes as `summary.json`.
     """
     return html.render_template(
-        "generation.html.j2",
+        TEMPLATE,
         title=summary["caption"],
         introduction=introduce(summary),
         objects=[prepare_object(seed) for seed in summary["objects"]],

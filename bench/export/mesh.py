@@ -191,15 +191,18 @@ def vertex_colors(field: TrainedField, made: Trimesh, cell: float) -> UInt8[np.n
     inward = -np.asarray(made.vertex_normals)
     transmittance = np.ones(len(start), np.float32)
     seen = np.zeros((len(start), 3), np.float32)
-    _, color_at_surface = query_points(field, start)
-    for i in range(COLOR_CELLS):
-        density, color = query_points(field, start + (i + 0.5) * cell * inward)
+    depths = [0.0, *((i + 0.5) * cell for i in range(COLOR_CELLS))]
+    asked = query_points(
+        field, np.concatenate([start + depth * inward for depth in depths])
+    )  # waits once, not for each
+    (_, *densities), (color_at_surface, *colors) = (np.split(found, len(depths)) for found in asked)
+    for density, color in zip(densities, colors, strict=True):
         after = transmittance * np.exp(-cell * scale_of(field) * np.maximum(density, 0))
         seen += (transmittance - after)[:, None] * color
         transmittance = after
     opacity = (1 - transmittance)[:, None]
-    colors = np.where(opacity > 1e-3, seen / np.maximum(opacity, 1e-3), color_at_surface)
-    return image_grid.quantize_colors(colors[None])[0]
+    shown = np.where(opacity > 1e-3, seen / np.maximum(opacity, 1e-3), color_at_surface)
+    return image_grid.quantize_colors(shown[None])[0]
 
 
 def surface_level(density: Float[np.ndarray, "gx gy gz"], cell: float) -> float:
@@ -269,7 +272,7 @@ def write_mesh(folder: pathlib.Path, made: Trimesh, capture: CaptureGeometry | N
     """Write object.glb, object.obj and object.ply; return their names."""
     contents = encode_mesh(made, capture)
     for name, content in contents.items():
-        write_file(folder / name, content)
+        write_file(folder / name, content, sync=False)
     return list(contents)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bench.export.capture_geometry import FEWEST_CAMERAS, common_box, count_cameras
-from bench.export.field import TrainedField, at_points, points_at_once
+from bench.export.field import CALLS_AHEAD, TrainedField, at_points, points_at_once
 
 MIN_SIDE = 4
 """Points along the shortest side of a grid."""
@@ -77,7 +77,7 @@ def density_on_grid(field: TrainedField, grid: Grid) -> Float[np.ndarray, "gx gy
     It is 0 where fewer than two cameras of a captured scene without an end see: training says nothing of it.
     """
     num_points = math.prod(grid.shape)
-    num_at_once = points_at_once()
+    num_at_once = CALLS_AHEAD * points_at_once()
     found = np.empty(num_points, np.float32)
     for start in range(0, num_points, num_at_once):  # all points of a fine grid would take gigabytes
         index = np.arange(start, min(start + num_at_once, num_points))

@@ -226,7 +226,9 @@ def write_frames(field: TrainedField, folder: pathlib.Path, path: CameraPath) ->
     frames = render_path(field, path)  # on the grey that judges saw: on white, white parts would be lost
     clock.lap("turntable_s")
     files, why_no_mp4 = write_video(folder / ("turntable" if is_turn else "camera_path"), frames)
-    write_file(folder / "views.png", image_grid.encode_png(views_sheet(frames, is_turn=is_turn)))
+    write_file(
+        folder / "views.png", image_grid.encode_png(views_sheet(frames, is_turn=is_turn), is_small=False), sync=False
+    )
     clock.lap("pictures_s")
     return FilePart((*files, "views.png"), clock.laps, (why_no_mp4,) if why_no_mp4 else ())
 
@@ -238,7 +240,7 @@ def write_training_pictures(
     clock = PhaseTimer()
     pictures = training_pictures(views, curves)
     for name, content in pictures.items():
-        write_file(folder / name, content)
+        write_file(folder / name, content, sync=False)
     clock.lap("pictures_s")
     return FilePart(tuple(pictures), clock.laps)
 
@@ -266,7 +268,7 @@ def training_pictures(
     contents = {}
     if "strip" in views:
         steps = [int(step) for step in views["strip_steps"]]
-        contents["strip.png"] = image_grid.encode_png(strip(views["strip"], steps))
+        contents["strip.png"] = image_grid.encode_png(strip(views["strip"], steps), is_small=False)
     if curves.get("step"):
         rows = [dict(zip(curves, values, strict=True)) for values in zip(*curves.values(), strict=True)]
         contents["curves.csv"] = csv_files.rows_csv(rows).encode()

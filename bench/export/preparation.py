@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench.export import field, mesh, object_files
+from bench.export import field, generation_page, mesh, object_files
+from bench.export.field import TrainedField
+from bench.report.page import html
+from bench.storage import environment
 from bench.suites.trial import Trial
 from bench.training import precompile
 from models.method import Data
@@ -79,11 +82,13 @@ class WriterPreparation:
         self.image_px = sizes["image_px"]
         self.threads = threads
         self.prepared: Future[Data] | None = None
+        self.untrained: Future[TrainedField] | None = None
 
     def begin(self) -> None:
         """Begin, once."""
         if self.prepared is None:
             self.prepared = self.threads.submit(field.load_field_data, self.trial)
+            self.untrained = self.threads.submit(self.make_untrained)
             self.threads.submit(self.compile_programs)
             self.threads.submit(prepare_writers)
 
@@ -91,17 +96,38 @@ class WriterPreparation:
         """Wait for the arrays that all seeds share."""
         return field.load_field_data(self.trial) if self.prepared is None else self.prepared.result()
 
+    def make_untrained(self) -> TrainedField:
+        """Make a field of zeros, which has the shapes of the trained ones."""
+        return field.untrained_field(self.trial, self.data())
+
+    def field_alike(self) -> TrainedField | None:
+        """Wait for the field of zeros; None where there is none."""
+        if self.untrained is None or self.untrained.exception() is not None:
+            return None
+        return self.untrained.result()
+
     def compile_programs(self) -> None:
-        """Render a field of zeros and look it up at a point; the trained fields find the programs."""
-        untrained = field.untrained_field(self.trial, self.data())
-        field.render_path(untrained, field.choose_path(untrained, image_px=self.image_px))
+        """Render a few frames of a field of zeros and look it up at a point; the trained fields find the programs."""
+        untrained = self.field_alike()
+        if untrained is None:
+            return
+        path = field.choose_path(untrained, image_px=self.image_px)
+        _, num_in_group = field.divide_frames(len(path.poses), path.height * path.width)
+        field.render_path(untrained, path._replace(poses=path.poses[:num_in_group]))
         field.at_points(untrained, np.zeros((1, 3), np.float32))
 
 
 def prepare_writers() -> None:
-    """Import what writes an object's files; draw curves and encode a mesh once, as the first time takes longest."""
+    """Import what writes an object's files and its page; ask for the versions of packages and code.
+
+    Beside an accelerator, curves are drawn and a mesh is encoded once too, as the first time takes longest: the host
+    has nothing else to do there.
+    """
     for name in WRITERS:
         importlib.import_module(name)
     Image.init()
-    object_files.curves_figure({"step": [1.0, 2.0], **dict.fromkeys(object_files.TERMS, [1.0, 0.0])})
-    mesh.encode_mesh(mesh.make_ball())
+    html.compile_template(generation_page.TEMPLATE)
+    environment.describe_environment()
+    if precompile.has_accelerator():
+        object_files.curves_figure({"step": [1.0, 2.0], **dict.fromkeys(object_files.TERMS, [1.0, 0.0])})
+        mesh.encode_mesh(mesh.make_ball())

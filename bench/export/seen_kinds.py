@@ -6,7 +6,7 @@ import collections
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.analysis.quiz.reference import describe_confusions
+from bench.analysis.quiz.answers import describe_confusions
 from bench.errors import UsageError
 from bench.metrics.scores import NOT_A_THING
 from bench.suites.trial import Trial

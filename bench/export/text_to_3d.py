@@ -16,7 +16,7 @@ from bench.storage.record import Outcome
 from bench.suites import overrides
 from bench.suites.suite import Arm, Suite, Table, base_name
 from bench.suites.trial import Trial
-from bench.training import devices, packing, trainer
+from bench.training import accelerators, packing, trainer
 from models.clip.checkpoints import catalog
 from tasks.budgets import budget_named
 from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES, caption_set, normalized
@@ -103,7 +103,7 @@ def trials_of(
     """
     from models.dream_fields import embedded_recipe
 
-    size = budget_named(budget or ("fine" if devices.num_accelerators() else "quick"))
+    size = budget_named(budget or ("fine" if accelerators.num_accelerators() else "quick"))
     variant, recipe = embedded_recipe(size.name)
     chosen = (("encoder", encoder), ("prompt", prompt))
     given: dict[str, Any] = {name: value for name, value in chosen if value is not None}

@@ -33,13 +33,13 @@ def write_video(
     images[0].save(
         out, format="WEBP", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, quality=90
     )
-    write_file(path.with_name(f"{path.name}.webp"), out.getvalue())
+    write_file(path.with_name(f"{path.name}.webp"), out.getvalue(), sync=False)
     try:
         import av
     except ImportError:
         return [f"{path.name}.webp"], "no MP4: PyAV is not installed (pip install av); the WebP shows the same"
     try:
-        write_file(path.with_name(f"{path.name}.mp4"), mp4(frames, fps))
+        write_file(path.with_name(f"{path.name}.mp4"), mp4(frames, fps), sync=False)
     except (av.FFmpegError, ValueError) as error:  # an FFmpeg without x264, or one that refuses
         return [f"{path.name}.webp"], f"no MP4: PyAV could not write it ({error}); the WebP shows the same"
     return [f"{path.name}.mp4", f"{path.name}.webp"], None

@@ -82,8 +82,11 @@ def keep_now_and_then(run: PackRun) -> None:
     sitting = run.sitting
     is_late = sitting.trial_s is not None and seconds_of_slowest(run) > sitting.trial_s
     is_told = sitting.is_over()
-    is_over = is_told or (is_late and run.next_step < run.phase.end)
     is_time = sitting.every_s is not None and sitting.unkept_s() >= sitting.every_s
+    if not (is_late or is_told or is_time):
+        return
+    run.fetch_chunks()  # curves end where the arrays are
+    is_over = is_told or (is_late and run.next_step < run.phase.end)
     if (is_over and sitting.every_s is not None) or (is_time and run.next_step < run.phase.end):
         keep(run, running="train_s")
     place = f"at step {run.next_step} of {run.phase.end}"

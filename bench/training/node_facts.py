@@ -73,10 +73,10 @@ def look_around(needs: Needs) -> NodeFacts:
             problems.append(f"plug-in {module}: {type(error).__name__}: {' '.join(str(error).split())}")
     num = 0
     if needs.accelerator and find_versions()["jax"] != "none":
-        from bench.training import devices
+        from bench.training import accelerators
 
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray hides GPUs from what asks for none
-        num = devices.num_accelerators()
+        num = accelerators.num_accelerators()
     return NodeFacts(platform.python_version(), find_versions(), tuple(problems), num)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 from jax import lax
 from jax.stages import Compiled
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Float16, Int, Key, PRNGKeyArray
 
 from bench.storage.timings import PhaseTimer
 from bench.training import device_mesh, devices
@@ -29,6 +29,20 @@ from models.method import Data, Frozen, Hyperparameters, Method
 
 RAYS_AT_ONCE = {"cpu": 1 << 11, "accelerator": 1 << 15}
 """Rays rendered at once: by one trial, few enough for a core's cache; by a pack, enough to fill an accelerator."""
+
+
+class BegunChunk(NamedTuple):
+    """A chunk of steps that a device was told to take, whose results are not fetched.
+
+    Attributes:
+        end: The last step of the chunk.
+        means: A point of each curve.
+        view: A view of each field for the strip; None if the strip gets none.
+    """
+
+    end: int
+    means: dict[str, Float[Array, " k"]]
+    view: Float16[Array, "k h w 3"] | None
 
 
 class CompiledPrograms(NamedTuple):

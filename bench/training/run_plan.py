@@ -11,7 +11,7 @@ from bench.storage.checkpoint_files import CheckpointFolder
 from bench.storage.store import Store
 from bench.suites.selection import Selection
 from bench.suites.trial import Trial
-from bench.training import devices, packing, run_suite
+from bench.training import accelerators, packing, run_suite
 from bench.training.failure_policy import FailurePolicy
 from bench.training.resume_points import StoredCheckpoints
 from tasks import host_cores
@@ -110,7 +110,7 @@ def make_plan(
     return RunPlan(
         chosen=chosen,
         packs=run_suite.TrainingOptions(pack_size=pack_size).make_packs(missing, points),
-        num_workers=num_workers or devices.num_accelerators() or host_cores.num_cores(),
+        num_workers=num_workers or accelerators.num_accelerators() or host_cores.num_cores(),
         missing=chosen.missing,
         policy=policy or FailurePolicy(),
     )

@@ -21,7 +21,7 @@ from bench.storage.store import Store
 from bench.storage.write_probe import probe_folder
 from bench.suites.selection import Selection
 from bench.suites.trial import Trial
-from bench.training import devices, packing, scheduler
+from bench.training import accelerators, packing, scheduler
 from bench.training.failure_policy import FailurePolicy
 from bench.training.progress import ProgressTable
 from bench.training.resume_points import StoredCheckpoints
@@ -111,7 +111,7 @@ class TrainingOptions:
         In this process all accelerators train one pack. A Ray worker has one accelerator, and packs are small enough
         that each has two of them to train: else some would wait for the last.
         """
-        num_devices = devices.num_accelerators()
+        num_devices = accelerators.num_accelerators()
         if not num_devices:
             return packing.default_pack_size("cpu")
         most = packing.default_pack_size("accelerator")

@@ -20,7 +20,7 @@ from typing import Any
 from bench.errors import UsageError
 from bench.storage.store import Store
 from bench.suites.selection import Selection
-from bench.training import devices
+from bench.training import accelerators
 from bench.training.run_handlers import PackEvent
 from bench.training.run_suite import TrainingOptions, train_missing
 from bench.training.worker_times import WorkerTimes, slowest, split_times
@@ -81,7 +81,7 @@ def warm_efficiency(one: Measurement, several: Measurement) -> float:
 
 def count_devices() -> int:
     """Count the devices of this host: accelerators, or cores where there are none."""
-    return devices.num_accelerators() or host_cores.num_cores()
+    return accelerators.num_accelerators() or host_cores.num_cores()
 
 
 def train_once(options: TrainingOptions, chosen: Selection, results: pathlib.Path, began: float) -> Measurement:
@@ -129,7 +129,7 @@ def train_apart(words: Sequence[str], executor: str, num_devices: int) -> Measur
         folder = pathlib.Path(name)
         variables = os.environ | {"BENCH_DATA_DIR": str(share_data(folder / "data"))}
         cores = None
-        if devices.num_accelerators():
+        if accelerators.num_accelerators():
             variables["CUDA_VISIBLE_DEVICES"] = ",".join(visible_devices()[:num_devices])
         else:
             cores = sorted(os.sched_getaffinity(0))[:num_devices]
@@ -152,7 +152,7 @@ def visible_devices() -> list[str]:
     """Name the accelerators that this process sees, as CUDA_VISIBLE_DEVICES does."""
     shown = os.environ.get("CUDA_VISIBLE_DEVICES")
     if shown is None:
-        return [str(i) for i in range(devices.num_accelerators())]
+        return [str(i) for i in range(accelerators.num_accelerators())]
     return [word.strip() for word in shown.split(",")]
 
 

@@ -38,7 +38,7 @@ from bench.training.batch import (
     stack_trials,
 )
 from bench.training.packing import Pack, TrainingPhase, root, training_phases
-from bench.training.programs import CompiledPrograms, init_state, larger_share
+from bench.training.programs import BegunChunk, CompiledPrograms, init_state, larger_share
 from bench.training.progress import Progress
 from bench.training.scoring import RenderedPhase, RenderedTrial, Report, UnscoredPack, ViewArrays, wait_for_scores
 from bench.training.sitting import Sitting
@@ -47,6 +47,13 @@ from models.method import num_parameters
 
 OnPhase: TypeAlias = Callable[[RenderedPhase], None]
 """Takes the trials that ended with a phase."""
+
+CHUNKS_AHEAD = {"cpu": 0, "accelerator": 1}
+"""Chunks of steps that are begun before the curves of an earlier one are fetched.
+
+An accelerator would else wait after each chunk for this thread, which may itself wait for the interpreter while other
+threads score, write or import. A core has to compute the next chunk itself.
+"""
 
 TrainOnce: TypeAlias = Callable[[Pack, Report, Sitting, OnPhase], None]
 """Trains a pack that fits in memory."""
@@ -187,6 +194,7 @@ class PackRun:
         seconds_before: A row's seconds of this sitting before a branch began; empty in the first phase.
         seconds_trained: A row's seconds of this sitting when training ended.
         counted: Roots whose seconds an outcome has counted, with its trial; one for all runs of a pack.
+        begun: Chunks whose results are not fetched, the earliest first.
         programs: Those of the phase.
     """
 
@@ -210,6 +218,7 @@ class PackRun:
     seconds_before: dict[str, float] = dataclasses.field(default_factory=dict)
     seconds_trained: dict[str, float] = dataclasses.field(default_factory=dict)
     counted: dict[Trial, str] = dataclasses.field(default_factory=dict)
+    begun: list[BegunChunk] = dataclasses.field(default_factory=list)
     programs: CompiledPrograms = dataclasses.field(init=False)
 
     @classmethod
@@ -265,6 +274,7 @@ class PackRun:
             steps=list(self.steps),
             curves=curves,
             strip=[],
+            begun=[],
             seconds_before=self.seconds_trained,
             seconds_earlier=earlier,
             seconds_shared=shared,
@@ -281,19 +291,29 @@ class PackRun:
         for start in range(self.next_step, self.phase.end, self.programs.num_chunk):
             self.take_chunk(start)
             checkpointing.keep_now_and_then(self)
+        self.fetch_chunks()
         self.timer.lap("train_s")
         self.seconds_trained = sum_timings(self.seconds_before, self.timer.shared_by(len(self.roots)))
         checkpointing.keep_at_end(self)
 
     def take_chunk(self, start: int) -> None:
-        """Take a chunk of steps, add a point to the curves, and now and then a view to the strip."""
+        """Take a chunk of steps, and now and then a view for the strip; fetch the results of an earlier chunk."""
         end = min(start + self.programs.num_chunk, self.phase.end)
         self.state, means = self.programs.advance(self.state, self.batch, jax.device_put(np.int32(start)))
-        self.add_to_curves(end, self.real_rows(means))
-        self.report(Progress("train", end, self.phase.end, self.mean_loss()))
+        view = None
         if self.programs.look is not None and is_strip_step(end, start, self.phase.end):
             view = self.programs.look(self.state.params, self.state.state, self.batch)
-            self.strip.append((end, self.real_rows(view)))
+        self.begun.append(BegunChunk(end, means, view))
+        self.fetch_chunks(CHUNKS_AHEAD["cpu" if devices.is_cpu() else "accelerator"])
+
+    def fetch_chunks(self, num_left: int = 0) -> None:
+        """Add a point to the curves, and a view to the strip, for each chunk that was begun but the last so many."""
+        while len(self.begun) > num_left:
+            end, means, view = self.begun.pop(0)
+            self.add_to_curves(end, self.real_rows(means))
+            self.report(Progress("train", end, self.phase.end, self.mean_loss()))
+            if view is not None:
+                self.strip.append((end, self.real_rows(view)))
 
     def real_rows(self, tree: PyTree) -> PyTree:
         """Fetch arrays from their devices, without the rows that only give all devices equally many."""

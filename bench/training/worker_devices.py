@@ -55,10 +55,10 @@ class WorkerDevices:
         Raises:
             UsageError: No worker can have so many.
         """
-        from bench.training import devices
+        from bench.training import accelerators
 
         # Ray counts GPUs that this JAX cannot use; JAX_PLATFORMS=cpu goes to the workers of a cluster too.
-        num_usable = devices.num_accelerators() if is_local else 0 if devices.is_told_cpu() else sys.maxsize
+        num_usable = accelerators.num_accelerators() if is_local else 0 if accelerators.is_told_cpu() else sys.maxsize
         kinds: tuple[Literal["GPU", "TPU"], ...] = ("GPU", "TPU")
         for kind in kinds:
             num_devices = min(resources.get(kind, 0), num_usable)

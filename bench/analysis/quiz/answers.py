@@ -267,3 +267,18 @@ def list_first(numbers: Iterable[int], most: int = 5) -> str:
     numbers = list(numbers)
     more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
     return ", ".join(map(str, numbers[:most])) + more
+
+
+def describe_confusions(kind: str, taken_for: Mapping[str, Mapping[str, int]]) -> str:
+    """Say what observers took objects of a kind for; empty where nobody was asked.
+
+    Example:
+        >>> describe_confusions("chair", {"chair": {"chair": 6, "sofa": 3, "?": 1}})
+        'observers took 10 views of a chair for: chair (6), sofa (3), cannot tell (1)'
+    """
+    found = taken_for.get(kind, {})
+    if not found:
+        return ""
+    listed = ", ".join(f"{'cannot tell' if name == UNKNOWN else name} ({num})" for name, num in found.items())
+    article = "an" if kind[0] in "aeiou" else "a"
+    return f"observers took {sum(found.values())} views of {article} {kind} for: {listed}"

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.analysis.quiz import counts
-from bench.analysis.quiz.answers import UNKNOWN, QuizAnswers
+from bench.analysis.quiz.answers import QuizAnswers
 from bench.analysis.quiz.counts import AnsweredQuiz, AskJudges
 from bench.analysis.quiz.key import write_key
 from bench.errors import UsageError
@@ -129,18 +129,3 @@ def shorten_numbers(value: Any) -> Any:
     if isinstance(value, list):
         return [shorten_numbers(part) for part in value]
     return round(value, DIGITS) if isinstance(value, float) else value
-
-
-def describe_confusions(kind: str, taken_for: Mapping[str, Mapping[str, int]]) -> str:
-    """Say what observers took objects of a kind for; empty where nobody was asked.
-
-    Example:
-        >>> describe_confusions("chair", {"chair": {"chair": 6, "sofa": 3, "?": 1}})
-        'observers took 10 views of a chair for: chair (6), sofa (3), cannot tell (1)'
-    """
-    found = taken_for.get(kind, {})
-    if not found:
-        return ""
-    listed = ", ".join(f"{'cannot tell' if name == UNKNOWN else name} ({num})" for name, num in found.items())
-    article = "an" if kind[0] in "aeiou" else "a"
-    return f"observers took {sum(found.values())} views of {article} {kind} for: {listed}"

@@ -199,11 +199,16 @@ def resize_view(color: Float[np.ndarray, "h w 3"], tile_px: int = TILE_PX) -> UI
     return quantize_colors(color).repeat(times, axis=0).repeat(times, axis=1)
 
 
-def encode_png(image: Image.Image) -> bytes:
-    """Encode an image as PNG: no dates, the same bytes each time."""
+def encode_png(image: Image.Image, *, is_small: bool = True) -> bytes:
+    """Encode an image as PNG: no dates, the same bytes each time.
+
+    Args:
+        image: The image.
+        is_small: Whether to search for the smallest file, which takes five to ten times as long for a few per cent.
+    """
     out = io.BytesIO()
     # a palette would be smaller and lossy: renders are evidence
-    options: dict[str, Any] = {"optimize": True}
+    options: dict[str, Any] = {"optimize": is_small}
     image.save(out, format="PNG", **options)
     return out.getvalue()
 

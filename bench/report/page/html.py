@@ -33,7 +33,12 @@ def render_template(template: str, **values: Any) -> str:
         template: Name of a file in `templates/`.
         values: What it prints. Plain strings are escaped.
     """
-    return _environment().get_template(template).render(**values)
+    return compile_template(template).render(**values)
+
+
+def compile_template(template: str) -> jinja2.Template:
+    """Compile a template, once: what renders it later finds it compiled."""
+    return _environment().get_template(template)
 
 
 @functools.cache

@@ -4,8 +4,10 @@ import collections
 import dataclasses
 import functools
 import importlib.metadata
+import importlib.util
 import os
 import sys
+import types
 
 import flax
 import flax.linen as nn
@@ -272,6 +274,20 @@ def test_an_edit_of_any_source_gives_another_name(sources, edit):
     before = name()
     EDITS[edit](sources)
     assert name() not in (None, before)
+
+
+def test_sources_are_looked_at_again_when_modules_were_imported_or_reloaded(sources, monkeypatch):
+    looked = []
+    monkeypatch.setattr(program_names, "tell_sources", lambda: looked.append(1) or f"{len(looked)}")
+    assert [program_names.tell_imported_sources() for _ in range(2)] == ["1", "2"]  # each time, unless told otherwise
+    with program_names.remember_sources():
+        assert [program_names.tell_imported_sources() for _ in range(3)] == ["3"] * 3
+        monkeypatch.setitem(sys.modules, "models.new", types.ModuleType("models.new"))
+        assert [program_names.tell_imported_sources() for _ in range(2)] == ["4"] * 2
+        found = importlib.util.spec_from_loader("models.new", None)
+        monkeypatch.setattr(sys.modules["models.new"], "__spec__", found)  # as `importlib.reload` does
+        assert program_names.tell_imported_sources() == "5"
+    assert program_names.tell_imported_sources() == "6"
 
 
 def test_settings_of_flax_count(monkeypatch):

@@ -74,10 +74,12 @@ def check_equal(left, right):
 
 
 class TestEqual:
-    @pytest.mark.parametrize("chunks", [1, 2])
-    def test_a_pack(self, chunks):
+    @pytest.mark.parametrize(("chunks", "ahead"), [(1, 1), (2, 0)])
+    def test_a_pack(self, chunks, ahead, monkeypatch):
+        """Also where chunks are begun before the curves of earlier ones are fetched, as on an accelerator."""
         pack = toy_pack(ToyMethod(), ToyMethod(learning_rate=0.3), ToyMethod(breaks_at=7.0), seeds=[3, 4, 3])
         whole = Sat(pack).sitting.outcomes
+        monkeypatch.setitem(trainer.CHUNKS_AHEAD, "cpu", ahead)
         outcomes, sittings = sit_until_done(pack, chunks)
         for trial in pack.trials:
             check_equal(outcomes[trial.id], whole[trial.id])

@@ -112,24 +112,3 @@ def test_trials_are_mapped_one_by_one_as_all_at_once():
     arrays = jnp.arange(6.0).reshape(3, 2), jnp.arange(3.0)
     mapped = jax.jit(devices.map_trials(step))(*arrays)["sum"]
     np.testing.assert_array_equal(mapped, jax.vmap(step)(*arrays)["sum"])
-
-
-@pytest.mark.parametrize(
-    ("platforms", "shown", "found", "expected"),
-    [
-        ("cpu", None, ["/dev/nvidia0"], 0),
-        ("", None, ["/dev/nvidia0", "/dev/nvidia1", "/dev/nvidia-uvm"], 2),
-        ("", "1", ["/dev/nvidia0", "/dev/nvidia1"], 1),
-        ("cuda,cpu", "", ["/dev/nvidia0"], 0),
-        ("", "-1", ["/dev/nvidia0"], 0),
-    ],
-)
-def test_accelerators_are_counted_without_starting_one(platforms, shown, found, expected, monkeypatch):
-    monkeypatch.setenv("JAX_PLATFORMS", platforms)
-    if shown is None:
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    else:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
-    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: "cuda" in name)
-    monkeypatch.setattr(devices.glob, "glob", lambda pattern: found)
-    assert devices.num_accelerators() == expected

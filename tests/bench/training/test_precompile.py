@@ -1,6 +1,7 @@
 """Compiling before a pack's turn: the trainer finds the programs, and scores are warmed."""
 
 import dataclasses
+import sys
 import threading
 
 import jax
@@ -67,3 +68,41 @@ def test_the_flag_is_set_once_and_only_where_there_is_an_accelerator(monkeypatch
     monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_enable_triton_gemm=true")
     precompile.prefer_quick_compiles()
     assert precompile.os.environ["XLA_FLAGS"] == "--xla_gpu_enable_triton_gemm=true"
+
+
+def test_imports_wait_for_no_device_that_has_started(monkeypatch):
+    imported = []
+    monkeypatch.setattr(precompile.importlib, "import_module", imported.append)
+    monkeypatch.setattr(precompile, "LATER_IMPORTS", ("first", "second"))
+    monkeypatch.setattr(precompile, "has_accelerator", lambda: True)
+    ended = threading.Thread()
+    precompile.import_while_starting(ended)
+    assert imported == []
+    left = [False, True]
+    starting = threading.Thread()
+    monkeypatch.setattr(starting, "is_alive", left.pop)
+    precompile.import_while_starting(starting)
+    assert imported == ["first"]
+    monkeypatch.setattr(precompile, "has_accelerator", lambda: False)
+    monkeypatch.setattr(starting, "is_alive", lambda: True)
+    precompile.import_while_starting(starting)
+    assert imported == ["first"]
+
+
+def test_a_device_that_does_not_start_is_told_by_who_needs_it(monkeypatch, capsys):
+    def fail():
+        raise RuntimeError("Unable to initialize backend 'cuda'")
+
+    monkeypatch.setattr("jax.local_devices", fail)
+    precompile.start_device().join()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("has_accelerator", [True, False])
+def test_threads_switch_as_before_afterwards(has_accelerator, monkeypatch):
+    monkeypatch.setattr(precompile, "has_accelerator", lambda: has_accelerator)
+    before = sys.getswitchinterval()
+    with pytest.raises(KeyboardInterrupt), precompile.switch_threads_often():
+        assert sys.getswitchinterval() == pytest.approx(precompile.SWITCH_S if has_accelerator else before)
+        raise KeyboardInterrupt
+    assert sys.getswitchinterval() == before

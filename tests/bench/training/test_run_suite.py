@@ -20,7 +20,7 @@ from bench.storage import run_status, store
 from bench.storage.store import Store
 from bench.suites.selection import Selection
 from bench.suites.trial import Trial
-from bench.training import devices, run_suite
+from bench.training import accelerators, run_suite
 from bench.training.failure_policy import FailurePolicy
 from bench.training.run_suite import TrainingOptions, train_missing
 from bench.training.stopping import StopRequest
@@ -64,7 +64,7 @@ class TestTrainingOptions:
         + [("ray", 4, 9, 8)],
     )
     def test_packs_keep_all_accelerators_busy(self, executor, num_devices, num_trials, expected, monkeypatch):
-        monkeypatch.setattr(devices, "num_accelerators", lambda: num_devices)
+        monkeypatch.setattr(accelerators, "num_accelerators", lambda: num_devices)
         assert TrainingOptions(executor=executor).suitable_pack_size(num_trials) == expected
 
     @pytest.mark.parametrize("pack_size", [0, -3])

@@ -12,7 +12,7 @@ from bench import __main__ as command_line
 from bench.cli import scaling as scaling_command
 from bench.errors import UsageError
 from bench.report.tables import scaling_tables
-from bench.training import devices, scaling
+from bench.training import accelerators, scaling
 from bench.training.worker_times import PARTS, WorkerTimes
 
 
@@ -54,7 +54,7 @@ def child(monkeypatch, tmp_path):
 
 
 def test_a_process_sees_the_first_devices_and_no_compiled_programs(child, monkeypatch):
-    monkeypatch.setattr(devices, "num_accelerators", lambda: 4)
+    monkeypatch.setattr(accelerators, "num_accelerators", lambda: 4)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, 6,7,2")
     assert scaling.train_apart(["--suite", "ablations"], "ray", 2) == measured()
     [(command, env, preexec, data)] = child
@@ -65,7 +65,7 @@ def test_a_process_sees_the_first_devices_and_no_compiled_programs(child, monkey
 
 
 def test_without_accelerators_a_process_has_some_of_the_cores(child, monkeypatch):
-    monkeypatch.setattr(devices, "num_accelerators", lambda: 0)
+    monkeypatch.setattr(accelerators, "num_accelerators", lambda: 0)
     given = []
     monkeypatch.setattr(os, "sched_setaffinity", lambda process, cores: given.append(cores))
     scaling.train_apart([], "inline", 1)
@@ -74,7 +74,7 @@ def test_without_accelerators_a_process_has_some_of_the_cores(child, monkeypatch
 
 
 def test_more_devices_than_there_are(monkeypatch):
-    monkeypatch.setattr(devices, "num_accelerators", lambda: 2)
+    monkeypatch.setattr(accelerators, "num_accelerators", lambda: 2)
     with pytest.raises(UsageError, match="--devices: expected up to 2, which this host has, got 4"):
         scaling.train_apart([], "inline", 4)
 

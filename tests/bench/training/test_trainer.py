@@ -46,7 +46,9 @@ class TestTrain:
         assert good.scores["std-v1"] and bad.scores == {}
         assert bad.record.first_bad_step == 7 and "not finite at step 7" in bad.record.reason
 
-    def test_progress_and_timings(self):
+    @pytest.mark.parametrize("ahead", [0, 2])
+    def test_progress_and_timings(self, ahead, monkeypatch):
+        monkeypatch.setitem(trainer.CHUNKS_AHEAD, "cpu", ahead)
         heard = []
         outcomes = trainer.train(toy_pack(ToyMethod(), ToyMethod()), (), heard.append)
         assert [p.phase for p in heard] == ["prepare", "compile"] + ["train"] * 5 + ["render", "score"]
@@ -263,7 +265,8 @@ class TestCaptions:
         assert found["per_view"]["opacity"] == [1.0] * 16
         assert found["reasons"]["margin@embedded-judge-rn"] == "embedded-judge-rn is not there"
 
-    def test_a_strip_of_looks_is_kept(self):
+    def test_a_strip_of_looks_is_kept(self, monkeypatch):
+        monkeypatch.setitem(trainer.CHUNKS_AHEAD, "cpu", 2)
         outcomes = trainer.train(toy_pack(ToyObject(), ToyObject(learning_rate=0.01), task=self.TASK), (), quiet)
         for outcome in outcomes:
             strip = outcome.views["strip"]

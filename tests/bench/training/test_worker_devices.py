@@ -3,7 +3,7 @@
 import pytest
 
 from bench.errors import UsageError
-from bench.training import devices
+from bench.training import accelerators
 from bench.training.worker_devices import WorkerDevices
 from tasks import host_cores
 
@@ -26,7 +26,7 @@ def as_jax_likes(monkeypatch):
     ],
 )
 def test_a_worker_an_accelerator_or_else_a_core(resources, num_accelerators, is_local, expected, monkeypatch):
-    monkeypatch.setattr(devices, "num_accelerators", lambda: num_accelerators)
+    monkeypatch.setattr(accelerators, "num_accelerators", lambda: num_accelerators)
     monkeypatch.setattr(host_cores, "num_cores", lambda: 3)
     chosen = WorkerDevices.choose(resources, is_local)
     assert (chosen.options(), chosen.num_slots) == expected

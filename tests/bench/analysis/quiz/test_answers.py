@@ -108,3 +108,10 @@ def test_answers_are_told_from_votes(tmp_path, name, content, is_quiz):
     if content is not None:
         (tmp_path / name).write_text(content)
     assert answers.is_quiz_file(tmp_path / name) is is_quiz
+
+
+def test_what_people_took_a_kind_for():
+    assert answers.describe_confusions("umbrella", {"umbrella": {"mushroom": 2}}) == (
+        "observers took 2 views of an umbrella for: mushroom (2)"
+    )
+    assert answers.describe_confusions("hat", {}) == ""

@@ -100,10 +100,3 @@ def test_the_command_keeps_what_it_counted(kept, tmp_path, monkeypatch, capsys):
     assert printed.err.startswith(f"saved: {kept / 'agreement.json'}, of 6 answers to 1 kept quizzes")
     assert command_line.main(["votes", str(path), "--save", "--judge", RN]) == 2
     assert "votes: expected --save without --judge, got both" in capsys.readouterr().err
-
-
-def test_what_people_took_a_kind_for():
-    assert reference.describe_confusions("umbrella", {"umbrella": {"mushroom": 2}}) == (
-        "observers took 2 views of an umbrella for: mushroom (2)"
-    )
-    assert reference.describe_confusions("hat", {}) == ""
