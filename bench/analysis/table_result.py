@@ -188,15 +188,15 @@ class TableResult:
 
     def entry(self, arm: str, metric: str) -> ArmResult:
         """Find the entry of a row and a column."""
-        return next(e for e in self.entries if e.arm == arm and e.metric == metric)
+        return next(entry for entry in self.entries if entry.arm == arm and entry.metric == metric)
 
     def column(self, metric: str) -> tuple[ArmResult, ...]:
         """List the entries of a metric, in the order of the arms."""
-        return tuple(e for e in self.entries if e.metric == metric)
+        return tuple(entry for entry in self.entries if entry.metric == metric)
 
     def num_tests(self, metric: str) -> int:
         """Count the comparisons of a metric that p is corrected for."""
-        return sum(e.p is not None for e in self.column(metric)) + self.tests_beside.get(metric, 0)
+        return sum(entry.p is not None for entry in self.column(metric)) + self.tests_beside.get(metric, 0)
 
     def with_text(
         self,

@@ -40,6 +40,8 @@ def main(args: argparse.Namespace) -> int:
         else:
             print(f"ok     {step.step}: {step.found}", flush=True)
     if args.json:
-        told = [{"step": s.step, "kept": s.found is not None, "found": s.found, "do": s.what_to_do} for s in found]
+        told = []
+        for step in found:
+            told.append({"step": step.step, "kept": step.found is not None, "found": step.found, "do": step.what_to_do})
         print(to_json_text(told))
     return int(any(step.found is None for step in found))

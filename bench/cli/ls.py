@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
 
 def list_trials(args: argparse.Namespace, trials: Store) -> None:
     """Print a line for each trial that is asked for."""
-    pattern = args.pattern if any(c in args.pattern for c in "*?[") else f"*{args.pattern}*"
+    pattern = args.pattern if any(letter in args.pattern for letter in "*?[") else f"*{args.pattern}*"
     chosen = [
         record
         for record in trials.records()

@@ -14,7 +14,7 @@ from bench.import_paths import ROOT
 from bench.report.defaults import ENCODER_FIGURE
 from bench.storage.folder_changes import FILE_ENDS, modification_times
 from bench.storage.store import Store
-from bench.storage.trial_reader import describe_damage
+from bench.storage.trial_reader import describe_damage, is_stored
 from tasks.budgets import budget_named
 from tasks.data_dir.atomic_files import write_file
 
@@ -97,7 +97,6 @@ def main(args: argparse.Namespace) -> int:
     refresh_s = common_options.every_s(args, "--live", EVERY_S)
     price = report_options.price_of(args)
     from bench.report import build
-    from bench.report.images.table_sheets import is_stored
     from bench.report.tables import terminal
     from bench.suites import selection
 
@@ -176,7 +175,6 @@ def draw_while_running(
         options: Others of `build.gather_contents`.
     """
     from bench.report import build
-    from bench.report.images.table_sheets import is_stored
     from bench.report.page.html import without_auto_refresh
     from bench.suites import selection
 

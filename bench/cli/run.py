@@ -13,6 +13,7 @@ from bench.cli.argument_parser import number_from_zero, positive_number, whole_n
 from bench.cli.common_options import add_json, opened_store, to_json_text
 from bench.cli.live_page import LivePage
 from bench.errors import MACHINE_ERRORS, UsageError, describe_os_error
+from bench.storage.trial_reader import is_stored
 from bench.training.sitting import CHECKPOINT_MINUTES
 from bench.training.stalls import STALL_MINUTES
 
@@ -132,7 +133,7 @@ def run_selection(
             with LivePage(chosen, trials_store.root, build.default_folder(chosen), command) as page:
                 num_new = train_missing(options, chosen, trials_store, note_in(events, page), stop)
     num_failed = sum(trials_store.failed(trial.id) for trial in chosen.trials)
-    left = [t.id for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
+    left = [trial.id for trial in chosen.trials if not is_stored(trials_store, trial.id)]
     if left:
         print_unfinished(left, len(chosen.trials), trials_store, stop.why or "time is up")
         print_failures(num_failed, lost)
@@ -175,7 +176,7 @@ def is_complete(chosen: Selection, trials_store: Store) -> bool:
     """Tell whether each trial has an outcome, and each finished one all scores."""
     from bench.training.score_repair import find_missing_scores
 
-    if not all(trials_store.finished(trial.id) or trials_store.failed(trial.id) for trial in chosen.trials):
+    if not all(is_stored(trials_store, trial.id) for trial in chosen.trials):
         return False
     return not find_missing_scores(chosen.trials, chosen.protocols, trials_store)
 
@@ -207,7 +208,7 @@ def describe_times(wall_s: float, events: Sequence[PackEvent], trials_store: Sto
     from bench.training.run_times import RunTimes
 
     trial_ids = dict.fromkeys(trial_id for event in events for trial_id in event.trial_ids)
-    stored = [trial_id for trial_id in trial_ids if trials_store.finished(trial_id) or trials_store.failed(trial_id)]
+    stored = [trial_id for trial_id in trial_ids if is_stored(trials_store, trial_id)]
     timings = [trials_store.read(trial_id).timings for trial_id in stored]
     return RunTimes.of(wall_s, events, timings, scores_beside=precompile.has_accelerator()).describe()
 

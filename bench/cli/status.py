@@ -86,8 +86,10 @@ def watch(results: pathlib.Path, every_s: float) -> None:
             if times != seen:
                 trials = Store.open(results)
                 seen = times
-            now = {k: v for k, v in (status or {}).items() if k not in ALWAYS_NEW}, describe_store(trials)
-            lines = escape_controls("\n".join([*describe_store(trials), *_described(status)]))
+            running = {name: value for name, value in (status or {}).items() if name not in ALWAYS_NEW}
+            stored = describe_store(trials)
+            now = (running, stored)
+            lines = escape_controls("\n".join([*stored, *_described(status)]))
             if live:
                 live.update(Text(lines), refresh=True)
             elif now != before:

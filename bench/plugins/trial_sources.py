@@ -18,7 +18,7 @@ from bench.plugins.comparison_suite import StoredTrial
 from bench.storage.record import Record
 from bench.storage.score_frame import score_frame
 from bench.storage.store import unknown_trial
-from bench.storage.trial_reader import TrialReader
+from bench.storage.trial_reader import TrialReader, is_stored
 from bench.suites.differences import differing
 from bench.suites.suite import TrialSlot
 from bench.suites.trial import Trial
@@ -47,7 +47,7 @@ def find_sources(
     for record in reference.records():
         alike.setdefault((record.variant, record.cluster, record.seed), []).append(record)
     for trial in trials:
-        if here.finished(trial.id) or here.failed(trial.id):
+        if is_stored(here, trial.id):
             found[trial.id] = TrialSource("stored" if isinstance(trial, StoredTrial) else "here")
             continue
         of_its_name = alike.get((trial.variant, trial.task.cluster, trial.seed), [])
@@ -260,6 +260,6 @@ def merge_stores(
     homes: dict[str, TrialReader] = {}
     for trial_id in ids:
         store = reference if found[trial_id].where == "reference" else here
-        if store.finished(trial_id) or store.failed(trial_id):
+        if is_stored(store, trial_id):
             homes[trial_id] = store
     return MergedStore(homes, here.root)

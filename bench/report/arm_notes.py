@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.report.tables.words import format_count, to_sentence
-from bench.storage.trial_reader import TrialReader
+from bench.storage.trial_reader import TrialReader, is_stored
 from bench.suites.suite import Table, TrialSlot
 from bench.suites.trial import Trial
 from models.imagenet.catalog import IMAGENET
@@ -77,7 +77,7 @@ def degenerate_field_notes(table: Table, cells: Sequence[TrialSlot], store: Tria
     notes = []
     by_arm = _cells_by_arm(cell for cell in cells if cell.table == table.name)
     for arm in table.arms:
-        of_arm = [cell for cell in by_arm.get(arm, []) if store.finished(cell.trial_id) or store.failed(cell.trial_id)]
+        of_arm = [cell for cell in by_arm.get(arm, []) if is_stored(store, cell.trial_id)]
         places: dict[str, list[str]] = {}
         for cell in of_arm:
             state = store.scores(cell.trial_id).get(table.protocol, {}).get("field_state", "ok")

@@ -25,7 +25,7 @@ from bench.report.arm_notes import degenerate_field_notes, imagenet_encoder_note
 from bench.report.caption_context import CaptionTableContext, find_retrieval_set, gather_context
 from bench.report.images import caption_sheets
 from bench.report.images.interactive_media import InteractiveMedia
-from bench.report.images.table_sheets import is_stored, plan_sheets
+from bench.report.images.table_sheets import plan_sheets
 from bench.report.page import compact, report_files
 from bench.report.report_contents import NO_MEDIA, DeferredDrawing, ReportContents
 from bench.report.tables import footers
@@ -33,7 +33,7 @@ from bench.report.tables.costs import DevicePrice
 from bench.report.tables.words import pluralize
 from bench.storage.doctor_stamp import describe_stamp
 from bench.storage.score_frame import score_frame
-from bench.storage.trial_reader import TrialReader
+from bench.storage.trial_reader import TrialReader, is_stored
 from bench.suites import selection
 from bench.suites.suite import Table
 

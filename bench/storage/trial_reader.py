@@ -70,6 +70,11 @@ class TrialReader(Protocol):
         """Return every score of every trial, tidy, see `bench.storage.score_frame`."""
 
 
+def is_stored(trials: TrialReader, trial_id: str) -> bool:
+    """Tell whether a trial left a record: it finished, or it failed."""
+    return trials.finished(trial_id) or trials.failed(trial_id)
+
+
 def describe_damage(trials: TrialReader) -> list[str]:
     """Name what could not be read so far, in a line each."""
     set_aside = [f"set aside, it did not parse: {line}" for line in trials.set_aside]

@@ -158,10 +158,11 @@ class Table:
             key = (id(methods[0]), id(methods[1]))
             if key not in of_methods:
                 of_methods[key] = differences(*methods, of_both=of_both)
-            here = {f"method.{k}": v for k, v in of_methods[key].items()}
+            here = {f"method.{name}": value for name, value in of_methods[key].items()}
             if (arm.task, arm.task_exceptions) != (baseline.task, baseline.task_exceptions):
                 tasks = (side.changed_task(task) for side in (arm, baseline))
-                here |= {f"task.{k}": v for k, v in differences(*tasks, of_both=of_both).items()}
+                of_tasks = differences(*tasks, of_both=of_both)
+                here |= {f"task.{name}": value for name, value in of_tasks.items()}
             found = here | found
         return found
 

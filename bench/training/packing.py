@@ -65,9 +65,10 @@ class Pack:
         """
         roots = self.roots if len(self.roots) > 1 else self.trials
         first = set(roots[: (len(roots) + 1) // 2])
-        of = root if len(self.roots) > 1 else (lambda trial: trial)
-        parts = (tuple(t for t in self.trials if (of(t) in first) == wanted) for wanted in (True, False))
-        return tuple(dataclasses.replace(self, trials=part) for part in parts if part)
+        own_root = root if len(self.roots) > 1 else (lambda trial: trial)
+        one = tuple(trial for trial in self.trials if own_root(trial) in first)
+        other = tuple(trial for trial in self.trials if own_root(trial) not in first)
+        return tuple(dataclasses.replace(self, trials=part) for part in (one, other) if part)
 
     def without(self, trial_ids: Collection[str]) -> Pack:
         """Make a pack of the trials that are not among these."""

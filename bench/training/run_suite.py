@@ -18,6 +18,7 @@ from bench.errors import UsageError
 from bench.metrics.task_kinds import kind_of
 from bench.storage.record import Outcome
 from bench.storage.store import Store
+from bench.storage.trial_reader import is_stored
 from bench.storage.write_probe import probe_folder
 from bench.suites.selection import Selection
 from bench.suites.trial import Trial
@@ -147,7 +148,7 @@ def train_missing(
         KeyboardInterrupt: Ctrl-C or SIGTERM; outcomes that were there are stored, and checkpoints of the others.
     """
     stop = stop or StopRequest(options.minutes)
-    missing = [t for t in chosen.trials if not (trials_store.finished(t.id) or trials_store.failed(t.id))]
+    missing = [trial for trial in chosen.trials if not is_stored(trials_store, trial.id)]
     if not missing:
         return 0
     check_storable(trials_store, missing)

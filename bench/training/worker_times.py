@@ -55,7 +55,11 @@ def split_times(
     """
     last = max((event.seconds for event in events), default=ended)
     workers = sorted({event.worker for event in events})
-    return [_split_worker([e for e in events if e.worker == worker], timings, began, last, ended) for worker in workers]
+    found = []
+    for worker in workers:
+        own = [event for event in events if event.worker == worker]
+        found.append(_split_worker(own, timings, began, last, ended))
+    return found
 
 
 def slowest(workers: Sequence[WorkerTimes]) -> WorkerTimes:

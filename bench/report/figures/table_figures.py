@@ -44,7 +44,7 @@ def draw_table_figures(result: TableResult, contents: ReportContents, records: S
         records: Records of the report, sorted by trial.
     """
     primary = result.metrics[:NUM_PRIMARY]
-    compared = [metric for metric in primary if any(e.difference is not None for e in result.column(metric))]
+    compared = [metric for metric in primary if any(entry.difference is not None for entry in result.column(metric))]
     forests = tuple(draw_forest(result, metric) for metric in compared)
     if result.table in contents.contexts:
         drawn = draw_caption_figures(result, contents, records)

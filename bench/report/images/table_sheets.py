@@ -23,7 +23,7 @@ from bench.report.images.caption_sheets import (
 from bench.report.images.image_grid import compare_views, draw_sheet, find_middle_view
 from bench.report.photograph_notes import name_held_out, name_view
 from bench.report.report_contents import DeferredDrawing
-from bench.storage.trial_reader import TrialReader
+from bench.storage.trial_reader import TrialReader, is_stored
 from bench.suites.selection import Selection
 from bench.suites.suite import Table, TrialSlot
 from bench.suites.trial import Trial
@@ -192,8 +192,3 @@ def describe_view_score(scores: Mapping[str, Any], metric: str, view_id: int) ->
     here = dict(zip(scores["view_ids"], values, strict=True)).get(view_id)
     mean = f"mean {sum(known) / len(known):.{digits}f}"
     return mean if here is None else f"{here:.{digits}f} here, {mean}"
-
-
-def is_stored(store: TrialReader, trial_id: str) -> bool:
-    """Tell whether the trial left a record."""
-    return store.finished(trial_id) or store.failed(trial_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,7 +36,7 @@ def summary_line(results: Sequence[TableResult], records: Sequence[Record]) -> s
 def describe_time(records: Sequence[Record]) -> str:
     """Say what the trials took together, without the mean: each one's seconds hold those of what it continues."""
     every = [own_seconds(record.timings) for record in records]
-    seconds = [s for s in every if s == s]  # NaN where it is not known
+    seconds = [each for each in every if not math.isnan(each)]  # NaN where it is not known
     if not seconds:
         return ""
     total = sum(seconds)

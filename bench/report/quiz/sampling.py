@@ -136,7 +136,7 @@ def choose_quiz_views(
         arms: Trials by arm.
         num_views: Of the quiz, true renders among them.
         seed: Of all draws.
-        num_true: Of them, true renders; see `share_views`.
+        num_true: Of them, true renders.
 
     Raises:
         UsageError: An arm has fewer views.
