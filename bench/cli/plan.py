@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
         plan = run_plan.make_plan(
             suite_options.selection(args, allow_missing=True),
             trials_store,
-            pack_size=args.pack_size or (packing.default_pack_size("gpu") if planned else None),
+            pack_size=args.pack_size or (packing.default_pack_size("accelerator") if planned else None),
             num_workers=planned.num if planned else args.workers,
             policy=failure_options.failure_policy(args),
         )

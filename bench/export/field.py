@@ -157,7 +157,7 @@ def choose_path(
         image_px: Pixels along the longer side of a frame; None for `FRAME_PX`.
         elevation_deg: Elevation of a turntable's camera.
     """
-    image_px = FRAME_PX["cpu" if devices.is_cpu() else "accelerator"] if image_px is None else image_px
+    image_px = devices.choose_for_device(FRAME_PX) if image_px is None else image_px
     if field.capture is not None and field.follows_capture:
         return lay_capture_path(field.capture, num_frames, image_px)
     return lay_turntable(num_frames, image_px, elevation_deg)
@@ -180,7 +180,7 @@ def render_path(
     inner = jax.device_put(jax.tree.map(lambda x: np.full(num_in_group, x, np.float32), path.intrinsics))
     of_views = samples_of_views(field.method)
     num_samples = video_samples(field.method)
-    num_at_once = programs.RAYS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
+    num_at_once = devices.choose_for_device(programs.RAYS_AT_ONCE)
     if of_views is not None and num_samples is not None:
         num_at_once = num_at_once * of_views // num_samples  # as much memory as scored views take
     static = (field.method, path.height, path.width, min(num_at_once, num_in_group * num_pixels), num_samples)
@@ -204,7 +204,7 @@ def divide_frames(num_frames: int, num_pixels: int) -> tuple[int, int]:
         num_frames: Frames of a path.
         num_pixels: Pixels of a frame.
     """
-    most = MAX_RAYS_A_CALL["cpu" if devices.is_cpu() else "accelerator"]
+    most = devices.choose_for_device(MAX_RAYS_A_CALL)
     return ray_sampling.equal_blocks(num_frames, max(1, most // num_pixels))
 
 
@@ -217,7 +217,7 @@ def video_samples(method: Method) -> int | None:
     of_views = samples_of_views(method)
     if of_views is None:
         return None
-    return max(of_views, VIDEO_SAMPLES["cpu" if devices.is_cpu() else "accelerator"])
+    return max(of_views, devices.choose_for_device(VIDEO_SAMPLES))
 
 
 def samples_of_views(method: Method) -> int | None:
@@ -247,7 +247,7 @@ def render_cameras(
 
 def points_at_once() -> int:
     """Return the number of points that one call evaluates on this device."""
-    return POINTS_AT_ONCE["cpu" if devices.is_cpu() else "accelerator"]
+    return devices.choose_for_device(POINTS_AT_ONCE)
 
 
 def at_points(

@@ -380,7 +380,7 @@ def render_again(trial: Trial, subject: ContractFixture) -> dict[str, Any]:
         raise ContractError(
             "parameters come back from the store with other names; give plain dicts from `init`, none empty"
         )
-    platform = "cpu" if devices.is_cpu() else "accelerator"
-    sizes = (static, layout.height, layout.width, programs.RAYS_AT_ONCE[platform])
+    num_at_once = devices.choose_for_device(programs.RAYS_AT_ONCE)
+    sizes = (static, layout.height, layout.width, num_at_once)
     views = jax.jit(functools.partial(view_rendering.render_views, *sizes))(*found, batch)
     return view_rendering.to_stored_views(scenes[0], index_trial(jax.device_get(views), 0))

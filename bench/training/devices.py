@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 from jaxtyping import PyTree
@@ -14,6 +14,8 @@ from bench.programs.shared_results import make_once
 from bench.suites.identity import Static
 from bench.training import device_mesh
 from tasks.data_dir import location
+
+T = TypeVar("T")
 
 _PROGRAMS: dict[Any, Future[jax.stages.Compiled]] = {}
 
@@ -98,6 +100,11 @@ def map_trials(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
 def is_cpu() -> bool:
     """Tell whether programs run on the host's own cores."""
     return jax.default_backend() == "cpu"
+
+
+def choose_for_device(choices: Mapping[str, T]) -> T:
+    """Choose what is meant for this process's devices, of a value for a "cpu" and one for an "accelerator"."""
+    return choices["cpu" if is_cpu() else "accelerator"]
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -132,7 +132,7 @@ def program_key(trial: Trial) -> str:
 
 
 def default_pack_size(platform: str) -> int:
-    """Return how many trials to train at once.
+    """Return how many trials to train at once on a "cpu" or an "accelerator".
 
     An accelerator has room for many small fields. On a CPU packing buys no speed: a pack there is small, so
     that less is lost when a run is stopped and the cores finish together.

@@ -304,7 +304,7 @@ class PackRun:
         if self.programs.look is not None and is_strip_step(end, start, self.phase.end):
             view = self.programs.look(self.state.params, self.state.state, self.batch)
         self.begun.append(BegunChunk(end, means, view))
-        self.fetch_chunks(CHUNKS_AHEAD["cpu" if devices.is_cpu() else "accelerator"])
+        self.fetch_chunks(devices.choose_for_device(CHUNKS_AHEAD))
 
     def fetch_chunks(self, num_left: int = 0) -> None:
         """Add a point to the curves, and a view to the strip, for each chunk that was begun but the last so many."""
