@@ -47,6 +47,9 @@ KNOWN = frozenset({*OURS, *PACKAGES, "builtins", "functools"})
 SETTINGS = re.compile("BENCH_|JAX|XLA|TF_|NVIDIA_|CUDA_|LIBTPU|MOSAIC|FLAX|NPY_")
 """Beginnings of environment variables that may change a program."""
 
+OWN_SETTINGS = re.compile("BENCH_")
+"""Of them, those of this project, which are read whenever a program is traced."""
+
 PLACES = re.compile(
     "cache_dir|cuda_visible|cuda_root|mem_fraction|preallocate|bench_(data|keep|git)|mosaic_gpu_(cuda|runtime|nvshmem)",
     re.IGNORECASE,
@@ -305,19 +308,27 @@ def tell_settings() -> tuple[Any, ...]:
     """
     if process_code.find_foreign_code() is not None or is_only_plain() or not jax.sharding.get_abstract_mesh().empty:
         raise Untold("a user's code, kernels turned off, or a mesh")
-    return collect_settings()
+    return (_collect_variables(SETTINGS), *collect_settings())
 
 
 def collect_settings() -> tuple[Any, ...]:
-    """Collect the settings of this process and thread that a program may depend on, to be compared within it."""
-    variables = {name: value for name, value in os.environ.items() if SETTINGS.match(name) and not is_place(name)}
+    """Collect the settings of this process and thread that a program may depend on, to be compared within it.
+
+    Variables of others are read once, when they are imported, and some are set by them: they make no difference.
+    """
     everywhere = jax.config.values  # made anew each time it is read
     names = [name for name in everywhere if not is_place(name)]
     # As this thread sees them, as a context manager may have changed one; a few are no attributes.
     values = {name: str(getattr(jax.config, name, everywhere[name])) for name in names}
     of_flax = {name: str(getattr(flax.config, name)) for name in dir(flax.config) if name.startswith(("flax_", "nnx_"))}
-    named = tuple(tuple(sorted(found.items())) for found in (variables, values, of_flax))
-    return (*named, is_only_plain(), jax.sharding.get_abstract_mesh())
+    named = tuple(tuple(sorted(found.items())) for found in (values, of_flax))
+    return (_collect_variables(OWN_SETTINGS), *named, is_only_plain(), jax.sharding.get_abstract_mesh())
+
+
+def _collect_variables(beginnings: re.Pattern[str]) -> tuple[tuple[str, str], ...]:
+    """Collect the environment variables that begin so, without those that change no program."""
+    found = {name: value for name, value in os.environ.items() if beginnings.match(name) and not is_place(name)}
+    return tuple(sorted(found.items()))
 
 
 def collect_shapes(arrays: PyTree) -> tuple[Any, ...]:

@@ -77,6 +77,17 @@ def test_a_program_of_other_settings_is_not_taken(change):
     assert program() is first and devices.num_compiled() == 2
 
 
+def test_variables_of_this_project_alone_make_another_program(monkeypatch):
+    def program():
+        return devices.compile_once(abs, (), (jax.ShapeDtypeStruct((3,), jnp.float32),))
+
+    first = program()
+    monkeypatch.setenv("TF_SET_BY_AN_IMPORT", "1")
+    assert program() is first
+    monkeypatch.setenv("BENCH_SPLIT_RAYS", "1")
+    assert program() is not first
+
+
 def test_a_program_of_other_types_is_not_taken(monkeypatch):
     def asked():
         return (jnp.asarray(1.0),)  # of a weak type
