@@ -13,37 +13,24 @@ from bench.plugins.comparison_suite import Comparison, StoredTrial
 from bench.plugins.trial_sources import MergedStore, TrialSource
 from bench.storage.store import Store
 from bench.suites import option_syntax, overrides, registry, scene_study
-from bench.suites.selection import Selection, check_places
+from bench.suites.selection import Selection, SelectionOptions, check_places
 from bench.training import run_suite
 from bench.training.rescore import rescore_trial
 from bench.training.run_suite import TrainingOptions
 from bench.training.score_repair import repair_scores
-from tasks.budgets import Budget
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ComparisonOptions:
-    """A user's words about a comparison.
+class ComparisonOptions(SelectionOptions):
+    """A user's words about a comparison: the suite gives tasks and metrics.
 
     Attributes:
         method: The method that is compared.
         against: Names of baselines, each perhaps several with commas.
-        suite: Name of the suite that tasks and metrics come from.
-        budget: Sizes of everything.
-        seeds: Such as `0-4`; None for the suite's own.
-        only: Conditions `KEY=VALUE` that all hold.
-        settings: Changes `HEAD.FIELD=VALUE` of variants, of tasks or of the budget.
-        scenes: Folders of photographs in place of the suite's scenes, with commas between; None for the suite's own.
     """
 
     method: str
     against: tuple[str, ...] = ()
-    suite: str
-    budget: Budget
-    seeds: str | None = None
-    only: tuple[str, ...] = ()
-    settings: tuple[str, ...] = ()
-    scenes: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
