@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 
 from bench.errors import UsageError
 from bench.export.capture_geometry import CaptureGeometry
-from bench.export.field import TrainedField
+from bench.export.field import CALLS_AHEAD, TrainedField, points_at_once
 from bench.export.mesh_grid import Grid, choose_grid, density_on_grid, halve_grid, query_points, scale_of
 from bench.report.images import image_grid
 from tasks.data_dir.atomic_files import write_file
@@ -187,22 +187,38 @@ def vertex_colors(field: TrainedField, made: Trimesh, cell: float) -> UInt8[np.n
     The field's colour is composited over the first `COLOR_CELLS` cells below the surface. The colour exactly at the
     surface would be wrong: where a field is soft, no camera sees that colour, so training did not fit it.
     """
-    start = np.asarray(made.vertices)
+    num_at_once = max(1, CALLS_AHEAD * points_at_once() // (COLOR_CELLS + 1))  # of a fine mesh, not all at once
+    starts = np.asarray(made.vertices)
     inward = -np.asarray(made.vertex_normals)
-    transmittance = np.ones(len(start), np.float32)
-    seen = np.zeros((len(start), 3), np.float32)
+    shown = []
+    for first in range(0, len(starts), num_at_once):
+        some = slice(first, first + num_at_once)
+        shown.append(look_inward(field, starts[some], inward[some], cell))
+    return image_grid.quantize_colors(np.concatenate(shown)[None])[0]
+
+
+def look_inward(
+    field: TrainedField, starts: Float[np.ndarray, "v 3"], inward: Float[np.ndarray, "v 3"], cell: float
+) -> Float[np.ndarray, "v 3"]:
+    """Composite a field's colour over the first `COLOR_CELLS` cells from points on its surface.
+
+    Args:
+        field: Field that is asked; all points at once, so that a device is waited for once.
+        starts: Points on the surface.
+        inward: Directions, of length 1.
+        cell: Length of a step.
+    """
     depths = [0.0, *((i + 0.5) * cell for i in range(COLOR_CELLS))]
-    asked = query_points(
-        field, np.concatenate([start + depth * inward for depth in depths])
-    )  # waits once, not for each
-    (_, *densities), (color_at_surface, *colors) = (np.split(found, len(depths)) for found in asked)
-    for density, color in zip(densities, colors, strict=True):
+    asked = query_points(field, np.concatenate([starts + depth * inward for depth in depths]))
+    densities, colors = (np.split(found, len(depths)) for found in asked)
+    transmittance = np.ones(len(starts), np.float32)
+    seen = np.zeros((len(starts), 3), np.float32)
+    for density, color in zip(densities[1:], colors[1:], strict=True):
         after = transmittance * np.exp(-cell * scale_of(field) * np.maximum(density, 0))
         seen += (transmittance - after)[:, None] * color
         transmittance = after
     opacity = (1 - transmittance)[:, None]
-    shown = np.where(opacity > 1e-3, seen / np.maximum(opacity, 1e-3), color_at_surface)
-    return image_grid.quantize_colors(shown[None])[0]
+    return np.where(opacity > 1e-3, seen / np.maximum(opacity, 1e-3), colors[0])
 
 
 def surface_level(density: Float[np.ndarray, "gx gy gz"], cell: float) -> float:
