@@ -12,6 +12,7 @@ k: rows of the arrays, one a trial that is trained; h and w: pixels of a view.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import math
 from collections.abc import Callable
 from typing import TypeAlias
@@ -127,6 +128,7 @@ def train_in_parts(
             raise
         message = str(error)
     # Outside of the handler: the traceback of the error would keep the arrays that did not fit.
+    gc.collect()  # so would what refers to itself
     left = pack.without(ended)
     is_free = wait_for_scores()  # those of the pack before took memory too
     if len(left.trials) == 1 and not is_free:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import gc
 import json
 import types
 
@@ -214,6 +215,14 @@ def test_where_it_lies_if_nobody_says(balls, tmp_path, monkeypatch, capsys):
     words = ["generate", "A red chair, ../ please!", "--budget", "smoke", "--image-px", "8", "--resolution", "8"]
     assert command_line.main(words) == 0
     assert (tmp_path / "a-red-chair-please" / "seed-0" / "views.png").is_file()
+
+
+def test_garbage_is_collected_again_after_a_mistake(balls, tmp_path, monkeypatch):
+    looked = []
+    monkeypatch.setattr(text_to_3d, "trials_of", lambda *words, **options: looked.append(gc.isenabled()) or [][0])
+    with pytest.raises(IndexError):
+        run(tmp_path, IN_THE_SET)
+    assert looked == [False] and gc.isenabled()
 
 
 def test_a_person_s_caption_is_escaped(balls, tmp_path, capsys):
