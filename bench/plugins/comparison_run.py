@@ -138,7 +138,25 @@ def select_comparison(options: ComparisonOptions, here: Store) -> tuple[Comparis
     seeds = option_syntax.parse_seeds(options.seeds) if options.seeds else None
     trials, cells = comparison_suite.expand(study, budget, seeds, options.only, records)
     check_places(cells)
-    return study, Selection(suite=changed, budget=budget, trials=trials, cells=cells, settings=options.settings)
+    chosen = Selection(suite=changed, budget=budget, trials=trials, cells=cells, settings=options.settings)
+    check_both_sides(study, chosen)
+    return study, chosen
+
+
+def check_both_sides(study: Comparison, chosen: Selection) -> None:
+    """Refuse a comparison of which one side was left out, before anything is trained.
+
+    Raises:
+        UsageError: A table has no trial of the method, or none of its baseline.
+    """
+    for table in chosen.tables:
+        arms = {cell.arm for cell in chosen.cells if cell.table == table.name}
+        for side in (study.label, table.baseline):
+            if side not in arms:
+                raise UsageError(
+                    f"compare {study.label}: expected trials of it and of {table.baseline}, its baseline, got none of "
+                    f"{side} with --only; name both there: --only 'arm={study.label},{table.baseline}'"
+                )
 
 
 def describe_folder(path: pathlib.Path) -> str:

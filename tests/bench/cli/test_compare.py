@@ -119,6 +119,11 @@ class TestStored:
     def test_exit_codes(self, stored, words, code, capsys):
         assert compare.main(parsed(stored, "mine:MINE", *words)) == code
 
+    @pytest.mark.parametrize(("chosen", "absent"), [("MINE", "Base"), ("Base", "MINE")])
+    def test_one_side_alone_is_refused(self, stored, chosen, absent):
+        with pytest.raises(UsageError, match=f"got none of {absent} with --only; name both .*arm=MINE,Base"):
+            compare.main(parsed(stored, "mine:MINE", "--only", f"arm={chosen}"))
+
     def test_json(self, stored, capsys):
         assert compare.main(parsed(stored, "mine:MINE", "--json", "--against", "toy_base,toy_fast")) == 0
         out, err = capsys.readouterr()
