@@ -67,6 +67,7 @@ SUITES = {
     "equivalence": "bench.suites.builtin.equivalence:EQUIVALENCE",
     "sparse-views": "bench.suites.builtin.sparse_views:SPARSE_VIEWS",
     "sparse-views-equivalence": "bench.suites.builtin.sparse_views_equivalence:SPARSE_VIEWS_EQUIVALENCE",
+    "sparse-views-recipes": "bench.suites.builtin.sparse_views_recipes:SPARSE_VIEWS_RECIPES",
     "sparse-views-ablations": "bench.suites.builtin.sparse_views_ablations:SPARSE_VIEWS_ABLATIONS",
 }
 

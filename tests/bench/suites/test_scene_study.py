@@ -139,6 +139,14 @@ def test_the_study_of_types_takes_ones_own_scenes(originals):
         assert {t.task.num_views for t in chosen.trials} == {8}
 
 
+def test_the_study_of_recipes_has_ours_beside_the_released_one(originals):
+    for budget, protocol in (("smoke", "std-v1"), ("paper", "dietnerf-2021")):
+        chosen = select(originals / "lego", suite="sparse-views-recipes", budget=budget)
+        (table,) = chosen.tables
+        assert {t.variant for t in chosen.trials} == {arm.variant for arm in table.arms.values()}
+        assert table.protocol == protocol and {t.task.num_views for t in chosen.trials} == {8}
+
+
 def test_names_of_many_scenes_become_a_number():
     assert scene_study.label_folders(["my scan"]).startswith("my-scan-")
     names = [f"scan{i}" for i in range(30)]
