@@ -25,9 +25,10 @@ large crops are needed; the gated loss, NeRF's network and view directions are w
 `standard`: no transmittance loss (+0.005 +-0.007, was -0.089 +-0.033), density noise, beta prior. Their objects are
 larger (opacity +0.08, +0.08, +0.04), and without the loss `embedded-judge-vit` recognises fewer kinds (-0.061 +-0.045,
 worse). The guide, which was trained on attacked pictures, is better than those of plain pictures (`embedded-vit-8`
--0.063 +-0.021). A field in float32, trained by a later commit, is not told from bfloat16 (-0.002 +-0.003). Of the priors that are added one
-after the other, the residual network is the one that counts: before it all fields are worse (-0.076 to -0.145), with it
-none is. Half of the arms (18 of 35) are within 0.01 of the recipe's margin, 0.203; true renders have 0.235.
+-0.063 +-0.021). A field in float32, trained by a later commit, is not told from bfloat16 (-0.002 +-0.003). Of the
+priors that are added one after the other, the residual network is the one that counts: before it all fields are worse
+(-0.076 to -0.145), with it none is. Half of the arms (18 of 35) are within 0.01 of the recipe's margin, 0.203; true
+renders have 0.235.
 Guide, sizes, octaves, cameras and silhouettes all differ between `standard` and `fine`: which of them changed a
 finding is not known.
 """

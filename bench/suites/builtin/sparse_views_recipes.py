@@ -3,9 +3,9 @@
     python -m bench run --suite sparse-views-recipes --budget paper --scenes nerf_synthetic
 
 One table on eight photographs of each scene. The baseline is our own recipe for NeRF, whose density has a gradient
-where the field is empty too, which the released ReLU has not. Which difference matters was not tried. Other arms are NeRF as
-DietNeRF's code trains it, and our own recipes for Simplified NeRF, DietNeRF and mip-NeRF. At `paper` the views and the
-metrics are those of DietNeRF's code.
+where the field is empty too, which the released ReLU has not. Which difference matters was not tried. Other arms are
+NeRF as DietNeRF's code trains it, and our own recipes for Simplified NeRF, DietNeRF and mip-NeRF. At `paper` the views
+and the metrics are those of DietNeRF's code.
 """
 
 from __future__ import annotations
