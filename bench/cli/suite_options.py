@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import pathlib
 import shlex
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,8 @@ from bench.suites import option_syntax, registry
 from tasks import budgets
 
 if TYPE_CHECKING:
-    from bench.suites.selection import Selection
+    from bench.suites.selection import Selection, SelectionOptions
+    from bench.suites.trial import Trial
 
 
 def add_selection(parser: argparse.ArgumentParser, suite: str | None = None) -> None:
@@ -121,7 +124,27 @@ def selection(args: argparse.Namespace, *, allow_missing: bool = False) -> Selec
         settings=tuple(args.settings),
         scenes=args.scenes,
     )
+    if len(options.settings) > 1 and getattr(args, "results", None) is not None:
+        settings = order_settings(options, args.results)
+        options = dataclasses.replace(options, settings=settings)
     return select_trials(options, allow_missing=allow_missing)
+
+
+def order_settings(options: SelectionOptions, results: pathlib.Path) -> tuple[str, ...]:
+    """Put `--set` into the order in which its trials are stored, if they are, so that none is trained again.
+
+    Args:
+        options: What is selected.
+        results: Folder of the stored trials; nothing in it is changed.
+    """
+    from bench.storage.store import Store
+    from bench.suites.selection import select_trials
+    from bench.suites.setting_order import order_as_stored
+
+    def select(settings: tuple[str, ...]) -> list[Trial]:
+        return select_trials(dataclasses.replace(options, settings=settings), allow_missing=True).trials
+
+    return order_as_stored(options.settings, select, frozenset(Store.open(results, is_guest=True).ids()))
 
 
 def chosen_budget(args: argparse.Namespace) -> budgets.Budget:

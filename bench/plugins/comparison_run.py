@@ -14,6 +14,8 @@ from bench.plugins.trial_sources import MergedStore, TrialSource
 from bench.storage.store import Store
 from bench.suites import option_syntax, overrides, registry, scene_study
 from bench.suites.selection import Selection, SelectionOptions, check_places
+from bench.suites.setting_order import order_as_stored
+from bench.suites.trial import Trial
 from bench.training import run_suite
 from bench.training.rescore import rescore_trial
 from bench.training.run_suite import TrainingOptions
@@ -113,12 +115,24 @@ def start_comparison(options: ComparisonOptions, here: Store) -> ComparisonRun:
     Raises:
         UsageError: An unknown method, baseline, suite, scene, key or value.
     """
-    study, chosen = select_comparison(options, here)
+    study, chosen = select_comparison(with_settings_as_stored(options, here), here)
     reference = Store.open(trial_sources.REFERENCE, f"{options.suite}-{chosen.budget.name}")
     if reference.left_out:  # it comes with the project: else what it holds would be trained here, for hours
         raise UsageError(reference.left_out[0])
     sources = trial_sources.find_sources(chosen.trials, chosen.tables[0].protocol, here, reference)
     return ComparisonRun(study=study, chosen=chosen, here=here, reference=reference, sources=sources)
+
+
+def with_settings_as_stored(options: ComparisonOptions, here: Store) -> ComparisonOptions:
+    """Put `--set` into the order in which its trials are stored, here or in the reference, if they are."""
+    if len(options.settings) < 2:
+        return options
+    stored = {*here.ids(), *Store.open(trial_sources.REFERENCE, is_guest=True).ids()}
+
+    def select(settings: tuple[str, ...]) -> list[Trial]:
+        return select_comparison(dataclasses.replace(options, settings=settings), here)[1].trials
+
+    return dataclasses.replace(options, settings=order_as_stored(options.settings, select, stored))
 
 
 def select_comparison(options: ComparisonOptions, here: Store) -> tuple[Comparison, Selection]:
