@@ -41,6 +41,9 @@ VERBS = {
 }
 """Each verb with the `HELP` of its module, so that `--help` imports none of them."""
 
+CONTINUING = frozenset({"run", "compare", "rescore", "import", "upper-bounds", "adopt", "retry"})
+"""Verbs that store each trial, or its scores, when it is finished."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; 0 is good, 1 a trial or a check that failed, 2 a mistake of the user's, 130 Ctrl-C, 143 SIGTERM."""
@@ -66,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         from bench.training.stopping import exit_code
 
-        print("\nbench: stopped; what is finished is stored, the same command continues", file=sys.stderr)
+        print(f"\nbench: {describe_stop(argv)}", file=sys.stderr)
         return exit_code(stop)
     except BrokenPipeError:  # `bench ls | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -79,6 +82,20 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"bench: {machine_fault(error)}", file=sys.stderr)
         return 2
+
+
+def describe_stop(argv: list[str]) -> str:
+    """Say what becomes of a command that was stopped by Ctrl-C or SIGTERM.
+
+    Example:
+        >>> describe_stop(["run", "--suite", "sparse-views"])
+        'stopped; what is finished is stored, the same command continues'
+        >>> describe_stop(["generate", "a red chair"])
+        'stopped; the same command starts again from the beginning'
+    """
+    if argv and argv[0] in CONTINUING:
+        return "stopped; what is finished is stored, the same command continues"
+    return "stopped; the same command starts again from the beginning"
 
 
 def run(argv: list[str]) -> int:

@@ -7,6 +7,7 @@ itself needs a module which ours hides is refused, with the name of the module.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import pathlib
@@ -163,9 +164,10 @@ def _import(reference: str, module_name: str) -> ModuleType:
         _refuse_if_hidden(reference, missing, error)
         if isinstance(error, ModuleNotFoundError):
             if f"{module_name}.".startswith(f"{missing}."):
+                close = _nearest_module(missing)
+                advice = f"the nearest is {close!r}" if close else "run from the folder that holds it"
                 raise UsageError(
-                    f"{reference}: expected a module {missing} in {os.getcwd()} or installed, got none; "
-                    "run from the folder that holds it"
+                    f"{reference}: expected a module {missing} in {os.getcwd()} or installed, got none; {advice}"
                 ) from error
             raise UsageError(
                 f"{reference}: expected the module {missing}, which it imports, got none; install it"
@@ -181,6 +183,18 @@ def _import(reference: str, module_name: str) -> ModuleType:
         raise _import_failure(reference, error) from error
     _remember(module_name.split(".")[0])
     return module
+
+
+def _nearest_module(missing: str) -> str | None:
+    """Find the module whose name is nearest, beside where a mistyped one was looked for in the user's folder."""
+    *parents, word = missing.split(".")
+    folder = pathlib.Path(os.getcwd(), *parents)
+    if not folder.is_dir():
+        return None
+    known = [path.stem for path in sorted(folder.glob("*.py")) if path.stem.isidentifier()]
+    known += [path.parent.name for path in sorted(folder.glob("*/__init__.py"))]
+    close = difflib.get_close_matches(word, [name for name in known if name not in OURS], n=1)
+    return ".".join([*parents, *close]) if close else None
 
 
 def _has(reference: str, found: Any, name: str) -> bool:

@@ -25,6 +25,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from bench.errors import UsageError
 from models.fields.encodings import IdentityEncoding, IntegratedPositional, Positional
+from models.fields.field_output import check_field_output
 from models.fields.networks import MLP
 from models.method import (
     Frozen,
@@ -375,7 +376,7 @@ class NeRF(Method):
         variables = {"params": params[level if level in params else "coarse"]}
         # Only NeRF's own network reads the direction of a ray once; others take it from every sample.
         of_rays: dict[str, Any] = {"ray_directions": ray_directions} if type(self.field) is MLP else {}
-        return self.field.apply(variables, samples, key=key, **of_rays)  # type: ignore[return-value]
+        return check_field_output(self.field, self.field.apply(variables, samples, key=key, **of_rays), samples)
 
 
 FIELD = MLP(density_activation="shifted_softplus")

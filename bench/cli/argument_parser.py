@@ -56,7 +56,11 @@ class ArgumentParser(argparse.ArgumentParser):
         self._check_options(words)
         args, others = self.parse_known_args(words)
         if others:
-            raise UsageError(f"{self.verb}: expected no further words, got {shlex.join(others)}; {self._see_help()}")
+            takes_words = any(not action.option_strings for action in self._actions)
+            quotes = "put words that belong together in quotes; " if takes_words else ""
+            raise UsageError(
+                f"{self.verb}: expected no further words, got {shlex.join(others)}; {quotes}{self._see_help()}"
+            )
         return args
 
     def error(self, message: str) -> NoReturn:

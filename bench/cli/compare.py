@@ -109,6 +109,9 @@ def compare_here(args: argparse.Namespace, here: Store) -> int:
         comparison_tables.print_comparison(study.label, study.suite.question, results, differences, spent)
         print(f"report: {report.describe()}")
     run.print_failures(len(failed))
+    own_failed = {cell.trial_id for cell in chosen.cells if cell.arm == study.label}.intersection(failed)
+    if own_failed and ":" in args.method:
+        print(f"python -m bench check {args.method} tries it step by step, and says what to mend", file=sys.stderr)
     if not args.json:
         print(conclusion)
     is_worse = args.fail_if == "worse" and findings.is_worse(differences)

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=STANDARD_OUTPUT,
         metavar="FILE",
-        help="print the findings as JSON, the page on standard error; with FILE, write them there, beside the page",
+        help="print the findings as JSON, and the page on standard error; with FILE, write them there, beside the page",
     )
 
 

@@ -152,6 +152,9 @@ def make_and_describe(
             print(f"seed {described['seed']}: {'; '.join(generation_page.describe_seed(described))}")
         for line in summary["people"]:
             print(f"earlier objects of its kind, of several recipes: {line}")
+        older = generation.list_older_folders(out, made)
+        if older:
+            print(f"of an earlier command, and not on the page: {', '.join(older)} in {out}")
         if args.timings:
             print(generation.describe_seconds(summary["seconds"]))
         print(f"{format_seconds(summary['seconds']['wall_s'])}; page: {out / 'index.html'}")

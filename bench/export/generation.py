@@ -28,6 +28,10 @@ NUM_BESIDE = 5
 """Threads that prepare writers and scores beside training: each waits for files, compilers and the device in turn."""
 
 
+SUMMARIES = ("index.html", "summary.json")
+"""Files of a folder that show all its objects; they are written last."""
+
+
 class SeedResult(NamedTuple):
     """Outcome and files of one seed.
 
@@ -90,6 +94,8 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
         finally:
             scores.cancel()
         timer.lap("train_s")
+        for name in SUMMARIES:  # until all files are new, a page of earlier ones would show what it does not mean
+            (out / name).unlink(missing_ok=True)
         outcomes = {rendered.trial.id: rendered.outcome for phase in trained.phases for rendered in phase.trials}
         write = functools.partial(write_object, out=out, sizes=sizes, data=writers.data(), like=writers.field_alike())
         left: list[object_files.ExportedFiles | None] = []
@@ -120,6 +126,12 @@ def write_object(
         curves=outcome.record.curves,
         **sizes,
     )
+
+
+def list_older_folders(out: pathlib.Path, made: list[SeedResult]) -> list[str]:
+    """List folders of seeds that an earlier command left beside those that were written now."""
+    written = {f"seed-{result.outcome.record.seed}" for result in made if result.left is not None}
+    return sorted(path.name for path in out.glob("seed-*") if path.is_dir() and path.name not in written)
 
 
 def summarize_objects(

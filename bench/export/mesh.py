@@ -67,7 +67,8 @@ class MeshResult(NamedTuple):
         """Describe the mesh in one sentence."""
         if self.mesh is None:
             return f"no mesh: {self.reason}"
-        dropped = f", {self.num_dropped} small floating parts dropped" if self.num_dropped else ""
+        parts = "part" if self.num_dropped == 1 else "parts"
+        dropped = f", {self.num_dropped} small floating {parts} dropped" if self.num_dropped else ""
         closed = "watertight" if self.is_watertight else "not watertight"
         return (
             f"mesh of {len(self.mesh.faces)} faces, {closed}, surface at a density of {self.level:.3g}{dropped}; "

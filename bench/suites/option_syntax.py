@@ -7,6 +7,7 @@ decided in `bench.suites.overrides`.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -89,7 +90,9 @@ def parse_condition(text: str) -> Condition:
     """
     key, equals, value = text.partition("=")
     if key not in KEYS:
-        raise UsageError(f"--only: expected {'|'.join(KEYS)}=VALUE, got {text!r}; {nearest(key, KEYS)}")
+        # A word alone is a value whose key was left out: the key that looks like it would mislead.
+        advice = nearest(key, KEYS) if equals else f"write what it is, as in --only scene={shlex.quote(text)}"
+        raise UsageError(f"--only: expected {'|'.join(KEYS)}=VALUE, got {text!r}; {advice}")
     if not equals:
         raise UsageError(f"--only: expected a value behind {key}, got {text!r}; write --only {key}=VALUE")
     return Condition(key, value)

@@ -150,6 +150,8 @@ def suggest_reference(name: str) -> str:
         'write my_pkg.field:NAME, with the name of its class'
         >>> suggest_reference("my_pkg.field.MyField"), suggest_reference("nerf")
         ('write my_pkg.field:MyField', '')
+        >>> suggest_reference("my_pkg.field")
+        'write my_pkg.field:NAME, with the name of its class'
         >>> suggest_reference("/home/me/field.py")
         'go to /home/me and write field:NAME, with the name of its class'
     """
@@ -158,6 +160,8 @@ def suggest_reference(name: str) -> str:
         stand = f"go to {folder} and " if folder else ""
         return f"{stand}write {stem.replace('/', '.')}:NAME, with the name of its class"
     module, dot, last = name.rpartition(".")
+    if dot and last[:1].islower():  # a module, and no class
+        return f"write {name}:NAME, with the name of its class"
     return f"write {module}:{last}" if dot else ""
 
 

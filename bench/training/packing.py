@@ -217,12 +217,19 @@ def schedule_key(family: Sequence[Trial], places: Mapping[str, int]) -> tuple[in
 
 
 def estimate_seconds(packs: Sequence[Pack], costs: Mapping[str, ProgramCost], num_workers: int) -> float:
-    """Estimate the seconds that packs take on so many workers: work shared evenly, compiling once a program."""
+    """Estimate the seconds that packs take on so many workers.
+
+    Work is shared evenly, and a program is compiled once; but no run ends before its longest pack, which one worker
+    trains.
+    """
     work = sum(costs[key].compile_s for key in {pack.key for pack in packs})
+    longest = 0.0
     for pack in packs:
         cost = costs[pack.key]
-        work += pack.num_steps * cost.step_s + len(pack.trials) * cost.render_s
-    return work / max(1, min(num_workers, len(packs)))
+        trained = pack.num_steps * cost.step_s + len(pack.trials) * cost.render_s
+        work += trained
+        longest = max(longest, cost.compile_s + trained)
+    return max(longest, work / max(1, min(num_workers, len(packs))))
 
 
 class TrainingPhase(NamedTuple):

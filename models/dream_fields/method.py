@@ -35,6 +35,7 @@ from models.dream_fields.losses import TRANSMITTANCE, Transmittance, beta_prior,
 from models.dream_fields.ranges import check_ranges, check_settings
 from models.dream_fields.wording import Negatives
 from models.fields.encodings import FourierFeatures
+from models.fields.field_output import check_field_output
 from models.fields.networks import ResidualMLP
 from models.method import (
     Frozen,
@@ -376,9 +377,9 @@ class DreamFields(Method):
     ) -> tuple[Float[Array, "*b"], Float[Array, "*b 3"]]:
         """Evaluate the network as sharp as it is at this step."""
         options = {} if self.last_sharpness == 1 else {"sharpness": state["sharpness"]}
-        density_and_color: Any = self.field.apply({"params": params}, samples, key=key, **options)
-        density, color = density_and_color
-        return density, color
+        return check_field_output(
+            self.field, self.field.apply({"params": params}, samples, key=key, **options), samples
+        )
 
     def _updated_grid(
         self, params: Params, state: State, hyperparameters: Hyperparameters, key: PRNGKeyArray, step: Int[Array, ""]

@@ -64,8 +64,10 @@ SELECTION = (
     BadCase(f"{PLAN} --seeds {'9' * 5000}", "--seeds: expected"),
     BadCase(
         f"{PLAN} --only kettle",
-        "--only: expected scene|caption|arm|variant|table|seed=VALUE",
+        "--only: expected scene|caption|arm|variant|table|seed=VALUE, got 'kettle'; write what it is, as in --only "
+        "scene=kettle",
     ),
+    BadCase(f"{PLAN} --only scnee=kettle", "got 'scnee=kettle'; the nearest is 'scene'"),
     BadCase(f"{PLAN} --only scene", "--only: expected a value behind scene"),
     BadCase(f"{PLAN} --only scene=", "expected a scene of the suite, got ''"),
     BadCase(f"{PLAN} --only scene=kettel", "the nearest is 'kettle'"),
@@ -146,6 +148,9 @@ STORED = (
     BadCase("ls --results file", "file", "a_file_in_the_way"),
     BadCase("ls --results ''", "--results"),
     BadCase("ls one two --results runs", "expected no further words, got two"),
+    BadCase(
+        "generate a red chair", "expected no further words, got red chair; put words that belong together in quotes"
+    ),
     BadCase("status --results none", "--results: expected a folder of trials, got none"),
     BadCase("status --results runs --every 5", "--every: expected --watch beside it"),
     BadCase("status --results runs --watch --every 0", "--every: expected seconds from 0.05 on, got 0"),

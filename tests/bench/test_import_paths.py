@@ -156,8 +156,11 @@ def test_what_is_no_reference(user_folder, reference):
 
 
 def test_an_unknown_module(user_folder):
-    with pytest.raises(UsageError, match="expected a module my_pkg.fields in .* got none; run from the folder"):
-        import_paths.import_plugin("my_pkg.fields:MyField")
+    with pytest.raises(UsageError, match="expected a module elsewhere in .* got none; run from the folder"):
+        import_paths.import_plugin("elsewhere.net:MyField")
+    for name, close in (("my_pkg.feild", "my_pkg.field"), ("my_pgk.field", "my_pkg")):
+        with pytest.raises(UsageError, match=f"expected a module .* got none; the nearest is '{close}'$"):
+            import_paths.import_plugin(f"{name}:MyField")
     with pytest.raises(UsageError, match="expected a module models.nothing in"):
         import_paths.import_plugin("models.nothing:X")
 

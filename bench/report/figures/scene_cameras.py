@@ -95,8 +95,10 @@ def draw_scene(look: SceneLook) -> bytes:
 
 def _title(look: SceneLook, drawing: Drawing) -> str:
     place = look.placement
+    num_all = len(look.capture.frames)
+    photos = f"{len(drawing.ids)} of {num_all} photos" if len(drawing.ids) < num_all else f"{num_all} photos"
     return (
-        f"{look.task.scene}: {look.capture.kind}, {len(drawing.ids)} photos, {place.world}; near {drawing.near:.3g}, "
+        f"{look.task.scene}: {look.capture.kind}, {photos}, {place.world}; near {drawing.near:.3g}, "
         f"far {drawing.far:.3g} ({place.reasons['near and far']})"
     )
 
@@ -140,6 +142,8 @@ def _arrange(look: SceneLook) -> Drawing:
 
 def _draw_view(axes: Axes, look: SceneLook, drawing: Drawing, across: int, up: int, title: str) -> None:
     """Draw one projection: `across` and `up` are the axes of the world that lie in the page."""
+    from matplotlib.patheffects import withStroke
+
     if len(drawing.points):
         axes.plot(drawing.points[:, across], drawing.points[:, up], ".", ms=1.2, color=COLORS["quiet"], alpha=0.5)
     positions = drawing.poses[:, :3, 3]
@@ -156,12 +160,13 @@ def _draw_view(axes: Axes, look: SceneLook, drawing: Drawing, across: int, up: i
     colors = [HELD_OUT if is_test else INK for is_test in drawing.is_test]
     _add_lines(axes, outlines[..., [across, up]], color=colors, lw=0.8)
     _add_lines(axes, edges[..., [across, up]], color=[color for color in colors for _ in range(4)], lw=0.5)
-    for place in np.flatnonzero(drawing.is_chosen):
+    for place in np.flatnonzero(drawing.is_chosen):  # above all cameras, where many stand close together
         x, y = positions[place, [across, up]]
-        axes.plot(x, y, "o", ms=6, mew=1.4, mfc="none", color=CHOSEN)
+        axes.plot(x, y, "o", ms=6, mew=1.4, mfc="none", color=CHOSEN, zorder=4)
         axes.annotate(
             str(drawing.ids[place]), (x, y), xytext=(5, 4), textcoords="offset points",
             fontsize=8, color=CHOSEN, fontweight="bold", annotation_clip=True,
+            zorder=5, path_effects=[withStroke(linewidth=2.5, foreground="white")],
         )  # fmt: skip
     axes.plot([0], [0], "+", ms=11, mew=1.6, color=COLORS["worse"])
     _draw_circle(axes, look, drawing)

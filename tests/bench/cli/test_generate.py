@@ -210,6 +210,22 @@ class TestWhatComesOfIt:
         assert printed.err.splitlines() == [*lines, "write 0/2", "write 1/2"]
 
 
+def test_a_folder_of_an_earlier_command(balls, tmp_path, monkeypatch, capsys):
+    """What is no longer shown is named; a command that is stopped while it writes leaves no page of other objects."""
+    assert run(tmp_path, IN_THE_SET, "--seeds", "0-1") == 0
+    assert "earlier command" not in capsys.readouterr().out
+    assert run(tmp_path, IN_THE_SET) == 0
+    assert f"of an earlier command, and not on the page: seed-1 in {tmp_path}" in capsys.readouterr().out
+
+    def stop(*words, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generation.object_files, "export_object", stop)
+    assert run(tmp_path, IN_THE_SET) == 130
+    assert not (tmp_path / "index.html").exists() and not (tmp_path / "summary.json").exists()
+    assert "bench: stopped; the same command starts again from the beginning" in capsys.readouterr().err
+
+
 def test_where_it_lies_if_nobody_says(balls, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(export_options, "OUT", tmp_path)
     words = ["generate", "A red chair, ../ please!", "--budget", "smoke", "--image-px", "8", "--resolution", "8"]

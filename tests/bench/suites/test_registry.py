@@ -56,7 +56,7 @@ class TestEntryPoints:
             UsageError, match="entry point of bench.methods .*got 'my_feild'; the nearest is 'my_field'"
         ):
             registry.variant("my_feild")
-        for name in ("my_pkg/field.py", "my_pkg.field.MyField"):
+        for name in ("my_pkg/field.py", "my_pkg.field.MyField", "my_pkg.field"):
             with pytest.raises(UsageError, match=f"got '{name}'; write my_pkg.field:"):
                 registry.variant(name)
 
