@@ -12,7 +12,7 @@ from bench.import_paths import ROOT
 PACKAGES = ("tasks", "models", "bench")
 
 FLOORS = (
-    {"bench", "bench.errors", "bench.device_errors"},
+    {"bench", "bench.errors", "bench.device_errors", "bench.counted_nouns"},
     {"tasks", "bench.import_paths"},
     {"models", "bench.storage", "bench.bytecode"},
     {"bench.programs"},

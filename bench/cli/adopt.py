@@ -7,6 +7,7 @@ import pathlib
 from collections import Counter
 
 from bench.cli.common_options import add_results, existing
+from bench.counted_nouns import format_count
 
 HELP = "take over results that an earlier version stored"
 EXAMPLE = "python -m bench adopt results/runs-of-2025 --results results/runs"
@@ -31,7 +32,7 @@ def main(args: argparse.Namespace) -> int:
     for reason, num in Counter(done.left.values()).most_common():
         print(f"{num} left: {reason}")
     print(
-        f"{len(done.taken)} trials {verb} over into {args.results}, {len(done.present)} there already, "
+        f"{format_count(len(done.taken), 'trial')} {verb} over into {args.results}, {len(done.present)} there already, "
         f"{len(done.left)} left"
     )
     return 0

@@ -12,6 +12,7 @@ from bench.cli import failure_options, report_options, status, suite_options
 from bench.cli.argument_parser import number_from_zero, positive_number, whole_number
 from bench.cli.common_options import add_json, opened_store, to_json_text
 from bench.cli.live_page import LivePage
+from bench.counted_nouns import format_count
 from bench.errors import MACHINE_ERRORS, UsageError, describe_os_error
 from bench.storage.trial_reader import is_stored
 from bench.training.sitting import CHECKPOINT_MINUTES
@@ -155,7 +156,7 @@ def run_selection(
         wall_s = time.monotonic() - start
         if events:
             print(describe_times(wall_s, events, trials_store))
-        print(f"{num_new} trials trained, {num_found} found finished, in {format_seconds(wall_s)}")
+        print(f"{format_count(num_new, 'trial')} trained, {num_found} found finished, in {format_seconds(wall_s)}")
     print_failures(num_failed, lost)
     if num_failed or lost:
         return 1
@@ -231,7 +232,7 @@ def print_failures(num_failed: int, lost: Mapping[str, str] | None = None) -> No
         print(line, file=sys.stderr)
     if num_failed:
         print(
-            f"{num_failed} trials failed: python -m bench ls --failed lists them, show TRIAL says why, retry --all "
-            "lets the next run train them again",
+            f"{format_count(num_failed, 'trial')} failed: python -m bench ls --failed lists them, show TRIAL says why, "
+            "retry --all lets the next run train them again",
             file=sys.stderr,
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bench.cli import suite_options
 from bench.cli.common_options import add_json, check_out_file, to_json_text
 from bench.cli.profile import numbers
+from bench.counted_nouns import format_count
 from bench.errors import UsageError
 from bench.storage import json_values
 from tasks.data_dir.guarded_files import read_plain_file
@@ -79,7 +80,8 @@ def main(args: argparse.Namespace) -> int:
         for num_devices in sorted(set(args.devices)):
             if place and num_devices == 1:
                 continue
-            print(f"training {len(chosen.trials)} trials, {executor} on {num_devices}", file=sys.stderr, flush=True)
+            trials = format_count(len(chosen.trials), "trial")
+            print(f"training {trials}, {executor} on {num_devices}", file=sys.stderr, flush=True)
             found.append(scaling.train_apart(words, executor, num_devices))
             write_measurements(args.out, [*earlier, *found])
     everything = [*earlier, *found]

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from bench.cli.common_options import add_json, add_results, opened_store, to_json_text
+from bench.counted_nouns import format_count
 from bench.errors import escape_controls
 from bench.storage.record import Record
 
@@ -69,7 +70,7 @@ def _scores(scores: dict[str, dict[str, Any]]) -> list[str]:
     """Average every metric over views, under each protocol."""
     lines = []
     for protocol, score in scores.items():
-        lines.append(f"scores under {protocol}, means over {len(score['view_ids'])} views")
+        lines.append(f"scores under {protocol}, means over {format_count(len(score['view_ids']), 'view')}")
         for metric, values in score["per_view"].items():
             present = [x for x in values if x is not None]
             mean = f"{sum(present) / len(present):.4f}" if present else "-"

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from bench.counted_nouns import format_count
 from bench.drill.drill_round import DrillRound, MadeFault, Say
 from bench.drill.drilled_command import DrilledCommand
 from bench.drill.faults import KINDS, Fault, plan_faults, plan_sittings
@@ -127,7 +128,7 @@ def hold_drill(
     place.make()
     say(f"drill in {place.root}: {num_faults} faults, seed {seed}; an undisturbed run first")
     expected, expected_tables = run_undisturbed(place)
-    say(f"{time.monotonic() - start:5.0f} s  {len(expected)} trials trained undisturbed")
+    say(f"{time.monotonic() - start:5.0f} s  {format_count(len(expected), 'trial')} trained undisturbed")
     cluster = start_cluster(place, num_nodes)
     made: list[MadeFault] = []
     broken: list[BrokenRule] = []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.report.tables.words import format_count, to_sentence
+from bench.counted_nouns import format_count
+from bench.report.tables.words import to_sentence
 from bench.storage.trial_reader import TrialReader, is_stored
 from bench.suites.suite import Table, TrialSlot
 from bench.suites.trial import Trial

@@ -18,6 +18,7 @@ import pandas as pd
 from bench.analysis import paired_comparison, view_differences
 from bench.analysis.absent_metrics import leave_out_absent_metrics
 from bench.analysis.table_result import TableResult
+from bench.counted_nouns import pluralize
 from bench.import_paths import ROOT
 from bench.metrics.task_kinds import kind_of
 from bench.report import caption_notes, manifest, photograph_notes
@@ -30,7 +31,6 @@ from bench.report.page import compact, report_files
 from bench.report.report_contents import NO_MEDIA, DeferredDrawing, ReportContents
 from bench.report.tables import footers
 from bench.report.tables.costs import DevicePrice
-from bench.report.tables.words import pluralize
 from bench.storage.doctor_stamp import describe_stamp
 from bench.storage.score_frame import score_frame
 from bench.storage.trial_reader import TrialReader, is_stored

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from bench.analysis import upper_bounds
 from bench.analysis.table_result import ReferenceRow, TableResult
+from bench.counted_nouns import format_count
 from bench.metrics.metric_key import OWN_GUIDE
 from bench.report.caption_context import CaptionTableContext
-from bench.report.tables.words import format_count
 from tasks.captions.caption_sets import CLOSED_WORLD_JUDGES, judges_of
 
 EMBEDDED = (

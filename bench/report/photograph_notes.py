@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.report.tables.words import format_count
+from bench.counted_nouns import format_count
 from bench.suites.suite import Table, TrialSlot
 from bench.suites.trial import Trial
 from tasks.task import NamedPhotos, Task

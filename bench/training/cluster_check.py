@@ -14,6 +14,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench import import_paths
+from bench.counted_nouns import format_count
 from bench.errors import UsageError
 from bench.training import node_facts
 from bench.training.node_facts import Needs, NodeFacts
@@ -129,4 +130,5 @@ def announce_cluster(packs: Iterable[QueuedPack], resource: str, num_workers: in
     for line in check_hosts(packs, resource):
         print(line, file=sys.stderr)
     num_hosts = sum(bool(host["Alive"] and host["Resources"].get(resource)) for host in ray.nodes())
-    print(f"ray: {num_workers} workers on the {resource}s of {num_hosts} hosts", file=sys.stderr)
+    workers = format_count(num_workers, "worker")
+    print(f"ray: {workers} on the {resource}s of {format_count(num_hosts, 'host')}", file=sys.stderr)

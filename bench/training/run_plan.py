@@ -6,6 +6,7 @@ import dataclasses
 import sys
 from typing import Any
 
+from bench.counted_nouns import format_count
 from bench.errors import UsageError
 from bench.storage.checkpoint_files import CheckpointFolder
 from bench.storage.store import Store
@@ -162,7 +163,8 @@ def measure_costs(plan: RunPlan) -> RunPlan:
         return dataclasses.replace(plan, missing=(*plan.missing, str(error)))
     run_suite.prepare_data(trials)
     first = {pack.key: pack for pack in reversed(plan.packs)}
-    print(f"compiling and timing {len(first)} programs; --no-pilot leaves that out", file=sys.stderr, flush=True)
+    programs_told = format_count(len(first), "program")
+    print(f"compiling and timing {programs_told}; --no-pilot leaves that out", file=sys.stderr, flush=True)
     costs = {}
     for turn, (key, pack) in enumerate(first.items(), 1):
         print(f"  {turn} of {len(first)}: {key}", file=sys.stderr, flush=True)

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
+from bench.counted_nouns import format_count
 from bench.errors import UsageError
 from bench.metrics.task_kinds import kind_of
 from bench.storage.record import Outcome
@@ -195,7 +196,8 @@ def train_missing(
 def say_what_goes_on(num_trials: int) -> None:
     """Say how many trials go on from checkpoints, if any do."""
     if num_trials:
-        print(f"{num_trials} trials go on from checkpoints", file=sys.stderr)
+        go = "goes" if num_trials == 1 else "go"
+        print(f"{format_count(num_trials, 'trial')} {go} on from checkpoints", file=sys.stderr)
 
 
 def status_writer(trials_store: Store, policy: FailurePolicy) -> Callable[[dict[str, object]], None]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.analysis import upper_bounds
 from bench.analysis.table_result import TableResult
+from bench.counted_nouns import format_count
 from bench.metrics import multiview_consistency, r_precision
 from bench.metrics.metric_key import MetricKey
 from bench.metrics.registry import ENCODER_METRICS, metric_named
@@ -27,7 +28,6 @@ from bench.report.figures.style import (
     shorten,
 )
 from bench.report.figures.svg import to_svg
-from bench.report.tables.words import format_count
 from bench.suites.suite import TrialSlot
 
 if TYPE_CHECKING:

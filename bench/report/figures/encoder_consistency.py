@@ -22,6 +22,7 @@ from jaxtyping import Float
 from bench.analysis.statistics import Interval
 from bench.analysis.table_result import FEWEST_CLUSTERS
 from bench.analysis.view_pair_similarity import FAR_DEG, Kind, SimilarityPairs, far, leave_one_out, mean_cosine
+from bench.counted_nouns import format_count
 from bench.report.defaults import ENCODER_FIGURE
 from bench.report.figures.encoder_features import (
     SimilarityStatistics,
@@ -33,7 +34,6 @@ from bench.report.figures.figure import Figure, Row
 from bench.report.figures.style import INK, escape_math, figure_style, make_canvas, shorten
 from bench.report.figures.svg import standalone_svg, to_svg
 from bench.report.tables.csv_files import rows_csv
-from bench.report.tables.words import format_count
 from models.clip import loading
 from models.imagenet.catalog import IMAGENET
 from tasks.budgets import Budget

@@ -11,12 +11,12 @@ from jaxtyping import Float
 
 from bench.analysis import variance_components
 from bench.analysis.table_result import FEWEST_CLUSTERS, TableResult
+from bench.counted_nouns import pluralize
 from bench.metrics.registry import metric_named
 from bench.report.figures.figure import Figure, Row, slugify
 from bench.report.figures.score_selection import select_scores
 from bench.report.figures.style import escape_math, figure_style, make_canvas, shorten
 from bench.report.figures.svg import to_svg
-from bench.report.tables.words import pluralize
 from bench.suites.suite import TrialSlot
 
 if TYPE_CHECKING:

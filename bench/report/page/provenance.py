@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.analysis.table_result import TableResult
+from bench.counted_nouns import format_count
 from bench.metrics.task_kinds import kind_named
 from bench.report.tables.cells import DASH
-from bench.report.tables.words import format_count
 from bench.storage.record import Record
 from bench.storage.timings import own_seconds
 

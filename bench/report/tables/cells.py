@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 
 from bench.analysis import statistics
 from bench.analysis.table_result import FEWEST_CLUSTERS, ArmResult, ReferenceRow
+from bench.counted_nouns import format_count, pluralize
 from bench.metrics.registry import metric_named
-from bench.report.tables.words import format_count, pluralize
 
 Tone = Literal["", "better", "worse", "quiet"]
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from bench.analysis import findings
 from bench.analysis.findings import PairedDifference
 from bench.analysis.table_result import TableResult
+from bench.counted_nouns import pluralize
 from bench.metrics.registry import metric_named
 from bench.metrics.task_kinds import kind_named
 from bench.report.tables import costs, footers, grids, terminal
@@ -24,7 +25,7 @@ from bench.report.tables.cells import (
 )
 from bench.report.tables.costs import ArmCost
 from bench.report.tables.grids import TableGrid
-from bench.report.tables.words import metric_direction, metric_title, pluralize, printable
+from bench.report.tables.words import metric_direction, metric_title, printable
 
 
 def print_comparison(

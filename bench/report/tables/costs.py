@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.counted_nouns import format_count
 from bench.report.tables.cells import DASH, TableCell, amount_cell
 from bench.report.tables.grids import TableGrid
-from bench.report.tables.words import format_count
 from bench.storage.record import Record
 from bench.storage.timings import own_seconds
 from bench.suites.suite import TrialSlot

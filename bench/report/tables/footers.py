@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bench.analysis import statistics
 from bench.analysis.table_result import FEWEST_CLUSTERS, ArmResult, TableResult, Verdict
+from bench.counted_nouns import format_count, pluralize
 from bench.metrics.metric_key import MetricKey
 from bench.metrics.registry import NOT_ASKED, metric_named
 from bench.report.tables.cells import Tone, format_number, format_p, is_truncated, reference_cell
 from bench.report.tables.grids import same_steps
-from bench.report.tables.words import format_count, pluralize, primary_judge
+from bench.report.tables.words import primary_judge
 
 BOLD = (
     "Bold: the best mean, where it is resolved as better than the baseline. The baseline is bold where all other arms "

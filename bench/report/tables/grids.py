@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bench.analysis.table_result import ArmResult, SceneDifference, TableResult
+from bench.counted_nouns import format_count
 from bench.metrics.registry import metric_named
 from bench.metrics.task_kinds import kind_named
 from bench.report.photograph_notes import name_view
 from bench.report.tables import cells
 from bench.report.tables.cells import DASH, TableCell
-from bench.report.tables.words import column_heading, format_count
+from bench.report.tables.words import column_heading
 from bench.suites.suite import Published
 
 NUM_PRIMARY = 3

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table as PrintedTable
 from rich.text import Text
 
+from bench.counted_nouns import format_count
 from bench.metrics.task_kinds import kind_of
 from bench.report.arm_notes import imagenet_encoder_notes, list_some
 from bench.report.tables.costs import DevicePrice
-from bench.report.tables.words import format_count
 from bench.suites.suite import Table
 from bench.suites.trial import Trial
 from bench.training import dry_run, run_suite
@@ -47,7 +47,7 @@ def print_plan(plan: RunPlan) -> None:
     if plan.num_missing:
         _print_packs(console, plan)
     console.print(
-        f"{plan.num_trials} trials at budget {plan.chosen.budget.name}, "
+        f"{format_count(plan.num_trials, 'trial')} at budget {plan.chosen.budget.name}, "
         f"{plan.num_trials - plan.num_missing} of them finished"
     )
     for table in plan.chosen.without_baseline:
@@ -55,10 +55,8 @@ def print_plan(plan: RunPlan) -> None:
     if plan.policy.describe():
         console.print(f"failures: {plan.policy.describe()}", markup=False)
     if plan.left_s is not None:
-        console.print(
-            f"about {format_seconds(plan.left_s)} on {plan.num_workers} workers of this kind, from a pilot of each "
-            "program"
-        )
+        workers = format_count(plan.num_workers, "worker")
+        console.print(f"about {format_seconds(plan.left_s)} on {workers} of this kind, from a pilot of each program")
     for line in describe_missing(plan.missing):
         console.print(Text(line), soft_wrap=True)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.counted_nouns import format_count
 from bench.report.tables.cells import format_p
-from bench.report.tables.words import format_count, printable
+from bench.report.tables.words import printable
 
 NOBODY: Mapping[str, Any] = {"value": None}
 """In place of a share that nobody gives."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.report.tables.words import format_count, printable
+from bench.counted_nouns import format_count
+from bench.report.tables.words import printable
 
 
 def vote_lines(told: Mapping[str, Any]) -> list[str]:

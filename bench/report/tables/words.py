@@ -11,16 +11,6 @@ ARROWS = {True: " ↑", False: " ↓", None: ""}
 """Marks which way is better, by a metric's `higher_is_better`."""
 
 
-def pluralize(noun: str) -> str:
-    """Write a noun in the plural."""
-    return f"{noun}s"
-
-
-def format_count(num: int, noun: str) -> str:
-    """Write a number of things: `1 scene`, `8 scenes`."""
-    return f"{num} {noun if num == 1 else pluralize(noun)}"
-
-
 def printable(text: str) -> str:
     """Put a person's text on one line, and replace control characters, which could steer a terminal."""
     line = " ".join(text.split())

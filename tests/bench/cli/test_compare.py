@@ -151,7 +151,7 @@ class TestStored:
         shown = " ".join(out.split())
         for words in ("5 of 6", "missing from MINE", "of 6 trials, 1 failed", "not finite (1)"):
             assert words in shown
-        assert "1 trials failed" in err and "retry --all" in err
+        assert "1 trial failed" in err and "retry --all" in err
 
     def test_renders_that_were_imported(self, stored, capsys):
         kept = Store.open(stored / "runs")

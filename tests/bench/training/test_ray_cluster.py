@@ -42,7 +42,7 @@ def test_a_run_joins_a_cluster(plugin, capfd):
     assert heard.pids().isdisjoint({os.getpid()})
     models = pathlib.Path(heard.seen("a")["models"])
     assert models.parts[-2:] == ("models", "__init__.py") and "runtime_resources" in models.parts  # what was sent
-    assert "1 workers on the CPUs of 1 hosts" in capfd.readouterr().err
+    assert "1 worker on the CPUs of 1 host" in capfd.readouterr().err
 
 
 @pytest.mark.slow
@@ -67,7 +67,7 @@ def test_devices_that_are_only_said_to_be_there(plugin, kind, capfd, monkeypatch
         heard = train(packs, Listener(), address=cluster.address, workers=options)
     assert set(heard.statuses().values()) == {"finished"} and len(heard.pids()) == 2
     said = capfd.readouterr().err
-    assert f"2 workers on the {kind}s of 1 hosts" in said
+    assert f"2 workers on the {kind}s of 1 host" in said
     assert f"Ray counts {2 if kind == 'TPU' else 1} {kind} there, its JAX sees none" in said
 
 

@@ -54,7 +54,7 @@ class TestTimeBox:
             seen.append(steps(tmp_path / "boxed"))
             assert len(seen) < 20
         assert seen[:3] == [[5], [10], [15]]
-        assert "1 trials go on from checkpoints" in capsys.readouterr().err
+        assert "1 trial goes on from checkpoints" in capsys.readouterr().err
         whole, boxed = (Store.open(tmp_path / name) for name in ("whole", "boxed"))
         for trial in pack.trials:
             np.testing.assert_equal(boxed.read(trial.id).curves, whole.read(trial.id).curves)

@@ -257,7 +257,7 @@ class TestRun:
         assert bench(*broken) == 1
         printed = capsys.readouterr()
         assert "failed" in printed.out
-        assert "1 trials failed" in printed.err
+        assert "1 trial failed" in printed.err
         assert bench("retry", "--all", "--results", folder) == 0
         assert list(folder.glob("failed-1/*"))
 
@@ -267,7 +267,7 @@ class TestRun:
         code = bench(*RUN, "--only", "arm=NeRF", "--results", folder, "--executor", "inline")
         printed = capsys.readouterr()
         assert code == 0
-        assert "1 trials trained" in printed.out and "time of the device: trained " in printed.out
+        assert "1 trial trained" in printed.out and "time of the device: trained " in printed.out
         assert printed.err.count("set aside, it did not parse") == 1
 
     def test_a_store_of_another_schema_is_refused(self, first, folder, tmp_path, capsys):
@@ -291,7 +291,7 @@ def test_a_run_whose_time_is_short_says_so_and_is_continued(tmp_path, capsys):
     [(name, begun)] = json.loads(capsys.readouterr().out)["begun"].items()
     assert (begun["step"], begun["num_steps"]) == (4, 20) and begun["seconds"] > 0
     assert bench(*words) == 0
-    assert "1 trials go on from checkpoints" in capsys.readouterr().err
+    assert "1 trial goes on from checkpoints" in capsys.readouterr().err
     assert Store.open(tmp_path).read(name).resumed_at == [4]
     assert bench("status", "--results", tmp_path) == 0
     assert "trained in part" not in capsys.readouterr().out
