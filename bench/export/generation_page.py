@@ -65,7 +65,7 @@ def introduce(summary: Mapping[str, Any]) -> list[str]:
         f"{summary['num_devices']} x {summary['device']}.",
         f"Ordered by the margin of {summary['judge']}, which guided none of them. "
         f"The margin is the cosine of this caption minus that of the best of {num_others} others ({names}).",
-        *(f"Earlier objects of its kind: {line}." for line in summary["people"]),
+        *(f"Earlier objects of its kind, of several recipes: {line}." for line in summary["people"]),
     ]
 
 

@@ -62,7 +62,7 @@ def test_a_seed_is_described():
 
 def test_what_people_took_such_objects_for_is_told(summary):
     page = render_generation_page(summary)
-    assert "Earlier objects of its kind: observers took 3 views of a kite for: hat (3)." in page
+    assert "Earlier objects of its kind, of several recipes: observers took 3 views of a kite for: hat (3)." in page
 
 
 def test_every_seed_has_its_files_and_no_more(summary):
