@@ -85,7 +85,7 @@ def test_printed_plan(piloted, capsys):
     plan_tables.print_plan(piloted)
     printed = capsys.readouterr().out
     assert "differs from Base in" in printed and "programs" in printed and "4.0 s" in printed
-    assert "1 of them finished" in printed and "on 1 workers" in printed
+    assert "1 of them finished" in printed and "on 1 worker of this kind" in printed
     assert printed.startswith(f"{len({t.task.scene for t in piloted.chosen.trials})} scenes: ")
     assert "…" not in printed  # no name is cut
 
