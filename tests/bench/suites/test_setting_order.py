@@ -24,7 +24,7 @@ def stored():
     return {trial.id for trial in select(GIVEN)}
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(GIVEN))[1::5])
+@pytest.mark.parametrize("order", list(itertools.permutations(GIVEN))[3::7])
 def test_any_order_finds_what_is_stored(stored, order):
     assert {trial.id for trial in select(order_as_stored(order, select, stored))} == stored
 

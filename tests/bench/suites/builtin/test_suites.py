@@ -69,7 +69,7 @@ CHECKED = set()
 AS_ELSEWHERE = {("sparse-views-ablations", budget) for budget in BUDGETS}
 AS_ELSEWHERE |= {(name, budget) for name in registry.SUITES for budget in ("quick", "standard", "fine")}
 AS_ELSEWHERE |= {("sparse-views-equivalence", "paper"), ("ablations", "paper"), ("equivalence", "paper")}
-AS_ELSEWHERE |= {("sparse-views-recipes", budget) for budget in BUDGETS}
+AS_ELSEWHERE |= {("text-to-3d", "paper")} | {("sparse-views-recipes", budget) for budget in BUDGETS}
 """Much the same arms as elsewhere, sizes between the least and the largest, and the longest suites: slow tests."""
 
 

@@ -48,6 +48,7 @@ def test_kernels_lower_with_both_chunks(hidden_chunk):
     assert lowered(128, 2, settings).count("@mosaic_gpu_v2(") == 3
 
 
+@pytest.mark.slow
 def test_a_program_is_the_same_whatever_was_lowered_before():
     """Otherwise JAX's compilation cache does not find it again; JAX 0.11 numbers kernels that have no name."""
     first = lowered(64, 2)
