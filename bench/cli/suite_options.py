@@ -144,7 +144,10 @@ def order_settings(options: SelectionOptions, results: pathlib.Path) -> tuple[st
     def select(settings: tuple[str, ...]) -> list[Trial]:
         return select_trials(dataclasses.replace(options, settings=settings), allow_missing=True).trials
 
-    return order_as_stored(options.settings, select, frozenset(Store.open(results, is_guest=True).ids()))
+    def list_stored() -> frozenset[str]:
+        return frozenset(Store.open(results, is_guest=True).ids())
+
+    return order_as_stored(options.settings, select, list_stored)
 
 
 def chosen_budget(args: argparse.Namespace) -> budgets.Budget:

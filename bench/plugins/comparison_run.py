@@ -125,14 +125,14 @@ def start_comparison(options: ComparisonOptions, here: Store) -> ComparisonRun:
 
 def with_settings_as_stored(options: ComparisonOptions, here: Store) -> ComparisonOptions:
     """Put `--set` into the order in which its trials are stored, here or in the reference, if they are."""
-    if len(options.settings) < 2:
-        return options
-    stored = {*here.ids(), *Store.open(trial_sources.REFERENCE, is_guest=True).ids()}
 
     def select(settings: tuple[str, ...]) -> list[Trial]:
         return select_comparison(dataclasses.replace(options, settings=settings), here)[1].trials
 
-    return dataclasses.replace(options, settings=order_as_stored(options.settings, select, stored))
+    def list_stored() -> set[str]:
+        return {*here.ids(), *Store.open(trial_sources.REFERENCE, is_guest=True).ids()}
+
+    return dataclasses.replace(options, settings=order_as_stored(options.settings, select, list_stored))
 
 
 def select_comparison(options: ComparisonOptions, here: Store) -> tuple[Comparison, Selection]:

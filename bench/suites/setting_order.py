@@ -20,31 +20,37 @@ MAX_PERMUTED = 5
 
 
 def order_as_stored(
-    settings: tuple[str, ...], select: Callable[[tuple[str, ...]], Iterable[Trial]], stored: Collection[str]
+    settings: tuple[str, ...],
+    select: Callable[[tuple[str, ...]], Iterable[Trial]],
+    list_stored: Callable[[], Collection[str]],
 ) -> tuple[str, ...]:
     """Return the settings in the order under which the most of their trials are stored; as given if none is better.
 
     Args:
         settings: Of `--set`.
         select: Selects the trials that settings in an order lead to.
-        stored: Names of the stored trials.
+        list_stored: Lists the names of the stored trials; called where there is more than one order.
     """
     of_budget = [setting for setting in settings if parse_setting(setting)[0] == "budget"]
     others = [setting for setting in settings if parse_setting(setting)[0] not in ("budget", "task")]
     if max(len(of_budget), len(others)) < 2 or len(of_budget) > MAX_PERMUTED:
         return settings
-    trials = list(select(settings)) if stored else []
+    stored = list_stored()
+    if not stored:
+        return settings
+    trials = list(select(settings))
     num_as_given = sum(trial.id in stored for trial in trials)
     if num_as_given == len(trials):
         return settings
     by_digest = {name.rpartition("__")[2]: name for name in stored}
-    orders = itertools.permutations(of_budget)
-    found_by_order = {order: find_same_trials(trials, order, by_digest) for order in orders}
-    order, found = max(found_by_order.items(), key=lambda item: len(item[1]))
+    found_by_order = {order: find_same_trials(trials, order, by_digest) for order in itertools.permutations(of_budget)}
+    best_order = max(found_by_order, key=lambda order: len(found_by_order[order]))
+    found = found_by_order[best_order]
     if len(found) <= num_as_given:
         return settings
-    changed = put_in_order(settings, order, order_of_parts(others, found))
-    return changed if sum(trial.id in stored for trial in select(changed)) > num_as_given else settings
+    changed = put_in_order(settings, best_order, order_of_parts(others, found))
+    num_as_changed = sum(trial.id in stored for trial in select(changed))
+    return changed if num_as_changed > num_as_given else settings
 
 
 def find_same_trials(
@@ -88,14 +94,18 @@ def order_of_parts(settings: Sequence[str], found: Iterable[tuple[Trial, str]]) 
 
 def put_in_order(settings: Sequence[str], of_budget: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
     """Exchange changes of the budget and of methods among their places; those of tasks stay."""
-    budgets = iter(of_budget)
-    methods = iter(others)
-    heads = [parse_setting(setting)[0] for setting in settings]
-    sources = {"budget": budgets}
-    return tuple(
-        setting if head == "task" else next(sources.get(head, methods))
-        for head, setting in zip(heads, settings, strict=True)
-    )
+    next_of_budget = iter(of_budget)
+    next_of_methods = iter(others)
+    ordered = []
+    for setting in settings:
+        head = parse_setting(setting)[0]
+        if head == "task":
+            ordered.append(setting)
+        elif head == "budget":
+            ordered.append(next(next_of_budget))
+        else:
+            ordered.append(next(next_of_methods))
+    return tuple(ordered)
 
 
 def name_change(setting: str) -> str:

@@ -267,7 +267,7 @@ def kind_bounds(kind: str) -> Float[np.ndarray, "2 3"]:
 
 
 class PairPlace(NamedTuple):
-    """Where a thing of a pair goes, before both are fitted to the size of a picture: it is moved, scaled, moved again.
+    """Says how to move and scale one thing of a pair; both are fitted to the size of a picture afterwards.
 
     Attributes:
         start: Added to its points.

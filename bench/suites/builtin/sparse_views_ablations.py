@@ -23,9 +23,10 @@ from typing import Any
 
 from bench.suites.builtin.sparse_views import (
     CONSISTENCY,
+    METRICS,
     NUM_VIEWS,
-    as_in_paper,
     is_of_paper,
+    list_published_tasks,
     tasks_at_paper,
     with_num_views,
 )
@@ -37,7 +38,6 @@ from tasks.budgets import BUDGETS
 from tasks.scenes.scenes import SCENES as EMBEDDED_SCENES
 from tasks.sparse_views.embedded import SparseViews
 from tasks.sparse_views.nerf_synthetic import SCENES as BLENDER_SCENES
-from tasks.sparse_views.nerf_synthetic import BlenderScene
 from tasks.task import FolderScene, SceneTask
 
 SCENES = tuple(EMBEDDED_SCENES)
@@ -47,8 +47,6 @@ ONE_SIDE = (0, 2, 5, 16, 23, 24, 39, 47, 50, 58, 60, 63, 76, 87)
 
 LEGO_ONE_SIDE = (2, 5, 8, 9, 10, 16, 34, 35, 40, 52, 53, 54, 58, 60)
 """The fourteen of the released code."""
-
-METRICS = ("psnr", "ssim", "lpips_vgg", "psnr_fg")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -242,7 +240,7 @@ def small_settings(
 
 def as_published() -> tuple[Table, ...]:
     """Make the study with the settings of the paper's code, on its scenes, with OpenAI's encoders."""
-    tasks = tuple(as_in_paper(BlenderScene(scene=scene)) for scene in BLENDER_SCENES)
+    tasks = list_published_tasks()
     lego = tasks[BLENDER_SCENES.index("lego")]
     return ablation_tables(paper_settings(tasks, (dataclasses.replace(lego, views=LEGO_ONE_SIDE),)))
 

@@ -15,14 +15,18 @@ import dataclasses
 import functools
 from typing import Any
 
-from bench.suites.builtin.sparse_views import as_in_paper, tasks_at_paper, with_num_views
+from bench.suites.builtin.sparse_views import (
+    METRICS,
+    PUBLISHED_METRICS,
+    list_published_tasks,
+    tasks_at_paper,
+    with_num_views,
+)
 from bench.suites.suite import Arm, Suite, Table
 from models.dietnerf import DIETNERF, DIETNERF_2021, DietNeRF
 from models.nerf import NERF, NERF_2021, NeRF
 from tasks.scenes.scenes import SCENES
 from tasks.sparse_views.embedded import SparseViews
-from tasks.sparse_views.nerf_synthetic import SCENES as BLENDER_SCENES
-from tasks.sparse_views.nerf_synthetic import BlenderScene
 from tasks.task import FolderScene, SceneTask
 
 NUM_VIEWS = 8
@@ -39,24 +43,22 @@ def embedded(scenes: tuple[str, ...]) -> tuple[Table, ...]:
 
 def compare_recipes(tasks: tuple[SceneTask, ...]) -> tuple[Table, ...]:
     """Make both tables with our own recipes."""
-    metrics = ("psnr", "ssim", "lpips_vgg", "psnr_fg")
     return (
-        compare_types("NeRF", "nerf", NERF, tasks, metrics, "std-v1"),
-        compare_types("DietNeRF", "dietnerf", DIETNERF, tasks, metrics, "std-v1"),
+        compare_types("NeRF", "nerf", NERF, tasks, METRICS, "std-v1"),
+        compare_types("DietNeRF", "dietnerf", DIETNERF, tasks, METRICS, "std-v1"),
     )
 
 
 def as_published() -> tuple[Table, ...]:
     """Make the study with the settings of DietNeRF's code, on its scenes."""
-    return compare_published(tuple(as_in_paper(BlenderScene(scene=scene)) for scene in BLENDER_SCENES))
+    return compare_published(list_published_tasks())
 
 
 def compare_published(tasks: tuple[SceneTask, ...]) -> tuple[Table, ...]:
     """Make both tables with the recipes of DietNeRF's code."""
-    metrics = ("psnr", "ssim_sk7", "lpips_vgg_01", "lpips_vgg")
     return (
-        compare_types("NeRF", "nerf_2021", NERF_2021, tasks, metrics, "dietnerf-2021"),
-        compare_types("DietNeRF", "dietnerf_2021", DIETNERF_2021, tasks, metrics, "dietnerf-2021"),
+        compare_types("NeRF", "nerf_2021", NERF_2021, tasks, PUBLISHED_METRICS, "dietnerf-2021"),
+        compare_types("DietNeRF", "dietnerf_2021", DIETNERF_2021, tasks, PUBLISHED_METRICS, "dietnerf-2021"),
     )
 
 

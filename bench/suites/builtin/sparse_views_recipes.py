@@ -14,9 +14,11 @@ import functools
 
 from bench.suites.builtin.sparse_views import (
     CONSISTENCY,
+    METRICS,
+    PUBLISHED_METRICS,
     PUBLISHED_VIEWS,
     SIMPLER,
-    as_in_paper,
+    list_published_tasks,
     tasks_at_paper,
     with_num_views,
 )
@@ -25,8 +27,6 @@ from models.dietnerf import DIETNERF, DIETNERF_FINETUNED
 from models.nerf import MIP_NERF, NERF, NERF_2021, SIMPLIFIED_NERF
 from tasks.scenes.scenes import SCENES
 from tasks.sparse_views.embedded import SparseViews
-from tasks.sparse_views.nerf_synthetic import SCENES as BLENDER_SCENES
-from tasks.sparse_views.nerf_synthetic import BlenderScene
 from tasks.task import FolderScene, SceneTask
 
 QUESTION = "What do our own recipes bring, beside those of the released code?"
@@ -86,17 +86,17 @@ def embedded(scenes: tuple[str, ...]) -> tuple[Table, ...]:
 
 def of_small(tasks: tuple[SceneTask, ...]) -> tuple[Table, ...]:
     """Make the study at a budget of our own."""
-    return recipes_table(tasks, ("psnr", "ssim", "lpips_vgg", "psnr_fg"), "std-v1")
+    return recipes_table(tasks, METRICS, "std-v1")
 
 
 def as_published() -> tuple[Table, ...]:
     """Make the study on the paper's scenes, under its protocol."""
-    return at_paper(tuple(as_in_paper(BlenderScene(scene=scene)) for scene in BLENDER_SCENES))
+    return at_paper(list_published_tasks())
 
 
 def at_paper(tasks: tuple[SceneTask, ...]) -> tuple[Table, ...]:
     """Make the study with the metrics of DietNeRF's code."""
-    return recipes_table(tasks, ("psnr", "ssim_sk7", "lpips_vgg_01", "lpips_vgg"), "dietnerf-2021")
+    return recipes_table(tasks, PUBLISHED_METRICS, "dietnerf-2021")
 
 
 def recipes_of_folders(budget: str, scenes: tuple[FolderScene, ...]) -> tuple[Table, ...]:

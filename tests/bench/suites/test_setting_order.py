@@ -26,19 +26,20 @@ def stored():
 
 @pytest.mark.parametrize("order", list(itertools.permutations(GIVEN))[3::7])
 def test_any_order_finds_what_is_stored(stored, order):
-    assert {trial.id for trial in select(order_as_stored(order, select, stored))} == stored
+    assert {trial.id for trial in select(order_as_stored(order, select, lambda: stored))} == stored
 
 
 def test_a_value_that_differs_is_another_trial(stored):
     order = ("dream_fields.blur_share=0.5", "dream_fields.num_crops=2", *GIVEN[::2])
-    assert order_as_stored(order, select, stored) == order
+    assert order_as_stored(order, select, lambda: stored) == order
 
 
 def test_the_order_that_was_given_wins_where_trials_have_it(stored):
     other = GIVEN[::-1]
     both = stored | {trial.id for trial in select(other)}
-    assert order_as_stored(other, select, both) == other and order_as_stored(GIVEN, select, both) == GIVEN
+    for order in (other, GIVEN):
+        assert order_as_stored(order, select, lambda: both) == order
 
 
 def test_nothing_is_looked_for_where_there_is_one_order():
-    assert order_as_stored(GIVEN[:2], pytest.fail, {"nerf__knight__8v__s0__0123abcd"}) == GIVEN[:2]
+    assert order_as_stored(GIVEN[:2], pytest.fail, pytest.fail) == GIVEN[:2]
