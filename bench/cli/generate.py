@@ -100,8 +100,9 @@ def make_in_folder(args: argparse.Namespace) -> int:
     precompile.prefer_quick_compiles()
     starting = precompile.start_device()
 
-    from bench.programs import program_names
+    from bench.programs import loading_ahead, program_names
     from bench.report.figures.figure import slugify
+    from bench.training import devices
     from models.clip import loading
     from models.clip.guide_names import split_guide_names
 
@@ -113,8 +114,21 @@ def make_in_folder(args: argparse.Namespace) -> int:
         for name in split_guide_names(args.encoder):
             loading.check_encoder_name(name)
     folder = export_options.new_folder(args.out or export_options.OUT / words)
-    with precompile.switch_threads_often(), program_names.remember_sources(), folder as out:
+    devices.use_compilation_cache()  # before the first program is loaded
+    with (
+        precompile.switch_threads_often(),
+        program_names.remember_sources(),
+        loading_ahead.load_programs_ahead(program_options(args), starting),
+        folder as out,
+    ):
         return make_and_describe(args, caption, out, timer, starting)
+
+
+def program_options(args: argparse.Namespace) -> tuple[object, ...]:
+    """Collect the options that decide which programs are needed: all but the caption and where the object goes."""
+    num_seeds = len(option_syntax.parse_seeds(args.seeds))
+    sizes = (args.image_px, args.resolution)
+    return ("generate", args.budget, args.encoder, tuple(args.settings), num_seeds, *sizes)
 
 
 def make_and_describe(

@@ -81,7 +81,7 @@ _remembered: RememberedSources | None = None
 def name_program(
     function: Callable[..., PyTree], static: tuple[Any, ...], dynamic: tuple[PyTree, ...], donate: tuple[int, ...]
 ) -> str | None:
-    """Return a name that only the same program has, as `kept_programs.lower_kept` is asked; None if it has none."""
+    """Return a name that only the same program has, as `kept_programs.compile_kept` is asked; None if it has none."""
     try:
         program = (tell_object(function), tell_value(static), tell_arrays(dynamic), donate)
         described = repr((program, tell_imported_sources(), tell_packages(), tell_device(), tell_settings()))

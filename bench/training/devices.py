@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 from jaxtyping import PyTree
@@ -17,7 +17,10 @@ from tasks.data_dir import location
 
 T = TypeVar("T")
 
-_PROGRAMS: dict[Any, Future[jax.stages.Compiled]] = {}
+CompiledProgram: TypeAlias = jax.stages.Compiled | kept_programs.CompiledKeptProgram
+"""What is called with the arrays that a program was compiled for."""
+
+_PROGRAMS: dict[Any, Future[CompiledProgram]] = {}
 
 
 def use_compilation_cache() -> None:
@@ -35,7 +38,7 @@ def use_compilation_cache() -> None:
 
 def compile_once(
     function: Callable[..., PyTree], static: tuple[Any, ...], dynamic: tuple[PyTree, ...], donate: tuple[int, ...] = ()
-) -> jax.stages.Compiled:
+) -> CompiledProgram:
     """Compile `function(*static, *dynamic)`, to be called with `*dynamic`.
 
     The program is kept for as long as the process lives, so that the next pack of it does not compile again. Threads
@@ -51,11 +54,11 @@ def compile_once(
     program = (function, Static(static), program_names.collect_shapes(dynamic), donate)
     key = (program, program_names.collect_settings())
 
-    def compile_program() -> jax.stages.Compiled:
-        lowered = kept_programs.lower_kept(function, static, dynamic, donate)
-        if lowered is None:
-            lowered = device_mesh.lower(lambda *arrays: function(*static, *arrays), dynamic, donate)
-        return lowered.compile()
+    def compile_program() -> CompiledProgram:
+        kept = kept_programs.compile_kept(function, static, dynamic, donate)
+        if kept is not None:
+            return kept
+        return device_mesh.lower(lambda *arrays: function(*static, *arrays), dynamic, donate).compile()
 
     return make_once(_PROGRAMS, key, compile_program)
 

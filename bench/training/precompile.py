@@ -24,6 +24,9 @@ it for a suite, not for an object or two."""
 SWITCH_S = 0.0005
 """Seconds for which a thread keeps the interpreter while others wait for it."""
 
+FIRST_BYTES = 1 << 22
+"""Size of the array that a device is started with: about that of an encoder's."""
+
 LATER_IMPORTS = (
     "jaxlib.mlir.dialects.llvm",
     "jaxlib.mlir.dialects.nvvm",
@@ -117,12 +120,16 @@ def prefer_quick_compiles() -> None:
 
 
 def start_device() -> threading.Thread:
-    """Begin to start the device, which takes seconds on a GPU; meanwhile the rest is imported."""
+    """Begin to start the device, which takes seconds on a GPU; meanwhile the rest is imported.
+
+    The first array that is sent to a GPU waits one second more.
+    """
     import jax
+    import numpy as np
 
     def start() -> None:
         with contextlib.suppress(Exception):  # whoever needs the device asks again, and says what is wrong
-            jax.local_devices()
+            jax.block_until_ready(jax.device_put(np.zeros(FIRST_BYTES, np.uint8), jax.local_devices()[0]))
 
     starting = threading.Thread(target=start, daemon=True, name="start the device")
     starting.start()

@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jax.stages import Compiled
 from jaxtyping import Array, Bool, Float, Float16, Int, Key, PRNGKeyArray
 
 from bench.storage.timings import PhaseTimer
 from bench.training import device_mesh, devices
 from bench.training.batch import Batch, TrainState, load_batch
+from bench.training.devices import CompiledProgram
 from bench.training.packing import Pack, ProgramCost, TrainingPhase, training_phases
 from bench.training.view_rendering import render_progress_view, render_views
 from models.method import Data, Frozen, Hyperparameters, Method
@@ -55,9 +55,9 @@ class CompiledPrograms(NamedTuple):
         num_chunk: Steps of a chunk.
     """
 
-    advance: Compiled
-    render: Compiled
-    look: Compiled | None
+    advance: CompiledProgram
+    render: CompiledProgram
+    look: CompiledProgram | None
     num_chunk: int
 
     @property

@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from bench.import_paths import ROOT
-from bench.programs import kept_programs, process_code, program_names
+from bench.programs import kept_programs, process_code, program_names, traced_programs
 from bench.training import devices
 from bench.training.batch import TrainState
 from models.clip.networks.dual_encoder import to_unit_length
@@ -26,7 +26,7 @@ X = np.random.default_rng(0).normal(size=(4, 7)).astype(np.float32)
 def keeps(monkeypatch, tmp_path):
     """Programs are kept in a folder of the test's own, and every request is that of a new process."""
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv(kept_programs.VARIABLE)
+    monkeypatch.delenv(traced_programs.VARIABLE)
     monkeypatch.setattr(process_code, "process_began", lambda: 1e10)
     monkeypatch.setattr(process_code, "find_foreign_code", lambda: None)
 
@@ -42,11 +42,11 @@ def traces(monkeypatch):
     """Lists the programs that were traced."""
     made = []
 
-    def export(function, static, dynamic, whole=kept_programs.export_program):
+    def export(function, *asked, whole=traced_programs.export_program):
         made.append(function)
-        return whole(function, static, dynamic)
+        return whole(function, *asked)
 
-    monkeypatch.setattr(kept_programs, "export_program", export)
+    monkeypatch.setattr(traced_programs, "export_program", export)
     return made
 
 
@@ -60,7 +60,7 @@ def test_the_next_process_traces_nothing_and_computes_the_same_bits(keeps, trace
     assert traces == [to_unit_length] and len(kept(tmp_path)) == 1
     np.testing.assert_array_equal(np.asarray(keeps(x)(x)), first)
     assert len(traces) == 1
-    monkeypatch.setenv(kept_programs.VARIABLE, "0")
+    monkeypatch.setenv(traced_programs.VARIABLE, "0")
     np.testing.assert_array_equal(np.asarray(keeps(x)(x)), first)
     np.testing.assert_allclose(np.linalg.norm(first, axis=-1), 1, atol=1e-6)
     assert len(traces) == 1 and len(kept(tmp_path)) == 1
@@ -81,12 +81,12 @@ def test_a_damaged_file_is_not_used_and_is_made_again(keeps, traces, tmp_path):
     whole = path.read_bytes()
     for damage in DAMAGES.values():
         path.write_bytes(damage(whole))
-        assert kept_programs.load_program(path.name) is None
+        assert traced_programs.load_program(path.name) is None
     keeps(x)
-    assert len(traces) == 2 and kept_programs.load_program(path.name) is not None
+    assert len(traces) == 2 and traced_programs.load_program(path.name) is not None
     other = path.with_name("0" * 64)
     other.write_bytes(path.read_bytes())
-    assert kept_programs.load_program(other.name) is None  # of another name inside
+    assert traced_programs.load_program(other.name) is None  # of another name inside
 
 
 def test_what_cannot_be_kept_is_traced(keeps, tmp_path, monkeypatch):
@@ -104,25 +104,25 @@ def test_what_cannot_be_kept_is_traced(keeps, tmp_path, monkeypatch):
 def test_a_process_whose_kernels_failed_takes_no_program_of_another(keeps, traces, tmp_path, monkeypatch):
     x = jnp.asarray(X)
     monkeypatch.setattr(kernel_probe, "_FAILURES", [])
-    assert kept_programs.lower_kept(to_unit_length, (), (x,), ()) is not None
+    assert kept_programs.compile_kept(to_unit_length, (), (x,), ()) is not None
     kernel_probe.find_failure(lambda: "wrong gradients")
-    assert kept_programs.lower_kept(to_unit_length, (), (x,), ()) is None
+    assert kept_programs.compile_kept(to_unit_length, (), (x,), ()) is None
 
 
 def test_a_pipe_in_the_place_of_a_program_is_not_waited_for(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
-    path = kept_programs.program_file("a" * 64)
+    path = traced_programs.program_file("a" * 64)
     path.parent.mkdir(parents=True)
     os.mkfifo(path)
-    assert kept_programs.load_program("a" * 64) is None
+    assert traced_programs.load_program("a" * 64) is None
 
 
 def test_a_source_written_while_tracing_keeps_nothing(keeps, tmp_path, monkeypatch):
-    def export(*asked, whole=kept_programs.export_program):
+    def export(*asked, whole=traced_programs.export_program):
         monkeypatch.setattr(process_code, "process_began", lambda: 0.0)  # as if all were newer
         return whole(*asked)
 
-    monkeypatch.setattr(kept_programs, "export_program", export)
+    monkeypatch.setattr(traced_programs, "export_program", export)
     x = jnp.asarray(X)
     assert keeps(x)(x).shape == X.shape
     assert kept(tmp_path) == []
@@ -136,9 +136,13 @@ def make_state(key, x):
 
 def test_results_have_their_tree_and_their_types(monkeypatch):
     asked = (jax.random.key(3), jnp.asarray(X))
-    program = kept_programs.export_program(make_state, (), asked)
-    lowered = kept_programs.lower_program("make_state", program, asked, donate=(1,))
-    made = lowered.compile()(jax.random.key(3), jnp.asarray(X))
+    program = traced_programs.export_program(make_state, (), asked, (1,))
+    lowered = traced_programs.lower_program(program)
+    structures = (jax.tree.structure(asked), jax.tree.structure(traced_programs.read_tree(program.results)))
+    compiled = kept_programs.CompiledKeptProgram(lowered.compile(), *structures)
+    with pytest.raises(TypeError, match="structure"):
+        compiled(asked)
+    made = compiled(jax.random.key(3), jnp.asarray(X))
     expected = make_state(*asked)
     assert jax.tree.structure(made) == jax.tree.structure(expected)
     assert [(x.shape, x.dtype) for x in jax.tree.leaves(made)] == [
@@ -147,7 +151,7 @@ def test_results_have_their_tree_and_their_types(monkeypatch):
     np.testing.assert_array_equal(made[0].params["b"]["w"], X)
     assert "donor" in lowered.as_text() or "aliasing" in lowered.as_text()
     with pytest.raises(program_names.Untold, match="weak"):
-        kept_programs.export_program(lambda x: 1.0, (), asked[1:])
+        traced_programs.export_program(lambda x: 1.0, (), asked[1:], ())
 
 
 TREES = [None, 0, {}, (), [], {"b": 0, "a": 1}, ({"a": [0, None]}, 1), Views(0, 1, (2,)), optax.EmptyState()]
@@ -155,7 +159,7 @@ TREES = [None, 0, {}, (), [], {"b": 0, "a": 1}, ({"a": [0, None]}, 1), Views(0, 
 
 @pytest.mark.parametrize("tree", TREES, ids=repr)
 def test_trees_are_told_and_read(tree):
-    back = kept_programs.read_tree(kept_programs.tell_tree(tree))
+    back = traced_programs.read_tree(traced_programs.tell_tree(tree))
     assert jax.tree.structure(back) == jax.tree.structure(tree) and back == tree
 
 
@@ -165,28 +169,28 @@ WRONG = ["os:system", "tests.fixtures.toys:ToyMethod", "builtins:int", "no.such:
 @pytest.mark.parametrize("named", WRONG)
 def test_a_file_names_no_other_types(named):
     with pytest.raises(program_names.Untold):
-        kept_programs.read_tree({"named": named, "of": []})
+        traced_programs.read_tree({"named": named, "of": []})
 
 
 def test_programs_that_nobody_used_are_removed_and_nothing_else(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(kernel_probe, "_FAILURES", [])
     one, two = "a" * 64, "b" * 64
-    kept_programs.keep_program(one, kept_programs.KeptProgram(0, b"x"))
-    assert kept_programs.load_program(one) == kept_programs.KeptProgram(0, b"x")
-    folder = kept_programs.program_file(one).parent
+    traced_programs.keep_program(one, traced_programs.KeptProgram("f", (), 0, b"x"))
+    assert traced_programs.load_program(one) == traced_programs.KeptProgram("f", (), 0, b"x")
+    folder = traced_programs.program_file(one).parent
     (folder / f".{one}.7-ab.tmp").write_text("of a process that was killed")
     (folder / "notes.txt").write_text("of somebody else")
-    monkeypatch.setattr(kept_programs.time, "time", lambda: 1e10)
-    kept_programs.keep_program(two, kept_programs.KeptProgram(0, b"y"))
-    assert kept_programs.load_program(one) is None
+    monkeypatch.setattr(traced_programs.time, "time", lambda: 1e10)
+    traced_programs.keep_program(two, traced_programs.KeptProgram("f", (), 0, b"y"))
+    assert traced_programs.load_program(one) is None
     assert [path.name for path in kept(tmp_path)] == ["notes.txt"]
 
 
 @pytest.mark.parametrize("word", ["0", "false", "off", "no"])
 def test_no_word_but_1_keeps_programs(word, keeps, traces, tmp_path, monkeypatch):
-    monkeypatch.setenv(kept_programs.VARIABLE, word)
-    assert kept_programs.lower_kept(to_unit_length, (), (jnp.asarray(X),), ()) is None
+    monkeypatch.setenv(traced_programs.VARIABLE, word)
+    assert kept_programs.compile_kept(to_unit_length, (), (jnp.asarray(X),), ()) is None
     assert traces == [] == kept(tmp_path)
 
 
@@ -199,7 +203,7 @@ def test_a_function_of_arrays_is_kept_too(keeps, traces, monkeypatch, tmp_path):
         np.testing.assert_array_equal(found(X), found(x))  # of NumPy
     assert len(traces) == 2 == len(kept(tmp_path))
     np.testing.assert_array_equal(jax.jit(found)(x), found(x))  # inside of another program
-    monkeypatch.setenv(kept_programs.VARIABLE, "0")
+    monkeypatch.setenv(traced_programs.VARIABLE, "0")
     off = kept_programs.KeptFunction(to_unit_length)
     np.testing.assert_array_equal(off(x), found(x))
     np.testing.assert_array_equal(off(X), found(x))  # of NumPy
@@ -208,7 +212,7 @@ def test_a_function_of_arrays_is_kept_too(keeps, traces, monkeypatch, tmp_path):
 def generate_object(out, data, keep):
     """Makes an object in a process of its own, and returns its files' contents and its summary."""
     words = ["generate", "a red metallic chair", "--budget", "smoke", "--resolution", "16", "--out", str(out)]
-    variables = os.environ | {kept_programs.VARIABLE: keep, "BENCH_DATA_DIR": str(data), "PYTHONPATH": str(ROOT)}
+    variables = os.environ | {traced_programs.VARIABLE: keep, "BENCH_DATA_DIR": str(data), "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-m", "bench", *words], check=True, env=variables, capture_output=True, timeout=500)
     summary = json.loads((out / "summary.json").read_text())
     files = [path for path in sorted((out / "seed-0").iterdir()) if path.suffix not in (".mp4", ".webm")]
