@@ -29,6 +29,7 @@ from tasks.captions.caption_sets import normalized
 from tasks.data_dir.atomic_files import write_file
 
 if TYPE_CHECKING:
+    from bench.export.writers import Writers
     from bench.storage.timings import PhaseTimer
 
 HELP = "make one object from a caption: video, mesh and pictures, several seeds at once"
@@ -70,8 +71,10 @@ def caption_text(text: str) -> str:
 
 def main(args: argparse.Namespace) -> int:
     """Train, write, and say where; 1 if a seed failed."""
-    with pause_garbage_collection():
-        return make_in_folder(args)
+    from bench.export.writers import open_writers
+
+    with pause_garbage_collection(), open_writers() as writers:
+        return make_in_folder(args, writers)
 
 
 @contextlib.contextmanager
@@ -91,7 +94,7 @@ def pause_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def make_in_folder(args: argparse.Namespace) -> int:
+def make_in_folder(args: argparse.Namespace, writers: Writers) -> int:
     """Start the device, make the folder, and the objects in it; 1 if a seed failed."""
     from bench.storage.timings import PhaseTimer
     from bench.training import precompile
@@ -121,7 +124,7 @@ def make_in_folder(args: argparse.Namespace) -> int:
         loading_ahead.load_programs_ahead(program_options(args), starting),
         folder as out,
     ):
-        return make_and_describe(args, caption, out, timer, starting)
+        return make_and_describe(args, caption, out, timer, starting, writers)
 
 
 def program_options(args: argparse.Namespace) -> tuple[object, ...]:
@@ -132,7 +135,12 @@ def program_options(args: argparse.Namespace) -> tuple[object, ...]:
 
 
 def make_and_describe(
-    args: argparse.Namespace, caption: str, out: pathlib.Path, timer: PhaseTimer, starting: threading.Thread
+    args: argparse.Namespace,
+    caption: str,
+    out: pathlib.Path,
+    timer: PhaseTimer,
+    starting: threading.Thread,
+    writers: Writers,
 ) -> int:
     """Train the seeds, write their files into a folder, and say where; 1 if a seed failed."""
     from bench.export import generation, generation_page, text_to_3d
@@ -155,7 +163,7 @@ def make_and_describe(
     precompile.import_while_starting(starting)
     starting.join()
     timer.lap("device_s")
-    made = generation.make_objects(trials, out, export_options.sizes(args), timer)
+    made = generation.make_objects(trials, out, export_options.sizes(args), timer, writers)
     summary = generation.summarize_objects(trials[0], made, laps=timer.laps, command=command_line(args))
     write_file(out / "summary.json", to_json_text(summary) + "\n")
     write_file(out / "index.html", generation_page.render_generation_page(summary))

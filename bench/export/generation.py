@@ -13,6 +13,7 @@ from bench.errors import OutOfDeviceMemory, UsageError
 from bench.export import field, object_files, seen_kinds
 from bench.export.preparation import ScorePreparation, WriterPreparation
 from bench.export.text_to_3d import PROTOCOL, WORLD, is_embedded
+from bench.export.writers import Writers
 from bench.storage.record import Outcome
 from bench.storage.timings import NO_LAPS, PhaseTimer, sum_timings
 from bench.suites.trial import Trial
@@ -61,7 +62,9 @@ def warn_unknown_words(caption: str, trial: Trial) -> str | None:
     return f"{', '.join(trial.method.encoders)} knows the closed world only; {told}" if told else None
 
 
-def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], timer: PhaseTimer) -> list[SeedResult]:
+def make_objects(
+    trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], timer: PhaseTimer, writers: Writers
+) -> list[SeedResult]:
     """Train all trials at once, with a bar of progress, and write the files of each while they are scored.
 
     Args:
@@ -69,6 +72,7 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
         out: Folder that gets a folder a seed.
         sizes: Sizes of the files, as `object_files.export_object` takes them.
         timer: Gets the laps `train_s`, all that comes before there is anything to write, and `write_s`.
+        writers: What writes the files.
 
     Raises:
         UsageError: The trials do not fit on the device.
@@ -76,7 +80,7 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
     [pack] = packing.make_packs(trials, len(trials))
     protocols = seen_kinds.protocols_for(trials[0], PROTOCOL)
     with ProgressBar() as bar, precompile.BackgroundCompiler(NUM_BESIDE) as compiler:
-        writers = WriterPreparation(trials[0], sizes, compiler.threads)
+        prepared = WriterPreparation(trials[0], sizes, compiler.threads)
         scores = ScorePreparation(lambda: compiler.begin_scores(pack, protocols))
 
         def report(progress: Progress) -> None:
@@ -84,7 +88,7 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
             if progress.phase == "compile":
                 scores.begin_later()
             if progress.phase == "train":
-                writers.begin()
+                prepared.begin()
                 scores.begin()
 
         try:
@@ -97,7 +101,14 @@ def make_objects(trials: list[Trial], out: pathlib.Path, sizes: dict[str, Any], 
         for name in SUMMARIES:  # until all files are new, a page of earlier ones would show what it does not mean
             (out / name).unlink(missing_ok=True)
         outcomes = {rendered.trial.id: rendered.outcome for phase in trained.phases for rendered in phase.trials}
-        write = functools.partial(write_object, out=out, sizes=sizes, data=writers.data(), like=writers.field_alike())
+        write = functools.partial(
+            write_object,
+            out=out,
+            sizes=sizes,
+            data=prepared.data(),
+            like=prepared.field_alike(),
+            writers=writers,
+        )
         left: list[object_files.ExportedFiles | None] = []
         with ThreadPoolExecutor(min(len(trials), host_cores.num_cores())) as threads:
             for written in threads.map(write, trials, [outcomes[trial.id] for trial in trials]):
@@ -115,6 +126,7 @@ def write_object(
     sizes: dict[str, Any],
     data: Data,
     like: field.TrainedField | None,
+    writers: Writers,
 ) -> object_files.ExportedFiles | None:
     """Write the files of one seed, if its training ended. Seeds are written side by side, in threads."""
     if outcome.record.status != "finished":
@@ -124,6 +136,7 @@ def write_object(
         out / f"seed-{trial.seed}",
         views=outcome.views,
         curves=outcome.record.curves,
+        writers=writers,
         **sizes,
     )
 

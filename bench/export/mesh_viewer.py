@@ -14,7 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 from bench.errors import UsageError
-from bench.export import mesh, mesh_grid
+from bench.export import mesh, mesh_grid, surface
 from bench.export.field import field_of
 from bench.report.images.interactive_media import MeshViewer
 from bench.report.page import html
@@ -63,15 +63,15 @@ def make_viewer(cell: TrialSlot, trial: Trial, store: TrialReader) -> MeshViewer
     except UsageError:  # none are kept of it, or they are of another version: the page does without
         return None
     meshed = mesh.mesh(field, resolution=RESOLUTION)
-    if meshed.mesh is None:
+    if meshed.surface is None:
         return None
     low, high = np.asarray(meshed.box)
-    centred: Any = meshed.mesh.copy()
+    centred: Any = meshed.mesh
     centred.apply_translation(-0.5 * (low + high))
     centred.apply_scale(mesh_grid.scale_of(field))
     half_width = 0.5 * mesh_grid.scale_of(field) * float((high - low).max())
-    turned = mesh.turn_upright(centred, field.capture)
-    model = mesh.glb(turned)
+    turned = surface.turn_upright(centred, field.capture)
+    model = surface.glb(turned)
     contents = {
         f"{FOLDER}/{trial.id}.html": render_viewer(add_viewer_settings(model, half_width), cell.cluster).encode(),
         f"{FOLDER}/{trial.id}.glb": model,
@@ -120,7 +120,7 @@ def add_viewer_settings(model: bytes, half_width: float) -> bytes:
     The viewer takes the first camera that there is, and puts numbers on the screen as they stand.
 
     Args:
-        model: As `bench.export.mesh.glb` makes it: its JSON, then one buffer; linear colours as four numbers each.
+        model: As `bench.export.surface.glb` makes it: its JSON, then one buffer; linear colours as four numbers each.
         half_width: Half the width of the cube about the origin that the camera sees.
     """
     length = struct.unpack_from("<I", model, 12)[0]

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from bench.export import field, generation_page, mesh, object_files
+from bench.export import field, generation_page, writers
 from bench.export.field import TrainedField
 from bench.report.page import html
 from bench.storage import environment
 from bench.suites.trial import Trial
 from bench.training import precompile
 from models.method import Data
-
-WRITERS = (
-    "av",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.backends.backend_svg",
-    "skimage.measure",
-    "trimesh",
-)
-"""Packages that write an object's files."""
 
 TRACED_S = 6.0
 """Seconds after which the programs of training are traced. Tracing takes the whole interpreter, compiling does not."""
@@ -90,7 +79,9 @@ class WriterPreparation:
             self.prepared = self.threads.submit(field.load_field_data, self.trial)
             self.untrained = self.threads.submit(self.make_untrained)
             self.threads.submit(self.compile_programs)
-            self.threads.submit(prepare_writers)
+            if not writers.has_processes():
+                self.threads.submit(import_here)
+            self.threads.submit(prepare_page)
 
     def data(self) -> Data:
         """Wait for the arrays that all seeds share."""
@@ -117,17 +108,14 @@ class WriterPreparation:
         field.at_points(untrained, np.zeros((1, 3), np.float32))
 
 
-def prepare_writers() -> None:
-    """Import what writes an object's files and its page; ask for the versions of packages and code.
+def import_here() -> None:
+    """Import what writes an object's files in this process."""
+    from bench.export import warm_up
 
-    Beside an accelerator, curves are drawn and a mesh is encoded once too, as the first time takes longest: the host
-    has nothing else to do there.
-    """
-    for name in WRITERS:
-        importlib.import_module(name)
-    Image.init()
+    warm_up.import_writers()
+
+
+def prepare_page() -> None:
+    """Compile the page's template, and ask for the versions of packages and code."""
     html.compile_template(generation_page.TEMPLATE)
     environment.describe_environment()
-    if precompile.has_accelerator():
-        object_files.curves_figure({"step": [1.0, 2.0], **dict.fromkeys(object_files.TERMS, [1.0, 0.0])})
-        mesh.encode_mesh(mesh.make_ball())

@@ -31,13 +31,8 @@ LATER_IMPORTS = (
     "jaxlib.mlir.dialects.llvm",
     "jaxlib.mlir.dialects.nvvm",
     "jax.experimental.mosaic.gpu",
-    "scipy.spatial",
-    "trimesh",
-    "matplotlib.figure",
-    "matplotlib.backends.backend_agg",
-    "av",
 )
-"""What is imported while a device starts, in the order in which it is needed: kernels, then writers.
+"""What is imported while a device starts: what says where kernels lie.
 
 Each takes less than half a second, so that a device that has started does not wait for long.
 """

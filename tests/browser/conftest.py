@@ -15,7 +15,7 @@ import pytest
 
 from bench.analysis.paired_comparison import compare
 from bench.analysis.table_result import ReferenceRow
-from bench.export import mesh
+from bench.export import surface
 from bench.report.images import turntables
 from bench.report.images.interactive_media import InteractiveMedia, MeshViewer
 from bench.report.page import report_files
@@ -96,7 +96,7 @@ def exhibits(cells):
     ball = trimesh.creation.icosphere(subdivisions=3)
     shades = (255 * (ball.vertices + 1) / 2).astype(np.uint8)
     ball.visual = trimesh.visual.ColorVisuals(ball, vertex_colors=shades)
-    model, first = mesh.glb(ball), cells[0]
+    model, first = surface.glb(ball), cells[0]
     contents = {
         "objects/ball.html": mesh_viewer.render_viewer(
             mesh_viewer.add_viewer_settings(model, 1.0), first.cluster

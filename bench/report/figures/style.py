@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.table_result import TableResult
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as MatplotlibFigure
+
+    from bench.analysis.table_result import TableResult
 
 INK = "#1c1e22"
 """Not black: matplotlib leaves black out of an SVG, and a page would not find it."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from bench.export import mesh
+from bench.export import mesh, surface
 from tests.fixtures.balls import RADIUS, Ball, ball
 
 
@@ -94,7 +94,7 @@ def made():
 class TestFiles:
     @pytest.mark.parametrize("name", ["object.glb", "object.obj", "object.ply"])
     def test_meshes_come_back(self, made, tmp_path, name):
-        assert name in mesh.write_mesh(tmp_path, made)
+        assert name in surface.write_mesh(tmp_path, made)
         skip = {"skip_materials": True} if name.endswith("glb") else {}  # trimesh has a material or colours, not both
         read = trimesh.load(tmp_path / name, force="mesh", process=False, **skip)
         y_up = np.float32([[1, 0, 0], [0, 0, 1], [0, -1, 0]])
@@ -107,7 +107,7 @@ class TestFiles:
         assert read.is_watertight and read.volume > 0
 
     def test_a_glb_is_as_its_specification_has_it(self, made, tmp_path):
-        mesh.write_mesh(tmp_path, made)
+        surface.write_mesh(tmp_path, made)
         content = (tmp_path / "object.glb").read_bytes()
         magic, version, length, num_json, kind = struct.unpack("<4sIII4s", content[:20])
         assert (magic, version, length, kind) == (b"glTF", 2, len(content), b"JSON")
@@ -137,4 +137,4 @@ def slow_surface_level(density, cell):
 @pytest.mark.parametrize("scale", [0.0, 0.3, 1.0, 30.0])  # no line stops half of the light, few, many, all
 def test_surface_level_matches_the_slow_twin(scale):
     density = scale * np.random.default_rng(0).exponential(size=(5, 6, 7)).astype(np.float32) ** 2
-    assert mesh.surface_level(density, cell=0.1) == slow_surface_level(density, cell=0.1)
+    assert surface.surface_level(density, cell=0.1) == slow_surface_level(density, cell=0.1)

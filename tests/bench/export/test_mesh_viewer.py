@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from bench.export import mesh, mesh_viewer
+from bench.export import mesh_viewer, surface
 from bench.storage.record import Outcome, make_record
 from bench.storage.store import Store
 from bench.suites.suite import TrialSlot
@@ -34,7 +34,7 @@ def tree_of(model):
 
 
 def test_a_model_gets_a_camera_that_looks_at_the_origin():
-    model = mesh_viewer.add_viewer_settings(mesh.glb(ball()), half_width=2.0)
+    model = mesh_viewer.add_viewer_settings(surface.glb(ball()), half_width=2.0)
     tree = tree_of(model)
     (node,) = (node for node in tree["nodes"] if "camera" in node)
     assert tree["nodes"].index(node) in tree["scenes"][0]["nodes"] and len(tree["cameras"]) == 1
@@ -45,7 +45,7 @@ def test_a_model_gets_a_camera_that_looks_at_the_origin():
 
 
 def test_colours_are_those_of_a_screen_and_the_shape_stays():
-    plain = mesh.glb(ball())
+    plain = surface.glb(ball())
     seen, before = (
         trimesh.load(io.BytesIO(model), file_type="glb").geometry.popitem()[1]
         for model in (mesh_viewer.add_viewer_settings(plain, 1.0), plain)
@@ -56,7 +56,7 @@ def test_colours_are_those_of_a_screen_and_the_shape_stays():
 
 
 def test_the_page_holds_all_that_it_shows():
-    model = mesh_viewer.add_viewer_settings(mesh.glb(ball()), 1.0)
+    model = mesh_viewer.add_viewer_settings(surface.glb(ball()), 1.0)
     text = mesh_viewer.render_viewer(model, "<b>&")
     assert "<title>&lt;b&gt;&amp;</title>" in text and base64.b64encode(model).decode() in text
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
