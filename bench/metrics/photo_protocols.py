@@ -11,17 +11,16 @@ n: scored views, h and w: pixels of a view.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from bench.errors import UsageError, nearest
-from bench.metrics import image, stored_views
-from bench.metrics.photo_scorers import METRIC_NAMES, ViewsAndTruth, hide_outside, score_photos
-from bench.metrics.photograph_layers import Photographs
+from bench.metrics import stored_views
+from bench.metrics.kept_photographs import KEPT_PHOTOGRAPHS, Photographs
+from bench.metrics.photo_scorers import METRIC_NAMES, Levels, ViewsAndTruth, hide_outside, score_photos
 from bench.metrics.protocols import EncoderLoader, Protocol
 from bench.metrics.scores import NOT_FINITE, Scores
 from tasks.cameras import angle_to_nearest_deg
@@ -34,8 +33,7 @@ class PhotoProtocol(Protocol):
 
     Attributes:
         metrics: Names in `bench.metrics.photo_scorers.METRIC_NAMES`.
-        levels: How colours are prepared: "clip" brings the prediction to [0, 1], "raw" leaves it, "truncate" turns
-            prediction and truth into the values of an 8-bit PNG as NeRF's `to8b` writes it.
+        levels: How colours are prepared, see `Levels`.
         image_px: Width and height that the protocol is defined at; None if any.
         num_views: Number of test views that it is defined on; None if all of the task.
         view_ids: Which of the test views; None if all. Where a task lacks some of them, all it has are scored.
@@ -43,7 +41,7 @@ class PhotoProtocol(Protocol):
     """
 
     metrics: tuple[str, ...]
-    levels: Literal["clip", "raw", "truncate"]
+    levels: Levels
     image_px: int | None = None
     num_views: int | None = None
     view_ids: tuple[int, ...] | None = None
@@ -87,14 +85,14 @@ class PhotoProtocol(Protocol):
     ) -> Scores:
         """Make a trial's numbers from its stored views; no encoder takes part. See `Protocol.score`."""
         chosen = choose_views(self, data, views)
-        color = views["color"][chosen.rows].astype(np.float32)
+        color = _views_at(views["color"], chosen.rows)
         masks = masks_of(data, chosen.places)
         if masks is not None:
             color = np.where(masks[..., None] > 0, color, 0)
         finite = np.isfinite(color).all(axis=(1, 2, 3))
-        prepared = match_levels(self, np.nan_to_num(color, posinf=0, neginf=0), data, chosen.places)
-        photographs = Photographs((data.test.colors, data.test.masks), (self.levels, *map(int, chosen.places)))
-        prepared = prepared._replace(near_opacity=views.get("near_opacity"), photographs=photographs)
+        if not finite.all():
+            color = np.nan_to_num(color, posinf=0, neginf=0)
+        prepared = pair_with_truth(self, color, data, chosen.places)._replace(near_opacity=views.get("near_opacity"))
         if prepared.near_opacity is not None and data.train.masks is not None:
             prepared = prepared._replace(near_masks=data.train.masks[: len(prepared.near_opacity)])
         per_view = {}
@@ -106,7 +104,7 @@ class PhotoProtocol(Protocol):
             if told:
                 reasons[name] = "; ".join(told)
         angles = angle_to_nearest_deg(data.test.poses[chosen.places], data.train.poses)
-        opacity = views["opacity"][chosen.rows].astype(np.float32) if "opacity" in views else None
+        opacity = _views_at(views["opacity"], chosen.rows).astype(np.float32) if "opacity" in views else None
         context = {"angle_to_nearest_deg": [float(angle) for angle in angles]}
         if masks is not None:
             context["mask_share"] = [float(share) for share in masks.mean(axis=(1, 2))]
@@ -118,7 +116,7 @@ class PhotoProtocol(Protocol):
             reasons=reasons,
             context=context,
             departs="; ".join(chosen.departs) or None,
-            field_state=stored_views.field_state(opacity, data.test.alphas[chosen.places], masks),
+            field_state=stored_views.field_state(opacity, _views_at(data.test.alphas, chosen.places), masks),
             about={} if masks is None else {"masks": MASKED},
         )
 
@@ -248,32 +246,41 @@ def choose_views(
 
 
 def background_of(data: SceneData) -> float | None:
-    """Measure the grey where there is no object at all; None where the object is everywhere."""
+    """Measure the grey where there is no object at all, once a scene; None where the object is everywhere."""
+    photographs = Photographs((data.test.colors, data.test.alphas, data.test.masks), ())
+    found = KEPT_PHOTOGRAPHS.get(photographs, "background", lambda: _measure_background(data))
+    return float(found[0]) if found else None
+
+
+def _measure_background(data: SceneData) -> tuple[np.floating, ...]:
     is_empty = data.test.alphas < 1e-3
     if data.test.masks is not None:
         is_empty &= data.test.masks > 0
     empty = data.test.colors[is_empty]
-    return float(np.median(empty)) if len(empty) else None
+    return (np.median(empty),) if len(empty) else ()
 
 
 def masks_of(data: SceneData, places: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n h w"] | None:
     """Return the masks of some test views; None where all pixels count."""
-    return None if data.test.masks is None else data.test.masks[places].astype(np.float32)
+    return None if data.test.masks is None else _views_at(data.test.masks, places).astype(np.float32, copy=False)
 
 
-def match_levels(
+def pair_with_truth(
     protocol: PhotoProtocol, color: Float[np.ndarray, "n h w 3"], data: SceneData, places: Int[np.ndarray, " n"]
 ) -> ViewsAndTruth:
-    """Bring rendered and true colours to the levels that the protocol compares; alike where masks leave them out."""
-    truth = data.test.colors[places].astype(np.float32)
+    """Put true views beside rendered ones, alike where masks leave them out; nothing is copied that need not be."""
+    truth = _views_at(data.test.colors, places).astype(np.float32, copy=False)
+    alphas = _views_at(data.test.alphas, places).astype(np.float32, copy=False)
     masks = masks_of(data, places)
     if masks is not None:
         color = hide_outside(color, truth, masks)
         truth = hide_outside(truth, truth, masks)
-    if protocol.levels == "clip":
-        color = np.clip(color, 0, 1)
-    elif protocol.levels == "truncate":
-        to_8bit = functools.partial(image.to_8bit, rounding="truncate")
-        color = image.per_image(to_8bit, color)
-        truth = image.per_image(to_8bit, truth)
-    return ViewsAndTruth(color, truth, data.test.alphas[places].astype(np.float32), masks=masks)
+    # Of the levels only "truncate" changes the truth: protocols with the others share what is kept of it.
+    how = (protocol.levels == "truncate", *map(int, places))
+    photographs = Photographs((data.test.colors, data.test.alphas, data.test.masks), how)
+    return ViewsAndTruth(color, truth, alphas, masks=masks, photographs=photographs, levels=protocol.levels)
+
+
+def _views_at(views: Shaped[np.ndarray, "k h w ..."], places: Int[np.ndarray, " n"]) -> Shaped[np.ndarray, "n h w ..."]:
+    """Return some views; all of them, in their order, without a copy."""
+    return views if np.array_equal(places, np.arange(len(views))) else views[places]

@@ -14,28 +14,35 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from bench.metrics import image, lpips
-from bench.metrics.photograph_layers import KEPT_LAYERS, Photographs
+from bench.metrics.kept_photographs import KEPT_PHOTOGRAPHS, Photographs
 from bench.metrics.registry import NO_BACKGROUND
+
+Levels = Literal["clip", "raw", "truncate"]
+"""How colours are prepared: "clip" brings the prediction to [0, 1], "raw" leaves it, "truncate" turns prediction and
+truth into the values of an 8-bit PNG as NeRF's `to8b` writes it."""
 
 
 class ViewsAndTruth(NamedTuple):
-    """Rendered and true views, prepared as the protocol says.
+    """Rendered and true views.
 
     Attributes:
-        color: Rendered colours.
+        color: Rendered colours, finite; best as they are stored, in float16.
         truth: True colours.
         alphas: True alphas.
         near_opacity: Opacity of the first fifth of the rays from the photographs' cameras; None if it was not stored.
         masks: 1 where a pixel counts, 0 where it does not; None if all do. Outside of them both pictures are alike.
         near_masks: Masks of the photographs whose `near_opacity` it is.
-        photographs: What the truth was made of, compared by identity; None if it is of no other trial.
+        photographs: What truth, alphas and masks were made of, and the levels where they change the truth, compared by
+            identity; None if they are of no other trial.
+        levels: How colours are prepared, on the device.
     """
 
     color: Float[np.ndarray, "n h w 3"]
@@ -45,6 +52,7 @@ class ViewsAndTruth(NamedTuple):
     masks: Float[np.ndarray, "n h w"] | None = None
     near_masks: Float[np.ndarray, "m h w"] | None = None
     photographs: Photographs | None = None
+    levels: Levels = "raw"
 
 
 class Scored(NamedTuple):
@@ -87,12 +95,13 @@ class Scorer(NamedTuple):
     """A metric's way from views to numbers.
 
     Attributes:
-        compute: Takes colours, truths, alphas and, where there are some, masks, on the device; gives a number for each
-            view, and where views may lack one, whether it is there.
+        compute: Takes colours, what they are compared with, alphas if it needs them and, where there are some, masks,
+            on the device; gives a number for each view, and where views may lack one, whether it is there.
         min_px: Width and height below which views have no number.
         lacking: Why a view has no number.
         why_none: Tells why no view has a number, before anything is computed; None where they have.
         layers_of: Computes of true views what colours are compared with instead; None if they are compared themselves.
+        needs_alphas: Whether the number depends on true alphas.
     """
 
     compute: Callable[..., Any]
@@ -100,6 +109,7 @@ class Scorer(NamedTuple):
     lacking: str = "the mask leaves nothing"
     why_none: Callable[[ViewsAndTruth], str | None] = lambda views: None
     layers_of: Callable[[Float[Array, "n h w 3"]], lpips.Layers] | None = None
+    needs_alphas: bool = False
 
 
 def _of_pair(function: Callable[..., Any], min_px: int = 1, window_px: int = 1) -> Scorer:
@@ -118,7 +128,6 @@ def _of_pair(function: Callable[..., Any], min_px: int = 1, window_px: int = 1) 
     def compute(
         color: Float[Array, "n h w 3"],
         truth: Any,
-        alphas: Float[Array, "n h w"],
         masks: Float[Array, "n h w"] | None = None,
     ) -> Any:
         if masks is None:
@@ -149,7 +158,9 @@ def _no_background(views: ViewsAndTruth) -> str | None:
 # `psnr` does not clip here: the protocol decides whether colours are clipped first.
 _SCORERS: dict[str, Scorer] = {
     "psnr": _of_pair(jax.jit(functools.partial(image.psnr, clip=False))),
-    "psnr_fg": Scorer(jax.jit(image.psnr_foreground), lacking="no foreground", why_none=_no_background),
+    "psnr_fg": Scorer(
+        jax.jit(image.psnr_foreground), lacking="no foreground", why_none=_no_background, needs_alphas=True
+    ),
     "psnr_u8": _of_pair(jax.jit(image.psnr_u8)),
     "mse": _of_pair(jax.jit(image.mse)),
     "ssim": _of_pair(jax.jit(image.ssim), image.SSIM_MIN_PX, window_px=image.SSIM_MIN_PX),
@@ -167,6 +178,8 @@ METRIC_NAMES = (*_SCORERS, "floaters")
 def score_photos(names: Sequence[str], views: ViewsAndTruth) -> dict[str, Scored]:
     """Make the numbers of several metrics; the views go to the device once for all of them.
 
+    Of known photographs only what is not there yet is sent.
+
     Args:
         names: Of the metrics.
         views: At least one.
@@ -182,31 +195,68 @@ def score_photos(names: Sequence[str], views: ViewsAndTruth) -> dict[str, Scored
         else:
             computed.append(name)
     if computed:
-        masks = () if views.masks is None else (views.masks,)
 
-        def compute(
-            start: int, color: Float[Array, "n h w 3"], truth: Float[Array, "n h w 3"], *others: Float[Array, "n h w"]
-        ) -> list[Any]:
-            return [
-                _SCORERS[name].compute(color, _compared(name, start, truth, views.photographs), *others)
-                for name in computed
-            ]
+        def compute(start: int, color: Float[Array, "n h w 3"]) -> list[Any]:
+            prepared = _bring_prediction_to(views.levels, color)
+            beside = _Photographs(views, start)
+            return [_SCORERS[name].compute(prepared, *beside.arguments(_SCORERS[name], name)) for name in computed]
 
-        answers = image.per_chunk(compute, views.color, views.truth, views.alphas, *masks)
+        answers = image.per_chunk(compute, views.color)
         found |= {name: _read_answer(name, answer) for name, answer in zip(computed, answers, strict=True)}
     return {name: found[name] for name in names}
 
 
-def _compared(
-    name: str, start: int, truth: Float[Array, "n h w 3"], photographs: Photographs | None
-) -> Float[Array, "n h w 3"] | lpips.Layers:
-    """Return what colours are compared with: the truth, or a network's layers of it, kept for other trials."""
-    layers_of = _SCORERS[name].layers_of
-    if layers_of is None:
-        return truth
-    if photographs is None:
-        return layers_of(truth)
-    return KEPT_LAYERS.get(photographs, (name, start), lambda: layers_of(truth))
+_clip = jax.jit(functools.partial(jnp.clip, min=0, max=1))
+"""A program of its own, so that digits do not depend on where colours were clipped."""
+
+
+def _bring_prediction_to(levels: Levels, color: Float[Array, "n h w 3"]) -> Float[Array, "n h w 3"]:
+    return _clip(color) if levels == "clip" else _bring_truth_to(levels, color)
+
+
+def _bring_truth_to(levels: Levels, truth: Float[Array, "n h w 3"]) -> Float[Array, "n h w 3"]:
+    return image.to_8bit(truth, rounding="truncate") if levels == "truncate" else truth
+
+
+class _Photographs:
+    """What the views of one chunk are compared with, on the device; sent there or computed when it is asked for."""
+
+    def __init__(self, views: ViewsAndTruth, start: int) -> None:
+        self.views = views
+        self.start = start
+        self.sent: dict[str, Float[Array, "n h w ..."]] = {}
+
+    def arguments(self, scorer: Scorer, name: str) -> list[Any]:
+        """Return what a scorer takes beside colours: the truth or a network's layers of it, alphas, masks."""
+        found: list[Any] = []
+        if scorer.layers_of is None:
+            found.append(self.array("truth"))
+        else:
+            found.append(self._kept(name, functools.partial(self._layers, scorer.layers_of)))
+        if scorer.needs_alphas:
+            found.append(self.array("alphas"))
+        if self.views.masks is not None:
+            found.append(self.array("masks"))
+        return found
+
+    def array(self, name: Literal["truth", "alphas", "masks"]) -> Float[Array, "n h w ..."]:
+        """Return an array of the photographs, at the levels that are compared."""
+        if name not in self.sent:
+            [self.sent[name]] = self._kept(name, functools.partial(self._send, name))
+        return self.sent[name]
+
+    def _kept(self, name: str, make: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+        """Make arrays; where photographs are known, only if no other trial has."""
+        if self.views.photographs is None:
+            return make()
+        return KEPT_PHOTOGRAPHS.get(self.views.photographs, (name, self.start), make)
+
+    def _send(self, name: Literal["truth", "alphas", "masks"]) -> tuple[Float[Array, "n h w ..."]]:
+        [array] = image.put_chunk([getattr(self.views, name)], self.start)
+        return (_bring_truth_to(self.views.levels, array) if name == "truth" else array,)
+
+    def _layers(self, layers_of: Callable[[Float[Array, "n h w 3"]], lpips.Layers]) -> lpips.Layers:
+        return layers_of(self.array("truth"))
 
 
 def _why_none(name: str, views: ViewsAndTruth) -> str | None:

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bench.metrics import caption_protocols, image, lpips, photo_scorers, r_precision
-from bench.metrics.photograph_layers import Photographs
+from bench.metrics.kept_photographs import Photographs
 from models.clip.checkpoints import catalog
 from tasks.captions.caption_sets import caption_set
 
@@ -62,15 +62,18 @@ def time_calls(call: Callable[[], Any], repeats: int) -> tuple[Any, Timing]:
 
 
 def make_views(num_views: int, image_px: int) -> photo_scorers.ViewsAndTruth:
-    """Make smooth views with noise over them, which stand for renders: what they show costs no time."""
+    """Make smooth views with noise over them, which stand for renders: what they show costs no time.
+
+    Colours are in float16, as the views of a trial are stored.
+    """
     key = np.random.default_rng(0)
     rows, columns = np.mgrid[:image_px, :image_px] / image_px
     waves = np.sin(9 * rows[..., None] * key.random((num_views, 1, 1, 3)) + 7 * columns[..., None])
     truth = (0.5 + 0.4 * waves).astype(np.float32)
     noise = 0.05 * key.standard_normal(truth.shape, np.float32)
-    alphas = np.broadcast_to((rows < 0.9).astype(np.float32), truth.shape[:3])
+    alphas = np.repeat((rows[None] < 0.9).astype(np.float32), num_views, axis=0)
     near = np.zeros((2, 4, 4), np.float16)
-    return photo_scorers.ViewsAndTruth(np.clip(truth + noise, 0, 1), truth, alphas, near)
+    return photo_scorers.ViewsAndTruth(np.clip(truth + noise, 0, 1).astype(np.float16), truth, alphas, near)
 
 
 def score_here(views: photo_scorers.ViewsAndTruth, precision: lpips.Precision) -> Numbers:
@@ -220,12 +223,19 @@ def measure_scoring(options: ScoringSpeedOptions) -> Iterator[SpeedRow]:
 def measure_against_torchmetrics(views: photo_scorers.ViewsAndTruth, repeats: int) -> Iterator[SpeedRow]:
     """Measure `METRICS` here and by torchmetrics; differences are from float32 here.
 
-    Photographs are known where other trials of the scene were scored before.
+    Photographs are known where other trials of the scene were scored before. There views are scored from float16, as
+    the views of a trial are stored. The other rows, torchmetrics' too, get the same values as arrays of float32, which
+    are made before the clock starts.
+
+    Args:
+        views: With colours in float16.
+        repeats: Timed calls.
     """
     num_views = len(views.color)
+    as_float32 = views._replace(color=views.color.astype(np.float32))
     exact: Numbers = {}
     for precision in lpips.PRECISIONS:
-        numbers, timing = time_calls(functools.partial(score_here, views, precision), repeats)
+        numbers, timing = time_calls(functools.partial(score_here, as_float32, precision), repeats)
         exact = exact or numbers
         found = largest_differences(numbers, exact)
         yield SpeedRow.of(f"here, {precision}", timing, num_views, largest_differences=found)
@@ -239,7 +249,7 @@ def measure_against_torchmetrics(views: photo_scorers.ViewsAndTruth, repeats: in
         return
     for is_exact in (True, False):
         score = torchmetrics_scorer(is_exact)
-        numbers, timing = time_calls(functools.partial(score, views), repeats)
+        numbers, timing = time_calls(functools.partial(score, as_float32), repeats)
         name = "torchmetrics, float32" if is_exact else "torchmetrics, as it comes"
         found = largest_differences(numbers, exact)
         yield SpeedRow.of(name, timing, num_views, largest_differences=found)
@@ -252,7 +262,7 @@ def largest_differences(numbers: Numbers, exact: Numbers) -> dict[str, float]:
 
 def measure_judges(view_px: int, repeats: int) -> Iterator[SpeedRow]:
     """Measure the embedded judges of captions on the 16 views of a trial, and their reading of the closed world."""
-    views = make_views(r_precision.BATCH, view_px).color
+    views = make_views(r_precision.BATCH, view_px).color.astype(np.float32)
     captions = caption_set("closed-world")
     for name in catalog.EMBEDDED:
         encoder = caption_protocols.encoder_of(name)

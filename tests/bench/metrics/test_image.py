@@ -171,6 +171,29 @@ def test_large_views_go_one_by_one():
     assert seen == [(1, 600, 600, 3)] * 3
 
 
+def test_two_chunks_are_begun_before_the_one_before_them_is_fetched(monkeypatch):
+    events = []
+    device_get = jax.device_get
+
+    def get(arrays):
+        events.append("get")
+        return device_get(arrays)
+
+    monkeypatch.setattr(image.jax, "device_get", get)
+    views = np.arange(20, dtype=np.float32)[:, None, None] * np.ones((20, 4, 4), np.float32)
+    [numbers] = image.per_chunk(lambda start, x: events.append(start) or [x[:, 0, 0]], views)
+    assert events == [0, 5, 10, "get", 15, "get", "get"]  # the last one gets the rest
+    np.testing.assert_array_equal(numbers, np.arange(20))
+
+
+def test_float16_is_compared_as_the_same_numbers_in_float32():
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    views = every[np.isfinite(every)].reshape(8, -1, 8, 1)
+    got = image.per_image(lambda x: x, views)
+    assert got.dtype == np.float32
+    np.testing.assert_array_equal(got.view(np.uint32), views.astype(np.float32).view(np.uint32))
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**16), low=st.floats(0, 0.2), more=st.floats(0.05, 0.3))
 def test_more_noise_is_never_better(seed, low, more):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bench.errors import UsageError
+from bench.metrics import image, photo_scorers
+from bench.metrics.kept_photographs import KeptPhotographs
 from bench.metrics.photo_protocols import PHOTO_PROTOCOLS, PhotoProtocol, protocol_deviation
 from tasks.cameras import Intrinsics, hemisphere
 from tasks.task import DataShapes, Photos, SceneData
@@ -134,6 +137,49 @@ def test_numbers_of_a_version_do_not_move(name):
     means = {metric: float(np.mean(values)) for metric, values in scores.per_view.items()}
     assert means == pytest.approx(GOLDEN[name], rel=1e-4)
     assert not scores.reasons
+
+
+def score_in_float32(protocol: PhotoProtocol, data: SceneData, color: np.ndarray) -> dict[str, list[float | None]]:
+    """The slow twin: views are converted to float32 and brought to the levels by NumPy; nothing is kept."""
+    color, truth = color.astype(np.float32), data.test.colors
+    if data.test.masks is not None:
+        color = photo_scorers.hide_outside(color, truth, data.test.masks)
+        truth = photo_scorers.hide_outside(truth, truth, data.test.masks)
+    if protocol.levels == "clip":
+        color = np.clip(color, 0, 1)
+    elif protocol.levels == "truncate":
+        to_8bit = functools.partial(image.to_8bit, rounding="truncate")
+        color, truth = (image.per_image(to_8bit, x) for x in (color, truth))
+    views = photo_scorers.ViewsAndTruth(color, truth, data.test.alphas, masks=data.test.masks)
+    return {name: found.values for name, found in photo_scorers.score_photos(protocol.metrics, views).items()}
+
+
+@pytest.mark.parametrize("has_masks", [False, True])
+@pytest.mark.parametrize("levels", ["clip", "raw", "truncate"])
+def test_views_in_float16_have_bit_for_bit_the_numbers_of_float32(levels, has_masks):
+    data = scene(num_views=6, px=32)
+    if has_masks:
+        masks = np.ones((6, 32, 32), np.float32)
+        masks[:, :, :12] = 0
+        data = data._replace(test=data.test._replace(masks=masks))
+    metrics = ("psnr", "psnr_fg", "psnr_u8", "mse", "ssim", "ssim_sk7", "lpips_alex")
+    protocol = only("std-v1", *metrics, levels=levels)
+    for amount in (0.1, 0.3):  # of two trials; the second finds the photographs kept
+        views = rendered(data, amount)
+        views["color"][:, 0, :4, 0] = (-0.0, 6e-8, 2.5, -3.0)  # 6e-8: the smallest that float16 holds
+        assert views["color"].min() < 0 and views["color"].max() > 1
+        assert protocol.score(data, views).per_view == score_in_float32(protocol, data, views["color"])
+
+
+def test_protocols_share_photographs_unless_levels_change_them(monkeypatch):
+    kept = KeptPhotographs()
+    monkeypatch.setattr(photo_scorers, "KEPT_PHOTOGRAPHS", kept)
+    data = scene()
+    sizes = []
+    for name in ("std-v1", "dietnerf-2021", "nerf-2020"):
+        only(name, "psnr").score(data, rendered(data))
+        sizes.append(len(kept.kept))
+    assert sizes == [1, 1, 2]
 
 
 @pytest.mark.parametrize("name", PHOTO_PROTOCOLS)

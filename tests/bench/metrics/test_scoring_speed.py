@@ -3,6 +3,7 @@
 import importlib.util
 import json
 
+import numpy as np
 import pytest
 
 from bench import __main__ as command_line
@@ -31,6 +32,7 @@ def test_the_command_prints_and_writes_the_whole_table(monkeypatch, capsys, tmp_
 def test_views_are_the_same_each_time_and_no_truth():
     views = scoring_speed.make_views(2, 12)
     assert (views.color == scoring_speed.make_views(2, 12).color).all() and (views.color != views.truth).any()
+    assert views.color.dtype == np.float16 and views.truth.dtype == np.float32
     assert views.color.min() >= 0 and views.color.max() <= 1
 
 
@@ -38,6 +40,7 @@ def test_torchmetrics_gets_our_weights_and_agrees():
     pytest.importorskip("torch")
     pytest.importorskip("torchmetrics")
     views = scoring_speed.make_views(2, 32)
+    views = views._replace(color=views.color.astype(np.float32))
     exact = scoring_speed.score_here(views, "float32")
     theirs = scoring_speed.torchmetrics_scorer(is_exact=True)(views)
     worst = scoring_speed.largest_differences(theirs, exact)

@@ -1,7 +1,7 @@
-"""Keeps what LPIPS compares of photographs: the views of all trials of a scene are compared with the same ones.
+"""Keeps photographs, and what is computed of them, on the device: all trials of a scene are compared with them.
 
-Half of the work of LPIPS is on photographs. Digits do not depend on what is kept: the layers come from the same program
-in any case.
+Half of the work of LPIPS is on photographs, and more than half of the bytes that are sent are theirs. Digits do not
+depend on what is kept: it comes from the same program in any case.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from typing import Any, NamedTuple
 
 import jax
 
-from bench.metrics import lpips
-
 MOST_BYTES = {"cpu": 1 << 29, "accelerator": 1 << 32}
-"""Bytes of layers that are kept, at most; of a device's memory no more than `MOST_SHARE`."""
+"""Bytes that are kept, at most; of a device's memory no more than `MOST_SHARE`."""
 
 MOST_SHARE = 1 / 16
+
+Arrays = tuple[Any, ...]
+"""Photographs, or what was computed of them: layers of a network, the finest first."""
 
 
 class Photographs(NamedTuple):
     """Some photographs, as a protocol prepares them.
 
     Attributes:
-        arrays: What they were made of: compared by identity, and kept alive with their layers.
+        arrays: What they were made of: compared by identity, and kept alive with what is kept of them.
         how: How they were chosen and prepared.
     """
 
@@ -38,44 +39,44 @@ class Photographs(NamedTuple):
         return (*(id(array) for array in self.arrays), *self.how)
 
 
-class KeptLayers:
-    """Layers of photographs, the last used ones."""
+class KeptPhotographs:
+    """Arrays of photographs on the device, the last used ones."""
 
     def __init__(self) -> None:
-        self.kept: OrderedDict[Hashable, tuple[Photographs, lpips.Layers]] = OrderedDict()
+        self.kept: OrderedDict[Hashable, tuple[Photographs, Arrays]] = OrderedDict()
         self.num_bytes = 0
         self.lock = threading.Lock()
 
-    def get(self, photographs: Photographs, part: Hashable, make: Callable[[], lpips.Layers]) -> lpips.Layers:
-        """Return the layers of a part of some photographs; make and keep them if they are not there.
+    def get(self, photographs: Photographs, part: Hashable, make: Callable[[], Arrays]) -> Arrays:
+        """Return arrays of some photographs; make and keep them if they are not there.
 
         Args:
-            photographs: Theirs.
-            part: Which of them, by which network.
-            make: Computes the layers.
+            photographs: Whose they are.
+            part: Which arrays, and of which of the photographs.
+            make: Makes the arrays.
         """
         key = (photographs.key, part)
         with self.lock:
             if key in self.kept:
                 self.kept.move_to_end(key)
                 return self.kept[key][1]
-        layers = make()
+        arrays = make()
         with self.lock:
             if key not in self.kept:
-                self.kept[key] = (photographs, layers)
-                self.num_bytes += count_bytes(layers)
+                self.kept[key] = (photographs, arrays)
+                self.num_bytes += count_bytes(arrays)
             while self.num_bytes > most_bytes() and self.kept:
                 _, (_, dropped) = self.kept.popitem(last=False)
                 self.num_bytes -= count_bytes(dropped)
-        return layers
+        return arrays
 
 
-KEPT_LAYERS = KeptLayers()
+KEPT_PHOTOGRAPHS = KeptPhotographs()
 
 
-def count_bytes(layers: lpips.Layers) -> int:
-    """Count the bytes of layers."""
-    return sum(layer.nbytes for layer in layers)
+def count_bytes(arrays: Arrays) -> int:
+    """Count the bytes of arrays."""
+    return sum(array.nbytes for array in arrays)
 
 
 def most_bytes() -> int:
