@@ -10,6 +10,7 @@ Imports nothing heavy: processes are started before JAX is imported.
 
 from __future__ import annotations
 
+import atexit
 import concurrent.futures
 import contextlib
 import functools
@@ -108,6 +109,7 @@ def begin_process() -> None:
     """Begin a process of writers: it uses no device, leaves Ctrl-C to the command, and ends with it."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    atexit.register(os._exit, 0)  # all is written: to take two thousand modules apart would keep the command waiting
     threading.Thread(target=end_with_parent, daemon=True).start()
     bytecode.keep_bytecode()
 

@@ -12,8 +12,12 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from bench.training.queue import NUM_AHEAD, QueuedPack
+
+if TYPE_CHECKING:
+    import jax
 
 QUICK_FLAG = "--xla_gpu_enable_triton_gemm=false"
 """Leaves out the search for the best Triton product of each shape. It doubles the time of compiling (42 s against 22 s
@@ -117,18 +121,28 @@ def prefer_quick_compiles() -> None:
 def start_device() -> threading.Thread:
     """Begin to start the device, which takes seconds on a GPU; meanwhile the rest is imported.
 
-    The first array that is sent to a GPU waits one second more.
+    When the thread that is returned has ended, programs can be loaded. Another one then sends an array: the first that
+    a GPU gets waits for a second, in which programs are loaded.
     """
     import jax
-    import numpy as np
 
     def start() -> None:
         with contextlib.suppress(Exception):  # whoever needs the device asks again, and says what is wrong
-            jax.block_until_ready(jax.device_put(np.zeros(FIRST_BYTES, np.uint8), jax.local_devices()[0]))
+            device = jax.local_devices()[0]
+            threading.Thread(target=send_first_array, args=(device,), daemon=True, name="send an array").start()
 
     starting = threading.Thread(target=start, daemon=True, name="start the device")
     starting.start()
     return starting
+
+
+def send_first_array(device: jax.Device) -> None:
+    """Send an array to a device, and wait until it is there."""
+    import jax
+    import numpy as np
+
+    with contextlib.suppress(Exception):
+        jax.block_until_ready(jax.device_put(np.zeros(FIRST_BYTES, np.uint8), device))
 
 
 def import_while_starting(starting: threading.Thread) -> None:
