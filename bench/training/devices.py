@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeAlias, TypeVar
 
@@ -61,6 +62,21 @@ def compile_once(
         return device_mesh.lower(lambda *arrays: function(*static, *arrays), dynamic, donate).compile()
 
     return make_once(_PROGRAMS, key, compile_program)
+
+
+@contextlib.contextmanager
+def leave_to_workers() -> Iterator[None]:
+    """Start no accelerator in this process for a while, nor later if it started JAX meanwhile: workers have them.
+
+    JAX takes three quarters of the memory of each that it sees as soon as it makes an array. A process in which it has
+    started before keeps what it has.
+    """
+    before = jax.config.jax_platforms
+    jax.config.update("jax_platforms", "cpu")
+    try:
+        yield
+    finally:
+        jax.config.update("jax_platforms", before)
 
 
 def memory_bytes(program: Callable[..., PyTree]) -> int | None:

@@ -152,6 +152,23 @@ def train_missing(
     missing = [trial for trial in chosen.trials if not is_stored(trials_store, trial.id)]
     if not missing:
         return 0
+    if scheduler.is_inline(options.executor):
+        return train_all(missing, options, chosen, trials_store, on_event, stop)
+    from bench.training import devices
+
+    with devices.leave_to_workers():
+        return train_all(missing, options, chosen, trials_store, on_event, stop)
+
+
+def train_all(
+    missing: list[Trial],
+    options: TrainingOptions,
+    chosen: Selection,
+    trials_store: Store,
+    on_event: OnEvent,
+    stop: StopRequest,
+) -> int:
+    """Check what trials need, and train them; see `train_missing`."""
     check_storable(trials_store, missing)
     check_before_training(missing)
     warn_of_choices(chosen)
