@@ -29,6 +29,7 @@ def keeps(monkeypatch, tmp_path):
     monkeypatch.delenv(traced_programs.VARIABLE)
     monkeypatch.setattr(process_code, "process_began", lambda: 1e10)
     monkeypatch.setattr(process_code, "find_foreign_code", lambda: None)
+    monkeypatch.setattr(kernel_probe, "_FAILURES", [])  # of other tests
 
     def ask(*dynamic, donate=()):
         monkeypatch.setattr(devices, "_PROGRAMS", {})

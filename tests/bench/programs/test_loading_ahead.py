@@ -11,6 +11,7 @@ import pytest
 from bench.programs import loading_ahead, process_code, traced_programs
 from bench.training import devices
 from models.clip.networks.dual_encoder import to_unit_length
+from models.fields import kernel_probe
 
 X = np.random.default_rng(0).normal(size=(4, 7)).astype(np.float32)
 
@@ -30,6 +31,7 @@ def command(monkeypatch, tmp_path, started):
     monkeypatch.delenv(traced_programs.VARIABLE)
     monkeypatch.setattr(process_code, "process_began", lambda: 1e10)
     monkeypatch.setattr(process_code, "find_foreign_code", lambda: None)
+    monkeypatch.setattr(kernel_probe, "_FAILURES", [])  # of other tests
 
     def run(*shapes, words="generate"):
         monkeypatch.setattr(devices, "_PROGRAMS", {})
