@@ -9,6 +9,8 @@ import time
 
 import ray
 
+from bench.counted_nouns import format_count
+
 FIRST_S = 20.0
 """Seconds until the first line."""
 
@@ -38,7 +40,7 @@ class DeviceWait:
         now = time.monotonic()
         if not num_waiting:
             if self.told is not None:
-                print(f"ray: all {num_started} workers have started", file=sys.stderr)
+                print(f"ray: {format_count(num_started, 'worker')} started, none waits", file=sys.stderr)
             self.since = None
             self.told = None
             return
@@ -56,10 +58,11 @@ class DeviceWait:
         amounts = ", ".join(f"{free.get(name, 0):g} of {total[name]:g} {name} free" for name in kinds) or "no devices"
         holders = find_holders()
         held = f"held by {'; '.join(holders)}" if holders else "no other run is at work: hosts may be starting, or gone"
-        others = f" ({num_started} others are at work)" if num_started else ""
+        others = f" ({num_started} at work)" if num_started else ""
+        has = "has" if num_waiting == 1 else "have"
         return (
-            f"ray: {num_waiting} workers{others} have waited {waited_s:.0f} s for {self.needs} each; the cluster has "
-            f"{amounts}, {held}"
+            f"ray: {format_count(num_waiting, 'worker')}{others} {has} waited {waited_s:.0f} s for {self.needs} each; "
+            f"the cluster has {amounts}, {held}"
         )
 
 
@@ -73,7 +76,8 @@ def find_holders() -> list[str]:
         counts = collections.Counter(actor["JobID"] for actor in alive)
         drivers = {job["JobID"]: job for job in state.job_table()}
         return [
-            f"the driver on {drivers[job]['DriverIPAddress']}, process {drivers[job]['DriverPid']} ({num} workers)"
+            f"the driver on {drivers[job]['DriverIPAddress']}, process {drivers[job]['DriverPid']} "
+            f"({format_count(num, 'worker')})"
             for job, num in counts.items()
             if job != mine and job in drivers
         ]

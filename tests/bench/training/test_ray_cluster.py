@@ -196,7 +196,7 @@ def test_two_drivers_and_one_that_dies(plugin, tmp_path, monkeypatch, capfd):
         said = []
 
         def end_first():
-            wait_for(lambda: said.append(capfd.readouterr().err) or "have waited" in "".join(said))
+            wait_for(lambda: said.append(capfd.readouterr().err) or " waited " in "".join(said))
             first.kill()
 
         thread = threading.Thread(target=end_first)
@@ -208,6 +208,6 @@ def test_two_drivers_and_one_that_dies(plugin, tmp_path, monkeypatch, capfd):
             first.wait()
         thread.join()
     assert heard.statuses() == {"a": "finished"}
-    assert "0 of 1 CPU free, held by the driver on" in "".join(said) and f"process {first.pid} (1 workers)" in "".join(
+    assert "0 of 1 CPU free, held by the driver on" in "".join(said) and f"process {first.pid} (1 worker)" in "".join(
         said
     )
