@@ -71,7 +71,7 @@ def leave_to_workers() -> Iterator[None]:
     JAX takes three quarters of the memory of each that it sees as soon as it makes an array. A process in which it has
     started before keeps what it has.
     """
-    before = jax.config.jax_platforms
+    before = jax.config.values["jax_platforms"]
     jax.config.update("jax_platforms", "cpu")
     try:
         yield
