@@ -76,7 +76,7 @@ def export_object(
     box: Sequence[float] | None = None,
     writers: Writers | None = None,
 ) -> ExportedFiles:
-    """Write all files of a trained field: video, mesh and pictures of training beside each other.
+    """Write all files of a trained field: video, mesh and pictures of training, at the same time.
 
     Args:
         field: Trained field.
@@ -88,7 +88,7 @@ def export_object(
         resolution: Points along the longest side of the grid that the mesh is made on; None chooses it, see `mesh`.
         level: Density at the mesh's surface; see `mesh`.
         box: What is meshed, in the unit of the poses; see `mesh`.
-        writers: What writes them; None to open some for these files.
+        writers: Processes or threads that write them; None to open some for these files.
     """
     for name in (*FILES, *CAPTURE_FILES):  # a file of an earlier field must not be taken for one of this field
         (folder / name).unlink(missing_ok=True)

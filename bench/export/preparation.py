@@ -58,7 +58,7 @@ class ScorePreparation:
 
 
 class WriterPreparation:
-    """Imports and compiles what writes the objects, in threads, while they are trained: the device has work then.
+    """Compiles what writing the objects needs, in threads, while they are trained; imports it too where threads write.
 
     Args:
         trial: Any of the trials.

@@ -111,7 +111,7 @@ def march_cubes(
 
 
 def make_ball() -> SurfaceMesh:
-    """Find the surface of a small grey ball as those of fields are found: what runs for the first time has run then."""
+    """Find the surface of a small grey ball as those of fields are found; the next surface is then found faster."""
     distance = np.linalg.norm(np.indices((7, 7, 7)) - 3.0, axis=0)
     found = find_surface(np.clip(2.5 - distance, 0, 1), np.zeros(3), 1.0, 1.0, level=0.5).surface
     assert found is not None

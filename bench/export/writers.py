@@ -1,9 +1,9 @@
 """Writes files of objects beside the thread that talks to the device: in processes, or in threads.
 
-Python lets one thread of a process compute at a time. Beside an accelerator, writing a video, a mesh and pictures took
-the interpreter from the thread that trains and renders: 3.2 s of an object's 13, and what waited for it stood still.
-So processes do it there, which are started with the command and import what they need meanwhile. Where programs run on
-the host's own cores, processes would take these from them, and would import everything once more.
+Python lets one thread of a process compute at a time. In an object's 13 s on an H100, the threads that wrote its video,
+mesh and pictures held the interpreter for 3.2 s, in which the thread that trains and renders waited. So processes write
+beside an accelerator. They start with the command, and import what they need while it works. Without an accelerator
+threads write: training takes the host's cores there, and processes would import everything once more.
 
 Imports nothing heavy: processes are started before JAX is imported.
 """
@@ -101,7 +101,7 @@ def open_writers() -> Iterator[Writers]:
 
 
 def has_processes() -> bool:
-    """Tell whether writers have processes of their own: beside an accelerator, where cores have nothing to do."""
+    """Tell whether writers have processes of their own: beside an accelerator, on a host with enough cores."""
     return accelerators.num_accelerators() > 0 and host_cores.num_cores() >= FEWEST_CORES
 
 
@@ -109,7 +109,7 @@ def begin_process() -> None:
     """Begin a process of writers: it uses no device, leaves Ctrl-C to the command, and ends with it."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    atexit.register(os._exit, 0)  # all is written: to take two thousand modules apart would keep the command waiting
+    atexit.register(os._exit, 0)  # all is written; to unload two thousand modules takes time
     threading.Thread(target=end_with_parent, daemon=True).start()
     bytecode.keep_bytecode()
 

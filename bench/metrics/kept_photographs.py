@@ -1,7 +1,7 @@
 """Keeps photographs, and what is computed of them, on the device: all trials of a scene are compared with them.
 
-Half of the work of LPIPS is on photographs, and more than half of the bytes that are sent are theirs. Digits do not
-depend on what is kept: it comes from the same program in any case.
+Half of the work of LPIPS is on photographs, and so are more than half of the bytes that a view sends. Scores have the
+same digits whether something was kept or made anew: the same program makes it.
 """
 
 from __future__ import annotations

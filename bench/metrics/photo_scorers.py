@@ -40,8 +40,8 @@ class ViewsAndTruth(NamedTuple):
         near_opacity: Opacity of the first fifth of the rays from the photographs' cameras; None if it was not stored.
         masks: 1 where a pixel counts, 0 where it does not; None if all do. Outside of them both pictures are alike.
         near_masks: Masks of the photographs whose `near_opacity` it is.
-        photographs: What truth, alphas and masks were made of, and the levels where they change the truth, compared by
-            identity; None if they are of no other trial.
+        photographs: Names what truth, alphas and masks were made of, and how. Views of other trials with the same
+            photographs share what is kept of them. None to keep nothing.
         levels: How colours are prepared, on the device.
     """
 
@@ -178,7 +178,7 @@ METRIC_NAMES = (*_SCORERS, "floaters")
 def score_photos(names: Sequence[str], views: ViewsAndTruth) -> dict[str, Scored]:
     """Make the numbers of several metrics; the views go to the device once for all of them.
 
-    Of known photographs only what is not there yet is sent.
+    Of photographs, only what the device does not keep from earlier trials is sent.
 
     Args:
         names: Of the metrics.

@@ -3,7 +3,8 @@
 JAX's own cache saves compiling only: to ask it, a process must trace the program and write it down for the compiler,
 which takes seconds of Python. Here the program is kept as it is written down (`bench.programs.traced_programs`), under
 the name that `bench.programs.program_names` gives it. A process that finds it hands it to the compiler, and JAX's cache
-answers. The first process goes the same way, so that both compile the same program.
+answers. It may be loaded before it is asked for (`bench.programs.loading_ahead`). The first process compiles what it
+has written down too, so that both compile the same program.
 
 Whatever is wrong with a file, or cannot be kept, the program is traced as if there were none.
 """

@@ -1,9 +1,9 @@
-"""Loads the programs that a command took the last time, in threads, before they are asked for.
+"""Loads the programs that a command asked for the last time, in threads, before it asks again.
 
-Most of a short command's wait for a program is the compiler, which reads it from JAX's cache: 1.6 s for the steps of an
-object on an H100. Which programs a command needs is known only when its arrays are there. So the names are kept that
-the same command asked for the last time. A name tells all that a program is made of (`bench.programs.program_names`):
-one that is not asked for again was loaded in vain, and changes nothing.
+To read a compiled program from JAX's cache takes time: 1.6 s for the steps of an object on an H100. Which programs a
+command needs is known only when its arrays are there. So the names that a command asks for are kept, and the same
+command loads these programs the next time as soon as the device is up. A name tells all that a program is made of
+(`bench.programs.program_names`): a program that is loaded and not asked for changes nothing.
 """
 
 from __future__ import annotations
