@@ -36,8 +36,9 @@ def main(args: argparse.Namespace) -> int:
     """Write the files; UsageError if the trial is not of the suite, or not stored."""
     from bench.export import object_files
     from bench.export.field import field_of
+    from bench.export.writers import open_writers
 
-    with opened_store(args.results) as trials_store:
+    with opened_store(args.results) as trials_store, open_writers() as writers:
         trial = find_stored(args, trials_store)
         field = field_of(trial, trials_store.parameters(trial.id))
         out = export_options.make_folder(args.out or export_options.OUT / trial.id)
@@ -47,6 +48,7 @@ def main(args: argparse.Namespace) -> int:
             views=read_whole_views(trials_store, trial.id) or {},
             curves=trials_store.read(trial.id).curves,
             box=args.box,
+            writers=writers,
             **export_options.sizes(args),
         )
         if args.json:

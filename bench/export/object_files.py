@@ -20,7 +20,7 @@ from bench.export.field import TrainedField, choose_path, render_path
 from bench.export.mesh import MeshResult, mesh
 from bench.export.pictures import FilePart
 from bench.export.surface import write_surface
-from bench.export.writers import Writers, open_writers
+from bench.export.writers import Writers, open_threads
 from bench.storage.timings import PhaseTimer, sum_timings
 
 FILES = (
@@ -88,14 +88,14 @@ def export_object(
         resolution: Points along the longest side of the grid that the mesh is made on; None chooses it, see `mesh`.
         level: Density at the mesh's surface; see `mesh`.
         box: What is meshed, in the unit of the poses; see `mesh`.
-        writers: Processes or threads that write them; None to open some for these files.
+        writers: Processes or threads that write them; None to open threads for these files.
     """
     for name in (*FILES, *CAPTURE_FILES):  # a file of an earlier field must not be taken for one of this field
         (folder / name).unlink(missing_ok=True)
     path = choose_path(field, num_frames=num_frames, image_px=image_px)
     with contextlib.ExitStack() as opened:
         if writers is None:
-            writers = opened.enter_context(open_writers())
+            writers = opened.enter_context(open_threads())
         strips = {name: views[name] for name in pictures.STRIP_VIEWS if name in views}
         drawn_later = writers.begin(pictures.write_training_pictures, folder, strips, dict(curves))
         asking = opened.enter_context(ThreadPoolExecutor(1))  # asks the device for the mesh while frames are rendered

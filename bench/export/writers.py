@@ -16,6 +16,7 @@ import contextlib
 import functools
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.process
 import os
 import signal
 import threading
@@ -86,18 +87,43 @@ def wait_or_do(begun: Future[T], do_here: Callable[[], T]) -> T:
 def open_writers() -> Iterator[Writers]:
     """Open writers for as long as a command needs them: processes beside an accelerator, threads elsewhere."""
     if not has_processes():
-        with concurrent.futures.ThreadPoolExecutor(NUM_WRITERS, thread_name_prefix="write") as threads:
-            yield Writers(threads)
+        with open_threads() as threads:
+            yield threads
         return
     begun = concurrent.futures.ProcessPoolExecutor(
         NUM_WRITERS, mp_context=multiprocessing.get_context("spawn"), initializer=begin_process
     )
+    others = multiprocessing.active_children()
+    started: list[multiprocessing.process.BaseProcess] = []
     try:
-        for _ in range(NUM_WRITERS):
-            begun.submit(warm_up_process)
+        with hold_back_ctrl_c():  # they inherit it: one that has only just begun would print a traceback
+            for _ in range(NUM_WRITERS):
+                begun.submit(warm_up_process)
+            started = [process for process in multiprocessing.active_children() if process not in others]
         yield Writers(begun)
+    except BaseException:  # else the command would not end until they have imported all
+        for process in started:
+            process.terminate()
+        raise
     finally:
         begun.shutdown(wait=False, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def open_threads() -> Iterator[Writers]:
+    """Open threads as writers: a process would run a caller's script again, from its top."""
+    with concurrent.futures.ThreadPoolExecutor(NUM_WRITERS, thread_name_prefix="write") as threads:
+        yield Writers(threads)
+
+
+@contextlib.contextmanager
+def hold_back_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C wait for a moment; processes that are started meanwhile never get it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def has_processes() -> bool:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import jax
 
-from bench.programs import traced_programs
+from bench.programs import program_names, traced_programs
 from bench.programs.traced_programs import KeptProgram
 from tasks.data_dir import location
 from tasks.data_dir.atomic_files import write_file
@@ -53,15 +53,23 @@ class ProgramsAhead:
 
     def __init__(self, names: list[str], starting: threading.Thread) -> None:
         self.starting = starting
+        self.is_over = False
         self.asked: dict[str, None] = {}
         self.threads = ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="load programs")
         self.begun = {name: self.threads.submit(self.load, name) for name in names}
 
     def load(self, name: str) -> LoadedProgram | None:
-        """Load a program; None if it is not kept any more."""
+        """Load a program; None if it is not kept any more, or the command, which would wait for it, has ended."""
         self.starting.join()
+        if self.is_over:
+            return None
         kept = traced_programs.load_program(name)
         return None if kept is None else LoadedProgram(kept, traced_programs.lower_program(kept).compile())
+
+    def end(self) -> None:
+        """Load no more."""
+        self.is_over = True
+        self.threads.shutdown(wait=False, cancel_futures=True)
 
     def take(self, name: str) -> LoadedProgram | None:
         """Give a program out, once; None if nobody began to load it, or it could not be loaded."""
@@ -98,7 +106,7 @@ def load_programs_ahead(command: Hashable, starting: threading.Thread) -> Iterat
         yield
     finally:
         _ahead = None
-        ahead.threads.shutdown(wait=False, cancel_futures=True)
+        ahead.end()
     asked = list(ahead.asked)
     if asked and asked != listed:
         with contextlib.suppress(OSError):
@@ -106,8 +114,13 @@ def load_programs_ahead(command: Hashable, starting: threading.Thread) -> Iterat
 
 
 def list_file(command: Hashable) -> pathlib.Path:
-    """Return the file that holds the names of a command's programs."""
-    digest = hashlib.sha256(repr(command).encode(errors="replace")).hexdigest()
+    """Return the file that holds the names of a command's programs.
+
+    Under another version of JAX, or with other settings, none of them is asked for, and JAX's cache does not know them:
+    to compile them would take as long as what is needed. So such a command has another file.
+    """
+    described = repr((command, jax.__version__, jax.lib.__version__, program_names.tell_variables()))
+    digest = hashlib.sha256(described.encode(errors="replace")).hexdigest()
     return location.folder() / "programs" / "asked" / f"{digest}.json"
 
 

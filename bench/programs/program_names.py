@@ -308,7 +308,12 @@ def tell_settings() -> tuple[Any, ...]:
     """
     if process_code.find_foreign_code() is not None or is_only_plain() or not jax.sharding.get_abstract_mesh().empty:
         raise Untold("a user's code, kernels turned off, or a mesh")
-    return (_collect_variables(SETTINGS), *collect_settings())
+    return (tell_variables(), *collect_settings())
+
+
+def tell_variables() -> tuple[tuple[str, str], ...]:
+    """Describe the environment variables that a program may depend on, to be found by a later process."""
+    return _collect_variables(SETTINGS)
 
 
 def collect_settings() -> tuple[Any, ...]:

@@ -33,7 +33,9 @@ def test_curves():
     assert pictures.curves_figure({"step": [1.0], "other": [1.0]}) is None
 
 
-def test_files_of_a_field(tmp_path):
+def test_files_of_a_field(tmp_path, monkeypatch):
+    # A process would run a script that has no main guard again.
+    monkeypatch.setattr(writers, "has_processes", lambda: pytest.fail("asked for processes"))
     views = {"strip": np.ones((2, 8, 8, 3), np.float16), "strip_steps": np.int32([1, 2])}
     curves = {"step": [5.0, 10.0], "loss": [1.0, 0.5]}
     sizes = {"num_frames": 8, "image_px": 16, "resolution": 24}
@@ -56,7 +58,8 @@ def test_processes_write_the_same_files_as_threads(tmp_path, monkeypatch):
     asked = {"views": views, "curves": curves, "num_frames": 8, "image_px": 16, "resolution": 24}
     one = object_files.export_object(ball(), tmp_path / "threads", **asked)
     monkeypatch.setattr(writers, "has_processes", lambda: True)
-    other = object_files.export_object(ball(), tmp_path / "processes", **asked)
+    with writers.open_writers() as opened:
+        other = object_files.export_object(ball(), tmp_path / "processes", writers=opened, **asked)
     assert one.files == other.files and one.meshed.to_json() == other.meshed.to_json()
     for name in set(one.files) - {"turntable.mp4"}:  # which holds the time
         assert (tmp_path / "threads" / name).read_bytes() == (tmp_path / "processes" / name).read_bytes(), name

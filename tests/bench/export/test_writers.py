@@ -1,5 +1,7 @@
 """Writers work in processes that end with the command, or in threads; a process that was killed changes no result."""
 
+import functools
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -40,6 +42,8 @@ def test_a_process_uses_no_device_and_leaves_ctrl_c_to_the_command(processes):
     assert processes.call(os.getpid) != os.getpid()
     assert processes.call(os.getenv, "JAX_PLATFORMS") == "cpu"
     assert processes.call(signal.getsignal, signal.SIGINT) == signal.SIG_IGN
+    assert signal.SIGINT in processes.call(signal.pthread_sigmask, signal.SIG_BLOCK, ())  # from its first moment on
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_what_a_killed_process_was_to_do_is_done_here(processes):
@@ -53,6 +57,18 @@ def test_what_a_killed_process_was_to_do_is_done_here(processes):
 def test_an_error_of_the_work_is_raised(processes):
     with pytest.raises(FileNotFoundError):
         processes.call(os.stat, "/no/such/file")
+
+
+def test_a_command_that_fails_does_not_wait_for_its_processes(monkeypatch):
+    monkeypatch.setattr(writers, "NUM_WRITERS", 1)
+    monkeypatch.setattr(writers, "has_processes", lambda: True)
+    monkeypatch.setattr(writers, "warm_up_process", functools.partial(time.sleep, 30))
+    others = multiprocessing.active_children()
+    with pytest.raises(ZeroDivisionError), writers.open_writers():
+        (child,) = (process for process in multiprocessing.active_children() if process not in others)
+        raise ZeroDivisionError
+    child.join(timeout=10)
+    assert not child.is_alive()
 
 
 def test_without_an_accelerator_threads_write(monkeypatch):

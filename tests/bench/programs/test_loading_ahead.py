@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 
 import jax
 import jax.numpy as jnp
@@ -109,3 +110,28 @@ def test_a_command_that_fails_leaves_the_list_as_it_was(command, started):
         raise ZeroDivisionError
     assert path.read_text() == before
     assert loading_ahead.take_program("a" * 64) is None  # outside of a command
+
+
+def test_what_waits_for_the_device_is_not_loaded_when_the_command_has_ended(command, lowered):
+    command(4)
+    lowered.clear()
+    begins = threading.Event()
+    starting = threading.Thread(target=begins.wait)
+    starting.start()
+    with loading_ahead.load_programs_ahead(("generate",), starting):
+        ahead = loading_ahead._ahead
+        (begun,) = ahead.begun.values()
+        while not begun.running():
+            time.sleep(0.01)
+    begins.set()
+    assert begun.result(timeout=10) is None and lowered == []
+
+
+def test_another_jax_or_other_settings_have_another_list(monkeypatch):
+    paths = {loading_ahead.list_file(("generate",))}
+    with monkeypatch.context() as changed:
+        changed.setenv("XLA_FLAGS", "--xla_of_another_command")
+        paths.add(loading_ahead.list_file(("generate",)))
+    monkeypatch.setattr(jax, "__version__", "0.0.1")
+    paths.add(loading_ahead.list_file(("generate",)))
+    assert len(paths) == 3
