@@ -111,6 +111,7 @@ def load_programs_ahead(command: Hashable, starting: threading.Thread) -> Iterat
     if asked and asked != listed:
         with contextlib.suppress(OSError):
             write_file(path, json.dumps(asked[:MOST_NAMES]), sync=False)
+            traced_programs.remove_old(path.parent)
 
 
 def list_file(command: Hashable) -> pathlib.Path:

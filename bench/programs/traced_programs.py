@@ -154,10 +154,19 @@ def keep_program(name: str, kept: KeptProgram) -> None:
     path = program_file(name)
     with contextlib.suppress(OSError):
         write_file(path, hashlib.sha256(content).digest() + content, sync=False)
-        for other in path.parent.iterdir():
-            is_ours = OWN_NAME.fullmatch(other.name) is not None and not other.is_symlink()
-            if is_ours and time.time() - other.stat().st_mtime > MAX_AGE_DAYS * 86400:
-                other.unlink(missing_ok=True)
+        remove_old(path.parent)
+
+
+def remove_old(folder: pathlib.Path) -> None:
+    """Remove the programs of a folder, or lists of them, that nobody used for `MAX_AGE_DAYS`.
+
+    Raises:
+        OSError: The folder cannot be read, or changed.
+    """
+    for path in folder.iterdir():
+        is_ours = OWN_NAME.fullmatch(path.name.removesuffix(".json")) is not None and not path.is_symlink()
+        if is_ours and time.time() - path.stat().st_mtime > MAX_AGE_DAYS * 86400:
+            path.unlink(missing_ok=True)
 
 
 def tell_tree(tree: PyTree) -> Any:

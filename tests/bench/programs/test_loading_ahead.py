@@ -135,3 +135,11 @@ def test_another_jax_or_other_settings_have_another_list(monkeypatch):
     monkeypatch.setattr(jax, "__version__", "0.0.1")
     paths.add(loading_ahead.list_file(("generate",)))
     assert len(paths) == 3
+
+
+def test_lists_that_nobody_used_are_removed(command, monkeypatch):
+    command(4)
+    old = loading_ahead.list_file(("generate",))
+    monkeypatch.setattr(traced_programs.time, "time", lambda: 1e10)
+    command(4, words="other")
+    assert not old.exists()
