@@ -144,8 +144,8 @@ def features(name: str) -> Features:
         UsageError: The name is none of these, or its weights are not there.
 
     Example:
-        >>> features("lpips-vgg")(np.zeros((2, 32, 32, 3), np.float32)).shape
-        (2, 512)
+        >>> features("encoder:embedded-vit-16")(np.zeros((2, 32, 32, 3), np.float32)).shape
+        (2, 128)
     """
     if name == "lpips-vgg":
         weights = lpips.load_weights("vgg")
