@@ -6,6 +6,7 @@ with an empty cache of compiled programs, and is thrown away.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.errors import UsageError
@@ -136,16 +137,30 @@ def train_apart(words: Sequence[str], executor: str, num_devices: int) -> Measur
         found = folder / "measurement.json"
         command = [sys.executable, "-m", "bench", "scaling", *words, "--executors", executor, "--into", str(found)]
         began = time.time()
-        done = subprocess.run(
-            command,
-            env=variables | {"BENCH_SCALING_BEGAN": repr(began)},
-            stdout=sys.stderr,
-            check=False,
-            preexec_fn=None if cores is None else (lambda: os.sched_setaffinity(0, cores)),
-        )
+        with stay_on_cores(cores):
+            done = subprocess.run(
+                command, env=variables | {"BENCH_SCALING_BEGAN": repr(began)}, stdout=sys.stderr, check=False
+            )
         if done.returncode or not found.exists():
             raise UsageError(f"scaling: expected {executor} on {num_devices} to end well, got {done.returncode}")
         return Measurement.from_json(json.loads(found.read_text()))
+
+
+@contextlib.contextmanager
+def stay_on_cores(cores: Sequence[int] | None) -> Iterator[None]:
+    """Keep this thread on some cores for a while, and the processes that it starts meanwhile; None for all it has.
+
+    A function that the new process calls for it would have this process forked, which JAX warns of.
+    """
+    if cores is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def visible_devices() -> list[str]:

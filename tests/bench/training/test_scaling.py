@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
@@ -39,9 +40,9 @@ def child(monkeypatch, tmp_path):
     """The process that measures: it writes what it was asked for."""
     asked = []
 
-    def run(command, env, preexec_fn, **options):
+    def run(command, env, **options):
         data = pathlib.Path(env["BENCH_DATA_DIR"])
-        asked.append((command, env, preexec_fn, sorted(entry.name for entry in data.iterdir())))
+        asked.append((command, env, os.sched_getaffinity(0), sorted(entry.name for entry in data.iterdir())))
         into = pathlib.Path(command[command.index("--into") + 1])
         into.write_text(json.dumps(dataclasses.asdict(measured())))
         return subprocess.CompletedProcess(command, 0)
@@ -57,20 +58,18 @@ def test_a_process_sees_the_first_devices_and_no_compiled_programs(child, monkey
     monkeypatch.setattr(accelerators, "num_accelerators", lambda: 4)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, 6,7,2")
     assert scaling.train_apart(["--suite", "ablations"], "ray", 2) == measured()
-    [(command, env, preexec, data)] = child
+    [(command, env, cores, data)] = child
     assert command[2:7] == ["bench", "scaling", "--suite", "ablations", "--executors"]
-    assert (env["CUDA_VISIBLE_DEVICES"], preexec, data) == ("5,6", None, ["scenes"])
+    assert (env["CUDA_VISIBLE_DEVICES"], cores, data) == ("5,6", os.sched_getaffinity(0), ["scenes"])
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert scaling.visible_devices() == ["0", "1", "2", "3"]
 
 
 def test_without_accelerators_a_process_has_some_of_the_cores(child, monkeypatch):
     monkeypatch.setattr(accelerators, "num_accelerators", lambda: 0)
-    given = []
-    monkeypatch.setattr(os, "sched_setaffinity", lambda process, cores: given.append(cores))
+    before = os.sched_getaffinity(0)
     scaling.train_apart([], "inline", 1)
-    child[0][2]()
-    assert given == [sorted(os.sched_getaffinity(0))[:1]]
+    assert child[0][2] == {min(before)} and os.sched_getaffinity(0) == before
 
 
 def test_more_devices_than_there_are(monkeypatch):
@@ -125,6 +124,14 @@ def test_an_unknown_executor_is_refused(capsys):
 def test_nothing_measured_prints_nothing(capsys):
     scaling_tables.print_measurements([])
     assert capsys.readouterr().out == ""
+
+
+def test_a_process_starts_on_the_cores_that_are_asked_for():
+    before = os.sched_getaffinity(0)
+    look = [sys.executable, "-c", "import os; print(sorted(os.sched_getaffinity(0)))"]
+    with scaling.stay_on_cores([min(before)]):
+        assert subprocess.check_output(look, text=True) == f"[{min(before)}]\n"
+    assert os.sched_getaffinity(0) == before
 
 
 @pytest.mark.slow
