@@ -72,9 +72,11 @@ def caption_text(text: str) -> str:
 def main(args: argparse.Namespace) -> int:
     """Train, write, and say where; 1 if a seed failed."""
     from bench.export.writers import open_writers
+    from bench.storage.timings import PhaseTimer
 
+    timer = PhaseTimer()
     with pause_garbage_collection(), open_writers() as writers:
-        return make_in_folder(args, writers)
+        return make_in_folder(args, timer, writers)
 
 
 @contextlib.contextmanager
@@ -94,12 +96,10 @@ def pause_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def make_in_folder(args: argparse.Namespace, writers: Writers) -> int:
+def make_in_folder(args: argparse.Namespace, timer: PhaseTimer, writers: Writers) -> int:
     """Start the device, make the folder, and the objects in it; 1 if a seed failed."""
-    from bench.storage.timings import PhaseTimer
     from bench.training import precompile
 
-    timer = PhaseTimer()
     precompile.prefer_quick_compiles()
     starting = precompile.start_device()
 

@@ -143,7 +143,6 @@ def _mesh_on_grid(
     field: TrainedField, grid: Grid, density: Float[np.ndarray, "gx gy gz"], level: float | None, writers: Writers
 ) -> MeshResult:
     """Extract the surface from a grid, and colour it."""
-    # Density is per length in the field's unit.
     found = writers.call(find_surface, density, grid.low, grid.cell, scale_of(field), level)
     box = tuple(tuple(float(x) for x in corner) for corner in (grid.low, grid.high))
     unit = FIELD_UNIT if field.capture is None else POSES_UNIT

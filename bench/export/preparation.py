@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.export import field, generation_page, writers
+from bench.export import field, generation_page, warm_up, writers
 from bench.export.field import TrainedField
 from bench.report.page import html
 from bench.storage import environment
@@ -80,7 +80,7 @@ class WriterPreparation:
             self.untrained = self.threads.submit(self.make_untrained)
             self.threads.submit(self.compile_programs)
             if not writers.has_processes():
-                self.threads.submit(import_here)
+                self.threads.submit(warm_up.import_writers)
             self.threads.submit(prepare_page)
 
     def data(self) -> Data:
@@ -106,13 +106,6 @@ class WriterPreparation:
         _, num_in_group = field.divide_frames(len(path.poses), path.height * path.width)
         field.render_path(untrained, path._replace(poses=path.poses[:num_in_group]))
         field.at_points(untrained, np.zeros((1, 3), np.float32))
-
-
-def import_here() -> None:
-    """Import what writes an object's files in this process."""
-    from bench.export import warm_up
-
-    warm_up.import_writers()
 
 
 def prepare_page() -> None:

@@ -51,7 +51,7 @@ class SurfaceMesh(NamedTuple):
 
 
 class FoundSurface(NamedTuple):
-    """What was found in a grid of densities.
+    """Holds the surface in a grid of densities, and the level at which it was looked for.
 
     Attributes:
         surface: Grey; None if there is none.
@@ -82,13 +82,14 @@ def find_surface(
         scale: Factor from the grid's unit to that of the density, which is per length.
         level: Density at the surface; None for `surface_level`.
     """
-    depth = cell * scale
-    level = surface_level(density, depth) if level is None else level
+    field_cell = cell * scale
+    level = surface_level(density, field_cell) if level is None else level
     share_inside = float(np.mean(density > level))
     highest = float(density.max())
     if share_inside == 0:
         return FoundSurface(None, level, share_inside, highest)
-    made, num_dropped = march_cubes(-np.expm1(-density * depth), -math.expm1(-level * depth), cell, low)
+    opacity = -np.expm1(-density * field_cell)
+    made, num_dropped = march_cubes(opacity, -math.expm1(-level * field_cell), cell, low)
     grey = np.full((len(made.vertices), 3), 128, np.uint8)
     arrays = (np.asarray(made.vertices), np.asarray(made.faces), np.asarray(made.vertex_normals), grey)
     return FoundSurface(SurfaceMesh(*arrays, bool(made.is_watertight), num_dropped), level, share_inside, highest)

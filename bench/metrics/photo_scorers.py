@@ -198,7 +198,7 @@ def score_photos(names: Sequence[str], views: ViewsAndTruth) -> dict[str, Scored
 
         def compute(start: int, color: Float[Array, "n h w 3"]) -> list[Any]:
             prepared = _bring_prediction_to(views.levels, color)
-            beside = _Photographs(views, start)
+            beside = _ChunkPhotographs(views, start)
             return [_SCORERS[name].compute(prepared, *beside.arguments(_SCORERS[name], name)) for name in computed]
 
         answers = image.per_chunk(compute, views.color)
@@ -218,8 +218,8 @@ def _bring_truth_to(levels: Levels, truth: Float[Array, "n h w 3"]) -> Float[Arr
     return image.to_8bit(truth, rounding="truncate") if levels == "truncate" else truth
 
 
-class _Photographs:
-    """What the views of one chunk are compared with, on the device; sent there or computed when it is asked for."""
+class _ChunkPhotographs:
+    """Holds the photographs of one chunk on the device. Each array is sent, or computed, when it is first needed."""
 
     def __init__(self, views: ViewsAndTruth, start: int) -> None:
         self.views = views

@@ -29,7 +29,7 @@ SWITCH_S = 0.0005
 """Seconds for which a thread keeps the interpreter while others wait for it."""
 
 FIRST_BYTES = 1 << 22
-"""Size of the array that a device is started with: about that of an encoder's."""
+"""Size of the array that a device is started with."""
 
 LATER_IMPORTS = (
     "jaxlib.mlir.dialects.llvm",

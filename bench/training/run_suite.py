@@ -152,11 +152,11 @@ def train_missing(
     missing = [trial for trial in chosen.trials if not is_stored(trials_store, trial.id)]
     if not missing:
         return 0
-    if scheduler.is_inline(options.executor):
-        return train_all(missing, options, chosen, trials_store, on_event, stop)
-    from bench.training import devices
+    with contextlib.ExitStack() as entered:
+        if not scheduler.is_inline(options.executor):
+            from bench.training import devices
 
-    with devices.leave_to_workers():
+            entered.enter_context(devices.leave_to_workers())
         return train_all(missing, options, chosen, trials_store, on_event, stop)
 
 
